@@ -1,0 +1,63 @@
+# Everything a person or CI runs. The recipes are short on purpose: what needs
+# more than a line is a script in tools/, which can be read and run by itself.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Arguments for `go test` and `go run`: make test ARGS='-run TestFold -v'.
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Find or install all that is needed: Go, PostgreSQL, the pinned tools, promtool
+	@tools/setup.sh go postgresql tools promtool
+
+.PHONY: setup-test
+setup-test:
+	@tools/setup.sh go postgresql
+
+.PHONY: setup-tools
+setup-tools:
+	@tools/setup.sh go tools
+
+.PHONY: generate
+generate: setup-tools ## Generate the Go code of proto/
+	@tools/generate.sh
+
+.PHONY: build
+build: ## Build the command and the services into bin/
+	@tools/build.sh
+
+.PHONY: check
+check: setup-tools ## All that can be said without running tests: build, vet, lint, formats, generated code, contract
+	@tools/check.sh
+
+.PHONY: test
+test: setup-test ## Test every module
+	@tools/test.sh $(ARGS)
+
+.PHONY: test-race
+test-race: setup-test ## Test every module with the race detector
+	@tools/test.sh -race $(ARGS)
+
+.PHONY: demo
+demo: setup-test ## Carry real releases through the procedure, before your eyes
+	@go run ./cmd/shipwarden demo $(ARGS)
+
+.PHONY: fmt
+fmt: setup-tools ## Format Go and .proto files
+	@tools/third_party.sh
+	@.bin/buf format --write proto
+	@.bin/golangci-lint fmt
+
+.PHONY: tidy
+tidy: ## Tidy every go.mod
+	@tools/modules.sh | while read -r module; do GOWORK=off go -C "$$module" mod tidy; done
+
+.PHONY: clean
+clean: ## Remove what was built and the state of local runs; the tools in .bin stay
+	@rm -rf bin third_party .shipwarden

@@ -1,0 +1,3 @@
+module github.com/blackdice/shipwarden/proto
+
+go 1.26.0

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Prints the folders of our modules, the deepest in the import direction first: a
+# mistake in proto is then reported where it was made.
+#
+#   tools/modules.sh          the modules of go.work, and the tools that we wrote
+#   tools/modules.sh --work   the modules of go.work alone
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+go work edit -json | sed -n 's/.*"DiskPath": "\(.*\)".*/\1/p' | sed 's|^\./||' |
+	awk '
+		/^proto$/     { print 1, $0; next }
+		/^procedure$/ { print 2, $0; next }
+		/^internal$/  { print 3, $0; next }
+		/^services\// { print 4, $0; next }
+		              { print 5, $0 }
+	' | sort | cut -d ' ' -f 2-
+if [ "${1:-}" != --work ]; then
+	echo tools/protodeps
+fi

@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# Finds what the project needs, or installs it, and says in a line each what it
+# found or did. Running it again costs nothing and changes nothing.
+#
+#   tools/setup.sh go postgresql tools promtool
+#
+# It installs system packages on Debian and Ubuntu (as root, or where sudo asks for
+# no password) and on macOS with Homebrew. Elsewhere it says what is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %-10s %s\n' "$1" "$2"; }
+die() { say "$1" "$2" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# as_root runs a command as root, and fails where that is not possible without
+# asking somebody for a password.
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif have sudo && sudo -n true 2>/dev/null; then
+		sudo -n "$@"
+	else
+		return 1
+	fi
+}
+
+# quiet keeps the output of a command for the case that it fails.
+quiet() {
+	local log status=0
+	log=$(mktemp)
+	"$@" >"$log" 2>&1 </dev/null || status=$?
+	if [ "$status" -ne 0 ]; then
+		tail -n 20 "$log" >&2
+	fi
+	rm -f "$log"
+	return "$status"
+}
+
+apt_get() { quiet as_root env DEBIAN_FRONTEND=noninteractive apt-get -q "$@"; }
+
+# go: a toolchain at least as new as go.work says. With GOTOOLCHAIN=auto, which is
+# the default, an older one fetches what it needs by itself.
+setup_go() {
+	have go || die go "missing: install Go from https://go.dev/dl, or with your package manager"
+	local wanted found
+	wanted=$(sed -n 's/^go //p' go.work)
+	found=$(go env GOVERSION 2>/dev/null) || die go "$(command -v go) cannot provide Go $wanted; install it from https://go.dev/dl"
+	found=${found#go}
+	if [ "$(printf '%s\n%s\n' "$wanted" "${found%% *}" | sort -V | head -n 1)" != "$wanted" ]; then
+		die go "found $found, but go.work asks for $wanted; install it from https://go.dev/dl"
+	fi
+	say go "$found at $(command -v go)"
+}
+
+# pg_bindir prints the folder of the newest PostgreSQL server found. PATH comes
+# first, because what a person put there is what they want.
+pg_bindir() {
+	local candidates=() dir
+	if have initdb; then
+		candidates+=("$(dirname "$(command -v initdb)")")
+	fi
+	if have pg_config; then
+		candidates+=("$(pg_config --bindir)")
+	fi
+	while read -r dir; do
+		candidates+=("$dir")
+	done < <(printf '%s\n' \
+		/usr/lib/postgresql/*/bin \
+		/usr/pgsql-*/bin \
+		/opt/homebrew/opt/postgresql*/bin \
+		/usr/local/opt/postgresql*/bin \
+		/Applications/Postgres.app/Contents/Versions/*/bin \
+		/usr/local/pgsql/bin | sort -rV)
+	for dir in "${candidates[@]}"; do
+		if [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ]; then
+			echo "$dir"
+			return
+		fi
+	done
+	return 1
+}
+
+# postgresql: the server's programs. Tests and `shipwarden dev` start private
+# servers of their own; a server that runs as a service is neither needed nor used.
+setup_postgresql() {
+	local dir
+	if dir=$(pg_bindir); then
+		say postgresql "$("$dir/postgres" --version | sed 's/^postgres (PostgreSQL) //') at $dir"
+		return
+	fi
+	if have apt-get; then
+		say postgresql "missing: installing the package postgresql"
+		apt_get update || say postgresql "apt-get update failed; trying with the lists as they are"
+		apt_get install -y --no-install-recommends postgresql ||
+			die postgresql "could not install it: run 'apt-get install postgresql' as root"
+	elif have brew; then
+		say postgresql "missing: brew install postgresql@18"
+		quiet brew install postgresql@18 || die postgresql "could not install it: run 'brew install postgresql@18'"
+	else
+		die postgresql "missing: install the server, so that initdb and postgres are on PATH"
+	fi
+	dir=$(pg_bindir) || die postgresql "installed, but initdb and postgres were not found"
+	say postgresql "installed $("$dir/postgres" --version | sed 's/^postgres (PostgreSQL) //') at $dir"
+}
+
+# tools: the Go tools, pinned in modules of their own (see CONTRIBUTING.md), built
+# into .bin. The stamp holds a sum over go.mod and go.sum, so that a changed pin is
+# built, and nothing else is.
+setup_tools() {
+	local module sum stamp names name missing
+	mkdir -p .bin
+	for module in protoc buf lint; do
+		names=$(GOWORK=off go -C "tools/$module" list -f '{{.Target}}' tool | sed 's|.*/||' | sort | tr '\n' ' ')
+		sum=$(cat "tools/$module/go.mod" "tools/$module/go.sum" | cksum | tr ' ' '-')-$(go env GOVERSION)
+		stamp=.bin/$module.stamp
+		missing=
+		for name in $names; do
+			[ -x ".bin/$name" ] || missing=yes
+		done
+		if [ -z "$missing" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ]; then
+			say tools "${names}in .bin"
+			continue
+		fi
+		say tools "building ${names}into .bin (some minutes the first time)"
+		GOWORK=off GOBIN="$PWD/.bin" go -C "tools/$module" install tool
+		echo "$sum" >"$stamp"
+	done
+}
+
+# promtool: tests the alert rules. On Debian the program alone is taken out of its
+# package: installing the package would start a Prometheus.
+setup_promtool() {
+	local scratch
+	if [ -x .bin/promtool ]; then
+		say promtool "in .bin"
+		return
+	fi
+	if have promtool; then
+		say promtool "at $(command -v promtool)"
+		return
+	fi
+	if have apt-get && have dpkg-deb; then
+		say promtool "missing: taking it out of Debian's package prometheus"
+		scratch=$(mktemp -d)
+		# apt-get drops to a user of its own for downloads, who must be able to write here.
+		chmod 755 "$scratch"
+		if ! (cd "$scratch" && apt-get -q download prometheus) >/dev/null 2>&1; then
+			apt_get update || true
+			(cd "$scratch" && quiet apt-get -q download prometheus) ||
+				{ rm -rf "$scratch"; die promtool "could not fetch the package prometheus"; }
+		fi
+		dpkg-deb -x "$scratch"/prometheus_*.deb "$scratch/content"
+		mkdir -p .bin
+		cp "$scratch/content/usr/bin/promtool" .bin/promtool
+		rm -rf "$scratch"
+		say promtool "installed into .bin"
+	elif have brew; then
+		say promtool "missing: brew install prometheus"
+		quiet brew install prometheus || die promtool "could not install it: run 'brew install prometheus'"
+	else
+		die promtool "missing: install Prometheus, so that promtool is on PATH"
+	fi
+}
+
+for part in "$@"; do
+	case "$part" in
+	go | postgresql | tools | promtool) "setup_$part" ;;
+	*) die "$part" "unknown: one of go, postgresql, tools, promtool" ;;
+	esac
+done
