@@ -1,0 +1,43 @@
+package dirlock_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/blackdice/shipwarden/internal/dirlock"
+)
+
+func TestASecondHolderIsRefusedAndToldWhoHoldsIt(t *testing.T) {
+	dir := t.TempDir()
+	first, err := dirlock.Acquire(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = dirlock.Acquire(dir)
+	if !errors.Is(err, dirlock.ErrLocked) {
+		t.Fatalf("second Acquire: got %v, want ErrLocked", err)
+	}
+	if pid := strconv.Itoa(os.Getpid()); !strings.Contains(err.Error(), pid) {
+		t.Errorf("error %q does not name the holder %s", err, pid)
+	}
+	first.Release()
+	first.Release()
+	second, err := dirlock.Acquire(dir)
+	if err != nil {
+		t.Fatalf("Acquire after Release: %v", err)
+	}
+	second.Release()
+}
+
+func TestAMissingDirectoryIsNamed(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "absent")
+	_, err := dirlock.Acquire(dir)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), dir) {
+		t.Fatalf("got %v, want fs.ErrNotExist naming %s", err, dir)
+	}
+}
