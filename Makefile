@@ -55,7 +55,8 @@ fmt: setup-tools ## Format Go and .proto files
 	@.bin/golangci-lint fmt
 
 .PHONY: tidy
-tidy: ## Tidy every go.mod
+tidy: ## Tidy every go.mod, with the same versions in all of them
+	@go work sync
 	@tools/modules.sh | while read -r module; do GOWORK=off go -C "$$module" mod tidy; done
 
 .PHONY: clean
