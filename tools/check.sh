@@ -12,7 +12,8 @@ trap 'rm -rf "$scratch"' EXIT
 
 failed=()
 
-# step runs a command under a name, and shows its output when it fails.
+# step runs a command under a name, and shows its output when it fails. A function
+# given to it must be a single command: `set -e` does not hold inside an if.
 step() {
 	local name=$1 started=$SECONDS log=$scratch/log
 	shift
@@ -36,41 +37,13 @@ packages() {
 	[ -n "$list" ]
 }
 
-# Without -o, a module with a single command would leave it in the tree.
-build() { GOWORK=off go -C "$1" build -o /dev/null ./...; }
+# Without -o, a module with a single command would leave it in the tree; the version
+# control is not asked, because it does not answer for a checkout of another user.
+build() { GOWORK=off go -C "$1" build -buildvcs=false -o /dev/null ./...; }
 vet() { GOWORK=off go -C "$1" vet ./...; }
 tidy() { GOWORK=off go -C "$1" mod tidy -diff; }
 lint() { (cd "$1" && GOWORK=off "$root/.bin/golangci-lint" run --allow-parallel-runners ./...); }
 format() { "$root/.bin/golangci-lint" fmt --diff; }
-
-# breaking compares the contract with the one that others may have: that of
-# origin/main, or of the commit before when this is origin/main already. A shallow
-# clone has neither, and a first commit has no contract before it.
-breaking() {
-	local base='' candidate
-	for candidate in origin/main HEAD~1; do
-		if git rev-parse --quiet --verify "$candidate^{commit}" >/dev/null &&
-			[ "$(git rev-parse "$candidate^{commit}")" != "$(git rev-parse HEAD)" ]; then
-			base=$candidate
-			break
-		fi
-	done
-	if [ -z "$base" ]; then
-		echo "note: no earlier commit here, nothing to compare with"
-		return
-	fi
-	if [ -z "$(git ls-tree -r --name-only "$base" -- proto | grep '\.proto$')" ]; then
-		echo "note: $base has no contract yet, nothing to compare with"
-		return
-	fi
-	local before=$scratch/before
-	mkdir -p "$before"
-	git archive "$base" proto | tar -x -C "$before"
-	cp -R third_party "$before/"
-	cp buf.yaml "$before/"
-	.bin/buf breaking --against "$before"
-	echo "note: compared with $base"
-}
 
 for module in $(tools/modules.sh); do
 	if ! packages "$module"; then
@@ -87,7 +60,7 @@ if [ -n "$(find proto -name '*.proto' -print -quit)" ]; then
 	step "generated code" tools/generate.sh --check
 	step "contract: lint" .bin/buf lint
 	step "contract: format" .bin/buf format --diff --exit-code proto
-	step "contract: breaking" breaking
+	step "contract: breaking" tools/breaking.sh
 fi
 
 if [ "${#failed[@]}" -gt 0 ]; then
