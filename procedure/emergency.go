@@ -1,0 +1,72 @@
+package procedure
+
+import (
+	"fmt"
+	"slices"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// bypassedSeparation lists the separations of duty that an emergency
+// authorization went around: alone at night, one person is requester and approver.
+func (s State) bypassedSeparation(counted []*releasev1.CountedApproval) []string {
+	var out []string
+	for _, c := range counted {
+		if role := s.ownRole(c.GetPerson()); role != "" {
+			out = append(out, fmt.Sprintf("separation of duties: %s is %s", c.GetPerson(), role))
+		}
+	}
+	return out
+}
+
+// startDebt opens what an emergency costs: people are called at once, stakeholders
+// told, and a review is owed (PD-A.5).
+func (s *State) startDebt(e Entry, d *releasev1.Authorized) {
+	s.Bypassed = d.GetBypassed()
+	s.ReviewDue = d.GetReviewDue().AsTime()
+	s.raise(releasev1.Cause_CAUSE_EMERGENCY_BYPASS, e.Stored)
+	s.want(releasev1.Occasion_OCCASION_EMERGENCY, 1)
+}
+
+// applyReviewCompleted pays the debt. The reviewer is somebody else than whoever
+// asked for, owned, wrote or authorized the emergency.
+func (s *State) applyReviewCompleted(e Entry, d *releasev1.ReviewCompleted) error {
+	if !s.ReviewOwed() {
+		return s.invalid(e, "no review is owed")
+	}
+	if !s.Recorded {
+		return s.invalid(e, "the release is not over")
+	}
+	by, err := s.human(e)
+	if err != nil {
+		return err
+	}
+	if role := s.ReviewConflict(by); role != "" {
+		return s.invalid(e, by+" is "+role+" and may not review")
+	}
+	if d.GetResult() == releasev1.ReviewCompleted_RESULT_UNSPECIFIED || d.GetResidualRisk() == "" {
+		return s.invalid(e, "a review states its result and the residual risk")
+	}
+	s.Review, s.ReviewedBy = d, by
+	s.Escalations = slices.Clone(s.Escalations)
+	for i := range s.Escalations {
+		if x := &s.Escalations[i]; x.Cause == releasev1.Cause_CAUSE_REVIEW_OVERDUE && x.AcknowledgedBy == "" {
+			x.AcknowledgedBy = by
+		}
+	}
+	return nil
+}
+
+// ReviewConflict names the part that a person had in the emergency; empty where
+// the person may review it.
+func (s State) ReviewConflict(person string) string {
+	if role := s.ownRole(person); role != "" {
+		return role
+	}
+	for _, c := range s.Authorized.GetApprovals() {
+		if c.GetPerson() == person {
+			return "who authorized it"
+		}
+	}
+	return ""
+}

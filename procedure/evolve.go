@@ -1,0 +1,194 @@
+package procedure
+
+import (
+	"fmt"
+	"slices"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Evolve returns the state after one more event. It is the only authority on
+// which events count: with an error the event does not, and the state returned is
+// the one given. It never panics, whatever the event holds.
+func Evolve(s State, e Entry) (State, error) {
+	if err := admissible(s, e); err != nil {
+		return s, err
+	}
+	next := s
+	if err := next.apply(e); err != nil {
+		return s, err
+	}
+	next.Head = Head{Sequence: e.Sequence, Digest: e.Digest}
+	next.Events++
+	next.settle(e)
+	return next, nil
+}
+
+// Fold evolves a release from nothing through all of its entries, in the order of
+// the stream, and returns the entries that do not count beside the state.
+func Fold(release string, entries []Entry) (State, []Rejection) {
+	s := State{Release: release}
+	var rejected []Rejection
+	for _, e := range entries {
+		next, err := Evolve(s, e)
+		if err != nil {
+			rejected = append(rejected, Rejection{Entry: e, Reason: err})
+			continue
+		}
+		s = next
+	}
+	return s, rejected
+}
+
+// admissible holds what is demanded of every event, whatever it says.
+func admissible(s State, e Entry) error {
+	ev := e.Event
+	if ev == nil || ev.GetId() == "" || ev.GetTime() == nil || e.Sequence == 0 || e.Stored.IsZero() {
+		return ErrMalformed
+	}
+	if ev.GetAggregate() != Aggregate(s.Release) {
+		return fmt.Errorf("%w: %q", ErrForeign, ev.GetAggregate())
+	}
+	name := TypeOf(ev)
+	if name == "" {
+		return fmt.Errorf("%w: no data", ErrMalformed)
+	}
+	if w := WriterOf(name); w != ev.GetWriter() {
+		return fmt.Errorf("%w: %s by %q, not %q", ErrWriter, name, ev.GetWriter(), w)
+	}
+	if !follows(s.Head, e) {
+		return ErrNotHead
+	}
+	at := ev.GetTime().AsTime()
+	if at.After(e.Stored.Add(maxEarly)) || at.Before(e.Stored.Add(-maxLate)) {
+		return fmt.Errorf("%w: happened %s, stored %s", ErrClockSkew, at, e.Stored)
+	}
+	if s.Phase != PhaseNone && ev.GetProcedureDigest() != s.ProcedureDigest {
+		return ErrProcedure
+	}
+	return nil
+}
+
+func follows(head Head, e Entry) bool {
+	p := e.Event.GetPrevious()
+	if head.Sequence == 0 {
+		return p == nil
+	}
+	return e.Sequence > head.Sequence && p.GetSequence() == head.Sequence && slices.Equal(p.GetSha256(), head.Digest[:])
+}
+
+// apply changes the state by what the event says, or says why it may not.
+func (s *State) apply(e Entry) error {
+	switch d := e.Event.GetData().(type) {
+	case *releasev1.Event_Requested:
+		return s.applyRequested(e, d.Requested)
+	case *releasev1.Event_GatesConfirmed:
+		return s.applyGatesConfirmed(e, d.GatesConfirmed)
+	case *releasev1.Event_GatesRefused:
+		return s.applyGatesRefused(e, d.GatesRefused)
+	case *releasev1.Event_ScopeValidated:
+		return s.applyScopeValidated(e, d.ScopeValidated)
+	case *releasev1.Event_ScopeRefused:
+		return s.applyScopeRefused(e, d.ScopeRefused)
+	case *releasev1.Event_ChangePreviewed:
+		return s.applyChangePreviewed(e, d.ChangePreviewed)
+	case *releasev1.Event_PreviewRefused:
+		return s.applyPreviewRefused(e, d.PreviewRefused)
+	case *releasev1.Event_RiskCleared:
+		return s.applyRiskCleared(e, d.RiskCleared)
+	case *releasev1.Event_Held:
+		return s.applyHeld(e, d.Held)
+	case *releasev1.Event_StartHeld:
+		return s.applyStartHeld(e, d.StartHeld)
+	case *releasev1.Event_RiskRefused:
+		return s.applyRiskRefused(e, d.RiskRefused)
+	case *releasev1.Event_ApprovalGiven:
+		return s.applyApprovalGiven(e, d.ApprovalGiven)
+	case *releasev1.Event_ApprovalWithdrawn:
+		return s.applyApprovalWithdrawn(e)
+	case *releasev1.Event_Rejected:
+		return s.applyRejected(e, d.Rejected)
+	case *releasev1.Event_Authorized:
+		return s.applyAuthorized(e, d.Authorized)
+	case *releasev1.Event_Withdrawn:
+		return s.applyWithdrawn(e, d.Withdrawn)
+	case *releasev1.Event_Superseded:
+		return s.applySuperseded(e, d.Superseded)
+	case *releasev1.Event_Expired:
+		return s.applyExpired(e, d.Expired)
+	case *releasev1.Event_Notified:
+		return s.applyNotified(e, d.Notified)
+	case *releasev1.Event_ExecutionClaimed:
+		return s.applyExecutionClaimed(e, d.ExecutionClaimed)
+	case *releasev1.Event_ExecutionProgressed:
+		return s.applyExecutionProgressed()
+	case *releasev1.Event_ExecutionFinished:
+		return s.applyExecutionFinished(e, d.ExecutionFinished)
+	case *releasev1.Event_ExecutionFailed:
+		return s.applyExecutionFailed(e, d.ExecutionFailed)
+	case *releasev1.Event_ExecutionUnknown:
+		return s.applyExecutionUnknown(e, d.ExecutionUnknown)
+	case *releasev1.Event_ExecutionRefused:
+		return s.applyExecutionRefused(e, d.ExecutionRefused)
+	case *releasev1.Event_TargetsReleased:
+		return s.applyTargetsReleased(e, d.TargetsReleased)
+	case *releasev1.Event_VerificationPassed:
+		return s.applyVerificationPassed(e, d.VerificationPassed.GetVerification())
+	case *releasev1.Event_VerificationFailed:
+		return s.applyVerificationFailed(e, d.VerificationFailed.GetVerification())
+	case *releasev1.Event_VerificationInconclusive:
+		return s.applyVerificationInconclusive(e, d.VerificationInconclusive)
+	case *releasev1.Event_RollbackClaimed:
+		return s.applyRollbackClaimed(e, d.RollbackClaimed)
+	case *releasev1.Event_RolledBack:
+		return s.applyRolledBack(e, d.RolledBack)
+	case *releasev1.Event_RollbackFailed:
+		return s.applyRollbackFailed(e, d.RollbackFailed)
+	case *releasev1.Event_RollbackUnavailable:
+		return s.applyRollbackUnavailable(e, d.RollbackUnavailable)
+	case *releasev1.Event_Escalated:
+		return s.applyEscalated(e, d.Escalated)
+	case *releasev1.Event_Acknowledged:
+		return s.applyAcknowledged(e, d.Acknowledged)
+	case *releasev1.Event_Intervened:
+		return s.applyIntervened(e, d.Intervened)
+	case *releasev1.Event_Aborted:
+		return s.applyAborted(e, d.Aborted)
+	case *releasev1.Event_DeadlinePassed:
+		return s.applyDeadlinePassed(e, d.DeadlinePassed)
+	case *releasev1.Event_Recorded:
+		return s.applyRecorded(e, d.Recorded)
+	case *releasev1.Event_ReviewCompleted:
+		return s.applyReviewCompleted(e, d.ReviewCompleted)
+	}
+	return fmt.Errorf("%w: not an event of a release", ErrMalformed)
+}
+
+// settle closes a release that owes nothing any more.
+func (s *State) settle(e Entry) {
+	if s.Phase == PhaseFollowUp && len(s.Wanted) == 0 && len(s.OpenEscalations()) == 0 && !s.ReviewOwed() {
+		s.enter(PhaseClosed, e.Stored)
+	}
+}
+
+// invalid says that the event may not happen in this phase.
+func (s *State) invalid(e Entry, why string) error {
+	return fmt.Errorf("%w: %s in phase %s: %s", ErrInvalidTransition, TypeOf(e.Event), s.Phase, why)
+}
+
+// expect refuses an event that belongs to other phases.
+func (s *State) expect(e Entry, phases ...Phase) error {
+	if slices.Contains(phases, s.Phase) {
+		return nil
+	}
+	return s.invalid(e, "does not belong here")
+}
+
+// human refuses an event that only a person can cause.
+func (s *State) human(e Entry) (string, error) {
+	a := e.Event.GetActor()
+	if a.GetKind() != releasev1.Actor_KIND_HUMAN || a.GetId() == "" {
+		return "", s.invalid(e, "only a person may decide this")
+	}
+	return a.GetId(), nil
+}

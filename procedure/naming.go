@@ -1,0 +1,92 @@
+package procedure
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"regexp"
+	"strings"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+var (
+	releasePattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,79}$`)
+	targetPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+)
+
+// ReleaseID names the release that a request makes. It is a function of what the
+// requester calls the request, so that the same request is the same release
+// however often, and through whichever process, it arrives (PD-0.2). The service
+// stands in front for the people who read it.
+func ReleaseID(environment, service, idempotencyKey string) string {
+	h := sha256.New()
+	for _, part := range []string{environment, service, idempotencyKey} {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	sum := h.Sum(nil)
+	return service + "-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10]))
+}
+
+// ValidRelease reports whether the text may stand for a release in a subject.
+func ValidRelease(id string) bool { return releasePattern.MatchString(id) }
+
+// ValidTarget reports whether the text may stand for a target in a subject.
+func ValidTarget(id string) bool { return targetPattern.MatchString(id) }
+
+// Aggregate is the history of a release: the first two tokens of its subjects.
+func Aggregate(release string) string { return "rel." + release }
+
+// TargetAggregate is the history of a target.
+func TargetAggregate(target string) string { return "tgt." + target }
+
+// ServiceAggregate is the history of a service in an environment.
+func ServiceAggregate(environment, service string) string {
+	return "svc." + environment + "--" + service
+}
+
+// ProcedureAggregate is the history of the procedure document with that id.
+func ProcedureAggregate(id string) string { return "pol." + strings.ToLower(id) }
+
+// TypeOf returns the event's type as it stands in subjects, such as
+// "gates_confirmed"; empty for an event without data.
+func TypeOf(e *releasev1.Event) string {
+	m := e.ProtoReflect()
+	f := m.WhichOneof(m.Descriptor().Oneofs().ByName("data"))
+	if f == nil {
+		return ""
+	}
+	return string(f.Name())
+}
+
+// Services that write events; each may write what its folder stands for.
+const (
+	ServiceApproval  = "approval"
+	ServiceValidator = "validator"
+	ServiceExecutor  = "executor"
+	ServiceRecorder  = "recorder"
+)
+
+// writers names the one service that may write each type of event.
+var writers = map[string]string{
+	"requested": ServiceApproval, "gates_confirmed": ServiceApproval, "gates_refused": ServiceApproval,
+	"scope_validated": ServiceValidator, "scope_refused": ServiceValidator,
+	"change_previewed": ServiceExecutor, "preview_refused": ServiceExecutor,
+	"risk_cleared": ServiceApproval, "held": ServiceApproval, "risk_refused": ServiceApproval,
+	"approval_given": ServiceApproval, "approval_withdrawn": ServiceApproval, "rejected": ServiceApproval,
+	"authorized": ServiceApproval, "withdrawn": ServiceApproval, "superseded": ServiceApproval, "expired": ServiceApproval,
+	"notified":          ServiceApproval,
+	"execution_claimed": ServiceExecutor, "execution_progressed": ServiceExecutor, "execution_finished": ServiceExecutor,
+	"execution_failed": ServiceExecutor, "execution_unknown": ServiceExecutor, "execution_refused": ServiceExecutor,
+	"targets_released": ServiceExecutor, "start_held": ServiceExecutor,
+	"verification_passed": ServiceValidator, "verification_failed": ServiceValidator, "verification_inconclusive": ServiceValidator,
+	"rollback_claimed": ServiceExecutor, "rolled_back": ServiceExecutor, "rollback_failed": ServiceExecutor, "rollback_unavailable": ServiceExecutor,
+	"escalated": ServiceApproval, "acknowledged": ServiceApproval, "intervened": ServiceApproval, "aborted": ServiceApproval,
+	"deadline_passed": ServiceApproval, "recorded": ServiceRecorder, "review_completed": ServiceApproval,
+	"target_locked": ServiceExecutor, "target_unlocked": ServiceExecutor,
+	"service_changed": ServiceApproval, "request_refused": ServiceApproval, "procedure_activated": ServiceApproval,
+}
+
+// WriterOf returns the service that may write events of that type; empty for an
+// unknown type.
+func WriterOf(eventType string) string { return writers[eventType] }

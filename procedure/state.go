@@ -1,0 +1,280 @@
+package procedure
+
+import (
+	"slices"
+	"time"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// State is everything that the procedure knows about one release: a value, folded
+// from its events by Evolve and changed by nothing else. Copies may be kept and
+// shared; messages and slices in it must not be changed.
+type State struct {
+	// Release is the release's id.
+	Release string
+	// Phase is where it stands, and Entered since when, by the server's clock.
+	Phase   Phase
+	Entered time.Time
+	// Head is its newest event, Events the number of events that count.
+	Head   Head
+	Events int
+
+	// Requested is what started it; Request, with every field but the evidence,
+	// is what was asked for.
+	Requested   *releasev1.Requested
+	Request     *releasev1.Request
+	RequestedAt time.Time
+	// ProcedureDigest names the procedure document it runs under, to its end.
+	ProcedureDigest string
+
+	// Gates is the outcome of step 1.
+	Gates []*releasev1.GateVerdict
+	// Artifacts and Targets are the outcome of step 2.
+	Artifacts []*releasev1.PinnedArtifact
+	Targets   []*releasev1.ScopedTarget
+	// Previews is the driver's word of step 3.
+	Previews []*releasev1.TargetPreview
+	// Findings is everything that was called out on the way.
+	Findings []*releasev1.Finding
+	// Holds is why it waits, HeldUntil until when, and HeldFor which phase goes on
+	// afterwards: PhaseRisk or PhaseExecute.
+	Holds     []*releasev1.HoldReason
+	HeldUntil time.Time
+	HeldFor   Phase
+
+	// ChangeDigest is what approvals are bound to, Quorum which are needed.
+	ChangeDigest string
+	Quorum       []*releasev1.QuorumRule
+	ApproveBy    time.Time
+	// Approvals is what people approved and have not taken back.
+	Approvals []Approval
+	// Authorized is set while the approvals suffice.
+	Authorized *releasev1.Authorized
+	// Bypassed is every control that an emergency went around.
+	Bypassed []string
+
+	// Wave is the wave in work, from 0; Attempt its newest attempt, 0 before the
+	// first claim.
+	Wave    uint32
+	Attempt uint32
+	// Claim is who works on it; empty where nobody does.
+	Claim Claim
+	// Touched is every target that was ever claimed, in the order of claiming.
+	Touched []string
+	// Results is the newest known result of every touched target.
+	Results []*releasev1.TargetResult
+	// Verifications counts the verifications that ended.
+	Verifications uint32
+	// RollbackAttempt is the newest attempt of the way back.
+	RollbackAttempt uint32
+	// AbortBy and AbortReason are set where a person stopped the release.
+	AbortBy     string
+	AbortReason string
+	// Forced says that a person ordered the way back.
+	Forced bool
+
+	// EscalatedFor is why a person has to decide, in PhaseEscalated.
+	EscalatedFor releasev1.Cause
+	// EscalatedRollback says that the unknown outcome is that of the way back.
+	EscalatedRollback bool
+	// Escalations is everything people were or are to be called for.
+	Escalations []Escalation
+	// Wanted is what stakeholders have not been told yet.
+	Wanted []Notice
+	// Reminded is when the newest deadline passed that did not move the phase.
+	Reminded time.Time
+
+	// Outcome is how it ended, EndReason and EndedBy why and by whom.
+	Outcome   releasev1.Outcome
+	EndReason string
+	EndedBy   string
+	// Recorded says that step 8 is done.
+	Recorded bool
+	// ReviewDue is when the retrospective review is due; zero where none is owed.
+	ReviewDue     time.Time
+	ReviewOverdue bool
+	Review        *releasev1.ReviewCompleted
+	ReviewedBy    string
+}
+
+// Approval is one person's approval of the state's change digest.
+type Approval struct {
+	Person  string
+	Groups  []string
+	Given   time.Time
+	Expires time.Time
+	Comment string
+}
+
+// Claim is an executor's hold on a wave or on the way back.
+type Claim struct {
+	Claimer    string
+	LeaseUntil time.Time
+	Deadline   time.Time
+	Sequence   uint64
+}
+
+// Escalation is one reason for which people are called.
+type Escalation struct {
+	Cause releasev1.Cause
+	// Raised is when it became necessary, or necessary again.
+	Raised time.Time
+	// Rung is how often people were called, 0 before the first call.
+	Rung uint32
+	// CallNext says that the next rung is to be called.
+	CallNext bool
+	// AcknowledgeBy is until when the last rung has to take it on.
+	AcknowledgeBy time.Time
+	// AcknowledgedBy is who took it on; empty while nobody did.
+	AcknowledgedBy string
+}
+
+// Notice names something that stakeholders are told.
+type Notice struct {
+	Occasion releasev1.Occasion
+	// Number makes repeated occasions distinct.
+	Number uint32
+}
+
+// Started reports whether a target was ever claimed for this release: from then
+// on it can be aborted, and no longer withdrawn.
+func (s State) Started() bool { return len(s.Touched) > 0 }
+
+// Emergency reports whether the release is in the emergency lane.
+func (s State) Emergency() bool {
+	return s.Request.GetTrigger() == releasev1.Trigger_TRIGGER_EMERGENCY
+}
+
+// WaveTargets returns the targets of the wave in work.
+func (s State) WaveTargets() []string {
+	waves := s.Request.GetPlan().GetWaves()
+	if int(s.Wave) >= len(waves) {
+		return nil
+	}
+	return waves[s.Wave].GetTargets()
+}
+
+// Preview returns the preview of a target; nil where there is none.
+func (s State) Preview(target string) *releasev1.TargetPreview {
+	for _, p := range s.Previews {
+		if p.GetTarget() == target {
+			return p
+		}
+	}
+	return nil
+}
+
+// Scoped returns what step 2 found out about a target; nil where it did not.
+func (s State) Scoped(target string) *releasev1.ScopedTarget {
+	for _, t := range s.Targets {
+		if t.GetTarget() == target {
+			return t
+		}
+	}
+	return nil
+}
+
+// Result returns the newest known result of a target; nil where there is none.
+func (s State) Result(target string) *releasev1.TargetResult {
+	for _, r := range s.Results {
+		if r.GetTarget() == target {
+			return r
+		}
+	}
+	return nil
+}
+
+// ClassOf returns the weakest promise among the drivers of the given targets: one
+// opaque target makes the whole claim opaque.
+func (s State) ClassOf(targets []string) releasev1.DriverClass {
+	class := releasev1.DriverClass_DRIVER_CLASS_FENCED
+	for _, t := range targets {
+		c := s.Preview(t).GetClass()
+		if c == releasev1.DriverClass_DRIVER_CLASS_UNSPECIFIED {
+			c = releasev1.DriverClass_DRIVER_CLASS_OPAQUE
+		}
+		class = max(class, c)
+	}
+	return class
+}
+
+// OpenEscalations returns the causes that nobody has taken on.
+func (s State) OpenEscalations() []releasev1.Cause {
+	var open []releasev1.Cause
+	for _, e := range s.Escalations {
+		if e.AcknowledgedBy == "" {
+			open = append(open, e.Cause)
+		}
+	}
+	return open
+}
+
+// ReviewOwed reports whether a retrospective review is owed and not done.
+func (s State) ReviewOwed() bool { return !s.ReviewDue.IsZero() && s.Review == nil }
+
+func (s *State) enter(p Phase, at time.Time) {
+	s.Phase, s.Entered, s.Reminded = p, at, time.Time{}
+}
+
+// end gives the release its outcome. Targets that were locked are let go first.
+func (s *State) end(o releasev1.Outcome, by, reason string, at time.Time) {
+	s.Outcome, s.EndedBy, s.EndReason = o, by, reason
+	s.Claim = Claim{}
+	if s.Started() {
+		s.enter(PhaseRelease, at)
+		return
+	}
+	s.enter(PhaseRecord, at)
+}
+
+// raise asks for people to be called. A cause that is open stays as it is.
+func (s *State) raise(cause releasev1.Cause, at time.Time) {
+	s.Escalations = slices.Clone(s.Escalations)
+	for i := range s.Escalations {
+		e := &s.Escalations[i]
+		if e.Cause != cause {
+			continue
+		}
+		if e.AcknowledgedBy != "" {
+			*e = Escalation{Cause: cause, Raised: at, Rung: e.Rung, CallNext: true}
+		}
+		return
+	}
+	s.Escalations = append(s.Escalations, Escalation{Cause: cause, Raised: at, CallNext: true})
+}
+
+// escalate stops the machine until a person decides.
+func (s *State) escalate(cause releasev1.Cause, rollback bool, at time.Time) {
+	s.EscalatedFor, s.EscalatedRollback = cause, rollback
+	s.Claim = Claim{}
+	s.raise(cause, at)
+	s.enter(PhaseEscalated, at)
+}
+
+// remedy starts the way back and lets stakeholders know.
+func (s *State) remedy(at time.Time) {
+	s.Claim = Claim{}
+	s.want(releasev1.Occasion_OCCASION_ROLLBACK, s.RollbackAttempt+1)
+	s.enter(PhaseRemedy, at)
+}
+
+func (s *State) want(o releasev1.Occasion, number uint32) {
+	n := Notice{Occasion: o, Number: number}
+	if !slices.Contains(s.Wanted, n) {
+		s.Wanted = append(slices.Clip(s.Wanted), n)
+	}
+}
+
+func (s *State) setResults(results []*releasev1.TargetResult) {
+	merged := slices.Clone(s.Results)
+	for _, r := range results {
+		i := slices.IndexFunc(merged, func(m *releasev1.TargetResult) bool { return m.GetTarget() == r.GetTarget() })
+		if i < 0 {
+			merged = append(merged, r)
+			continue
+		}
+		merged[i] = r
+	}
+	s.Results = merged
+}

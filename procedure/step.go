@@ -1,0 +1,237 @@
+package procedure
+
+import (
+	"time"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// StepID names a step's consumer. It is the durable's name on the stream, and so
+// contract: a step that is renamed reads everything again.
+type StepID string
+
+// The consumers, one for each step's half that has a service of its own.
+const (
+	StepIntake    StepID = "approval-intake"
+	StepGates     StepID = "approval-gates"
+	StepScope     StepID = "validator-scope"
+	StepPreview   StepID = "executor-preview"
+	StepRisk      StepID = "approval-risk"
+	StepAuthorize StepID = "approval-authorize"
+	StepNotify    StepID = "approval-notify"
+	StepExecute   StepID = "executor-execute"
+	StepVerify    StepID = "validator-verify"
+	StepRollback  StepID = "executor-rollback"
+	StepRelease   StepID = "executor-release"
+	StepEscalate  StepID = "approval-escalate"
+	StepDeadline  StepID = "approval-deadline"
+	StepCatalog   StepID = "approval-catalog"
+	StepRecord    StepID = "recorder-record"
+)
+
+// Step is one row of the table that the procedure is made of.
+type Step struct {
+	ID StepID
+	// Number is that of PROC-DEPLOY-001: "1" to "8", "A" for authorization, "0" for
+	// the trigger, "-" for what serves all of them.
+	Number string
+	// Title is for people, Clause the sentence of PROC-DEPLOY-001.
+	Title  string
+	Clause string
+	// Service and Package say where the shell lives.
+	Service string
+	Package string
+	// WakesOn are the types of events that wake it, Appends those that it writes.
+	WakesOn []string
+	Appends []string
+}
+
+// Steps is the procedure as a table, in its order. Documentation, consumers and
+// permissions are made from it.
+var Steps = []Step{
+	{
+		ID: StepIntake, Number: "0", Title: "Take a request in", Service: ServiceApproval, Package: "services/approval/intake",
+		Clause:  "Use this procedure when a production deployment is planned, a production hotfix or emergency release is required, a deployment rollback or recovery action is needed.",
+		Appends: []string{"requested", "superseded", "request_refused", "service_changed"},
+	},
+	{
+		ID: StepGates, Number: "1", Title: "Confirm the gates", Service: ServiceApproval, Package: "services/approval/gates",
+		Clause:  "Confirm that the change has passed the required review, approval, and testing gates.",
+		WakesOn: []string{"requested"},
+		Appends: []string{"gates_confirmed", "gates_refused"},
+	},
+	{
+		ID: StepScope, Number: "2", Title: "Validate the scope", Service: ServiceValidator, Package: "services/validator/scope",
+		Clause:  "Validate the release scope, artefact version, deployment target, and deployment owner.",
+		WakesOn: []string{"gates_confirmed"},
+		Appends: []string{"scope_validated", "scope_refused"},
+	},
+	{
+		ID: StepPreview, Number: "3", Title: "Preview the change", Service: ServiceExecutor, Package: "services/executor/preview",
+		Clause:  "Check for […] rollback readiness.",
+		WakesOn: []string{"scope_validated"},
+		Appends: []string{"change_previewed", "preview_refused"},
+	},
+	{
+		ID: StepRisk, Number: "3", Title: "Check risks and freezes", Service: ServiceApproval, Package: "services/approval/risk",
+		Clause:  "Check for known operational risks, dependencies, freeze periods, customer constraints, and rollback readiness.",
+		WakesOn: []string{"change_previewed", "deadline_passed"},
+		Appends: []string{"risk_cleared", "held", "risk_refused"},
+	},
+	{
+		ID: StepAuthorize, Number: "A", Title: "Authorize", Service: ServiceApproval, Package: "services/approval/authorize",
+		Clause:  "Reviewers and approvers must confirm the deployment is authorised.",
+		WakesOn: []string{"risk_cleared", "approval_given"},
+		Appends: []string{"approval_given", "approval_withdrawn", "rejected", "authorized", "withdrawn"},
+	},
+	{
+		ID: StepNotify, Number: "4", Title: "Notify stakeholders", Service: ServiceApproval, Package: "services/approval/notify",
+		Clause: "Notify relevant stakeholders where communication is required.",
+		WakesOn: []string{
+			"authorized", "execution_failed", "execution_finished", "verification_failed", "verification_inconclusive",
+			"intervened", "aborted", "escalated", "recorded",
+		},
+		Appends: []string{"notified"},
+	},
+	{
+		ID: StepExecute, Number: "5", Title: "Execute", Service: ServiceExecutor, Package: "services/executor/execute",
+		Clause:  "Execute the deployment using the approved and traceable deployment path.",
+		WakesOn: []string{"notified", "verification_passed", "deadline_passed", "intervened"},
+		Appends: []string{
+			"execution_claimed", "execution_progressed", "execution_finished", "execution_failed", "execution_unknown",
+			"execution_refused", "start_held", "target_locked",
+		},
+	},
+	{
+		ID: StepVerify, Number: "6", Title: "Verify", Service: ServiceValidator, Package: "services/validator/verify",
+		Clause:  "Monitor the deployment and perform post-deployment validation checks, including service health and any security-relevant control checks.",
+		WakesOn: []string{"execution_finished", "rolled_back", "intervened"},
+		Appends: []string{"verification_passed", "verification_failed", "verification_inconclusive"},
+	},
+	{
+		ID: StepRollback, Number: "7", Title: "Roll back", Service: ServiceExecutor, Package: "services/executor/rollback",
+		Clause:  "Roll back […] if the deployment introduces unacceptable risk, instability, or failed controls.",
+		WakesOn: []string{"execution_failed", "execution_finished", "verification_failed", "verification_inconclusive", "intervened", "aborted"},
+		Appends: []string{"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "execution_unknown", "target_locked"},
+	},
+	{
+		ID: StepEscalate, Number: "7", Title: "Escalate", Service: ServiceApproval, Package: "services/approval/escalate",
+		Clause: "Escalate where deployment validation fails, unexpected customer or production impact occurs, rollback fails or is not available, emergency deployment bypasses normal control steps.",
+		WakesOn: []string{
+			"authorized", "execution_failed", "execution_unknown", "execution_refused", "verification_failed",
+			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "deadline_passed",
+		},
+		Appends: []string{"escalated", "acknowledged", "intervened", "aborted"},
+	},
+	{
+		ID: StepRelease, Number: "7", Title: "Let the targets go", Service: ServiceExecutor, Package: "services/executor/release",
+		Clause:  "Execute the deployment using the approved and traceable deployment path.",
+		WakesOn: []string{"verification_passed", "intervened"},
+		Appends: []string{"targets_released", "target_unlocked"},
+	},
+	{
+		ID: StepRecord, Number: "8", Title: "Record", Service: ServiceRecorder, Package: "services/recorder/record",
+		Clause:  "Record the deployment outcome, timing, issues, and follow-up actions.",
+		Appends: []string{"recorded"},
+	},
+	{
+		ID: StepCatalog, Number: "-", Title: "Keep the service's open releases and review debts", Service: ServiceApproval, Package: "services/approval/catalog",
+		Clause:  "Emergency or exceptional deployments must be reviewed retrospectively and recorded.",
+		WakesOn: []string{"authorized", "recorded", "review_completed"},
+		Appends: []string{"service_changed", "review_completed"},
+	},
+	{
+		ID: StepDeadline, Number: "-", Title: "Watch the clock", Service: ServiceApproval, Package: "services/approval/deadline",
+		Clause:  "Escalate where […] (every wait has an end).",
+		Appends: []string{"deadline_passed", "expired"},
+	},
+}
+
+// StepByID returns a row of the table; false for an unknown id.
+func StepByID(id StepID) (Step, bool) {
+	for _, s := range Steps {
+		if s.ID == id {
+			return s, true
+		}
+	}
+	return Step{}, false
+}
+
+// Due reports whether the step has something to do for a release in that state. A
+// step that is woken and not due acknowledges and forgets: that is what makes
+// duplicates, late deliveries and restarts harmless.
+func Due(step StepID, s State, now time.Time) bool {
+	switch step {
+	case StepGates:
+		return s.Phase == PhaseGates
+	case StepScope:
+		return s.Phase == PhaseScope
+	case StepPreview:
+		return s.Phase == PhasePreview
+	case StepRisk:
+		return s.Phase == PhaseRisk
+	case StepAuthorize:
+		if s.Phase != PhaseApprove {
+			return false
+		}
+		_, missing := Count(s, now)
+		return len(missing) == 0
+	case StepNotify:
+		return len(s.Wanted) > 0
+	case StepExecute:
+		return s.Phase == PhaseExecute || s.Phase == PhaseExecuting
+	case StepVerify:
+		return s.Phase == PhaseVerify || s.Phase == PhaseVerifyRollback
+	case StepRollback:
+		return s.Phase == PhaseRemedy || s.Phase == PhaseRollingBack
+	case StepRelease:
+		return s.Phase == PhaseRelease
+	case StepEscalate:
+		return len(DueCalls(s)) > 0
+	case StepCatalog:
+		return s.Recorded || s.Authorized.GetEmergency()
+	case StepDeadline:
+		d, ok := NextDeadline(s)
+		return ok && !now.Before(d.At)
+	case StepRecord:
+		return s.Phase == PhaseRecord
+	case StepIntake:
+		return s.Phase == PhaseNone
+	}
+	return false
+}
+
+// Actions returns what a person can do for the release now, as the CLI's verbs.
+// Every phase but the end and the last formalities has one.
+func Actions(s State) []string {
+	var out []string
+	if s.Phase == PhaseApprove {
+		out = append(out, "approve", "reject")
+	}
+	if s.Phase >= PhaseGates && s.Phase <= PhaseExecute && !s.Started() {
+		out = append(out, "withdraw")
+	}
+	if s.Started() && s.AbortBy == "" {
+		switch s.Phase { //nolint:exhaustive // The phases in which a release can be aborted.
+		case PhaseHeld, PhaseExecute, PhaseExecuting, PhaseVerify:
+			out = append(out, "abort")
+		}
+	}
+	for _, a := range Interventions(s) {
+		out = append(out, interventionVerbs[a])
+	}
+	if len(s.OpenEscalations()) > 0 {
+		out = append(out, "acknowledge")
+	}
+	if s.ReviewOwed() && s.Recorded {
+		out = append(out, "review")
+	}
+	return out
+}
+
+var interventionVerbs = map[releasev1.Intervened_Action]string{
+	releasev1.Intervened_ACTION_RETRY:        "retry",
+	releasev1.Intervened_ACTION_ROLL_BACK:    "rollback",
+	releasev1.Intervened_ACTION_ACCEPT:       "accept",
+	releasev1.Intervened_ACTION_CONFIRM_DONE: "confirm",
+}

@@ -1,0 +1,158 @@
+package procedure
+
+import (
+	"slices"
+	"time"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// DecidePreview turns the driver's word on every target into the first half of
+// step 3: a blocking finding refuses the release.
+func DecidePreview(previews []*releasev1.TargetPreview, findings []*releasev1.Finding) *releasev1.Event {
+	if len(blocking(findings)) > 0 {
+		return &releasev1.Event{Data: &releasev1.Event_PreviewRefused{PreviewRefused: &releasev1.PreviewRefused{Findings: findings}}}
+	}
+	return &releasev1.Event{Data: &releasev1.Event_ChangePreviewed{ChangePreviewed: &releasev1.ChangePreviewed{Previews: previews}}}
+}
+
+// RiskFacts is what the second half of step 3 looked at.
+type RiskFacts struct {
+	// Holds is every reason to wait, Until when to look again.
+	Holds []*releasev1.HoldReason
+	Until time.Time
+	// Findings is everything that was looked at; a blocking one refuses.
+	Findings []*releasev1.Finding
+	// Quorum is which approvals are needed, and ApproveBy until when.
+	Quorum    []*releasev1.QuorumRule
+	ApproveBy time.Time
+	// Bypassed is every control that the emergency goes around at this step.
+	Bypassed []string
+	// CalendarDigest names the calendars that were looked at.
+	CalendarDigest string
+}
+
+// DecideRisk turns the facts into the end of step 3, or into a hold (PD-3.1 to
+// PD-3.5): what waiting does not cure refuses, what it cures holds, and otherwise
+// the change digest is fixed and people may approve it.
+func DecideRisk(s State, f RiskFacts) *releasev1.Event {
+	switch {
+	case len(blocking(f.Findings)) > 0:
+		return &releasev1.Event{Data: &releasev1.Event_RiskRefused{RiskRefused: &releasev1.RiskRefused{Findings: f.Findings}}}
+	case len(f.Holds) > 0:
+		return &releasev1.Event{Data: &releasev1.Event_Held{Held: &releasev1.Held{
+			Reasons: f.Holds, Until: timestamppb.New(f.Until),
+		}}}
+	}
+	return &releasev1.Event{Data: &releasev1.Event_RiskCleared{RiskCleared: &releasev1.RiskCleared{
+		ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
+		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest,
+	}}}
+}
+
+// CanRollBack reports whether the machine may go back by itself from everything it
+// touches, and if not, why not (PD-3.5, PD-7.1).
+func CanRollBack(s State, targets []string) (bool, string) {
+	r := s.Request
+	switch {
+	case r.GetRollbackPlan().GetStrategy() != releasev1.RollbackPlan_STRATEGY_PREVIOUS_VERSION:
+		return false, "the rollback plan says that there is no way back"
+	case r.GetRisk().GetData() == releasev1.Risk_DATA_IRREVERSIBLE:
+		return false, "data is changed for good"
+	case r.GetTrigger() == releasev1.Trigger_TRIGGER_ROLLBACK:
+		return false, "a rollback is not rolled back by itself"
+	}
+	for _, t := range targets {
+		if p := s.Preview(t); !p.GetRollbackReady() {
+			return false, "target " + t + ": " + p.GetRollbackReason()
+		}
+	}
+	return true, ""
+}
+
+func (s *State) applyChangePreviewed(e Entry, d *releasev1.ChangePreviewed) error {
+	if err := s.expect(e, PhasePreview); err != nil {
+		return err
+	}
+	var previewed []string
+	for _, p := range d.GetPreviews() {
+		if p.GetClass() == releasev1.DriverClass_DRIVER_CLASS_UNSPECIFIED {
+			return s.invalid(e, "the class of the driver of "+p.GetTarget()+" is not named")
+		}
+		previewed = append(previewed, p.GetTarget())
+	}
+	if !slices.Equal(previewed, Targets(s.Request)) {
+		return s.invalid(e, "targets are missing, added or out of order")
+	}
+	s.Previews = d.GetPreviews()
+	s.enter(PhaseRisk, e.Stored)
+	return nil
+}
+
+func (s *State) applyPreviewRefused(e Entry, d *releasev1.PreviewRefused) error {
+	if err := s.expect(e, PhasePreview); err != nil {
+		return err
+	}
+	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
+	s.end(releasev1.Outcome_OUTCOME_REJECTED, "", reasons("step 3", d.GetFindings()), e.Stored)
+	return nil
+}
+
+func (s *State) applyRiskCleared(e Entry, d *releasev1.RiskCleared) error {
+	if err := s.expect(e, PhaseRisk); err != nil {
+		return err
+	}
+	if len(d.GetBypassed()) > 0 && !s.Emergency() {
+		return s.invalid(e, "a control is bypassed without an emergency")
+	}
+	if len(blocking(d.GetFindings())) > 0 {
+		return s.invalid(e, "a finding is blocking")
+	}
+	if want := ChangeDigest(*s); d.GetChangeDigest() != want {
+		return s.invalid(e, "the change digest is not that of this change")
+	}
+	if d.GetApproveBy() == nil {
+		return s.invalid(e, "no deadline for approvals")
+	}
+	s.ChangeDigest, s.Quorum, s.ApproveBy = d.GetChangeDigest(), d.GetQuorum(), d.GetApproveBy().AsTime()
+	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
+	s.Bypassed = append(slices.Clip(s.Bypassed), d.GetBypassed()...)
+	s.Holds, s.HeldUntil = nil, time.Time{}
+	s.enter(PhaseApprove, e.Stored)
+	return nil
+}
+
+func (s *State) applyHeld(e Entry, d *releasev1.Held) error {
+	if err := s.expect(e, PhaseRisk); err != nil {
+		return err
+	}
+	return s.hold(e, d, PhaseRisk)
+}
+
+// applyStartHeld makes the start of a wave wait: what held at step 3 is looked at
+// again under the locks of step 5 (PD-3.1).
+func (s *State) applyStartHeld(e Entry, d *releasev1.Held) error {
+	if err := s.expect(e, PhaseExecute); err != nil {
+		return err
+	}
+	return s.hold(e, d, PhaseExecute)
+}
+
+func (s *State) hold(e Entry, d *releasev1.Held, then Phase) error {
+	if len(d.GetReasons()) == 0 || d.GetUntil() == nil {
+		return s.invalid(e, "a hold needs a reason and an end")
+	}
+	s.Holds, s.HeldUntil, s.HeldFor = d.GetReasons(), d.GetUntil().AsTime(), then
+	s.enter(PhaseHeld, e.Stored)
+	return nil
+}
+
+func (s *State) applyRiskRefused(e Entry, d *releasev1.RiskRefused) error {
+	if err := s.expect(e, PhaseRisk); err != nil {
+		return err
+	}
+	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
+	s.end(releasev1.Outcome_OUTCOME_REJECTED, "", reasons("step 3", d.GetFindings()), e.Stored)
+	return nil
+}

@@ -1,0 +1,118 @@
+package procedure
+
+import (
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// DecideVerified turns the results of all checks into the end of step 6: one
+// failure fails, one check without a verdict leaves it without one, and only a
+// pass of every check passes (PD-6.3). No result at all is no pass either.
+func DecideVerified(s State, v *releasev1.Verification, askWhenInconclusive bool) *releasev1.Event {
+	failed, inconclusive := false, len(v.GetResults()) == 0
+	for _, r := range v.GetResults() {
+		switch r.GetVerdict() {
+		case releasev1.CheckResult_VERDICT_PASS:
+		case releasev1.CheckResult_VERDICT_FAIL:
+			failed = true
+		default:
+			inconclusive = true
+		}
+	}
+	v.Wave, v.Rollback, v.Number = s.Wave, s.Phase == PhaseVerifyRollback, s.Verifications+1
+	switch {
+	case failed:
+		return &releasev1.Event{Data: &releasev1.Event_VerificationFailed{
+			VerificationFailed: &releasev1.VerificationFailed{Verification: v},
+		}}
+	case inconclusive:
+		return &releasev1.Event{Data: &releasev1.Event_VerificationInconclusive{
+			VerificationInconclusive: &releasev1.VerificationInconclusive{Verification: v, CountsAsFailure: !askWhenInconclusive},
+		}}
+	}
+	return &releasev1.Event{Data: &releasev1.Event_VerificationPassed{
+		VerificationPassed: &releasev1.VerificationPassed{Verification: v},
+	}}
+}
+
+// ofBake refuses a verification of another wave, or one that was counted before.
+func (s *State) ofBake(e Entry, v *releasev1.Verification) error {
+	if err := s.expect(e, PhaseVerify, PhaseVerifyRollback); err != nil {
+		return err
+	}
+	if v.GetRollback() != (s.Phase == PhaseVerifyRollback) || v.GetWave() != s.Wave || v.GetNumber() != s.Verifications+1 {
+		return s.invalid(e, "it is of another wave")
+	}
+	return nil
+}
+
+func (s *State) applyVerificationPassed(e Entry, v *releasev1.Verification) error {
+	if err := s.ofBake(e, v); err != nil {
+		return err
+	}
+	if len(v.GetResults()) == 0 {
+		return s.invalid(e, "no data is not a pass")
+	}
+	for _, r := range v.GetResults() {
+		if r.GetVerdict() != releasev1.CheckResult_VERDICT_PASS {
+			return s.invalid(e, "check "+r.GetCheck()+" did not pass")
+		}
+	}
+	s.Verifications++
+	if v.GetRollback() {
+		s.end(releasev1.Outcome_OUTCOME_ROLLED_BACK, s.AbortBy, s.EndReason, e.Stored)
+		return nil
+	}
+	if int(s.Wave)+1 < len(s.Request.GetPlan().GetWaves()) {
+		s.Wave++
+		s.Attempt = 0
+		s.enter(PhaseExecute, e.Stored)
+		return nil
+	}
+	s.end(s.success(), "", v.GetReason(), e.Stored)
+	return nil
+}
+
+// success is a success with issues where people had to be called on the way.
+func (s *State) success() releasev1.Outcome {
+	for _, x := range s.Escalations {
+		if x.Cause != releasev1.Cause_CAUSE_EMERGENCY_BYPASS {
+			return releasev1.Outcome_OUTCOME_SUCCEEDED_WITH_ISSUES
+		}
+	}
+	return releasev1.Outcome_OUTCOME_SUCCEEDED
+}
+
+func (s *State) applyVerificationFailed(e Entry, v *releasev1.Verification) error {
+	if err := s.ofBake(e, v); err != nil {
+		return err
+	}
+	s.Verifications++
+	if v.GetRollback() {
+		s.escalate(releasev1.Cause_CAUSE_ROLLBACK_FAILED, true, e.Stored)
+		return nil
+	}
+	s.EndReason = "validation failed: " + v.GetReason()
+	s.raise(releasev1.Cause_CAUSE_VALIDATION_FAILED, e.Stored)
+	s.remedy(e.Stored)
+	return nil
+}
+
+func (s *State) applyVerificationInconclusive(e Entry, d *releasev1.VerificationInconclusive) error {
+	v := d.GetVerification()
+	if err := s.ofBake(e, v); err != nil {
+		return err
+	}
+	s.Verifications++
+	switch {
+	case v.GetRollback():
+		s.escalate(releasev1.Cause_CAUSE_ROLLBACK_FAILED, true, e.Stored)
+	case d.GetCountsAsFailure():
+		s.EndReason = "validation gave no verdict: " + v.GetReason()
+		s.raise(releasev1.Cause_CAUSE_VALIDATION_INCONCLUSIVE, e.Stored)
+		s.remedy(e.Stored)
+	default:
+		s.EndReason = "validation gave no verdict: " + v.GetReason()
+		s.escalate(releasev1.Cause_CAUSE_VALIDATION_INCONCLUSIVE, false, e.Stored)
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package procedure
+
+import (
+	"slices"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// DueCalls returns the escalations whose next rung is to be called now.
+func DueCalls(s State) []Escalation {
+	return slices.DeleteFunc(slices.Clone(s.Escalations), func(x Escalation) bool {
+		return x.AcknowledgedBy != "" || !x.CallNext
+	})
+}
+
+// applyEscalated notes that a rung was called.
+func (s *State) applyEscalated(e Entry, d *releasev1.Escalated) error {
+	i := slices.IndexFunc(s.Escalations, func(x Escalation) bool { return x.Cause == d.GetCause() })
+	switch {
+	case i < 0:
+		return s.invalid(e, "nobody is to be called for this")
+	case s.Escalations[i].AcknowledgedBy != "" || !s.Escalations[i].CallNext:
+		return s.invalid(e, "the next rung is not due")
+	case d.GetRung() != s.Escalations[i].Rung+1 || len(d.GetTo()) == 0 || d.GetAcknowledgeBy() == nil:
+		return s.invalid(e, "rung, people or deadline is wrong")
+	}
+	s.Escalations = slices.Clone(s.Escalations)
+	x := &s.Escalations[i]
+	x.Rung, x.CallNext, x.AcknowledgeBy = d.GetRung(), false, d.GetAcknowledgeBy().AsTime()
+	// The cause is in the number, because two ladders may stand beside each other.
+	s.want(releasev1.Occasion_OCCASION_ESCALATION, uint32(d.GetCause())*1000+d.GetRung()) //nolint:gosec // Causes are small and positive.
+	return nil
+}
+
+func (s *State) applyAcknowledged(e Entry, d *releasev1.Acknowledged) error {
+	by, err := s.human(e)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(s.Escalations, func(x Escalation) bool { return x.Cause == d.GetCause() && x.AcknowledgedBy == "" })
+	if i < 0 {
+		return s.invalid(e, "there is no open escalation for this cause")
+	}
+	s.Escalations = slices.Clone(s.Escalations)
+	s.Escalations[i].AcknowledgedBy = by
+	s.Escalations[i].CallNext = false
+	return nil
+}
+
+// Interventions returns what a person may decide about an escalated release.
+func Interventions(s State) []releasev1.Intervened_Action {
+	if s.Phase != PhaseEscalated {
+		return nil
+	}
+	out := []releasev1.Intervened_Action{releasev1.Intervened_ACTION_ROLL_BACK, releasev1.Intervened_ACTION_ACCEPT}
+	if !s.EscalatedRollback && s.EscalatedFor != releasev1.Cause_CAUSE_EXECUTION_REFUSED {
+		out = append(out, releasev1.Intervened_ACTION_RETRY)
+	}
+	if s.EscalatedFor == releasev1.Cause_CAUSE_OUTCOME_UNKNOWN {
+		out = append(out, releasev1.Intervened_ACTION_CONFIRM_DONE)
+	}
+	return out
+}
+
+// applyIntervened is a person's decision (PD-7.2). It also takes on every open
+// escalation, because whoever decides has taken it on.
+func (s *State) applyIntervened(e Entry, d *releasev1.Intervened) error {
+	by, err := s.human(e)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(Interventions(*s), d.GetAction()) {
+		return s.invalid(e, d.GetAction().String()+" is not possible here")
+	}
+	if d.GetReason() == "" {
+		return s.invalid(e, "it names no reason")
+	}
+	s.Escalations = slices.Clone(s.Escalations)
+	for i := range s.Escalations {
+		if s.Escalations[i].AcknowledgedBy == "" {
+			s.Escalations[i].AcknowledgedBy = by
+			s.Escalations[i].CallNext = false
+		}
+	}
+	rollback := s.EscalatedRollback
+	s.EscalatedFor, s.EscalatedRollback = releasev1.Cause_CAUSE_UNSPECIFIED, false
+	switch d.GetAction() {
+	case releasev1.Intervened_ACTION_RETRY:
+		s.AbortBy, s.AbortReason = "", ""
+		s.enter(PhaseExecute, e.Stored)
+	case releasev1.Intervened_ACTION_ROLL_BACK:
+		s.Forced = true
+		s.remedy(e.Stored)
+	case releasev1.Intervened_ACTION_CONFIRM_DONE:
+		if rollback {
+			s.enter(PhaseVerifyRollback, e.Stored)
+		} else {
+			s.enter(PhaseVerify, e.Stored)
+		}
+	case releasev1.Intervened_ACTION_ACCEPT, releasev1.Intervened_ACTION_UNSPECIFIED:
+		outcome := releasev1.Outcome_OUTCOME_SUCCEEDED_WITH_ISSUES
+		if s.RollbackAttempt > 0 {
+			outcome = releasev1.Outcome_OUTCOME_FAILED_UNRESOLVED
+		}
+		s.end(outcome, by, "accepted: "+d.GetReason(), e.Stored)
+	}
+	return nil
+}
