@@ -14,7 +14,7 @@ help: ## List the targets
 
 .PHONY: setup
 setup: ## Find or install all that is needed: Go, PostgreSQL, the pinned tools, promtool
-	@tools/setup.sh go postgresql tools promtool
+	@tools/setup.sh go postgresql generators linter promtool
 
 .PHONY: setup-test
 setup-test:
@@ -22,10 +22,11 @@ setup-test:
 
 .PHONY: setup-tools
 setup-tools:
-	@tools/setup.sh go tools
+	@tools/setup.sh go generators linter
 
 .PHONY: generate
-generate: setup-tools ## Generate the Go code of proto/
+generate: ## Generate the Go code of proto/
+	@tools/setup.sh go generators
 	@tools/generate.sh
 
 .PHONY: build

@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-mode=write
+mode='write'
 case "${1:-}" in
 '') ;;
 --check) mode=check ;;
@@ -27,7 +27,7 @@ if [ -n "$(find proto -name '*.proto' -print -quit)" ]; then
 fi
 
 # generated lists the generated files under a folder, relative to it.
-generated() { (cd "$1" && find . -name '*.pb.go' | sort); }
+generated() { (cd "$1" && find . -name '*.pb.go' | sed 's|^\./||'); }
 
 status=0
 while read -r file; do
@@ -40,10 +40,10 @@ while read -r file; do
 	elif [ -f "$scratch/proto/$file" ]; then
 		mkdir -p "$(dirname "proto/$file")"
 		cp "$scratch/proto/$file" "proto/$file"
-		echo "generated proto/${file#./}"
+		echo "generated proto/$file"
 	else
 		rm "proto/$file"
-		echo "removed proto/${file#./}: its source is gone"
+		echo "removed proto/$file: its source is gone"
 	fi
 done < <({ generated proto; generated "$scratch/proto"; } | sort -u)
 

@@ -2,7 +2,7 @@
 # Finds what the project needs, or installs it, and says in a line each what it
 # found or did. Running it again costs nothing and changes nothing.
 #
-#   tools/setup.sh go postgresql tools promtool
+#   tools/setup.sh go postgresql generators linter promtool
 #
 # It installs system packages on Debian and Ubuntu (as root, or where sudo asks for
 # no password) and on macOS with Homebrew. Elsewhere it says what is missing.
@@ -104,28 +104,32 @@ setup_postgresql() {
 	say postgresql "installed $("$dir/postgres" --version | sed 's/^postgres (PostgreSQL) //') at $dir"
 }
 
-# tools: the Go tools, pinned in modules of their own (see CONTRIBUTING.md), built
-# into .bin. The stamp holds a sum over go.mod and go.sum, so that a changed pin is
-# built, and nothing else is.
-setup_tools() {
-	local module sum stamp names name missing
+# generators and linter: Go tools, pinned in modules of their own (CONTRIBUTING.md
+# says why), built into .bin. A test needs none of them.
+setup_generators() {
+	build_tools protoc
+	build_tools buf
+}
+setup_linter() { build_tools lint; }
+
+# build_tools builds the tools of one module. The stamp holds a sum over its pins, so
+# that a changed pin is built, and nothing else is.
+build_tools() {
+	local module=$1 sum stamp names name missing=
 	mkdir -p .bin
-	for module in protoc buf lint; do
-		names=$(GOWORK=off go -C "tools/$module" list -f '{{.Target}}' tool | sed 's|.*/||' | sort | tr '\n' ' ')
-		sum=$(cat "tools/$module/go.mod" "tools/$module/go.sum" | cksum | tr ' ' '-')-$(go env GOVERSION)
-		stamp=.bin/$module.stamp
-		missing=
-		for name in $names; do
-			[ -x ".bin/$name" ] || missing=yes
-		done
-		if [ -z "$missing" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ]; then
-			say tools "${names}in .bin"
-			continue
-		fi
-		say tools "building ${names}into .bin (some minutes the first time)"
-		GOWORK=off GOBIN="$PWD/.bin" go -C "tools/$module" install tool
-		echo "$sum" >"$stamp"
+	names=$(GOWORK=off go -C "tools/$module" list -f '{{.Target}}' tool | sed 's|.*/||' | sort | tr '\n' ' ')
+	sum=$(cat "tools/$module/go.mod" "tools/$module/go.sum" | cksum | tr ' ' '-')-$(go env GOVERSION)
+	stamp=.bin/$module.stamp
+	for name in $names; do
+		[ -x ".bin/$name" ] || missing=yes
 	done
+	if [ -z "$missing" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ]; then
+		say tools "${names}in .bin"
+		return
+	fi
+	say tools "building ${names}into .bin (some minutes the first time)"
+	GOWORK=off GOBIN="$PWD/.bin" go -C "tools/$module" install tool
+	echo "$sum" >"$stamp"
 }
 
 # promtool: tests the alert rules. On Debian the program alone is taken out of its
@@ -165,7 +169,7 @@ setup_promtool() {
 
 for part in "$@"; do
 	case "$part" in
-	go | postgresql | tools | promtool) "setup_$part" ;;
-	*) die "$part" "unknown: one of go, postgresql, tools, promtool" ;;
+	go | postgresql | generators | linter | promtool) "setup_$part" ;;
+	*) die "$part" "unknown: one of go, postgresql, generators, linter, promtool" ;;
 	esac
 done
