@@ -25,6 +25,7 @@ const (
 	StepRelease   StepID = "executor-release"
 	StepEscalate  StepID = "approval-escalate"
 	StepDeadline  StepID = "approval-deadline"
+	StepClock     StepID = "approval-clock"
 	StepCatalog   StepID = "approval-catalog"
 	StepRecord    StepID = "recorder-record"
 )
@@ -141,10 +142,35 @@ var Steps = []Step{
 		Appends: []string{"service_changed", "review_completed"},
 	},
 	{
-		ID: StepDeadline, Number: "-", Title: "Watch the clock", Service: ServiceApproval, Package: "services/approval/deadline",
-		Clause:  "Escalate where […] (every wait has an end).",
+		ID: StepDeadline, Number: "-", Title: "Set the timers", Service: ServiceApproval, Package: "services/approval/deadline",
+		Clause: "Every wait has an end.",
+		WakesOn: []string{
+			"requested", "risk_cleared", "held", "start_held", "authorized", "execution_claimed", "execution_finished",
+			"execution_unknown", "execution_refused", "verification_passed", "verification_failed", "verification_inconclusive",
+			"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "escalated", "acknowledged",
+			"intervened", "recorded",
+		},
+	},
+	{
+		ID: StepClock, Number: "-", Title: "Watch the clock", Service: ServiceApproval, Package: "services/approval/deadline",
+		Clause:  "Every wait has an end.",
 		Appends: []string{"deadline_passed", "expired"},
 	},
+}
+
+// Subjects returns the subjects that wake the step, on whichever stream they are.
+func (s Step) Subjects() []string {
+	switch s.ID { //nolint:exhaustive // The two that are not woken by events of releases.
+	case StepIntake:
+		return []string{"request.>"}
+	case StepClock:
+		return []string{"timer.fired.>"}
+	}
+	var out []string
+	for _, t := range s.WakesOn {
+		out = append(out, "rel.*."+WriterOf(t)+"."+t)
+	}
+	return out
 }
 
 // StepByID returns a row of the table; false for an unknown id.
@@ -191,6 +217,9 @@ func Due(step StepID, s State, now time.Time) bool {
 	case StepCatalog:
 		return s.Recorded || s.Authorized.GetEmergency()
 	case StepDeadline:
+		_, ok := NextDeadline(s)
+		return ok
+	case StepClock:
 		d, ok := NextDeadline(s)
 		return ok && !now.Before(d.At)
 	case StepRecord:
