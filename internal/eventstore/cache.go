@@ -1,0 +1,94 @@
+package eventstore
+
+import (
+	"container/list"
+	"context"
+	"sync"
+
+	"github.com/blackdice/shipwarden/procedure"
+)
+
+// cache keeps the histories that were used last. What the stream holds never
+// changes, so a kept history can only be too short, and reading goes on where it
+// ends.
+type cache struct {
+	limit int
+
+	mu    sync.Mutex // guards what follows
+	size  int
+	order *list.List // of *history, used last in front
+	items map[string]*list.Element
+}
+
+// history is what is known of one aggregate. The turn is held while it is read
+// on; the slices are only ever appended to, so that readers may keep theirs.
+type history struct {
+	aggregate string
+	turn      chan struct{}
+	entries   []procedure.Entry
+	invalid   []Invalid
+	last      uint64
+	counted   int // as far as cache.size knows; guarded by cache.mu
+}
+
+func newCache(limit int) *cache {
+	return &cache{limit: max(limit, 1), order: list.New(), items: map[string]*list.Element{}}
+}
+
+// take returns the aggregate's history for the caller alone, until give.
+func (c *cache) take(ctx context.Context, aggregate string) (*history, error) {
+	h := c.lookup(aggregate)
+	select {
+	case h.turn <- struct{}{}:
+		return h, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (c *cache) lookup(aggregate string) *history {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.items[aggregate]; ok {
+		c.order.MoveToFront(e)
+		return e.Value.(*history) //nolint:errcheck // The list holds nothing else.
+	}
+	h := &history{aggregate: aggregate, turn: make(chan struct{}, 1)}
+	c.items[aggregate] = c.order.PushFront(h)
+	return h
+}
+
+// give ends the caller's turn and drops the histories used longest ago, as many
+// as are too many.
+func (c *cache) give(h *history) {
+	grown := len(h.entries) + len(h.invalid)
+	<-h.turn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, kept := c.items[h.aggregate]
+	if !kept || e.Value != any(h) {
+		return
+	}
+	c.size += grown - h.counted
+	h.counted = grown
+	// Empty histories count as one, so that names alone do not fill the memory.
+	for c.size+c.order.Len() > c.limit && c.order.Len() > 1 {
+		c.drop(c.order.Back())
+	}
+}
+
+// forget drops what is known of the aggregate.
+func (c *cache) forget(aggregate string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.items[aggregate]; ok {
+		c.drop(e)
+	}
+}
+
+func (c *cache) drop(e *list.Element) {
+	h := e.Value.(*history) //nolint:errcheck // The list holds nothing else.
+	c.order.Remove(e)
+	delete(c.items, h.aggregate)
+	c.size -= h.counted
+}

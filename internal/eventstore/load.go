@@ -1,0 +1,134 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/blackdice/shipwarden/internal/envelope"
+	"github.com/blackdice/shipwarden/procedure"
+)
+
+// MaxHistory bounds the messages of one aggregate that Load reads. A release has
+// some twenty; more than this is an attack or a loop.
+const MaxHistory = 2000
+
+// History is what the stream holds of one aggregate.
+type History struct {
+	// Aggregate such as "rel.shop-k7q2m3xw5d8ta4bc".
+	Aggregate string
+	// Entries are the authentic events in stream order. They are shared: neither
+	// they nor their events may be changed.
+	Entries []procedure.Entry
+	// Invalid are the messages under the aggregate's subjects that are not
+	// authentic events of it. They do not count, and are on record.
+	Invalid []Invalid
+	// Last is the sequence of the last message, authentic or not; 0 for none. It is
+	// what the next draft must expect.
+	Last uint64
+}
+
+// Invalid is a message that is not an authentic event.
+type Invalid struct {
+	Sequence uint64
+	Subject  string
+	Reason   error
+}
+
+// Load reads the aggregate's history from the stream's leader. What was read
+// before is kept, so that only what is new is read. Messages that are not
+// authentic are reported and never make Load fail. Errors wrap ErrUnavailable,
+// ErrTooLong, envelope.ErrSubject or the context's error.
+func (s *Store) Load(ctx context.Context, aggregate string) (History, error) {
+	if err := envelope.CheckAggregate(aggregate); err != nil {
+		return History{}, fmt.Errorf("load: %w", err)
+	}
+	h, err := s.cache.take(ctx, aggregate)
+	if err != nil {
+		return History{}, fmt.Errorf("load %s: %w", aggregate, err)
+	}
+	defer s.cache.give(h)
+	if err := s.readOn(ctx, h); err != nil {
+		return History{}, fmt.Errorf("load %s: %w", aggregate, err)
+	}
+	return History{
+		Aggregate: aggregate,
+		// Without spare capacity: a caller that appends does not write into ours.
+		Entries: h.entries[:len(h.entries):len(h.entries)],
+		Invalid: h.invalid[:len(h.invalid):len(h.invalid)],
+		Last:    h.last,
+	}, nil
+}
+
+// readOn reads the messages that came after those that are known.
+func (s *Store) readOn(ctx context.Context, h *history) error {
+	filter := Filter(h.aggregate)
+	for {
+		m, err := s.next(ctx, filter, h.last+1)
+		if errors.Is(err, errNoMessage) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(h.entries)+len(h.invalid) >= MaxHistory {
+			return fmt.Errorf("more than %d messages: %w", MaxHistory, ErrTooLong)
+		}
+		entry, err := s.open(m)
+		if err != nil {
+			h.invalid = append(h.invalid, Invalid{Sequence: m.sequence, Subject: m.subject, Reason: err})
+			s.metrics.rejected.WithLabelValues(envelope.Reason(err)).Inc()
+			slog.WarnContext(ctx, "a message in the record does not count",
+				slog.Uint64("sequence", m.sequence), slog.String("subject", m.subject), slog.Any("error", err))
+		} else {
+			h.entries = append(h.entries, entry)
+		}
+		h.last = m.sequence
+	}
+}
+
+// Last returns the newest authentic event of an aggregate whose events carry its
+// whole state (tgt., svc. and pol.), and whether there is one. Its sequence is
+// what the next draft expects; messages that are not authentic and came later
+// are no hindrance to Append. Errors are those of Load, without ErrTooLong.
+func (s *Store) Last(ctx context.Context, aggregate string) (procedure.Entry, bool, error) {
+	if err := envelope.CheckAggregate(aggregate); err != nil {
+		return procedure.Entry{}, false, fmt.Errorf("read last: %w", err)
+	}
+	m, err := s.last(ctx, Filter(aggregate))
+	if errors.Is(err, errNoMessage) {
+		return procedure.Entry{}, false, nil
+	}
+	if err != nil {
+		return procedure.Entry{}, false, fmt.Errorf("read last of %s: %w", aggregate, err)
+	}
+	entry, err := s.open(m)
+	if err == nil {
+		return entry, true, nil
+	}
+	s.metrics.rejected.WithLabelValues(envelope.Reason(err)).Inc()
+	slog.WarnContext(ctx, "the last message of an aggregate does not count",
+		slog.Uint64("sequence", m.sequence), slog.String("subject", m.subject), slog.Any("error", err))
+	return s.scan(ctx, aggregate)
+}
+
+// scan reads the aggregate from its beginning. The server can not search
+// backwards; this is slow, and needed only where foreign messages lie on top.
+func (s *Store) scan(ctx context.Context, aggregate string) (procedure.Entry, bool, error) {
+	var newest procedure.Entry
+	found := false
+	for seq := uint64(1); ; {
+		m, err := s.next(ctx, Filter(aggregate), seq)
+		if errors.Is(err, errNoMessage) {
+			return newest, found, nil
+		}
+		if err != nil {
+			return procedure.Entry{}, false, fmt.Errorf("read last of %s: %w", aggregate, err)
+		}
+		if entry, err := s.open(m); err == nil {
+			newest, found = entry, true
+		}
+		seq = m.sequence + 1
+	}
+}

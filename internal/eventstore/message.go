@@ -1,0 +1,101 @@
+package eventstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/blackdice/shipwarden/internal/envelope"
+	"github.com/blackdice/shipwarden/procedure"
+)
+
+// errNoMessage says that the stream holds no message that was asked for.
+var errNoMessage = errors.New("no message")
+
+// stored is a message as the stream holds it.
+type stored struct {
+	subject  string
+	sequence uint64
+	header   nats.Header
+	data     []byte
+	time     time.Time
+}
+
+// getRequest and getResponse are the wire form of $JS.API.STREAM.MSG.GET, which
+// the leader answers. The client library's own call is not used, because it gives
+// the message up whose headers it can not read; whoever may write such a message
+// could then hide all that follows it.
+type getRequest struct {
+	Seq  uint64 `json:"seq,omitempty"`
+	Next string `json:"next_by_subj,omitempty"`
+	Last string `json:"last_by_subj,omitempty"`
+}
+
+type getResponse struct {
+	Error   *jetstream.APIError `json:"error,omitempty"`
+	Message *struct {
+		Subject string    `json:"subject"`
+		Seq     uint64    `json:"seq"`
+		Header  []byte    `json:"hdrs,omitempty"`
+		Data    []byte    `json:"data,omitempty"`
+		Time    time.Time `json:"time"`
+	} `json:"message,omitempty"`
+}
+
+// next reads the first message at or after seq that the filter matches, and last
+// the last one. Both return errNoMessage where there is none.
+func (s *Store) next(ctx context.Context, filter string, seq uint64) (stored, error) {
+	return s.get(ctx, getRequest{Seq: max(seq, 1), Next: filter})
+}
+
+func (s *Store) last(ctx context.Context, filter string) (stored, error) {
+	return s.get(ctx, getRequest{Last: filter})
+}
+
+func (s *Store) get(ctx context.Context, request getRequest) (stored, error) {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return stored{}, fmt.Errorf("read stream %s: %w", StreamEvents, err)
+	}
+	return retried(ctx, func(ctx context.Context) (stored, error) {
+		answer, err := s.conn.RequestWithContext(ctx, s.getSubject, body)
+		if err != nil {
+			return stored{}, fmt.Errorf("read stream %s: %w", StreamEvents, err)
+		}
+		return decode(answer.Data)
+	})
+}
+
+func decode(answer []byte) (stored, error) {
+	var r getResponse
+	if err := json.Unmarshal(answer, &r); err != nil {
+		return stored{}, fmt.Errorf("read stream %s: answer: %w", StreamEvents, err)
+	}
+	switch {
+	case r.Error != nil && r.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return stored{}, errNoMessage
+	case r.Error != nil:
+		return stored{}, fmt.Errorf("read stream %s: %w", StreamEvents, r.Error)
+	case r.Message == nil:
+		return stored{}, fmt.Errorf("read stream %s: empty answer: %w", StreamEvents, nats.ErrTimeout)
+	}
+	m := stored{subject: r.Message.Subject, sequence: r.Message.Seq, data: r.Message.Data, time: r.Message.Time}
+	if len(r.Message.Header) > 0 {
+		// Headers that can not be read leave the message without a signature.
+		if header, err := nats.DecodeHeadersMsg(r.Message.Header); err == nil {
+			m.header = header
+		}
+	}
+	return m, nil
+}
+
+// open verifies the message.
+func (s *Store) open(m stored) (procedure.Entry, error) {
+	entry, _, err := envelope.Open(s.ring, m.subject, m.header, m.data, m.sequence, m.time)
+	return entry, err
+}

@@ -1,0 +1,71 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// requestTimeout bounds one request to the server.
+	requestTimeout = 5 * time.Second
+	// readTimeout bounds a read with its repetitions where the context has no
+	// earlier end.
+	readTimeout = 15 * time.Second
+	minBackoff  = 5 * time.Millisecond
+	maxBackoff  = 500 * time.Millisecond
+)
+
+// transient reports whether the stream may answer otherwise a moment later: while
+// it has no leader, or is just being made.
+func transient(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) {
+		return true
+	}
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.Code == http.StatusServiceUnavailable && api.ErrorCode != codeStoreFailed
+}
+
+// retried calls the function until it gives a definite answer, or the context or
+// readTimeout ends. It then returns an error that wraps ErrUnavailable.
+func retried[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		out, err := once(ctx, call)
+		if err == nil || !transient(err) {
+			return out, err
+		}
+		if pause(ctx, attempt) != nil {
+			return out, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+}
+
+func once[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return call(ctx)
+}
+
+// pause waits before the next attempt, longer each time and never in step with
+// other processes.
+func pause(ctx context.Context, attempt int) error {
+	wait := min(minBackoff<<min(attempt, 10), maxBackoff)
+	wait = wait/2 + rand.N(wait) //nolint:gosec // Spreading attempts needs no secrecy.
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
