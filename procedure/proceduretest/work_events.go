@@ -1,0 +1,83 @@
+package proceduretest
+
+import (
+	"time"
+
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Notify tells stakeholders of the first thing that they wait for; nil where there
+// is none.
+func Notify(s procedure.State) *releasev1.Event {
+	if len(s.Wanted) == 0 {
+		return nil
+	}
+	return procedure.DecideNotified(s.Wanted[0], []*releasev1.Receipt{{
+		Channel: "chat", Key: s.Release + "/" + s.Wanted[0].Occasion.String(), Delivered: true, Attempts: 1, Response: "200", BodyDigest: Digest('9'),
+	}})
+}
+
+// Claim takes the wave in work for the executor, with a lease of a minute.
+func Claim(s procedure.State, claimer string, at time.Time) *releasev1.Event {
+	return procedure.DecideClaim(s, claimer, procedure.ChangeDigest(s), at.Add(time.Minute), at.Add(30*time.Minute))
+}
+
+// Executed ends the wave in work; targets that are not named are done.
+func Executed(s procedure.State, statuses map[string]releasev1.TargetResult_Status) *releasev1.Event {
+	return procedure.DecideExecuted(s, Results(s, s.WaveTargets(), Digest('a'), statuses), "the driver says so")
+}
+
+// Results is what became of the targets; those that are not named are done and
+// carry the digest.
+func Results(s procedure.State, targets []string, digest string, statuses map[string]releasev1.TargetResult_Status) []*releasev1.TargetResult {
+	var all []*releasev1.TargetResult
+	for _, t := range targets {
+		r := &releasev1.TargetResult{Target: t, Status: releasev1.TargetResult_STATUS_DONE, Digest: digest, Fence: s.Claim.Sequence}
+		if status, named := statuses[t]; named {
+			r.Status, r.Digest, r.Message = status, "", "exit status 1"
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// Verified ends the bake with the same verdict for every check on every target of
+// the wave, or of the way back.
+func Verified(s procedure.State, verdict releasev1.CheckResult_Verdict, askWhenInconclusive bool) *releasev1.Event {
+	targets := s.WaveTargets()
+	if s.Phase == procedure.PhaseVerifyRollback {
+		targets = s.Touched
+	}
+	v := &releasev1.Verification{Reason: verdict.String()}
+	for _, t := range targets {
+		for _, c := range s.Request.GetValidation().GetChecks() {
+			v.Results = append(v.Results, &releasev1.CheckResult{Check: c.GetName(), Target: t, Verdict: verdict, Samples: 12})
+		}
+	}
+	return procedure.DecideVerified(s, v, askWhenInconclusive)
+}
+
+// Remedy claims the way back for the executor, or says that there is none.
+func Remedy(s procedure.State, claimer string, at time.Time) *releasev1.Event {
+	return procedure.DecideRemedy(s, claimer, at.Add(time.Minute), at.Add(30*time.Minute))
+}
+
+// RolledBack ends the way back; targets that are not named are done.
+func RolledBack(s procedure.State, statuses map[string]releasev1.TargetResult_Status) *releasev1.Event {
+	return procedure.DecideRolledBack(s, Results(s, procedure.RollbackTargets(s), Digest('b'), statuses), "the driver says so")
+}
+
+// Released lets every touched target go.
+func Released(s procedure.State) *releasev1.Event {
+	digest := Digest('a')
+	if s.Outcome == releasev1.Outcome_OUTCOME_ROLLED_BACK {
+		digest = Digest('b')
+	}
+	return &releasev1.Event{Data: &releasev1.Event_TargetsReleased{TargetsReleased: &releasev1.TargetsReleased{
+		Results: Results(s, s.Touched, digest, nil),
+	}}}
+}
+
+// Recorded closes the record.
+func Recorded(s procedure.State) *releasev1.Event { return procedure.DecideRecorded(s, Digest('7')) }
