@@ -125,6 +125,22 @@ func Count(s State, at time.Time) (counted []*releasev1.CountedApproval, missing
 	return counted, missing
 }
 
+// maxQuorum is more people than any rule needs, and few enough to be counted.
+const maxQuorum = 100
+
+// askable reports whether a quorum asks for at least one approval: without one,
+// nothing that a person said would stand between a request and production.
+func askable(quorum []*releasev1.QuorumRule) bool {
+	var all uint64
+	for _, q := range quorum {
+		if q.GetGroup() == "" || q.GetCount() == 0 {
+			return false
+		}
+		all += uint64(q.GetCount())
+	}
+	return all > 0 && all <= maxQuorum
+}
+
 func addMissing(missing []*releasev1.QuorumRule, group string) []*releasev1.QuorumRule {
 	for _, m := range missing {
 		if m.GetGroup() == group {
@@ -155,9 +171,34 @@ func DecideAuthorize(s State, at time.Time, validFor time.Duration, reviewDue ti
 	}
 	if s.Emergency() {
 		d.Emergency, d.ReviewDue = true, timestamppb.New(reviewDue)
-		d.Bypassed = append(slices.Clone(s.Bypassed), s.bypassedSeparation(counted)...)
+		d.Bypassed = s.bypassedBy(counted)
 	}
 	return &releasev1.Event{Data: &releasev1.Event_Authorized{Authorized: d}}
+}
+
+// given reports whether the counted approvals are there, one of each person, and
+// fill the quorum: whose they are decides who may not review later.
+func (s State) given(counted []*releasev1.CountedApproval, at time.Time) bool {
+	var persons []string
+	need := map[string]int{}
+	for _, q := range s.Quorum {
+		need[q.GetGroup()] += int(q.GetCount())
+	}
+	for _, c := range counted {
+		i := s.approvalOf(c.GetPerson())
+		if i < 0 || slices.Contains(persons, c.GetPerson()) || !at.Before(s.Approvals[i].Expires) ||
+			!slices.Contains(s.Approvals[i].Groups, c.GetGroup()) {
+			return false
+		}
+		persons = append(persons, c.GetPerson())
+		need[c.GetGroup()]--
+	}
+	for _, n := range need {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *State) applyApprovalGiven(e Entry, d *releasev1.ApprovalGiven) error {
@@ -196,7 +237,7 @@ func (s *State) applyApprovalWithdrawn(e Entry) error {
 	}
 	if _, missing := Count(*s, e.Stored); len(missing) > 0 {
 		s.Authorized = nil
-		s.Wanted = nil
+		s.forgetStart()
 		s.enter(PhaseApprove, e.Stored)
 	}
 	return nil
@@ -231,6 +272,9 @@ func (s *State) applyAuthorized(e Entry, d *releasev1.Authorized) error {
 	if _, missing := Count(*s, e.Stored); len(missing) > 0 {
 		return s.invalid(e, "approvals are missing")
 	}
+	if !s.given(d.GetApprovals(), e.Stored) {
+		return s.invalid(e, "it counts approvals that were not given, or not all that are needed")
+	}
 	if d.GetValidUntil() == nil || !e.Stored.Before(d.GetValidUntil().AsTime()) {
 		return s.invalid(e, "it is valid no longer")
 	}
@@ -240,6 +284,9 @@ func (s *State) applyAuthorized(e Entry, d *releasev1.Authorized) error {
 	if s.Emergency() {
 		if d.GetReviewDue() == nil || !e.Stored.Before(d.GetReviewDue().AsTime()) {
 			return s.invalid(e, "an emergency owes a review")
+		}
+		if !slices.Equal(d.GetBypassed(), s.bypassedBy(d.GetApprovals())) {
+			return s.invalid(e, "it does not list what was bypassed")
 		}
 		s.startDebt(e, d)
 	}

@@ -168,5 +168,7 @@ func (s *State) remind(at time.Time) {
 		s.raise(s.EscalatedFor, at)
 	case s.ReviewOwed() && s.ReviewOverdue:
 		s.raise(releasev1.Cause_CAUSE_REVIEW_OVERDUE, at)
+	case len(s.Wanted) > 0:
+		s.raise(releasev1.Cause_CAUSE_STEP_OVERDUE, at)
 	}
 }

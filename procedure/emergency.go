@@ -7,13 +7,18 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// bypassedSeparation lists the separations of duty that an emergency
-// authorization went around: alone at night, one person is requester and approver.
-func (s State) bypassedSeparation(counted []*releasev1.CountedApproval) []string {
-	var out []string
+// bypassedBy lists every control that an emergency authorization by these
+// approvals goes around: those of the steps before it, and the separations of duty,
+// for alone at night one person is requester and approver.
+func (s State) bypassedBy(counted []*releasev1.CountedApproval) []string {
+	out := slices.Clone(s.Bypassed)
 	for _, c := range counted {
-		if role := s.ownRole(c.GetPerson()); role != "" {
-			out = append(out, fmt.Sprintf("separation of duties: %s is %s", c.GetPerson(), role))
+		role := s.ownRole(c.GetPerson())
+		if role == "" {
+			continue
+		}
+		if b := fmt.Sprintf("separation of duties: %s is %s", c.GetPerson(), role); !slices.Contains(out, b) {
+			out = append(out, b)
 		}
 	}
 	return out
@@ -67,6 +72,9 @@ func (s State) ReviewConflict(person string) string {
 		if c.GetPerson() == person {
 			return "who authorized it"
 		}
+	}
+	if s.approvalOf(person) >= 0 {
+		return "who approved it"
 	}
 	return ""
 }

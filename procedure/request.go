@@ -3,6 +3,8 @@ package procedure
 import (
 	"strings"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -21,12 +23,24 @@ func (s *State) applyRequested(e Entry, d *releasev1.Requested) error {
 	if ReleaseID(r.GetEnvironment(), r.GetService(), r.GetIdempotencyKey()) != s.Release {
 		return s.invalid(e, "the request is that of another release")
 	}
-	if d.GetStartBy() == nil || d.GetTimeouts().GetStep() == nil || d.GetTimeouts().GetExecute() == nil ||
-		d.GetTimeouts().GetVerify() == nil || d.GetTimeouts().GetDecision() == nil {
-		return s.invalid(e, "a deadline is missing")
+	// A deadline that has passed when it begins would pass again and again.
+	for _, t := range []*durationpb.Duration{
+		d.GetTimeouts().GetStep(), d.GetTimeouts().GetExecute(), d.GetTimeouts().GetVerify(), d.GetTimeouts().GetDecision(),
+	} {
+		if t.AsDuration() <= 0 {
+			return s.invalid(e, "a deadline is missing")
+		}
+	}
+	if d.GetStartBy() == nil {
+		return s.invalid(e, "the start has no deadline")
 	}
 	if !strings.HasPrefix(e.Event.GetProcedureDigest(), "sha256:") {
 		return s.invalid(e, "the procedure document is not named")
+	}
+	for _, w := range r.GetPlan().GetWaves() {
+		if len(w.GetTargets()) == 0 {
+			return s.invalid(e, "a wave has no target")
+		}
 	}
 	if dup := duplicateTarget(r); dup != "" {
 		return s.invalid(e, "target "+dup+" is in two waves")

@@ -221,6 +221,7 @@ func (s *State) enter(p Phase, at time.Time) {
 func (s *State) end(o releasev1.Outcome, by, reason string, at time.Time) {
 	s.Outcome, s.EndedBy, s.EndReason = o, by, reason
 	s.Claim = Claim{}
+	s.forgetStart()
 	if s.Started() {
 		s.enter(PhaseRelease, at)
 		return
@@ -264,6 +265,11 @@ func (s *State) want(o releasev1.Occasion, number uint32) {
 	if !slices.Contains(s.Wanted, n) {
 		s.Wanted = append(slices.Clip(s.Wanted), n)
 	}
+}
+
+// forgetStart takes the announcement of a start back that does not come now.
+func (s *State) forgetStart() {
+	s.Wanted = slices.DeleteFunc(slices.Clone(s.Wanted), func(n Notice) bool { return n.Occasion == releasev1.Occasion_OCCASION_START })
 }
 
 func (s *State) setResults(results []*releasev1.TargetResult) {

@@ -235,9 +235,12 @@ func Due(step StepID, s State, now time.Time) bool {
 func Actions(s State) []string {
 	var out []string
 	if s.Phase == PhaseApprove {
-		out = append(out, "approve", "reject")
+		out = append(out, "approve")
 	}
 	if s.Phase >= PhaseGates && s.Phase <= PhaseExecute && !s.Started() {
+		if s.ChangeDigest != "" {
+			out = append(out, "reject")
+		}
 		out = append(out, "withdraw")
 	}
 	if s.Started() && s.AbortBy == "" {

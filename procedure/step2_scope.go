@@ -44,7 +44,7 @@ func (s *State) applyScopeValidated(e Entry, d *releasev1.ScopeValidated) error 
 		return s.invalid(e, "artifacts are missing or added")
 	}
 	for i, a := range s.Request.GetArtifacts() {
-		if p := d.GetArtifacts()[i]; p.GetName() != a.GetName() || p.GetDigest() != a.GetDigest() || p.GetLocation() != a.GetLocation() {
+		if p := d.GetArtifacts()[i]; p.GetName() != a.GetName() || p.GetKind() != a.GetKind() || p.GetDigest() != a.GetDigest() || p.GetLocation() != a.GetLocation() {
 			return s.invalid(e, "artifact "+a.GetName()+" is not the one that was asked for")
 		}
 	}

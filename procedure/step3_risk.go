@@ -112,6 +112,9 @@ func (s *State) applyRiskCleared(e Entry, d *releasev1.RiskCleared) error {
 	if want := ChangeDigest(*s); d.GetChangeDigest() != want {
 		return s.invalid(e, "the change digest is not that of this change")
 	}
+	if !askable(d.GetQuorum()) {
+		return s.invalid(e, "the quorum asks for nobody, or for more people than there are")
+	}
 	if d.GetApproveBy() == nil {
 		return s.invalid(e, "no deadline for approvals")
 	}

@@ -84,6 +84,12 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 	case !s.Started() && !e.Stored.Before(s.startBy()):
 		return s.invalid(e, "the authorization is valid no longer")
 	}
+	if !s.Started() {
+		// An authorization may say that it outlives its approvals. It does not.
+		if _, missing := Count(*s, e.Stored); len(missing) > 0 {
+			return s.invalid(e, "approvals have expired")
+		}
+	}
 	if s.Phase == PhaseExecuting {
 		if ok, _ := MayTakeOver(*s, d.GetTargets(), e.Stored); !ok {
 			return s.invalid(e, "another executor holds it")
@@ -101,7 +107,11 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 	}
 	s.Touched = touched
 	s.Holds, s.HeldUntil = nil, time.Time{}
-	s.enter(PhaseExecuting, e.Stored)
+	// Who takes over inherits the deadline: executors that die one after the other
+	// would otherwise put it off for good.
+	if s.Phase != PhaseExecuting {
+		s.enter(PhaseExecuting, e.Stored)
+	}
 	return nil
 }
 
@@ -131,18 +141,32 @@ func (s *State) ofClaim(e Entry, wave, attempt uint32) error {
 	return nil
 }
 
+// unknownTarget says which result is of none of the targets, or of one twice;
+// empty where all are in order.
+func unknownTarget(results []*releasev1.TargetResult, targets []string) string {
+	var seen []string
+	for _, r := range results {
+		if !slices.Contains(targets, r.GetTarget()) || slices.Contains(seen, r.GetTarget()) {
+			return "target " + r.GetTarget() + " is none of those, or there twice"
+		}
+		seen = append(seen, r.GetTarget())
+	}
+	return ""
+}
+
 func (s *State) applyExecutionFinished(e Entry, d *releasev1.ExecutionFinished) error {
 	if err := s.ofClaim(e, d.GetWave(), d.GetAttempt()); err != nil {
 		return err
 	}
-	done := 0
+	if why := unknownTarget(d.GetResults(), s.WaveTargets()); why != "" {
+		return s.invalid(e, why)
+	}
 	for _, r := range d.GetResults() {
-		if r.GetStatus() != releasev1.TargetResult_STATUS_DONE || !slices.Contains(s.WaveTargets(), r.GetTarget()) {
+		if r.GetStatus() != releasev1.TargetResult_STATUS_DONE {
 			return s.invalid(e, "target "+r.GetTarget()+" is not done")
 		}
-		done++
 	}
-	if done != len(s.WaveTargets()) {
+	if len(d.GetResults()) != len(s.WaveTargets()) {
 		return s.invalid(e, "a target of the wave is missing")
 	}
 	s.setResults(d.GetResults())
@@ -159,6 +183,9 @@ func (s *State) applyExecutionFailed(e Entry, d *releasev1.ExecutionFailed) erro
 	if err := s.ofClaim(e, d.GetWave(), d.GetAttempt()); err != nil {
 		return err
 	}
+	if why := unknownTarget(d.GetResults(), s.WaveTargets()); why != "" {
+		return s.invalid(e, why)
+	}
 	s.setResults(d.GetResults())
 	s.raise(releasev1.Cause_CAUSE_EXECUTION_FAILED, e.Stored)
 	s.EndReason = "execution failed: " + d.GetReason()
@@ -167,12 +194,17 @@ func (s *State) applyExecutionFailed(e Entry, d *releasev1.ExecutionFailed) erro
 }
 
 func (s *State) applyExecutionUnknown(e Entry, d *releasev1.ExecutionUnknown) error {
+	targets := s.WaveTargets()
 	if d.GetRollback() {
-		if err := s.expect(e, PhaseRollingBack); err != nil {
+		if err := s.ofRollback(e, d.GetAttempt()); err != nil {
 			return err
 		}
+		targets = s.Touched
 	} else if err := s.ofClaim(e, d.GetWave(), d.GetAttempt()); err != nil {
 		return err
+	}
+	if why := unknownTarget(d.GetResults(), targets); why != "" {
+		return s.invalid(e, why)
 	}
 	s.setResults(d.GetResults())
 	s.EndReason = "outcome unknown: " + d.GetReason()

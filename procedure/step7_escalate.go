@@ -47,13 +47,24 @@ func (s *State) applyAcknowledged(e Entry, d *releasev1.Acknowledged) error {
 	return nil
 }
 
+// allDone reports whether every target of the plan is known to carry the artifact.
+func (s State) allDone() bool {
+	for _, t := range Targets(s.Request) {
+		if s.Result(t).GetStatus() != releasev1.TargetResult_STATUS_DONE {
+			return false
+		}
+	}
+	return true
+}
+
 // Interventions returns what a person may decide about an escalated release.
 func Interventions(s State) []releasev1.Intervened_Action {
 	if s.Phase != PhaseEscalated {
 		return nil
 	}
 	out := []releasev1.Intervened_Action{releasev1.Intervened_ACTION_ROLL_BACK, releasev1.Intervened_ACTION_ACCEPT}
-	if !s.EscalatedRollback && s.EscalatedFor != releasev1.Cause_CAUSE_EXECUTION_REFUSED {
+	// Where a part may have gone back, the wave alone is not the whole plan any more.
+	if s.RollbackAttempt == 0 && s.EscalatedFor != releasev1.Cause_CAUSE_EXECUTION_REFUSED {
 		out = append(out, releasev1.Intervened_ACTION_RETRY)
 	}
 	if s.EscalatedFor == releasev1.Cause_CAUSE_OUTCOME_UNKNOWN {
@@ -92,14 +103,17 @@ func (s *State) applyIntervened(e Entry, d *releasev1.Intervened) error {
 		s.Forced = true
 		s.remedy(e.Stored)
 	case releasev1.Intervened_ACTION_CONFIRM_DONE:
-		if rollback {
+		switch {
+		case rollback:
 			s.enter(PhaseVerifyRollback, e.Stored)
-		} else {
+		case s.AbortBy != "":
+			s.remedy(e.Stored)
+		default:
 			s.enter(PhaseVerify, e.Stored)
 		}
 	case releasev1.Intervened_ACTION_ACCEPT, releasev1.Intervened_ACTION_UNSPECIFIED:
 		outcome := releasev1.Outcome_OUTCOME_SUCCEEDED_WITH_ISSUES
-		if s.RollbackAttempt > 0 {
+		if s.RollbackAttempt > 0 || !s.allDone() {
 			outcome = releasev1.Outcome_OUTCOME_FAILED_UNRESOLVED
 		}
 		s.end(outcome, by, "accepted: "+d.GetReason(), e.Stored)

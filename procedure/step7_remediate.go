@@ -81,7 +81,9 @@ func (s *State) applyRollbackClaimed(e Entry, d *releasev1.RollbackClaimed) erro
 	s.Claim = Claim{
 		Claimer: d.GetClaimer(), LeaseUntil: d.GetLeaseUntil().AsTime(), Deadline: d.GetDeadline().AsTime(), Sequence: e.Sequence,
 	}
-	s.enter(PhaseRollingBack, e.Stored)
+	if s.Phase != PhaseRollingBack {
+		s.enter(PhaseRollingBack, e.Stored)
+	}
 	return nil
 }
 
@@ -98,6 +100,9 @@ func (s *State) ofRollback(e Entry, attempt uint32) error {
 func (s *State) applyRolledBack(e Entry, d *releasev1.RolledBack) error {
 	if err := s.ofRollback(e, d.GetAttempt()); err != nil {
 		return err
+	}
+	if why := unknownTarget(d.GetResults(), s.Touched); why != "" {
+		return s.invalid(e, why)
 	}
 	done := map[string]bool{}
 	for _, r := range d.GetResults() {
@@ -117,6 +122,9 @@ func (s *State) applyRolledBack(e Entry, d *releasev1.RolledBack) error {
 func (s *State) applyRollbackFailed(e Entry, d *releasev1.RollbackFailed) error {
 	if err := s.ofRollback(e, d.GetAttempt()); err != nil {
 		return err
+	}
+	if why := unknownTarget(d.GetResults(), s.Touched); why != "" {
+		return s.invalid(e, why)
 	}
 	s.setResults(d.GetResults())
 	s.escalate(releasev1.Cause_CAUSE_ROLLBACK_FAILED, true, e.Stored)
