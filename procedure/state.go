@@ -38,7 +38,7 @@ type State struct {
 	// Findings is everything that was called out on the way.
 	Findings []*releasev1.Finding
 	// Holds is why it waits, HeldUntil until when, and HeldFor which phase goes on
-	// afterwards: PhaseRisk or PhaseExecute.
+	// afterwards: PhaseScope, PhaseRisk or PhaseExecute.
 	Holds     []*releasev1.HoldReason
 	HeldUntil time.Time
 	HeldFor   Phase

@@ -64,7 +64,7 @@ var Steps = []Step{
 	{
 		ID: StepScope, Number: "2", Title: "Validate the scope", Service: ServiceValidator, Package: "services/validator/scope",
 		Clause:  "Validate the release scope, artefact version, deployment target, and deployment owner.",
-		WakesOn: []string{"gates_confirmed"},
+		WakesOn: []string{"gates_confirmed", "deadline_passed"},
 		Appends: []string{"scope_validated", "scope_refused"},
 	},
 	{

@@ -56,7 +56,7 @@ func (s *State) applyScopeValidated(e Entry, d *releasev1.ScopeValidated) error 
 		return s.invalid(e, "targets are missing, added or out of order")
 	}
 	s.Artifacts, s.Targets = d.GetArtifacts(), d.GetTargets()
-	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
+	s.Findings = d.GetFindings()
 	s.enter(PhasePreview, e.Stored)
 	return nil
 }

@@ -17,6 +17,13 @@ func DecidePreview(previews []*releasev1.TargetPreview, findings []*releasev1.Fi
 	return &releasev1.Event{Data: &releasev1.Event_ChangePreviewed{ChangePreviewed: &releasev1.ChangePreviewed{Previews: previews}}}
 }
 
+// Rules of holds after which a release begins again with step 2, because another
+// release changes or has changed a target that was looked at.
+const (
+	HoldTargetBusy    = "target.busy"
+	HoldTargetChanged = "target.changed"
+)
+
 // RiskFacts is what the second half of step 3 looked at.
 type RiskFacts struct {
 	// Holds is every reason to wait, Until when to look again.
@@ -130,7 +137,14 @@ func (s *State) applyHeld(e Entry, d *releasev1.Held) error {
 	if err := s.expect(e, PhaseRisk); err != nil {
 		return err
 	}
-	return s.hold(e, d, PhaseRisk)
+	then := PhaseRisk
+	for _, h := range d.GetReasons() {
+		if h.GetRule() == HoldTargetBusy || h.GetRule() == HoldTargetChanged {
+			// What was found out about the target is no longer true.
+			then = PhaseScope
+		}
+	}
+	return s.hold(e, d, then)
 }
 
 // applyStartHeld makes the start of a wave wait: what held at step 3 is looked at
