@@ -1,0 +1,134 @@
+package freeze
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Horizon is how far ahead a start is looked for.
+const Horizon = 400 * 24 * time.Hour
+
+// Rule is the rule of every reason that this package gives.
+const Rule = "freeze"
+
+var (
+	// ErrZone means that a time zone is not in the IANA database.
+	ErrZone = errors.New("unknown time zone")
+	// ErrWindow means that a freeze cannot be evaluated; the error names it.
+	ErrWindow = errors.New("freeze has no valid time")
+	// ErrFrozen means that no start is possible within Horizon. The verdict that
+	// comes with it holds, with Until at the horizon.
+	ErrFrozen = errors.New("frozen without an end in sight")
+)
+
+// Scope is what a release touches.
+type Scope struct {
+	// Environment and Service are names of the procedure document.
+	Environment, Service string
+	// Targets are the ids of all targets of all waves.
+	Targets []string
+	// Customers are all customers that these targets serve.
+	Customers []string
+}
+
+// Verdict says whether a release may start.
+type Verdict struct {
+	// Reasons are the freezes that hold now, in the order of the document, each
+	// with the end of this occurrence. None: it may start.
+	Reasons []*releasev1.HoldReason
+	// Following are freezes that do not hold now and begin before a start is
+	// possible, in the order of time; only where Reasons are given.
+	Following []*releasev1.HoldReason
+	// Until is the earliest feasible start: the moment itself where nothing holds.
+	Until time.Time
+}
+
+// Evaluate says whether a release of this scope may start at a moment. A freeze
+// applies where each of its lists that is not empty meets the scope. An error
+// wraps ErrFrozen, or ErrWindow or ErrZone where a freeze cannot be understood,
+// which must be treated as a hold: a freeze that nobody understands still is one.
+func Evaluate(freezes []*policyv1.Freeze, at time.Time, scope Scope) (Verdict, error) {
+	windows, err := applicable(freezes, scope)
+	if err != nil {
+		return Verdict{Until: at}, err
+	}
+	verdict := Verdict{Until: at}
+	told := make(map[int]bool)
+	for verdict.Until.Sub(at) < Horizon {
+		end, held := verdict.Until, false
+		for i, window := range windows {
+			until, active := window.activeAt(verdict.Until)
+			if !active {
+				continue
+			}
+			held = true
+			if until.After(end) {
+				end = until
+			}
+			if told[i] {
+				continue
+			}
+			told[i] = true
+			reason := window.reason(until)
+			if verdict.Until.Equal(at) {
+				verdict.Reasons = append(verdict.Reasons, reason)
+			} else {
+				verdict.Following = append(verdict.Following, reason)
+			}
+		}
+		if !held {
+			return verdict, nil
+		}
+		verdict.Until = end
+	}
+	verdict.Until = at.Add(Horizon)
+	return verdict, fmt.Errorf("%w: no start before %s", ErrFrozen, verdict.Until.UTC().Format(time.RFC3339))
+}
+
+// Applies says whether a freeze concerns a release of this scope at all.
+func Applies(freeze *policyv1.Freeze, scope Scope) bool {
+	return meets(freeze.GetEnvironments(), scope.Environment) &&
+		meets(freeze.GetServices(), scope.Service) &&
+		meets(freeze.GetTargets(), scope.Targets...) &&
+		meets(freeze.GetCustomers(), scope.Customers...)
+}
+
+// meets says whether a list that means everything when it is empty holds one of
+// some values.
+func meets(list []string, values ...string) bool {
+	return len(list) == 0 || slices.ContainsFunc(values, func(value string) bool { return slices.Contains(list, value) })
+}
+
+func applicable(freezes []*policyv1.Freeze, scope Scope) ([]window, error) {
+	var windows []window
+	var problems []error
+	for _, freeze := range freezes {
+		if !Applies(freeze, scope) {
+			continue
+		}
+		window, err := newWindow(freeze)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("freeze %s: %w", freeze.GetName(), err))
+			continue
+		}
+		windows = append(windows, window)
+	}
+	return windows, errors.Join(problems...)
+}
+
+func (w window) reason(until time.Time) *releasev1.HoldReason {
+	return &releasev1.HoldReason{
+		Rule:    Rule,
+		Subject: w.freeze.GetName(),
+		SetBy:   w.freeze.GetSetBy(),
+		Message: w.freeze.GetReason(),
+		Until:   timestamppb.New(until),
+	}
+}

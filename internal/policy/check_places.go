@@ -1,0 +1,134 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/blackdice/shipwarden/internal/freeze"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+func (c *checker) environments() {
+	environments := c.document.GetEnvironments()
+	c.unique("environments", "name", names(environments, (*policyv1.Environment).GetName))
+	for i, environment := range environments {
+		path := fmt.Sprintf("environments[%d]", i)
+		c.approvals(path+".approvals", environment.GetApprovals())
+		if environment.GetRequireNotice() {
+			c.notice(path+".require_notice", environment.GetName())
+		}
+	}
+}
+
+// notice checks that where stakeholders must be told before execution, a channel
+// is there that must tell them; else the demand would be met by silence (PD-4.2).
+func (c *checker) notice(field, environment string) {
+	for _, service := range c.document.GetServices() {
+		told := slices.ContainsFunc(c.document.GetChannels(), func(channel *policyv1.Channel) bool {
+			return channel.GetRequired() &&
+				slices.Contains(channel.GetOccasions(), releasev1.Occasion_OCCASION_START) &&
+				emptyOrHas(channel.GetEnvironments(), environment) &&
+				emptyOrHas(channel.GetServices(), service.GetName())
+		})
+		deployed := slices.ContainsFunc(c.document.GetTargets(), func(target *policyv1.Target) bool {
+			return target.GetEnvironment() == environment && slices.Contains(target.GetServices(), service.GetName())
+		})
+		if deployed && !told {
+			c.report(field, "channel.missing", "no channel that is required tells of OCCASION_START for the service %s", service.GetName())
+		}
+	}
+}
+
+// services checks the catalogue. A cycle of dependencies is allowed: it means
+// that services must not be released at the same time, whichever is first.
+func (c *checker) services() {
+	services := c.document.GetServices()
+	c.unique("services", "name", names(services, (*policyv1.Service).GetName))
+	for i, service := range services {
+		path := fmt.Sprintf("services[%d]", i)
+		c.known(path+".owner_groups", "group", service.GetOwnerGroups(), c.hasGroup)
+		owners := 0
+		for _, group := range service.GetOwnerGroups() {
+			owners += len(c.index.People(group))
+		}
+		if owners == 0 && len(service.GetOwnerGroups()) > 0 {
+			c.report(path+".owner_groups", "group.small", "nobody can own a release of %s", service.GetName())
+		}
+		c.known(path+".dependencies", "service", service.GetDependencies(), c.hasService)
+		if j := slices.Index(service.GetDependencies(), service.GetName()); j >= 0 {
+			c.report(fmt.Sprintf("%s.dependencies[%d]", path, j), "service.self", "%s depends on itself", service.GetName())
+		}
+		c.unique(path+".checks", "name", names(service.GetChecks(), (*releasev1.Check).GetName))
+	}
+}
+
+func (c *checker) targets() {
+	targets := c.document.GetTargets()
+	c.unique("targets", "id", names(targets, (*policyv1.Target).GetId))
+	for i, target := range targets {
+		path := fmt.Sprintf("targets[%d]", i)
+		if environment := target.GetEnvironment(); environment != "" && !c.hasEnvironment(environment) {
+			c.report(path+".environment", "environment.unknown", "there is no environment %q", environment)
+		}
+		c.known(path+".services", "service", target.GetServices(), c.hasService)
+		enums(c, path+".kinds", target.GetKinds(), releasev1.ArtifactKind_name)
+		c.words(path+".customers", target.GetCustomers())
+	}
+}
+
+func (c *checker) freezes() {
+	freezes := c.document.GetFreezes()
+	c.unique("freezes", "name", names(freezes, (*policyv1.Freeze).GetName))
+	for i, window := range freezes {
+		path := fmt.Sprintf("freezes[%d]", i)
+		if window.GetSetBy() != "" {
+			c.person(path+".set_by", window.GetSetBy())
+		}
+		c.known(path+".environments", "environment", window.GetEnvironments(), c.hasEnvironment)
+		c.known(path+".services", "service", window.GetServices(), c.hasService)
+		c.known(path+".targets", "target", window.GetTargets(), c.hasTarget)
+		c.known(path+".customers", "customer", window.GetCustomers(), func(name string) bool {
+			return slices.ContainsFunc(c.document.GetTargets(), func(target *policyv1.Target) bool {
+				return slices.Contains(target.GetCustomers(), name)
+			})
+		})
+		if once := window.GetOnce(); once != nil {
+			c.moment(path+".once.start", once.GetStart())
+			c.moment(path+".once.end", once.GetEnd())
+		}
+		weekly := window.GetWeekly()
+		if weekly == nil {
+			continue
+		}
+		if weekly.GetFromDay() == weekly.GetToDay() && weekly.GetFromTime() == weekly.GetToTime() {
+			c.report(path+".weekly", "freeze.empty", "begins and ends at the same time of the week: it would never hold")
+		}
+		if _, err := freeze.Zone(weekly.GetTimeZone()); err != nil && weekly.GetTimeZone() != "" {
+			c.report(path+".weekly.time_zone", "time_zone.unknown", "%q is no time zone of the IANA database, such as Europe/Berlin", weekly.GetTimeZone())
+		}
+	}
+}
+
+// moment reports a timestamp out of the range that a calendar can mean.
+func (c *checker) moment(field string, moment *timestamppb.Timestamp) {
+	if moment == nil {
+		return
+	}
+	if year := moment.AsTime().Year(); moment.CheckValid() != nil || year < 2000 || year > 2200 {
+		c.report(field, "time.range", "must lie between the years 2000 and 2200")
+	}
+}
+
+// words reports free names that are empty, blank at an end, or given twice.
+func (c *checker) words(path string, words []string) {
+	c.unique(path, "", words)
+	for i, word := range words {
+		if word == "" || strings.TrimSpace(word) != word {
+			c.report(fmt.Sprintf("%s[%d]", path, i), "word", "%q is empty or begins or ends with a space", word)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+func (c *checker) gates() {
+	gates := c.document.GetGates()
+	c.unique("gates", "name", names(gates, (*policyv1.Gate).GetName))
+	for i, gate := range gates {
+		path := fmt.Sprintf("gates[%d]", i)
+		c.known(path+".environments", "environment", gate.GetEnvironments(), c.hasEnvironment)
+		enums(c, path+".kinds", gate.GetKinds(), releasev1.ArtifactKind_name)
+		enums(c, path+".triggers", gate.GetTriggers(), releasev1.Trigger_name)
+		c.words(path+".areas", gate.GetAreas())
+		c.unique(path+".values", "", gate.GetValues())
+		switch {
+		case gate.GetField() != "" && len(gate.GetValues()) == 0:
+			c.report(path+".values", "gate.values", "the field %s must hold one of some values; none is given", gate.GetField())
+		case gate.GetField() == "" && len(gate.GetValues()) > 0:
+			c.report(path+".field", "gate.field", "values are given, and no field that must hold one of them")
+		}
+		if age := gate.GetMaxAge(); age != nil && age.AsDuration() <= 0 {
+			c.report(path+".max_age", "gate.max_age", "must be longer than nothing")
+		}
+		if group := gate.GetReviewerGroup(); group != "" {
+			c.approvers(path+".reviewer_group", group, int(max(gate.GetMinReviewers(), 1)))
+			if gate.GetMinReviewers() == 0 {
+				c.report(path+".min_reviewers", "gate.reviewers", "so many reviewers of the group %s are needed: how many?", group)
+			}
+		}
+		if !slices.ContainsFunc(c.document.GetKeys(), func(key *policyv1.Key) bool {
+			return slices.Contains(key.GetGates(), gate.GetName())
+		}) {
+			c.report(path+".name", "gate.key", "no key is trusted for the gate %s: nothing could ever satisfy it", gate.GetName())
+		}
+	}
+}
+
+func (c *checker) areas() {
+	c.words("high_risk_areas", c.document.GetHighRiskAreas())
+}
+
+func (c *checker) channels() {
+	channels := c.document.GetChannels()
+	c.unique("channels", "name", names(channels, (*policyv1.Channel).GetName))
+	for i, channel := range channels {
+		path := fmt.Sprintf("channels[%d]", i)
+		enums(c, path+".occasions", channel.GetOccasions(), releasev1.Occasion_name)
+		c.known(path+".environments", "environment", channel.GetEnvironments(), c.hasEnvironment)
+		c.known(path+".services", "service", channel.GetServices(), c.hasService)
+	}
+}
+
+// emergency checks that whoever authorizes alone can be reviewed by somebody
+// else (PD-A.5).
+func (c *checker) emergency() {
+	lane := c.document.GetEmergency()
+	if lane == nil {
+		return
+	}
+	c.approvers("emergency.group", lane.GetGroup(), 1)
+	c.approvers("emergency.review_group", lane.GetReviewGroup(), 1)
+	reviewers := c.index.People(lane.GetReviewGroup())
+	if len(reviewers) == 1 && slices.Contains(c.index.People(lane.GetGroup()), reviewers[0]) {
+		c.report("emergency.review_group", "review.self", "%s may authorize an emergency and is the only one who could review it", reviewers[0])
+	}
+	if lane.GetGrace() != nil && lane.GetGrace().AsDuration() < 0 {
+		c.report("emergency.grace", "duration.negative", "must not be negative")
+	}
+}
+
+// escalation checks that every rung reaches a person.
+func (c *checker) escalation() {
+	for i, rung := range c.document.GetEscalation().GetRungs() {
+		field := fmt.Sprintf("escalation.rungs[%d].group", i)
+		switch {
+		case rung.GetGroup() == "":
+		case !c.hasGroup(rung.GetGroup()):
+			c.report(field, "group.unknown", "there is no group %q", rung.GetGroup())
+		case len(c.index.People(rung.GetGroup())) == 0:
+			c.report(field, "group.small", "nobody in the group %s can be called", rung.GetGroup())
+		}
+	}
+}

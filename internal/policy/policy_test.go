@@ -1,0 +1,157 @@
+package policy_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/blackdice/shipwarden/internal/policy"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+)
+
+const exampleFile = "../../examples/procedure.yaml"
+
+func readExample(t *testing.T) []byte {
+	t.Helper()
+	data, err := os.ReadFile(exampleFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func example(t *testing.T) *policyv1.Procedure {
+	t.Helper()
+	document, err := policy.Parse(readExample(t), exampleFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
+func TestExampleIsAccepted(t *testing.T) {
+	document := example(t)
+	if document.GetId() != "PROC-DEPLOY-001" || len(document.GetTargets()) != 2 || len(document.GetGates()) != 3 {
+		t.Errorf("read %s with %d targets and %d gates", document.GetId(), len(document.GetTargets()), len(document.GetGates()))
+	}
+}
+
+func TestDigestIsThatOfTheBytes(t *testing.T) {
+	want := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("id: X\n")))
+	if got := policy.Digest([]byte("id: X\n")); got != want {
+		t.Errorf("digest %s, want %s", got, want)
+	}
+}
+
+// Each case changes the example in one place; want is what the error must hold.
+func TestWhatLeadsNowhereIsRefused(t *testing.T) {
+	for _, test := range []struct {
+		name, old, new string
+		want           []string
+	}{
+		{"unknown field", "operators_group: sre", "operators_group: sre\noperator_group: sre", []string{`unknown field "operator_group"`}},
+		{"member who is nobody", "members: [alice, bob]", "members: [alice, zoe]", []string{"groups[0].members[1]: there is no person \"zoe\" (person.unknown)"}},
+		{"member by an alias", "members: [alice, bob]", "members: [alice, bbrandt]", []string{"groups[0].members[1]", "another name of bob"}},
+		{"member who has left", "name: Bob Brandt", "name: Bob Brandt\n    inactive: true", []string{"groups[0].members[1]: bob is inactive"}},
+		{"member given twice", "members: [alice, bob]", "members: [alice, bob, alice]", []string{"groups[0].members[2]", "duplicate"}},
+		{"alias of two people", "aliases: [carol@shop.example]", "aliases: [BOB@shop.example]", []string{`people[2].aliases[0]: "BOB@shop.example" names bob already, in people[1].aliases[0] (person.ambiguous)`}},
+		{"alias that is another's id", "aliases: [carol@shop.example]", "aliases: [Alice]", []string{"people[2].aliases[0]", "person.ambiguous"}},
+		{"alias with a look-alike letter", "aliases: [carol@shop.example]", "aliases: [\"bo\u212a@x\", \"bok@x\"]", []string{"people[2].aliases[1]", "duplicate"}},
+		{"two people with one id", "  - id: bob\n", "  - id: alice\n", []string{"people[1].id", "person.ambiguous"}},
+		{"machine that approves", "members: [carol, dave]", "members: [carol, dave, ci-bot]", []string{"environments[0].approvals[0].group: the group release-managers decides, and its member ci-bot is a machine (group.machine)"}},
+		{"machine that authorizes emergencies", "members: [carol, erin]", "members: [carol, erin, ci-bot]", []string{"emergency.group", "group.machine"}},
+		{"group too small for its quorum", "      - group: sre\n        count: 1", "      - group: sre\n        count: 3", []string{"environments[0].approvals[1].group: 3 of the group sre are needed, and 2 can (group.small)"}},
+		{"unknown approving group", "      - group: sre\n", "      - group: sres\n", []string{"environments[0].approvals[1].group: there is no group \"sres\""}},
+		{"group asked twice", "      - group: sre\n", "      - group: release-managers\n", []string{"environments[0].approvals[1].group", "duplicate"}},
+		{"unknown no-rollback group", "  - group: release-managers\n    count: 2", "  - group: nobody\n    count: 2", []string{"no_rollback_approvals[0].group"}},
+		{"high-risk group too small", "  - group: security\n    count: 1", "  - group: security\n    count: 3", []string{"high_risk_approvals[0].group", "group.small"}},
+		{"unknown operators", "operators_group: sre", "operators_group: ops", []string{"operators_group: there is no group"}},
+		{"unknown owners", "owner_groups: [developers]", "owner_groups: [developer]", []string{"services[0].owner_groups[0]", "services[0].owner_groups: nobody can own"}},
+		{"service that depends on itself", "owner_groups: [developers]", "owner_groups: [developers]\n    dependencies: [shop]", []string{"services[0].dependencies[0]: shop depends on itself (service.self)"}},
+		{"dependency on nothing", "owner_groups: [developers]", "owner_groups: [developers]\n    dependencies: [billing]", []string{"services[0].dependencies[0]", "service.unknown"}},
+		{"target in no environment", "  - id: shop-eu2\n    environment: production", "  - id: shop-eu2\n    environment: prod", []string{"targets[1].environment: there is no environment \"prod\""}},
+		{"target of no service", "    services: [shop]\n    driver: host\n    kinds: [ARTIFACT_KIND_FILE]\n    customers", "    services: [shops]\n    driver: host\n    kinds: [ARTIFACT_KIND_FILE]\n    customers", []string{"targets[0].services[0]"}},
+		{"target given twice", "- id: shop-eu2", "- id: shop-eu1", []string{`targets[1].id: "shop-eu1" is there already, as targets[0]`}},
+		{"target of no kind", "kinds: [ARTIFACT_KIND_FILE]\n    customers", "kinds: [0]\n    customers", []string{"targets[0].kinds[0]", "value.undefined"}},
+		{"key for no gate", "gates: [tests]", "gates: [test]", []string{"keys[1].gates[0]: there is no gate \"test\"", "gates[1].name: no key is trusted for the gate tests"}},
+		{"key for no service", "    services: [shop]\n\nenv", "    services: [web]\n\nenv", []string{"keys[2].services[0]"}},
+		{"key given twice", "- id: ci-tests", "- id: review-system", []string{"keys[1].id"}},
+		{"key that is none", "ed25519: ", "ed25519: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= #", []string{"keys[0].ed25519: this is no public key"}},
+		{"key that ends before it begins", "gates: [tests]", "gates: [tests]\n    not_before: 2026-01-02T00:00:00Z\n    not_after: 2026-01-01T00:00:00Z", []string{"keys[1].not_after"}},
+		{"values without a field", "    field: result\n    values: [approved]", "    values: [approved]", []string{"gates[0].field"}},
+		{"field without values", "    field: result\n    values: [approved]", "    field: result", []string{"gates[0].values"}},
+		{"reviewers of no group", "min_reviewers: 1", "min_reviewers: 1\n    reviewer_group: reviewers", []string{"gates[0].reviewer_group"}},
+		{"more reviewers than the group has", "min_reviewers: 1", "min_reviewers: 3\n    reviewer_group: security", []string{"gates[0].reviewer_group", "group.small"}},
+		{"no age at all", "max_age: 168h", "max_age: 0s", []string{"gates[1].max_age"}},
+		{"gate nowhere", "max_age: 168h", "environments: [prod]", []string{"gates[1].environments[0]"}},
+		{"gate given twice", "- name: tests", "- name: provenance", []string{"gates[2].name", "duplicate"}},
+		{"zone that is none", "time_zone: Europe/Berlin", "time_zone: Europe/Brelin", []string{"freezes[0].weekly.time_zone: \"Europe/Brelin\" is no time zone"}},
+		{"zone of this machine", "time_zone: Europe/Berlin", "time_zone: Local", []string{"freezes[0].weekly.time_zone"}},
+		{"freeze without length", "to_day: DAY_MONDAY\n      to_time: \"07:00\"", "to_day: DAY_FRIDAY\n      to_time: \"18:00\"", []string{"freezes[0].weekly: begins and ends at the same time"}},
+		{"freeze set by nobody", "set_by: carol", "set_by: zoe", []string{"freezes[0].set_by"}},
+		{"freeze for nobody", "reason: Nobody", "customers: [globex]\n    reason: Nobody", []string{"freezes[0].customers[0]: there is no customer \"globex\""}},
+		{"freeze on no target", "reason: Nobody", "targets: [shop-us]\n    reason: Nobody", []string{"freezes[0].targets[0]"}},
+		{"area given twice", "cryptography, secrets]", "cryptography, secrets, secrets]", []string{"high_risk_areas[4]"}},
+		{"notice that nobody must hear", "    required: true", "    required: false", []string{"environments[0].require_notice: no channel"}},
+		{"channel for nothing", "- OCCASION_END", "- OCCASION_UNSPECIFIED", []string{"channels[0].occasions[1]", "value.undefined"}},
+		{"emergency by nobody", "group: incident-commanders\n  review", "group: commanders\n  review", []string{"emergency.group"}},
+		{"reviewer of oneself", "members: [erin, frank]", "members: [erin]", []string{"emergency.review_group: erin may authorize"}},
+		{"negative grace", "grace: 24h", "grace: -1h", []string{"emergency.grace"}},
+		{"rung that calls nobody", "    - group: sre\n      acknowledge", "    - group: sres\n      acknowledge", []string{"escalation.rungs[0].group"}},
+		{"missing deadlines", "  step: 10m", "  # step: 10m", []string{"deadlines.step"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text := string(readExample(t))
+			if !strings.Contains(text, test.old) {
+				t.Fatalf("the example lacks %q", test.old)
+			}
+			_, err := policy.Parse([]byte(strings.Replace(text, test.old, test.new, 1)), "procedure.yaml")
+			if !errors.Is(err, policy.ErrInvalid) {
+				t.Fatalf("error %v, want ErrInvalid", err)
+			}
+			for _, want := range append(test.want, "procedure.yaml:") {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error lacks %q:\n%v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestEverythingWrongIsToldAtOnceWithItsLine(t *testing.T) {
+	text := strings.NewReplacer(
+		"set_by: carol", "set_by: zoe",
+		"grace: 24h", "grace: -1h",
+		"driver: host", "driver: hots",
+		"operators_group: sre", "operators_group: ops",
+	).Replace(string(readExample(t)))
+	_, err := policy.Parse([]byte(text), "p.yaml")
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, word := range []string{"set_by: zoe", "grace: -1h", "driver: hots", "operators_group: ops"} {
+		line := 1 + strings.Count(text[:strings.Index(text, word)], "\n")
+		if !strings.Contains(err.Error(), fmt.Sprintf("p.yaml:%d:", line)) {
+			t.Errorf("error lacks line %d (%s):\n%v", line, word, err)
+		}
+	}
+}
+
+func TestCycleOfDependenciesIsAllowed(t *testing.T) {
+	text := strings.Replace(string(readExample(t)), "owner_groups: [developers]",
+		"owner_groups: [developers]\n    dependencies: [billing]\n  - name: billing\n    owner_groups: [developers]\n    dependencies: [shop]", 1)
+	if _, err := policy.Parse([]byte(text), "p.yaml"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEmptyDocumentIsRefused(t *testing.T) {
+	for _, text := range []string{"", "# later\n", "{}\n", "~\n"} {
+		if _, err := policy.Parse([]byte(text), "p.yaml"); !errors.Is(err, policy.ErrInvalid) {
+			t.Errorf("%q: error %v", text, err)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// RequiredGates returns the gates that a release must satisfy, in the order of
+// the document (PD-1.1). Every list of a gate that is not empty must match: its
+// environments hold the environment, its triggers the trigger, its kinds at
+// least one kind of the artifacts, its areas at least one area of the risk.
+func (x *Index) RequiredGates(environment string, kinds []releasev1.ArtifactKind, trigger releasev1.Trigger, areas []string) []*policyv1.Gate {
+	var required []*policyv1.Gate
+	for _, gate := range x.document.GetGates() {
+		if emptyOrHas(gate.GetEnvironments(), environment) &&
+			emptyOrHas(gate.GetTriggers(), trigger) &&
+			emptyOrMeets(gate.GetKinds(), kinds) &&
+			emptyOrMeets(gate.GetAreas(), areas) {
+			required = append(required, gate)
+		}
+	}
+	return required
+}
+
+// GatesFor is RequiredGates for a request.
+func (x *Index) GatesFor(request *releasev1.Request) []*policyv1.Gate {
+	var kinds []releasev1.ArtifactKind
+	for _, artifact := range request.GetArtifacts() {
+		kinds = append(kinds, artifact.GetKind())
+	}
+	return x.RequiredGates(request.GetEnvironment(), kinds, request.GetTrigger(), request.GetRisk().GetAreas())
+}
+
+// HighRiskAreas returns those of the request's risk areas that the procedure
+// counts as high-risk, in the order of the request.
+func HighRiskAreas(procedure *policyv1.Procedure, request *releasev1.Request) []string {
+	var high []string
+	for _, area := range request.GetRisk().GetAreas() {
+		if slices.Contains(procedure.GetHighRiskAreas(), area) {
+			high = append(high, area)
+		}
+	}
+	return high
+}
+
+// Quorum returns the approvals that a release needs, by group in alphabetical
+// order (PD-A.2, PD-3.5): those of its environment, and those for a release
+// without a way back and for a high-risk one where that applies. Where several
+// rules name one group, the largest number counts: the same people are asked
+// once. The emergency lane does not pass through here.
+func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackImpossible, highRisk bool) []*releasev1.QuorumRule {
+	counts := make(map[string]uint32)
+	need := func(rules []*policyv1.Approvals) {
+		for _, rule := range rules {
+			counts[rule.GetGroup()] = max(counts[rule.GetGroup()], rule.GetCount())
+		}
+	}
+	for _, environment := range procedure.GetEnvironments() {
+		if environment.GetName() == request.GetEnvironment() {
+			need(environment.GetApprovals())
+		}
+	}
+	if rollbackImpossible {
+		need(procedure.GetNoRollbackApprovals())
+	}
+	if highRisk {
+		need(procedure.GetHighRiskApprovals())
+	}
+	rules := make([]*releasev1.QuorumRule, 0, len(counts))
+	for group, count := range counts {
+		rules = append(rules, &releasev1.QuorumRule{Group: group, Count: count})
+	}
+	slices.SortFunc(rules, func(a, b *releasev1.QuorumRule) int { return cmp.Compare(a.GetGroup(), b.GetGroup()) })
+	return rules
+}
+
+// emptyOrHas says whether a list that means everything when it is empty holds a value.
+func emptyOrHas[T comparable](list []T, value T) bool {
+	return len(list) == 0 || slices.Contains(list, value)
+}
+
+// emptyOrMeets says whether such a list holds at least one of some values.
+func emptyOrMeets[T comparable](list, values []T) bool {
+	return len(list) == 0 || slices.ContainsFunc(values, func(value T) bool { return slices.Contains(list, value) })
+}
