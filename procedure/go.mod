@@ -2,11 +2,9 @@ module github.com/blackdice/shipwarden/procedure
 
 go 1.26.0
 
-require github.com/blackdice/shipwarden/proto v0.0.0
-
 require (
-	github.com/google/go-cmp v0.7.0 // indirect
-	pgregory.net/rapid v1.3.0 // indirect
+	github.com/blackdice/shipwarden/proto v0.0.0
+	github.com/google/go-cmp v0.7.0
 )
 
 require (

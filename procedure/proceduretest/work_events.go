@@ -68,15 +68,15 @@ func RolledBack(s procedure.State, statuses map[string]releasev1.TargetResult_St
 	return procedure.DecideRolledBack(s, Results(s, procedure.RollbackTargets(s), Digest('b'), statuses), "the driver says so")
 }
 
-// Released lets every touched target go.
+// Released lets every touched target go; each carries what it was last known to.
 func Released(s procedure.State) *releasev1.Event {
-	digest := Digest('a')
-	if s.Outcome == releasev1.Outcome_OUTCOME_ROLLED_BACK {
-		digest = Digest('b')
+	results := Results(s, s.Touched, Digest('a'), nil)
+	for _, r := range results {
+		if known := s.Result(r.GetTarget()); known != nil {
+			r.Digest = known.GetDigest()
+		}
 	}
-	return &releasev1.Event{Data: &releasev1.Event_TargetsReleased{TargetsReleased: &releasev1.TargetsReleased{
-		Results: Results(s, s.Touched, digest, nil),
-	}}}
+	return &releasev1.Event{Data: &releasev1.Event_TargetsReleased{TargetsReleased: &releasev1.TargetsReleased{Results: results}}}
 }
 
 // Recorded closes the record.

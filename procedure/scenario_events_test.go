@@ -1,0 +1,157 @@
+package procedure_test
+
+import (
+	"strings"
+	"time"
+
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// event builds the event that a verb stands for, and names the person who causes
+// it; nil where the procedure has no such event now.
+func (sc *scenario) event(verb string, words []string) (person string, event *releasev1.Event, err error) {
+	if event, ok, err := sc.ofMachine(verb, words); ok {
+		return "", event, err
+	}
+	if len(words) == 0 {
+		return "", nil, unclearf("who does it?")
+	}
+	event, err = sc.ofPerson(verb, words)
+	return words[0], event, err
+}
+
+func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bool, error) {
+	s, now := sc.h.State(), sc.h.Now
+	first, rest := "", []string{}
+	if len(words) > 0 {
+		first, rest = words[0], words[1:]
+	}
+	switch verb {
+	case "requested":
+		return proceduretest.Requested(sc.h.Asked, now), true, nil
+	case "gates": // gates pass | gates fail <gate>...
+		return proceduretest.Gates(s, rest...), true, nil
+	case "scope": // scope pass | scope refuse <rule>...
+		return proceduretest.Scope(s, rest...), true, nil
+	case "preview": // preview ready | preview unready <target>... | preview refuse <rule>...
+		unready, refused := rest, []string(nil)
+		if first == "refuse" {
+			unready, refused = nil, rest
+		}
+		return proceduretest.Preview(s, sc.h.Class, unready, refused), true, nil
+	case "risk": // risk clear [quorum=g:n,...] | risk hold <rule> <duration> | risk refuse <rule>...
+		e, err := sc.risk(first, rest)
+		return e, true, err
+	case "start-held": // start-held <rule> <duration>
+		d, err := time.ParseDuration(rest[0])
+		if err != nil {
+			return nil, true, unclearf("%v", err)
+		}
+		return &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: proceduretest.Hold(first, now.Add(d))}}, true, nil
+	case "authorize":
+		return proceduretest.Authorize(s, now), true, nil
+	case "supersede":
+		return proceduretest.Supersede(first), true, nil
+	case "notify":
+		return proceduretest.Notify(s), true, nil
+	case "claim": // claim <executor> [other-digest]
+		e := proceduretest.Claim(s, first, now)
+		if len(rest) > 0 {
+			e.GetExecutionClaimed().ChangeDigest = proceduretest.Digest('0')
+		}
+		return e, true, nil
+	case "progress":
+		return &releasev1.Event{Data: &releasev1.Event_ExecutionProgressed{
+			ExecutionProgressed: &releasev1.ExecutionProgressed{Target: first, Message: "copied"},
+		}}, true, nil
+	case "executed": // executed [<target>=failed|unknown]...
+		return proceduretest.Executed(s, statuses(words)), true, nil
+	case "refuse":
+		return &releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
+			ExecutionRefused: &releasev1.ExecutionRefused{Findings: proceduretest.Blocking(words...)},
+		}}, true, nil
+	case "verify": // verify pass|fail|inconclusive [ask]
+		verdict := releasev1.CheckResult_Verdict(releasev1.CheckResult_Verdict_value["VERDICT_"+strings.ToUpper(first)])
+		return proceduretest.Verified(s, verdict, len(rest) > 0), true, nil
+	case "remedy": // remedy <executor>
+		return proceduretest.Remedy(s, first, now), true, nil
+	case "take-back": // take-back <executor>: claims the way back without asking whether there is one
+		s.Forced = true
+		return proceduretest.Remedy(s, first, now), true, nil
+	case "rolled": // rolled [<target>=failed|unknown]...
+		return proceduretest.RolledBack(s, statuses(words)), true, nil
+	case "release":
+		return proceduretest.Released(s), true, nil
+	case "record":
+		return proceduretest.Recorded(s), true, nil
+	case "escalate":
+		return proceduretest.Escalate(s, now), true, nil
+	case "early": // the clock says that the next deadline has passed before it has
+		d, _ := procedure.NextDeadline(s)
+		return procedure.DecideDeadline(s, d.At), true, nil
+	}
+	return nil, false, nil
+}
+
+func (sc *scenario) risk(what string, words []string) (*releasev1.Event, error) {
+	s, now := sc.h.State(), sc.h.Now
+	switch what {
+	case "clear":
+		return proceduretest.Risk(s, now, func(f *procedure.RiskFacts) {
+			for _, w := range words {
+				if rules, ok := strings.CutPrefix(w, "quorum="); ok {
+					f.Quorum = quorum(rules)
+				}
+			}
+		}), nil
+	case "hold":
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			return nil, unclearf("%v", err)
+		}
+		return proceduretest.Risk(s, now, func(f *procedure.RiskFacts) {
+			hold := proceduretest.Hold(words[0], now.Add(d))
+			f.Holds, f.Until = hold.GetReasons(), hold.GetUntil().AsTime()
+		}), nil
+	case "refuse":
+		return proceduretest.Risk(s, now, func(f *procedure.RiskFacts) { f.Findings = proceduretest.Blocking(words...) }), nil
+	}
+	return nil, unclearf("risk does not %s", what)
+}
+
+func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, error) {
+	s, now := sc.h.State(), sc.h.Now
+	switch verb {
+	case "approve": // approve <person> [for <duration>] [other-digest]
+		expires := now.Add(12 * time.Hour)
+		if len(words) > 2 && words[1] == "for" {
+			d, err := time.ParseDuration(words[2])
+			if err != nil {
+				return nil, unclearf("%v", err)
+			}
+			expires = now.Add(d)
+		}
+		e := proceduretest.Approval(s, expires)
+		if words[len(words)-1] == "other-digest" {
+			e.GetApprovalGiven().ChangeDigest = proceduretest.Digest('0')
+		}
+		return e, nil
+	case "unapprove":
+		return proceduretest.WithdrawApproval(), nil
+	case "reject":
+		return proceduretest.Reject(), nil
+	case "withdraw":
+		return proceduretest.Withdraw(), nil
+	case "abort":
+		return proceduretest.Abort(), nil
+	case "acknowledge": // acknowledge <person> <cause>
+		return proceduretest.Acknowledge(releasev1.Cause(releasev1.Cause_value["CAUSE_"+strings.ToUpper(words[1])])), nil
+	case "intervene": // intervene <person> retry|roll_back|accept|confirm_done
+		return proceduretest.Intervene(releasev1.Intervened_Action(releasev1.Intervened_Action_value["ACTION_"+strings.ToUpper(words[1])])), nil
+	case "review":
+		return proceduretest.Review(), nil
+	}
+	return nil, unclearf("nobody can %s", verb)
+}
