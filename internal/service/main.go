@@ -1,0 +1,77 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// The exit statuses of Main.
+const (
+	// ExitOK means that the service stopped because it was asked to, or that the
+	// configuration is valid.
+	ExitOK = 0
+	// ExitFailure means that the service failed while it ran.
+	ExitFailure = 1
+	// ExitUsage means that the command line or the configuration is wrong;
+	// starting again without a change will not help.
+	ExitUsage = 2
+)
+
+// Main is the whole of a service's main function: os.Exit(service.Main(...)).
+//
+// It understands -config (the configuration file), -check-config (read it, say
+// whether it is valid, and end) and -version. load reads the file; run works
+// until its context ends, which happens at SIGTERM or SIGINT. A second signal
+// ends the process at once. Main returns the exit status.
+func Main[C any](name string, load func(path string) (C, error), run func(ctx context.Context, cfg C) error) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	// From the first signal on, the next one has its default effect again.
+	context.AfterFunc(ctx, stop)
+	return mainWith(ctx, name, os.Args[1:], os.Stdout, os.Stderr, load, run)
+}
+
+// mainWith is Main without the process around it.
+func mainWith[C any](
+	ctx context.Context, name string, args []string, stdout, stderr io.Writer,
+	load func(string) (C, error), run func(context.Context, C) error,
+) int {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	path := flags.String("config", "", "configuration `file` (required)")
+	check := flags.Bool("check-config", false, "say whether the configuration is valid, and end")
+	version := flags.Bool("version", false, "print the version, and end")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return ExitOK
+	} else if err != nil {
+		return ExitUsage
+	}
+	if *version {
+		_, _ = fmt.Fprintf(stdout, "%s %s\n", name, Build())
+		return ExitOK
+	}
+	if *path == "" || flags.NArg() > 0 {
+		_, _ = fmt.Fprintf(stderr, "%s: give exactly one configuration file, by -config\n", name)
+		return ExitUsage
+	}
+	cfg, err := load(*path)
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return ExitUsage
+	}
+	if *check {
+		_, _ = fmt.Fprintf(stdout, "%s: %s is valid\n", name, *path)
+		return ExitOK
+	}
+	if err := run(ctx, cfg); err != nil {
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return ExitFailure
+	}
+	return ExitOK
+}
