@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
+
+// ProvisionTimeout bounds Provision where the context has no earlier end.
+const ProvisionTimeout = 2 * time.Minute
 
 // Provision makes everything of the topology that is missing, and checks what is
 // there. It is the admin step: services have no right to do any of this. It may
@@ -17,6 +21,8 @@ import (
 // ErrTopology, names the stream and every setting that differs. Quota, replicas,
 // placement and waiting times follow the topology.
 func Provision(ctx context.Context, js jetstream.JetStream, t Topology) error {
+	ctx, cancel := context.WithTimeout(ctx, ProvisionTimeout)
+	defer cancel()
 	for _, cfg := range t.Streams {
 		if err := provisionStream(ctx, js, cfg); err != nil {
 			return fmt.Errorf("provision stream %s: %w", cfg.Name, err)
@@ -41,7 +47,7 @@ func Provision(ctx context.Context, js jetstream.JetStream, t Topology) error {
 }
 
 func provisionStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
-	existing, err := retried(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, cfg.Name) })
+	existing, err := repeat(ctx, provisionTimeout, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, cfg.Name) })
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		existing, err = createStream(ctx, js, cfg)
 	}
@@ -56,7 +62,7 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.
 		return nil
 	}
 	have.MaxBytes, have.Replicas, have.Placement = cfg.MaxBytes, cfg.Replicas, cfg.Placement
-	_, err = retried(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.UpdateStream(ctx, have) })
+	_, err = repeat(ctx, provisionTimeout, func(ctx context.Context) (jetstream.Stream, error) { return js.UpdateStream(ctx, have) })
 	return err
 }
 
@@ -67,7 +73,7 @@ func createStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 		cfg.Metadata = maps.Clone(cfg.Metadata)
 		cfg.Metadata[epochKey] = rand.Text()
 	}
-	return retried(ctx, func(ctx context.Context) (jetstream.Stream, error) {
+	return repeat(ctx, provisionTimeout, func(ctx context.Context) (jetstream.Stream, error) {
 		stream, err := js.CreateStream(ctx, cfg)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return js.Stream(ctx, cfg.Name)
@@ -77,21 +83,21 @@ func createStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 }
 
 func provisionObjects(ctx context.Context, js jetstream.JetStream, cfg jetstream.ObjectStoreConfig) error {
-	_, err := retried(ctx, func(ctx context.Context) (jetstream.ObjectStore, error) {
+	_, err := repeat(ctx, provisionTimeout, func(ctx context.Context) (jetstream.ObjectStore, error) {
 		return js.CreateOrUpdateObjectStore(ctx, cfg)
 	})
 	return err
 }
 
 func provisionValues(ctx context.Context, js jetstream.JetStream, cfg jetstream.KeyValueConfig) error {
-	_, err := retried(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
+	_, err := repeat(ctx, provisionTimeout, func(ctx context.Context) (jetstream.KeyValue, error) {
 		return js.CreateOrUpdateKeyValue(ctx, cfg)
 	})
 	return err
 }
 
 func provisionDurable(ctx context.Context, js jetstream.JetStream, d Durable) error {
-	existing, err := retried(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+	existing, err := repeat(ctx, provisionTimeout, func(ctx context.Context) (jetstream.Consumer, error) {
 		return js.Consumer(ctx, d.Stream, d.Config.Durable)
 	})
 	switch {
@@ -103,7 +109,7 @@ func provisionDurable(ctx context.Context, js jetstream.JetStream, d Durable) er
 			return err
 		}
 	}
-	_, err = retried(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+	_, err = repeat(ctx, provisionTimeout, func(ctx context.Context) (jetstream.Consumer, error) {
 		return js.CreateOrUpdateConsumer(ctx, d.Stream, d.Config)
 	})
 	return err

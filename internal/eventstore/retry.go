@@ -13,8 +13,13 @@ import (
 )
 
 const (
-	// requestTimeout bounds one request to the server.
-	requestTimeout = 5 * time.Second
+	// requestTimeout bounds one request to the server. It is short, because an
+	// answer that was lost with its connection never comes, and because asking
+	// again is harmless.
+	requestTimeout = 2 * time.Second
+	// provisionTimeout bounds one change of a stream or consumer, on which a
+	// cluster has to agree first.
+	provisionTimeout = 20 * time.Second
 	// readTimeout bounds a read with its repetitions where the context has no
 	// earlier end.
 	readTimeout = 15 * time.Second
@@ -38,8 +43,13 @@ func transient(err error) bool {
 func retried[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	return repeat(ctx, requestTimeout, call)
+}
+
+// repeat is retried with a time for each attempt; the context alone ends it.
+func repeat[T any](ctx context.Context, each time.Duration, call func(context.Context) (T, error)) (T, error) {
 	for attempt := 0; ; attempt++ {
-		out, err := once(ctx, call)
+		out, err := once(ctx, each, call)
 		if err == nil || !transient(err) {
 			return out, err
 		}
@@ -49,8 +59,8 @@ func retried[T any](ctx context.Context, call func(context.Context) (T, error)) 
 	}
 }
 
-func once[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+func once[T any](ctx context.Context, limit time.Duration, call func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return call(ctx)
 }

@@ -1,0 +1,183 @@
+// Package evidence keeps documents that decided something, by their content.
+//
+// Events carry the SHA-256 of a document and never the document: events stay
+// small, the record proves which document it was, and the document itself can be
+// deleted when its retention ends without touching the record. The store is the
+// JetStream object store EVIDENCE. Its name for a document is the digest, so that
+// the same document is kept once however often it is put, and nobody can replace
+// one unnoticed: Get computes the digest anew (PD-6.2).
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+const (
+	// MaxSize bounds one document, in bytes.
+	MaxSize = 8 << 20
+	// chunkSize keeps a chunk and its headers below what the server takes.
+	chunkSize = 64 << 10
+	// settleTime is how long a document that an event names may take to show:
+	// reads of the object store may be answered by a server that lags.
+	settleTime = 5 * time.Second
+
+	prefix        = "sha256:"
+	mediaHeader   = "Content-Type"
+	nameHeader    = "Shipwarden-Name"
+	maxNameLength = 256
+)
+
+var (
+	// ErrNotFound says that there is no document with that digest.
+	ErrNotFound = errors.New("evidence is not there")
+	// ErrDigest says that a digest is not "sha256:" and 64 hexadecimal digits.
+	ErrDigest = errors.New("digest is malformed")
+	// ErrTooLarge says that a document is larger than MaxSize.
+	ErrTooLarge = errors.New("evidence is too large")
+	// ErrTampered says that the stored bytes are not those that the digest names.
+	ErrTampered = errors.New("evidence was changed")
+)
+
+var (
+	digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	// unfit is what may not stand in a header.
+	unfit = regexp.MustCompile(`[^ -~]`)
+)
+
+// Store puts and gets evidence. It is safe for concurrent use.
+type Store struct {
+	js jetstream.JetStream
+
+	mu     sync.Mutex // guards bucket, which is bound on first use
+	bucket jetstream.ObjectStore
+}
+
+// New returns a store over the bucket that eventstore.Provision makes. The bucket
+// is looked for when it is first needed.
+func New(js jetstream.JetStream) *Store { return &Store{js: js} }
+
+// Digest is the digest of a document, "sha256:…".
+func Digest(content []byte) string {
+	sum := sha256.Sum256(content)
+	return prefix + hex.EncodeToString(sum[:])
+}
+
+// Put stores the document, unless it is there, and returns how events refer to
+// it. The media type and the name are the caller's words and not part of the
+// digest. Secrets must have been removed. Errors wrap ErrTooLarge or the client's.
+func (s *Store) Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error) {
+	ref := &releasev1.EvidenceRef{
+		Digest: Digest(content), MediaType: mediaType, Size: int64(len(content)), Name: name,
+	}
+	if len(content) > MaxSize {
+		return nil, fmt.Errorf("put evidence %q: %d of %d bytes: %w", name, len(content), MaxSize, ErrTooLarge)
+	}
+	bucket, err := s.bind(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("put evidence %q: %w", name, err)
+	}
+	info, err := bucket.GetInfo(ctx, ref.Digest[len(prefix):])
+	if err == nil && info.Size == uint64(len(content)) {
+		return ref, nil
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, fmt.Errorf("put evidence %q: %w", name, err)
+	}
+	_, err = bucket.Put(ctx, jetstream.ObjectMeta{
+		Name: ref.Digest[len(prefix):],
+		Headers: nats.Header{
+			mediaHeader: {header(mediaType)},
+			nameHeader:  {header(name)},
+		},
+		Opts: &jetstream.ObjectMetaOptions{ChunkSize: chunkSize},
+	}, bytes.NewReader(content))
+	if err != nil {
+		return nil, fmt.Errorf("put evidence %q: %w", name, err)
+	}
+	return ref, nil
+}
+
+// header makes a text fit for a header.
+func header(text string) string {
+	return unfit.ReplaceAllString(text[:min(len(text), maxNameLength)], "?")
+}
+
+// Get returns the document with that digest, having computed the digest again. A
+// document that was put a moment ago, by whomever, is waited for. Errors wrap
+// ErrDigest, ErrNotFound, ErrTampered or the client's.
+func (s *Store) Get(ctx context.Context, digest string) ([]byte, error) {
+	if !digestPattern.MatchString(digest) {
+		return nil, fmt.Errorf("get evidence %.80q: %w", digest, ErrDigest)
+	}
+	bucket, err := s.bind(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get evidence %s: %w", digest, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		content, err := read(ctx, bucket, digest)
+		if err == nil {
+			return content, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("get evidence %s: %w", digest, err)
+		case <-ticker.C:
+			// Not there yet, or replaced by the same content while it was read.
+		}
+	}
+}
+
+func read(ctx context.Context, bucket jetstream.ObjectStore, digest string) ([]byte, error) {
+	object, err := bucket.Get(ctx, digest[len(prefix):])
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = object.Close() }() // Everything was read, or failed already.
+	content, err := io.ReadAll(io.LimitReader(object, MaxSize+1))
+	if errors.Is(err, jetstream.ErrDigestMismatch) {
+		return nil, fmt.Errorf("%w: %w", ErrTampered, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if Digest(content) != digest {
+		return nil, ErrTampered
+	}
+	return content, nil
+}
+
+func (s *Store) bind(ctx context.Context) (jetstream.ObjectStore, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bucket != nil {
+		return s.bucket, nil
+	}
+	bucket, err := s.js.ObjectStore(ctx, eventstore.BucketEvidence)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", eventstore.BucketEvidence, err)
+	}
+	s.bucket = bucket
+	return bucket, nil
+}

@@ -1,0 +1,195 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// ackTimeout bounds the wait for the server's word on an acknowledgment.
+	ackTimeout = 5 * time.Second
+	// stuckAfter is how many failures of one message people are told of.
+	stuckAfter = 8
+	// minDelay and maxDelay bound the time until a failed message comes again.
+	minDelay = time.Second
+	maxDelay = 5 * time.Minute
+)
+
+// delivery answers the server for the messages of one durable.
+type delivery struct {
+	js      jetstream.JetStream
+	stream  string
+	durable string
+	cfg     Config
+	handle  func(context.Context, Message) error
+	metrics *metrics
+
+	mu sync.Mutex
+	// put counts how often a message was put off without a failure. The server
+	// counts those deliveries as well.
+	put map[uint64]int
+}
+
+// deliver works on one message and answers the server.
+func (d *delivery) deliver(ctx context.Context, msg jetstream.Msg) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		slog.ErrorContext(ctx, "message has no place in a stream", slog.String("step", d.durable), slog.Any("error", err))
+		_ = msg.Nak() // It did not come from JetStream; there is nobody to tell.
+		return
+	}
+	m := Message{
+		Stream: meta.Stream, Sequence: meta.Sequence.Stream, Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(),
+		Stored: meta.Timestamp, Delivery: int(meta.NumDelivered), //nolint:gosec // Deliveries are few.
+	}
+	stop := d.heartbeat(ctx, msg)
+	defer stop()
+	failures := d.failures(m) // before this delivery
+	if failures >= stuckAfter {
+		// Before the attempt: this may be a message that ends the process.
+		d.note(ctx, m, noteStuck, fmt.Errorf("delivered %d times", m.Delivery))
+	}
+	started := d.cfg.Now()
+	err = d.call(ctx, m)
+	result := d.answer(ctx, msg, m, failures, err)
+	d.metrics.duration.WithLabelValues(d.durable, result).Observe(d.cfg.Now().Sub(started).Seconds())
+	d.metrics.deliveries.WithLabelValues(d.durable, result).Inc()
+}
+
+// failures is how often the message came before and was not merely put off. A
+// delivery that ended with the process counts.
+func (d *delivery) failures(m Message) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return max(m.Delivery-1-d.put[m.Sequence], 0)
+}
+
+func (d *delivery) call(ctx context.Context, m Message) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errPanic, r)
+			slog.ErrorContext(ctx, "step panicked", slog.String("step", d.durable), slog.Uint64("sequence", m.Sequence),
+				slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	return d.handle(ctx, m)
+}
+
+// answer tells the server what became of the message, and returns that in a word.
+func (d *delivery) answer(ctx context.Context, msg jetstream.Msg, m Message, failures int, err error) string {
+	var later *retryAfter
+	switch {
+	case err == nil:
+		d.forget(m)
+		d.acknowledge(ctx, msg, m)
+		return "acknowledged"
+	case errors.Is(err, ErrUnprocessable):
+		if !d.note(ctx, m, noteDropped, err) {
+			d.again(ctx, msg, m, backoff(failures), err)
+			return "failed"
+		}
+		d.forget(m)
+		if err := msg.TermWithReason(err.Error()); err != nil {
+			d.log(ctx, slog.LevelWarn, "message was parked but not terminated", m, err)
+		}
+		return "parked"
+	case ctx.Err() != nil:
+		// Time to drain is over: let another process have it at once.
+		if err := msg.Nak(); err != nil {
+			d.log(ctx, slog.LevelWarn, "message was not given back", m, err)
+		}
+		return "returned"
+	case errors.As(err, &later):
+		d.mu.Lock()
+		d.put[m.Sequence]++
+		d.mu.Unlock()
+		d.again(ctx, msg, m, later.after, err)
+		return "put_off"
+	case errors.Is(err, errPanic):
+		d.note(ctx, m, noteStuck, err)
+		d.again(ctx, msg, m, backoff(failures), err)
+		return "panicked"
+	case failures+1 >= stuckAfter:
+		d.note(ctx, m, noteStuck, err)
+		d.again(ctx, msg, m, jitter(maxDelay), err)
+		return "stuck"
+	default:
+		d.again(ctx, msg, m, backoff(failures), err)
+		return "failed"
+	}
+}
+
+func (d *delivery) forget(m Message) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.put, m.Sequence)
+}
+
+// acknowledge waits for the server's word. Where that does not come, the message
+// comes again, finds nothing due and is acknowledged then.
+func (d *delivery) acknowledge(ctx context.Context, msg jetstream.Msg, m Message) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackTimeout)
+	defer cancel()
+	if err := msg.DoubleAck(ctx); err != nil {
+		d.log(ctx, slog.LevelInfo, "acknowledgment was not confirmed", m, err)
+	}
+}
+
+func (d *delivery) again(ctx context.Context, msg jetstream.Msg, m Message, after time.Duration, cause error) {
+	d.log(ctx, slog.LevelWarn, "message will be delivered again", m, cause, slog.Duration("after", after))
+	if err := msg.NakWithDelay(after); err != nil {
+		d.log(ctx, slog.LevelWarn, "message was not put off", m, err)
+	}
+}
+
+// heartbeat tells the server that work goes on, until the function returned is
+// called. After that nothing is sent any more.
+func (d *delivery) heartbeat(ctx context.Context, msg jetstream.Msg) func() {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(max(d.cfg.AckWait/3, time.Millisecond))
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				if err := msg.InProgress(); err != nil {
+					slog.DebugContext(ctx, "heartbeat was not sent", slog.String("step", d.durable), slog.Any("error", err))
+				}
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+func (d *delivery) log(ctx context.Context, level slog.Level, text string, m Message, err error, more ...slog.Attr) {
+	attrs := append([]slog.Attr{
+		slog.String("step", d.durable), slog.String("subject", m.Subject), slog.Uint64("sequence", m.Sequence),
+		slog.Int("delivery", m.Delivery), slog.Any("error", err),
+	}, more...)
+	slog.LogAttrs(ctx, level, text, attrs...)
+}
+
+// backoff is the time until the next attempt after so many failures before.
+func backoff(failures int) time.Duration {
+	return jitter(min(minDelay<<min(failures, 16), maxDelay))
+}
+
+// jitter spreads a time by a fifth to both sides, so that what failed together
+// does not come again together.
+func jitter(d time.Duration) time.Duration {
+	return d*4/5 + rand.N(d*2/5) //nolint:gosec // Spreading needs no secrecy.
+}

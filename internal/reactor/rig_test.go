@@ -1,0 +1,162 @@
+package reactor_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
+	"github.com/blackdice/shipwarden/internal/natstest"
+	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const procedureDigest = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+
+// rig is a server with all streams and the approval service's store.
+type rig struct {
+	natstest.Server
+	store *eventstore.Store
+}
+
+func newRig(t *testing.T, n natstest.Server) rig {
+	t.Helper()
+	eventstoretest.Provision(t, n)
+	return rig{Server: n, store: eventstoretest.Store(n, procedure.ServiceApproval)}
+}
+
+// request appends the first event of a release and returns the release.
+func (r rig) request(t *testing.T, key string) string {
+	t.Helper()
+	release := procedure.ReleaseID("production", "shop", key)
+	if _, err := r.store.Append(t.Context(), requested(release, key)); err != nil {
+		t.Fatal(err)
+	}
+	return release
+}
+
+func requested(release, key string) eventstore.Draft {
+	hour := durationpb.New(time.Hour)
+	return eventstore.Draft{Aggregate: procedure.Aggregate(release), Event: &releasev1.Event{
+		ProcedureDigest: procedureDigest,
+		Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{
+			Request: &releasev1.Request{
+				IdempotencyKey: key, Environment: "production", Service: "shop", Owner: "olga",
+				Artifacts: []*releasev1.Artifact{{Name: "shop"}},
+				Plan:      &releasev1.Plan{Waves: []*releasev1.Wave{{Targets: []string{"shop-1"}}}},
+			},
+			StartBy:  timestamppb.New(time.Now().Add(time.Hour)),
+			Timeouts: &releasev1.Timeouts{Step: hour, Execute: hour, Verify: hour, Decision: hour},
+		}},
+	}}
+}
+
+func gatesConfirmed() *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_GatesConfirmed{GatesConfirmed: &releasev1.GatesConfirmed{}}}
+}
+
+// start runs the function until the test ends or stop is called, which waits and
+// returns its error.
+func start(t *testing.T, run func(ctx context.Context) error) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	var err error
+	stopped := false
+	stop = func() error {
+		if !stopped {
+			stopped = true
+			cancel()
+			err = <-done
+		}
+		return err
+	}
+	t.Cleanup(func() { _ = stop() })
+	return stop
+}
+
+func (r rig) run(t *testing.T, cfg reactor.Config, act func(context.Context, reactor.Task) ([]eventstore.Draft, error)) func() error {
+	t.Helper()
+	return start(t, func(ctx context.Context) error {
+		return reactor.Run(ctx, r.JetStream(), r.store, cfg, reactor.Step{ID: procedure.StepGates, Act: act})
+	})
+}
+
+// work makes a durable on REQUESTS and consumes it.
+func (r rig) work(t *testing.T, cfg reactor.Config, handle func(context.Context, reactor.Message) error) func() error {
+	t.Helper()
+	return start(t, func(ctx context.Context) error {
+		return reactor.Consume(ctx, r.JetStream(), eventstore.StreamRequests, string(procedure.StepIntake), cfg, handle)
+	})
+}
+
+func (r rig) publish(t *testing.T, subject, body string) {
+	t.Helper()
+	if _, err := r.JetStream().Publish(t.Context(), subject, []byte(body)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// settled reports whether the durable has nothing left to deliver or to hear of.
+func (r rig) settled(t *testing.T, stream string, step procedure.StepID) func() bool {
+	return func() bool {
+		c, err := r.JetStream().Consumer(t.Context(), stream, string(step))
+		if err != nil {
+			return false
+		}
+		info := c.CachedInfo()
+		return info.NumPending == 0 && info.NumAckPending == 0
+	}
+}
+
+// notes are all notes that were parked, in order.
+func (r rig) notes(t *testing.T) []reactor.Note {
+	t.Helper()
+	stream, err := r.JetStream().Stream(t.Context(), eventstore.StreamParked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []reactor.Note
+	for seq := uint64(1); seq <= stream.CachedInfo().State.LastSeq; seq++ {
+		m, err := stream.GetMsg(t.Context(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var note reactor.Note
+		if err := json.Unmarshal(m.Data, &note); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, note)
+	}
+	return out
+}
+
+func (r rig) state(t *testing.T, release string) procedure.State {
+	t.Helper()
+	h, err := r.store.Load(t.Context(), procedure.Aggregate(release))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := procedure.Fold(release, h.Entries)
+	return s
+}
+
+func consumerOf(t *testing.T, r rig, stream string, step procedure.StepID) jetstream.Consumer {
+	t.Helper()
+	c, err := r.JetStream().Consumer(t.Context(), stream, string(step))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

@@ -1,0 +1,135 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/blackdice/shipwarden/internal/envelope"
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+const (
+	// busyWait is how long a worker waits for a release that another one works on.
+	busyWait = 2 * time.Second
+	// maxRounds bounds how often one delivery folds and acts.
+	maxRounds = 100
+)
+
+// Step is the shell of one step: the one kind of work that it does in the world.
+type Step struct {
+	ID procedure.StepID
+	// Act does the work that is due and returns the events that say so. It may be
+	// called twice for the same state, by two processes at once, and again after
+	// it had its effect but not its events; what must not happen twice it claims
+	// first, by returning the claim alone. No drafts mean that nothing is to be
+	// said now. Errors are those of Consume.
+	Act func(ctx context.Context, t Task) ([]eventstore.Draft, error)
+}
+
+// Task is what a step is to act on.
+type Task struct {
+	// State is folded from History, by a read from the stream's leader.
+	State   procedure.State
+	History eventstore.History
+	// Cause is the event that woke the step.
+	Cause procedure.Entry
+	// Delivery counts the deliveries of that event, from 1.
+	Delivery int
+	// Now is the time to decide by.
+	Now time.Time
+}
+
+// Draft returns a draft of the release's next event: it follows the head that the
+// state was folded from, and was caused by what woke the step.
+func (t Task) Draft(event *releasev1.Event) eventstore.Draft {
+	return t.Stamp(eventstore.Draft{
+		Aggregate: t.History.Aggregate, Expect: t.History.Last, Previous: t.State.Head.Previous(), Event: event,
+	})
+}
+
+// Run works on the step's messages until the context ends. It returns as Consume
+// does.
+func Run(ctx context.Context, js jetstream.JetStream, store *eventstore.Store, cfg Config, step Step) error {
+	cfg = cfg.complete()
+	r := &runner{store: store, cfg: cfg, step: step}
+	return Consume(ctx, js, eventstore.StreamEvents, string(step.ID), cfg, r.handle)
+}
+
+type runner struct {
+	store *eventstore.Store
+	cfg   Config
+	step  Step
+}
+
+func (r *runner) handle(ctx context.Context, m Message) error {
+	cause, err := r.store.Open(m.Subject, m.Header, m.Data, m.Sequence, m.Stored)
+	switch {
+	case errors.Is(err, envelope.ErrUnknownKey) && m.Delivery < stuckAfter:
+		// Its writer may have got a new key before this process got the keyring.
+		return err
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnprocessable, err)
+	}
+	release := envelope.Correlation(cause.Event)
+	if release == "" {
+		return fmt.Errorf("%w: event of %s names no release", ErrUnprocessable, cause.Event.GetAggregate())
+	}
+	waiting, cancel := context.WithTimeout(ctx, busyWait)
+	defer cancel()
+	done, err := r.cfg.Turns.Take(waiting, release)
+	if err != nil {
+		return RetryAfter(jitter(busyWait), fmt.Errorf("wait for %s: %w", release, err))
+	}
+	defer done()
+	return r.react(ctx, release, cause, m.Delivery)
+}
+
+// react folds and acts until nothing is due.
+func (r *runner) react(ctx context.Context, release string, cause procedure.Entry, delivery int) error {
+	aggregate := procedure.Aggregate(release)
+	known := uint64(0) // what the history must show at least
+	if cause.Event.GetAggregate() == aggregate {
+		known = cause.Sequence
+	}
+	for range maxRounds {
+		history, err := r.store.Load(ctx, aggregate)
+		if err != nil {
+			return err
+		}
+		if history.Last < known {
+			// Acting on this, or finding nothing due in it, would be wrong.
+			return RetryAfter(jitter(minDelay), fmt.Errorf("%s ends at %d, not %d: %w", aggregate, history.Last, known, errStale))
+		}
+		state, _ := procedure.Fold(release, history.Entries)
+		now := r.cfg.Now()
+		if !procedure.Due(r.step.ID, state, now) {
+			return nil
+		}
+		drafts, err := r.step.Act(ctx, Task{State: state, History: history, Cause: cause, Delivery: delivery, Now: now})
+		if err != nil {
+			return fmt.Errorf("release %s: %w", release, err)
+		}
+		if len(drafts) == 0 {
+			return nil
+		}
+		stored, err := r.store.Append(ctx, drafts...)
+		if errors.Is(err, eventstore.ErrSequenceConflict) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("release %s: %w", release, err)
+		}
+		for i, s := range stored {
+			if drafts[i].Aggregate == aggregate {
+				known = s.Sequence
+			}
+		}
+	}
+	return RetryAfter(jitter(minDelay), fmt.Errorf("release %s changed %d times", release, maxRounds))
+}
