@@ -3,13 +3,15 @@ module github.com/blackdice/shipwarden/services/approval
 go 1.26.0
 
 require (
-	github.com/blackdice/shipwarden/proto v0.0.0
-	github.com/blackdice/shipwarden/procedure v0.0.0
 	github.com/blackdice/shipwarden/internal v0.0.0
+	github.com/blackdice/shipwarden/procedure v0.0.0
+	github.com/blackdice/shipwarden/proto v0.0.0
 )
 
+require github.com/secure-systems-lab/go-securesystemslib v0.11.1 // indirect
+
 replace (
-	github.com/blackdice/shipwarden/proto => ../../proto
-	github.com/blackdice/shipwarden/procedure => ../../procedure
 	github.com/blackdice/shipwarden/internal => ../../internal
+	github.com/blackdice/shipwarden/procedure => ../../procedure
+	github.com/blackdice/shipwarden/proto => ../../proto
 )

@@ -1,0 +1,150 @@
+package evidence
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/policy"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// maxReasons bounds the statements whose faults one artifact's reason tells.
+const maxReasons = 5
+
+// Evaluate returns one verdict for every required gate, in their order: passed or
+// failed. It depends on nothing but its arguments, so that a verdict can be
+// derived again from the record. The envelopes are what came with the request,
+// in any order; none of them can do harm but by being believed.
+func Evaluate(index *policy.Index, required []*policyv1.Gate, artifacts []*releasev1.Artifact, envelopes [][]byte, now time.Time) []*releasev1.GateVerdict {
+	statements := make([]*statement, len(envelopes))
+	for i, envelope := range envelopes {
+		statements[i] = open(envelope, index.Document().GetKeys())
+	}
+	verdicts := make([]*releasev1.GateVerdict, len(required))
+	for i, gate := range required {
+		j := judge{index: index, gate: gate, statements: statements, now: now}
+		verdicts[i] = j.verdict(artifacts)
+	}
+	return verdicts
+}
+
+// judge judges one gate.
+type judge struct {
+	index      *policy.Index
+	gate       *policyv1.Gate
+	statements []*statement
+	now        time.Time
+
+	evidence, signers, authors []string
+}
+
+func (j *judge) verdict(artifacts []*releasev1.Artifact) *releasev1.GateVerdict {
+	var passed, failed []string
+	for _, artifact := range artifacts {
+		if kinds := j.gate.GetKinds(); len(kinds) > 0 && !slices.Contains(kinds, artifact.GetKind()) {
+			continue // the gate is about other kinds
+		}
+		if reasons := j.cover(artifact); len(reasons) > 0 {
+			failed = append(failed, fmt.Sprintf("artifact %s: %s", artifact.GetName(), strings.Join(reasons, "; ")))
+			continue
+		}
+		passed = append(passed, artifact.GetName())
+	}
+	verdict := &releasev1.GateVerdict{
+		Gate:     j.gate.GetName(),
+		Rule:     Rule(j.gate),
+		Evidence: sorted(j.evidence),
+		SignedBy: strings.Join(sorted(j.signers), ", "),
+		Authors:  sorted(j.authors),
+	}
+	switch {
+	case len(failed) > 0:
+		verdict.Status = releasev1.GateVerdict_STATUS_FAILED
+		verdict.Reason = strings.Join(failed, ". ")
+	case len(passed) == 0:
+		// Nothing to be covered is no reason to let something pass.
+		verdict.Status = releasev1.GateVerdict_STATUS_FAILED
+		verdict.Reason = "the release has no artifact that this gate is about"
+	default:
+		verdict.Status = releasev1.GateVerdict_STATUS_PASSED
+		verdict.Reason = "proved for " + strings.Join(passed, ", ")
+	}
+	return verdict
+}
+
+// cover looks for a statement that satisfies the gate for an artifact, and
+// returns why there is none, or nothing. Every statement of the gate's type is
+// looked at, since each may name authors, who must not approve.
+func (j *judge) cover(artifact *releasev1.Artifact) []string {
+	var reasons, refused, signers []string
+	covered := false
+	for _, s := range j.statements {
+		if !s.unreadable && s.predicateType != j.gate.GetPredicateType() {
+			continue
+		}
+		signer, reason := j.examine(s, artifact)
+		if reason == "" {
+			if !covered {
+				j.evidence = append(j.evidence, s.digest)
+				j.signers = append(j.signers, signer)
+			}
+			covered = true
+			continue
+		}
+		reasons = append(reasons, fmt.Sprintf("the evidence %.19s… %s", s.digest, reason))
+		if signer != "" {
+			refused, signers = append(refused, s.digest), append(signers, signer)
+		}
+	}
+	if covered {
+		return nil
+	}
+	j.evidence, j.signers = append(j.evidence, refused...), append(j.signers, signers...)
+	switch {
+	case len(reasons) == 0:
+		return []string{"there is no evidence of type " + j.gate.GetPredicateType()}
+	case len(reasons) > maxReasons:
+		return append(reasons[:maxReasons], fmt.Sprintf("and %d more", len(reasons)-maxReasons))
+	}
+	return reasons
+}
+
+// examine returns who vouches for the artifact by this statement, and why it does
+// not count all the same. Without a signer it is no evidence at all.
+func (j *judge) examine(s *statement, artifact *releasev1.Artifact) (signer, reason string) {
+	if s.problem != "" {
+		return "", s.problem
+	}
+	signer, reason = s.trusted(j.index, j.gate.GetName(), j.now)
+	if reason != "" {
+		return "", reason
+	}
+	if digest, ok := strings.CutPrefix(artifact.GetDigest(), "sha256:"); !ok || !s.subjects[digest] {
+		return "", "is about something else than " + artifact.GetDigest()
+	}
+	j.authors = append(j.authors, s.authors(j.index)...)
+	return signer, s.content(j.index, j.gate, j.now)
+}
+
+// Rule says in words what a gate demands, for the record.
+func Rule(gate *policyv1.Gate) string {
+	rule := "a trusted statement of type " + gate.GetPredicateType() + " about the artifact's digest"
+	if gate.GetField() != "" {
+		rule += ", " + gate.GetField() + " = " + strings.Join(gate.GetValues(), " or ")
+	}
+	if gate.GetMaxAge() != nil {
+		rule += ", not older than " + gate.GetMaxAge().AsDuration().String()
+	}
+	if gate.GetMinReviewers() > 0 {
+		rule += fmt.Sprintf(", at least %d %s", gate.GetMinReviewers(), reviewersOf(gate))
+	}
+	return rule
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
+}

@@ -1,0 +1,165 @@
+package evidence
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/policy"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+)
+
+// skew is how far in the future a statement may be dated, for clocks differ.
+const skew = 5 * time.Minute
+
+// trusted returns the signer that counts for a gate, or why none does.
+func (s *statement) trusted(index *policy.Index, gate string, now time.Time) (signer, reason string) {
+	var reasons []string
+	for _, id := range s.signers {
+		key := index.Key(id)
+		switch {
+		case !slices.Contains(key.GetGates(), gate):
+			reasons = append(reasons, fmt.Sprintf("is signed by the key %q, which is not trusted for this gate", id))
+		case key.GetRevoked():
+			reasons = append(reasons, fmt.Sprintf("is signed by the key %q, which is revoked", id))
+		case key.GetNotBefore() != nil && now.Before(key.GetNotBefore().AsTime()):
+			reasons = append(reasons, fmt.Sprintf("is signed by the key %q, which is not valid yet", id))
+		case key.GetNotAfter() != nil && now.After(key.GetNotAfter().AsTime()):
+			reasons = append(reasons, fmt.Sprintf("is signed by the key %q, which is no longer valid", id))
+		default:
+			return id, ""
+		}
+	}
+	return "", strings.Join(reasons, " and ")
+}
+
+// content returns why the predicate does not satisfy a gate, or nothing.
+func (s *statement) content(index *policy.Index, gate *policyv1.Gate, now time.Time) string {
+	var reasons []string
+	for _, reason := range []string{s.field(gate), s.age(gate, now), s.reviewers(index, gate)} {
+		if reason != "" {
+			reasons = append(reasons, reason)
+		}
+	}
+	return strings.Join(reasons, " and ")
+}
+
+// field checks the field that must hold one of some values. A name that holds a
+// dot itself cannot be reached, and neither can the elements of a list.
+func (s *statement) field(gate *policyv1.Gate) string {
+	if gate.GetField() == "" {
+		return ""
+	}
+	var value any = s.predicate
+	for name := range strings.SplitSeq(gate.GetField(), ".") {
+		object, _ := value.(map[string]any)
+		value = object[name]
+	}
+	var got string
+	switch value := value.(type) {
+	case string:
+		got = value
+	case bool:
+		got = fmt.Sprint(value)
+	case json.Number:
+		got = value.String()
+	default:
+		return fmt.Sprintf("has no value in %s", gate.GetField())
+	}
+	if !slices.Contains(gate.GetValues(), got) {
+		return fmt.Sprintf("says %s = %.64q instead of %s", gate.GetField(), got, strings.Join(gate.GetValues(), " or "))
+	}
+	return ""
+}
+
+// age checks that the statement is not too old.
+func (s *statement) age(gate *policyv1.Gate, now time.Time) string {
+	if gate.GetMaxAge() == nil {
+		return ""
+	}
+	limit := gate.GetMaxAge().AsDuration()
+	made, err := time.Parse(time.RFC3339, text(s.predicate["timestamp"]))
+	switch {
+	case err != nil:
+		return "has no timestamp, without which its age is not known"
+	case made.After(now.Add(skew)):
+		return fmt.Sprintf("is dated %s, which is in the future", made.UTC().Format(time.RFC3339))
+	case now.Sub(made) > limit:
+		return fmt.Sprintf("is of %s and older than %s", made.UTC().Format(time.RFC3339), limit)
+	}
+	return ""
+}
+
+// reviewers checks who reviewed. One person counts once under all their names;
+// whoever the procedure does not know, or who may decide nothing, does not count.
+func (s *statement) reviewers(index *policy.Index, gate *policyv1.Gate) string {
+	if gate.GetMinReviewers() == 0 {
+		return ""
+	}
+	authors := s.authors(index)
+	if len(authors) == 0 {
+		return "names no authors, so that nobody knows who reviewed their own work"
+	}
+	named, ok := texts(s.predicate["reviewers"])
+	if !ok {
+		return "names no reviewers"
+	}
+	counted := make(map[string]bool)
+	for _, name := range named {
+		person := index.Person(name)
+		if person == nil || person.GetInactive() || person.GetMachine() || slices.Contains(authors, person.GetId()) {
+			continue
+		}
+		if group := gate.GetReviewerGroup(); group != "" && !slices.Contains(index.GroupsOf(person.GetId()), group) {
+			continue
+		}
+		counted[person.GetId()] = true
+	}
+	if len(counted) < int(gate.GetMinReviewers()) {
+		return fmt.Sprintf("names %d of %d %s", len(counted), gate.GetMinReviewers(), reviewersOf(gate))
+	}
+	return ""
+}
+
+func reviewersOf(gate *policyv1.Gate) string {
+	if gate.GetReviewerGroup() == "" {
+		return "reviewers who are not authors"
+	}
+	return "reviewers of the group " + gate.GetReviewerGroup() + " who are not authors"
+}
+
+// authors returns the persons that the predicate names as authors: by id where
+// the procedure knows them, else as they are written. It returns nil where the
+// field is not a list of names, all of them.
+func (s *statement) authors(index *policy.Index) []string {
+	named, ok := texts(s.predicate["authors"])
+	if !ok {
+		return nil
+	}
+	for i, name := range named {
+		if person := index.Person(name); person != nil {
+			named[i] = person.GetId()
+		}
+	}
+	slices.Sort(named)
+	return slices.Compact(named)
+}
+
+// texts returns a JSON list of strings that are not empty.
+func texts(value any) ([]string, bool) {
+	list, ok := value.([]any)
+	if !ok {
+		return nil, false
+	}
+	result := make([]string, 0, len(list))
+	for _, element := range list {
+		element := text(element)
+		if element == "" {
+			return nil, false
+		}
+		result = append(result, element)
+	}
+	return result, len(result) > 0
+}
