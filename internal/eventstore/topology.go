@@ -23,6 +23,8 @@ const (
 	BucketEvidence = "EVIDENCE"
 	// BucketDeadlines is the key-value bucket of the next deadline by release.
 	BucketDeadlines = "DEADLINES"
+	// BucketNotices is the key-value bucket of notices that are being sent.
+	BucketNotices = "NOTICES"
 )
 
 const (
@@ -76,6 +78,9 @@ func NewTopology(replicas int, quota int64) Topology {
 		Values: []jetstream.KeyValueConfig{{
 			Bucket: BucketDeadlines, Description: "The next deadline of every open release.",
 			History: 1, MaxBytes: quota / 16, Storage: jetstream.FileStorage,
+		}, {
+			Bucket: BucketNotices, Description: "Notices that were begun to be sent.",
+			History: 1, TTL: 30 * day, MaxBytes: quota / 16, Storage: jetstream.FileStorage,
 		}},
 	}
 	var placement *jetstream.Placement

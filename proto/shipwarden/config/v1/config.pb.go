@@ -27,6 +27,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Level of a line.
 type Log_Level int32
 
 const (
@@ -82,6 +83,7 @@ func (Log_Level) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{4, 0}
 }
 
+// Kind of a receiver.
 type ChannelAddress_Kind int32
 
 const (

@@ -1,0 +1,167 @@
+// Package identity says who calls a gRPC service: by a client certificate that the
+// server verified, or by a static token of which the service knows only the
+// SHA-256 (PD-A.4). Who the caller is, is a name; what that name may do is for the
+// procedure document to say.
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"strings"
+
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// Ways in which a caller proved who they are, as they stand in events.
+const (
+	MethodCertificate = "mtls"
+	MethodToken       = "token"
+)
+
+// ErrUnknown says that the caller is nobody that the service knows.
+var ErrUnknown = errors.New("caller is unknown")
+
+// Caller is who calls.
+type Caller struct {
+	// Names are the names under which the caller may stand in the procedure
+	// document, the most specific first.
+	Names []string
+	// Method is how the identity was proved.
+	Method string
+	// Reader says that the caller may read the record without being a person of
+	// the procedure document.
+	Reader bool
+}
+
+// Authenticator recognizes callers. It is safe for concurrent use.
+type Authenticator struct {
+	tokens []known
+}
+
+type known struct {
+	digest []byte
+	caller Caller
+}
+
+// New returns an authenticator that knows these tokens; nil for none.
+func New(tokens *configv1.Tokens) (*Authenticator, error) {
+	a := &Authenticator{}
+	for _, t := range tokens.GetTokens() {
+		digest, err := hex.DecodeString(t.GetSha256())
+		if err != nil || len(digest) != sha256.Size {
+			return nil, errors.New("tokens: sha256 is not 64 hexadecimal digits")
+		}
+		a.tokens = append(a.tokens, known{digest, Caller{Names: []string{t.GetPerson()}, Method: MethodToken, Reader: t.GetReader()}})
+	}
+	return a, nil
+}
+
+// Authenticate says who makes the call. A token goes before a certificate, because
+// a proxy may hold the certificate.
+func (a *Authenticator) Authenticate(ctx context.Context) (Caller, error) {
+	if token, ok := bearer(ctx); ok {
+		sum := sha256.Sum256([]byte(token))
+		for _, k := range a.tokens {
+			if subtle.ConstantTimeCompare(sum[:], k.digest) == 1 {
+				return k.caller, nil
+			}
+		}
+		return Caller{}, ErrUnknown
+	}
+	if names := certificateNames(ctx); len(names) > 0 {
+		return Caller{Names: names, Method: MethodCertificate}, nil
+	}
+	return Caller{}, ErrUnknown
+}
+
+func bearer(ctx context.Context) (string, bool) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	for _, v := range md.Get("authorization") {
+		if scheme, token, ok := strings.Cut(v, " "); ok && strings.EqualFold(scheme, "bearer") {
+			return strings.TrimSpace(token), true
+		}
+	}
+	return "", false
+}
+
+func certificateNames(ctx context.Context) []string {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	// Only a chain that the server verified proves anything.
+	if !ok || len(info.State.VerifiedChains) == 0 || len(info.State.VerifiedChains[0]) == 0 {
+		return nil
+	}
+	leaf := info.State.VerifiedChains[0][0]
+	var names []string
+	for _, u := range leaf.URIs {
+		names = append(names, u.String())
+	}
+	names = append(names, leaf.EmailAddresses...)
+	if leaf.Subject.CommonName != "" {
+		names = append(names, leaf.Subject.CommonName)
+	}
+	return names
+}
+
+type callerKey struct{}
+
+// FromContext returns the caller that an interceptor put there.
+func FromContext(ctx context.Context) (Caller, bool) {
+	c, ok := ctx.Value(callerKey{}).(Caller)
+	return c, ok
+}
+
+// NewContext returns a context with the caller.
+func NewContext(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// open are the services that anybody may call: what a client needs to find its way.
+func open(method string) bool {
+	return strings.HasPrefix(method, "/grpc.health.v1.") || strings.HasPrefix(method, "/grpc.reflection.")
+}
+
+var errUnauthenticated = status.Error(codes.Unauthenticated, "no known client certificate or bearer token came with the call")
+
+// Unary refuses calls by unknown callers and puts the others into the context.
+func (a *Authenticator) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if open(info.FullMethod) {
+		return next(ctx, req)
+	}
+	c, err := a.Authenticate(ctx)
+	if err != nil {
+		return nil, errUnauthenticated
+	}
+	return next(NewContext(ctx, c), req)
+}
+
+// Stream is Unary for streaming calls.
+func (a *Authenticator) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if open(info.FullMethod) {
+		return next(srv, stream)
+	}
+	c, err := a.Authenticate(stream.Context())
+	if err != nil {
+		return errUnauthenticated
+	}
+	return next(srv, callerStream{stream, NewContext(stream.Context(), c)})
+}
+
+type callerStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s callerStream) Context() context.Context { return s.ctx }

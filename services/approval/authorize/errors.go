@@ -1,0 +1,89 @@
+package authorize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/procedure"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+)
+
+// domain is that of the reasons in google.rpc.ErrorInfo.
+const domain = "shipwarden.approval.v1"
+
+// Answers that need nothing of the call.
+var (
+	errNotFound        = refuse(codes.NotFound, "RELEASE_NOT_FOUND", "there is no such release")
+	errUnauthenticated = refuse(codes.Unauthenticated, "UNAUTHENTICATED", "nobody is known to be calling")
+	errStranger        = refuse(codes.PermissionDenied, "UNKNOWN_PERSON", "the caller is no person of the procedure")
+	errInactive        = refuse(codes.PermissionDenied, "INACTIVE_PERSON", "the caller has left")
+	errMachine         = refuse(codes.PermissionDenied, "MACHINE", "machines never decide about releases")
+)
+
+func refuse(code codes.Code, reason, message string, details ...protoadapt.MessageV1) error {
+	st := status.New(code, message)
+	with, err := st.WithDetails(append(details, &errdetails.ErrorInfo{Reason: reason, Domain: domain})...)
+	if err != nil {
+		return st.Err()
+	}
+	return with.Err()
+}
+
+func denied(format string, args ...any) error {
+	return refuse(codes.PermissionDenied, "NOT_ALLOWED", fmt.Sprintf(format, args...))
+}
+
+func precondition(format string, args ...any) error {
+	return refuse(codes.FailedPrecondition, "OTHER_STATE", fmt.Sprintf(format, args...))
+}
+
+func invalidField(field string, index int, message string) error {
+	return refuse(codes.InvalidArgument, "INVALID_FIELD", field+" "+message, &errdetails.BadRequest{
+		FieldViolations: []*errdetails.BadRequest_FieldViolation{{
+			Field: fmt.Sprintf("%s[%d]", field, index), Description: message,
+		}},
+	})
+}
+
+// reasons maps what package procedure answers to what the caller is told.
+var reasons = []struct {
+	err    error
+	code   codes.Code
+	reason string
+}{
+	{procedure.ErrOwnChange, codes.PermissionDenied, "OWN_CHANGE"},
+	{procedure.ErrNotApprover, codes.PermissionDenied, "NOT_APPROVER"},
+	{procedure.ErrNotHuman, codes.PermissionDenied, "MACHINE"},
+	{procedure.ErrStaleDigest, codes.Aborted, "STALE_CHANGE_DIGEST"},
+	{procedure.ErrApprovedAlready, codes.AlreadyExists, "APPROVED_ALREADY"},
+	{procedure.ErrNotPending, codes.FailedPrecondition, "NOT_PENDING"},
+	{procedure.ErrTooLate, codes.FailedPrecondition, "TOO_LATE"},
+	{procedure.ErrInvalidTransition, codes.FailedPrecondition, "OTHER_STATE"},
+	{eventstore.ErrUnavailable, codes.Unavailable, "BUS_UNAVAILABLE"},
+	{eventstore.ErrUndecided, codes.Unavailable, "BUS_UNAVAILABLE"},
+	{eventstore.ErrRefused, codes.ResourceExhausted, "BUS_REFUSES"},
+	{context.DeadlineExceeded, codes.DeadlineExceeded, "DEADLINE_EXCEEDED"},
+	{context.Canceled, codes.Canceled, "CANCELED"},
+}
+
+// toStatus is the one place where errors become answers. What is not the caller's
+// business is logged and told as an internal error.
+func toStatus(ctx context.Context, err error) error {
+	if _, ok := status.FromError(err); ok {
+		return err
+	}
+	for _, r := range reasons {
+		if errors.Is(err, r.err) {
+			return refuse(r.code, r.reason, strings.TrimPrefix(err.Error(), procedure.ErrInvalidTransition.Error()+": "))
+		}
+	}
+	slog.ErrorContext(ctx, "a decision was not taken", slog.Any("error", err))
+	return refuse(codes.Internal, "INTERNAL", "the decision was not taken, because of an internal error")
+}

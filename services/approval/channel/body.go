@@ -1,0 +1,99 @@
+package channel
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/blackdice/shipwarden/services/approval/notify"
+)
+
+// How many characters of a notice are sent. Chats cut longer ones, or refuse them.
+const (
+	maxSubject = 256
+	maxText    = 3000
+	maxField   = 256
+	maxFields  = 32
+)
+
+// body returns the JSON that is sent: for the same message always the same bytes.
+func (c *Channel) body(m notify.Message) ([]byte, error) {
+	if c.Remembers() {
+		return webhookBody(m)
+	}
+	return json.Marshal(struct {
+		Text string `json:"text"`
+	}{slackText(m)})
+}
+
+func webhookBody(m notify.Message) ([]byte, error) {
+	fields := make(map[string]string, len(m.Fields))
+	for _, name := range fieldNames(m) {
+		fields[shorten(name, maxField)] = shorten(m.Fields[name], maxField)
+	}
+	return json.Marshal(struct {
+		Key      string            `json:"idempotency_key"`
+		Release  string            `json:"release"`
+		Occasion string            `json:"occasion"`
+		Subject  string            `json:"subject"`
+		Text     string            `json:"text"`
+		Fields   map[string]string `json:"fields"`
+		Time     string            `json:"time"`
+	}{
+		m.Key, m.Release, m.Occasion, shorten(m.Subject, maxSubject), shorten(m.Text, maxText),
+		fields, m.Time.UTC().Format(time.RFC3339Nano),
+	})
+}
+
+// slackText returns the notice as a text that a chat shows as it is: nothing that
+// somebody wrote into a request becomes a link, a mention or another message.
+func slackText(m notify.Message) string {
+	var text strings.Builder
+	text.WriteString("*" + escape(line(m.Subject, maxSubject)) + "*\n")
+	if m.Text != "" {
+		text.WriteString(escape(shorten(m.Text, maxText)) + "\n")
+	}
+	for _, name := range fieldNames(m) {
+		if value := line(m.Fields[name], maxField); value != "" {
+			text.WriteString("• " + escape(line(name, maxField)) + ": " + escape(value) + "\n")
+		}
+	}
+	text.WriteString("_" + escape(line(m.Key, maxField)) + "_")
+	return text.String()
+}
+
+// escape takes the meaning from the characters by which a chat knows links and
+// mentions. Slack mentions by <!channel>, Mattermost by @channel.
+var escape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@\u200b").Replace
+
+// line returns a text in one line.
+func line(text string, limit int) string {
+	return strings.Join(strings.Fields(shorten(text, limit)), " ")
+}
+
+// shorten returns at most so many characters of a text, without those that are
+// not seen and change what is.
+func shorten(text string, limit int) string {
+	var kept strings.Builder
+	count := 0
+	for _, r := range text {
+		if (unicode.IsControl(r) && r != '\n' && r != '\t') || unicode.Is(unicode.Bidi_Control, r) {
+			continue
+		}
+		if count == limit {
+			kept.WriteRune('…')
+			break
+		}
+		kept.WriteRune(r)
+		count++
+	}
+	return kept.String()
+}
+
+func fieldNames(m notify.Message) []string {
+	names := slices.Sorted(maps.Keys(m.Fields))
+	return names[:min(len(names), maxFields)]
+}

@@ -1,0 +1,87 @@
+// Package escalate is the ladder of step 7: it calls people, rung by rung, until
+// somebody takes the escalation on (PROC-DEPLOY-001, "Escalation / Exceptions").
+//
+// It wakes on whatever makes a call necessary, and when nobody acknowledged in
+// time, and appends escalated. Telling the people is step 4's: the event makes the
+// notice due.
+package escalate
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/procedure"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// longest is the longest time between two calls of the last rung.
+const longest = 24 * time.Hour
+
+// Procedures gives the procedure document that a release runs under.
+type Procedures interface {
+	ByDigest(ctx context.Context, digest string) (*policy.Index, error)
+}
+
+// New returns the step.
+func New(procedures Procedures) reactor.Step {
+	s := shell{procedures}
+	return reactor.Step{ID: procedure.StepEscalate, Act: s.act}
+}
+
+type shell struct{ procedures Procedures }
+
+func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+	calls := procedure.DueCalls(t.State)
+	if len(calls) == 0 {
+		return nil, nil
+	}
+	index, err := s.procedures.ByDigest(ctx, t.State.ProcedureDigest)
+	if err != nil {
+		return nil, err
+	}
+	call := calls[0] // the next one is due when this one is stored
+	rung, within := climb(index.Document().GetEscalation().GetRungs(), call.Rung)
+	to := index.People(rung.GetGroup())
+	if len(to) == 0 {
+		to = []string{rung.GetGroup()}
+	}
+	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_Escalated{Escalated: &releasev1.Escalated{
+		Cause: call.Cause, Rung: call.Rung + 1, To: to,
+		AcknowledgeBy: timestamppb.New(t.Now.Add(within)),
+		Incident:      "INC-" + t.State.Release,
+		Summary:       summary(t.State, call.Cause),
+	}}})}, nil
+}
+
+// climb returns the rung that is called after so many calls, and how long it has.
+// The last rung is called again and again, each time with twice the time, so that
+// an escalation that nobody takes on is neither forgotten nor a storm.
+func climb(rungs []*policyv1.Rung, called uint32) (*policyv1.Rung, time.Duration) {
+	last := len(rungs) - 1
+	if int(called) <= last {
+		return rungs[called], rungs[called].GetAcknowledgeWithin().AsDuration()
+	}
+	within := rungs[last].GetAcknowledgeWithin().AsDuration()
+	for range int(called) - last {
+		if within *= 2; within >= longest {
+			return rungs[last], longest
+		}
+	}
+	return rungs[last], within
+}
+
+func summary(s procedure.State, cause releasev1.Cause) string {
+	r := s.Request
+	word := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(cause.String(), "CAUSE_")), "_", " ")
+	out := word + ": " + r.GetService() + " " + r.GetVersion() + " to " + r.GetEnvironment() + ", phase " + s.Phase.String()
+	if s.EndReason != "" {
+		out += "; " + s.EndReason
+	}
+	return out
+}

@@ -1,0 +1,150 @@
+package intake
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/policy"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// check returns everything in a request that does not fit the procedure document
+// or itself, all of it at once (PD-0.3, PD-2.2). Steps 2 and 3 look at the world;
+// this looks only at words.
+func check(x *policy.Index, subject string, r *releasev1.Request, now time.Time) []*releasev1.Violation {
+	c := checker{x: x, r: r}
+	c.place(subject)
+	c.people()
+	c.targets()
+	c.names()
+	if t := r.GetNotBefore(); t != nil && t.AsTime().Before(now.Add(-time.Minute)) {
+		c.say("not_before", "time.past", "lies in the past; leave it out to start as soon as everything is done")
+	}
+	return c.found
+}
+
+type checker struct {
+	x     *policy.Index
+	r     *releasev1.Request
+	found []*releasev1.Violation
+}
+
+func (c *checker) say(field, rule, format string, args ...any) {
+	c.found = append(c.found, violation(field, rule, fmt.Sprintf(format, args...)))
+}
+
+// place checks that the request speaks of the service and environment of the
+// subject it came on: the bus lets a requester publish there and nowhere else.
+func (c *checker) place(subject string) {
+	parts := strings.Split(subject, ".")
+	if len(parts) != 3 {
+		c.say("", "subject", "a request is published on request.<environment>.<service>, not on %s", subject)
+		return
+	}
+	if c.r.GetEnvironment() != parts[1] {
+		c.say("environment", "subject.mismatch", "is %q, but the request came on %s", c.r.GetEnvironment(), subject)
+	}
+	if c.r.GetService() != parts[2] {
+		c.say("service", "subject.mismatch", "is %q, but the request came on %s", c.r.GetService(), subject)
+	}
+	if c.x.Environment(c.r.GetEnvironment()) == nil {
+		c.say("environment", "environment.unknown", "%q is no environment of the procedure", c.r.GetEnvironment())
+	}
+	if c.x.Service(c.r.GetService()) == nil {
+		c.say("service", "service.unknown", "%q is not in the catalogue", c.r.GetService())
+	}
+}
+
+func (c *checker) people() {
+	c.person("requester", c.r.GetRequester(), true)
+	for i, a := range c.r.GetAuthors() {
+		c.person(fmt.Sprintf("authors[%d]", i), a, true)
+	}
+	owner := c.r.GetOwner()
+	if !c.person("owner", owner, false) {
+		return
+	}
+	service := c.x.Service(c.r.GetService())
+	if service == nil {
+		return
+	}
+	groups := c.x.GroupsOf(owner)
+	if !slices.ContainsFunc(service.GetOwnerGroups(), func(g string) bool { return slices.Contains(groups, g) }) {
+		c.say("owner", "owner.foreign", "%s is in none of the groups that own %s: %s",
+			owner, service.GetName(), strings.Join(service.GetOwnerGroups(), ", "))
+	}
+}
+
+func (c *checker) person(field, id string, machine bool) bool {
+	if id == "" {
+		return false // said by shape
+	}
+	p := c.x.Person(id)
+	switch {
+	case p == nil || p.GetId() != id:
+		c.say(field, "person.unknown", "%q is no person of the procedure", id)
+	case p.GetInactive():
+		c.say(field, "person.inactive", "%s has left", id)
+	case p.GetMachine() && !machine:
+		c.say(field, "person.machine", "%s is a machine; a person has to answer for a release", id)
+	default:
+		return true
+	}
+	return false
+}
+
+func (c *checker) targets() {
+	seen := map[string]string{}
+	for i, w := range c.r.GetPlan().GetWaves() {
+		for j, id := range w.GetTargets() {
+			field := fmt.Sprintf("plan.waves[%d].targets[%d]", i, j)
+			if first, ok := seen[id]; ok {
+				c.say(field, "target.twice", "%s is in %s already", id, first)
+				continue
+			}
+			seen[id] = field
+			c.target(field, id)
+		}
+	}
+}
+
+func (c *checker) target(field, id string) {
+	t := c.x.Target(id)
+	switch {
+	case t == nil:
+		c.say(field, "target.unknown", "%q is no target of the procedure", id)
+		return
+	case t.GetRetired():
+		c.say(field, "target.retired", "%s is retired", id)
+	case t.GetEnvironment() != c.r.GetEnvironment():
+		c.say(field, "target.environment", "%s belongs to %s, not to %s", id, t.GetEnvironment(), c.r.GetEnvironment())
+	}
+	if !slices.Contains(t.GetServices(), c.r.GetService()) {
+		c.say(field, "target.service", "%s does not take %s", id, c.r.GetService())
+	}
+	for i, a := range c.r.GetArtifacts() {
+		if !slices.Contains(t.GetKinds(), a.GetKind()) {
+			c.say(fmt.Sprintf("artifacts[%d].kind", i), "target.kind", "%s does not take artifacts of kind %s", id, a.GetKind())
+		}
+	}
+}
+
+// names checks that what is told apart by name has names that differ.
+func (c *checker) names() {
+	artifacts := map[string]bool{}
+	for i, a := range c.r.GetArtifacts() {
+		if artifacts[a.GetName()] {
+			c.say(fmt.Sprintf("artifacts[%d].name", i), "name.twice", "%q is there already", a.GetName())
+		}
+		artifacts[a.GetName()] = true
+	}
+	checks := map[string]bool{}
+	for i, k := range c.r.GetValidation().GetChecks() {
+		if checks[k.GetName()] {
+			c.say(fmt.Sprintf("validation.checks[%d].name", i), "name.twice", "%q is there already", k.GetName())
+		}
+		checks[k.GetName()] = true
+	}
+}

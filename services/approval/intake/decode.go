@@ -1,0 +1,121 @@
+package intake
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"mime"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	validatepb "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"buf.build/go/protovalidate"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+// Media types of a request. A request without one is taken for JSON where it
+// begins like JSON, so that a plain `nats pub` works.
+const (
+	mediaJSON     = "application/json"
+	mediaProtobuf = "application/protobuf"
+)
+
+// MaxRequest is the largest request in bytes, header not counted. The stream
+// refuses larger messages itself.
+const MaxRequest = 64 << 10
+
+var token = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+
+// decode reads the body as the header says. What cannot be read at all is one
+// violation that says where; the request is then whatever could be read.
+func decode(contentType string, body []byte) (*releasev1.Request, *releasev1.Violation) {
+	r := &releasev1.Request{}
+	if len(body) == 0 {
+		return r, violation("", "body.empty", "the request is empty")
+	}
+	media := ""
+	if contentType != "" {
+		m, _, err := mime.ParseMediaType(contentType)
+		if err != nil {
+			return r, violation("", "content_type", "the header Content-Type cannot be read: "+err.Error())
+		}
+		media = m
+	} else if strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 64)])), "{") {
+		media = mediaJSON
+	} else {
+		media = mediaProtobuf
+	}
+	switch media {
+	case mediaJSON:
+		if !utf8.Valid(body) {
+			return r, violation("", "body.utf8", "the request is not valid UTF-8")
+		}
+		if err := protojson.Unmarshal(body, r); err != nil {
+			return r, violation("", "body.json", clean(err))
+		}
+	case mediaProtobuf, "application/x-protobuf":
+		if err := proto.Unmarshal(body, r); err != nil {
+			return r, violation("", "body.protobuf", clean(err))
+		}
+	default:
+		return r, violation("", "content_type", "the header Content-Type must be "+mediaJSON+" or "+mediaProtobuf+", not "+media)
+	}
+	return r, nil
+}
+
+// clean takes the package's own prefix off an error of the protobuf libraries,
+// which tells a requester nothing and varies on purpose.
+func clean(err error) string {
+	s := strings.ReplaceAll(err.Error(), "\u00a0", " ")
+	s = strings.TrimPrefix(s, "proto: ")
+	return strings.TrimSpace(strings.TrimPrefix(s, "syntax error "))
+}
+
+// shape returns everything that is wrong with the form of a request, all of it at
+// once, each with the path of its field (PD-0.3).
+func shape(v protovalidate.Validator, r *releasev1.Request) ([]*releasev1.Violation, error) {
+	err := v.Validate(r)
+	if err == nil {
+		return nil, nil
+	}
+	var invalid *protovalidate.ValidationError
+	if !errors.As(err, &invalid) {
+		return nil, err
+	}
+	var out []*releasev1.Violation
+	for _, x := range invalid.Violations {
+		out = append(out, violation(fieldPath(x.Proto), x.Proto.GetRuleId(), x.Proto.GetMessage()))
+	}
+	return out, nil
+}
+
+func fieldPath(v *validatepb.Violation) string {
+	return protovalidate.FieldPathString(v.GetField())
+}
+
+func violation(field, rule, message string) *releasev1.Violation {
+	return &releasev1.Violation{Field: field, Rule: rule, Message: message}
+}
+
+// answerSubject is where the answer to a request goes. It is made of where the
+// request came from and of what it calls itself, never of anything that the
+// requester may choose freely; where it has no usable name, the digest of its body
+// stands in.
+func answerSubject(subject, key string, body []byte) string {
+	environment, service := "unknown", "unknown"
+	if parts := strings.Split(subject, "."); len(parts) == 3 && token.MatchString(parts[1]) && token.MatchString(parts[2]) {
+		environment, service = parts[1], parts[2]
+	}
+	if !token.MatchString(key) {
+		key = bodyDigest(body)
+	}
+	return strings.Join([]string{"answer", environment, service, key}, ".")
+}
+
+func bodyDigest(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}

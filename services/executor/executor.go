@@ -1,0 +1,58 @@
+// Package executor is the one service that changes production: it previews a
+// change, executes it, takes it back, and lets the targets go. It decides nothing:
+// whether it may is in the record, which it verifies itself.
+package executor
+
+import (
+	"context"
+
+	"github.com/blackdice/shipwarden/internal/service"
+	"github.com/blackdice/shipwarden/internal/station"
+	"github.com/blackdice/shipwarden/procedure"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/executor/artifact"
+	"github.com/blackdice/shipwarden/services/executor/driver/configured"
+	"github.com/blackdice/shipwarden/services/executor/execute"
+	"github.com/blackdice/shipwarden/services/executor/preview"
+	"github.com/blackdice/shipwarden/services/executor/release"
+	"github.com/blackdice/shipwarden/services/executor/rollback"
+	"github.com/blackdice/shipwarden/services/executor/site"
+	"github.com/nats-io/nats.go"
+)
+
+// Load reads and checks the service's configuration file.
+func Load(path string) (*configv1.Executor, error) {
+	cfg := &configv1.Executor{}
+	if err := service.LoadConfig(path, cfg); err != nil {
+		return nil, err
+	}
+	if _, err := configured.Drivers(cfg.GetTargets(), configured.Options{}); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// Run runs the service until the context ends. Options are for the connection to
+// the bus, for instance one within the process.
+func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) error {
+	drivers, err := configured.Drivers(cfg.GetTargets(), configured.Options{})
+	if err != nil {
+		return err
+	}
+	fetcher, err := artifact.NewFetcher(cfg.GetArtifactFolder(), cfg.GetRegistries())
+	if err != nil {
+		return err
+	}
+	s, err := station.Open(ctx, procedure.ServiceExecutor, cfg.GetCommon(), options...)
+	if err != nil {
+		return err
+	}
+	reach := &site.Site{
+		Name: s.Process, Drivers: drivers, Fetcher: fetcher, Store: s.Store, Procedures: s.Procedures, Blobs: s.Evidence,
+	}
+	s.Step(preview.New(reach))
+	s.Step(execute.New(reach, s.Now))
+	s.Step(rollback.New(reach, s.Now))
+	s.Step(release.New(reach, s.Now))
+	return s.Run(ctx)
+}

@@ -1,0 +1,73 @@
+// Package preview is the shell of the first half of step 3: it asks the driver of
+// every target what it would change, and whether it could undo it (PD-3.5).
+//
+// It wakes on scope_validated, and appends change_previewed or preview_refused. It
+// changes nothing. A registry or a target that does not answer just now is a
+// transient error; an artifact that is not what was asked for refuses.
+package preview
+
+import (
+	"context"
+	"errors"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/site"
+)
+
+// New returns the step.
+func New(s *site.Site) reactor.Step {
+	return reactor.Step{ID: procedure.StepPreview, Act: shell{s}.act}
+}
+
+type shell struct{ *site.Site }
+
+func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+	var previews []*releasev1.TargetPreview
+	var findings []*releasev1.Finding
+	for _, target := range procedure.Targets(t.State.Request) {
+		p, err := s.look(ctx, t.State, target)
+		switch {
+		case err == nil:
+			previews = append(previews, p)
+		case permanent(err):
+			findings = append(findings, &releasev1.Finding{
+				Rule: "preview", Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: target, Message: err.Error(),
+			})
+		default:
+			return nil, err
+		}
+	}
+	return []eventstore.Draft{t.Draft(procedure.DecidePreview(previews, findings))}, nil
+}
+
+func permanent(err error) bool {
+	return site.Permanent(err) || errors.Is(err, site.ErrNoDriver) || errors.Is(err, driver.ErrUnsupported) ||
+		errors.Is(err, driver.ErrInvalid) || errors.Is(err, driver.ErrConflict)
+}
+
+func (s shell) look(ctx context.Context, state procedure.State, target string) (*releasev1.TargetPreview, error) {
+	d, err := s.Driver(target)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := s.Plan(ctx, state, target)
+	if err != nil {
+		return nil, err
+	}
+	p, err := d.Preview(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	detail, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "preview of "+target, []byte(p.Detail))
+	if err != nil {
+		return nil, err
+	}
+	return &releasev1.TargetPreview{
+		Target: target, Summary: p.Summary, Detail: detail, Class: d.Class(),
+		RollbackDigest: p.RollbackDigest, RollbackReady: p.RollbackReady, RollbackReason: p.RollbackReason,
+	}, nil
+}

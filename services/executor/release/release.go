@@ -1,0 +1,86 @@
+// Package release lets the targets of a release go when it is over, and writes down
+// what each carries from then on: in one batch, so that no target is free before it
+// is known what it carries (PD-5.2, P14).
+//
+// It wakes on the last verification and on a person's acceptance, and appends
+// targets_released together with target_unlocked for every target. What a target
+// carries is asked of its driver, because a release that was accepted as it is may
+// be on some targets and not on others.
+package release
+
+import (
+	"context"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/site"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// New returns the step.
+func New(s *site.Site, now func() time.Time) reactor.Step {
+	return reactor.Step{ID: procedure.StepRelease, Act: shell{s, now}.act}
+}
+
+type shell struct {
+	*site.Site
+	now func() time.Time
+}
+
+func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+	var drafts []eventstore.Draft
+	var results []*releasev1.TargetResult
+	for _, id := range t.State.Touched {
+		target, err := standing.ReadTarget(ctx, s.Store, id)
+		if err != nil {
+			return nil, err
+		}
+		result, carries := s.settle(ctx, t.State, id, target)
+		results = append(results, result)
+		if target.LockedBy != t.State.Release {
+			continue // let go already
+		}
+		drafts = append(drafts, t.Stamp(target.Draft(&releasev1.Event{Data: &releasev1.Event_TargetUnlocked{
+			TargetUnlocked: &releasev1.TargetUnlocked{Release: t.State.Release, State: carries},
+		}})))
+	}
+	event := &releasev1.Event{Data: &releasev1.Event_TargetsReleased{TargetsReleased: &releasev1.TargetsReleased{Results: results}}}
+	return append([]eventstore.Draft{t.Draft(event)}, drafts...), nil
+}
+
+// settle says what a target carries: the new version, where it does and that was
+// the outcome, otherwise what it carried before.
+func (s shell) settle(ctx context.Context, state procedure.State, id string, target standing.Target) (*releasev1.TargetResult, *releasev1.TargetState) {
+	placed := &releasev1.Deployment{
+		Release: state.Release, Version: state.Request.GetVersion(), Service: state.Request.GetService(),
+		Digest: state.PrimaryArtifact().GetDigest(), Time: timestamppb.New(s.now()),
+	}
+	running, known := s.running(ctx, id)
+	if !known {
+		running = target.State.GetDeployed().GetDigest()
+		if state.Outcome != releasev1.Outcome_OUTCOME_ROLLED_BACK {
+			running = placed.GetDigest()
+		}
+	}
+	result := &releasev1.TargetResult{Target: id, Status: releasev1.TargetResult_STATUS_DONE, Digest: running}
+	if !known {
+		result.Message = "the target cannot tell what it carries; taken from the outcome"
+	}
+	if running == placed.GetDigest() && state.Outcome != releasev1.Outcome_OUTCOME_ROLLED_BACK {
+		return result, standing.Carrying(target.State, placed)
+	}
+	return result, standing.TakenBack(target.State, placed)
+}
+
+func (s shell) running(ctx context.Context, target string) (string, bool) {
+	d, err := s.Driver(target)
+	if err != nil {
+		return "", false
+	}
+	digest, err := d.Running(ctx)
+	return digest, err == nil
+}

@@ -1,0 +1,17 @@
+// Command validator runs the validator service.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/blackdice/shipwarden/internal/service"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/validator"
+)
+
+func main() {
+	os.Exit(service.Main("validator", validator.Load, func(ctx context.Context, cfg *configv1.Validator) error {
+		return validator.Run(ctx, cfg)
+	}))
+}

@@ -1,0 +1,191 @@
+// Package scope is the shell of step 2: it looks whether the artifacts are where
+// and what they are said to be, what the targets carry, and whether version and
+// owner fit (PD-2.1 to PD-2.3).
+//
+// It wakes on gates_confirmed, and again when a target was changed by another
+// release meanwhile, and appends scope_validated or scope_refused. It reads, and
+// changes nothing. A registry that does not answer is a transient error; what is
+// missing or differs is a finding, and one finding hides no other.
+package scope
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/validator/resolve"
+	"golang.org/x/mod/semver"
+)
+
+// Procedures gives the procedure document that a release runs under.
+type Procedures interface {
+	ByDigest(ctx context.Context, digest string) (*policy.Index, error)
+}
+
+// Pinner finds an artifact and computes its digest.
+type Pinner interface {
+	Pin(ctx context.Context, a *releasev1.Artifact) (*releasev1.PinnedArtifact, error)
+}
+
+// New returns the step.
+func New(procedures Procedures, pinner Pinner, reader standing.Reader) reactor.Step {
+	s := shell{procedures, pinner, reader}
+	return reactor.Step{ID: procedure.StepScope, Act: s.act}
+}
+
+type shell struct {
+	procedures Procedures
+	pinner     Pinner
+	reader     standing.Reader
+}
+
+func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+	index, err := s.procedures.ByDigest(ctx, t.State.ProcedureDigest)
+	if err != nil {
+		return nil, err
+	}
+	l := look{request: t.State.Request, index: index}
+	var pinned []*releasev1.PinnedArtifact
+	for _, a := range l.request.GetArtifacts() {
+		p, err := s.pinner.Pin(ctx, a)
+		if err != nil && !resolve.Permanent(err) {
+			return nil, err
+		}
+		pinned = append(pinned, p)
+		l.artifact(a, err)
+	}
+	var targets []*releasev1.ScopedTarget
+	for n, wave := range l.request.GetPlan().GetWaves() {
+		for _, id := range wave.GetTargets() {
+			standing, err := standing.ReadTarget(ctx, s.reader, id)
+			if err != nil {
+				return nil, err
+			}
+			targets = append(targets, l.target(id, uint32(n), standing.State)) //nolint:gosec // Waves are few.
+		}
+	}
+	l.owner()
+	return []eventstore.Draft{t.Draft(procedure.DecideScope(pinned, targets, l.findings))}, nil
+}
+
+// look gathers what is found about one release.
+type look struct {
+	request  *releasev1.Request
+	index    *policy.Index
+	findings []*releasev1.Finding
+}
+
+func (l *look) find(severity releasev1.Finding_Severity, rule, subject, format string, args ...any) {
+	l.findings = append(l.findings, &releasev1.Finding{
+		Rule: rule, Severity: severity, Subject: subject, Message: fmt.Sprintf(format, args...),
+	})
+}
+
+func (l *look) artifact(a *releasev1.Artifact, err error) {
+	switch {
+	case err == nil:
+		l.find(releasev1.Finding_SEVERITY_OK, "artifact.pinned", a.GetName(), "%s is %s", a.GetLocation(), a.GetDigest())
+	case errors.Is(err, resolve.ErrDigest):
+		l.find(releasev1.Finding_SEVERITY_BLOCKING, "artifact.digest", a.GetName(), "%v", err)
+	case errors.Is(err, resolve.ErrMissing):
+		l.find(releasev1.Finding_SEVERITY_BLOCKING, "artifact.missing", a.GetName(), "%v", err)
+	default:
+		l.find(releasev1.Finding_SEVERITY_BLOCKING, "artifact.location", a.GetName(), "%v", err)
+	}
+}
+
+func (l *look) target(id string, wave uint32, state *releasev1.TargetState) *releasev1.ScopedTarget {
+	out := &releasev1.ScopedTarget{Target: id, Wave: wave, State: state, Relation: l.relation(state)}
+	t := l.index.Target(id)
+	if t == nil || t.GetRetired() || t.GetEnvironment() != l.request.GetEnvironment() || !slices.Contains(t.GetServices(), l.request.GetService()) {
+		l.find(releasev1.Finding_SEVERITY_BLOCKING, "target.foreign", id, "%s does not take %s in %s",
+			id, l.request.GetService(), l.request.GetEnvironment())
+		return out
+	}
+	out.Driver = t.GetDriver()
+	l.version(id, out)
+	return out
+}
+
+// relation compares the requested version with the live one.
+func (l *look) relation(state *releasev1.TargetState) releasev1.ScopedTarget_Relation {
+	live := state.GetDeployed()
+	if live == nil {
+		return releasev1.ScopedTarget_RELATION_FIRST
+	}
+	if live.GetDigest() == l.request.GetArtifacts()[0].GetDigest() {
+		return releasev1.ScopedTarget_RELATION_SAME
+	}
+	switch semver.Compare("v"+l.request.GetVersion(), "v"+live.GetVersion()) {
+	case 1:
+		return releasev1.ScopedTarget_RELATION_UPGRADE
+	case -1:
+		return releasev1.ScopedTarget_RELATION_DOWNGRADE
+	}
+	return releasev1.ScopedTarget_RELATION_SAME
+}
+
+// version calls out what the procedure wants called out (PD-2.3).
+func (l *look) version(id string, t *releasev1.ScopedTarget) {
+	rules := l.index.Document().GetVersionRules()
+	live := t.GetState().GetDeployed()
+	switch t.GetRelation() {
+	case releasev1.ScopedTarget_RELATION_SAME:
+		l.find(l.severity(rules.GetLive(), releasev1.Finding_SEVERITY_WARNING), "version.live", id,
+			"%s carries version %s already, since release %s", id, live.GetVersion(), live.GetRelease())
+	case releasev1.ScopedTarget_RELATION_DOWNGRADE:
+		l.find(l.severity(rules.GetOlder(), releasev1.Finding_SEVERITY_BLOCKING), "version.older", id,
+			"%s carries version %s, which is newer than %s", id, live.GetVersion(), l.request.GetVersion())
+	case releasev1.ScopedTarget_RELATION_UPGRADE, releasev1.ScopedTarget_RELATION_FIRST, releasev1.ScopedTarget_RELATION_UNSPECIFIED:
+		l.find(releasev1.Finding_SEVERITY_OK, "version", id, "%s carries %s", id, carries(live))
+	}
+	for _, gone := range t.GetState().GetRolledBack() {
+		if gone.GetDigest() == l.request.GetArtifacts()[0].GetDigest() {
+			l.find(l.severity(rules.GetRolledBack(), releasev1.Finding_SEVERITY_BLOCKING), "version.rolled_back", id,
+				"this artifact was rolled back from %s before, by release %s", id, gone.GetRelease())
+			return
+		}
+	}
+}
+
+func carries(d *releasev1.Deployment) string {
+	if d == nil {
+		return "nothing yet"
+	}
+	return "version " + d.GetVersion()
+}
+
+// severity is what the procedure document says, or the given one where it says
+// nothing. An emergency and a rollback are never stopped by what was there before.
+func (l *look) severity(asked, otherwise releasev1.Finding_Severity) releasev1.Finding_Severity {
+	if asked == releasev1.Finding_SEVERITY_UNSPECIFIED {
+		asked = otherwise
+	}
+	if asked == releasev1.Finding_SEVERITY_BLOCKING && l.request.GetTrigger() != releasev1.Trigger_TRIGGER_PLANNED {
+		return releasev1.Finding_SEVERITY_WARNING
+	}
+	return asked
+}
+
+// owner looks again at the person who answers for the release (PD-2.2).
+func (l *look) owner() {
+	id := l.request.GetOwner()
+	var groups []string
+	if s := l.index.Service(l.request.GetService()); s != nil {
+		groups = s.GetOwnerGroups()
+	}
+	of := l.index.GroupsOf(id)
+	p := l.index.Person(id)
+	if p == nil || p.GetInactive() || p.GetMachine() || !slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(of, g) }) {
+		l.find(releasev1.Finding_SEVERITY_BLOCKING, "owner", id, "%s does not own %s", id, l.request.GetService())
+		return
+	}
+	l.find(releasev1.Finding_SEVERITY_OK, "owner", id, "%s owns %s", p.GetName(), l.request.GetService())
+}

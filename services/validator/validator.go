@@ -1,0 +1,69 @@
+// Package validator is the service that looks at production and never touches it:
+// step 2 looks at artifacts and targets before a release, step 6 at the targets
+// after it.
+package validator
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/blackdice/shipwarden/internal/service"
+	"github.com/blackdice/shipwarden/internal/station"
+	"github.com/blackdice/shipwarden/procedure"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/validator/check"
+	"github.com/blackdice/shipwarden/services/validator/check/httpcheck"
+	"github.com/blackdice/shipwarden/services/validator/check/tcpcheck"
+	"github.com/blackdice/shipwarden/services/validator/resolve"
+	"github.com/blackdice/shipwarden/services/validator/scope"
+	"github.com/blackdice/shipwarden/services/validator/target"
+	"github.com/blackdice/shipwarden/services/validator/verify"
+	"github.com/nats-io/nats.go"
+)
+
+// Load reads and checks the service's configuration file.
+func Load(path string) (*configv1.Validator, error) {
+	cfg := &configv1.Validator{}
+	if err := service.LoadConfig(path, cfg); err != nil {
+		return nil, err
+	}
+	if _, err := targets(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// Run runs the service until the context ends. Options are for the connection to
+// the bus, for instance one within the process.
+func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) error {
+	places, err := targets(cfg)
+	if err != nil {
+		return err
+	}
+	resolver, err := resolve.New(resolve.Config{Folder: cfg.GetArtifactFolder(), Registries: cfg.GetRegistries()})
+	if err != nil {
+		return err
+	}
+	s, err := station.Open(ctx, procedure.ServiceValidator, cfg.GetCommon(), options...)
+	if err != nil {
+		return err
+	}
+	s.Step(scope.New(s.Procedures, resolver, s.Store))
+	s.Step(verify.New(s.Procedures, check.Bake{HTTP: httpcheck.Prober{}, TCP: tcpcheck.Prober{}}, places, s.Evidence))
+	return s.Run(ctx)
+}
+
+func targets(cfg *configv1.Validator) (map[string]*target.Target, error) {
+	out := map[string]*target.Target{}
+	for i, c := range cfg.GetTargets() {
+		t, err := target.New(c, nil)
+		if err != nil {
+			return nil, fmt.Errorf("targets[%d]: %w", i, err)
+		}
+		if out[t.ID()] != nil {
+			return nil, fmt.Errorf("targets[%d].target: %s is there already", i, t.ID())
+		}
+		out[t.ID()] = t
+	}
+	return out, nil
+}

@@ -1,0 +1,122 @@
+// Package verify is the shell of step 6: it looks at every target of a wave for the
+// whole bake time, and keeps everything that it saw (PD-6.1 to PD-6.3).
+//
+// It wakes on execution_finished and rolled_back, and on a person's word that an
+// effect did happen, and appends verification_passed, verification_failed or
+// verification_inconclusive. The window begins with the event that began the phase,
+// so that a validator that takes over goes on where the lost one was, and counts
+// nothing twice.
+//
+// What is looked at are the checks of the request and those of the service's
+// catalogue entry, and that the digest which runs is the one that was approved; on
+// the way back, the one that ran before.
+package verify
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/validator/check"
+	"github.com/blackdice/shipwarden/services/validator/target"
+)
+
+// Procedures gives the procedure document that a release runs under.
+type Procedures interface {
+	ByDigest(ctx context.Context, digest string) (*policy.Index, error)
+}
+
+// Blobs keeps evidence by its content.
+type Blobs interface {
+	Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error)
+}
+
+// New returns the step. Targets are those that this validator can look at.
+func New(procedures Procedures, bake check.Bake, targets map[string]*target.Target, blobs Blobs) reactor.Step {
+	s := shell{procedures, bake, targets, blobs}
+	return reactor.Step{ID: procedure.StepVerify, Act: s.act}
+}
+
+type shell struct {
+	procedures Procedures
+	bake       check.Bake
+	targets    map[string]*target.Target
+	blobs      Blobs
+}
+
+func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+	index, err := s.procedures.ByDigest(ctx, t.State.ProcedureDigest)
+	if err != nil {
+		return nil, err
+	}
+	plan, unseen := s.plan(t.State, index)
+	report, err := s.bake.Run(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	v := report.Verification
+	v.Results = append(v.Results, unseen...)
+	v.Samples, err = s.blobs.Put(ctx, check.MediaType, "samples of "+t.State.Release, report.Document)
+	if err != nil {
+		return nil, fmt.Errorf("keep the samples: %w", err)
+	}
+	ask := index.Document().GetEscalation().GetAskWhenInconclusive()
+	return []eventstore.Draft{t.Draft(procedure.DecideVerified(t.State, v, ask))}, nil
+}
+
+// plan says what to look at. A target that this validator is not configured to look
+// at is not looked at, and what was not looked at has no verdict.
+func (s shell) plan(state procedure.State, index *policy.Index) (check.Plan, []*releasev1.CheckResult) {
+	v := state.Request.GetValidation()
+	plan := check.Plan{
+		Checks: checks(state.Request, index), Bake: v.GetBake().AsDuration(), Interval: v.GetInterval().AsDuration(),
+		Start: state.Entered,
+	}
+	wave := state.WaveTargets()
+	if state.Phase == procedure.PhaseVerifyRollback {
+		wave = state.Touched
+	}
+	var unseen []*releasev1.CheckResult
+	for _, id := range wave {
+		place, ok := s.targets[id]
+		if !ok {
+			for _, c := range plan.Checks {
+				unseen = append(unseen, &releasev1.CheckResult{
+					Check: c.GetName(), Target: id, Verdict: releasev1.CheckResult_VERDICT_INCONCLUSIVE,
+					Reason: "no address is configured under which the target can be looked at",
+				})
+			}
+			continue
+		}
+		plan.Subjects = append(plan.Subjects, check.Subject{Target: place, Digest: approved(state, id)})
+	}
+	return plan, unseen
+}
+
+// approved is the digest that must run on the target.
+func approved(state procedure.State, id string) string {
+	if state.Phase == procedure.PhaseVerifyRollback {
+		return state.Scoped(id).GetState().GetDeployed().GetDigest()
+	}
+	return state.PrimaryArtifact().GetDigest()
+}
+
+// checks are those of the request, and those of the catalogue that it does not name
+// itself: what the procedure demands of a service cannot be left out by a request.
+func checks(r *releasev1.Request, index *policy.Index) []*releasev1.Check {
+	all := append([]*releasev1.Check(nil), index.Service(r.GetService()).GetChecks()...)
+	taken := map[string]bool{}
+	for _, c := range all {
+		taken[c.GetName()] = true
+	}
+	for _, c := range r.GetValidation().GetChecks() {
+		if !taken[c.GetName()] {
+			all = append(all, c)
+		}
+	}
+	return all
+}
