@@ -1,0 +1,232 @@
+package argv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+)
+
+const roleEnv = "SHIPWARDEN_ARGV_ROLE"
+
+// The commands that are run are this test binary, as whatever role says.
+func TestMain(m *testing.M) {
+	role, argument, _ := strings.Cut(os.Getenv(roleEnv), " ")
+	switch role {
+	case "":
+		os.Exit(m.Run())
+	case "show":
+		for _, a := range os.Args[1:] {
+			fmt.Printf("%q\n", a)
+		}
+		for _, e := range os.Environ() {
+			fmt.Println(e)
+		}
+	case "fail":
+		fmt.Println("reached the disk\nAuthorization: Bearer abcdef0123456789")
+		os.Exit(3)
+	case "flood":
+		fmt.Println("first line")
+		line := strings.Repeat("x", 1023) + "\n"
+		for range 8 << 10 {
+			fmt.Print(line)
+		}
+		fmt.Println("last line")
+	case "hang":
+		// A child in the same group, which must end with us.
+		child := exec.Command(os.Args[0])
+		child.Env = []string{roleEnv + "=wait"}
+		if err := child.Start(); err != nil {
+			os.Exit(1)
+		}
+		if err := os.WriteFile(argument+".next", fmt.Appendf(nil, "%d", child.Process.Pid), 0o600); err != nil {
+			os.Exit(1)
+		}
+		if err := os.Rename(argument+".next", argument); err != nil {
+			os.Exit(1)
+		}
+		<-time.After(time.Minute)
+	case "wait":
+		<-time.After(time.Minute)
+	}
+	os.Exit(0)
+}
+
+func self(t *testing.T, role string, arguments ...string) *Command {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(&configv1.Command{
+		Argv: append([]string{path}, arguments...), Env: map[string]string{roleEnv: role},
+	}, []string{"digest", "param"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestHostileValuesStayOneArgument(t *testing.T) {
+	t.Setenv("LEAKED", "from the parent")
+	c := self(t, "show", "{param.a}", "x={param.b}", "--", "{param.c}", "{param.d}")
+	values := map[string]string{
+		"a": "; rm -rf / `id` $(id) *", "b": "two words\nand a line", "c": "--flag", "d": "{param.a}",
+	}
+	argv, err := c.Expand(nil, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := c.Run(t.Context(), Run{Argv: argv, Folder: "/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		fmt.Sprintf("%q", values["a"]), fmt.Sprintf("%q", "x="+values["b"]), `"--"`, `"--flag"`, `"{param.a}"`,
+		roleEnv + "=show",
+	}
+	if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(string(output.Text)), "\n")); diff != "" {
+		t.Errorf("arguments and environment (-want +got):\n%s", diff)
+	}
+}
+
+func TestValuesThatAreRefused(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		argument string
+		value    string
+		ok       bool
+	}{
+		{"an option", "{param.a}", "-rf", false},
+		{"an option with two dashes", "{param.a}", "--upload-pack=x", false},
+		{"a NUL", "{param.a}", "a\x00b", false},
+		{"a parameter that the plan has not", "{param.b}", "", false},
+		{"a dash behind the configuration's own", "--name={param.a}", "-rf", true},
+		{"a dash inside", "x{param.a}", "-rf", true},
+		{"nothing", "{param.a}", "", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := self(t, "show", test.argument).Expand(nil, map[string]string{"a": test.value})
+			if test.ok != (err == nil) || (err != nil && !errors.Is(err, ErrArgument)) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestFailureHasItsStatusAndOutput(t *testing.T) {
+	c := self(t, "fail")
+	output, err := c.Run(t.Context(), Run{Argv: c.argv, Folder: "/"})
+	if !errors.Is(err, ErrExit) || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("got %v", err)
+	}
+	if got := output.LastLine(); got != "Authorization: Bearer [redacted bearer token]" || output.Redacted != 1 {
+		t.Errorf("last line %q, %d redacted", got, output.Redacted)
+	}
+}
+
+func TestWhatCannotBeStartedRanNotAtAll(t *testing.T) {
+	c := self(t, "show")
+	if _, err := c.Run(t.Context(), Run{Path: filepath.Join(t.TempDir(), "none"), Argv: c.argv, Folder: "/"}); !errors.Is(err, ErrStart) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestFloodIsCutToHeadAndTail(t *testing.T) {
+	c := self(t, "flood")
+	output, err := c.Run(t.Context(), Run{Argv: c.argv, Folder: "/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(output.Text)
+	if !strings.HasPrefix(text, "first line\n") || !strings.HasSuffix(text, "\nlast line\n") || !strings.Contains(text, "bytes left out") {
+		t.Errorf("got %q … %q", text[:40], text[len(text)-40:])
+	}
+	if len(text) > MaxOutput+256 || output.Total != 8<<20+21 || !strings.HasPrefix(output.Digest, "sha256:") {
+		t.Errorf("kept %d of %d bytes, %s", len(text), output.Total, output.Digest)
+	}
+}
+
+func TestTheWholeGroupIsKilled(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  func(c *Command, cancel func())
+	}{
+		{"at the timeout", func(c *Command, _ func()) { c.timeout = time.Second }},
+		{"with the context", func(_ *Command, cancel func()) { cancel() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			file := filepath.Join(t.TempDir(), "pid")
+			c := self(t, "hang "+file)
+			c.timeout = time.Minute
+			var pid int
+			if test.name == "at the timeout" {
+				test.end(c, cancel)
+			}
+			ended := make(chan error, 1)
+			go func() {
+				_, err := c.Run(ctx, Run{Argv: c.argv, Folder: "/"})
+				ended <- err
+			}()
+			eventually(t, "the child says who it is", func() bool {
+				data, err := os.ReadFile(file)
+				if err == nil {
+					fmt.Sscan(string(data), &pid)
+				}
+				return pid != 0
+			})
+			if test.name != "at the timeout" {
+				test.end(c, cancel)
+			}
+			if err := <-ended; !errors.Is(err, ErrKilled) {
+				t.Errorf("got %v", err)
+			}
+			eventually(t, "the child is gone", func() bool { return gone(pid) })
+		})
+	}
+}
+
+// gone says whether a process has ended, even where nobody has asked for its
+// status yet.
+func gone(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return true
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && bytes.Contains(stat, []byte(") Z "))
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline:
+			t.Fatalf("not in time: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func TestTimeoutIsConfigured(t *testing.T) {
+	c, err := New(&configv1.Command{Argv: []string{"/bin/true"}, Timeout: durationpb.New(7 * time.Second)}, nil, nil)
+	if err != nil || c.Timeout() != 7*time.Second {
+		t.Errorf("%v, %v", c.Timeout(), err)
+	}
+}

@@ -1,0 +1,85 @@
+package argv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+var (
+	// ErrExit says that the command ended by itself, with another status than 0.
+	ErrExit = errors.New("command failed")
+	// ErrKilled says that the command did not end by itself: its time was over, its
+	// context ended, or somebody killed it. How far it came is not known.
+	ErrKilled = errors.New("command killed")
+	// ErrStart says that the command could not be started. Nothing ran.
+	ErrStart = errors.New("command not started")
+)
+
+// pipeGrace is how long the output is waited for when the command has ended and
+// something that it left running holds its output open.
+const pipeGrace = 500 * time.Millisecond
+
+// Run says how to run an expanded command.
+type Run struct {
+	// Path is the executable; "" for the first element of Argv.
+	Path string
+	// Argv is the vector, with the name of the program.
+	Argv []string
+	// Folder is the working directory.
+	Folder string
+	// DieWithUs ends the command when this process is killed, where the system can
+	// do that (Linux); elsewhere it goes on by itself.
+	DieWithUs bool
+}
+
+// Run runs the command in a process group of its own, without input, and waits
+// for its end. The group is killed when the timeout or ctx ends. What the command
+// leaves running on purpose must have a session and an output of its own. The
+// output is of use beside an error too, which wraps ErrExit, ErrKilled or
+// ErrStart.
+func (c *Command) Run(ctx context.Context, run Run) (Output, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("not done after %s", c.timeout))
+	defer cancel()
+	path := run.Path
+	if path == "" {
+		path = run.Argv[0]
+	}
+	cmd := exec.CommandContext(ctx, path) //nolint:gosec // the configuration names it, and the driver checks it
+	cmd.Args = run.Argv
+	cmd.Dir = run.Folder
+	cmd.Env = c.env
+	if cmd.Env == nil {
+		cmd.Env = []string{} // nil would inherit ours
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if run.DieWithUs {
+		defer dieWithUs(cmd.SysProcAttr)()
+	}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = pipeGrace
+	out := newCollector()
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		return Output{}, fmt.Errorf("%s: %w: %w", path, ErrStart, err)
+	}
+	err := cmd.Wait()
+	if ctx.Err() != nil {
+		// Killed as a group, but not every member need be gone when the first is.
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	}
+	output := out.output()
+	var exit *exec.ExitError
+	switch {
+	case err == nil, errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
+		return output, nil
+	case ctx.Err() != nil:
+		return output, fmt.Errorf("%s: %w: %w", path, ErrKilled, context.Cause(ctx))
+	case errors.As(err, &exit) && exit.Exited():
+		return output, fmt.Errorf("%s: exit status %d: %w", path, exit.ExitCode(), ErrExit)
+	}
+	return output, fmt.Errorf("%s: %w: %w", path, ErrKilled, err)
+}

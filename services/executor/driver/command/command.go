@@ -1,0 +1,232 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/artifact"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/argv"
+	"github.com/blackdice/shipwarden/services/executor/driver/fence"
+)
+
+// The places at which a crash leaves something different behind.
+const (
+	PointAdmitted = "command.admitted"
+	PointStarted  = "command.started"
+	PointRan      = "command.ran"
+	PointEnded    = "command.ended"
+)
+
+// Points are all places, in order.
+var Points = []string{PointAdmitted, PointStarted, PointRan, PointEnded}
+
+// Options are what a driver needs besides its configuration.
+type Options struct {
+	// Target is the target's id.
+	Target string
+	// Now tells the time for the markers. Absent: time.Now.
+	Now func() time.Time
+	// At is called with each of Points as it is passed, for tests that crash there.
+	At func(point string)
+}
+
+// Driver runs commands. It implements driver.Driver.
+type Driver struct {
+	target   string
+	folder   string
+	deploy   *argv.Command
+	rollback *argv.Command // nil: no way back
+	allow    []string
+	store    fence.File
+	now      func() time.Time
+	at       func(point string)
+}
+
+var _ driver.Driver = (*Driver)(nil)
+
+// placeholders are what argument vectors may have. {digest} and {version} are of
+// what the target is to carry: of a rollback, those of before.
+var placeholders = []string{"target", "digest", "version", "name", "location", "param"}
+
+// New checks the configuration and makes the driver; it does not touch the marker
+// folder. The error names every field at fault.
+func New(c *configv1.CommandDriver, o Options) (*Driver, error) {
+	d := &Driver{
+		target: o.Target, folder: c.GetMarkerFolder(), allow: c.GetAllow(),
+		store: fence.File{Folder: c.GetMarkerFolder()}, now: o.Now, at: o.At,
+	}
+	var problems []error
+	if !filepath.IsAbs(d.folder) || filepath.Clean(d.folder) != d.folder || d.folder == "/" {
+		problems = append(problems, errors.New("marker_folder: must be a clean absolute path, and not the root"))
+	}
+	if len(d.allow) == 0 {
+		problems = append(problems, errors.New("allow: required"))
+	}
+	for i, path := range d.allow {
+		if !filepath.IsAbs(path) || filepath.Clean(path) != path {
+			problems = append(problems, fmt.Errorf("allow[%d]: must be a clean absolute path", i))
+		}
+	}
+	var err error
+	if d.deploy, err = d.command(c.GetDeploy()); err != nil {
+		problems = append(problems, driver.InField("deploy", err))
+	}
+	if c.GetRollback() != nil {
+		if d.rollback, err = d.command(c.GetRollback()); err != nil {
+			problems = append(problems, driver.InField("rollback", err))
+		}
+	}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	if d.at == nil {
+		d.at = func(string) {}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Driver) command(c *configv1.Command) (*argv.Command, error) {
+	command, err := argv.New(c, placeholders, nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.executable(command); err != nil {
+		return nil, fmt.Errorf("argv[0]: %w", err)
+	}
+	return command, nil
+}
+
+// executable is the file that is run: the configured path after all its links,
+// which must be one of the allowed files after all theirs.
+func (d *Driver) executable(c *argv.Command) (string, error) {
+	path, err := filepath.EvalSymlinks(c.Path())
+	if err != nil {
+		return "", err
+	}
+	allowed := slices.ContainsFunc(d.allow, func(a string) bool {
+		resolved, err := filepath.EvalSymlinks(a)
+		return err == nil && resolved == path
+	})
+	if !allowed {
+		return "", fmt.Errorf("%s leads to %s, which is not allowed", c.Path(), path)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return "", err
+	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
+		return "", fmt.Errorf("%s is not an executable file", path)
+	case info.Mode()&0o002 != 0:
+		return "", fmt.Errorf("%s may be written by anybody", path)
+	}
+	return path, nil
+}
+
+// Class implements driver.Driver.
+func (d *Driver) Class() releasev1.DriverClass {
+	return releasev1.DriverClass_DRIVER_CLASS_OPAQUE
+}
+
+// Running implements driver.Driver: what the newest command that ended well was
+// told to place. ErrUnknown while a later one did not.
+func (d *Driver) Running(ctx context.Context) (string, error) {
+	record, err := d.store.Load(ctx)
+	open := false
+	if err == nil {
+		open, _, err = d.open(record)
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at target %s: %w", d.target, err)
+	}
+	if record.Pending || open {
+		return "", fmt.Errorf("look at target %s: %s did not end well: %w", d.target, record.Key, driver.ErrUnknown)
+	}
+	return record.Carries, nil
+}
+
+// Probe implements driver.Driver: what the markers say.
+func (d *Driver) Probe(_ context.Context, key driver.Key) (driver.Status, error) {
+	if err := key.Validate(); err != nil {
+		return driver.StatusUnknown, err
+	}
+	m := d.marker(key)
+	end, found, err := m.readEnd()
+	switch {
+	case err != nil:
+		return driver.StatusUnknown, fmt.Errorf("probe target %s: %w", d.target, err)
+	case found:
+		return end.Status.probe(), nil
+	}
+	started, running, err := m.started()
+	switch {
+	case err != nil:
+		return driver.StatusUnknown, fmt.Errorf("probe target %s: %w", d.target, err)
+	case running:
+		return driver.StatusStarted, nil
+	case started:
+		return driver.StatusUnknown, nil
+	}
+	return driver.StatusNotStarted, nil
+}
+
+// Preview implements driver.Driver (PD-3.5). That a way back works cannot be
+// shown without going it; the preview says so.
+func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview, error) {
+	fail := func(err error) (driver.Preview, error) {
+		return driver.Preview{}, fmt.Errorf("preview target %s: %w", d.target, err)
+	}
+	if _, err := artifact.Hex(plan.Artifact.Digest); err != nil {
+		return fail(fmt.Errorf("%w: %w", driver.ErrInvalid, err))
+	}
+	expanded, err := d.expand(d.deploy, plan, plan.Artifact.Digest, plan.Version)
+	if err != nil {
+		return fail(err)
+	}
+	record, err := d.store.Load(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	before, p := record.Carries, driver.Preview{RollbackDigest: record.Carries}
+	if before == "" {
+		before = "unknown"
+	}
+	var back []string
+	switch {
+	case d.rollback == nil:
+		p.RollbackReason = "no rollback command is configured"
+	case record.Carries == "":
+		p.RollbackReason = "nothing was placed by this command before: there is no release to go back to"
+	default:
+		if back, err = d.expand(d.rollback, plan, record.Carries, ""); err != nil {
+			p.RollbackReason = fmt.Sprintf("the rollback command cannot be run: %v", err)
+			break
+		}
+		p.RollbackReady, p.RollbackReason = true, "a rollback command is configured; whether it works shows when it runs"
+	}
+	p.Summary = fmt.Sprintf("%s -> %s by command", before, plan.Artifact.Digest)
+	p.Detail = fmt.Sprintf("target:   %s\ncurrent:  %s\nnew:      %s\nversion:  %s\ndeploy:   %q\nrollback: %q\n          %s\n",
+		d.target, before, plan.Artifact.Digest, plan.Version, expanded, back, p.RollbackReason)
+	return p, nil
+}
+
+func (d *Driver) expand(c *argv.Command, plan driver.Plan, digest, version string) ([]string, error) {
+	expanded, err := c.Expand(map[string]string{
+		"target": d.target, "digest": digest, "version": version,
+		"name": plan.Artifact.Name, "location": plan.Artifact.Location,
+	}, plan.Parameters)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", driver.ErrInvalid, err)
+	}
+	return expanded, nil
+}

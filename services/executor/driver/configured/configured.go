@@ -1,0 +1,71 @@
+// Package configured makes the drivers of the executor's configuration.
+package configured
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/command"
+	"github.com/blackdice/shipwarden/services/executor/driver/host"
+	"github.com/blackdice/shipwarden/services/executor/driver/noop"
+)
+
+// Options are what every driver is given besides its configuration.
+type Options struct {
+	// Now tells the time. Absent: time.Now.
+	Now func() time.Time
+	// At is called at every place at which a crash of a driver matters, with its
+	// name (host.Points, command.Points, noop.Points), for tests that crash there.
+	At func(point string)
+}
+
+// Drivers makes a driver for every target. It touches no target. The error names
+// every field at fault, such as targets[1].host.restart.
+func Drivers(targets []*configv1.TargetDriver, o Options) (map[string]driver.Driver, error) {
+	drivers := make(map[string]driver.Driver, len(targets))
+	folders := make(map[string]string)
+	var problems []error
+	for i, t := range targets {
+		field := fmt.Sprintf("targets[%d]", i)
+		if t.GetTarget() == "" {
+			problems = append(problems, fmt.Errorf("%s.target: required", field))
+			continue
+		}
+		if drivers[t.GetTarget()] != nil {
+			problems = append(problems, fmt.Errorf("%s.target: %s is there already", field, t.GetTarget()))
+			continue
+		}
+		d, folder, err := one(t, field, o)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		// Two targets in one folder would take each other's fence for their own.
+		if other := folders[folder]; folder != "" && other != "" {
+			problems = append(problems, fmt.Errorf("%s: folder %s is that of target %s", field, folder, other))
+			continue
+		}
+		folders[folder] = t.GetTarget()
+		drivers[t.GetTarget()] = d
+	}
+	return drivers, errors.Join(problems...)
+}
+
+func one(t *configv1.TargetDriver, field string, o Options) (d driver.Driver, folder string, err error) {
+	switch {
+	case t.GetHost() != nil:
+		field, folder = field+".host", t.GetHost().GetFolder()
+		d, err = host.New(t.GetHost(), host.Options{Target: t.GetTarget(), Now: o.Now, At: o.At})
+	case t.GetCommand() != nil:
+		field, folder = field+".command", t.GetCommand().GetMarkerFolder()
+		d, err = command.New(t.GetCommand(), command.Options{Target: t.GetTarget(), Now: o.Now, At: o.At})
+	case t.GetNoop() != nil:
+		d = noop.New(noop.Options{Target: t.GetTarget(), Now: o.Now, At: o.At})
+	default:
+		return nil, "", fmt.Errorf("%s: a driver is required: host, command or noop", field)
+	}
+	return d, folder, driver.InField(field, err)
+}

@@ -1,0 +1,101 @@
+package configured_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver/configured"
+)
+
+func host(target, folder string, argv ...string) *configv1.TargetDriver {
+	return &configv1.TargetDriver{Target: target, Driver: &configv1.TargetDriver_Host{Host: &configv1.HostDriver{
+		Folder: folder, Restart: &configv1.Command{Argv: argv},
+	}}}
+}
+
+func noop(target string) *configv1.TargetDriver {
+	return &configv1.TargetDriver{Target: target, Driver: &configv1.TargetDriver_Noop{Noop: &configv1.NoopDriver{}}}
+}
+
+func TestEveryTargetGetsItsDriver(t *testing.T) {
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	drivers, err := configured.Drivers([]*configv1.TargetDriver{
+		host("h", "/srv/shop", "{current}/bin/restart", "--", "{digest}"),
+		{Target: "c", Driver: &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{
+			Deploy: &configv1.Command{Argv: []string{executable}}, MarkerFolder: "/srv/markers", Allow: []string{executable},
+		}}},
+		noop("n"),
+	}, configured.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, class := range map[string]releasev1.DriverClass{
+		"h": releasev1.DriverClass_DRIVER_CLASS_FENCED,
+		"c": releasev1.DriverClass_DRIVER_CLASS_OPAQUE,
+		"n": releasev1.DriverClass_DRIVER_CLASS_FENCED,
+	} {
+		if d := drivers[target]; d == nil || d.Class() != class {
+			t.Errorf("target %s: driver %v", target, d)
+		}
+	}
+}
+
+func TestMistakesAreNamedByField(t *testing.T) {
+	bad := host("bad", "relative/folder", "sh", "-c", "{artifact}")
+	bad.GetHost().Restart.Env = map[string]string{"LD_PRELOAD": "/x.so", "PATH": "/tmp", "A-B": "c", "GOOD": "yes"}
+	bad.GetHost().Restart.Timeout = durationpb.New(-time.Second)
+	link := t.TempDir() + "/deploy"
+	if err := os.Symlink("/bin/sh", link); err != nil {
+		t.Fatal(err)
+	}
+	_, err := configured.Drivers([]*configv1.TargetDriver{
+		noop("n"), noop("n"), {Target: "none"}, {}, bad,
+		host("one", "/srv/shop", "/bin/true"), host("two", "/srv/shop", "/bin/true"),
+		host("root", "/", "/bin/../bin/true"), host("out", "/srv/out", "{current}/../x"),
+		{Target: "c", Driver: &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{
+			Deploy: &configv1.Command{Argv: []string{link}}, Rollback: &configv1.Command{Argv: []string{"/none"}, Env: map[string]string{"GIT_SSH_COMMAND": "x"}},
+			MarkerFolder: "/srv/c", Allow: []string{"/bin/true", "bin/false"},
+		}}},
+	}, configured.Options{})
+	if err == nil {
+		t.Fatal("no mistake was found")
+	}
+	for _, want := range []string{
+		"targets[1].target: n is there already",
+		"targets[2]: a driver is required",
+		"targets[3].target: required",
+		"targets[4].host.folder: must be a clean absolute path",
+		"targets[4].host.restart.argv[0]: must be a clean absolute path",
+		"targets[4].host.restart.argv[2]: unknown placeholder {artifact}",
+		"targets[4].host.restart.env[LD_PRELOAD]: refused",
+		"targets[4].host.restart.env[PATH]: refused",
+		"targets[4].host.restart.env[A-B]: not a name",
+		"targets[4].host.restart.timeout: must be more than nothing",
+		"targets[6]: folder /srv/shop is that of target one",
+		"targets[7].host.folder: must be",
+		"targets[7].host.restart.argv[0]: must be",
+		"targets[8].host.restart.argv[0]: must be",
+		"targets[9].command.allow[1]: must be a clean absolute path",
+		"targets[9].command.deploy.argv[0]: " + link + " leads to",
+		"targets[9].command.rollback.env[GIT_SSH_COMMAND]: refused",
+	} {
+		if !strings.Contains("\n"+err.Error(), "\n"+want) {
+			t.Errorf("missing: %s", want)
+		}
+	}
+	if strings.Contains(err.Error(), "GOOD") {
+		t.Error("a good variable was refused")
+	}
+	if t.Failed() {
+		t.Logf("got:\n%v", err)
+	}
+}

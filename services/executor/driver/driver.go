@@ -1,0 +1,138 @@
+package driver
+
+import (
+	"context"
+	"errors"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/artifact"
+)
+
+var (
+	// ErrStaleFence says that the target has seen a newer fence, or that another
+	// key has superseded this one. Nothing was changed.
+	ErrStaleFence = errors.New("stale fence")
+	// ErrUnknown says that nobody can tell whether the effect happened. It is
+	// never had again by itself; a person decides.
+	ErrUnknown = errors.New("outcome unknown")
+	// ErrNoWayBack says that the target cannot go back to what it carried.
+	ErrNoWayBack = errors.New("no way back")
+	// ErrBusy says that another executor is at work on the target and did not end
+	// before the caller's deadline. Nothing was changed.
+	ErrBusy = errors.New("target is busy")
+	// ErrConflict says that a key is used again with other content, or that the
+	// target carries something that neither the plan nor its past knows.
+	ErrConflict = errors.New("conflict")
+	// ErrUnsupported says that the driver does not take such an artifact.
+	ErrUnsupported = errors.New("not supported by this driver")
+	// ErrInvalid says that a key, a fence or a plan is malformed.
+	ErrInvalid = errors.New("invalid")
+)
+
+// Driver changes one target. Its methods may be called by several goroutines and
+// by several processes at a time; the driver orders them by fence.
+type Driver interface {
+	// Class says what an interruption means; it never changes.
+	Class() releasev1.DriverClass
+	// Preview says what Apply would do and whether Rollback could undo it. It
+	// changes nothing, and the same target and plan give the same preview.
+	Preview(ctx context.Context, plan Plan) (Preview, error)
+	// Apply makes the target carry the plan's artifact. When it returns nil the
+	// effect is done and survives a crash of the machine. The result is of use
+	// beside an error too: it has the output.
+	Apply(ctx context.Context, key Key, fence Fence, plan Plan) (Result, error)
+	// Rollback makes the target carry plan.Previous again, also when the plan's
+	// artifact never reached it; then nothing changes, but older fences and
+	// attempts are refused from then on.
+	Rollback(ctx context.Context, key Key, fence Fence, plan Plan) (Result, error)
+	// Running is the digest that the target carries, "sha256:…", or "" where
+	// nothing was ever placed. ErrUnknown where nobody can tell.
+	Running(ctx context.Context) (string, error)
+	// Probe says what became of an attempt. It changes nothing.
+	Probe(ctx context.Context, key Key) (Status, error)
+}
+
+// Plan is what is to be done to one target.
+type Plan struct {
+	// Target is the target's id.
+	Target string
+	// Version is the version that is released, for people and for placeholders.
+	Version string
+	// Artifact is what the target is to carry. Its content is verified against its
+	// digest whenever it is read.
+	Artifact artifact.Artifact
+	// Previous is the digest that the target goes back to, "sha256:…"; "" where it
+	// carried nothing. Rollback needs it.
+	Previous string
+	// PreviousVersion is the version of Previous, for placeholders of a rollback.
+	PreviousVersion string
+	// Parameters are the request's, as they are. Never secrets.
+	Parameters map[string]string
+}
+
+// Preview is what a driver would do, and whether it could undo it (PD-3.5).
+type Preview struct {
+	// Summary is one line for a person.
+	Summary string
+	// Detail is the full text, for evidence. No secrets, no times.
+	Detail string
+	// RollbackDigest is what would be placed again; "" where nothing is there.
+	RollbackDigest string
+	// RollbackReady says that it could be placed again, as far as a look can tell.
+	RollbackReady bool
+	// RollbackReason says why, or why not.
+	RollbackReason string
+}
+
+// Result is what a driver did.
+type Result struct {
+	// Digest is what the target carries now, as far as the driver knows.
+	Digest string
+	// Message is one line for a person, without secrets.
+	Message string
+	// Output is what commands printed, cut to 1 MiB and without what looks like a
+	// secret.
+	Output []byte
+	// Redacted counts the secrets that were removed from Output.
+	Redacted int
+	// Repeated says that the effect had been had before and nothing was done.
+	Repeated bool
+}
+
+// Status is what became of an attempt.
+type Status int
+
+// What Probe can find.
+const (
+	// StatusUnknown says that it was begun and nobody can tell how it ended.
+	StatusUnknown Status = iota
+	// StatusNotStarted says that the target has not seen the key.
+	StatusNotStarted
+	// StatusStarted says that it was begun and not completed; a repetition with the
+	// same key completes it.
+	StatusStarted
+	// StatusDone says that the effect is complete.
+	StatusDone
+	// StatusFailed says that it ended badly.
+	StatusFailed
+	// StatusSuperseded says that another key came after it.
+	StatusSuperseded
+)
+
+// String is the status in a word.
+func (s Status) String() string {
+	switch s {
+	case StatusNotStarted:
+		return "not started"
+	case StatusStarted:
+		return "started"
+	case StatusDone:
+		return "done"
+	case StatusFailed:
+		return "failed"
+	case StatusSuperseded:
+		return "superseded"
+	case StatusUnknown:
+	}
+	return "unknown"
+}

@@ -1,0 +1,164 @@
+package drivertest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+)
+
+// Harness is a fake target, and the way to reach it.
+type Harness struct {
+	// Open is a driver for the target, as a newly started executor would have it.
+	Open func(t *testing.T) driver.Driver
+	// Plan is the plan that places a version. The suite asks for versions 1 to 3 and
+	// sets Previous itself. The same version is the same artifact each time.
+	Plan func(t *testing.T, version int) driver.Plan
+	// Effects counts how often what the target carries has changed, as seen by the
+	// target.
+	Effects func(t *testing.T) int
+	// Carries is the digest that the target carries, as seen by the target; "" for
+	// nothing.
+	Carries func(t *testing.T) string
+	// State is all that the target and the driver keep, as text: Preview must leave
+	// it as it is.
+	State func(t *testing.T) string
+	// Points are the places at which Crash can kill, in the order of a call that
+	// succeeds.
+	Points []string
+	// Crash makes the call in an executor that is killed at the point, and returns
+	// when it is gone. It says whether the call came that far.
+	Crash func(t *testing.T, point string, call Call) (reached bool)
+	// Slow is how long one call may take. Absent: 30 s.
+	Slow time.Duration
+}
+
+// Call is one call of Apply or Rollback. It can be sent to another process.
+type Call struct {
+	// Key says whether it is Apply or Rollback.
+	Key driver.Key `json:"key"`
+	// Fence is the fence of the call.
+	Fence driver.Fence `json:"fence"`
+	// Version is what is released.
+	Version int `json:"version"`
+	// Previous is what was there before; 0 for nothing.
+	Previous int `json:"previous"`
+}
+
+// Do makes the call.
+func (c Call) Do(ctx context.Context, d driver.Driver, plan func(version int) driver.Plan) (driver.Result, error) {
+	p := plan(c.Version)
+	if c.Previous != 0 {
+		before := plan(c.Previous)
+		p.Previous, p.PreviousVersion = before.Artifact.Digest, before.Version
+	}
+	if c.Key.IsRollback() {
+		return d.Rollback(ctx, c.Key, c.Fence, p)
+	}
+	return d.Apply(ctx, c.Key, c.Fence, p)
+}
+
+// Exercise runs the suite of the driver's class.
+func Exercise(t *testing.T, target func(t *testing.T) Harness) {
+	first := target(t)
+	class := first.Open(t).Class()
+	s := suite{target: target, lent: first.Points}
+	if len(s.lent) == 0 {
+		t.Fatal("the harness names no point to crash at")
+	}
+	switch class {
+	case releasev1.DriverClass_DRIVER_CLASS_FENCED:
+		s.run(t, s.every(), s.fenced(), s.notOpaque())
+	case releasev1.DriverClass_DRIVER_CLASS_PROBEABLE:
+		s.run(t, s.every(), s.notOpaque(), s.probeable())
+	case releasev1.DriverClass_DRIVER_CLASS_OPAQUE:
+		s.run(t, s.every(), s.opaque())
+	case releasev1.DriverClass_DRIVER_CLASS_UNSPECIFIED:
+		fallthrough
+	default:
+		t.Fatalf("the driver's class is %s: it must be one of the three", class)
+	}
+}
+
+type suite struct {
+	target func(t *testing.T) Harness
+	// lent are the points of the first harness; all have the same.
+	lent []string
+}
+
+// promise is one test of the suite.
+type promise struct {
+	name string
+	test func(t *testing.T, h harness)
+}
+
+func (s suite) run(t *testing.T, lists ...[]promise) {
+	for _, list := range lists {
+		for _, p := range list {
+			t.Run(p.name, func(t *testing.T) { p.test(t, harness{Harness: s.target(t)}) })
+		}
+	}
+}
+
+// harness adds what the tests say again and again.
+type harness struct{ Harness }
+
+func (h harness) slow() time.Duration {
+	if h.Slow != 0 {
+		return h.Slow
+	}
+	return 30 * time.Second
+}
+
+func (h harness) digest(t *testing.T, version int) string {
+	if version == 0 {
+		return ""
+	}
+	return h.Plan(t, version).Artifact.Digest
+}
+
+// do makes the call in an executor of its own.
+func (h harness) do(t *testing.T, c Call) (driver.Result, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), h.slow())
+	defer cancel()
+	return c.Do(ctx, h.Open(t), func(version int) driver.Plan { return h.Plan(t, version) })
+}
+
+// must makes the call, which must succeed.
+func (h harness) must(t *testing.T, c Call) driver.Result {
+	t.Helper()
+	result, err := h.do(t, c)
+	if err != nil {
+		t.Fatalf("%s under %s: %v\n%s", c.Key, c.Fence, err, result.Output)
+	}
+	return result
+}
+
+// wants checks what the target has to say.
+func (h harness) wants(t *testing.T, version, effects int) {
+	t.Helper()
+	if got, want := h.Carries(t), h.digest(t, version); got != want {
+		t.Errorf("the target carries %q, want version %d, %q", got, version, want)
+	}
+	if got := h.Effects(t); got != effects {
+		t.Errorf("the target had %d effects, want %d", got, effects)
+	}
+}
+
+func at(sequence uint64) driver.Fence { return driver.Fence{Epoch: "e1", Sequence: sequence} }
+
+// apply and back are the calls of a release named after its version.
+func apply(version int, attempt uint32, f driver.Fence) Call {
+	return Call{Key: driver.ApplyKey(release(version), 0, attempt), Fence: f, Version: version, Previous: version - 1}
+}
+
+func back(version int, attempt uint32, f driver.Fence) Call {
+	c := apply(version, attempt, f)
+	c.Key = driver.RollbackKey(release(version), 0, attempt)
+	return c
+}
+
+func release(version int) string { return "shop-" + string(rune('a'+version)) + "7q2m3xw5d8ta4bc" }
