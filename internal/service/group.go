@@ -103,6 +103,11 @@ func (g *Group) stop() (late []string) {
 			select {
 			case <-p.done:
 			case <-last.Done():
+			}
+			// Asked again: when both hold, the choice above is a random one.
+			select {
+			case <-p.done:
+			default:
 				late = append(late, p.name)
 			}
 		}
