@@ -1,0 +1,140 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/validator/target"
+)
+
+// defaultParallel is how many looks one bake has under way at a time.
+const defaultParallel = 32
+
+// Subject is a target and the artifact that must run on it.
+type Subject struct {
+	Target *target.Target
+	// Digest is the approved artifact, "sha256:…".
+	Digest string
+}
+
+// Plan is what one bake is to look at.
+type Plan struct {
+	Subjects []Subject
+	Checks   []*releasev1.Check
+	// Bake is how long the checks are repeated, Interval how often.
+	Bake, Interval time.Duration
+	// Start is when the window began, which is the same for every process that takes
+	// the bake over, for instance the time of the event that asked for it. Zero means
+	// now.
+	Start time.Time
+}
+
+// Bake takes the samples of a plan. The zero value cannot probe anything, and finds
+// every deployment inconclusive. It is safe for concurrent use.
+type Bake struct {
+	// HTTP and TCP take the samples of their kind of check.
+	HTTP, TCP Prober
+	// Clock is the time to go by. Nil means the machine's.
+	Clock Clock
+	// Parallel is how many looks are under way at a time. Zero means 32.
+	Parallel int
+	// RunningDigest asks a target what it runs. Nil means target.RunningDigest.
+	RunningDigest func(context.Context, *target.Target) (string, error)
+}
+
+// run is one bake under way.
+type run struct {
+	Bake
+	plan   Plan
+	window window
+	slots  chan struct{}
+	// end ends the sampling early; the first reason stays.
+	end func(reason string)
+}
+
+// Run takes samples until the bake time is over, or until it is clear that the
+// deployment is bad: another artifact runs on a target, or a check failed too often
+// in a row. It reports whatever was found, a pass being nothing but the absence of
+// doubt. The only error is the context's: an interrupted bake has no result, and the
+// process that runs it next with the same start goes on with the sample times that
+// are left.
+func (b Bake) Run(ctx context.Context, plan Plan) (Report, error) {
+	if b.Clock == nil {
+		b.Clock = SystemClock{}
+	}
+	if b.RunningDigest == nil {
+		b.RunningDigest = func(ctx context.Context, t *target.Target) (string, error) { return t.RunningDigest(ctx) }
+	}
+	if b.Parallel <= 0 {
+		b.Parallel = defaultParallel
+	}
+	var needed uint32
+	for _, c := range plan.Checks {
+		needed = max(needed, minSamples(c))
+	}
+	series := len(plan.Subjects) * (len(plan.Checks) + 1)
+	started := b.Clock.Now()
+	r := &run{
+		Bake: b, plan: plan, slots: make(chan struct{}, b.Parallel),
+		window: newWindow(plan.Start, started, plan.Bake, plan.Interval, series, int(needed)),
+	}
+	seen, ended, err := r.look(ctx)
+	if err != nil {
+		return Report{}, fmt.Errorf("bake: %w", err)
+	}
+	return r.report(seen, ended, started), nil
+}
+
+// look takes all samples, in three parts: what runs at the beginning, the checks, and
+// what runs at the end. It returns them by subject, and why it ended early.
+func (r *run) look(ctx context.Context) ([]*looks, string, error) {
+	sampling, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		mu    sync.Mutex
+		early string
+	)
+	r.end = func(reason string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if early == "" {
+			early = reason
+		}
+		cancel()
+	}
+	seen := make([]*looks, len(r.plan.Subjects))
+	for i, s := range r.plan.Subjects {
+		seen[i] = &looks{subject: s, checks: make([][]Sample, len(r.plan.Checks))}
+	}
+	together(seen, func(l *looks) { r.askFirst(sampling, l) })
+	if sampling.Err() == nil {
+		together(seen, func(l *looks) { r.sampleAll(sampling, l) })
+	}
+	if sampling.Err() == nil {
+		together(seen, func(l *looks) { r.askLast(sampling, l) })
+	}
+	return seen, early, ctx.Err()
+}
+
+// sampleAll takes the samples of all checks on one target, each at its own pace, so
+// that a target that answers slowly does not take the samples of another.
+func (r *run) sampleAll(ctx context.Context, l *looks) {
+	var group sync.WaitGroup
+	for i, c := range r.plan.Checks {
+		group.Go(func() { l.checks[i] = r.sampleCheck(ctx, l.subject, c) })
+	}
+	group.Go(func() { r.askAgain(ctx, l) })
+	group.Wait()
+}
+
+// together does the same for all targets at once, and waits.
+func together(seen []*looks, do func(*looks)) {
+	var group sync.WaitGroup
+	for _, l := range seen {
+		group.Go(func() { do(l) })
+	}
+	group.Wait()
+}

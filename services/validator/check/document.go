@@ -1,0 +1,86 @@
+package check
+
+import (
+	"strings"
+	"time"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// document is the evidence of one bake. Its field names are read by auditors' tools,
+// so they only ever grow.
+type document struct {
+	Schema     string           `json:"schema"`
+	Verdict    string           `json:"verdict"`
+	Reason     string           `json:"reason"`
+	EndedEarly string           `json:"ended_early,omitempty"`
+	Notes      []string         `json:"notes,omitempty"`
+	Start      time.Time        `json:"window_start"`
+	Bake       string           `json:"bake"`
+	Interval   string           `json:"interval"`
+	Started    time.Time        `json:"started"`
+	Ended      time.Time        `json:"ended"`
+	Checks     []documentCheck  `json:"checks"`
+	Targets    []documentTarget `json:"targets"`
+}
+
+// documentCheck is a criterion as it was applied, with what was left to the defaults.
+type documentCheck struct {
+	Name                   string  `json:"name"`
+	Kind                   string  `json:"kind"`
+	Path                   string  `json:"path,omitempty"`
+	ExpectStatus           uint32  `json:"expect_status,omitempty"`
+	ExpectBody             string  `json:"expect_body,omitempty"`
+	Timeout                string  `json:"timeout,omitempty"`
+	MinPassRatio           float64 `json:"min_pass_ratio"`
+	MaxConsecutiveFailures uint32  `json:"max_consecutive_failures"`
+	MinSamples             uint32  `json:"min_samples"`
+}
+
+// documentTarget is where a target was looked at, and what was seen there.
+type documentTarget struct {
+	Target         string           `json:"target"`
+	BaseURL        string           `json:"base_url,omitempty"`
+	TCPAddress     string           `json:"tcp_address,omitempty"`
+	DigestPath     string           `json:"digest_path,omitempty"`
+	ApprovedDigest string           `json:"approved_digest"`
+	Results        []documentResult `json:"results"`
+}
+
+// documentResult is one result with the samples that it was derived from.
+type documentResult struct {
+	Check   string   `json:"check"`
+	Verdict string   `json:"verdict"`
+	Reason  string   `json:"reason"`
+	Samples []Sample `json:"samples"`
+}
+
+// criteria writes down the checks of the plan.
+func (r *run) criteria() []documentCheck {
+	all := make([]documentCheck, 0, len(r.plan.Checks))
+	for _, c := range r.plan.Checks {
+		ratio, valid := minPassRatio(c)
+		if !valid {
+			ratio = 0
+		}
+		d := documentCheck{
+			Name: c.GetName(), MinPassRatio: ratio,
+			MaxConsecutiveFailures: maxConsecutiveFailures(c), MinSamples: minSamples(c),
+		}
+		switch probe := c.GetProbe().(type) {
+		case *releasev1.Check_Http:
+			d.Kind, d.Path = "http", probe.Http.GetPath()
+			d.ExpectStatus, d.ExpectBody = ExpectedStatus(probe.Http), probe.Http.GetExpectBody()
+			d.Timeout = Timeout(probe.Http.GetTimeout()).String()
+		case *releasev1.Check_Tcp:
+			d.Kind, d.Timeout = "tcp", Timeout(probe.Tcp.GetTimeout()).String()
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// word is a verdict as people write it.
+func word(v releasev1.CheckResult_Verdict) string {
+	return strings.ToLower(strings.TrimPrefix(v.String(), "VERDICT_"))
+}

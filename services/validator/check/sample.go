@@ -1,0 +1,94 @@
+package check
+
+import (
+	"context"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/validator/target"
+)
+
+// Outcome is how one sample came out.
+type Outcome int
+
+// The outcomes. The zero value is an error, so that a sample that nobody filled in
+// can never count for the deployment.
+const (
+	// Error means that the target could not be asked, or its answer not be taken in.
+	Error Outcome = iota
+	// Passed means that the target answered as it should.
+	Passed
+	// Failed means that the target answered otherwise, or not at all.
+	Failed
+)
+
+// String returns the outcome as it stands in the evidence.
+func (o Outcome) String() string {
+	switch o {
+	case Passed:
+		return "passed"
+	case Failed:
+		return "failed"
+	case Error:
+	}
+	return "error"
+}
+
+// MarshalText writes the outcome into the evidence.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// Observation is what one look at a target showed.
+type Observation struct {
+	// Outcome is how it came out.
+	Outcome Outcome
+	// Detail says what was seen, for a person: never a body, which may hold secrets.
+	Detail string
+}
+
+// Sample is one observation at its place in the window.
+type Sample struct {
+	// Number is the place of the sample among the times of the window, from 0.
+	Number int `json:"number"`
+	// Time is when it was taken, and Took how long that took.
+	Time time.Time     `json:"time"`
+	Took time.Duration `json:"took_nanoseconds"`
+	// Outcome and Detail are what was observed.
+	Outcome Outcome `json:"outcome"`
+	Detail  string  `json:"detail,omitempty"`
+}
+
+// Prober takes one sample of one kind of check. It must be safe for concurrent use,
+// must return soon after the context is done, and never panics; whatever goes wrong
+// is an observation.
+type Prober interface {
+	Probe(ctx context.Context, t *target.Target, c *releasev1.Check) Observation
+}
+
+// maxDetail bounds the detail of a sample in bytes, so that a window of samples stays
+// a document of known size.
+const maxDetail = 160
+
+// clean makes a detail fit to be stored and shown: one short line of printable
+// characters, none of which JSON has to escape, whatever the target put into it.
+func clean(detail string) string {
+	detail = strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r == '\\' || r == utf8.RuneError || !unicode.IsPrint(r):
+			return '.'
+		}
+		return r
+	}, detail)
+	if len(detail) <= maxDetail {
+		return detail
+	}
+	cut := maxDetail
+	for cut > 0 && !utf8.RuneStart(detail[cut]) {
+		cut--
+	}
+	return detail[:cut] + "…"
+}

@@ -1,0 +1,149 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/validator/target/dial"
+)
+
+var (
+	// ErrConfig means that the configuration of a target cannot be used.
+	ErrConfig = errors.New("target configuration")
+	// ErrPath means that a path is not one below the target's base URL.
+	ErrPath = errors.New("not a path below the base URL")
+	// ErrNoAnswer means that the target was asked and did not answer as a working
+	// service does: it refused or cut the connection, or let the time pass.
+	ErrNoAnswer = errors.New("no answer from the target")
+	// ErrNotSeen means that the target could not be asked, or that its answer could
+	// not be taken in, so that nothing is known.
+	ErrNotSeen = errors.New("target not seen")
+)
+
+// Target is one target and where it is looked at. It is safe for concurrent use.
+type Target struct {
+	id         string
+	base       *url.URL
+	http, tcp  dial.Address
+	digestPath string
+	// Resolver finds the addresses of names. Nil means the system's.
+	resolver *net.Resolver
+}
+
+// New reads the configuration of one target. The resolver may be nil, which means the
+// system's. The error is an ErrConfig that names the field; several wrong fields are
+// named at once.
+func New(c *configv1.TargetAddress, resolver *net.Resolver) (*Target, error) {
+	t := &Target{id: c.GetTarget(), digestPath: c.GetDigestPath(), resolver: resolver}
+	var wrong []error
+	fault := func(field string, err error) {
+		wrong = append(wrong, fmt.Errorf("%w: target %q: %s: %w", ErrConfig, t.id, field, err))
+	}
+	if t.id == "" {
+		fault("target", errors.New("required"))
+	}
+	if c.GetBaseUrl() != "" {
+		if err := t.readBase(c.GetBaseUrl()); err != nil {
+			fault("base_url", err)
+		}
+	}
+	if c.GetTcpAddress() != "" {
+		address, err := dial.ParseAddress(c.GetTcpAddress())
+		if err != nil {
+			fault("tcp_address", err)
+		}
+		t.tcp = address
+	}
+	if t.digestPath != "" {
+		if t.base == nil {
+			fault("digest_path", errors.New("needs a base_url"))
+		} else if _, err := t.URL(t.digestPath); err != nil {
+			fault("digest_path", err)
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	return t, nil
+}
+
+// ID returns the target's id in the procedure document.
+func (t *Target) ID() string { return t.id }
+
+// BaseURL returns the configured base of the HTTP checks, or "" where there is none.
+func (t *Target) BaseURL() string {
+	if t.base == nil {
+		return ""
+	}
+	return t.base.String()
+}
+
+// TCPAddress returns the configured address of the TCP checks as host:port, or ""
+// where there is none.
+func (t *Target) TCPAddress() string {
+	if t.tcp == (dial.Address{}) {
+		return ""
+	}
+	return t.tcp.String()
+}
+
+// DigestPath returns the path at which the target tells what it runs, or "".
+func (t *Target) DigestPath() string { return t.digestPath }
+
+// Dial opens a connection to the configured address of the TCP checks. The errors are
+// ErrNoAnswer and ErrNotSeen.
+func (t *Target) Dial(ctx context.Context) (net.Conn, error) {
+	if t.tcp == (dial.Address{}) {
+		return nil, fmt.Errorf("%w: %q has no tcp_address", ErrNotSeen, t.id)
+	}
+	pinned, err := t.tcp.Pin(ctx, t.resolver)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotSeen, err)
+	}
+	conn, err := pinned.Connect(ctx)
+	if err != nil {
+		return nil, explain(ctx, err)
+	}
+	return conn, nil
+}
+
+// readBase takes the base URL apart.
+func (t *Target) readBase(text string) error {
+	base, err := url.Parse(text)
+	if err != nil {
+		// The parser's own error repeats the URL, which may hold a password.
+		return errors.New("not a URL")
+	}
+	switch {
+	case base.Scheme != "http" && base.Scheme != "https":
+		return errors.New("scheme must be http or https")
+	case base.User != nil:
+		return errors.New("must not hold a user or password")
+	case base.RawQuery != "" || base.ForceQuery || base.Fragment != "" || base.Opaque != "":
+		return errors.New("must be a scheme, a host and a path alone")
+	case hasDotSegment(base.Path):
+		return errors.New("must not hold . or .. segments")
+	}
+	address, err := dial.ParseAddress(withPort(base))
+	if err != nil {
+		return err
+	}
+	base.Path = strings.TrimSuffix(base.Path, "/")
+	base.RawPath = strings.TrimSuffix(base.RawPath, "/")
+	t.base, t.http = base, address
+	return nil
+}
+
+// withPort returns host and port of a URL, where the port may go without saying.
+func withPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
