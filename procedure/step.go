@@ -145,8 +145,9 @@ var Steps = []Step{
 		ID: StepDeadline, Number: "-", Title: "Set the timers", Service: ServiceApproval, Package: "services/approval/deadline",
 		Clause: "Every wait has an end.",
 		WakesOn: []string{
-			"requested", "risk_cleared", "held", "start_held", "authorized", "execution_claimed", "execution_finished",
-			"execution_unknown", "execution_refused", "verification_passed", "verification_failed", "verification_inconclusive",
+			"requested", "risk_cleared", "held", "start_held", "approval_withdrawn", "rejected", "authorized", "withdrawn",
+			"superseded", "execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
+			"execution_refused", "aborted", "verification_passed", "verification_failed", "verification_inconclusive",
 			"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "escalated", "acknowledged",
 			"intervened", "recorded",
 		},

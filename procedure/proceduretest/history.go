@@ -74,26 +74,32 @@ func (h *History) Clone() *History {
 	return &c
 }
 
-// Next builds the entry that the event would become if it were appended now: by
-// the service that may write it, after the newest event that counts. An event that
-// names an aggregate, writer, actor, time, previous event or procedure digest of
-// its own keeps it.
+// Next builds the entry that the event would become if it were appended now.
 func (h *History) Next(actor *releasev1.Actor, event *releasev1.Event) procedure.Entry {
+	return Entry(h.state, h.Last+1, h.Now, actor, event)
+}
+
+// Entry builds the entry that the event would become in that state, under that
+// sequence and at that time: by the service that may write it, after the newest
+// event that counts. A nil actor stands for the service. An event that names an id,
+// aggregate, writer, actor, time, previous event or procedure digest of its own
+// keeps it.
+func Entry(s procedure.State, sequence uint64, at time.Time, actor *releasev1.Actor, event *releasev1.Event) procedure.Entry {
 	e := clone(event)
 	if e.GetId() == "" {
-		e.Id = fmt.Sprintf("00000000-0000-7000-8000-%012x", h.Last+1)
+		e.Id = fmt.Sprintf("00000000-0000-7000-8000-%012x", sequence)
 	}
 	if e.GetAggregate() == "" {
-		e.Aggregate = procedure.Aggregate(h.Release)
+		e.Aggregate = procedure.Aggregate(s.Release)
 	}
 	if e.GetWriter() == "" {
 		e.Writer = procedure.WriterOf(procedure.TypeOf(e))
 	}
 	if e.GetTime() == nil {
-		e.Time = timestamppb.New(h.Now)
+		e.Time = timestamppb.New(at)
 	}
 	if e.GetPrevious() == nil {
-		e.Previous = h.state.Head.Previous()
+		e.Previous = s.Head.Previous()
 	}
 	if e.GetProcedureDigest() == "" {
 		e.ProcedureDigest = ProcedureDigest
@@ -105,7 +111,7 @@ func (h *History) Next(actor *releasev1.Actor, event *releasev1.Event) procedure
 	default:
 		e.Actor = Service(e.GetWriter())
 	}
-	return procedure.Entry{Sequence: h.Last + 1, Digest: sha256.Sum256(Body(e)), Stored: h.Now, Event: e}
+	return procedure.Entry{Sequence: sequence, Digest: sha256.Sum256(Body(e)), Stored: at, Event: e}
 }
 
 // Body is the event's stored bytes.

@@ -1,0 +1,195 @@
+package procedure_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// maxNotices is how many notices may wait before they are worked off.
+const maxNotices = 1
+
+// node is one state that was reached, with the clock and the stream at that moment.
+// State is a value, so that nodes may share it.
+type node struct {
+	state    procedure.State
+	now      time.Time
+	sequence uint64
+	// by and from say how it was reached first.
+	by   string
+	from *node
+	// next is every node that one move leads to.
+	next []*node
+}
+
+// path is the story of a node, for whoever has to understand a failure.
+func (n *node) path() string {
+	var moves []string
+	for at := n; at != nil && at.by != ""; at = at.from {
+		moves = append(moves, at.by)
+	}
+	slices.Reverse(moves)
+	return fmt.Sprintf("%s after: %s", n.state.Phase, strings.Join(moves, ", "))
+}
+
+// try returns the node that a move leads to, and the type of its event; nil where
+// there is no such event or it does not count.
+func (n *node) try(m move) (*node, string) {
+	e := m.build(n.state, n.now)
+	if e == nil {
+		return nil, ""
+	}
+	var actor *releasev1.Actor
+	if m.person != "" {
+		actor = proceduretest.Person(m.person)
+	}
+	// The chain of digests is as good with any digest, and this one costs nothing.
+	entry := procedure.Entry{Sequence: n.sequence + 1, Digest: [32]byte{byte(n.sequence)}, Stored: n.now, Event: e}
+	e.Id, e.Aggregate, e.Writer = "e", procedure.Aggregate(n.state.Release), procedure.WriterOf(procedure.TypeOf(e))
+	e.Time, e.Previous, e.Actor = timestamppb.New(n.now), n.state.Head.Previous(), actor
+	e.ProcedureDigest = proceduretest.ProcedureDigest
+	s, err := procedure.Evolve(n.state, entry)
+	if err != nil {
+		return nil, ""
+	}
+	return &node{state: s, now: n.now, sequence: n.sequence + 1, by: m.name, from: n}, procedure.TypeOf(e)
+}
+
+// wait is the move of the clock to the next deadline, and the event that it causes.
+func (n *node) wait() (*node, string) {
+	d, ok := procedure.NextDeadline(n.state)
+	if !ok {
+		return nil, ""
+	}
+	later := *n
+	if d.At.After(later.now) {
+		later.now = d.At
+	}
+	kind := "deadline " + d.Kind.String()
+	next, event := later.try(move{name: kind, build: procedure.DecideDeadline})
+	if next != nil {
+		next.from = n
+	}
+	return next, event
+}
+
+// world is one kind of release with all its states.
+type world struct {
+	name  string
+	moves []move
+	nodes []*node
+	// accepted counts the events that were accepted somewhere, by type.
+	accepted map[string]int
+}
+
+// worlds are the kinds of releases that differ in what may happen to them.
+func worlds() []*world {
+	var all []*world
+	for _, waves := range [][][]string{{{"eu1"}}, {{"eu1"}, {"us1"}}} {
+		for lane, change := range map[string]func(*releasev1.Request){
+			"planned": func(*releasev1.Request) {}, "emergency": proceduretest.Emergency, "rollback": proceduretest.Rollback,
+		} {
+			for _, class := range []releasev1.DriverClass{releasev1.DriverClass_DRIVER_CLASS_FENCED, releasev1.DriverClass_DRIVER_CLASS_OPAQUE} {
+				r := proceduretest.Request(proceduretest.Waves(waves...), change)
+				w := &world{
+					name:  fmt.Sprintf("%s, %d waves, %s", lane, len(waves), class),
+					moves: moves(r, class), accepted: map[string]int{},
+				}
+				release := proceduretest.New(r).Release
+				w.nodes = []*node{{state: procedure.State{Release: release}, now: proceduretest.Start}}
+				all = append(all, w)
+			}
+		}
+	}
+	return all
+}
+
+// explore visits every state, up to what abstraction leaves out, and calls seen for
+// every move that was accepted.
+func (w *world) explore(t *testing.T, seen func(from, to *node, event string)) {
+	t.Helper()
+	known := map[string]*node{abstraction(w.nodes[0]): w.nodes[0]}
+	for i := 0; i < len(w.nodes); i++ {
+		n := w.nodes[i]
+		visit := func(to *node, event string) {
+			if to == nil {
+				return
+			}
+			w.accepted[event]++
+			seen(n, to, event)
+			key := abstraction(to)
+			if old, ok := known[key]; ok {
+				n.next = append(n.next, old)
+				return
+			}
+			known[key] = to
+			w.nodes = append(w.nodes, to)
+			n.next = append(n.next, to)
+		}
+		// A long list of notices is worked off first: it changes nothing else, and
+		// without a bound it would make states without end.
+		moves := w.moves
+		if len(n.state.Wanted) > maxNotices {
+			moves = slices.DeleteFunc(slices.Clone(moves), func(m move) bool { return m.name != "notify first" })
+		}
+		for _, m := range moves {
+			visit(n.try(m))
+		}
+		if len(n.state.Wanted) > maxNotices {
+			continue
+		}
+		visit(n.wait())
+		if len(w.nodes) > 200_000 {
+			t.Fatalf("%s: more than %d states; the abstraction keeps too much", w.name, len(w.nodes))
+		}
+	}
+}
+
+// abstraction is what of a state decides about what may happen next. Times count as
+// passed or not; attempts are left out, because every move names the right one.
+func abstraction(n *node) string {
+	s := n.state
+	var b strings.Builder
+	put := func(values ...any) { fmt.Fprint(&b, append(values, "|")...) }
+	put(s.Phase, s.Started(), s.Outcome, s.Recorded, s.ReviewOwed(), s.ReviewOverdue, len(s.Wanted))
+	put(slices.ContainsFunc(s.Wanted, func(w procedure.Notice) bool { return w.Occasion == releasev1.Occasion_OCCASION_START }))
+	escalated, issues := false, false
+	for _, x := range s.Escalations {
+		escalated = escalated || x.Cause == s.EscalatedFor && x.AcknowledgedBy == ""
+		issues = issues || x.Cause != releasev1.Cause_CAUSE_EMERGENCY_BYPASS
+	}
+	put(len(procedure.DueCalls(s)), len(s.OpenEscalations()), escalated, issues)
+	if d, ok := procedure.NextDeadline(s); ok {
+		put(d.Kind, n.now.Before(d.At))
+	}
+	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED {
+		return b.String() // What it went through decides nothing any more.
+	}
+	if s.Phase == procedure.PhaseHeld {
+		put(s.HeldFor)
+	}
+	if !s.Started() {
+		var approved []string
+		for _, a := range s.Approvals {
+			approved = append(approved, fmt.Sprint(a.Person, n.now.Before(a.Expires)))
+		}
+		slices.Sort(approved)
+		put(approved, s.Authorized != nil)
+	}
+	put(s.Wave, s.RollbackAttempt > 0, len(s.Touched), s.AbortBy != "", s.Forced, s.EscalatedFor, s.EscalatedRollback, s.Claim.Claimer != "")
+	for _, r := range s.Results {
+		put(r.GetTarget(), r.GetStatus() == releasev1.TargetResult_STATUS_DONE)
+	}
+	for _, p := range s.Previews {
+		put(p.GetRollbackReady())
+	}
+	return b.String()
+}

@@ -1,0 +1,171 @@
+package procedure_test
+
+import (
+	"time"
+
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// move is something that anybody may try in any state, whether or not it fits.
+type move struct {
+	name string
+	// person causes it; empty for a service.
+	person string
+	// build returns the event; nil where there is none in this state.
+	build func(s procedure.State, now time.Time) *releasev1.Event
+}
+
+// moves is everything that services and people can do to the release of the
+// request, each in its canonical form.
+func moves(request *releasev1.Request, class releasev1.DriverClass) []move {
+	var all []move
+	add := func(name, person string, build func(s procedure.State, now time.Time) *releasev1.Event) {
+		all = append(all, move{name, person, build})
+	}
+	// What is built is kept by the states that come of it, so each gets its own.
+	fixed := func(e *releasev1.Event) func(procedure.State, time.Time) *releasev1.Event {
+		return func(procedure.State, time.Time) *releasev1.Event { return &releasev1.Event{Data: e.GetData()} }
+	}
+	of := func(build func(procedure.State) *releasev1.Event) func(procedure.State, time.Time) *releasev1.Event {
+		return func(s procedure.State, _ time.Time) *releasev1.Event { return build(s) }
+	}
+	targets := procedure.Targets(request)
+	last := targets[len(targets)-1]
+
+	add("requested", "", func(_ procedure.State, now time.Time) *releasev1.Event { return proceduretest.Requested(request, now) })
+	for name, failed := range map[string][]string{"pass": nil, "fail": {"tests"}, "bypass": {"change-record"}} {
+		add("gates "+name, "", of(func(s procedure.State) *releasev1.Event { return proceduretest.Gates(s, failed...) }))
+	}
+	add("scope pass", "", of(func(s procedure.State) *releasev1.Event { return proceduretest.Scope(s) }))
+	add("scope refuse", "", of(func(s procedure.State) *releasev1.Event { return proceduretest.Scope(s, "owner.unknown") }))
+	add("preview ready", "", of(func(s procedure.State) *releasev1.Event { return proceduretest.Preview(s, class, nil, nil) }))
+	add("preview unready", "", of(func(s procedure.State) *releasev1.Event {
+		return proceduretest.Preview(s, class, []string{last}, nil)
+	}))
+	add("preview refuse", "", of(func(s procedure.State) *releasev1.Event {
+		return proceduretest.Preview(s, class, nil, []string{"driver.unreachable"})
+	}))
+	add("risk clear", "", func(s procedure.State, now time.Time) *releasev1.Event {
+		if s.Phase != procedure.PhaseRisk {
+			return nil // Its digest takes longer than all other moves together.
+		}
+		return proceduretest.Risk(s, now)
+	})
+	add("risk refuse", "", func(s procedure.State, now time.Time) *releasev1.Event {
+		return proceduretest.Risk(s, now, func(f *procedure.RiskFacts) { f.Findings = proceduretest.Blocking("review.overdue") })
+	})
+	add("risk hold", "", func(_ procedure.State, now time.Time) *releasev1.Event {
+		return &releasev1.Event{Data: &releasev1.Event_Held{Held: proceduretest.Hold("freeze", now.Add(6*time.Hour))}}
+	})
+	add("risk busy", "", func(_ procedure.State, now time.Time) *releasev1.Event {
+		return &releasev1.Event{Data: &releasev1.Event_Held{Held: proceduretest.Hold(procedure.HoldTargetBusy, now.Add(time.Hour))}}
+	})
+	add("start held", "", func(_ procedure.State, now time.Time) *releasev1.Event {
+		return &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: proceduretest.Hold("target.busy", now.Add(time.Hour))}}
+	})
+
+	approvers := []string{"anna", "ben"}
+	if request.GetTrigger() == releasev1.Trigger_TRIGGER_EMERGENCY {
+		approvers = []string{"otto", "eve"}
+	}
+	for _, person := range append(approvers, "rita") {
+		add("approve "+person, person, func(s procedure.State, now time.Time) *releasev1.Event {
+			return proceduretest.Approval(s, now.Add(12*time.Hour))
+		})
+		add("unapprove "+person, person, fixed(proceduretest.WithdrawApproval()))
+	}
+	add("reject", approvers[0], fixed(proceduretest.Reject()))
+	add("authorize", "", proceduretest.Authorize)
+	add("withdraw", "otto", fixed(proceduretest.Withdraw()))
+	add("supersede", "", fixed(proceduretest.Supersede("shop-newer")))
+	add("notify first", "", of(proceduretest.Notify))
+	add("notify last", "", of(func(s procedure.State) *releasev1.Event {
+		if n := len(s.Wanted); n > 1 {
+			s.Wanted = s.Wanted[n-1:]
+		}
+		return proceduretest.Notify(s)
+	}))
+	all = append(all, work(last)...)
+	for action := range releasev1.Intervened_Action_name {
+		a := releasev1.Intervened_Action(action)
+		add("intervene "+a.String(), "eve", fixed(proceduretest.Intervene(a)))
+	}
+	add("abort", "dan", fixed(proceduretest.Abort()))
+	add("escalate", "", proceduretest.Escalate)
+	add("acknowledge", "dan", of(func(s procedure.State) *releasev1.Event {
+		if len(s.OpenEscalations()) == 0 {
+			return nil
+		}
+		return proceduretest.Acknowledge(s.OpenEscalations()[0])
+	}))
+	add("review", "cleo", fixed(proceduretest.Review()))
+	add("early", "", of(func(s procedure.State) *releasev1.Event {
+		d, _ := procedure.NextDeadline(s)
+		return procedure.DecideDeadline(s, d.At)
+	}))
+	return all
+}
+
+// work is what executor, validator and recorder do.
+func work(target string) []move {
+	var all []move
+	add := func(name string, build func(s procedure.State, now time.Time) *releasev1.Event) {
+		all = append(all, move{name, "", build})
+	}
+	add("claim", func(s procedure.State, now time.Time) *releasev1.Event {
+		return procedure.DecideClaim(s, "executor-1", s.ChangeDigest, now.Add(time.Minute), now.Add(30*time.Minute))
+	})
+	add("progress", func(procedure.State, time.Time) *releasev1.Event {
+		return &releasev1.Event{Data: &releasev1.Event_ExecutionProgressed{ExecutionProgressed: &releasev1.ExecutionProgressed{Target: target}}}
+	})
+	add("refuse", func(procedure.State, time.Time) *releasev1.Event {
+		return &releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
+			ExecutionRefused: &releasev1.ExecutionRefused{Findings: proceduretest.Blocking("change.digest")},
+		}}
+	})
+	add("remedy", func(s procedure.State, now time.Time) *releasev1.Event {
+		return proceduretest.Remedy(s, "executor-1", now)
+	})
+	add("remedy unavailable", func(procedure.State, time.Time) *releasev1.Event {
+		return &releasev1.Event{Data: &releasev1.Event_RollbackUnavailable{
+			RollbackUnavailable: &releasev1.RollbackUnavailable{Reason: "the artifact is gone"},
+		}}
+	})
+	for _, status := range []releasev1.TargetResult_Status{
+		releasev1.TargetResult_STATUS_DONE, releasev1.TargetResult_STATUS_FAILED, releasev1.TargetResult_STATUS_UNKNOWN,
+	} {
+		add("executed "+status.String(), func(s procedure.State, _ time.Time) *releasev1.Event {
+			results := map[string]releasev1.TargetResult_Status{}
+			if wave := s.WaveTargets(); len(wave) > 0 && status != releasev1.TargetResult_STATUS_DONE {
+				results[wave[0]] = status
+			}
+			return proceduretest.Executed(s, results)
+		})
+		add("rolled "+status.String(), func(s procedure.State, _ time.Time) *releasev1.Event {
+			results := map[string]releasev1.TargetResult_Status{}
+			if len(s.Touched) > 0 && status != releasev1.TargetResult_STATUS_DONE {
+				results[s.Touched[0]] = status
+			}
+			return proceduretest.RolledBack(s, results)
+		})
+	}
+	for _, verdict := range []releasev1.CheckResult_Verdict{
+		releasev1.CheckResult_VERDICT_PASS, releasev1.CheckResult_VERDICT_FAIL, releasev1.CheckResult_VERDICT_INCONCLUSIVE,
+	} {
+		for _, ask := range []bool{false, true} {
+			if ask && verdict != releasev1.CheckResult_VERDICT_INCONCLUSIVE {
+				continue
+			}
+			name := "verified " + verdict.String()
+			if ask {
+				name += " ask"
+			}
+			add(name, func(s procedure.State, _ time.Time) *releasev1.Event { return proceduretest.Verified(s, verdict, ask) })
+		}
+	}
+	add("release", func(s procedure.State, _ time.Time) *releasev1.Event { return proceduretest.Released(s) })
+	add("record", func(s procedure.State, _ time.Time) *releasev1.Event { return proceduretest.Recorded(s) })
+	return all
+}
