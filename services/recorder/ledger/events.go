@@ -1,0 +1,46 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/recorder/view"
+)
+
+func eventsOf(ctx context.Context, tx pgx.Tx, aggregate string, after uint64) ([]view.Recorded, error) {
+	rows, err := tx.Query(ctx, `select seq, stored_nanos, sha256, body, subject, event_id, signed_by, coalesce(rejected, '')
+		from events where aggregate = $1 and seq > $2 order by seq`, aggregate, after)
+	if err != nil {
+		return nil, fmt.Errorf("read the events of %s: %w", aggregate, err)
+	}
+	all, err := pgx.CollectRows(rows, scanRecorded)
+	if err != nil {
+		return nil, fmt.Errorf("read the events of %s: %w", aggregate, err)
+	}
+	return all, nil
+}
+
+func scanRecorded(row pgx.CollectableRow) (view.Recorded, error) {
+	var r view.Recorded
+	var nanos int64
+	var digest, body []byte
+	var id string
+	if err := row.Scan(&r.Entry.Sequence, &nanos, &digest, &body, &r.Subject, &id, &r.SignedBy, &r.Rejected); err != nil {
+		return r, err
+	}
+	copy(r.Entry.Digest[:], digest)
+	r.Entry.Stored = time.Unix(0, nanos).UTC()
+	if id == "" {
+		return r, nil // Not authentic: what its body claims is nobody's word.
+	}
+	r.Entry.Event = &releasev1.Event{}
+	if err := proto.Unmarshal(body, r.Entry.Event); err != nil {
+		return r, fmt.Errorf("event %d: %w", r.Entry.Sequence, err)
+	}
+	return r, nil
+}

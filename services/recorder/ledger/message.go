@@ -1,0 +1,82 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/blackdice/shipwarden/procedure"
+)
+
+// Message is one message of the stream, opened or refused.
+type Message struct {
+	Sequence uint64
+	Subject  string
+	Header   nats.Header
+	Body     []byte
+	// Stored is when the server stored it.
+	Stored time.Time
+	// Entry is the authentic event that it holds, and SignedBy its key; both are
+	// zero where Refused is set.
+	Entry    procedure.Entry
+	SignedBy string
+	// Refused says why it is no authentic event.
+	Refused error
+}
+
+// Kinds of aggregates, by the first token of the subject.
+const (
+	kindRelease   = "rel"
+	kindTarget    = "tgt"
+	kindRequest   = "req"
+	kindProcedure = "pol"
+)
+
+// aggregateOf returns the first two tokens of a subject, and the first alone.
+func aggregateOf(subject string) (aggregate, kind string) {
+	kind, rest, _ := strings.Cut(subject, ".")
+	name, _, _ := strings.Cut(rest, ".")
+	return clean(kind + "." + name), kind
+}
+
+// releaseOf returns the release that an aggregate is the history of.
+func releaseOf(aggregate string) string { return strings.TrimPrefix(aggregate, kindRelease+".") }
+
+// Text is a text of a message as it is on record.
+func Text(s string) string { return clean(s) }
+
+// clean makes text storable: PostgreSQL takes neither invalid UTF-8 nor NUL, and
+// a stranger's message must not be able to stop the recorder.
+func clean(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// encodeHeader writes a header as lines, sorted by key, so that it has one form.
+func encodeHeader(h nats.Header) []byte {
+	keys := make([]string, 0, len(h))
+	for k := range h {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	out := []byte{}
+	for _, k := range keys {
+		for _, v := range h[k] {
+			out = append(out, k...)
+			out = append(out, ": "...)
+			out = append(out, v...)
+			out = append(out, '\n')
+		}
+	}
+	return out
+}
+
+// digest is the SHA-256 of the body, which opening it has computed already.
+func (m Message) digest() [32]byte {
+	if m.Refused == nil {
+		return m.Entry.Digest
+	}
+	return sha256.Sum256(m.Body)
+}

@@ -1,0 +1,172 @@
+// Package rebuild records the whole stream once more, into a schema of its own, and
+// compares every row with the live one. It is how the record is proved to come from
+// the stream alone, and how it is repaired where it does not (PD-8.1).
+package rebuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/blackdice/shipwarden/internal/envelope"
+	"github.com/blackdice/shipwarden/services/recorder/ledger"
+	"github.com/blackdice/shipwarden/services/recorder/migrations"
+	"github.com/blackdice/shipwarden/services/recorder/record"
+)
+
+// fresh is the schema that is built beside the live one.
+const fresh = migrations.Schema + "_rebuild"
+
+// attempts is how often Replace tries to catch up with a live recorder.
+const attempts = 20
+
+// ErrBusy says that a live recorder was always a little ahead.
+var ErrBusy = errors.New("the live recorder never stood still: stop it first")
+
+// Rebuild is a rebuilt record beside the live one. It is used by one goroutine.
+type Rebuild struct {
+	config   *pgx.ConnConfig
+	ledger   *ledger.Ledger
+	recorder *record.Recorder
+	at       uint64
+}
+
+// Start makes the schema anew and records the stream into it, as far as the live
+// record goes. The connection string is that of a login that may make schemas and
+// is a member of the recorder's roles. Close must be called.
+func Start(ctx context.Context, dsn string, js jetstream.JetStream, ring *envelope.Keyring) (*Rebuild, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("read the connection string: %w", err)
+	}
+	r := &Rebuild{config: config}
+	if err := r.exec(ctx, "drop schema if exists "+fresh+" cascade"); err != nil {
+		return nil, fmt.Errorf("drop the last rebuild: %w", err)
+	}
+	if err := migrations.Up(ctx, config, fresh); err != nil {
+		return nil, err
+	}
+	if r.ledger, err = ledger.Open(ctx, dsn, fresh); err != nil {
+		return nil, err
+	}
+	r.recorder = record.New(js, ring, r.ledger, nil, nil)
+	live, err := r.live(ctx)
+	if err == nil {
+		err = r.until(ctx, live)
+	}
+	if err != nil {
+		r.ledger.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close closes the connections and leaves the schema.
+func (r *Rebuild) Close() { r.ledger.Close() }
+
+// Drop drops the rebuilt schema.
+func (r *Rebuild) Drop(ctx context.Context) error {
+	return r.exec(ctx, "drop schema if exists "+fresh+" cascade")
+}
+
+// Sequence is the last message that was recorded anew.
+func (r *Rebuild) Sequence() uint64 { return r.at }
+
+func (r *Rebuild) until(ctx context.Context, sequence uint64) error {
+	if sequence <= r.at {
+		return nil
+	}
+	if err := r.recorder.Until(ctx, sequence); err != nil {
+		return err
+	}
+	r.at = sequence
+	return nil
+}
+
+// live reads how far the live record goes.
+func (r *Rebuild) live(ctx context.Context) (sequence uint64, err error) {
+	conn, err := r.connect(ctx, migrations.Schema)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if err := conn.QueryRow(ctx, "select last_seq from checkpoint").Scan(&sequence); err != nil {
+		return 0, fmt.Errorf("read the live checkpoint: %w", err)
+	}
+	return sequence, nil
+}
+
+// Replace puts the rebuilt schema in place of the live one, in one transaction,
+// and returns the name under which the old one is kept. The live record must stand
+// exactly where the rebuilt one does: what came meanwhile is recorded first.
+func (r *Rebuild) Replace(ctx context.Context, now time.Time) (kept string, err error) {
+	kept = migrations.Schema + "_before_" + now.UTC().Format("20060102150405")
+	for range attempts {
+		ahead, err := r.swap(ctx, kept)
+		if err != nil {
+			return "", err
+		}
+		if ahead == 0 {
+			return kept, nil
+		}
+		if err := r.until(ctx, ahead); err != nil {
+			return "", err
+		}
+	}
+	return "", ErrBusy
+}
+
+// swap renames both schemas, or returns how far the live record is ahead.
+func (r *Rebuild) swap(ctx context.Context, kept string) (ahead uint64, err error) {
+	conn, err := pgx.ConnectConfig(ctx, r.config)
+	if err != nil {
+		return 0, fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "lock table "+migrations.Schema+".checkpoint in access exclusive mode"); err != nil {
+			return fmt.Errorf("hold the live recorder: %w", err)
+		}
+		var live uint64
+		if err := tx.QueryRow(ctx, "select last_seq from "+migrations.Schema+".checkpoint").Scan(&live); err != nil {
+			return fmt.Errorf("read the live checkpoint: %w", err)
+		}
+		if live > r.at {
+			ahead = live
+			return nil
+		}
+		for _, rename := range [][2]string{{migrations.Schema, kept}, {fresh, migrations.Schema}} {
+			if _, err := tx.Exec(ctx, "alter schema "+rename[0]+" rename to "+rename[1]); err != nil {
+				return fmt.Errorf("rename schema %s: %w", rename[0], err)
+			}
+		}
+		return nil
+	})
+	return ahead, err
+}
+
+func (r *Rebuild) connect(ctx context.Context, schema string) (*pgx.Conn, error) {
+	conn, err := pgx.ConnectConfig(ctx, r.config)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	if err := migrations.Assume(ctx, conn, migrations.Owner, schema); err != nil {
+		_ = conn.Close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (r *Rebuild) exec(ctx context.Context, statement string) error {
+	conn, err := pgx.ConnectConfig(ctx, r.config)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	_, err = conn.Exec(ctx, statement)
+	return err
+}

@@ -1,0 +1,168 @@
+package rebuild_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
+	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
+	"github.com/blackdice/shipwarden/internal/natstest"
+	"github.com/blackdice/shipwarden/internal/pgtest"
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	"github.com/blackdice/shipwarden/services/recorder/ledger"
+	"github.com/blackdice/shipwarden/services/recorder/rebuild"
+	"github.com/blackdice/shipwarden/services/recorder/record"
+	"github.com/blackdice/shipwarden/services/recorder/recordertest"
+)
+
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	os.Exit(pgtest.Run(m))
+}
+
+// live publishes releases and records them; the rest of a stream is more releases.
+type live struct {
+	n        natstest.Server
+	dsn      string
+	stream   *proceduretest.Stream
+	ledger   *ledger.Ledger
+	recorder *record.Recorder
+	count    int
+}
+
+func start(t *testing.T) *live {
+	t.Helper()
+	l := &live{n: natstest.Single(t), dsn: recordertest.Database(t), stream: recordertest.LiveStream()}
+	eventstoretest.Provision(t, l.n)
+	l.ledger = recordertest.Ledger(t, l.dsn)
+	l.recorder = record.New(l.n.JetStream(), envelopetest.Ring(), l.ledger, nil, nil)
+	return l
+}
+
+// release publishes and records one release.
+func (l *live) release(t *testing.T, to procedure.Phase) {
+	t.Helper()
+	l.count++
+	h := l.stream.New(proceduretest.Request(proceduretest.Key(fmt.Sprint("k", l.count)), proceduretest.Waves([]string{"eu1", "eu2"}, []string{"us1"})))
+	h.To(t, to)
+	recordertest.Publish(t, l.n, h.Entries...)
+	if err := l.recorder.Until(t.Context(), l.stream.Last); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l *live) rebuild(t *testing.T) *rebuild.Rebuild {
+	t.Helper()
+	r, err := rebuild.Start(t.Context(), l.dsn, l.n.JetStream(), envelopetest.Ring())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (l *live) exec(t *testing.T, statement string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), l.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	if _, err := conn.Exec(t.Context(), "set search_path to shipwarden; "+statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestARebuiltRecordIsTheSameByteForByte(t *testing.T) {
+	l := start(t)
+	for _, to := range []procedure.Phase{procedure.PhaseClosed, procedure.PhaseEscalated, procedure.PhaseVerifyRollback, procedure.PhaseApprove} {
+		l.release(t, to)
+	}
+	if _, err := l.n.JetStream().Publish(t.Context(), "rel.foreign.x.y", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	l.stream.Last++
+	r := l.rebuild(t)
+	// The live record goes on while the other is built.
+	l.release(t, procedure.PhaseRecord)
+	report, err := r.Compare(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	report.Print(&text)
+	if report.Differs() || report.Sequence != l.stream.Last {
+		t.Errorf("as of %d, want %d:\n%s", report.Sequence, l.stream.Last, text.String())
+	}
+	for _, table := range report.Tables {
+		if table.Name == "events" && table.Live != int(l.stream.Last) || table.Name == "releases" && table.Live != 5 {
+			t.Errorf("%d rows in %s", table.Live, table.Name)
+		}
+	}
+}
+
+func TestWhatWasChangedBehindTheRecordersBackIsFound(t *testing.T) {
+	for name, c := range map[string]struct{ change, want string }{
+		"a projection":        {"update releases set outcome = 1, phase = 'closed'", "releases"},
+		"a projection's view": {"update releases set view = view || '\\x00'::bytea", "releases"},
+		"a row that is gone":  {"delete from release_people where person = 'anna'", "release_people"},
+		"a row too many":      {"insert into release_artifacts values ('sha256:00', 'shop-x')", "release_artifacts"},
+		"an event, by a superuser": {
+			"alter table events disable trigger all; update events set body = '\\x00' where seq = 3", "events",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := start(t)
+			l.release(t, procedure.PhaseExecute)
+			l.exec(t, c.change)
+			report, err := l.rebuild(t).Compare(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, table := range report.Tables {
+				if (table.Differing > 0) != (table.Name == c.want) {
+					t.Errorf("%d rows of %s differ: %s", table.Differing, table.Name, strings.Join(table.Rows, ", "))
+				}
+			}
+		})
+	}
+}
+
+func TestARebuiltRecordTakesThePlaceOfADamagedOne(t *testing.T) {
+	l := start(t)
+	l.release(t, procedure.PhaseApprove)
+	l.exec(t, "update releases set phase = 'closed', closed = true")
+	reader := recordertest.Reader(t, l.dsn)
+	if open, err := reader.Phases(t.Context()); err != nil || open["closed"] != 1 {
+		t.Fatalf("phases %v (%v)", open, err)
+	}
+	r := l.rebuild(t)
+	l.release(t, procedure.PhaseGates) // The rebuilt record has to catch up.
+	kept, err := r.Replace(t.Context(), time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
+	if err != nil || kept != "shipwarden_before_20260304050607" {
+		t.Fatalf("kept as %q (%v)", kept, err)
+	}
+	// Connections that were open all the while read and write the new one.
+	phases, err := reader.Phases(t.Context())
+	if err != nil || phases["approve"] != 1 || phases["gates"] != 1 {
+		t.Errorf("phases %v (%v)", phases, err)
+	}
+	l.release(t, procedure.PhaseScope)
+	status, err := reader.Status(t.Context())
+	if err != nil || status.GetAsOfSequence() != l.stream.Last || status.GetReleases() != 3 {
+		t.Errorf("status %v (%v)", status, err)
+	}
+	report, err := l.rebuild(t).Compare(t.Context())
+	if err != nil || report.Differs() {
+		t.Errorf("report %+v (%v)", report, err)
+	}
+}

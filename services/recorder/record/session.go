@@ -1,0 +1,180 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/services/recorder/ledger"
+)
+
+// The timing of a session with the stream.
+const (
+	// verifyEvery is how often a session that is not interrupted looks again
+	// whether the stream is the one that was recorded.
+	verifyEvery   = 10 * time.Second
+	verifyTimeout = 5 * time.Second
+	heartbeat     = 5 * time.Second
+	// consumerLife is how long the server keeps the consumer of a lost session.
+	consumerLife = time.Minute
+	// ahead is how many messages are fetched before they are needed.
+	ahead = 4 * ledger.MaxBatch
+)
+
+// session records from the checkpoint on, until something is in the way.
+type session struct {
+	*Recorder
+
+	at ledger.Checkpoint
+	// reconnects is the connection's count when the session began: what came over
+	// a later connection was not verified.
+	reconnects uint64
+}
+
+// begin reads where the record ends and asks the stream for what follows. The
+// consumer is made first and the stream verified afterwards, so that nothing it
+// delivers can be older than the look.
+func (r *Recorder) begin(ctx context.Context) (*session, jetstream.MessagesContext, error) {
+	s := &session{Recorder: r, reconnects: r.js.Conn().Stats().Reconnects}
+	if !r.js.Conn().IsConnected() {
+		return nil, nil, fmt.Errorf("%w: not connected", errInterrupted)
+	}
+	var err error
+	r.ledger.Forget()
+	if s.at, err = r.ledger.Checkpoint(ctx); err != nil {
+		return nil, nil, err
+	}
+	s.metrics.last.Store(s.at.Sequence)
+	setup, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	// Not a durable, and not one that is made again behind our back: it is good
+	// for this session only.
+	consumer, err := r.js.CreateConsumer(setup, eventstore.StreamEvents, jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckNonePolicy, DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq: s.at.Sequence + 1, MemoryStorage: true, Replicas: 1, InactiveThreshold: consumerLife,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("read stream %s from %d: %w", eventstore.StreamEvents, s.at.Sequence+1, err)
+	}
+	if err := s.verify(setup); err != nil {
+		return nil, nil, err
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(ahead), jetstream.PullHeartbeat(heartbeat))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read stream %s: %w", eventstore.StreamEvents, err)
+	}
+	return s, messages, nil
+}
+
+// verify compares the stream with the record, and binds an empty record to it.
+func (s *session) verify(ctx context.Context) error {
+	epoch, last, err := s.source.verify(ctx, s.at)
+	if err != nil {
+		return err
+	}
+	s.metrics.seen(last)
+	if s.at.Epoch != "" {
+		return nil
+	}
+	if err := s.ledger.Adopt(ctx, epoch); err != nil {
+		return err
+	}
+	s.at.Epoch = epoch
+	return nil
+}
+
+// session records until something is in the way, and says what.
+func (r *Recorder) session(ctx context.Context) error {
+	s, messages, err := r.begin(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var wait sync.WaitGroup
+	defer func() {
+		cancel(nil)
+		messages.Stop()
+		wait.Wait()
+	}()
+	lost := r.js.Conn().StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	defer r.js.Conn().RemoveStatusListener(lost)
+
+	incoming := make(chan raw, ledger.MaxBatch)
+	wait.Go(func() { cancel(receive(ctx, messages, incoming)) })
+	opened := make(chan []ledger.Message, 1)
+	wait.Go(func() { cancel(r.gather(ctx, s.at.Sequence, incoming, opened)) })
+
+	look := time.NewTicker(verifyEvery)
+	defer look.Stop()
+	for {
+		if r.limit > 0 && s.at.Sequence >= r.limit {
+			return errReached
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-lost:
+			return errInterrupted
+		case <-look.C:
+			if err := s.lookAgain(ctx); err != nil {
+				return err
+			}
+		case batch := <-opened:
+			if s.reconnects != r.js.Conn().Stats().Reconnects {
+				return errInterrupted
+			}
+			if err := s.write(ctx, batch); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// lookAgain verifies; what cannot be looked at now is looked at next time.
+func (s *session) lookAgain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	if err := s.verify(ctx); reasonOf(err) != "" {
+		return err
+	}
+	return nil
+}
+
+func (s *session) write(ctx context.Context, batch []ledger.Message) error {
+	written, err := s.ledger.Write(ctx, s.at, batch)
+	if err != nil {
+		return err
+	}
+	s.at = written.Checkpoint
+	s.metrics.wrote(len(batch), written)
+	s.recorded(ctx, written)
+	return nil
+}
+
+// receive takes messages from the stream as fast as they come.
+func receive(ctx context.Context, messages jetstream.MessagesContext, out chan<- raw) error {
+	for {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return errors.Join(errInterrupted, err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("%w: a message without metadata: %w", errInterrupted, err)
+		}
+		select {
+		case out <- raw{m, meta}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Word turns an enum's value into a word for people: its name without the enum's
+// own, in lower case.
+func Word(value fmt.Stringer, prefix string) string {
+	return strings.ToLower(strings.TrimPrefix(value.String(), prefix))
+}
+
+// OutcomeWord is the word for an outcome, such as "rolled_back"; empty for none.
+func OutcomeWord(o releasev1.Outcome) string {
+	if o == releasev1.Outcome_OUTCOME_UNSPECIFIED {
+		return ""
+	}
+	return Word(o, "OUTCOME_")
+}
+
+// CauseWord is the word for a cause, such as "validation_failed".
+func CauseWord(c releasev1.Cause) string { return Word(c, "CAUSE_") }
+
+// bad reports whether an event is the end of a step that did not go well.
+func bad(e *releasev1.Event) bool {
+	switch e.GetData().(type) {
+	case *releasev1.Event_GatesRefused, *releasev1.Event_ScopeRefused, *releasev1.Event_PreviewRefused,
+		*releasev1.Event_RiskRefused, *releasev1.Event_Rejected, *releasev1.Event_Expired,
+		*releasev1.Event_ExecutionFailed, *releasev1.Event_ExecutionUnknown, *releasev1.Event_ExecutionRefused,
+		*releasev1.Event_Aborted, *releasev1.Event_VerificationFailed, *releasev1.Event_VerificationInconclusive,
+		*releasev1.Event_RollbackFailed, *releasev1.Event_RollbackUnavailable:
+		return true
+	}
+	return false
+}
+
+// Describe says in a line what an event tells. It may hold text that people or
+// other systems wrote; whoever shows it escapes it.
+func Describe(e *releasev1.Event) string {
+	if s := describeDecision(e); s != "" {
+		return s
+	}
+	if s := describeWork(e); s != "" {
+		return s
+	}
+	return strings.ReplaceAll(procedure.TypeOf(e), "_", " ")
+}
+
+// describeDecision covers the steps up to authorization, and people's decisions.
+func describeDecision(e *releasev1.Event) string {
+	by := e.GetActor().GetId()
+	switch d := e.GetData().(type) {
+	case *releasev1.Event_Requested:
+		r := d.Requested.GetRequest()
+		return fmt.Sprintf("%s %s to %s requested by %s", r.GetService(), r.GetVersion(), r.GetEnvironment(), r.GetRequester())
+	case *releasev1.Event_GatesConfirmed:
+		return gates(d.GatesConfirmed.GetVerdicts())
+	case *releasev1.Event_GatesRefused:
+		return gates(d.GatesRefused.GetVerdicts())
+	case *releasev1.Event_ScopeValidated:
+		return fmt.Sprintf("%d artifacts pinned, %d targets", len(d.ScopeValidated.GetArtifacts()), len(d.ScopeValidated.GetTargets()))
+	case *releasev1.Event_ScopeRefused:
+		return findings(d.ScopeRefused.GetFindings())
+	case *releasev1.Event_ChangePreviewed:
+		return fmt.Sprintf("%d targets previewed", len(d.ChangePreviewed.GetPreviews()))
+	case *releasev1.Event_PreviewRefused:
+		return findings(d.PreviewRefused.GetFindings())
+	case *releasev1.Event_RiskCleared:
+		return "nothing speaks against it; change digest " + d.RiskCleared.GetChangeDigest()
+	case *releasev1.Event_Held:
+		return holds(d.Held.GetReasons())
+	case *releasev1.Event_StartHeld:
+		return holds(d.StartHeld.GetReasons())
+	case *releasev1.Event_RiskRefused:
+		return findings(d.RiskRefused.GetFindings())
+	case *releasev1.Event_ApprovalGiven:
+		return "approved by " + by
+	case *releasev1.Event_ApprovalWithdrawn:
+		return joined("approval taken back by "+by, d.ApprovalWithdrawn.GetReason())
+	case *releasev1.Event_Rejected:
+		return joined("rejected by "+by, d.Rejected.GetReason())
+	case *releasev1.Event_Authorized:
+		return authorized(d.Authorized)
+	case *releasev1.Event_Withdrawn:
+		return joined("withdrawn by "+by, d.Withdrawn.GetReason())
+	case *releasev1.Event_Superseded:
+		return "superseded by " + d.Superseded.GetByRelease()
+	case *releasev1.Event_Expired:
+		return "expired: deadline " + Word(d.Expired.GetDeadline(), "DEADLINE_")
+	case *releasev1.Event_Aborted:
+		return joined("aborted by "+by, d.Aborted.GetReason())
+	case *releasev1.Event_Acknowledged:
+		return joined(CauseWord(d.Acknowledged.GetCause())+" taken on by "+by, d.Acknowledged.GetComment())
+	case *releasev1.Event_Intervened:
+		return joined(Word(d.Intervened.GetAction(), "ACTION_")+" ordered by "+by, d.Intervened.GetReason())
+	case *releasev1.Event_ReviewCompleted:
+		return fmt.Sprintf("reviewed by %s: %s", by, Word(d.ReviewCompleted.GetResult(), "RESULT_"))
+	}
+	return ""
+}
+
+// describeWork covers what the machine does, and its clock.
+func describeWork(e *releasev1.Event) string {
+	switch d := e.GetData().(type) {
+	case *releasev1.Event_Notified:
+		return notified(d.Notified)
+	case *releasev1.Event_ExecutionClaimed:
+		return fmt.Sprintf("wave %d, attempt %d: %s", d.ExecutionClaimed.GetWave()+1, d.ExecutionClaimed.GetAttempt(),
+			strings.Join(d.ExecutionClaimed.GetTargets(), ", "))
+	case *releasev1.Event_ExecutionProgressed:
+		return joined(d.ExecutionProgressed.GetTarget(), d.ExecutionProgressed.GetMessage())
+	case *releasev1.Event_ExecutionFinished:
+		return fmt.Sprintf("wave %d deployed", d.ExecutionFinished.GetWave()+1)
+	case *releasev1.Event_ExecutionFailed:
+		return joined(fmt.Sprintf("wave %d failed", d.ExecutionFailed.GetWave()+1), d.ExecutionFailed.GetReason())
+	case *releasev1.Event_ExecutionUnknown:
+		return joined("outcome unknown", d.ExecutionUnknown.GetReason())
+	case *releasev1.Event_ExecutionRefused:
+		return findings(d.ExecutionRefused.GetFindings())
+	case *releasev1.Event_TargetsReleased:
+		return fmt.Sprintf("%d targets let go", len(d.TargetsReleased.GetResults()))
+	case *releasev1.Event_VerificationPassed:
+		return verified("passed", d.VerificationPassed.GetVerification())
+	case *releasev1.Event_VerificationFailed:
+		return verified("failed", d.VerificationFailed.GetVerification())
+	case *releasev1.Event_VerificationInconclusive:
+		return verified("no verdict", d.VerificationInconclusive.GetVerification())
+	case *releasev1.Event_RollbackClaimed:
+		return fmt.Sprintf("way back, attempt %d: %s", d.RollbackClaimed.GetAttempt(), strings.Join(d.RollbackClaimed.GetTargets(), ", "))
+	case *releasev1.Event_RolledBack:
+		return fmt.Sprintf("%d targets rolled back", len(d.RolledBack.GetResults()))
+	case *releasev1.Event_RollbackFailed:
+		return joined("rollback failed", d.RollbackFailed.GetReason())
+	case *releasev1.Event_RollbackUnavailable:
+		return joined("no way back", d.RollbackUnavailable.GetReason())
+	case *releasev1.Event_Escalated:
+		return fmt.Sprintf("%s: rung %d called, %s", CauseWord(d.Escalated.GetCause()), d.Escalated.GetRung(),
+			strings.Join(d.Escalated.GetTo(), ", "))
+	case *releasev1.Event_DeadlinePassed:
+		return "deadline passed: " + Word(d.DeadlinePassed.GetDeadline(), "DEADLINE_")
+	case *releasev1.Event_Recorded:
+		return "recorded: " + OutcomeWord(d.Recorded.GetOutcome())
+	}
+	return ""
+}
