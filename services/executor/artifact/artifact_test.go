@@ -104,7 +104,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 	}
 	other := fileAt("inside", []byte("y"))
 	upper := fileAt("inside", content)
-	upper.Digest = strings.ToUpper(upper.Digest)
+	upper.Digest = strings.ToUpper(upper.GetDigest())
 	md5 := fileAt("inside", content)
 	md5.Digest = "md5:d41d8cd98f00b204e9800998ecf8427e"
 	unspecified := fileAt("inside", content)

@@ -13,7 +13,7 @@ func InField(field string, err error) error {
 		return nil
 	}
 	// Only a join is taken apart; an error that wraps one has something to say.
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // see above
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return fmt.Errorf("%s.%w", field, err)
 	}

@@ -29,24 +29,28 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "show":
 		for _, a := range os.Args[1:] {
-			fmt.Printf("%q\n", a)
+			fmt.Fprintf(os.Stdout, "%q\n", a)
 		}
 		for _, e := range os.Environ() {
-			fmt.Println(e)
+			fmt.Fprintln(os.Stdout, e)
 		}
 	case "fail":
-		fmt.Println("reached the disk\nAuthorization: Bearer abcdef0123456789")
+		fmt.Fprintln(os.Stdout, "reached the disk\nAuthorization: Bearer abcdef0123456789")
 		os.Exit(3)
 	case "flood":
-		fmt.Println("first line")
+		fmt.Fprintln(os.Stdout, "first line")
 		line := strings.Repeat("x", 1023) + "\n"
 		for range 8 << 10 {
-			fmt.Print(line)
+			fmt.Fprint(os.Stdout, line)
 		}
-		fmt.Println("last line")
+		fmt.Fprintln(os.Stdout, "last line")
 	case "hang":
 		// A child in the same group, which must end with us.
-		child := exec.Command(os.Args[0])
+		path, err := os.Executable()
+		if err != nil {
+			os.Exit(1)
+		}
+		child := exec.Command(path)
 		child.Env = []string{roleEnv + "=wait"}
 		if err := child.Start(); err != nil {
 			os.Exit(1)

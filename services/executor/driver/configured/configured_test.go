@@ -58,7 +58,10 @@ func TestMistakesAreNamedByField(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := configured.Drivers([]*configv1.TargetDriver{
-		noop("n"), noop("n"), {Target: "none"}, {}, bad,
+		noop("n"), noop("n"),
+		{Target: "none"},
+		{},
+		bad,
 		host("one", "/srv/shop", "/bin/true"), host("two", "/srv/shop", "/bin/true"),
 		host("root", "/", "/bin/../bin/true"), host("out", "/srv/out", "{current}/../x"),
 		{Target: "c", Driver: &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{

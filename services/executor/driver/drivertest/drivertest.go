@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -161,4 +162,4 @@ func back(version int, attempt uint32, f driver.Fence) Call {
 	return c
 }
 
-func release(version int) string { return "shop-" + string(rune('a'+version)) + "7q2m3xw5d8ta4bc" }
+func release(version int) string { return fmt.Sprintf("shop-%d7q2m3xw5d8ta4bc", version) }

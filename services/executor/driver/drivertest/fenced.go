@@ -29,13 +29,13 @@ func (s suite) fenced() []promise {
 		{"of executors with different fences, the newest prevails", func(t *testing.T, h harness) {
 			h.must(t, apply(1, 1, at(10)))
 			var calls sync.WaitGroup
-			for sequence := uint64(20); sequence < 24; sequence++ {
+			for attempt := uint32(20); attempt < 24; attempt++ {
 				calls.Go(func() {
-					c := apply(2+int(sequence%2), uint32(sequence), at(sequence))
+					c := apply(2+int(attempt%2), attempt, at(uint64(attempt)))
 					c.Previous = 1
 					_, err := h.do(t, c)
 					switch {
-					case sequence == 23 && err != nil:
+					case attempt == 23 && err != nil:
 						t.Errorf("the newest: %v", err)
 					case err != nil && !errors.Is(err, driver.ErrStaleFence):
 						t.Errorf("an older one: %v", err)

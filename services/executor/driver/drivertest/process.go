@@ -120,7 +120,7 @@ func (a App) Env() map[string]string { return map[string]string{appEnv: a.path} 
 
 // app is the application.
 func app(path, digest string) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644) //nolint:gosec // the test names it
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func Folder(t *testing.T, folder string) string {
 		fmt.Fprintf(&state, "%s %s %s", path, info.Mode(), info.ModTime())
 		switch {
 		case info.Mode().IsRegular():
-			data, err := os.ReadFile(path)
+			data, err := os.ReadFile(path) //nolint:gosec // a file that the walk found
 			if err != nil {
 				return err
 			}

@@ -125,7 +125,7 @@ func (h *heldFile) Unlock() {
 // callers at a time need a lock.
 func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	next := path + ".next"
-	file, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	file, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode) //nolint:gosec // a file of the configured folder
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -151,7 +151,7 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 // SyncFolder makes what was created, renamed or removed in a folder survive a
 // power cut.
 func SyncFolder(path string) error {
-	folder, err := os.Open(path)
+	folder, err := os.Open(path) //nolint:gosec // below the configured folder
 	if err != nil {
 		return err
 	}

@@ -33,10 +33,10 @@ func opened(t *testing.T, folder string) *host.Driver {
 	return d
 }
 
-func apply(t *testing.T, d driver.Driver, sequence uint64, p driver.Plan) driver.Result {
+func apply(t *testing.T, d driver.Driver, sequence uint32, p driver.Plan) driver.Result {
 	t.Helper()
-	key := driver.ApplyKey("shop-"+p.Version[:1], 0, uint32(sequence))
-	result, err := d.Apply(t.Context(), key, driver.Fence{Epoch: "e", Sequence: sequence}, p)
+	key := driver.ApplyKey("shop-"+p.Version[:1], 0, sequence)
+	result, err := d.Apply(t.Context(), key, driver.Fence{Epoch: "e", Sequence: uint64(sequence)}, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,8 @@ func TestWhatIsRefusedLeavesTheTargetAlone(t *testing.T) {
 	swapped.Artifact.Digest = plan(folder, 3).Artifact.Digest
 	image.Artifact.Kind = releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE
 	named.Artifact.Name = "../shop"
-	for i, test := range []struct {
+	attempt := uint32(10)
+	for _, test := range []struct {
 		name string
 		plan driver.Plan
 		want error
@@ -114,8 +115,9 @@ func TestWhatIsRefusedLeavesTheTargetAlone(t *testing.T) {
 		{"name with a path", named, driver.ErrInvalid},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := driver.Fence{Epoch: "e", Sequence: uint64(10 + i)}
-			if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-x", 0, uint32(10+i)), f, test.plan); !errors.Is(err, test.want) {
+			attempt++
+			f := driver.Fence{Epoch: "e", Sequence: uint64(attempt)}
+			if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-x", 0, attempt), f, test.plan); !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 			if got := app(folder).Carries(t); got != plan(folder, 1).Artifact.Digest {
@@ -227,8 +229,8 @@ func TestOldReleasesGoButNeverWhatIsNeeded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for version := 1; version <= 4; version++ {
-		apply(t, d, uint64(version), plan(folder, version))
+	for version := range uint32(4) {
+		apply(t, d, version+1, plan(folder, int(version+1)))
 	}
 	for version, want := range map[int]bool{1: false, 2: false, 3: true, 4: true} {
 		if _, err := os.Stat(place(folder, plan(folder, version).Artifact.Digest)); (err == nil) != want {
@@ -240,8 +242,8 @@ func TestOldReleasesGoButNeverWhatIsNeeded(t *testing.T) {
 func TestRollbackLeavesAnotherReleaseAlone(t *testing.T) {
 	folder := t.TempDir()
 	d := opened(t, folder)
-	for version := 1; version <= 3; version++ {
-		apply(t, d, uint64(version), plan(folder, version))
+	for version := range uint32(3) {
+		apply(t, d, version+1, plan(folder, int(version+1)))
 	}
 	p := plan(folder, 2)
 	p.Previous = plan(folder, 1).Artifact.Digest

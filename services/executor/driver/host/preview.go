@@ -32,8 +32,8 @@ func (d *Driver) preview(plan driver.Plan) (driver.Preview, error) {
 	}
 	p := driver.Preview{RollbackDigest: current}
 	before := current
-	switch {
-	case current == "":
+	switch current {
+	case "":
 		before = "nothing"
 		p.RollbackReason = "nothing was placed before: there is no release to go back to"
 	default:
