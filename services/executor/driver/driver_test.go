@@ -16,7 +16,7 @@ func TestKeys(t *testing.T) {
 		rollback     bool
 	}{
 		{driver.ApplyKey("shop-k7q2", 0, 1), "shop-k7q2/0/1", "shop-k7q2/0/apply", "shop-k7q2/0", false},
-		{driver.ApplyKey("shop-k7q2", 15, 4294967295 / 10), "shop-k7q2/15/429496729", "shop-k7q2/15/apply", "shop-k7q2/15", false},
+		{driver.ApplyKey("shop-k7q2", 15, 4294967295/10), "shop-k7q2/15/429496729", "shop-k7q2/15/apply", "shop-k7q2/15", false},
 		{driver.RollbackKey("shop-k7q2", 1, 2), "shop-k7q2/1/rollback-2", "shop-k7q2/1/rollback", "shop-k7q2/1", true},
 	} {
 		if err := test.key.Validate(); err != nil || string(test.key) != test.want {
