@@ -13,10 +13,9 @@ import (
 
 // How many characters of a notice are sent. Chats cut longer ones, or refuse them.
 const (
-	maxSubject = 256
-	maxText    = 3000
-	maxField   = 256
-	maxFields  = 32
+	maxLine   = 256 // of a subject, and of a field's name and value
+	maxText   = 3000
+	maxFields = 32
 )
 
 // body returns the JSON that is sent: for the same message always the same bytes.
@@ -32,7 +31,7 @@ func (c *Channel) body(m notify.Message) ([]byte, error) {
 func webhookBody(m notify.Message) ([]byte, error) {
 	fields := make(map[string]string, len(m.Fields))
 	for _, name := range fieldNames(m) {
-		fields[shorten(name, maxField)] = shorten(m.Fields[name], maxField)
+		fields[shorten(name, maxLine)] = shorten(m.Fields[name], maxLine)
 	}
 	return json.Marshal(struct {
 		Key      string            `json:"idempotency_key"`
@@ -43,7 +42,7 @@ func webhookBody(m notify.Message) ([]byte, error) {
 		Fields   map[string]string `json:"fields"`
 		Time     string            `json:"time"`
 	}{
-		m.Key, m.Release, m.Occasion, shorten(m.Subject, maxSubject), shorten(m.Text, maxText),
+		m.Key, m.Release, m.Occasion, shorten(m.Subject, maxLine), shorten(m.Text, maxText),
 		fields, m.Time.UTC().Format(time.RFC3339Nano),
 	})
 }
@@ -52,16 +51,16 @@ func webhookBody(m notify.Message) ([]byte, error) {
 // somebody wrote into a request becomes a link, a mention or another message.
 func slackText(m notify.Message) string {
 	var text strings.Builder
-	text.WriteString("*" + escape(line(m.Subject, maxSubject)) + "*\n")
+	text.WriteString("*" + escape(line(m.Subject)) + "*\n")
 	if m.Text != "" {
 		text.WriteString(escape(shorten(m.Text, maxText)) + "\n")
 	}
 	for _, name := range fieldNames(m) {
-		if value := line(m.Fields[name], maxField); value != "" {
-			text.WriteString("• " + escape(line(name, maxField)) + ": " + escape(value) + "\n")
+		if value := line(m.Fields[name]); value != "" {
+			text.WriteString("• " + escape(line(name)) + ": " + escape(value) + "\n")
 		}
 	}
-	text.WriteString("_" + escape(line(m.Key, maxField)) + "_")
+	text.WriteString("_" + escape(line(m.Key)) + "_")
 	return text.String()
 }
 
@@ -70,8 +69,8 @@ func slackText(m notify.Message) string {
 var escape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@\u200b").Replace
 
 // line returns a text in one line.
-func line(text string, limit int) string {
-	return strings.Join(strings.Fields(shorten(text, limit)), " ")
+func line(text string) string {
+	return strings.Join(strings.Fields(shorten(text, maxLine)), " ")
 }
 
 // shorten returns at most so many characters of a text, without those that are

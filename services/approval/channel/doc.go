@@ -21,6 +21,6 @@
 // says, since both like to repeat it; receipts use words of this package.
 // Redirects are not followed, for the message would go where nobody decided.
 // Addresses that only a machine talks to itself by, such as the metadata service
-// of a cloud, are refused after the name was resolved, to the address that was checked, so that a name
-// server cannot lead elsewhere in between.
+// of a cloud, are refused after the name was resolved, and the connection goes to
+// the address that was checked: a name server cannot lead elsewhere in between.
 package channel

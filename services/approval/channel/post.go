@@ -112,7 +112,7 @@ func failure(err error, sent bool) answer {
 		return answer{text: "the address is one that must not be reached"}
 	case errors.As(err, &certificate):
 		return answer{text: "the receiver's certificate is not trusted"}
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return answer{text: "the receiver does not speak TLS"}
 	case errors.Is(err, context.Canceled):
 		a.text, a.again = "interrupted", false
