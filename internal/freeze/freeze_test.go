@@ -88,6 +88,8 @@ func TestWallClocksThatJump(t *testing.T) {
 		{"ends when the clock falls back: the second time", weekly("w", "Europe/Berlin", sunday, "01:00", sunday, "03:00"), "2026-10-24T23:00:00Z", "2026-10-25T02:00:00Z"},
 		{"half an hour repeated on Lord Howe", weekly("w", "Australia/Lord_Howe", sunday, "01:45", sunday, "01:50"), "2026-04-04T14:45:00Z", "2026-04-04T15:20:00Z"},
 		{"midnight skipped in Beirut", weekly("w", "Asia/Beirut", sunday, "00:30", sunday, "02:00"), "2026-03-28T22:00:00Z", "2026-03-28T23:00:00Z"},
+		{"on the last day of a leap year", weekly("w", "Europe/Berlin", sunday, "10:00", sunday, "12:00"), "2028-12-31T09:00:00Z", "2028-12-31T11:00:00Z"},
+		{"on the last day of a leap year in summer", weekly("w", "Australia/Lord_Howe", thursday, "10:00", friday, "12:00"), "2048-12-30T23:00:00Z", "2049-01-01T01:00:00Z"},
 		{"over the end of the week", weekly("w", "America/New_York", friday, "18:00", monday, "07:00"), "2026-10-30T22:00:00Z", "2026-11-02T12:00:00Z"},
 		{"a whole day left out on Samoa", weekly("w", "Pacific/Apia", thursday, "12:00", saturday, "12:00"), "2011-12-29T22:00:00Z", "2011-12-30T22:00:00Z"},
 	} {

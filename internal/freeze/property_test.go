@@ -17,7 +17,7 @@ var jumps = map[string][]string{
 	"Europe/Berlin":       {"2026-03-29T01:00:00Z", "2026-10-25T01:00:00Z"},
 	"America/New_York":    {"2026-03-08T07:00:00Z", "2026-11-01T06:00:00Z"},
 	"Australia/Lord_Howe": {"2026-04-04T15:00:00Z", "2026-10-03T15:30:00Z"},
-	"UTC":                 {"2028-02-29T00:00:00Z", "2026-12-31T23:59:00Z"},
+	"UTC":                 {"2028-02-29T00:00:00Z", "2026-12-31T23:59:00Z", "2028-12-31T12:00:00Z", "2048-12-31T12:00:00Z"},
 }
 
 // How many minutes before and after the drawn moment the model looks at.

@@ -61,6 +61,12 @@ func segments(shown wall, zone *time.Location) []segment {
 		if end.IsZero() || end.After(until) {
 			end = until
 		}
+		if !end.After(at) {
+			// On 31 December of a leap year time.ZoneBounds says that the span has
+			// ended already: it counts 365 days (Go 1.26). The distance from UTC is
+			// right all the same, and no clock jumps within a quarter of an hour.
+			end = at.Add(15 * time.Minute)
+		}
 		spans = append(spans, segment{start: at, end: end.UTC(), offset: time.Duration(offset) * time.Second})
 		at = end.UTC()
 	}
