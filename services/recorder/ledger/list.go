@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/procedure"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -61,7 +62,8 @@ func (c *conditions) filter(f *recorderv1.Filter) {
 		}
 		c.add("outcome = any(?)", outcomes)
 	}
-	if f.GetOpen() {
+	// Whatever is in another phase is open, of which there are few.
+	if f.GetOpen() || f.GetPhase() != "" && f.GetPhase() != procedure.PhaseClosed.String() {
 		c.where = append(c.where, "not closed")
 	}
 }

@@ -46,58 +46,103 @@ func queueEvents(out *pgx.Batch, rows []row) {
 		seqs, aggregates, subjects, ids, types, stored, nanos, headers, bodies, digests, signers, rejected)
 }
 
+// releaseColumns are the releases of a batch, column by column.
+type releaseColumns struct {
+	release, service, environment, version, owner, requester, phase []string
+	trigger, outcome                                                []int16
+	requested, updated                                              []time.Time
+	ended                                                           []*time.Time
+	closed                                                          []bool
+	rejected                                                        []int32
+	last                                                            []int64
+	view                                                            [][]byte
+}
+
+func (c *releaseColumns) add(h *history, view []byte) {
+	s := h.timeline.State()
+	r := s.Request
+	c.release = append(c.release, s.Release)
+	c.service, c.environment = append(c.service, clean(r.GetService())), append(c.environment, clean(r.GetEnvironment()))
+	c.version, c.phase = append(c.version, clean(r.GetVersion())), append(c.phase, s.Phase.String())
+	c.owner, c.requester = append(c.owner, clean(r.GetOwner())), append(c.requester, clean(r.GetRequester()))
+	c.trigger = append(c.trigger, int16(r.GetTrigger())) //nolint:gosec // A handful of triggers.
+	c.outcome = append(c.outcome, int16(s.Outcome))      //nolint:gosec // A handful of outcomes.
+	c.requested = append(c.requested, s.RequestedAt.UTC())
+	c.updated = append(c.updated, h.timeline.Updated().UTC())
+	var ended *time.Time
+	if at := h.timeline.Ended().UTC(); !at.IsZero() {
+		ended = &at
+	}
+	c.ended = append(c.ended, ended)
+	c.closed = append(c.closed, s.Phase == procedure.PhaseClosed)
+	c.rejected = append(c.rejected, int32(h.rejected)) //nolint:gosec // The count of a column of that size.
+	c.last = append(c.last, int64(s.Head.Sequence))    //nolint:gosec // Sequences are far below 2^63.
+	c.view = append(c.view, view)
+}
+
+// links are pairs and triples that lists are filtered by. They only grow.
+type links struct {
+	name, release, part []string
+}
+
 // queueReleases writes every touched release once, as its fold has it.
 func (l *Ledger) queueReleases(out *pgx.Batch, touched []string) error {
+	var c releaseColumns
+	var people, digests, targets links
 	for _, release := range touched {
 		h, ok := l.releases.get(release)
 		if !ok {
 			return errNotLoaded
 		}
-		s := h.timeline.State()
-		if s.Phase == procedure.PhaseNone {
+		if h.timeline.State().Phase == procedure.PhaseNone {
 			continue // Nothing that counts was ever said of it.
 		}
-		body, err := deterministic.Marshal(h.timeline.Release(h.rejected))
+		view, err := deterministic.Marshal(h.timeline.Release(h.rejected))
 		if err != nil {
 			return fmt.Errorf("encode release %s: %w", release, err)
 		}
-		r := s.Request
-		out.Queue(`insert into releases (release, service, environment, version, trigger, owner, requester, phase, outcome,
-				requested, updated, ended, closed, rejected, last_seq, view)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-			on conflict (release) do update set phase = excluded.phase, outcome = excluded.outcome,
-				updated = excluded.updated, ended = excluded.ended, closed = excluded.closed,
-				rejected = excluded.rejected, last_seq = excluded.last_seq, view = excluded.view`,
-			release, clean(r.GetService()), clean(r.GetEnvironment()), clean(r.GetVersion()), int16(r.GetTrigger()), //nolint:gosec // A handful of triggers.
-			clean(r.GetOwner()), clean(r.GetRequester()), s.Phase.String(), int16(s.Outcome), //nolint:gosec // A handful of outcomes.
-			s.RequestedAt.UTC(), h.timeline.Updated().UTC(), timeOrNull(h.timeline.Ended()),
-			s.Phase == procedure.PhaseClosed, int32(h.rejected), s.Head.Sequence, body) //nolint:gosec // A release has 2,000 events at most.
-		l.queueLinks(out, release, h)
+		c.add(h, view)
+		if h.people == 0 {
+			for _, t := range procedure.Targets(h.timeline.State().Request) {
+				targets.name, targets.release = append(targets.name, clean(t)), append(targets.release, release)
+			}
+		}
+		for _, p := range h.timeline.Parts()[h.people:] {
+			people.name, people.release = append(people.name, clean(p.Person)), append(people.release, release)
+			people.part = append(people.part, p.Part)
+		}
+		for _, d := range h.timeline.Digests()[h.digests:] {
+			digests.name, digests.release = append(digests.name, clean(d)), append(digests.release, release)
+		}
+		h.people, h.digests = len(h.timeline.Parts()), len(h.timeline.Digests())
+	}
+	if len(c.release) > 0 {
+		out.Queue(upsertReleases, c.release, c.service, c.environment, c.version, c.trigger, c.owner, c.requester, c.phase,
+			c.outcome, c.requested, c.updated, c.ended, c.closed, c.rejected, c.last, c.view)
+	}
+	if len(targets.name) > 0 {
+		out.Queue(`insert into release_targets (target, release) select * from unnest($1::text[], $2::text[])
+			on conflict do nothing`, targets.name, targets.release)
+	}
+	if len(people.name) > 0 {
+		out.Queue(`insert into release_people (person, release, part) select * from unnest($1::text[], $2::text[], $3::text[])
+			on conflict do nothing`, people.name, people.release, people.part)
+	}
+	if len(digests.name) > 0 {
+		out.Queue(`insert into release_artifacts (digest, release) select * from unnest($1::text[], $2::text[])
+			on conflict do nothing`, digests.name, digests.release)
 	}
 	return nil
 }
 
-// queueLinks writes what lists are filtered by. They only grow.
-func (l *Ledger) queueLinks(out *pgx.Batch, release string, h *history) {
-	people, parts := []string{}, []string{}
-	for _, p := range h.timeline.Parts() {
-		people, parts = append(people, clean(p.Person)), append(parts, p.Part)
-	}
-	if len(people) > h.people {
-		out.Queue(`insert into release_people (person, release, part)
-			select p, $2, q from unnest($1::text[], $3::text[]) as t(p, q) on conflict do nothing`, people, release, parts)
-	}
-	digests := cleanAll(h.timeline.Digests())
-	if len(digests) > h.digests {
-		out.Queue(`insert into release_artifacts (digest, release) select d, $2 from unnest($1::text[]) as d
-			on conflict do nothing`, digests, release)
-	}
-	if h.people == 0 {
-		out.Queue(`insert into release_targets (target, release) select d, $2 from unnest($1::text[]) as d
-			on conflict do nothing`, cleanAll(procedure.Targets(h.timeline.State().Request)), release)
-	}
-	h.people, h.digests = len(people), len(digests)
-}
+const upsertReleases = `insert into releases (release, service, environment, version, trigger, owner, requester, phase,
+		outcome, requested, updated, ended, closed, rejected, last_seq, view)
+	select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::text[],
+		$9::smallint[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::boolean[], $14::integer[],
+		$15::bigint[], $16::bytea[])
+	on conflict (release) do update set phase = excluded.phase, outcome = excluded.outcome,
+		updated = excluded.updated, ended = excluded.ended, closed = excluded.closed,
+		rejected = excluded.rejected, last_seq = excluded.last_seq, view = excluded.view`
 
 func queueTargets(out *pgx.Batch, targets map[string]targetRow) {
 	for _, aggregate := range slices.Sorted(maps.Keys(targets)) {
@@ -130,12 +175,4 @@ func queueRefusals(out *pgx.Batch, refusals []row) error {
 		out.Queue(`insert into refusals (seq, stored, refused) values ($1, $2, $3)`, r.Sequence, r.Stored.UTC(), body)
 	}
 	return nil
-}
-
-func cleanAll(all []string) []string {
-	out := make([]string, 0, len(all))
-	for _, s := range all {
-		out = append(out, clean(s))
-	}
-	return out
 }

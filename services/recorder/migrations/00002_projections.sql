@@ -22,12 +22,14 @@ create table releases (
     last_seq    bigint not null,
     -- The release as clients see it: shipwarden.recorder.v1.Release.
     view        bytea not null
-);
+    -- A release changes with each of its events. No index is on what changes often,
+    -- and every page has room, so that a change touches the one row and nothing else.
+) with (fillfactor = 75);
 create index releases_by_time on releases (requested desc, release desc);
 create index releases_by_service on releases (service, requested desc, release desc);
 create index releases_by_environment on releases (environment, requested desc, release desc);
 create index releases_by_outcome on releases (outcome, requested desc, release desc);
-create index releases_open on releases (phase, requested desc, release desc) where not closed;
+create index releases_open on releases (requested desc, release desc) where not closed;
 
 -- The targets that a release asks for.
 create table release_targets (
