@@ -1,0 +1,231 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/natsserver"
+	"github.com/blackdice/shipwarden/internal/policy"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+)
+
+// Config says what to set up.
+type Config struct {
+	// Dir holds everything. It must be reachable by the user who runs PostgreSQL.
+	Dir string
+	// Procedure is the procedure document, YAML.
+	Procedure []byte
+	// Targets, Places and Channels are the services' configuration of the world.
+	Targets        []*configv1.TargetDriver
+	Places         []*configv1.TargetAddress
+	Channels       []*configv1.ChannelAddress
+	Registries     []*configv1.Registry
+	ArtifactFolder string
+	// Launch runs the services; nil means InProcess.
+	Launch Launcher
+	// Ports of the bus and of the two gRPC services; 0 means free ones.
+	NATSPort, ApprovalPort, RecorderPort int
+	// Unsafe does without syncing to disk, which suits only tests that lose no power.
+	Unsafe bool
+	// AckWait and Workers are those of the services; 0 means their defaults.
+	AckWait  time.Duration
+	Workers  uint32
+	LogLevel configv1.Log_Level
+}
+
+// Rig is a running Shipwarden.
+type Rig struct {
+	// ApprovalURL and RecorderURL are host:port of the gRPC services, HTTP those of
+	// every service's metrics and health.
+	ApprovalURL string
+	RecorderURL string
+	HTTP        map[string]string
+	// DatabaseURL is that of the database's owner. A secret.
+	DatabaseURL string
+
+	cfg      Config
+	document *policyv1.Procedure
+	nats     *natsserver.Server
+	undos    []func()
+	running  map[string]*running
+}
+
+type running struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error
+}
+
+// Start sets everything up and returns when every service is ready. On an error
+// nothing is left running.
+func Start(ctx context.Context, cfg Config) (*Rig, error) {
+	if cfg.Launch == nil {
+		cfg.Launch = InProcess
+	}
+	r := &Rig{cfg: cfg, HTTP: map[string]string{}, running: map[string]*running{}}
+	if err := r.start(ctx); err != nil {
+		r.Stop()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Rig) start(ctx context.Context) error {
+	if err := r.prepare(); err != nil {
+		return err
+	}
+	// The two servers need nothing of each other.
+	var bus, database error
+	var both sync.WaitGroup
+	undoDatabase := &Rig{cfg: r.cfg}
+	both.Go(func() { bus = r.bus(ctx) })
+	both.Go(func() { database = undoDatabase.database(ctx) })
+	both.Wait()
+	r.DatabaseURL, r.undos = undoDatabase.DatabaseURL, append(r.undos, undoDatabase.undos...)
+	if err := errors.Join(bus, database); err != nil {
+		return err
+	}
+	if err := r.configure(); err != nil {
+		return err
+	}
+	for _, name := range services {
+		r.StartService(ctx, name)
+	}
+	for _, name := range services {
+		if err := r.WaitReady(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare makes the folders, reads the procedure document, and picks the ports.
+func (r *Rig) prepare() error {
+	for _, dir := range []string{"", "bus", "secrets", "config"} {
+		if err := os.MkdirAll(filepath.Join(r.cfg.Dir, dir), 0o755); err != nil { //nolint:gosec // The database's user passes through.
+			return err
+		}
+	}
+	doc, err := policy.Parse(r.cfg.Procedure, "procedure.yaml")
+	if err != nil {
+		return err
+	}
+	r.document = doc
+	if err := os.WriteFile(r.ProcedureFile(), r.cfg.Procedure, 0o600); err != nil {
+		return err
+	}
+	if r.ApprovalURL, err = address(r.cfg.ApprovalPort); err != nil {
+		return err
+	}
+	if r.RecorderURL, err = address(r.cfg.RecorderPort); err != nil {
+		return err
+	}
+	for _, name := range services {
+		if r.HTTP[name], err = address(0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// address is a loopback address with that port, or a free one.
+func address(port int) (string, error) {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// StartService starts a service. It goes on until StopService or Stop.
+func (r *Rig) StartService(ctx context.Context, name string) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := &running{cancel: cancel, done: make(chan struct{})}
+	r.running[name] = s
+	go func() {
+		defer close(s.done)
+		s.err = r.cfg.Launch(ctx, name, r.configFile(name))
+	}()
+}
+
+// StopService stops a service and returns how it ended.
+func (r *Rig) StopService(name string) error {
+	s := r.running[name]
+	s.cancel()
+	<-s.done
+	return s.err
+}
+
+// WaitReady returns when the service says that it can work.
+func (r *Rig) WaitReady(ctx context.Context, name string) error {
+	s := r.running[name]
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if ready(ctx, r.HTTP[name]) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", name, ctx.Err())
+		case <-s.done:
+			return fmt.Errorf("service %s ended: %w", name, s.err)
+		case <-ticker.C:
+		}
+	}
+}
+
+func ready(ctx context.Context, address string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// Wait returns when the context ends, or with an error when a service ended by
+// itself.
+func (r *Rig) Wait(ctx context.Context) error {
+	ended := make(chan error, len(r.running))
+	for name, s := range r.running {
+		go func() {
+			<-s.done
+			ended <- fmt.Errorf("service %s ended: %w", name, s.err)
+		}()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-ended:
+		return err
+	}
+}
+
+// Stop stops everything, the services first.
+func (r *Rig) Stop() {
+	for _, s := range r.running {
+		s.cancel()
+	}
+	for _, s := range r.running {
+		<-s.done
+	}
+	for i := len(r.undos) - 1; i >= 0; i-- {
+		r.undos[i]()
+	}
+	r.undos = nil
+}
+
+func (r *Rig) undo(f func()) { r.undos = append(r.undos, f) }
