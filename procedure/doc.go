@@ -7,30 +7,30 @@
 // and the step's Decide function turns facts into the next event. The shell
 // appends it only if nobody wrote in between, and the event wakes the next step.
 //
-//	                     requested
-//	                         │
-//	 1 gates ────────────────┤ refused ─────────────────────────┐
-//	 2 scope ────────────────┤ refused ─────────────────────────┤
-//	 3 preview, risk ───┬────┤ refused ─────────────────────────┤
-//	              held ◄┘    │                                  │
-//	 A approve ──────────────┤ rejected, withdrawn, superseded, │
-//	                         │ expired ─────────────────────────┤
-//	 4 notify ───────────────┤                                  │
-//	 5 execute ◄─────────────┤ next wave                        │
-//	     │ failed, aborted   │                                  │
-//	     │        ┌──────────┘                                  │
-//	     │        ▼                                             │
-//	     │    6 verify ── passed, last wave ──► release targets ┤
-//	     │        │ failed                          ▲   ▲       │
-//	     ▼        ▼                                 │   │       │
-//	 7 roll back ───► verify the way back ── passed ┘   │       │
-//	     │ failed, unavailable, unknown                 │       │
-//	     ▼                                              │       ▼
-//	  escalated ── a person: retry, roll back, accept ──┘   8 record
-//	                                                            │
-//	                    follow-up: notices, acknowledgements, review
-//	                                                            │
-//	                                                         closed
+//	                    requested
+//	                        │
+//	1 gates ────────────────┤ refused ─────────────────────────┐
+//	2 scope ────────────────┤ refused ─────────────────────────┤
+//	3 preview, risk ───┬────┤ refused ─────────────────────────┤
+//	             held ◄┘    │                                  │
+//	A approve ──────────────┤ rejected, withdrawn, superseded, │
+//	                        │ expired ─────────────────────────┤
+//	4 notify ───────────────┤                                  │
+//	5 execute ◄─────────────┤ next wave                        │
+//	    │ failed, aborted   │                                  │
+//	    │        ┌──────────┘                                  │
+//	    │        ▼                                             │
+//	    │    6 verify ── passed, last wave ──► release targets ┤
+//	    │        │ failed                          ▲   ▲       │
+//	    ▼        ▼                                 │   │       │
+//	7 roll back ───► verify the way back ── passed ┘   │       │
+//	    │ failed, unavailable, unknown                 │       │
+//	    ▼                                              │       ▼
+//	 escalated ── a person: retry, roll back, accept ──┘   8 record
+//	                                                           │
+//	                   follow-up: notices, acknowledgements, review
+//	                                                           │
+//	                                                        closed
 //
 // # What holds in every history
 //

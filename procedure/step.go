@@ -47,6 +47,8 @@ type Step struct {
 	Appends []string
 }
 
+//go:generate go run ./procdoc ../docs/procedure.md
+
 // Steps is the procedure as a table, in its order. Documentation, consumers and
 // permissions are made from it.
 var Steps = []Step{

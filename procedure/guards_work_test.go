@@ -1,0 +1,191 @@
+package procedure_test
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// workGuards are the guards of steps 5 to 8.
+var workGuards = []guard{
+	{name: "claim of another digest", phase: procedure.PhaseExecute, want: "another change digest", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetExecutionClaimed().ChangeDigest = proceduretest.Digest('0')
+	}},
+	{name: "claim of another wave", request: two, phase: procedure.PhaseExecute, want: "another wave", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetExecutionClaimed().Wave = 1
+	}},
+	{name: "claim of an attempt that was", phase: procedure.PhaseExecute, want: "attempt", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetExecutionClaimed().Attempt = 0
+	}},
+	{name: "claim of more targets", phase: procedure.PhaseExecute, want: "not those of the wave", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetExecutionClaimed().Targets = []string{"eu1", "us1"}
+	}},
+	{name: "claim by nobody", phase: procedure.PhaseExecute, want: "claimer", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetExecutionClaimed().Claimer = ""
+	}},
+	{name: "claim without a lease", phase: procedure.PhaseExecute, want: "lease", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetExecutionClaimed().LeaseUntil = nil
+	}},
+	{name: "claim whose deadline is over", phase: procedure.PhaseExecute, want: "deadline", spoil: func(h *proceduretest.History, e *releasev1.Event) {
+		e.GetExecutionClaimed().Deadline = timestamppb.New(h.Now)
+	}},
+	{name: "claim when the start is over", phase: procedure.PhaseExecute, want: "valid no longer", spoil: func(h *proceduretest.History, e *releasev1.Event) {
+		h.Advance(100 * time.Hour)
+		e.GetExecutionClaimed().Deadline = timestamppb.New(h.Now.Add(time.Hour))
+	}},
+	{name: "claim under approvals that an authorization outlived", phase: procedure.PhaseApprove, want: "approvals have expired",
+		prepare: func(t *testing.T, h *proceduretest.History) {
+			for _, person := range []string{"anna", "ben"} {
+				h.Do(t, person, proceduretest.Approval(h.State(), h.Now.Add(time.Hour)))
+			}
+			e := proceduretest.Authorize(h.State(), h.Now)
+			e.GetAuthorized().ValidUntil = timestamppb.New(h.Now.Add(48 * time.Hour))
+			h.Do(t, "", e)
+			h.To(t, procedure.PhaseExecute)
+		},
+		spoil: func(h *proceduretest.History, e *releasev1.Event) {
+			h.Advance(time.Hour)
+			e.GetExecutionClaimed().Deadline = timestamppb.New(h.Now.Add(time.Hour))
+		}},
+	{name: "finished with a target that is not done", phase: procedure.PhaseExecuting, want: "not done", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetExecutionFinished().GetResults()[0].Status = releasev1.TargetResult_STATUS_SKIPPED
+	}},
+	{name: "finished without one of the targets", request: two, phase: procedure.PhaseExecuting, want: "missing", prepare: secondWave, spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		d := e.GetExecutionFinished()
+		d.Results = d.Results[:1]
+	}},
+	{name: "finished with one target twice", request: two, phase: procedure.PhaseExecuting, want: "twice", prepare: secondWave, spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		d := e.GetExecutionFinished()
+		d.Results[1] = d.Results[0]
+	}},
+	{name: "finished with a target of another wave", request: two, phase: procedure.PhaseExecuting, want: "none of those", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetExecutionFinished().GetResults()[0].Target = "us1"
+	}},
+	{name: "failed in another attempt", phase: procedure.PhaseExecuting, want: "attempt", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.Data = &releasev1.Event_ExecutionFailed{ExecutionFailed: &releasev1.ExecutionFailed{Attempt: 7}}
+	}},
+	{name: "unknown in another attempt of the way back", phase: procedure.PhaseRollingBack, want: "attempt", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.Data = &releasev1.Event_ExecutionUnknown{ExecutionUnknown: &releasev1.ExecutionUnknown{Rollback: true, Attempt: 7}}
+	}},
+	{name: "unknown of a target that was not touched", phase: procedure.PhaseExecuting, want: "none of those", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.Data = &releasev1.Event_ExecutionUnknown{ExecutionUnknown: &releasev1.ExecutionUnknown{
+			Attempt: 1, Results: []*releasev1.TargetResult{{Target: "ap1", Status: releasev1.TargetResult_STATUS_UNKNOWN}},
+		}}
+	}},
+
+	{name: "passed without any data", phase: procedure.PhaseVerify, want: "no data", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().Results = nil
+	}},
+	{name: "passed with a check that failed", phase: procedure.PhaseVerify, want: "did not pass", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().GetResults()[0].Verdict = releasev1.CheckResult_VERDICT_FAIL
+	}},
+	{name: "passed with a check without a verdict", phase: procedure.PhaseVerify, want: "did not pass", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().GetResults()[0].Verdict = releasev1.CheckResult_VERDICT_INCONCLUSIVE
+	}},
+	{name: "passed without looking at a target", request: two, phase: procedure.PhaseVerify, want: "has no result", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().GetResults()[0].Target = "us1"
+	}},
+	{name: "passed of another wave", phase: procedure.PhaseVerify, want: "another wave", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().Wave = 1
+	}},
+	{name: "passed of the way back, while it goes forward", phase: procedure.PhaseVerify, want: "another wave", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().Rollback = true
+	}},
+	{name: "passed of a bake that was counted before", phase: procedure.PhaseVerifyRollback, want: "another wave", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().Number = 1
+	}},
+	{name: "failed of a bake that was counted before", phase: procedure.PhaseVerifyRollback, want: "another wave", spoil: func(h *proceduretest.History, e *releasev1.Event) {
+		v := e.GetVerificationPassed().GetVerification()
+		v.Number = 1
+		e.Data = &releasev1.Event_VerificationFailed{VerificationFailed: &releasev1.VerificationFailed{Verification: v}}
+	}},
+
+	{name: "way back of fewer targets", request: two, phase: procedure.PhaseRemedy, want: "not those that were touched", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRollbackClaimed().Targets = nil
+	}},
+	{name: "way back in an attempt that was", phase: procedure.PhaseRemedy, want: "attempt", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRollbackClaimed().Attempt = 0
+	}},
+	{name: "way back without a lease", phase: procedure.PhaseRemedy, want: "lease", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRollbackClaimed().LeaseUntil = nil
+	}},
+	{name: "no way back, without a reason", phase: procedure.PhaseRemedy, want: "no reason", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.Data = &releasev1.Event_RollbackUnavailable{RollbackUnavailable: &releasev1.RollbackUnavailable{}}
+	}},
+	{name: "went back without one of the targets", phase: procedure.PhaseRollingBack, want: "did not go back", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRolledBack().Results = nil
+	}},
+	{name: "went back with a target that did not", phase: procedure.PhaseRollingBack, want: "did not go back", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRolledBack().GetResults()[0].Status = releasev1.TargetResult_STATUS_FAILED
+	}},
+	{name: "went back with a target that was not touched", phase: procedure.PhaseRollingBack, want: "none of those", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		d := e.GetRolledBack()
+		d.Results = append(d.Results, &releasev1.TargetResult{Target: "ap1", Status: releasev1.TargetResult_STATUS_DONE})
+	}},
+	{name: "way back failed in another attempt", phase: procedure.PhaseRollingBack, want: "attempt", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.Data = &releasev1.Event_RollbackFailed{RollbackFailed: &releasev1.RollbackFailed{Attempt: 7}}
+	}},
+
+	{name: "decision by a machine", phase: procedure.PhaseEscalated, want: "only a person", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.Actor = proceduretest.Service("approval")
+	}},
+	{name: "decision without a reason", phase: procedure.PhaseEscalated, want: "no reason", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetIntervened().Reason = ""
+	}},
+	{name: "decision that is none", phase: procedure.PhaseEscalated, want: "not possible", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetIntervened().Action = 0
+	}},
+	{name: "rung that is not the next", phase: procedure.PhaseFollowUp, request: proceduretest.Emergency, prepare: told, want: "rung", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetEscalated().Rung = 2
+	}},
+	{name: "call of nobody", phase: procedure.PhaseFollowUp, request: proceduretest.Emergency, prepare: told, want: "people", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetEscalated().To = nil
+	}},
+	{name: "call for what nobody is called for", phase: procedure.PhaseFollowUp, request: proceduretest.Emergency, prepare: told, want: "nobody is to be called", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetEscalated().Cause = releasev1.Cause_CAUSE_ROLLBACK_FAILED
+	}},
+	{name: "targets let go without one of them", phase: procedure.PhaseRelease, want: "not every touched target", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetTargetsReleased().Results = nil
+	}},
+	{name: "record of another outcome", phase: procedure.PhaseRecord, want: "another outcome", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRecorded().Outcome = releasev1.Outcome_OUTCOME_FAILED_UNRESOLVED
+	}},
+	{name: "record of an older head", phase: procedure.PhaseRecord, want: "head", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRecorded().AsOfSequence--
+	}},
+	{name: "review that does not state the residual risk", phase: procedure.PhaseFollowUp, request: proceduretest.Emergency, prepare: reviewable, want: "residual risk", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetReviewCompleted().ResidualRisk = ""
+	}},
+	{name: "review by who authorized it", phase: procedure.PhaseFollowUp, request: proceduretest.Emergency, prepare: reviewable, want: "may not review", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.Actor = proceduretest.Person("eve")
+	}},
+}
+
+// secondWave goes on to the executor's work on the second wave.
+func secondWave(t *testing.T, h *proceduretest.History) {
+	h.To(t, procedure.PhaseVerify)
+	h.To(t, procedure.PhaseExecuting)
+}
+
+// told goes on until stakeholders know and people are to be called.
+func told(t *testing.T, h *proceduretest.History) {
+	for len(h.State().Wanted) > 0 {
+		h.Do(t, "", proceduretest.Notify(h.State()))
+	}
+}
+
+// reviewable goes on until nothing but the review is owed.
+func reviewable(t *testing.T, h *proceduretest.History) {
+	for {
+		person, e := h.Good()
+		if e.GetReviewCompleted() != nil {
+			return
+		}
+		h.Do(t, person, e)
+	}
+}
