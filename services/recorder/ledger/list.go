@@ -130,13 +130,14 @@ func (r *Reader) Refusals(ctx context.Context, before uint64, limit int) (out []
 		}
 		defer rows.Close()
 		for rows.Next() {
-			refusal := &recorderv1.Refusal{Refused: &releasev1.RequestRefused{}}
+			refused := &releasev1.RequestRefused{}
+			refusal := &recorderv1.Refusal{Refused: refused}
 			var stored time.Time
 			var body []byte
 			if err := rows.Scan(&refusal.Sequence, &stored, &body); err != nil {
 				return fmt.Errorf("list refusals: %w", err)
 			}
-			if err := proto.Unmarshal(body, refusal.Refused); err != nil {
+			if err := proto.Unmarshal(body, refused); err != nil {
 				return fmt.Errorf("decode refusal %d: %w", refusal.GetSequence(), err)
 			}
 			refusal.Time = timestamppb.New(stored)

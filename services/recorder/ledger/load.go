@@ -81,7 +81,7 @@ func (l *Ledger) loadRejected(rows pgx.Rows) error {
 			return err
 		}
 		if h, ok := l.releases.get(releaseOf(aggregate)); ok {
-			h.rejected = uint32(count)
+			h.rejected = uint32(count) //nolint:gosec // A count of rows, which is far below 2^32.
 		}
 	}
 	return rows.Err()

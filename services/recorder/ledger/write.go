@@ -39,8 +39,8 @@ func (l *Ledger) write(ctx context.Context, from Checkpoint, messages []Message)
 		return Written{}, fmt.Errorf("%w: %d messages", ErrNotContiguous, len(messages))
 	}
 	for i, m := range messages {
-		if m.Sequence != from.Sequence+uint64(i)+1 { //nolint:gosec // An index is never negative.
-			return Written{}, fmt.Errorf("%w: %d after %d", ErrNotContiguous, m.Sequence, from.Sequence+uint64(i)) //nolint:gosec // As above.
+		if m.Sequence != from.Sequence+uint64(i)+1 {
+			return Written{}, fmt.Errorf("%w: %d after %d", ErrNotContiguous, m.Sequence, from.Sequence+uint64(i))
 		}
 	}
 	if err := l.load(ctx, messages); err != nil {

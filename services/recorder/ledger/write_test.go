@@ -137,9 +137,9 @@ func TestOfTwoRecordersOneLosesAndNothingIsDoubled(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				for err == nil && int(at.Sequence) < len(messages) {
+				for err == nil && at.Sequence < uint64(len(messages)) {
 					var w ledger.Written
-					w, err = l.Write(t.Context(), at, messages[at.Sequence:min(int(at.Sequence)+3, len(messages))])
+					w, err = l.Write(t.Context(), at, messages[at.Sequence:min(at.Sequence+3, uint64(len(messages)))])
 					at = w.Checkpoint
 				}
 				if err == nil {
@@ -200,8 +200,8 @@ func TestAConnectionThatIsCutInTheMiddleLeavesAllOrNothing(t *testing.T) {
 	}()
 	l := recordertest.Ledger(t, dsn)
 	failures := 0
-	for at := (ledger.Checkpoint{}); int(at.Sequence) < len(messages); {
-		w, err := l.Write(t.Context(), at, messages[at.Sequence:min(int(at.Sequence)+2, len(messages))])
+	for at := (ledger.Checkpoint{}); at.Sequence < uint64(len(messages)); {
+		w, err := l.Write(t.Context(), at, messages[at.Sequence:min(at.Sequence+2, uint64(len(messages)))])
 		if err == nil {
 			at = w.Checkpoint
 			continue

@@ -59,7 +59,7 @@ func decode(text, question string) (token, error) {
 	if err := d.Decode(&t); err != nil {
 		return token{}, errPageToken
 	}
-	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // As documented.
+	if _, err := d.Token(); err != io.EOF {
 		return token{}, errPageToken
 	}
 	if t.Question != question {

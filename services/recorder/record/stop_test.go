@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -93,7 +94,7 @@ func TestSequencesThatWereGivenTwiceStopTheRecorder(t *testing.T) {
 	// were well.
 	other := recordertest.LiveStream()
 	for other.Last < s.Last+3 {
-		recordertest.Publish(t, n, history(t, other, string(rune('m'+other.Last)), procedure.PhaseApprove).Entries...)
+		recordertest.Publish(t, n, history(t, other, fmt.Sprint("m", other.Last), procedure.PhaseApprove).Entries...)
 	}
 	stops(t, n, dsn, record.ReasonRegressed, record.ErrRegressed)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -44,10 +45,10 @@ func (s source) verify(ctx context.Context, at ledger.Checkpoint) (epoch string,
 		return epoch, last, nil
 	}
 	m, err := s.get(ctx, at.Sequence)
+	if errors.Is(err, errNoMessage) {
+		return "", 0, fmt.Errorf("%w: message %d is gone", ErrRegressed, at.Sequence)
+	}
 	if err != nil {
-		if err == errNoMessage { //nolint:errorlint // Returned as it is.
-			return "", 0, fmt.Errorf("%w: message %d is gone", ErrRegressed, at.Sequence)
-		}
 		return "", 0, err
 	}
 	if sha256.Sum256(m.Data) != at.Digest || ledger.Text(m.Subject) != at.Subject {
@@ -98,10 +99,10 @@ func (s source) get(ctx context.Context, sequence uint64) (message, error) {
 // missing decides what a message that did not come means: it is there and was
 // lost on the way, or it is missing in the stream.
 func (s source) missing(ctx context.Context, sequence uint64) error {
-	switch _, err := s.get(ctx, sequence); err {
-	case nil:
+	switch _, err := s.get(ctx, sequence); {
+	case err == nil:
 		return fmt.Errorf("%w: message %d did not come", errInterrupted, sequence)
-	case errNoMessage:
+	case errors.Is(err, errNoMessage):
 		return fmt.Errorf("%w: message %d", ErrGap, sequence)
 	default:
 		return err
