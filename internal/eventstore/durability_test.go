@@ -1,6 +1,7 @@
 package eventstore_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
@@ -138,7 +139,7 @@ func TestHistoryGoesOnAfterARestart(t *testing.T) {
 		if _, err := s.Append(t.Context(), following(load(t, s, "rel.r"), "after")); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]string{"before", "after"}, reasons(load(t, s, "rel.r"))); diff != "" {
+		if diff := gocmp.Diff([]string{"before", "after"}, reasons(load(t, s, "rel.r"))); diff != "" {
 			t.Error(diff)
 		}
 		again, err := s.Epoch(t.Context())
@@ -166,7 +167,7 @@ func TestSequencesOfABatchAreThoseOfTheStream(t *testing.T) {
 				t.Errorf("%s: history %v, want sequence %d", drafts[i].Aggregate, h, want.Sequence)
 			}
 		}
-		if !slices.IsSortedFunc(stored, func(a, b eventstore.Stored) int { return int(a.Sequence) - int(b.Sequence) }) {
+		if !slices.IsSortedFunc(stored, func(a, b eventstore.Stored) int { return cmp.Compare(a.Sequence, b.Sequence) }) {
 			t.Error("sequences are not in the order of the drafts")
 		}
 	})

@@ -18,9 +18,10 @@ const (
 	// off count too, so a small number would let a few releases with a dependency
 	// down stop the step for all others. Processes bound their own work.
 	maxAckPending = 4096
-	// maxBatch and MaxPullExpiry bound one pull request.
-	maxBatch      = 32
+	// MaxPullExpiry bounds how long one pull request may wait for messages.
 	MaxPullExpiry = 30 * time.Second
+	// maxBatch bounds the messages of one pull request.
+	maxBatch = 32
 )
 
 // Durable is the consumer of one step on one stream. Its name is contract: under

@@ -75,8 +75,13 @@ func createStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 	}
 	return repeat(ctx, provisionTimeout, func(ctx context.Context) (jetstream.Stream, error) {
 		stream, err := js.CreateStream(ctx, cfg)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return js.Stream(ctx, cfg.Name)
+		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return stream, err
+		}
+		stream, err = js.Stream(ctx, cfg.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			// The cluster has agreed on the name and not yet on the servers.
+			return nil, fmt.Errorf("%w: %w", jetstream.ErrNoStreamResponse, err)
 		}
 		return stream, err
 	})

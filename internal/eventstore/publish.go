@@ -20,8 +20,9 @@ const (
 	headerBatchCommit = "Nats-Batch-Commit"
 )
 
-// Codes with which the server answers a publish.
+// Codes with which the server answers.
 const (
+	codeNoPeers            jetstream.ErrorCode = 10005
 	codeStoreFailed        jetstream.ErrorCode = 10077
 	codeDuplicateInFlight  jetstream.ErrorCode = 10158
 	codeWrongSequence      jetstream.ErrorCode = 10071

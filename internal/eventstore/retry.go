@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,7 +20,7 @@ const (
 	requestTimeout = 2 * time.Second
 	// provisionTimeout bounds one change of a stream or consumer, on which a
 	// cluster has to agree first.
-	provisionTimeout = 20 * time.Second
+	provisionTimeout = 5 * time.Second
 	// readTimeout bounds a read with its repetitions where the context has no
 	// earlier end.
 	readTimeout = 15 * time.Second
@@ -35,7 +36,15 @@ func transient(err error) bool {
 		return true
 	}
 	var api *jetstream.APIError
-	return errors.As(err, &api) && api.Code == http.StatusServiceUnavailable && api.ErrorCode != codeStoreFailed
+	if !errors.As(err, &api) {
+		return false
+	}
+	if api.ErrorCode == codeNoPeers {
+		// Servers that do not carry a demanded tag never will; one that has just
+		// started counts as offline for a moment.
+		return strings.Contains(api.Description, "offline")
+	}
+	return api.Code == http.StatusServiceUnavailable && api.ErrorCode != codeStoreFailed
 }
 
 // retried calls the function until it gives a definite answer, or the context or

@@ -35,6 +35,9 @@ const (
 	// settleTime is how long a document that an event names may take to show:
 	// reads of the object store may be answered by a server that lags.
 	settleTime = 5 * time.Second
+	// maxChanged is how often other bytes must be read before they are believed to
+	// be what is stored: a read can meet a second put of the same content.
+	maxChanged = 3
 
 	prefix        = "sha256:"
 	mediaHeader   = "Content-Type"
@@ -91,7 +94,7 @@ func (s *Store) Put(ctx context.Context, mediaType, name string, content []byte)
 	if err != nil {
 		return nil, fmt.Errorf("put evidence %q: %w", name, err)
 	}
-	info, err := bucket.GetInfo(ctx, ref.Digest[len(prefix):])
+	info, err := bucket.GetInfo(ctx, ref.GetDigest()[len(prefix):])
 	if err == nil && info.Size == uint64(len(content)) {
 		return ref, nil
 	}
@@ -99,7 +102,7 @@ func (s *Store) Put(ctx context.Context, mediaType, name string, content []byte)
 		return nil, fmt.Errorf("put evidence %q: %w", name, err)
 	}
 	_, err = bucket.Put(ctx, jetstream.ObjectMeta{
-		Name: ref.Digest[len(prefix):],
+		Name: ref.GetDigest()[len(prefix):],
 		Headers: nats.Header{
 			mediaHeader: {header(mediaType)},
 			nameHeader:  {header(name)},
@@ -132,14 +135,23 @@ func (s *Store) Get(ctx context.Context, digest string) ([]byte, error) {
 	defer cancel()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	for {
+	last := ErrNotFound
+	for changed := 0; ; {
 		content, err := read(ctx, bucket, digest)
 		if err == nil {
 			return content, nil
 		}
+		if ctx.Err() == nil {
+			last = err // What the end of the wait interrupted says nothing.
+		}
+		if errors.Is(err, ErrTampered) {
+			if changed++; changed == maxChanged {
+				return nil, fmt.Errorf("get evidence %s: %w", digest, err)
+			}
+		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("get evidence %s: %w", digest, err)
+			return nil, fmt.Errorf("get evidence %s: %w", digest, last)
 		case <-ticker.C:
 			// Not there yet, or replaced by the same content while it was read.
 		}

@@ -47,7 +47,7 @@ func Consume(ctx context.Context, js jetstream.JetStream, stream, durable string
 	cfg = cfg.complete()
 	consumer, err := bind(ctx, js, stream, durable, cfg.Bind)
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // The process is ending; nothing was taken yet.
+		return nil // The process is ending; nothing was taken yet.
 	}
 	if err != nil {
 		return fmt.Errorf("consume %s as %s: %w", stream, durable, err)

@@ -48,14 +48,15 @@ func TestAFailureIsTriedAgainAndADelayIsNone(t *testing.T) {
 			}
 		})
 		r.publish(t, "request.production.shop", "{}")
+		natstest.Eventually(t, "three deliveries", func() bool { return calls.Load() >= 3 })
 		natstest.Eventually(t, "an acknowledgment", r.settled(t, eventstore.StreamRequests, procedure.StepIntake))
 		if got := calls.Load(); got != 3 {
 			t.Errorf("%d deliveries, want 3", got)
 		}
 		for result, want := range map[string]float64{"put_off": 1, "failed": 1, "acknowledged": 1} {
-			if got := delivered(t, registry, result); got != want {
-				t.Errorf("%g deliveries ended as %s, want %g", got, result, want)
-			}
+			natstest.Eventually(t, fmt.Sprintf("%g deliveries that ended as %s", want, result), func() bool {
+				return delivered(t, registry, result) == want
+			})
 		}
 		if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
 			t.Errorf("metrics: %v %v", problems, err)

@@ -180,7 +180,7 @@ func (d *delivery) log(ctx context.Context, level slog.Level, text string, m Mes
 		slog.String("step", d.durable), slog.String("subject", m.Subject), slog.Uint64("sequence", m.Sequence),
 		slog.Int("delivery", m.Delivery), slog.Any("error", err),
 	}, more...)
-	slog.LogAttrs(ctx, level, text, attrs...)
+	slog.LogAttrs(ctx, level, text, attrs...) //nolint:sloglint // The texts are literals where this is called.
 }
 
 // backoff is the time until the next attempt after so many failures before.

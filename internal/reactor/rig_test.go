@@ -108,7 +108,9 @@ func (r rig) publish(t *testing.T, subject, body string) {
 	}
 }
 
-// settled reports whether the durable has nothing left to deliver or to hear of.
+// settled reports whether the durable has nothing left to deliver or to hear of. In
+// a cluster a durable may not know yet of a message that was just stored: wait for
+// what the message leads to first.
 func (r rig) settled(t *testing.T, stream string, step procedure.StepID) func() bool {
 	return func() bool {
 		c, err := r.JetStream().Consumer(t.Context(), stream, string(step))

@@ -144,6 +144,7 @@ func TestAForgedMessageIsParkedAndTheOriginalKept(t *testing.T) {
 		r.run(t, reactor.Config{Name: "p1"}, func(context.Context, reactor.Task) ([]eventstore.Draft, error) {
 			return nil, errors.New("acted on a forged message")
 		})
+		natstest.Eventually(t, "a note", func() bool { return len(r.notes(t)) > 0 })
 		natstest.Eventually(t, "an end of the delivery", r.settled(t, eventstore.StreamEvents, procedure.StepGates))
 		notes := r.notes(t)
 		if len(notes) != 1 {
@@ -195,7 +196,7 @@ func TestAMessageOfAnUnknownKeyIsNotDroppedAtOnce(t *testing.T) {
 	r := newRig(t, natstest.Single(t))
 	r.request(t, "one")
 	cfg := envelopetest.Config()
-	cfg.Keys = cfg.Keys[1:] // all but approval's
+	cfg.Keys = cfg.GetKeys()[1:] // all but approval's
 	blind := eventstore.New(r.JetStream(), ringOf(t, cfg), nil, timeNow)
 	var acted atomic.Bool
 	start(t, func(ctx context.Context) error {

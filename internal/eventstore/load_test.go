@@ -1,0 +1,186 @@
+package eventstore_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/blackdice/shipwarden/internal/envelope"
+	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
+	"github.com/blackdice/shipwarden/internal/natstest"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+func TestLoadSeesAtOnceWhatOthersWrote(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		one := eventstoretest.Store(n, procedure.ServiceApproval)
+		two := eventstoretest.Store(n, procedure.ServiceApproval)
+		for i := range 10 {
+			h := load(t, one, "rel.r")
+			if len(h.Entries) != i {
+				t.Fatalf("history has %d events, want %d", len(h.Entries), i)
+			}
+			if _, err := two.Append(t.Context(), following(h, fmt.Sprint(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestASmallCacheForgetsAndReadsAgain(t *testing.T) {
+	n := natstest.Single(t)
+	eventstoretest.Provision(t, n)
+	s := eventstoretest.Store(n, procedure.ServiceApproval, eventstore.WithCacheEntries(3))
+	for round := range 3 {
+		for i := range 5 {
+			name := fmt.Sprintf("rel.r%d", i)
+			h := load(t, s, name)
+			if len(h.Entries) != round {
+				t.Fatalf("%s has %d events in round %d", name, len(h.Entries), round)
+			}
+			if _, err := s.Append(t.Context(), following(h, "x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestMessagesThatAreNoEventsAreReportedAndDoNotCount(t *testing.T) {
+	n := natstest.Single(t)
+	eventstoretest.Provision(t, n)
+	s := eventstoretest.Store(n, procedure.ServiceApproval)
+	if _, err := s.Append(t.Context(), following(load(t, s, "rel.r"), "true")); err != nil {
+		t.Fatal(err)
+	}
+	foreign := []*nats.Msg{
+		{Subject: "rel.r.approval.withdrawn", Data: []byte(`{"stream":"REL","seq":1}`)},
+		{Subject: "rel.r.x", Data: nil},
+		{Subject: "rel.r.approval.withdrawn", Header: nats.Header{"ce-id": {"1"}, "Shipwarden-Signature": {"approval-test AAAA"}}},
+	}
+	for _, m := range foreign {
+		if _, err := n.JetStream().PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := load(t, s, "rel.r")
+	if len(h.Entries) != 1 || len(h.Invalid) != len(foreign) || h.Last != uint64(len(foreign)+1) {
+		t.Errorf("history %+v, want one event and %d invalid messages", h, len(foreign))
+	}
+	for i, want := range []error{envelope.ErrUnsigned, envelope.ErrUnsigned, envelope.ErrSignature} {
+		if !errors.Is(h.Invalid[i].Reason, want) {
+			t.Errorf("message %d is invalid because %v, want %v", i, h.Invalid[i].Reason, want)
+		}
+	}
+}
+
+func TestHeadersThatCanNotBeReadHideNothing(t *testing.T) {
+	n := natstest.Single(t)
+	eventstoretest.Provision(t, n)
+	s := eventstoretest.Store(n, procedure.ServiceApproval)
+	// Header lines without a colon, which no client library writes.
+	conn := n.Connect(t)
+	broken := nats.NewMsg("rel.r.approval.withdrawn")
+	broken.Header[strings.Repeat("x", 10)+"\r\nno colon"] = []string{"y"}
+	if err := conn.PublishMsg(broken); err != nil {
+		t.Logf("the client refused to send it: %v", err)
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(t.Context(), following(load(t, s, "rel.r"), "after")); err != nil {
+		t.Fatal(err)
+	}
+	if h := load(t, eventstoretest.Store(n, procedure.ServiceApproval), "rel.r"); len(h.Entries) != 1 {
+		t.Errorf("history %+v, want the event behind the broken message", h)
+	}
+}
+
+func unlocked(release string) *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_TargetUnlocked{TargetUnlocked: &releasev1.TargetUnlocked{Release: release}}}
+}
+
+func TestLastIsTheNewestEventThatCounts(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		s := eventstoretest.Store(n, procedure.ServiceExecutor)
+		if _, found, err := s.Last(t.Context(), "tgt.shop-1"); found || err != nil {
+			t.Errorf("of nothing: %v, %v", found, err)
+		}
+		var expect uint64
+		for _, release := range []string{"one", "two"} {
+			stored, err := s.Append(t.Context(), eventstore.Draft{Aggregate: "tgt.shop-1", Expect: expect, Event: unlocked(release)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect = stored[0].Sequence
+		}
+		for range 2 { // without and with a foreign message on top
+			last, found, err := s.Last(t.Context(), "tgt.shop-1")
+			if err != nil || !found || last.Event.GetTargetUnlocked().GetRelease() != "two" || last.Sequence != expect {
+				t.Fatalf("last is %+v, %v, %v, want the second", last, found, err)
+			}
+			if _, err := n.JetStream().Publish(t.Context(), "tgt.shop-1.executor.target_locked", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Append(t.Context(), eventstore.Draft{Aggregate: "tgt.shop-1", Expect: expect, Event: unlocked("three")}); err != nil {
+			t.Errorf("append behind foreign messages: %v", err)
+		}
+	})
+}
+
+func TestDraftsThatCanNotBeMeantAreRefused(t *testing.T) {
+	n := natstest.Single(t)
+	eventstoretest.Provision(t, n)
+	approval := eventstoretest.Store(n, procedure.ServiceApproval)
+	draft := following(eventstore.History{Aggregate: "rel.r"}, "x")
+	with := func(change func(*eventstore.Draft)) eventstore.Draft {
+		d := draft
+		change(&d)
+		return d
+	}
+	for name, drafts := range map[string][]eventstore.Draft{
+		"none":                      {},
+		"two of one aggregate":      {draft, draft},
+		"without an event":          {with(func(d *eventstore.Draft) { d.Event = nil })},
+		"without data":              {with(func(d *eventstore.Draft) { d.Event = &releasev1.Event{} })},
+		"of another service":        {with(func(d *eventstore.Draft) { d.Event = unlocked("r") })},
+		"to a wildcard":             {with(func(d *eventstore.Draft) { d.Aggregate = "rel.>" })},
+		"after an unseen event":     {with(func(d *eventstore.Draft) { d.Previous = &releasev1.Previous{Sequence: 9} })},
+		"larger than a stream take": {with(func(d *eventstore.Draft) { d.Event = event(strings.Repeat("x", envelope.MaxBody)) })},
+	} {
+		if _, err := approval.Append(t.Context(), drafts...); !errors.Is(err, eventstore.ErrDraft) {
+			t.Errorf("%s: got %v, want a draft that is not valid", name, err)
+		}
+	}
+	if h := load(t, approval, "rel.r"); h.Last != 0 {
+		t.Errorf("something was stored: %+v", h)
+	}
+}
+
+func TestAStoreThatNobodyWouldBelieveDoesNotWrite(t *testing.T) {
+	n := natstest.Single(t)
+	eventstoretest.Provision(t, n)
+	reader := eventstore.New(n.JetStream(), envelopetest.Ring(), nil, time.Now)
+	if _, err := reader.Append(t.Context(), following(eventstore.History{Aggregate: "rel.r"}, "x")); !errors.Is(err, eventstore.ErrReadOnly) {
+		t.Errorf("without a signer: %v", err)
+	}
+	cfg := envelopetest.Config()
+	cfg.Keys = cfg.GetKeys()[1:]
+	ring, err := envelope.NewKeyring(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := eventstore.New(n.JetStream(), ring, envelopetest.Signer(procedure.ServiceApproval), time.Now)
+	if _, err := unknown.Append(t.Context(), following(eventstore.History{Aggregate: "rel.r"}, "x")); !errors.Is(err, eventstore.ErrReadOnly) {
+		t.Errorf("with a key that the keyring lacks: %v", err)
+	}
+}
