@@ -140,11 +140,16 @@ func (c *checker) names() {
 		}
 		artifacts[a.GetName()] = true
 	}
-	checks := map[string]bool{}
-	for i, k := range c.r.GetValidation().GetChecks() {
-		if checks[k.GetName()] {
-			c.say(fmt.Sprintf("validation.checks[%d].name", i), "name.twice", "%q is there already", k.GetName())
+	c.checks("validation.checks", c.r.GetValidation().GetChecks())
+	c.checks("rollback_plan.checks", c.r.GetRollbackPlan().GetChecks())
+}
+
+func (c *checker) checks(field string, all []*releasev1.Check) {
+	seen := map[string]bool{}
+	for i, k := range all {
+		if seen[k.GetName()] {
+			c.say(fmt.Sprintf("%s[%d].name", field, i), "name.twice", "%q is there already", k.GetName())
 		}
-		checks[k.GetName()] = true
+		seen[k.GetName()] = true
 	}
 }

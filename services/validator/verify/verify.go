@@ -73,7 +73,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 func (s shell) plan(state procedure.State, index *policy.Index) (check.Plan, []*releasev1.CheckResult) {
 	v := state.Request.GetValidation()
 	plan := check.Plan{
-		Checks: checks(state.Request, index), Bake: v.GetBake().AsDuration(), Interval: v.GetInterval().AsDuration(),
+		Checks: checks(state, index), Bake: v.GetBake().AsDuration(), Interval: v.GetInterval().AsDuration(),
 		Start: state.Entered,
 	}
 	wave := state.WaveTargets()
@@ -105,15 +105,24 @@ func approved(state procedure.State, id string) string {
 	return state.PrimaryArtifact().GetDigest()
 }
 
-// checks are those of the request, and those of the catalogue that it does not name
-// itself: what the procedure demands of a service cannot be left out by a request.
-func checks(r *releasev1.Request, index *policy.Index) []*releasev1.Check {
+// checks are those of the catalogue, and those of the request that the catalogue
+// does not name itself: what the procedure demands of a service cannot be left out
+// by a request. On the way back the request's are those of its rollback plan.
+func checks(state procedure.State, index *policy.Index) []*releasev1.Check {
+	r := state.Request
 	all := append([]*releasev1.Check(nil), index.Service(r.GetService()).GetChecks()...)
+	asked := r.GetValidation().GetChecks()
+	if state.Phase == procedure.PhaseVerifyRollback {
+		back := r.GetRollbackPlan().GetChecks()
+		if len(all)+len(back) > 0 {
+			asked = back
+		}
+	}
 	taken := map[string]bool{}
 	for _, c := range all {
 		taken[c.GetName()] = true
 	}
-	for _, c := range r.GetValidation().GetChecks() {
+	for _, c := range asked {
 		if !taken[c.GetName()] {
 			all = append(all, c)
 		}

@@ -753,7 +753,11 @@ type RollbackPlan struct {
 	// What will be done, for the people who approve it.
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	// What is done where there is no way back; required with STRATEGY_NONE.
-	Recovery      string `protobuf:"bytes,3,opt,name=recovery,proto3" json:"recovery,omitempty"`
+	Recovery string `protobuf:"bytes,3,opt,name=recovery,proto3" json:"recovery,omitempty"`
+	// Checks that decide whether the way back went well, besides those of the
+	// service's catalogue entry: what ran before may answer otherwise than what was to
+	// come. Where there are none of either, the checks of the validation are made.
+	Checks        []*Check `protobuf:"bytes,4,rep,name=checks,proto3" json:"checks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -807,6 +811,13 @@ func (x *RollbackPlan) GetRecovery() string {
 		return x.Recovery
 	}
 	return ""
+}
+
+func (x *RollbackPlan) GetChecks() []*Check {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
 }
 
 // Validation is the list of criteria that decide whether the release is good.
@@ -1465,13 +1476,14 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"M\n" +
 	"\x04Wave\x12E\n" +
-	"\atargets\x18\x01 \x03(\tB+\xbaH(\x92\x01%\b\x01\x10 \x18\x01\"\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\atargets\"\x9a\x03\n" +
+	"\atargets\x18\x01 \x03(\tB+\xbaH(\x92\x01%\b\x01\x10 \x18\x01\"\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\atargets\"\xdb\x03\n" +
 	"\fRollbackPlan\x12T\n" +
 	"\bstrategy\x18\x01 \x01(\x0e2,.shipwarden.release.v1.RollbackPlan.StrategyB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\bstrategy\x12,\n" +
 	"\vdescription\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80 R\vdescription\x12$\n" +
-	"\brecovery\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\brecovery\"V\n" +
+	"\brecovery\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\brecovery\x12?\n" +
+	"\x06checks\x18\x04 \x03(\v2\x1c.shipwarden.release.v1.CheckB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\x06checks\"V\n" +
 	"\bStrategy\x12\x18\n" +
 	"\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19STRATEGY_PREVIOUS_VERSION\x10\x01\x12\x11\n" +
@@ -1602,22 +1614,23 @@ var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	9,  // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
 	19, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
 	2,  // 12: shipwarden.release.v1.RollbackPlan.strategy:type_name -> shipwarden.release.v1.RollbackPlan.Strategy
-	12, // 13: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
-	21, // 14: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
-	21, // 15: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
-	13, // 16: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
-	14, // 17: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
-	21, // 18: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
-	21, // 19: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
-	3,  // 20: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
-	4,  // 21: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
-	18, // 22: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
-	20, // 23: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	12, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
+	12, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
+	21, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
+	21, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
+	13, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
+	14, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
+	21, // 19: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
+	21, // 20: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
+	3,  // 21: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
+	4,  // 22: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
+	18, // 23: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
+	20, // 24: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_request_proto_init() }

@@ -1,0 +1,55 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// fetch asks for a page.
+func fetch(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err := resp.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// effects counts what was ever done to a target, by the target's own ledger. A
+// restart that is repeated is no effect of its own.
+func effects(t *testing.T, folder string) int {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(folder, "ledger.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, line := range bytes.Split(bytes.TrimSpace(raw), []byte("\n")) {
+		var entry struct {
+			Action string `json:"action"`
+		}
+		if err := json.Unmarshal(line, &entry); err != nil {
+			t.Fatalf("ledger of %s: %v", folder, err)
+		}
+		if entry.Action == "apply" || entry.Action == "rollback" {
+			n++
+		}
+	}
+	return n
+}
