@@ -1,0 +1,124 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blackdice/shipwarden/cli/exit"
+	"github.com/blackdice/shipwarden/cli/show"
+	"github.com/blackdice/shipwarden/cli/terminal"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+)
+
+var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// approval is what the flags of approve say.
+type approval struct {
+	digest, comment string
+	yes             bool
+}
+
+func newApprove(a *app) *cobra.Command {
+	v := &approval{}
+	cmd := &cobra.Command{
+		Use:   "approve RELEASE",
+		Short: "Approve a release, after a look at it",
+		Long: "Shows what an approver has to see (what would change, gates, findings, risk, the\n" +
+			"way back, who has approved), and asks. The approval is for exactly the change\n" +
+			"that was shown; if it changes, the approval does not count.\n\n" +
+			"Without a terminal, --digest names the change that was looked at elsewhere, or\n" +
+			"--yes takes the present one.",
+		Example: "  shipwarden approve shop-k7q2m3xw5d8ta4bc --comment 'looked at the diff'\n" +
+			"  shipwarden approve shop-k7q2m3xw5d8ta4bc --digest sha256:…",
+		Args:              oneRelease,
+		ValidArgsFunction: a.complete(true),
+		RunE:              a.run(func(cmd *cobra.Command, args []string) error { return a.approve(cmd.Context(), args[0], v) }),
+	}
+	cmd.Flags().StringVar(&v.digest, "digest", "", "change digest that is approved; any other is refused")
+	cmd.Flags().StringVar(&v.comment, "comment", "", "what to say about it")
+	cmd.Flags().BoolVarP(&v.yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func (a *app) approve(ctx context.Context, release string, v *approval) error {
+	if v.digest != "" && !digestPattern.MatchString(v.digest) {
+		return exit.Withf(exit.Usage, "--digest %q: must be sha256: and 64 lower-case hexadecimal digits", v.digest)
+	}
+	ask := !v.yes && v.digest == ""
+	if ask && !a.process.InTerminal {
+		return exit.Withf(exit.Usage, "approve %s: nobody to ask here: give --digest with the change that was looked at, or --yes", release)
+	}
+	client, done, err := a.approval()
+	if err != nil {
+		return err
+	}
+	defer done()
+	pending, err := a.getPending(ctx, client, release)
+	if err != nil {
+		return err
+	}
+	if err := show.Decide(a.out, pending); err != nil {
+		return err
+	}
+	if !pending.GetMayApprove() {
+		return exit.Withf(exit.Denied, "approve %s: you may not: %s", release, terminal.Escape(pending.GetMayNotReason()))
+	}
+	if v.digest != "" && v.digest != pending.GetChangeDigest() {
+		return exit.Withf(exit.Denied, "approve %s: the change is %s now, not %s: look again", release, terminal.Escape(pending.GetChangeDigest()), v.digest)
+	}
+	if ask && !a.confirm(ctx, "\nApprove this change?") {
+		return exit.Withf(exit.Failed, "not approved")
+	}
+	ctx, cancel := a.call(ctx)
+	defer cancel()
+	answer, err := client.Approve(ctx, &approvalv1.ApproveRequest{
+		Release: release, ChangeDigest: pending.GetChangeDigest(), Comment: v.comment, ShownDigest: pending.GetShownDigest(),
+	})
+	if err != nil {
+		return exit.Call("approve "+release, err)
+	}
+	switch {
+	case answer.GetAuthorized():
+		a.say("\napproved; %s is authorized", release)
+	case len(answer.GetMissing()) > 0:
+		a.say("\napproved; still missing: %s", terminal.Escape(show.Quorum(answer.GetMissing())))
+	default:
+		a.say("\napproved")
+	}
+	return nil
+}
+
+func (a *app) getPending(ctx context.Context, client approvalv1.ApprovalServiceClient, release string) (*approvalv1.Pending, error) {
+	ctx, cancel := a.call(ctx)
+	defer cancel()
+	answer, err := client.GetPending(ctx, &approvalv1.GetPendingRequest{Release: release})
+	if err != nil {
+		return nil, exit.Call("approve "+release, err)
+	}
+	return answer.GetPending(), nil
+}
+
+// confirm asks a question and takes nothing but a yes for yes. It does not outlive
+// ctx: whoever presses Ctrl-C has answered.
+func (a *app) confirm(ctx context.Context, question string) bool {
+	_, _ = a.process.Err.Write([]byte(question + " [y/N] "))
+	answered := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(a.process.In).ReadString('\n')
+		answered <- line
+	}()
+	select {
+	case <-ctx.Done():
+		return false
+	case line := <-answered:
+		switch strings.ToLower(strings.TrimSpace(line)) {
+		case "y", "yes":
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,94 @@
+package command
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blackdice/shipwarden/cli/exit"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+)
+
+// decision is a command that takes a release and a reason.
+type decision struct {
+	verb, short, long, done string
+	call                    func(ctx context.Context, client approvalv1.ApprovalServiceClient, release, reason string) error
+}
+
+// newDecision makes the command. Its reason is on record for good, so there is no
+// default for it.
+func newDecision(a *app, d decision) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:               d.verb + " RELEASE --reason TEXT",
+		Short:             d.short,
+		Long:              d.long,
+		Example:           "  shipwarden " + d.verb + " shop-k7q2m3xw5d8ta4bc --reason 'why, for the record'",
+		Args:              oneRelease,
+		ValidArgsFunction: a.complete(true),
+		RunE: a.run(func(cmd *cobra.Command, args []string) error {
+			if reason == "" {
+				return exit.Withf(exit.Usage, "--reason is empty: the record needs one")
+			}
+			client, done, err := a.approval()
+			if err != nil {
+				return err
+			}
+			defer done()
+			ctx, cancel := a.call(cmd.Context())
+			defer cancel()
+			if err := d.call(ctx, client, args[0], reason); err != nil {
+				return exit.Call(d.verb+" "+args[0], err)
+			}
+			a.say("%s: %s", args[0], d.done)
+			return nil
+		}),
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why; it goes on record")
+	_ = cmd.MarkFlagRequired("reason")
+	return cmd
+}
+
+func newReject(a *app) *cobra.Command {
+	return newDecision(a, decision{
+		verb: "reject", short: "Say no to a release, for good", done: "rejected",
+		long: "Ends the release. A rejection is final; a mended change is a new request.",
+		call: func(ctx context.Context, client approvalv1.ApprovalServiceClient, release, reason string) error {
+			_, err := client.Reject(ctx, &approvalv1.RejectRequest{Release: release, Reason: reason})
+			return err
+		},
+	})
+}
+
+func newWithdraw(a *app) *cobra.Command {
+	return newDecision(a, decision{
+		verb: "withdraw", short: "Take a request back, until execution starts", done: "withdrawn",
+		long: "Ends the release, by its owner or requester, as long as nothing was executed.",
+		call: func(ctx context.Context, client approvalv1.ApprovalServiceClient, release, reason string) error {
+			_, err := client.Withdraw(ctx, &approvalv1.WithdrawRequest{Release: release, Reason: reason})
+			return err
+		},
+	})
+}
+
+func newWithdrawApproval(a *app) *cobra.Command {
+	return newDecision(a, decision{
+		verb: "withdraw-approval", short: "Take an approval back, until execution starts", done: "your approval is taken back",
+		long: "Takes the caller's own approval back, as long as nothing was executed.",
+		call: func(ctx context.Context, client approvalv1.ApprovalServiceClient, release, reason string) error {
+			_, err := client.WithdrawApproval(ctx, &approvalv1.WithdrawApprovalRequest{Release: release, Reason: reason})
+			return err
+		},
+	})
+}
+
+func newAbort(a *app) *cobra.Command {
+	return newDecision(a, decision{
+		verb: "abort", short: "Stop an executing release and roll it back", done: "will stop at the next safe point",
+		long: "Stops an executing release at the next safe point and rolls back what was done.",
+		call: func(ctx context.Context, client approvalv1.ApprovalServiceClient, release, reason string) error {
+			_, err := client.Abort(ctx, &approvalv1.AbortRequest{Release: release, Reason: reason})
+			return err
+		},
+	})
+}

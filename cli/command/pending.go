@@ -1,0 +1,73 @@
+package command
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blackdice/shipwarden/cli/exit"
+	"github.com/blackdice/shipwarden/cli/show"
+	"github.com/blackdice/shipwarden/cli/terminal"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+)
+
+// maxPendingPage is the largest page that the approval service gives.
+const maxPendingPage = 200
+
+func newPending(a *app) *cobra.Command {
+	var mine bool
+	var service string
+	var output *form
+	cmd := &cobra.Command{
+		Use:     "pending",
+		Short:   "List releases that wait for approvals",
+		Long:    "Lists releases that wait for approvals, the oldest first.",
+		Example: "  shipwarden pending --mine",
+		Args:    cobra.NoArgs,
+		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
+			if err := output.check(); err != nil {
+				return err
+			}
+			client, done, err := a.approval()
+			if err != nil {
+				return err
+			}
+			defer done()
+			all := &approvalv1.ListPendingResponse{}
+			for token, first := "", true; first || token != ""; first = false {
+				page, err := func() (*approvalv1.ListPendingResponse, error) {
+					ctx, cancel := a.call(cmd.Context())
+					defer cancel()
+					return client.ListPending(ctx, &approvalv1.ListPendingRequest{Mine: mine, Service: service, PageSize: maxPendingPage, PageToken: token})
+				}()
+				if err != nil {
+					return exit.Call("list what is pending", err)
+				}
+				all.Pending = append(all.Pending, page.GetPending()...)
+				token = page.GetNextPageToken()
+			}
+			return a.pending(output, all)
+		}),
+	}
+	cmd.Flags().BoolVar(&mine, "mine", false, "only those that the caller may approve")
+	cmd.Flags().StringVar(&service, "service", "", "only this service")
+	output = outputFlag(cmd, formTable, formWide, formJSON, formYAML, formName)
+	return cmd
+}
+
+func (a *app) pending(f *form, all *approvalv1.ListPendingResponse) error {
+	if done, err := a.message(f, all); done || err != nil {
+		return err
+	}
+	if f.value == formName {
+		for _, p := range all.GetPending() {
+			fmt.Fprintln(a.out, terminal.Escape(p.GetRelease()))
+		}
+		return nil
+	}
+	if len(all.GetPending()) == 0 {
+		a.say("nothing is pending")
+		return nil
+	}
+	return show.Pending(a.out, all.GetPending(), f.value == formWide)
+}

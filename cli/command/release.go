@@ -1,0 +1,35 @@
+package command
+
+import (
+	"regexp"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blackdice/shipwarden/cli/exit"
+	"github.com/blackdice/shipwarden/cli/terminal"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+)
+
+// releasePattern is what the id of a release looks like.
+var releasePattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,79}$`)
+
+// completionNote is what stands beside an id that is offered.
+func completionNote(r *recorderv1.Release) string {
+	return terminal.Escape(r.GetService() + " " + r.GetVersion() + " to " + r.GetEnvironment() + ", " + r.GetPhase())
+}
+
+// oneRelease takes exactly one release id.
+func oneRelease(cmd *cobra.Command, args []string) error {
+	if err := cobra.ExactArgs(1)(cmd, args); err != nil {
+		return err
+	}
+	return checkRelease(args[0])
+}
+
+// checkRelease refuses what cannot be the id of a release, before anybody is asked.
+func checkRelease(id string) error {
+	if !releasePattern.MatchString(id) {
+		return exit.Withf(exit.Usage, "%q is no release id, such as shop-k7q2m3xw5d8ta4bc", id)
+	}
+	return nil
+}

@@ -1,0 +1,311 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/blackdice/shipwarden/cli/terminal"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// services serve canned releases. What is under test is the command, over a real
+// connection.
+type services struct {
+	approvalv1.UnimplementedApprovalServiceServer
+	recorderv1.UnimplementedRecorderServiceServer
+
+	mu      sync.Mutex
+	calls   []string // decisions, in their order
+	watched map[string]int
+}
+
+// serve starts the services on a loopback port until the test ends.
+func serve(t testing.TB) (*services, string) {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &services{watched: map[string]int{}}
+	server := grpc.NewServer()
+	approvalv1.RegisterApprovalServiceServer(server, s)
+	recorderv1.RegisterRecorderServiceServer(server, s)
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		server.Stop()
+		<-done
+	})
+	return s, listener.Addr().String()
+}
+
+// note keeps a decision with who made it.
+func (s *services) note(ctx context.Context, parts ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	md, _ := metadata.FromIncomingContext(ctx)
+	who := strings.TrimPrefix(strings.Join(md.Get("authorization"), ","), "Bearer ")
+	s.calls = append(s.calls, strings.Join(append([]string{who}, parts...), " | "))
+}
+
+// oneLine is a message as JSON without its varying white space.
+func oneLine(m proto.Message) string {
+	var indented, out bytes.Buffer
+	if err := terminal.WriteJSON(&indented, m); err != nil {
+		return err.Error()
+	}
+	if err := json.Compact(&out, indented.Bytes()); err != nil {
+		return err.Error()
+	}
+	return out.String()
+}
+
+func withDetails(code codes.Code, message string, details ...*errdetails.ErrorInfo) error {
+	st := status.New(code, message)
+	for _, d := range details {
+		more, err := st.WithDetails(d)
+		if err != nil {
+			return err
+		}
+		st = more
+	}
+	return st.Err()
+}
+
+// known refuses what every decision is refused for.
+func known(release string) error {
+	switch release {
+	case "shop-unknown":
+		return status.Error(codes.NotFound, "there is no release shop-unknown")
+	case "shop-denied":
+		return withDetails(codes.PermissionDenied, "mia asked for this release \x1b[2J", &errdetails.ErrorInfo{
+			Reason: "approver.requester", Domain: "shipwarden", Metadata: map[string]string{"person": "mia", "group": "sre"},
+		})
+	case "shop-ended":
+		return status.Error(codes.FailedPrecondition, "the release has ended")
+	case "shop-invalid":
+		st, err := status.New(codes.InvalidArgument, "the request is not valid").WithDetails(&errdetails.BadRequest{
+			FieldViolations: []*errdetails.BadRequest_FieldViolation{
+				{Field: "reason", Description: "must have at most 4096 bytes", Reason: "string.max_bytes"},
+				{Field: "follow_ups[0].owner", Description: "nobody is called \x07x"},
+			},
+		})
+		if err != nil {
+			return err
+		}
+		return st.Err()
+	case "shop-broken":
+		return status.Error(codes.Internal, "internal error")
+	}
+	return nil
+}
+
+func (s *services) ListPending(_ context.Context, r *approvalv1.ListPendingRequest) (*approvalv1.ListPendingResponse, error) {
+	if r.GetService() == "none" {
+		return &approvalv1.ListPendingResponse{}, nil
+	}
+	if r.GetPageToken() == "" {
+		return &approvalv1.ListPendingResponse{Pending: []*approvalv1.Pending{pendingRelease()}, NextPageToken: "2"}, nil
+	}
+	second := pendingRelease()
+	second.Release, second.MayApprove, second.MayNotReason = "shop-second", false, "you asked for it"
+	return &approvalv1.ListPendingResponse{Pending: []*approvalv1.Pending{second}}, nil
+}
+
+func (s *services) GetPending(_ context.Context, r *approvalv1.GetPendingRequest) (*approvalv1.GetPendingResponse, error) {
+	if err := known(r.GetRelease()); err != nil {
+		return nil, err
+	}
+	p := pendingRelease()
+	p.Release = r.GetRelease()
+	if r.GetRelease() == "shop-mine" {
+		p.MayApprove, p.MayNotReason = false, "you asked for it"
+	}
+	return &approvalv1.GetPendingResponse{Pending: p}, nil
+}
+
+func (s *services) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*approvalv1.ApproveResponse, error) {
+	s.note(ctx, "approve", r.GetRelease(), r.GetChangeDigest(), r.GetComment(), r.GetShownDigest())
+	if r.GetRelease() == "shop-last" {
+		return &approvalv1.ApproveResponse{Authorized: true}, nil
+	}
+	return &approvalv1.ApproveResponse{Missing: []*releasev1.QuorumRule{{Group: "qa", Count: 1}}}, nil
+}
+
+func (s *services) decide(ctx context.Context, verb, release, rest string) error {
+	s.note(ctx, verb, release, rest)
+	return known(release)
+}
+
+func (s *services) WithdrawApproval(ctx context.Context, r *approvalv1.WithdrawApprovalRequest) (*approvalv1.WithdrawApprovalResponse, error) {
+	return &approvalv1.WithdrawApprovalResponse{}, s.decide(ctx, "withdraw-approval", r.GetRelease(), r.GetReason())
+}
+
+func (s *services) Reject(ctx context.Context, r *approvalv1.RejectRequest) (*approvalv1.RejectResponse, error) {
+	return &approvalv1.RejectResponse{}, s.decide(ctx, "reject", r.GetRelease(), r.GetReason())
+}
+
+func (s *services) Withdraw(ctx context.Context, r *approvalv1.WithdrawRequest) (*approvalv1.WithdrawResponse, error) {
+	return &approvalv1.WithdrawResponse{}, s.decide(ctx, "withdraw", r.GetRelease(), r.GetReason())
+}
+
+func (s *services) Abort(ctx context.Context, r *approvalv1.AbortRequest) (*approvalv1.AbortResponse, error) {
+	return &approvalv1.AbortResponse{}, s.decide(ctx, "abort", r.GetRelease(), r.GetReason())
+}
+
+func (s *services) Acknowledge(ctx context.Context, r *approvalv1.AcknowledgeRequest) (*approvalv1.AcknowledgeResponse, error) {
+	return &approvalv1.AcknowledgeResponse{Acknowledged: 2}, s.decide(ctx, "acknowledge", r.GetRelease(), r.GetCause().String()+" "+r.GetComment())
+}
+
+func (s *services) Intervene(ctx context.Context, r *approvalv1.InterveneRequest) (*approvalv1.InterveneResponse, error) {
+	return &approvalv1.InterveneResponse{}, s.decide(ctx, r.GetAction().String(), r.GetRelease(), r.GetReason())
+}
+
+func (s *services) CompleteReview(ctx context.Context, r *approvalv1.CompleteReviewRequest) (*approvalv1.CompleteReviewResponse, error) {
+	rest := r.GetResult().String() + " " + r.GetResidualRisk()
+	for _, f := range r.GetFollowUps() {
+		rest += " [" + f.GetAction() + "/" + f.GetOwner() + "/" + f.GetDue().AsTime().Format(time.RFC3339) + "]"
+	}
+	return &approvalv1.CompleteReviewResponse{}, s.decide(ctx, "review", r.GetRelease(), rest)
+}
+
+func (s *services) GetRelease(_ context.Context, r *recorderv1.GetReleaseRequest) (*recorderv1.GetReleaseResponse, error) {
+	if err := known(r.GetRelease()); err != nil {
+		return nil, err
+	}
+	answer := &recorderv1.GetReleaseResponse{AsOfSequence: 40}
+	for _, release := range allReleases() {
+		if release.GetRelease() == r.GetRelease() {
+			answer.Release = release
+		}
+	}
+	if r.GetEvents() {
+		answer.Events = eventsOf(r.GetRelease())
+	}
+	return answer, nil
+}
+
+func (s *services) ListReleases(ctx context.Context, r *recorderv1.ListReleasesRequest) (*recorderv1.ListReleasesResponse, error) {
+	s.note(ctx, "list", oneLine(r.GetFilter()), r.GetPageToken())
+	all := allReleases()
+	if r.GetFilter().GetService() == "none" {
+		all = nil
+	}
+	if r.GetFilter().GetOpen() {
+		all = all[:1]
+	}
+	if r.GetPageToken() == "2" {
+		return &recorderv1.ListReleasesResponse{Releases: all[2:], AsOfSequence: 41}, nil
+	}
+	if len(all) > 2 {
+		return &recorderv1.ListReleasesResponse{Releases: all[:min(2, int(r.GetPageSize()))], NextPageToken: "2", AsOfSequence: 40}, nil
+	}
+	return &recorderv1.ListReleasesResponse{Releases: all, AsOfSequence: 40}, nil
+}
+
+// WatchRelease shows a release that goes through its steps. The first stream is cut
+// off after two answers, as by a recorder that restarts.
+func (s *services) WatchRelease(r *recorderv1.WatchReleaseRequest, stream grpc.ServerStreamingServer[recorderv1.WatchReleaseResponse]) error {
+	if err := known(r.GetRelease()); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.watched[r.GetRelease()]++
+	first := s.watched[r.GetRelease()] == 1
+	s.mu.Unlock()
+	answers := course(r.GetRelease())
+	if !first {
+		answers = append([]*recorderv1.WatchReleaseResponse{{Release: answers[2].GetRelease()}}, answers[3:]...)
+	}
+	for i, a := range answers {
+		if first && i == 2 {
+			return status.Error(codes.Unavailable, "the recorder is shutting down")
+		}
+		if err := stream.Send(a); err != nil {
+			return err
+		}
+	}
+	if r.GetRelease() == "shop-slow" {
+		<-stream.Context().Done()
+	}
+	return nil
+}
+
+func (s *services) GetRecord(_ context.Context, r *recorderv1.GetRecordRequest) (*recorderv1.GetRecordResponse, error) {
+	if err := known(r.GetRelease()); err != nil {
+		return nil, err
+	}
+	document := "# Deployment record of " + r.GetRelease() + "\n"
+	if r.GetFormat() == recorderv1.GetRecordRequest_FORMAT_JSON {
+		document = `{"release":"` + r.GetRelease() + `"}`
+	}
+	sum := sha256.Sum256([]byte(document))
+	if r.GetRelease() == "shop-forged" {
+		document += "forged"
+	}
+	return &recorderv1.GetRecordResponse{Document: []byte(document), Digest: "sha256:" + hex.EncodeToString(sum[:])}, nil
+}
+
+func (s *services) ListRefusals(_ context.Context, r *recorderv1.ListRefusalsRequest) (*recorderv1.ListRefusalsResponse, error) {
+	if r.GetPageToken() != "" {
+		return &recorderv1.ListRefusalsResponse{Refusals: []*recorderv1.Refusal{refusal(11)}, AsOfSequence: 41}, nil
+	}
+	return &recorderv1.ListRefusalsResponse{Refusals: []*recorderv1.Refusal{refusal(12)}, NextPageToken: "2", AsOfSequence: 40}, nil
+}
+
+// course is a release on its way from the gates to its end.
+func course(id string) []*recorderv1.WatchReleaseResponse {
+	r := allReleases()[0]
+	r.Release, r.Phase, r.Actions, r.Missing, r.Summary = id, "gates", nil, nil, "The gates are being looked at."
+	r.LastSequence = 10
+	for _, s := range r.GetSteps() {
+		s.Status, s.Detail, s.Started, s.Ended = recorderv1.Step_STATUS_PENDING, "", nil, nil
+	}
+	r.Steps[0].Status = recorderv1.Step_STATUS_RUNNING
+	out := []*recorderv1.WatchReleaseResponse{{Release: proto.CloneOf(r), AsOfSequence: 10}}
+	advance := func(event *releasev1.Event, done int, detail, phase, summary string) {
+		r.LastSequence++
+		r.Updated = at(int(r.GetLastSequence() % 60))
+		r.Phase, r.Summary = phase, summary
+		r.Steps[done].Status, r.Steps[done].Detail = recorderv1.Step_STATUS_DONE, detail
+		if done+1 < len(r.GetSteps()) {
+			r.Steps[done+1].Status = recorderv1.Step_STATUS_RUNNING
+		}
+		out = append(out, &recorderv1.WatchReleaseResponse{
+			Release: proto.CloneOf(r), AsOfSequence: r.GetLastSequence(),
+			Event: &recorderv1.RecordedEvent{Sequence: r.GetLastSequence(), Stored: at(int(r.GetLastSequence() % 60)), Event: event},
+		})
+	}
+	advance(&releasev1.Event{Data: &releasev1.Event_GatesConfirmed{}}, 0, "2 of 2 gates passed", "scope", "Artifacts and targets are being looked at.")
+	advance(&releasev1.Event{Data: &releasev1.Event_ScopeValidated{}}, 1, "1 artifacts pinned, 2 targets", "risk", "Risks and freezes are being looked at.")
+	advance(&releasev1.Event{Data: &releasev1.Event_RiskCleared{}}, 2, "nothing speaks against it \x1b[31m", "approve", "It waits for approvals.")
+	if id == "shop-slow" {
+		return out
+	}
+	r.Outcome = releasev1.Outcome_OUTCOME_SUCCEEDED
+	switch id {
+	case "shop-rejected":
+		r.Outcome = releasev1.Outcome_OUTCOME_REJECTED
+	case "shop-rolled":
+		r.Outcome = releasev1.Outcome_OUTCOME_ROLLED_BACK
+	}
+	advance(&releasev1.Event{Data: &releasev1.Event_Recorded{}}, len(r.GetSteps())-1, "recorded", "closed", "It is over.")
+	return out
+}

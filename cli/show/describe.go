@@ -1,0 +1,161 @@
+package show
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/blackdice/shipwarden/cli/terminal"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Describe writes everything that is known of a release: where it stands and why,
+// what was found, who decided, what a person can do now.
+func Describe(w io.Writer, r *recorderv1.Release, events []*recorderv1.RecordedEvent) error {
+	f := gather(events)
+	p := &page{}
+	p.fields(
+		[2]string{"Release", r.GetRelease()},
+		[2]string{"What", fmt.Sprintf("%s %s to %s", r.GetService(), r.GetVersion(), r.GetEnvironment())},
+		[2]string{"Why", terminal.Word(r.GetTrigger(), "TRIGGER_")},
+		[2]string{"Change record", changeRecord(f.request)},
+		[2]string{"Takes back", f.request.GetRollbackOf()},
+		[2]string{"Owner", r.GetOwner()},
+		[2]string{"Requester", r.GetRequester()},
+		[2]string{"Authors", strings.Join(f.request.GetAuthors(), ", ")},
+		[2]string{"Procedure", strings.TrimSpace(r.GetProcedureVersion() + " " + r.GetProcedureDigest())},
+		[2]string{"Change digest", r.GetChangeDigest()},
+		[2]string{"Requested", terminal.Time(r.GetRequested())},
+		[2]string{"Updated", terminal.Time(r.GetUpdated())},
+		[2]string{"Ended", terminal.Time(r.GetEnded())},
+		[2]string{"Phase", r.GetPhase()},
+		[2]string{"Outcome", terminal.Word(r.GetOutcome(), "OUTCOME_")},
+		[2]string{"Next deadline", terminal.Time(r.GetDeadline())},
+		[2]string{"Review due", terminal.Time(r.GetReviewDue())},
+		[2]string{"Summary", r.GetSummary()},
+	)
+	p.steps(r.GetSteps())
+	p.holds(r.GetHolds())
+	p.emergency(f.request, f.emergency)
+	p.prose("Plan", f.request.GetPlan().GetDescription())
+	p.artifacts(r.GetArtifacts())
+	p.targets(f.targets)
+	p.gates(f.gates)
+	p.previews(f.previews)
+	p.findings(f.findings)
+	p.quorum("Approvals needed", f.quorum)
+	p.approvals(f.approvals)
+	p.quorum("Approvals missing", r.GetMissing())
+	p.results(f.results)
+	p.verification(f.verified)
+	p.calls(f.calls)
+	p.review(f.review, f.reviewer)
+	if n := r.GetRejectedEvents(); n > 0 {
+		p.heading("Warning")
+		p.line("  %d events were on the bus and do not count (shipwarden get %s -o json --events)", n, terminal.Escape(r.GetRelease()))
+	}
+	p.actions(r)
+	return p.write(w)
+}
+
+func changeRecord(r *releasev1.Request) string {
+	return strings.TrimSpace(r.GetChangeRecord().GetSystem() + " " + r.GetChangeRecord().GetId())
+}
+
+func (p *page) approvals(all []approval) {
+	t := terminal.NewTable()
+	for _, a := range all {
+		t.Add(a.person, strings.Join(a.at.GetEvent().GetActor().GetGroups(), ","), terminal.Time(a.at.GetStored()),
+			"until "+terminal.Time(a.given.GetExpires()), a.given.GetComment())
+	}
+	p.table("Approvals given", t)
+}
+
+func (p *page) emergency(r *releasev1.Request, a *releasev1.Authorized) {
+	if r.GetEmergency() == nil {
+		return
+	}
+	t := terminal.NewTable()
+	t.Add("incident", r.GetEmergency().GetIncident())
+	t.Add("reason", r.GetEmergency().GetReason())
+	for _, b := range a.GetBypassed() {
+		t.Add("bypassed", b)
+	}
+	p.table("Emergency", t)
+}
+
+// actions are the server's words, which are the command's verbs.
+func (p *page) actions(r *recorderv1.Release) {
+	t := terminal.NewTable()
+	for _, a := range r.GetActions() {
+		t.Add("shipwarden " + a + " " + r.GetRelease())
+	}
+	p.table("Possible now", t)
+}
+
+// Decide writes what an approver has to see before saying yes or no.
+func Decide(w io.Writer, pending *approvalv1.Pending) error {
+	r := pending.GetRequest()
+	p := &page{}
+	p.fields(
+		[2]string{"Release", pending.GetRelease()},
+		[2]string{"What", fmt.Sprintf("%s %s to %s", r.GetService(), r.GetVersion(), r.GetEnvironment())},
+		[2]string{"Why", terminal.Word(r.GetTrigger(), "TRIGGER_")},
+		[2]string{"Change record", changeRecord(r)},
+		[2]string{"Takes back", r.GetRollbackOf()},
+		[2]string{"Owner", r.GetOwner()},
+		[2]string{"Requester", r.GetRequester()},
+		[2]string{"Authors", strings.Join(r.GetAuthors(), ", ")},
+		[2]string{"Change digest", pending.GetChangeDigest()},
+		[2]string{"Requested", terminal.Time(pending.GetRequested())},
+		[2]string{"Approve by", terminal.Time(pending.GetApproveBy())},
+	)
+	p.emergency(r, nil)
+	p.prose("Plan", r.GetPlan().GetDescription())
+	p.artifacts(pending.GetArtifacts())
+	p.targets(pending.GetTargets())
+	p.previews(pending.GetPreviews())
+	p.gates(pending.GetGates())
+	p.findings(pending.GetFindings())
+	p.risk(r.GetRisk())
+	p.prose("Way back", r.GetRollbackPlan().GetDescription())
+	p.prose("Without a way back", r.GetRollbackPlan().GetRecovery())
+	p.checks(r.GetValidation())
+	p.quorum("Approvals needed", pending.GetQuorum())
+	t := terminal.NewTable()
+	for _, a := range pending.GetApprovals() {
+		t.Add(a.GetPerson(), strings.Join(a.GetGroups(), ","), terminal.Time(a.GetTime()), "until "+terminal.Time(a.GetExpires()), a.GetComment())
+	}
+	p.table("Approvals given", t)
+	p.quorum("Approvals missing", pending.GetMissing())
+	return p.write(w)
+}
+
+func (p *page) risk(r *releasev1.Risk) {
+	t := terminal.NewTable()
+	t.Add("data", terminal.Word(r.GetData(), "DATA_"))
+	if len(r.GetAreas()) > 0 {
+		t.Add("areas", strings.Join(r.GetAreas(), ", "))
+	}
+	if r.GetDescription() != "" {
+		t.Add("declared", r.GetDescription())
+	}
+	p.table("Risk", t)
+}
+
+func (p *page) checks(v *releasev1.Validation) {
+	t := terminal.NewTable()
+	for _, c := range v.GetChecks() {
+		what := "tcp"
+		if h := c.GetHttp(); h != nil {
+			what = "http " + h.GetPath()
+		}
+		t.Add(c.GetName(), what)
+	}
+	if v.GetBake() != nil {
+		t.Add("over", v.GetBake().AsDuration().String())
+	}
+	p.table("Counts as good when", t)
+}

@@ -1,0 +1,139 @@
+package show
+
+import (
+	"slices"
+
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// facts are what the events of a release tell beyond its summary: the newest of what
+// is replaced, all of what adds up.
+type facts struct {
+	request   *releasev1.Request
+	gates     []*releasev1.GateVerdict
+	targets   []*releasev1.ScopedTarget
+	previews  []*releasev1.TargetPreview
+	findings  []*releasev1.Finding
+	quorum    []*releasev1.QuorumRule
+	approvals []approval
+	emergency *releasev1.Authorized
+	results   []*releasev1.TargetResult
+	verified  *releasev1.Verification
+	calls     []call
+	review    *releasev1.ReviewCompleted
+	reviewer  string
+}
+
+// approval is one that stands.
+type approval struct {
+	person string
+	at     *recorderv1.RecordedEvent
+	given  *releasev1.ApprovalGiven
+}
+
+// call is one call for people; taken is who took it on.
+type call struct {
+	escalated *releasev1.Escalated
+	at        *recorderv1.RecordedEvent
+	taken     string
+}
+
+// gather reads the events that count, in their order.
+func gather(events []*recorderv1.RecordedEvent) facts {
+	var f facts
+	for _, e := range events {
+		if e.GetRejected() != "" {
+			continue
+		}
+		f.decision(e)
+		f.work(e)
+	}
+	return f
+}
+
+func (f *facts) decision(e *recorderv1.RecordedEvent) {
+	by := e.GetEvent().GetActor().GetId()
+	switch d := e.GetEvent().GetData().(type) {
+	case *releasev1.Event_Requested:
+		f.request = d.Requested.GetRequest()
+	case *releasev1.Event_GatesConfirmed:
+		f.gates = d.GatesConfirmed.GetVerdicts()
+	case *releasev1.Event_GatesRefused:
+		f.gates = d.GatesRefused.GetVerdicts()
+	case *releasev1.Event_ScopeValidated:
+		f.targets = d.ScopeValidated.GetTargets()
+		f.findings = append(f.findings, d.ScopeValidated.GetFindings()...)
+	case *releasev1.Event_ScopeRefused:
+		f.findings = append(f.findings, d.ScopeRefused.GetFindings()...)
+	case *releasev1.Event_ChangePreviewed:
+		f.previews = d.ChangePreviewed.GetPreviews()
+	case *releasev1.Event_PreviewRefused:
+		f.findings = append(f.findings, d.PreviewRefused.GetFindings()...)
+	case *releasev1.Event_RiskCleared:
+		f.quorum = d.RiskCleared.GetQuorum()
+		f.findings = append(f.findings, d.RiskCleared.GetFindings()...)
+	case *releasev1.Event_RiskRefused:
+		f.findings = append(f.findings, d.RiskRefused.GetFindings()...)
+	case *releasev1.Event_ExecutionRefused:
+		f.findings = append(f.findings, d.ExecutionRefused.GetFindings()...)
+	case *releasev1.Event_ApprovalGiven:
+		f.withdraw(by)
+		f.approvals = append(f.approvals, approval{person: by, at: e, given: d.ApprovalGiven})
+	case *releasev1.Event_ApprovalWithdrawn:
+		f.withdraw(by)
+	case *releasev1.Event_Authorized:
+		if d.Authorized.GetEmergency() {
+			f.emergency = d.Authorized
+		}
+	case *releasev1.Event_Escalated:
+		f.calls = append(f.calls, call{escalated: d.Escalated, at: e})
+	case *releasev1.Event_Acknowledged:
+		for i, c := range f.calls {
+			if c.taken == "" && c.escalated.GetCause() == d.Acknowledged.GetCause() {
+				f.calls[i].taken = by
+			}
+		}
+	case *releasev1.Event_ReviewCompleted:
+		f.review, f.reviewer = d.ReviewCompleted, by
+	}
+}
+
+func (f *facts) withdraw(person string) {
+	f.approvals = slices.DeleteFunc(f.approvals, func(a approval) bool { return a.person == person })
+}
+
+func (f *facts) work(e *recorderv1.RecordedEvent) {
+	switch d := e.GetEvent().GetData().(type) {
+	case *releasev1.Event_ExecutionFinished:
+		f.result(d.ExecutionFinished.GetResults())
+	case *releasev1.Event_ExecutionFailed:
+		f.result(d.ExecutionFailed.GetResults())
+	case *releasev1.Event_ExecutionUnknown:
+		f.result(d.ExecutionUnknown.GetResults())
+	case *releasev1.Event_RolledBack:
+		f.result(d.RolledBack.GetResults())
+	case *releasev1.Event_RollbackFailed:
+		f.result(d.RollbackFailed.GetResults())
+	case *releasev1.Event_TargetsReleased:
+		f.result(d.TargetsReleased.GetResults())
+	case *releasev1.Event_VerificationPassed:
+		f.verified = d.VerificationPassed.GetVerification()
+	case *releasev1.Event_VerificationFailed:
+		f.verified = d.VerificationFailed.GetVerification()
+	case *releasev1.Event_VerificationInconclusive:
+		f.verified = d.VerificationInconclusive.GetVerification()
+	}
+}
+
+// result keeps the newest result of each target, in the order of their first ones.
+func (f *facts) result(all []*releasev1.TargetResult) {
+	for _, r := range all {
+		i := slices.IndexFunc(f.results, func(o *releasev1.TargetResult) bool { return o.GetTarget() == r.GetTarget() })
+		if i < 0 {
+			f.results = append(f.results, r)
+			continue
+		}
+		f.results[i] = r
+	}
+}

@@ -1,0 +1,144 @@
+package show
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/blackdice/shipwarden/cli/terminal"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+func (p *page) steps(all []*recorderv1.Step) {
+	t := terminal.NewTable()
+	for _, s := range all {
+		t.Add(s.GetNumber(), s.GetName(), terminal.Word(s.GetStatus(), "STATUS_"),
+			terminal.Time(s.GetStarted()), terminal.Time(s.GetEnded()), s.GetDetail())
+	}
+	p.table("Steps", t)
+}
+
+func (p *page) gates(all []*releasev1.GateVerdict) {
+	t := terminal.NewTable()
+	for _, g := range all {
+		t.Add(g.GetGate(), terminal.Word(g.GetStatus(), "STATUS_"), g.GetReason(), g.GetSignedBy(), strings.Join(g.GetEvidence(), " "))
+	}
+	p.table("Gates", t)
+}
+
+func (p *page) findings(all []*releasev1.Finding) {
+	t := terminal.NewTable()
+	for _, f := range all {
+		t.Add(terminal.Word(f.GetSeverity(), "SEVERITY_"), f.GetRule(), f.GetSubject(), f.GetMessage())
+	}
+	p.table("Findings", t)
+}
+
+func (p *page) artifacts(all []*releasev1.PinnedArtifact) {
+	t := terminal.NewTable()
+	for _, a := range all {
+		t.Add(a.GetName(), terminal.Word(a.GetKind(), "ARTIFACT_KIND_"), a.GetLocation(), a.GetDigest(), fmt.Sprintf("%d bytes", a.GetSize()))
+	}
+	p.table("Artifacts", t)
+}
+
+func (p *page) targets(all []*releasev1.ScopedTarget) {
+	t := terminal.NewTable()
+	for _, s := range all {
+		live := s.GetState().GetDeployed()
+		carries := "nothing yet"
+		if live != nil {
+			carries = fmt.Sprintf("carries %s of %s", live.GetVersion(), live.GetRelease())
+		}
+		t.Add(fmt.Sprintf("wave %d", s.GetWave()+1), s.GetTarget(), s.GetDriver(), terminal.Word(s.GetRelation(), "RELATION_"), carries)
+	}
+	p.table("Targets", t)
+}
+
+// previews shows what would change, with the way back, target by target.
+func (p *page) previews(all []*releasev1.TargetPreview) {
+	if len(all) == 0 {
+		return
+	}
+	p.heading("What would change")
+	for _, v := range all {
+		p.line("  %s (%s)", terminal.Escape(v.GetTarget()), terminal.Word(v.GetClass(), "DRIVER_CLASS_"))
+		for _, line := range terminal.Lines(v.GetSummary()) {
+			p.line("    %s", line)
+		}
+		back := "no way back"
+		if v.GetRollbackReady() {
+			back = "the way back is ready"
+		}
+		if v.GetRollbackReason() != "" {
+			back += ": " + terminal.Escape(v.GetRollbackReason())
+		}
+		p.line("    %s", back)
+		if d := v.GetDetail(); d != nil {
+			p.line("    in full: %s (%s, %d bytes)", terminal.Escape(d.GetDigest()), terminal.Escape(d.GetMediaType()), d.GetSize())
+		}
+	}
+}
+
+func (p *page) quorum(heading string, rules []*releasev1.QuorumRule) {
+	t := terminal.NewTable()
+	for _, q := range rules {
+		t.Add(fmt.Sprintf("%d of %s", q.GetCount(), q.GetGroup()))
+	}
+	p.table(heading, t)
+}
+
+func (p *page) holds(all []*releasev1.HoldReason) {
+	t := terminal.NewTable()
+	for _, h := range all {
+		until := ""
+		if h.GetUntil() != nil {
+			until = "until " + terminal.Time(h.GetUntil())
+		}
+		t.Add(h.GetRule(), h.GetSubject(), until, h.GetSetBy(), h.GetMessage())
+	}
+	p.table("Waits for", t)
+}
+
+func (p *page) results(all []*releasev1.TargetResult) {
+	t := terminal.NewTable()
+	for _, r := range all {
+		t.Add(r.GetTarget(), terminal.Word(r.GetStatus(), "STATUS_"), r.GetDigest(), r.GetMessage())
+	}
+	p.table("Results", t)
+}
+
+func (p *page) verification(v *releasev1.Verification) {
+	t := terminal.NewTable()
+	for _, r := range v.GetResults() {
+		t.Add(r.GetTarget(), r.GetCheck(), terminal.Word(r.GetVerdict(), "VERDICT_"),
+			fmt.Sprintf("%d of %d samples passed", r.GetPassed(), r.GetSamples()), r.GetReason())
+	}
+	p.table("Checks", t)
+}
+
+func (p *page) calls(all []call) {
+	t := terminal.NewTable()
+	for _, c := range all {
+		taken := "open, acknowledge by " + terminal.Time(c.escalated.GetAcknowledgeBy())
+		if c.taken != "" {
+			taken = "taken on by " + c.taken
+		}
+		t.Add(terminal.Word(c.escalated.GetCause(), "CAUSE_"), fmt.Sprintf("rung %d", c.escalated.GetRung()),
+			terminal.Time(c.at.GetStored()), strings.Join(c.escalated.GetTo(), ","), taken, c.escalated.GetIncident())
+	}
+	p.table("Escalations", t)
+}
+
+func (p *page) review(v *releasev1.ReviewCompleted, by string) {
+	if v == nil {
+		return
+	}
+	t := terminal.NewTable()
+	t.Add("result", terminal.Word(v.GetResult(), "RESULT_"), "by "+by)
+	t.Add("residual risk", v.GetResidualRisk())
+	for _, f := range v.GetFollowUps() {
+		t.Add("follow-up", f.GetAction(), f.GetOwner(), terminal.Time(f.GetDue()))
+	}
+	p.table("Review", t)
+}

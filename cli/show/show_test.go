@@ -1,0 +1,131 @@
+package show_test
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/blackdice/shipwarden/cli/show"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// hostile is what somebody writes into a field to draw on another one's terminal.
+const hostile = "ok\x1b[2J\x07\r\u009b\u202e\u2028end"
+
+// fill writes the hostile text into every text that the message can hold, and a
+// number into every number, so that nothing is left out because it is zero.
+func fill(m protoreflect.Message, depth int) {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		switch {
+		case f.ContainingOneof() != nil && !f.HasOptionalKeyword() && f != f.ContainingOneof().Fields().Get(0):
+		case f.IsMap():
+		case f.IsList():
+			list := m.Mutable(f).List()
+			if f.Message() == nil {
+				list.Append(value(f))
+			} else if depth > 0 {
+				fill(list.AppendMutable().Message(), depth-1)
+			}
+		case f.Message() != nil:
+			if depth > 0 {
+				fill(m.Mutable(f).Message(), depth-1)
+			}
+		default:
+			m.Set(f, value(f))
+		}
+	}
+}
+
+func value(f protoreflect.FieldDescriptor) protoreflect.Value {
+	switch f.Kind() { //nolint:exhaustive // The contract has no others.
+	case protoreflect.StringKind:
+		return protoreflect.ValueOfString(hostile)
+	case protoreflect.BytesKind:
+		return protoreflect.ValueOfBytes([]byte(hostile))
+	case protoreflect.BoolKind:
+		return protoreflect.ValueOfBool(true)
+	case protoreflect.EnumKind:
+		return protoreflect.ValueOfEnum(99)
+	case protoreflect.Int32Kind:
+		return protoreflect.ValueOfInt32(7)
+	case protoreflect.Int64Kind:
+		return protoreflect.ValueOfInt64(7)
+	case protoreflect.Uint32Kind:
+		return protoreflect.ValueOfUint32(7)
+	case protoreflect.Uint64Kind:
+		return protoreflect.ValueOfUint64(7)
+	case protoreflect.DoubleKind:
+		return protoreflect.ValueOfFloat64(7)
+	}
+	return f.Default()
+}
+
+func filled[M proto.Message](m M) M {
+	fill(m.ProtoReflect(), 6)
+	return m
+}
+
+// everyEvent is one event of each kind.
+func everyEvent() []*recorderv1.RecordedEvent {
+	var out []*recorderv1.RecordedEvent
+	data := (&releasev1.Event{}).ProtoReflect().Descriptor().Oneofs().ByName("data").Fields()
+	for i := range data.Len() {
+		e := &releasev1.Event{Actor: &releasev1.Actor{Id: hostile, Groups: []string{hostile}}}
+		fill(e.ProtoReflect().Mutable(data.Get(i)).Message(), 6)
+		out = append(out, &recorderv1.RecordedEvent{Event: e})
+	}
+	return out
+}
+
+// views are everything that this package writes, of full messages and of empty ones.
+func views(full bool) map[string]func(io.Writer) error {
+	release, pending, refusal, violation := &recorderv1.Release{}, &approvalv1.Pending{}, &recorderv1.Refusal{}, &releasev1.Violation{}
+	var events []*recorderv1.RecordedEvent
+	if full {
+		release, pending, refusal, violation = filled(release), filled(pending), filled(refusal), filled(violation)
+		events = everyEvent()
+	}
+	return map[string]func(io.Writer) error{
+		"describe":      func(w io.Writer) error { return show.Describe(w, release, events) },
+		"decide":        func(w io.Writer) error { return show.Decide(w, pending) },
+		"releases":      func(w io.Writer) error { return show.Releases(w, []*recorderv1.Release{release}, true) },
+		"pending":       func(w io.Writer) error { return show.Pending(w, []*approvalv1.Pending{pending}, true) },
+		"refusals":      func(w io.Writer) error { return show.Refusals(w, []*recorderv1.Refusal{refusal}, false) },
+		"wide refusals": func(w io.Writer) error { return show.Refusals(w, []*recorderv1.Refusal{refusal}, true) },
+		"violations":    func(w io.Writer) error { return show.Violations(w, []*releasev1.Violation{violation}) },
+	}
+}
+
+func TestNothingThatOthersWroteIsObeyed(t *testing.T) {
+	for name, view := range views(true) {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := view(&out); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(out.String(), `ok\x1b[2J\a`) {
+				t.Fatalf("the hostile text is not in it, so nothing was tried:\n%s", out.String())
+			}
+			if i := strings.IndexAny(out.String(), "\x1b\x07\r\u009b\u202e\u2028"); i >= 0 {
+				t.Errorf("a control came through: %q", out.String()[max(0, i-60):min(out.Len(), i+20)])
+			}
+		})
+	}
+}
+
+func TestEmptyMessagesAreShown(t *testing.T) {
+	for name, view := range views(false) {
+		var out bytes.Buffer
+		if err := view(&out); err != nil || out.Len() == 0 {
+			t.Errorf("%s: %d bytes, error %v", name, out.Len(), err)
+		}
+	}
+}
