@@ -43,7 +43,7 @@ type Step struct {
 	queue chan string
 
 	mu     sync.Mutex
-	queued map[string]bool // also those in work
+	queued map[string]bool // also those in work; true where offered again meanwhile
 }
 
 // NewStep returns the step over the record and the store to append to, which must
@@ -74,12 +74,13 @@ func (s *Step) Offer(_ context.Context, w ledger.Written) {
 func (s *Step) enqueue(release string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.queued[release] {
+	if _, there := s.queued[release]; there {
+		s.queued[release] = true
 		return
 	}
 	select {
 	case s.queue <- release:
-		s.queued[release] = true
+		s.queued[release] = false
 	default: // The sweep finds it.
 	}
 }
@@ -115,10 +116,17 @@ func (s *Step) work(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case release := <-s.queue:
+			s.mu.Lock()
+			s.queued[release] = false
+			s.mu.Unlock()
 			err := s.Close(ctx, release)
 			s.mu.Lock()
+			again := s.queued[release]
 			delete(s.queued, release)
 			s.mu.Unlock()
+			if again {
+				s.enqueue(release)
+			}
 			switch {
 			case err == nil:
 				s.closed.WithLabelValues("closed").Inc()
