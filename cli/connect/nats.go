@@ -20,9 +20,9 @@ const (
 	natsRetryWait = 250 * time.Millisecond
 )
 
-// NATS returns a connection to the bus. A user receives replies on an inbox of
-// their own, _INBOX_<user>, as the services do: the bus can then keep others from
-// reading along. The connection survives a short loss of the server.
+// NATS returns a connection to the bus. Replies come where every NATS client has
+// them, unless the settings name an inbox of the user's own. The connection survives
+// a short loss of the server.
 func NATS(ctx context.Context, s settings.Settings) (*nats.Conn, error) {
 	if s.NATSURL == "" {
 		return nil, exit.Withf(exit.Usage, "nats-url is not set: give --nats-url, or put it into a context file (shipwarden help settings)")
@@ -35,6 +35,9 @@ func NATS(ctx context.Context, s settings.Settings) (*nats.Conn, error) {
 		// Whoever lacks a permission is told by the failure of what needed it.
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
 		nats.SetCustomDialer(dialer{ctx}),
+	}
+	if s.NATSInboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(s.NATSInboxPrefix))
 	}
 	identity, err := natsIdentity(s)
 	if err != nil {
@@ -74,10 +77,7 @@ func natsIdentity(s settings.Settings) ([]nats.Option, error) {
 		if err != nil {
 			return nil, fmt.Errorf("nats-password-file: %w", err)
 		}
-		return []nats.Option{
-			nats.UserInfo(s.NATSUser, password.Reveal()),
-			nats.CustomInboxPrefix(service.InboxPrefix(s.NATSUser)),
-		}, nil
+		return []nats.Option{nats.UserInfo(s.NATSUser, password.Reveal())}, nil
 	}
 	return nil, nil
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // A user who may receive replies on an inbox of their own only, as the bus allows.
-func TestAUserHasAnInboxOfTheirOwn(t *testing.T) {
+func TestAUserMayHaveAnInboxOfTheirOwn(t *testing.T) {
 	server, err := natsserver.Start(t.Context(), natsserver.Config{StoreDir: t.TempDir(), Users: []natsserver.User{
 		{Name: "ci", Password: "s3cret", Publish: []string{"ask"}, Subscribe: []string{"_INBOX_ci.>"}},
 		{Name: "admin", Password: "adm1n"},
@@ -37,7 +37,7 @@ func TestAUserHasAnInboxOfTheirOwn(t *testing.T) {
 
 	password := filepath.Join(t.TempDir(), "password")
 	write(t, password, []byte("s3cret\n"))
-	s := settings.Settings{NATSURL: server.ClientURL(), NATSUser: "ci", NATSPasswordFile: password}
+	s := settings.Settings{NATSURL: server.ClientURL(), NATSUser: "ci", NATSPasswordFile: password, NATSInboxPrefix: "_INBOX_ci"}
 	conn, err := connect.NATS(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)

@@ -38,6 +38,9 @@ type Settings struct {
 	NATSUser         string
 	NATSPasswordFile string
 	NATSCreds        string
+	// NATSInboxPrefix is the first part of the subjects on which replies are
+	// received. Empty means that of every NATS client, _INBOX.
+	NATSInboxPrefix string
 
 	// Source is the context file that was read; empty without one.
 	Source string
@@ -75,6 +78,7 @@ func All() []Setting {
 		{Name: "nats-user", Usage: "user on the bus", Field: func(s *Settings) *string { return &s.NATSUser }},
 		{Name: "nats-password-file", Usage: "file with that user's password", Field: func(s *Settings) *string { return &s.NATSPasswordFile }, file: true},
 		{Name: "nats-creds", Usage: "NATS credentials file, instead of user and password", Field: func(s *Settings) *string { return &s.NATSCreds }, file: true},
+		{Name: "nats-inbox-prefix", Usage: "subject of replies, where the bus gives each user one of their own (default _INBOX)", Field: func(s *Settings) *string { return &s.NATSInboxPrefix }},
 	}
 }
 

@@ -15,7 +15,7 @@ func TestAFileReadsBackAsItWasWritten(t *testing.T) {
 	want := settings.Settings{
 		ApprovalURL: "127.0.0.1:7100", RecorderURL: "https://recorder.example:443", TokenFile: "/run/alice: #1.token",
 		CAFile: "/ca.pem", CertFile: "/c.pem", KeyFile: "/k.pem", NATSURL: "nats://a:1,nats://b:2",
-		NATSUser: "ci", NATSPasswordFile: "/p", NATSCreds: "/creds", Source: "/etc/cli.yaml",
+		NATSUser: "ci", NATSPasswordFile: "/p", NATSCreds: "/creds", NATSInboxPrefix: "_INBOX_ci", Source: "/etc/cli.yaml",
 	}
 	data, err := want.File()
 	if err != nil {
