@@ -45,6 +45,12 @@ test: setup-test ## Test every module
 test-race: setup-test ## Test every module with the race detector
 	@tools/test.sh -race $(ARGS)
 
+.PHONY: mutants
+mutants: ## Make mistakes in the procedure, one at a time: its tests must find each
+	@tools/setup.sh go
+	@GOWORK=off go -C tools/mutants build -o ../../.bin/mutants .
+	@.bin/mutants $(ARGS) procedure
+
 .PHONY: demo
 demo: setup-test ## Carry real releases through the procedure, before your eyes
 	@go run ./cmd/shipwarden demo $(ARGS)

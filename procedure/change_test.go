@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -52,9 +53,13 @@ func TestAnyChangeIsAnotherDigest(t *testing.T) {
 		})
 	}
 	for what, change := range map[string]func(*procedure.State){
-		"the release":       func(c *procedure.State) { c.Release += "a" },
-		"the procedure":     func(c *procedure.State) { c.ProcedureDigest = proceduretest.Digest('0') },
-		"one preview less":  func(c *procedure.State) { c.Previews = c.Previews[1:] },
+		"the release":      func(c *procedure.State) { c.Release += "a" },
+		"the procedure":    func(c *procedure.State) { c.ProcedureDigest = proceduretest.Digest('0') },
+		"one preview less": func(c *procedure.State) { c.Previews = c.Previews[1:] },
+		"an unknown field": func(c *procedure.State) {
+			c.Request = proto.CloneOf(c.Request)
+			c.Request.ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 900, protowire.VarintType), 1))
+		},
 		"one artifact less": func(c *procedure.State) { c.Artifacts = nil },
 	} {
 		c := s
@@ -70,6 +75,9 @@ func TestAnyChangeIsAnotherDigest(t *testing.T) {
 // another process reads has the digest that this one wrote.
 func TestEqualContentsHaveEqualDigests(t *testing.T) {
 	r := full(proceduretest.Request(two))
+	for i := range 8 {
+		r.Plan.Parameters[fmt.Sprint("p", i)] = fmt.Sprint(i)
+	}
 	for range 20 {
 		body, err := proto.Marshal(r)
 		if err != nil {

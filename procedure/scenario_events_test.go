@@ -80,6 +80,10 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 	case "take-back": // take-back <executor>: claims the way back without asking whether there is one
 		s.Forced = true
 		return proceduretest.Remedy(s, first, now), true, nil
+	case "unavailable": // the executor finds that there is no way back
+		return &releasev1.Event{Data: &releasev1.Event_RollbackUnavailable{
+			RollbackUnavailable: &releasev1.RollbackUnavailable{Reason: "1.4.1 is gone"},
+		}}, true, nil
 	case "rolled": // rolled [<target>=failed|unknown]...
 		return proceduretest.RolledBack(s, statuses(words)), true, nil
 	case "release":

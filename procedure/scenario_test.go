@@ -64,6 +64,8 @@ func play(t *testing.T, file, story string) string {
 	t.Helper()
 	sc := &scenario{kept: map[string]procedure.Entry{}, shown: map[string]string{}}
 	var out strings.Builder
+	var kept []procedure.State
+	var prints []string
 	for i, line := range strings.Split(strings.TrimSuffix(story, "\n"), "\n") {
 		if strings.HasPrefix(line, " ") {
 			continue
@@ -77,6 +79,9 @@ func play(t *testing.T, file, story string) string {
 			before = sc.h.State()
 		}
 		err := sc.run(t, strings.Fields(line))
+		if sc.h != nil {
+			kept, prints = append(kept, sc.h.State()), append(prints, fingerprint(sc.h.State()))
+		}
 		var said *unclear
 		if errors.As(err, &said) {
 			t.Fatalf("%s:%d: %s: %s", file, i+1, line, said.why)
@@ -90,6 +95,11 @@ func play(t *testing.T, file, story string) string {
 		}
 		for _, l := range sc.show() {
 			out.WriteString("    " + l + "\n")
+		}
+	}
+	for i, s := range kept {
+		if diff := cmp.Diff(prints[i], fingerprint(s)); diff != "" {
+			t.Errorf("%s: a state that was kept was changed by what came later:\n%s", file, diff)
 		}
 	}
 	return out.String()

@@ -1,0 +1,3 @@
+module github.com/blackdice/shipwarden/tools/mutants
+
+go 1.26.0

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+const list = `# A comment.
+
+mutant one becomes two
+file a.go
+-	return 1
++	return 2
+
+mutant both lines and a third
+file a.go
+-	x()
+-	y()
++	y()
+-	return 1
++
+`
+
+func TestParse(t *testing.T) {
+	all, err := parse(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 2 || all[0].name != "one becomes two" || all[0].file != "a.go" || all[0].line != 3 {
+		t.Fatalf("got %+v", all)
+	}
+	if e := all[1].edits; len(e) != 2 || e[0] != (edit{"\tx()\n\ty()", "\ty()"}) || e[1] != (edit{"\treturn 1", ""}) {
+		t.Errorf("got edits %+v", e)
+	}
+}
+
+func TestParseNamesWhatIsWrong(t *testing.T) {
+	for text, want := range map[string]string{
+		"file a.go\n":                                        "line 1: stands before",
+		"mutant a\nfile a.go\n":                              "changes nothing",
+		"mutant a\n-x\n+y\n":                                 "no file",
+		"mutant a\nfile a.go\n+x\n":                          "line 3",
+		"mutant a\nfile a.go\nx\n":                           "line 3",
+		"mutant a\nfile a\n-x\n+y\nmutant a\nfile a\n-x\n+y": "there twice",
+	} {
+		if _, err := parse(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestApply(t *testing.T) {
+	m := mutant{file: "a.go", edits: []edit{{"one", "two"}, {"three", ""}}}
+	if got, err := m.apply("one three"); err != nil || got != "two " {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for source, want := range map[string]string{"three": "0 times", "one one three": "2 times", "one": "0 times"} {
+		if _, err := m.apply(source); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", source, err, want)
+		}
+	}
+	if _, err := (mutant{edits: []edit{{"a", "a"}}}).apply("a"); err == nil {
+		t.Error("a mutant that changes nothing was made")
+	}
+}
