@@ -14,7 +14,7 @@ help: ## List the targets
 
 .PHONY: setup
 setup: ## Find or install all that is needed: Go, PostgreSQL, the pinned tools, promtool
-	@tools/setup.sh go postgresql generators linter promtool
+	@tools/setup.sh go postgresql generators linter helm promtool
 
 .PHONY: setup-test
 setup-test:
@@ -22,7 +22,7 @@ setup-test:
 
 .PHONY: setup-tools
 setup-tools:
-	@tools/setup.sh go generators linter
+	@tools/setup.sh go generators linter helm promtool
 
 .PHONY: generate
 generate: ## Generate the Go code of proto/
@@ -34,7 +34,7 @@ build: ## Build the command and the services into bin/
 	@tools/build.sh
 
 .PHONY: check
-check: setup-tools ## All that can be said without running tests: build, vet, lint, formats, generated code, contract
+check: setup-tools ## All that can be said without running tests: build, vet, lint, formats, generated code, contract, chart, alerts
 	@tools/check.sh
 
 .PHONY: test
@@ -53,7 +53,8 @@ mutants: ## Make mistakes in the procedure, one at a time: its tests must find e
 
 .PHONY: demo
 demo: setup-test ## Carry real releases through the procedure, before your eyes
-	@go run ./cmd/shipwarden demo $(ARGS)
+	@go build -o bin/shipwarden ./cmd/shipwarden
+	@bin/shipwarden demo $(ARGS)
 
 .PHONY: fmt
 fmt: setup-tools ## Format Go and .proto files

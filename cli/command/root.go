@@ -27,6 +27,7 @@ func commands(a *app) map[string][]*cobra.Command {
 			newApprove(a), newReject(a), newWithdrawApproval(a), newWithdraw(a), newAbort(a),
 			newAcknowledge(a), newRetry(a), newRollback(a), newAccept(a), newConfirm(a), newReview(a),
 		},
+		groupTry:   {newDemo(a), newDev(a)},
 		groupOther: {newVersion(a), newExitCodes(), newSettingsTopic()},
 	}
 }
@@ -36,6 +37,7 @@ const (
 	groupRequest = "request"
 	groupLook    = "look"
 	groupDecide  = "decide"
+	groupTry     = "try"
 	groupOther   = "other"
 )
 
@@ -43,6 +45,7 @@ var groups = []*cobra.Group{
 	{ID: groupRequest, Title: "Ask for a release:"},
 	{ID: groupLook, Title: "Look:"},
 	{ID: groupDecide, Title: "Decide:"},
+	{ID: groupTry, Title: "Try it on one machine:"},
 	{ID: groupOther, Title: "Other:"},
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/natsserver"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
@@ -229,3 +230,19 @@ func (r *Rig) Stop() {
 }
 
 func (r *Rig) undo(f func()) { r.undos = append(r.undos, f) }
+
+// ChangeProcedure puts another procedure document into effect: the approval service
+// is restarted with it.
+func (r *Rig) ChangeProcedure(ctx context.Context, document []byte) error {
+	if _, err := policy.Parse(document, "procedure.yaml"); err != nil {
+		return err
+	}
+	if err := os.WriteFile(r.ProcedureFile(), document, 0o600); err != nil {
+		return err
+	}
+	if err := r.StopService(procedure.ServiceApproval); err != nil {
+		return err
+	}
+	r.StartService(ctx, procedure.ServiceApproval)
+	return r.WaitReady(ctx, procedure.ServiceApproval)
+}

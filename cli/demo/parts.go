@@ -1,0 +1,174 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/blackdice/shipwarden/e2e/shop"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+func (s *story) planned(ctx context.Context, versions []shop.Artifact) error {
+	s.title("1. Version 1.0.0: a planned release, with two approvals")
+	id, err := s.submit(ctx, versions[0], "1-planned", nil)
+	if err != nil {
+		return err
+	}
+	if err := s.approve(ctx, id, "carol", "dave"); err != nil {
+		return err
+	}
+	if _, err := s.finish(ctx, id, releasev1.Outcome_OUTCOME_SUCCEEDED); err != nil {
+		return err
+	}
+	if err := s.runs(ctx, versions[0]); err != nil {
+		return err
+	}
+	return s.record(ctx, id, "1-planned")
+}
+
+func (s *story) rolledBack(ctx context.Context, versions []shop.Artifact) error {
+	s.title("2. Version 2.0.0: turns unhealthy after its start, and is rolled back by itself")
+	id, err := s.submit(ctx, versions[1], "2-bad", nil)
+	if err != nil {
+		return err
+	}
+	if err := s.approve(ctx, id, "carol", "dave"); err != nil {
+		return err
+	}
+	if _, err := s.finish(ctx, id, releasev1.Outcome_OUTCOME_ROLLED_BACK); err != nil {
+		return err
+	}
+	if err := s.runs(ctx, versions[0]); err != nil {
+		return err
+	}
+	s.line("People were called, because a validation failed; erin takes it on.")
+	if err := s.acknowledge(ctx, "erin", id); err != nil {
+		return err
+	}
+	return s.record(ctx, id, "2-bad")
+}
+
+func (s *story) emergency(ctx context.Context, versions []shop.Artifact) error {
+	s.title("3. Version 2.0.1: an emergency, without tests, authorized by the one person at hand")
+	id, err := s.submit(ctx, versions[2], "3-emergency", func(r *releasev1.Request) {
+		r.Trigger = releasev1.Trigger_TRIGGER_EMERGENCY
+		r.Emergency = &releasev1.Emergency{Reason: "Payments fail for every tenth customer.", Incident: "INC-77"}
+		r.Evidence = [][]byte{r.GetEvidence()[0], r.GetEvidence()[2]}
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.approve(ctx, id, "erin"); err != nil {
+		return err
+	}
+	release, err := s.finish(ctx, id, releasev1.Outcome_OUTCOME_SUCCEEDED)
+	if err != nil {
+		return err
+	}
+	if err := s.runs(ctx, versions[2]); err != nil {
+		return err
+	}
+	if release.GetReviewDue() == nil {
+		return fmt.Errorf("no review is owed for %s", id)
+	}
+	s.line("A retrospective review is owed until %s. Whoever authorized it may not do it:", release.GetReviewDue().AsTime().Format(time.DateTime))
+	if err := s.review(ctx, "erin", id); err == nil {
+		return fmt.Errorf("erin reviewed her own emergency %s", id)
+	} else {
+		s.line("  refused: %s", message(err))
+	}
+	s.line("Somebody else does:")
+	if err := s.review(ctx, "frank", id); err != nil {
+		return err
+	}
+	if err := s.acknowledge(ctx, "dave", id); err != nil {
+		return err
+	}
+	return s.record(ctx, id, "3-emergency")
+}
+
+func (s *story) frozen(ctx context.Context, versions []shop.Artifact) error {
+	s.title("4. Version 2.1.0: asked for in a freeze, held, and going on by itself when it ends")
+	start := time.Now()
+	s.world.Rules.Version = "1.1"
+	s.world.Rules.FreezeStart, s.world.Rules.FreezeEnd = start.Add(-time.Minute), start.Add(freezeTime)
+	if err := s.newProcedure(ctx); err != nil {
+		return err
+	}
+	s.line("Procedure document 1.1 is in effect: carol froze production until %s.", s.world.Rules.FreezeEnd.Format("15:04:05"))
+	id, err := s.submit(ctx, versions[3], "4-frozen", nil)
+	if err != nil {
+		return err
+	}
+	held, err := s.until(ctx, id, func(r *recorderv1.Release) bool { return r.GetPhase() == "held" })
+	if err != nil {
+		return err
+	}
+	s.line("  %s", s.Paint.Yellow("held: "+held.GetSummary()))
+	if err := s.approve(ctx, id, "carol", "dave"); err != nil {
+		return err
+	}
+	if time.Now().Before(s.world.Rules.FreezeEnd) {
+		return fmt.Errorf("%s went on inside the freeze", id)
+	}
+	if _, err := s.finish(ctx, id, releasev1.Outcome_OUTCOME_SUCCEEDED); err != nil {
+		return err
+	}
+	if err := s.runs(ctx, versions[3]); err != nil {
+		return err
+	}
+	if err := s.record(ctx, id, "4-frozen"); err != nil {
+		return err
+	}
+	_, err = s.write(versions[4], "next", nil)
+	return err
+}
+
+func (s *story) review(ctx context.Context, person, id string) error {
+	s.typed("review %s --result justified --residual-risk %q   # as %s", id, "None known.", person)
+	client, err := s.rig.As(person)
+	if err != nil {
+		return err
+	}
+	_, err = client.CompleteReview(ctx, &approvalv1.CompleteReviewRequest{
+		Release: id, Result: releasev1.ReviewCompleted_RESULT_JUSTIFIED, ResidualRisk: "None known.",
+	})
+	return err
+}
+
+func (s *story) acknowledge(ctx context.Context, person, id string) error {
+	s.typed("acknowledge %s   # as %s", id, person)
+	client, err := s.rig.As(person)
+	if err != nil {
+		return err
+	}
+	if _, err := client.Acknowledge(ctx, &approvalv1.AcknowledgeRequest{Release: id}); err != nil {
+		return err
+	}
+	_, err = s.until(ctx, id, func(r *recorderv1.Release) bool { return r.GetClosed() })
+	return err
+}
+
+// message is what a service said, without the words of the protocol around it.
+func message(err error) string {
+	_, text, found := strings.Cut(err.Error(), "desc = ")
+	if !found {
+		return err.Error()
+	}
+	return text
+}
+
+// newProcedure puts the world's present procedure document into effect, the way an
+// operator does: the file is changed and the approval service restarted. Releases
+// that are under way finish under the document that they began with.
+func (s *story) newProcedure(ctx context.Context) error {
+	document, err := s.world.Procedure()
+	if err != nil {
+		return err
+	}
+	return s.rig.ChangeProcedure(ctx, document)
+}
