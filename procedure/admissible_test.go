@@ -82,15 +82,18 @@ func TestEmptyCasesDoNotPanic(t *testing.T) {
 			}
 		}
 		for _, e := range []*releasev1.Event{
-			{Data: &releasev1.Event_Requested{}}, {Data: &releasev1.Event_ExecutionClaimed{}}, {Data: &releasev1.Event_VerificationPassed{}},
-			{Data: (*releasev1.Event_Requested)(nil)}, {Data: (*releasev1.Event_ExecutionClaimed)(nil)},
+			{Data: &releasev1.Event_Requested{}},
+			{Data: &releasev1.Event_ExecutionClaimed{}},
+			{Data: &releasev1.Event_VerificationPassed{}},
+			{Data: (*releasev1.Event_Requested)(nil)},
+			{Data: (*releasev1.Event_ExecutionClaimed)(nil)},
 		} {
 			if e.ProtoReflect().IsValid() {
 				entry := h.Next(nil, proceduretest.Reject())
-				entry.Event.Data = e.Data
+				entry.Event.Data = e.GetData()
 				entry.Event.Writer = procedure.WriterOf(procedure.TypeOf(e))
 				if _, err := procedure.Evolve(h.State(), entry); err == nil {
-					t.Errorf("%T without a message counts in phase %s", e.Data, phase)
+					t.Errorf("%T without a message counts in phase %s", e.GetData(), phase)
 				}
 			}
 		}

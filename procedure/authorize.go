@@ -6,8 +6,9 @@ import (
 	"slices"
 	"time"
 
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // Reasons for which an approval is not taken (PD-A.1 to PD-A.3).

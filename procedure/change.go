@@ -9,9 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // ChangeDigest is the digest that approvals are bound to: of everything that will

@@ -33,14 +33,14 @@ func TestAnyChangeIsAnotherDigest(t *testing.T) {
 	}
 	variants(s.Request.ProtoReflect(), "request", func(what string, m protoreflect.Message) {
 		c := s
-		c.Request = m.Interface().(*releasev1.Request) //nolint:errcheck,forcetypeassert // The walk keeps the type.
+		c.Request = m.Interface().(*releasev1.Request)
 		differs(what, c)
 	})
 	for i, a := range s.Artifacts {
 		variants(a.ProtoReflect(), fmt.Sprintf("artifact %d", i), func(what string, m protoreflect.Message) {
 			c := s
 			c.Artifacts = append([]*releasev1.PinnedArtifact(nil), s.Artifacts...)
-			c.Artifacts[i] = m.Interface().(*releasev1.PinnedArtifact) //nolint:errcheck,forcetypeassert // As above.
+			c.Artifacts[i] = m.Interface().(*releasev1.PinnedArtifact)
 			differs(what, c)
 		})
 	}
@@ -48,7 +48,7 @@ func TestAnyChangeIsAnotherDigest(t *testing.T) {
 		variants(p.ProtoReflect(), fmt.Sprintf("preview %d", i), func(what string, m protoreflect.Message) {
 			c := s
 			c.Previews = append([]*releasev1.TargetPreview(nil), s.Previews...)
-			c.Previews[i] = m.Interface().(*releasev1.TargetPreview) //nolint:errcheck,forcetypeassert // As above.
+			c.Previews[i] = m.Interface().(*releasev1.TargetPreview)
 			differs(what, c)
 		})
 	}

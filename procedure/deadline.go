@@ -3,8 +3,9 @@ package procedure
 import (
 	"time"
 
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // Deadline is a moment at which something happens by itself.

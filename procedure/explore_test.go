@@ -52,7 +52,7 @@ func (n *node) try(m move) (*node, string) {
 		actor = proceduretest.Person(m.person)
 	}
 	// The chain of digests is as good with any digest, and this one costs nothing.
-	entry := procedure.Entry{Sequence: n.sequence + 1, Digest: [32]byte{byte(n.sequence)}, Stored: n.now, Event: e}
+	entry := procedure.Entry{Sequence: n.sequence + 1, Digest: [32]byte{byte(n.sequence % 256)}, Stored: n.now, Event: e}
 	e.Id, e.Aggregate, e.Writer = "e", procedure.Aggregate(n.state.Release), procedure.WriterOf(procedure.TypeOf(e))
 	e.Time, e.Previous, e.Actor = timestamppb.New(n.now), n.state.Head.Previous(), actor
 	e.ProcedureDigest = proceduretest.ProcedureDigest

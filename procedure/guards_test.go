@@ -78,7 +78,7 @@ var guards = []guard{
 	}},
 	{name: "artifact that was added", phase: procedure.PhaseScope, want: "missing or added", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		d := e.GetScopeValidated()
-		d.Artifacts = append(d.Artifacts, proto.CloneOf(d.Artifacts[0]))
+		d.Artifacts = append(d.Artifacts, proto.CloneOf(d.GetArtifacts()[0]))
 	}},
 	{name: "target that was added", phase: procedure.PhaseScope, want: "missing, added", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		d := e.GetScopeValidated()
@@ -89,7 +89,7 @@ var guards = []guard{
 	}},
 	{name: "preview of fewer targets", request: two, phase: procedure.PhasePreview, want: "missing, added", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		d := e.GetChangePreviewed()
-		d.Previews = d.Previews[:2]
+		d.Previews = d.GetPreviews()[:2]
 	}},
 	{name: "preview by a driver without a class", phase: procedure.PhasePreview, want: "class", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetChangePreviewed().GetPreviews()[0].Class = 0
@@ -133,7 +133,7 @@ var guards = []guard{
 	}},
 	{name: "authorization that counts a person twice", phase: procedure.PhaseApprove, prepare: approved, want: "not given", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		d := e.GetAuthorized()
-		d.Approvals = []*releasev1.CountedApproval{d.Approvals[0], d.Approvals[0]}
+		d.Approvals = []*releasev1.CountedApproval{d.GetApprovals()[0], d.GetApprovals()[0]}
 	}},
 	{name: "authorization that leaves an approval out", phase: procedure.PhaseApprove, prepare: approved, want: "not given", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetAuthorized().Approvals = nil
@@ -151,16 +151,16 @@ var guards = []guard{
 		e.GetAuthorized().Bypassed = nil
 	}},
 	{name: "rejection by somebody without a say", phase: procedure.PhaseApprove, want: "no group", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
-		e.Data, e.Actor = proceduretest.Reject().Data, proceduretest.Person("finn")
+		e.Data, e.Actor = proceduretest.Reject().GetData(), proceduretest.Person("finn")
 	}},
 	{name: "rejection before there is anything to reject", phase: procedure.PhaseRisk, want: "nothing to decide", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
-		e.Data, e.Actor = proceduretest.Reject().Data, proceduretest.Person("anna")
+		e.Data, e.Actor = proceduretest.Reject().GetData(), proceduretest.Person("anna")
 	}},
 	{name: "rejection by a machine", phase: procedure.PhaseApprove, want: "only a person", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
-		e.Data, e.Actor = proceduretest.Reject().Data, proceduretest.Service("approval")
+		e.Data, e.Actor = proceduretest.Reject().GetData(), proceduretest.Service("approval")
 	}},
 	{name: "superseded by itself", phase: procedure.PhaseApprove, want: "no newer release", spoil: func(h *proceduretest.History, e *releasev1.Event) {
-		e.Data, e.Actor = proceduretest.Supersede(h.Release).Data, nil
+		e.Data, e.Actor = proceduretest.Supersede(h.Release).GetData(), nil
 	}},
 	{name: "notice of what nobody is to be told", phase: procedure.PhaseNotify, want: "nobody was to be told", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetNotified().Number = 7

@@ -38,7 +38,8 @@ var workGuards = []guard{
 		h.Advance(100 * time.Hour)
 		e.GetExecutionClaimed().Deadline = timestamppb.New(h.Now.Add(time.Hour))
 	}},
-	{name: "claim under approvals that an authorization outlived", phase: procedure.PhaseApprove, want: "approvals have expired",
+	{
+		name: "claim under approvals that an authorization outlived", phase: procedure.PhaseApprove, want: "approvals have expired",
 		prepare: func(t *testing.T, h *proceduretest.History) {
 			for _, person := range []string{"anna", "ben"} {
 				h.Do(t, person, proceduretest.Approval(h.State(), h.Now.Add(time.Hour)))
@@ -51,17 +52,18 @@ var workGuards = []guard{
 		spoil: func(h *proceduretest.History, e *releasev1.Event) {
 			h.Advance(time.Hour)
 			e.GetExecutionClaimed().Deadline = timestamppb.New(h.Now.Add(time.Hour))
-		}},
+		},
+	},
 	{name: "finished with a target that is not done", phase: procedure.PhaseExecuting, want: "not done", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetExecutionFinished().GetResults()[0].Status = releasev1.TargetResult_STATUS_SKIPPED
 	}},
 	{name: "finished without one of the targets", request: two, phase: procedure.PhaseExecuting, want: "missing", prepare: secondWave, spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		d := e.GetExecutionFinished()
-		d.Results = d.Results[:1]
+		d.Results = d.GetResults()[:1]
 	}},
 	{name: "finished with one target twice", request: two, phase: procedure.PhaseExecuting, want: "twice", prepare: secondWave, spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		d := e.GetExecutionFinished()
-		d.Results[1] = d.Results[0]
+		d.Results[1] = d.GetResults()[0]
 	}},
 	{name: "finished with a target of another wave", request: two, phase: procedure.PhaseExecuting, want: "none of those", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetExecutionFinished().GetResults()[0].Target = "us1"

@@ -132,7 +132,7 @@ func impurities(t *testing.T, file string, source any) []string {
 	for _, d := range f.Decls {
 		if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.VAR {
 			for _, s := range g.Specs {
-				for _, n := range s.(*ast.ValueSpec).Names { //nolint:errcheck,forcetypeassert // Vars have value specs.
+				for _, n := range s.(*ast.ValueSpec).Names {
 					globals[n.Name] = true
 				}
 			}

@@ -86,7 +86,7 @@ func (sc *scenario) run(t *testing.T, words []string) error {
 
 // next builds the entry that the words stand for, with what is said before it.
 func (sc *scenario) next(words []string) (procedure.Entry, error) {
-	change := func(*releasev1.Event) {}
+	var change func(*releasev1.Event)
 	switch words[0] {
 	case "by": // by <writer> <event>
 		change = func(e *releasev1.Event) { e.Writer = words[1] }

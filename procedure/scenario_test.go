@@ -33,7 +33,7 @@ func TestScenarios(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			t.Parallel()
-			want, err := os.ReadFile(file)
+			want, err := os.ReadFile(file) //nolint:gosec // A golden file of this repository.
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,7 +114,7 @@ func (sc *scenario) show() []string {
 	}
 	var due []string
 	for _, step := range procedure.Steps {
-		switch step.ID { //nolint:exhaustive // These two are due nearly always.
+		switch step.ID {
 		case procedure.StepDeadline, procedure.StepCatalog:
 		default:
 			if procedure.Due(step.ID, s, sc.h.Now) {
@@ -192,9 +192,16 @@ func parts(s procedure.State) [][2]string {
 		work = fmt.Sprintf("wave %d attempt %d, way back %d, %s until %s", s.Wave, s.Attempt, s.RollbackAttempt, s.Claim.Claimer, clock(s.Claim.LeaseUntil))
 	}
 	return [][2]string{
-		{"findings", strings.Join(findings, ", ")}, {"holds", strings.Join(holds, ", ")}, {"approvals", strings.Join(approvals, ", ")},
-		{"bypassed", strings.Join(s.Bypassed, ", ")}, {"tell", strings.Join(tell, ", ")}, {"work", work},
-		{"targets", strings.Join(results, ", ")}, {"calls", strings.Join(calls, ", ")}, {"review", review}, {"outcome", outcome},
+		{"findings", strings.Join(findings, ", ")},
+		{"holds", strings.Join(holds, ", ")},
+		{"approvals", strings.Join(approvals, ", ")},
+		{"bypassed", strings.Join(s.Bypassed, ", ")},
+		{"tell", strings.Join(tell, ", ")},
+		{"work", work},
+		{"targets", strings.Join(results, ", ")},
+		{"calls", strings.Join(calls, ", ")},
+		{"review", review},
+		{"outcome", outcome},
 	}
 }
 

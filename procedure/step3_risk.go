@@ -4,8 +4,9 @@ import (
 	"slices"
 	"time"
 
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // DecidePreview turns the driver's word on every target into the first half of

@@ -55,7 +55,7 @@ func Scope(s procedure.State, refused ...string) *releasev1.Event {
 	for wave, w := range s.Request.GetPlan().GetWaves() {
 		for _, t := range w.GetTargets() {
 			targets = append(targets, &releasev1.ScopedTarget{
-				Target: t, Wave: uint32(wave), Driver: "host", Relation: releasev1.ScopedTarget_RELATION_UPGRADE, //nolint:gosec // A plan has few waves.
+				Target: t, Wave: uint32(wave), Driver: "host", Relation: releasev1.ScopedTarget_RELATION_UPGRADE,
 				State: &releasev1.TargetState{Generation: 3, Deployed: &releasev1.Deployment{
 					Release: "shop-bbbbbbbbbbbbbbbb", Version: "1.4.1", Digest: Digest('b'), Service: s.Request.GetService(),
 					Time: timestamppb.New(Start.Add(-240 * time.Hour)),

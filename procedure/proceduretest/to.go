@@ -24,7 +24,7 @@ func (h *History) To(tb testing.TB, phase procedure.Phase) {
 	tb.Helper()
 	if fork, ok := detours[phase]; ok && h.state.Phase <= fork {
 		h.To(tb, fork)
-		switch phase { //nolint:exhaustive // The phases of the table above.
+		switch phase {
 		case procedure.PhaseHeld:
 			h.Do(tb, "", &releasev1.Event{Data: &releasev1.Event_Held{Held: Hold("freeze", h.Now.Add(6*time.Hour))}})
 		case procedure.PhaseEscalated:

@@ -46,7 +46,7 @@ func run(ctx context.Context, out io.Writer, folder, only string, jobs int) erro
 	if err != nil {
 		return err
 	}
-	list, err := os.ReadFile(filepath.Join(folder, "mutants.txt"))
+	list, err := os.ReadFile(filepath.Join(folder, "mutants.txt")) //nolint:gosec // The folder is the developer's.
 	if err != nil {
 		return fmt.Errorf("read the list: %w", err)
 	}
@@ -101,7 +101,7 @@ func run(ctx context.Context, out io.Writer, folder, only string, jobs int) erro
 // try returns the first test that finds the mistake; empty where none does.
 func try(ctx context.Context, folder string, m mutant) (string, error) {
 	file := filepath.Join(folder, m.file)
-	source, err := os.ReadFile(file)
+	source, err := os.ReadFile(file) //nolint:gosec // As above.
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +113,7 @@ func try(ctx context.Context, folder string, m mutant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(scratch) //nolint:errcheck // What is left over is in the system's folder for that.
+	defer os.RemoveAll(scratch)
 	other, overlay := filepath.Join(scratch, filepath.Base(m.file)), filepath.Join(scratch, "overlay.json")
 	replace, err := json.Marshal(map[string]map[string]string{"Replace": {file: other}})
 	if err != nil {
