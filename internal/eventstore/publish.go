@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
+
+	"github.com/blackdice/shipwarden/internal/failpoint"
 )
 
 // The headers of an atomic batch.
@@ -61,7 +63,13 @@ func (s *Store) publish(ctx context.Context, groups ...*group) (uint64, error) {
 		items = append(items, g.items...)
 	}
 	s.metrics.messages.Add(float64(len(items)))
+	if err := failpoint.Hit("append.before"); err != nil {
+		return 0, err
+	}
 	ack, err := s.send(ctx, items)
+	if err == nil {
+		err = failpoint.Hit("append.after")
+	}
 	s.metrics.publishes.WithLabelValues(outcome(err)).Inc()
 	if err != nil {
 		return 0, err
@@ -80,6 +88,7 @@ func (s *Store) send(ctx context.Context, items []sealed) (acknowledgment, error
 		if err := s.conn.PublishMsg(wire(item, batch, i+1, false)); err != nil {
 			return acknowledgment{}, fmt.Errorf("publish: %w", err)
 		}
+		failpoint.At("append.inside")
 	}
 	answer, err := s.conn.RequestMsgWithContext(ctx, wire(items[final], batch, len(items), true))
 	if err != nil {

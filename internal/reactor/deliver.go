@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/blackdice/shipwarden/internal/failpoint"
 )
 
 const (
@@ -80,6 +82,9 @@ func (d *delivery) call(ctx context.Context, m Message) (err error) {
 				slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 		}
 	}()
+	if err := failpoint.Hit("step.before"); err != nil {
+		return err
+	}
 	return d.handle(ctx, m)
 }
 
@@ -89,7 +94,9 @@ func (d *delivery) answer(ctx context.Context, msg jetstream.Msg, m Message, fai
 	switch {
 	case err == nil:
 		d.forget(m)
+		failpoint.At("step.before-ack")
 		d.acknowledge(ctx, msg, m)
+		failpoint.At("step.after-ack")
 		return "acknowledged"
 	case errors.Is(err, ErrUnprocessable):
 		if !d.note(ctx, m, noteDropped, err) {

@@ -6,6 +6,7 @@ package executor
 import (
 	"context"
 
+	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/station"
 	"github.com/blackdice/shipwarden/procedure"
@@ -35,7 +36,7 @@ func Load(path string) (*configv1.Executor, error) {
 // Run runs the service until the context ends. Options are for the connection to
 // the bus, for instance one within the process.
 func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) error {
-	drivers, err := configured.Drivers(cfg.GetTargets(), configured.Options{})
+	drivers, err := configured.Drivers(cfg.GetTargets(), configured.Options{At: failpoint.At, NoopFolder: failpoint.Folder("noop")})
 	if err != nil {
 		return err
 	}

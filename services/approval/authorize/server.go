@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/identity"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
@@ -119,6 +120,9 @@ func (s *Server) decide(ctx context.Context, release string, what func(desk) (*r
 		if err != nil {
 			return procedure.State{}, toStatus(ctx, err)
 		}
+		if err := failpoint.Hit("desk.decided"); err != nil {
+			return procedure.State{}, toStatus(ctx, err)
+		}
 		event.Actor, event.ProcedureDigest = d.person, d.state.ProcedureDigest
 		stored, err := s.store.Append(ctx, eventstore.Draft{
 			Aggregate: d.head.Aggregate, Expect: d.head.Last, Previous: d.state.Head.Previous(), Event: event,
@@ -129,6 +133,7 @@ func (s *Server) decide(ctx context.Context, release string, what func(desk) (*r
 		if err != nil {
 			return procedure.State{}, toStatus(ctx, err)
 		}
+		failpoint.At("desk.stored")
 		// What was stored counts only if the fold says so.
 		after, err := s.counted(ctx, release, stored[0].Sequence)
 		if err != nil {

@@ -27,11 +27,17 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
+
+// behind is how long to wait for the server's clock where it is behind this one.
+const behind = 5 * time.Second
+
+var errClock = errors.New("the server's clock is behind")
 
 // Clock sets timers and answers them.
 type Clock struct {
@@ -73,6 +79,9 @@ func (c *Clock) set(ctx context.Context, s procedure.State) error {
 	if err := c.schedule(ctx, s.Release, next.At); err != nil {
 		return err
 	}
+	if err := failpoint.Hit("deadline.scheduled"); err != nil {
+		return err
+	}
 	value := []byte(strconv.FormatInt(next.At.UnixNano(), 10))
 	if revision == 0 {
 		_, err = c.bucket.Create(ctx, s.Release, value)
@@ -83,7 +92,7 @@ func (c *Clock) set(ctx context.Context, s procedure.State) error {
 	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) && !wrongRevision(err) {
 		return fmt.Errorf("remember the timer of %s: %w", s.Release, err)
 	}
-	return nil
+	return failpoint.Hit("deadline.remembered")
 }
 
 func wrongRevision(err error) bool {
@@ -150,8 +159,8 @@ func parseTime(s string) (time.Time, bool) {
 }
 
 // Fired answers one fired timer: it appends what happens because the deadline has
-// passed, or sets the next timer. It returns a [reactor.RetryAfter] error for a
-// timer that came early.
+// passed, and sets the next timer. A timer that came early changes nothing, and is
+// set again.
 func (c *Clock) Fired(ctx context.Context, subject string) error {
 	parts := strings.Split(subject, ".")
 	if len(parts) != 4 || !procedure.ValidRelease(parts[2]) {
@@ -162,6 +171,7 @@ func (c *Clock) Fired(ctx context.Context, subject string) error {
 
 // look folds the release and does what its clock demands now.
 func (c *Clock) look(ctx context.Context, release string) error {
+	var appended procedure.Head // after which something was appended
 	for {
 		h, err := c.store.Load(ctx, procedure.Aggregate(release))
 		if err != nil {
@@ -172,6 +182,11 @@ func (c *Clock) look(ctx context.Context, release string) error {
 		if event == nil {
 			return c.set(ctx, state)
 		}
+		if state.Head == appended {
+			// What was appended did not count: the server's clock, which decides, is
+			// behind ours. Saying it again at once would only fill the history.
+			return reactor.RetryAfter(behind, fmt.Errorf("%w: release %s", errClock, release))
+		}
 		_, err = c.store.Append(ctx, reactor.Task{State: state, History: h}.Draft(event))
 		if errors.Is(err, eventstore.ErrSequenceConflict) {
 			continue
@@ -179,6 +194,7 @@ func (c *Clock) look(ctx context.Context, release string) error {
 		if err != nil {
 			return err
 		}
+		appended = state.Head
 		slog.InfoContext(ctx, "a deadline passed", slog.String("release", release), slog.String("phase", state.Phase.String()))
 	}
 }

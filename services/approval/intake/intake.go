@@ -5,16 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
+	"strings"
 	"time"
 
 	"buf.build/go/protovalidate"
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -86,6 +86,7 @@ func (i *Intake) Take(ctx context.Context, m Message) error {
 		return err
 	}
 	if answer.GetOutcome() == releasev1.Answer_OUTCOME_REFUSED {
+		answer.RequestDigest = "" // it is that of requests that were accepted
 		if err := i.refuse(ctx, active, m, answer); err != nil {
 			return err
 		}
@@ -96,8 +97,14 @@ func (i *Intake) Take(ctx context.Context, m Message) error {
 	}
 	slog.InfoContext(ctx, "request answered", slog.String("subject", m.Subject), slog.String("outcome", answer.GetOutcome().String()),
 		slog.String("release", answer.GetRelease()), slog.Int("violations", len(answer.GetViolations())))
+	if err := failpoint.Hit("intake.stored"); err != nil {
+		return err
+	}
 	subject := answerSubject(m.Subject, answer.GetIdempotencyKey(), m.Body)
-	return i.answers.Publish(ctx, subject, fmt.Sprintf("answer-%d", m.Sequence), answer)
+	if err := i.answers.Publish(ctx, subject, fmt.Sprintf("answer-%d", m.Sequence), answer); err != nil {
+		return err
+	}
+	return failpoint.Hit("intake.answered")
 }
 
 // judge decides about a request, and stores the release that it makes.
@@ -112,176 +119,70 @@ func (i *Intake) judge(ctx context.Context, index *policy.Index, active standing
 		answer.IdempotencyKey = request.GetIdempotencyKey()
 	}
 	if unreadable != nil {
-		answer.Violations = []*releasev1.Violation{unreadable}
+		answer.Violations = bounded([]*releasev1.Violation{unreadable})
 		return request, answer, nil
 	}
-	violations, err := shape(i.validator, request)
-	if err != nil {
-		return nil, nil, fmt.Errorf("validate a request: %w", err)
+	violations := append(shape(i.validator, request), place(m.Subject, request)...)
+	if len(violations) == 0 {
+		// What was accepted once stays accepted: whoever asks again after the start time
+		// is past, or under a newer document, gets the answer of then.
+		answer.RequestDigest = procedure.RequestDigest(request)
+		state, err := i.release(ctx, procedure.ReleaseID(request.GetEnvironment(), request.GetService(), request.GetIdempotencyKey()))
+		if err != nil {
+			return nil, nil, err
+		}
+		if violations = repeated(answer, state); answer.GetOutcome() == releasev1.Answer_OUTCOME_REPEATED {
+			return request, answer, nil
+		}
+		gone, err := i.takesBack(ctx, request)
+		if err != nil {
+			return nil, nil, err
+		}
+		violations = append(violations, gone...)
 	}
-	violations = append(violations, check(index, m.Subject, request, now)...)
+	violations = append(violations, check(index, request, now)...)
 	signedBy, bad := signer(index, request, m.Signature, m.Body, now)
 	if bad != nil {
 		violations = append(violations, bad)
 	}
 	if len(violations) > 0 {
-		answer.Violations = violations
+		answer.Violations = bounded(violations)
 		return request, answer, nil
 	}
-	answer.RequestDigest = procedure.RequestDigest(request)
-	err = i.make(ctx, index, active, m, request, signedBy, answer)
-	return request, answer, err
+	return request, answer, i.make(ctx, index, active, m, request, signedBy, answer)
 }
 
-// make stores the first event of a release, or finds it stored.
-func (i *Intake) make(ctx context.Context, index *policy.Index, active standing.Procedure, m Message, request *releasev1.Request, signedBy string, answer *releasev1.Answer) error {
-	id := procedure.ReleaseID(request.GetEnvironment(), request.GetService(), request.GetIdempotencyKey())
-	event, err := i.requested(ctx, index, m, request, signedBy, answer.GetRequestDigest())
+func (i *Intake) release(ctx context.Context, id string) (procedure.State, error) {
+	h, err := i.store.Load(ctx, procedure.Aggregate(id))
 	if err != nil {
-		return err
+		return procedure.State{}, err
 	}
-	for {
-		h, err := i.store.Load(ctx, procedure.Aggregate(id))
-		if err != nil {
-			return err
-		}
-		if state, _ := procedure.Fold(id, h.Entries); state.Phase != procedure.PhaseNone {
-			repeated(answer, state)
-			return nil
-		}
-		service, err := standing.ReadService(ctx, i.store, request.GetEnvironment(), request.GetService())
-		if err != nil {
-			return err
-		}
-		open := append(slices.Clone(service.Open), id)
-		drafts := []eventstore.Draft{
-			{Aggregate: procedure.Aggregate(id), Expect: h.Last, Event: event},
-			service.Draft(service.Changed(id, open, service.Debts)),
-		}
-		for _, d := range drafts {
-			d.Event.Actor, d.Event.ProcedureDigest = actor(request, signedBy), active.Digest
-		}
-		_, err = i.store.Append(ctx, drafts...)
-		if errors.Is(err, eventstore.ErrSequenceConflict) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		answer.Outcome, answer.Release = releasev1.Answer_OUTCOME_ACCEPTED, id
-		return nil
-	}
+	state, _ := procedure.Fold(id, h.Entries)
+	return state, nil
 }
 
-// repeated answers a request whose release is there: the same request is the same
-// release, and another request under the same name is refused.
-func repeated(answer *releasev1.Answer, state procedure.State) {
-	if state.Requested.GetRequestDigest() == answer.GetRequestDigest() {
-		answer.Outcome, answer.Release = releasev1.Answer_OUTCOME_REPEATED, state.Release
-		return
+// takesBack refuses a rollback of what was never released there: nothing would be
+// taken back, and the record would say that it was.
+func (i *Intake) takesBack(ctx context.Context, r *releasev1.Request) ([]*releasev1.Violation, error) {
+	id := r.GetRollbackOf()
+	if id == "" {
+		return nil, nil
 	}
-	answer.Violations = []*releasev1.Violation{violation("idempotency_key", "idempotency_key.reused",
-		"release "+state.Release+" was made of another request under this key; what is changed needs a key of its own")}
-}
-
-// requested is the first event of the release. The evidence is stored first: an
-// event that points to it never comes before it.
-func (i *Intake) requested(ctx context.Context, index *policy.Index, m Message, request *releasev1.Request, signedBy, digest string) (*releasev1.Event, error) {
-	var refs []*releasev1.EvidenceRef
-	for n, content := range request.GetEvidence() {
-		ref, err := i.blobs.Put(ctx, "application/vnd.dsse.envelope.v1+json", fmt.Sprintf("evidence-%d", n), content)
-		if err != nil {
-			return nil, fmt.Errorf("store evidence: %w", err)
-		}
-		refs = append(refs, ref)
-	}
-	kept, ok := proto.Clone(request).(*releasev1.Request)
-	if !ok {
-		return nil, errors.New("clone a request")
-	}
-	kept.Evidence = nil
-	d := index.Document().GetDeadlines()
-	start := i.now()
-	if t := request.GetNotBefore(); t != nil && t.AsTime().After(start) {
-		start = t.AsTime()
-	}
-	return &releasev1.Event{Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{
-		Request: kept, RequestDigest: digest, Evidence: refs, SignedBy: signedBy, RequestSequence: m.Sequence,
-		StartBy: timestamppb.New(start.Add(d.GetStartWithin().AsDuration())),
-		Timeouts: &releasev1.Timeouts{
-			Step: d.GetStep(), Execute: d.GetExecute(), Verify: d.GetVerify(), Decision: d.GetDecision(),
-		},
-	}}}, nil
-}
-
-// actor is who asked. Without a signature the identity rests on the bus alone,
-// which let the message through on this subject, and the record says so.
-func actor(r *releasev1.Request, signedBy string) *releasev1.Actor {
-	a := &releasev1.Actor{Id: r.GetRequester(), Kind: releasev1.Actor_KIND_SERVICE, Method: "bus"}
-	if signedBy != "" {
-		a.Method = "signature"
-	}
-	return a
-}
-
-// refuse keeps a refused request, under a name that a repetition of the same
-// message gives again.
-func (i *Intake) refuse(ctx context.Context, active standing.Procedure, m Message, answer *releasev1.Answer) error {
-	digest := bodyDigest(m.Body)
-	aggregate := fmt.Sprintf("req.%d-%s", m.Sequence, digest[:16])
-	_, err := i.store.Append(ctx, eventstore.Draft{
-		Aggregate: aggregate,
-		Event: &releasev1.Event{
-			Actor:           &releasev1.Actor{Id: procedure.ServiceApproval, Kind: releasev1.Actor_KIND_SERVICE, Method: "service"},
-			ProcedureDigest: active.Digest,
-			Data: &releasev1.Event_RequestRefused{RequestRefused: &releasev1.RequestRefused{
-				Subject: m.Subject, BodyDigest: "sha256:" + digest, Answer: answer, RequestSequence: m.Sequence,
-			}},
-		},
-	})
-	if errors.Is(err, eventstore.ErrSequenceConflict) {
-		return nil // kept already
-	}
-	return err
-}
-
-// supersede ends older releases of the service that have not started (PD-0.4).
-func (i *Intake) supersede(ctx context.Context, request *releasev1.Request, by string) error {
-	service, err := standing.ReadService(ctx, i.store, request.GetEnvironment(), request.GetService())
-	if err != nil {
-		return err
-	}
-	at := slices.Index(service.Open, by)
-	for _, older := range service.Open[:max(at, 0)] {
-		if err := i.end(ctx, older, by); err != nil {
-			return err
+	var state procedure.State
+	if procedure.ValidRelease(id) {
+		var err error
+		if state, err = i.release(ctx, id); err != nil {
+			return nil, err
 		}
 	}
-	return nil
-}
-
-// end supersedes one release, unless it has started, ended, or is not a planned one.
-func (i *Intake) end(ctx context.Context, older, by string) error {
-	for {
-		h, err := i.store.Load(ctx, procedure.Aggregate(older))
-		if err != nil {
-			return err
-		}
-		s, _ := procedure.Fold(older, h.Entries)
-		if s.Phase == procedure.PhaseNone || s.Phase > procedure.PhaseExecute || s.Started() ||
-			s.Request.GetTrigger() != releasev1.Trigger_TRIGGER_PLANNED {
-			return nil
-		}
-		_, err = i.store.Append(ctx, eventstore.Draft{
-			Aggregate: procedure.Aggregate(older), Expect: h.Last, Previous: s.Head.Previous(),
-			Event: &releasev1.Event{
-				Actor:           &releasev1.Actor{Id: procedure.ServiceApproval, Kind: releasev1.Actor_KIND_SERVICE, Method: "service"},
-				ProcedureDigest: s.ProcedureDigest,
-				Data:            &releasev1.Event_Superseded{Superseded: &releasev1.Superseded{ByRelease: by}},
-			},
-		})
-		if !errors.Is(err, eventstore.ErrSequenceConflict) {
-			return err
-		}
+	switch {
+	case state.Phase == procedure.PhaseNone:
+		return []*releasev1.Violation{violation("rollback_of", "rollback_of.unknown", "there is no such release")}, nil
+	case state.Request.GetService() != r.GetService() || state.Request.GetEnvironment() != r.GetEnvironment():
+		return []*releasev1.Violation{violation("rollback_of", "rollback_of.foreign",
+			strings.Join([]string{id, "is of", state.Request.GetService(), "in", state.Request.GetEnvironment()}, " "))}, nil
+	case !state.Started():
+		return []*releasev1.Violation{violation("rollback_of", "rollback_of.untouched", id+" was never executed")}, nil
 	}
+	return nil, nil
 }

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
@@ -134,9 +135,12 @@ func (s shell) tell(ctx context.Context, name string, m Message) (*releasev1.Rec
 			return s.untold(name, m, "sending was interrupted; it is not sent again, because the receiver would show it twice"), nil
 		}
 	}
+	if err := failpoint.Hit("notify.intended"); err != nil {
+		return nil, err
+	}
 	receipt := channel.Send(ctx, m)
 	receipt.Channel, receipt.Key = name, m.Key
-	return receipt, nil
+	return receipt, failpoint.Hit("notify.sent")
 }
 
 func (s shell) untold(name string, m Message, why string) *releasev1.Receipt {

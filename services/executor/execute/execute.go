@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -97,6 +98,9 @@ func (s shell) claim(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 
 // effect has the drivers change the targets of the wave that this executor holds.
 func (s shell) effect(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+	if err := failpoint.Hit("execute.claimed"); err != nil {
+		return nil, err
+	}
 	bounded, cancel := context.WithDeadline(ctx, t.State.Claim.Deadline)
 	defer cancel()
 	targets := t.State.WaveTargets()
@@ -112,6 +116,9 @@ func (s shell) effect(ctx context.Context, t reactor.Task) ([]eventstore.Draft, 
 	}
 	if err := group.Wait(); err != nil {
 		return s.giveWay(ctx, err)
+	}
+	if err := failpoint.Hit("execute.applied"); err != nil {
+		return nil, err
 	}
 	return []eventstore.Draft{t.Draft(procedure.DecideExecuted(t.State, results, failures(results)))}, nil
 }
@@ -145,6 +152,9 @@ func (s shell) apply(ctx context.Context, t reactor.Task, target string) (*relea
 			return nil, err
 		}
 		return s.Result(ctx, target, fence, driver.Result{}, err, started, s.now()), nil
+	}
+	if err := failpoint.Hit("execute.fenced"); err != nil {
+		return nil, err
 	}
 	r, err := d.Apply(ctx, driver.ApplyKey(t.State.Release, t.State.Wave, t.State.Attempt), fence, plan)
 	if site.Lost(err) || site.Retry(err) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -47,6 +48,9 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		drafts = append(drafts, t.Stamp(target.Draft(&releasev1.Event{Data: &releasev1.Event_TargetUnlocked{
 			TargetUnlocked: &releasev1.TargetUnlocked{Release: t.State.Release, State: carries},
 		}})))
+	}
+	if err := failpoint.Hit("release.settled"); err != nil {
+		return nil, err
 	}
 	event := &releasev1.Event{Data: &releasev1.Event_TargetsReleased{TargetsReleased: &releasev1.TargetsReleased{Results: results}}}
 	return append([]eventstore.Draft{t.Draft(event)}, drafts...), nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -84,6 +85,9 @@ func (s shell) claim(ctx context.Context, t reactor.Task, targets []string) ([]e
 // effect takes the targets back one after the other, in their order. One that fails
 // stops none of the others: the more of production is back, the better.
 func (s shell) effect(ctx context.Context, t reactor.Task, targets []string) ([]eventstore.Draft, error) {
+	if err := failpoint.Hit("rollback.claimed"); err != nil {
+		return nil, err
+	}
 	bounded, cancel := context.WithDeadline(ctx, t.State.Claim.Deadline)
 	defer cancel()
 	var results []*releasev1.TargetResult
@@ -102,6 +106,9 @@ func (s shell) effect(ctx context.Context, t reactor.Task, targets []string) ([]
 		if r.GetStatus() != releasev1.TargetResult_STATUS_DONE {
 			reason += "target " + target + ": " + r.GetMessage() + "; "
 		}
+	}
+	if err := failpoint.Hit("rollback.applied"); err != nil {
+		return nil, err
 	}
 	return []eventstore.Draft{t.Draft(procedure.DecideRolledBack(t.State, results, reason))}, nil
 }
@@ -124,6 +131,9 @@ func (s shell) back(ctx context.Context, t reactor.Task, target string) (*releas
 	// The way back needs what the target carried before, and not the new artifact:
 	// one that is gone from its registry must not keep a target from going back.
 	key := driver.RollbackKey(t.State.Release, t.State.Scoped(target).GetWave(), t.State.RollbackAttempt)
+	if err := failpoint.Hit("rollback.fenced"); err != nil {
+		return nil, err
+	}
 	r, err := d.Rollback(ctx, key, fence, plan)
 	if site.Lost(err) || site.Retry(err) {
 		return nil, err

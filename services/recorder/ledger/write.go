@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/procedure"
 )
 
@@ -87,7 +88,13 @@ func (l *Ledger) commit(ctx context.Context, statements *pgx.Batch) error {
 		}
 		return err
 	}
-	return tx.Commit(ctx)
+	if err := failpoint.Hit("record.before-commit"); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	return failpoint.Hit("record.after-commit")
 }
 
 // statements are everything that a batch writes, for one round trip.

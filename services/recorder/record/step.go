@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/recorder/document"
@@ -156,6 +157,9 @@ func (s *Step) Close(ctx context.Context, release string) error {
 	}
 	digest, err := Digest(release, all, state.Head.Sequence)
 	if err != nil {
+		return err
+	}
+	if err := failpoint.Hit("record.closing"); err != nil {
 		return err
 	}
 	event := procedure.DecideRecorded(state, digest)

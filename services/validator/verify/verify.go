@@ -17,6 +17,7 @@ import (
 	"fmt"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
@@ -58,11 +59,17 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	if err != nil {
 		return nil, err
 	}
+	if err := failpoint.Hit("verify.judged"); err != nil {
+		return nil, err
+	}
 	v := report.Verification
 	v.Results = append(v.Results, unseen...)
 	v.Samples, err = s.blobs.Put(ctx, check.MediaType, "samples of "+t.State.Release, report.Document)
 	if err != nil {
 		return nil, fmt.Errorf("keep the samples: %w", err)
+	}
+	if err := failpoint.Hit("verify.kept"); err != nil {
+		return nil, err
 	}
 	ask := index.Document().GetEscalation().GetAskWhenInconclusive()
 	return []eventstore.Draft{t.Draft(procedure.DecideVerified(t.State, v, ask))}, nil

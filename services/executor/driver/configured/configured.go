@@ -4,6 +4,7 @@ package configured
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
@@ -20,6 +21,9 @@ type Options struct {
 	// At is called at every place at which a crash of a driver matters, with its
 	// name (host.Points, command.Points, noop.Points), for tests that crash there.
 	At func(point string)
+	// NoopFolder keeps the fences and ledgers of noop targets, each in a folder with
+	// its id, so that several processes share them. Absent: each process for itself.
+	NoopFolder string
 }
 
 // Drivers makes a driver for every target. It touches no target. The error names
@@ -63,7 +67,10 @@ func one(t *configv1.TargetDriver, field string, o Options) (d driver.Driver, fo
 		field, folder = field+".command", t.GetCommand().GetMarkerFolder()
 		d, err = command.New(t.GetCommand(), command.Options{Target: t.GetTarget(), Now: o.Now, At: o.At})
 	case t.GetNoop() != nil:
-		d = noop.New(noop.Options{Target: t.GetTarget(), Now: o.Now, At: o.At})
+		if o.NoopFolder != "" {
+			folder = filepath.Join(o.NoopFolder, t.GetTarget())
+		}
+		d = noop.New(noop.Options{Target: t.GetTarget(), Folder: folder, Now: o.Now, At: o.At})
 	default:
 		return nil, "", fmt.Errorf("%s: a driver is required: host, command or noop", field)
 	}

@@ -1,0 +1,110 @@
+package failpoint_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/blackdice/shipwarden/internal/failpoint"
+)
+
+// program passes one point three times and says what it was told there.
+const program = `package main
+
+import (
+	"fmt"
+
+	"github.com/blackdice/shipwarden/internal/failpoint"
+)
+
+func main() {
+	for range 3 {
+		fmt.Println(failpoint.Hit("append.before"))
+	}
+}
+`
+
+// build builds the program, with or without the tag. It lies below this package,
+// because others may not import what is internal.
+func build(t *testing.T, tags string) string {
+	t.Helper()
+	source, err := os.MkdirTemp(".", "_program-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(source) })
+	if err := os.WriteFile(filepath.Join(source, "main.go"), []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(t.TempDir(), "program")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", tags, "-o", binary, "./"+source).CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return binary
+}
+
+func run(t *testing.T, binary, folder string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary)
+	cmd.Env = []string{failpoint.Variable + "=" + folder}
+	out, err := cmd.Output()
+	return string(out), err
+}
+
+func TestAnOrderIsCarriedOutOnceAtItsPassage(t *testing.T) {
+	binary := build(t, "failpoints")
+	for _, test := range []struct {
+		name, order, output, fails string
+	}{
+		{"none", "", "<nil>\n<nil>\n<nil>\n", ""},
+		{"error at the second", "error 2", "<nil>\nappend.before: ordered by a failpoint\n<nil>\n", ""},
+		{"kill at the third", "kill 3", "<nil>\n<nil>\n", "signal: killed"},
+		{"later than any", "kill 4", "<nil>\n<nil>\n<nil>\n", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			folder := t.TempDir()
+			if test.order != "" {
+				if err := os.WriteFile(filepath.Join(folder, "append.before.order"), []byte(test.order), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			out, err := run(t, binary, folder)
+			if out != test.output || (err == nil) != (test.fails == "") || (err != nil && err.Error() != test.fails) {
+				t.Errorf("said %q and ended with %v", out, err)
+			}
+			hits, err := os.ReadFile(filepath.Join(folder, "append.before.hits"))
+			if err != nil || len(hits) != 3 {
+				t.Errorf("%d passages on record (%v), not 3", len(hits), err)
+			}
+		})
+	}
+}
+
+func TestAnOrdinaryBuildKnowsNoOrders(t *testing.T) {
+	if failpoint.Enabled {
+		t.Fatal("the tests of this package are for an ordinary build")
+	}
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "append.before.order"), []byte("kill 1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := run(t, build(t, ""), folder)
+	if err != nil || out != strings.Repeat("<nil>\n", 3) {
+		t.Errorf("said %q and ended with %v", out, err)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 1 {
+		t.Errorf("it left %v behind (%v)", left, err)
+	}
+}
+
+func TestPointsHaveNamesOfTheirOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range failpoint.Points {
+		if seen[p.Name] || strings.ContainsAny(p.Name, "/ ") {
+			t.Errorf("point %q is there twice, or is no file name", p.Name)
+		}
+		seen[p.Name] = true
+	}
+}

@@ -1,0 +1,64 @@
+package failpoint
+
+// Point is a place in the code.
+type Point struct {
+	// Name is what Hit and At are called with there.
+	Name string
+	// Errors says that an error can be ordered there.
+	Errors bool
+}
+
+// Points are all places, in the order in which a release passes them. A point that
+// is missing here is never ordered, and one that no run passes is a failed run.
+var Points = []Point{
+	// Every process that appends.
+	{"append.before", true},  // decided and signed, not sent
+	{"append.inside", false}, // half of an atomic batch is sent
+	{"append.after", true},   // stored, and the writer has not heard of it
+	// Every step.
+	{"step.before", true},      // delivered, nothing done
+	{"step.before-ack", false}, // all done, not acknowledged
+	{"step.after-ack", false},
+	// Intake.
+	{"intake.stored", true}, // the release is there, its answer is not
+	{"intake.answered", true},
+	// Notices.
+	{"notify.intended", true}, // the intent is kept, nothing was sent
+	{"notify.sent", true},     // sent, and the receipt is not on record
+	// Timers.
+	{"deadline.scheduled", true}, // the timer is set, and nobody remembers it
+	{"deadline.remembered", true},
+	// People's decisions.
+	{"desk.decided", true}, // a person decided, nothing is stored
+	{"desk.stored", false}, // stored, and the person has no answer
+	// Execution.
+	{"execute.claimed", true}, // the wave is claimed and locked, nothing is done
+	{"execute.fenced", true},  // the lock was read back, the driver not called
+	{"execute.applied", true}, // the driver is done, the outcome is not on record
+	{"rollback.claimed", true},
+	{"rollback.fenced", true},
+	{"rollback.applied", true},
+	{"release.settled", true}, // what targets carry was read, nothing is let go
+	// Drivers.
+	{"noop.admitted", false},
+	{"noop.counted", false},
+	{"noop.done", false},
+	{"host.admitted", false},
+	{"host.staged", false},
+	{"host.pending", false},
+	{"host.switched", false},
+	{"host.counted", false},
+	{"host.restarted", false},
+	{"host.done", false},
+	{"command.admitted", false},
+	{"command.started", false},
+	{"command.ran", false},
+	{"command.ended", false},
+	// Verification.
+	{"verify.judged", true}, // baked and judged, the samples are not kept
+	{"verify.kept", true},
+	// The record.
+	{"record.before-commit", true},
+	{"record.after-commit", true}, // on record, and the recorder has not heard of it
+	{"record.closing", true},      // the record's digest is made, `recorded` is not stored
+}
