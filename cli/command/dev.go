@@ -16,6 +16,7 @@ import (
 
 	"github.com/blackdice/shipwarden/cli/demo"
 	"github.com/blackdice/shipwarden/cli/settings"
+	"github.com/blackdice/shipwarden/cli/terminal"
 	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/e2e/shop"
 	"github.com/blackdice/shipwarden/internal/postgres"
@@ -68,11 +69,24 @@ func (a *app) dev(ctx context.Context, dir, source, procedure string) error {
 	if err := world.BuildTools(ctx); err != nil {
 		return err
 	}
-	cfg, err := world.Configure(rig.Config{
+	if err := world.Resume(ctx); err != nil {
+		return err
+	}
+	defer world.Stop(context.WithoutCancel(ctx))
+	board, err := shop.OpenBoard(func(subject string) { fmt.Fprintln(a.out, "#operations "+terminal.Escape(subject)) })
+	if err != nil {
+		return err
+	}
+	defer board.Close(context.WithoutCancel(ctx))
+	world.Rules.Notice = true
+	cfg := rig.Config{
 		Dir: filepath.Join(dir, "state"), NATSPort: devNATSPort, ApprovalPort: devApprovalPort, RecorderPort: devRecorderPort,
 		LogLevel: configv1.Log_LEVEL_WARN,
-	})
-	if err != nil {
+	}
+	if err := world.Listen(&cfg, board); err != nil {
+		return err
+	}
+	if cfg, err = world.Configure(cfg); err != nil {
 		return err
 	}
 	// What took effect last time stays in effect, unless another one is given.
@@ -92,7 +106,6 @@ func (a *app) dev(ctx context.Context, dir, source, procedure string) error {
 	if err != nil {
 		return err
 	}
-	defer world.Stop(context.WithoutCancel(ctx))
 	defer r.Stop()
 	if err := writeSettings(r, devPerson, settings.Local); err != nil {
 		return err
@@ -132,7 +145,7 @@ func newDemo(a *app) *cobra.Command {
 			}
 			slog.SetLogLoggerLevel(slog.LevelError)
 			return demo.Run(cmd.Context(), demo.Config{
-				Dir: state, Source: source, Out: a.out, Paint: a.paint(), Settings: writeSettings,
+				Dir: state, Source: source, Out: a.out, Paint: a.paint(),
 			})
 		}),
 	}

@@ -28,7 +28,7 @@ func commands(a *app) map[string][]*cobra.Command {
 			newAcknowledge(a), newRetry(a), newRollback(a), newAccept(a), newConfirm(a), newReview(a),
 		},
 		groupTry:   {newDemo(a), newDev(a)},
-		groupOther: {newVersion(a), newExitCodes(), newSettingsTopic()},
+		groupOther: {newAdmin(a), newVersion(a), newExitCodes(), newSettingsTopic()},
 	}
 }
 
@@ -119,7 +119,7 @@ func newApp(p Process) *app {
 	all := commands(a)
 	for _, g := range groups {
 		for _, c := range all[g.ID] {
-			if c.Runnable() {
+			if c.Runnable() || c.HasSubCommands() {
 				c.GroupID = g.ID
 			}
 			c.Flags().SortFlags = false

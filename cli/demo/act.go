@@ -47,7 +47,7 @@ func (s *story) submit(ctx context.Context, a shop.Artifact, name string, change
 	if err != nil {
 		return "", err
 	}
-	s.typed("submit -f %s", s.requestFile(name))
+	s.typed("submit -f %s", s.short(s.requestFile(name)))
 	answer, err := s.rig.Submit(ctx, request)
 	if err != nil {
 		return "", err
@@ -103,6 +103,9 @@ func (s *story) finish(ctx context.Context, id string, want releasev1.Outcome) (
 		color = s.Paint.Yellow
 	}
 	s.line("outcome: %s", color(terminal.Word(r.GetOutcome(), "OUTCOME_")))
+	for _, notice := range s.notices() {
+		s.line("  #operations %s", s.Paint.Faint(terminal.Escape(notice)))
+	}
 	if r.GetOutcome() != want {
 		return nil, fmt.Errorf("%s ended as %s: %s", id, r.GetOutcome(), r.GetSummary())
 	}
@@ -180,7 +183,7 @@ func (s *story) record(ctx context.Context, id, name string) error {
 	for _, l := range lines[:min(len(lines), shown)] {
 		s.line("  %s %s", s.Paint.Faint("│"), terminal.Cut(terminal.Escape(l), 130))
 	}
-	s.line("  %s … %d lines more in %s", s.Paint.Faint("│"), max(0, len(lines)-shown), file)
+	s.line("  %s … %d lines more in %s", s.Paint.Faint("│"), max(0, len(lines)-shown), s.short(file))
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/blackdice/shipwarden/cli/terminal"
@@ -22,9 +23,6 @@ type Config struct {
 	Source string
 	Out    io.Writer
 	Paint  terminal.Paint
-	// Settings writes a CLI's context file that leads to the running services, as a
-	// person calls them.
-	Settings func(r *rig.Rig, person, file string) error
 }
 
 // freezeTime is how long the campaign lasts in which nothing starts.
@@ -35,7 +33,27 @@ type story struct {
 	Config
 	rig   *rig.Rig
 	world *shop.World
+	board *shop.Board
 	began time.Time
+
+	mu    sync.Mutex
+	heard []string // owned by mu
+}
+
+// hear keeps what stakeholders were told, until it is shown.
+func (s *story) hear(subject string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = append(s.heard, subject)
+}
+
+// notices returns what was told since the last time.
+func (s *story) notices() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.heard
+	s.heard = nil
+	return out
 }
 
 // Run tells the story and returns nil only if all of it happened.
@@ -50,6 +68,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}
 		if s.world != nil {
 			s.world.Stop(context.WithoutCancel(ctx))
+		}
+		if s.board != nil {
+			s.board.Close(context.WithoutCancel(ctx))
 		}
 	}()
 	versions, err := s.prepare(ctx)
@@ -92,7 +113,15 @@ func (s *story) prepare(ctx context.Context) ([]shop.Artifact, error) {
 		versions = append(versions, a)
 	}
 	s.began = time.Now()
-	cfg, err := world.Configure(rig.Config{Dir: filepath.Join(s.Dir, "state"), LogLevel: configv1.Log_LEVEL_ERROR})
+	if s.board, err = shop.OpenBoard(s.hear); err != nil {
+		return nil, err
+	}
+	world.Rules.Notice = true
+	cfg := rig.Config{Dir: filepath.Join(s.Dir, "state"), LogLevel: configv1.Log_LEVEL_ERROR}
+	if err := world.Listen(&cfg, s.board); err != nil {
+		return nil, err
+	}
+	cfg, err = world.Configure(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -101,30 +130,40 @@ func (s *story) prepare(ctx context.Context) ([]shop.Artifact, error) {
 	}
 	s.line("")
 	s.line("started NATS with JetStream (every write synced), PostgreSQL, and the services approval, validator,")
-	s.line("executor and recorder in %s; state lies in %s", time.Since(s.began).Round(time.Millisecond), s.Dir)
-	return versions, s.Settings(s.rig, rig.Auditor, s.context())
+	s.line("executor and recorder in %s; state lies in %s", time.Since(s.began).Round(time.Millisecond), s.short(s.Dir))
+	return versions, nil
 }
-
-func (s *story) context() string { return filepath.Join(s.Dir, "cli.yaml") }
 
 func (s *story) end() error {
 	s.title("That was all of it, in " + time.Since(s.began).Round(time.Second).String())
-	s.line("The records lie in %s.", filepath.Join(s.Dir, "records"))
+	s.line("The records lie in %s.", s.short(filepath.Join(s.Dir, "records")))
 	s.line("")
 	s.line("Look further: start it again where it stopped, and ask from a second terminal.")
 	s.line("")
-	s.line("  bin/shipwarden dev --dir %s", s.Dir)
+	s.line("  bin/shipwarden dev --dir %s", s.short(s.Dir))
 	s.line("")
-	s.line("  export SHIPWARDEN_CONFIG=%s", s.context())
 	s.line("  bin/shipwarden get")
 	s.line("  bin/shipwarden describe RELEASE")
-	s.line("  bin/shipwarden submit -f %s --watch", filepath.Join(s.Dir, "world", "requests", "next.yaml"))
-	s.line("  bin/shipwarden approve RELEASE --token-file %s", s.rig.TokenFile("carol"))
-	s.line("  bin/shipwarden approve RELEASE --token-file %s", s.rig.TokenFile("dave"))
+	s.line("  bin/shipwarden submit -f %s", s.short(filepath.Join(s.Dir, "world", "requests", "next.yaml")))
+	s.line("  bin/shipwarden approve RELEASE                # you are carol")
+	s.line("  bin/shipwarden approve RELEASE --token-file %s", s.short(s.rig.TokenFile("dave")))
+	s.line("  bin/shipwarden watch RELEASE")
 	return nil
 }
 
 func (s *story) line(format string, args ...any) { fmt.Fprintf(s.Out, format+"\n", args...) }
+
+// short is a path as somebody in the working folder would type it.
+func (s *story) short(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(wd, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}
 
 func (s *story) title(text string) { s.line("\n%s", s.Paint.Bold("── "+text)) }
 

@@ -8,7 +8,9 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -192,6 +194,26 @@ func (w *World) goBuild(ctx context.Context, pkg, out, linker string) error {
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", pkg, err, text)
+	}
+	return nil
+}
+
+// Resume starts the shop again on every target that carries it, as a machine does
+// when it was switched off.
+func (w *World) Resume(ctx context.Context) error {
+	for _, t := range w.Targets {
+		release, err := os.Readlink(filepath.Join(w.folder(t), "current"))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		cmd := exec.CommandContext(ctx, w.shopctl(), "restart", "-folder", w.folder(t), //nolint:gosec // Our own program.
+			"-listen", w.address[t], "-digest", "sha256:"+filepath.Base(release))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("start the shop on %s: %w\n%s", t, err, out)
+		}
 	}
 	return nil
 }
