@@ -10,6 +10,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
@@ -27,8 +28,13 @@ const (
 	MethodToken       = "token"
 )
 
-// ErrUnknown says that the caller is nobody that the service knows.
-var ErrUnknown = errors.New("caller is unknown")
+var (
+	// ErrUnknown says that the caller is nobody that the service knows.
+	ErrUnknown = errors.New("caller is unknown")
+	// ErrToken says that a configured token would let in nobody, anybody, or the
+	// wrong one.
+	ErrToken = errors.New("token cannot be used")
+)
 
 // Caller is who calls.
 type Caller struct {
@@ -52,14 +58,23 @@ type known struct {
 	caller Caller
 }
 
-// New returns an authenticator that knows these tokens; nil for none.
+// New returns an authenticator that knows these tokens; nil for none. An error wraps
+// ErrToken.
 func New(tokens *configv1.Tokens) (*Authenticator, error) {
 	a := &Authenticator{}
-	for _, t := range tokens.GetTokens() {
+	seen := map[string]bool{}
+	nothing := sha256.Sum256(nil)
+	for i, t := range tokens.GetTokens() {
 		digest, err := hex.DecodeString(t.GetSha256())
-		if err != nil || len(digest) != sha256.Size {
-			return nil, errors.New("tokens: sha256 is not 64 hexadecimal digits")
+		switch {
+		case err != nil || len(digest) != sha256.Size:
+			return nil, fmt.Errorf("tokens[%d].sha256: %w: it has not 64 hexadecimal digits", i, ErrToken)
+		case subtle.ConstantTimeCompare(digest, nothing[:]) == 1:
+			return nil, fmt.Errorf("tokens[%d].sha256: %w: it is that of an empty token", i, ErrToken)
+		case seen[string(digest)]:
+			return nil, fmt.Errorf("tokens[%d].sha256: %w: it is there already", i, ErrToken)
 		}
+		seen[string(digest)] = true
 		a.tokens = append(a.tokens, known{digest, Caller{Names: []string{t.GetPerson()}, Method: MethodToken, Reader: t.GetReader()}})
 	}
 	return a, nil

@@ -96,7 +96,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 		s.Conn.Close()
 		return err
 	}
-	intents, err := notify.OpenIntents(ctx, s.JS)
+	notices, err := notify.OpenBucket(ctx, s.JS)
 	if err != nil {
 		s.Conn.Close()
 		return err
@@ -104,7 +104,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(gates.New(s.Procedures, s.Evidence))
 	s.Step(risk.New(s.Procedures, s.Store))
 	s.Step(authorize.New(s.Procedures))
-	s.Step(notify.New(s.Procedures, told, intents, s.Now))
+	s.Step(notify.New(s.Procedures, told, notices, s.Now))
 	s.Step(escalate.New(s.Procedures))
 	s.Step(catalog.New(s.Procedures, s.Store))
 	s.Step(clock.Setter())

@@ -112,14 +112,15 @@ func (c *Channel) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Send tells the channel, and tries until the notice is delivered, trying again
 // is pointless, or the context or the deadline ends. The receipt says what
-// happened; it holds no secret.
-func (c *Channel) Send(ctx context.Context, m notify.Message) *releasev1.Receipt {
-	receipt := &releasev1.Receipt{Channel: c.name, Key: m.Key}
+// happened; it holds no secret. It is certain, unless a request was sent to which no
+// answer came.
+func (c *Channel) Send(ctx context.Context, m notify.Message) (receipt *releasev1.Receipt, certain bool) {
+	receipt = &releasev1.Receipt{Channel: c.name, Key: m.Key}
 	body, err := c.body(m)
 	if err != nil {
 		receipt.Response = "the notice cannot be written as JSON"
 		receipt.Time = timestamppb.New(c.now())
-		return receipt
+		return receipt, true
 	}
 	sum := sha256.Sum256(body)
 	receipt.BodyDigest = "sha256:" + hex.EncodeToString(sum[:])
@@ -128,7 +129,7 @@ func (c *Channel) Send(ctx context.Context, m notify.Message) *releasev1.Receipt
 	for {
 		receipt.Attempts++
 		answer := c.post(ctx, m.Key, body)
-		receipt.Delivered, receipt.Response = answer.delivered, answer.text
+		receipt.Delivered, receipt.Response, certain = answer.delivered, answer.text, !answer.ambiguous
 		if answer.delivered || !answer.again || c.remembersNothing(answer) {
 			break
 		}
@@ -142,7 +143,7 @@ func (c *Channel) Send(ctx context.Context, m notify.Message) *releasev1.Receipt
 		}
 	}
 	receipt.Time = timestamppb.New(c.now())
-	return receipt
+	return receipt, certain
 }
 
 // remembersNothing says that a repetition might be shown twice.

@@ -149,7 +149,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			receiver := newReceiver(t, test.script...)
-			receipt := open(t, test.kind, receiver.URL).Send(t.Context(), message())
+			receipt, _ := open(t, test.kind, receiver.URL).Send(t.Context(), message())
 			if receipt.GetDelivered() != test.delivered || receipt.GetAttempts() != test.attempts || receipt.GetResponse() != test.response {
 				t.Errorf("receipt %v", receipt)
 			}
@@ -166,7 +166,7 @@ func TestReceiverThatDoesNotAnswer(t *testing.T) {
 	for kind, want := range map[configv1.ChannelAddress_Kind]uint32{webhook: 2, slack: 1} {
 		t.Run(kind.String(), func(t *testing.T) {
 			receiver := newReceiver(t, silent)
-			receipt := open(t, kind, receiver.URL, short).Send(t.Context(), message())
+			receipt, _ := open(t, kind, receiver.URL, short).Send(t.Context(), message())
 			if receipt.GetDelivered() || receipt.GetAttempts() != want || !strings.HasPrefix(receipt.GetResponse(), "no answer in time; nobody can tell") {
 				t.Errorf("receipt %v", receipt)
 			}
@@ -179,7 +179,7 @@ func TestDeadlineEndsAllAttempts(t *testing.T) {
 	patient := func(c *channel.Config) {
 		c.Deadline, c.Backoff, c.Attempts = 100*time.Millisecond, time.Hour, 1000
 	}
-	receipt := open(t, webhook, receiver.URL, patient).Send(t.Context(), message())
+	receipt, _ := open(t, webhook, receiver.URL, patient).Send(t.Context(), message())
 	if receipt.GetDelivered() || !strings.HasSuffix(receipt.GetResponse(), "no time was left to try again") {
 		t.Errorf("receipt %v", receipt)
 	}
@@ -191,7 +191,7 @@ func TestContextEndsAnAttempt(t *testing.T) {
 		cancel()
 		<-request.Context().Done()
 	})
-	receipt := open(t, webhook, receiver.URL).Send(ctx, message())
+	receipt, _ := open(t, webhook, receiver.URL).Send(ctx, message())
 	if receipt.GetDelivered() || receipt.GetAttempts() != 1 || !strings.HasPrefix(receipt.GetResponse(), "interrupted") {
 		t.Errorf("receipt %v", receipt)
 	}
@@ -201,7 +201,7 @@ func TestReceiverThatIsNotThere(t *testing.T) {
 	receiver := newReceiver(t, status(200))
 	receiver.Close()
 	for _, kind := range []configv1.ChannelAddress_Kind{webhook, slack} {
-		receipt := open(t, kind, receiver.URL).Send(t.Context(), message())
+		receipt, _ := open(t, kind, receiver.URL).Send(t.Context(), message())
 		// Nothing can have arrived, so that a chat is tried again, too.
 		if receipt.GetAttempts() != 4 || receipt.GetResponse() != "the receiver refuses connections; given up" {
 			t.Errorf("%v: receipt %v", kind, receipt)
@@ -211,7 +211,7 @@ func TestReceiverThatIsNotThere(t *testing.T) {
 
 func TestAddressThatMustNotBeReached(t *testing.T) {
 	for _, address := range []string{"http://169.254.169.254", "http://0.0.0.0:9", "http://[fe80::1]", "http://[::ffff:169.254.169.254]", "https://[64:ff9b::a9fe:a9fe]"} {
-		receipt := open(t, webhook, address).Send(t.Context(), message())
+		receipt, _ := open(t, webhook, address).Send(t.Context(), message())
 		if receipt.GetAttempts() != 1 || receipt.GetResponse() != "the address is one that must not be reached" {
 			t.Errorf("%s: receipt %v", address, receipt)
 		}
@@ -223,7 +223,7 @@ func TestCertificateMustBeTrusted(t *testing.T) {
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	receipt := open(t, webhook, server.URL).Send(t.Context(), message())
+	receipt, _ := open(t, webhook, server.URL).Send(t.Context(), message())
 	if receipt.GetDelivered() || receipt.GetAttempts() != 1 || receipt.GetResponse() != "the receiver's certificate is not trusted" {
 		t.Errorf("unknown certificate: receipt %v", receipt)
 	}
@@ -231,11 +231,11 @@ func TestCertificateMustBeTrusted(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
 	trusting := func(c *channel.Config) { c.Roots = roots }
-	if receipt := open(t, webhook, server.URL, trusting).Send(t.Context(), message()); !receipt.GetDelivered() {
+	if receipt, _ := open(t, webhook, server.URL, trusting).Send(t.Context(), message()); !receipt.GetDelivered() {
 		t.Errorf("known certificate: receipt %v", receipt)
 	}
 	plain := newReceiver(t, status(200))
-	spoken := open(t, webhook, strings.Replace(plain.URL, "http:", "https:", 1)).Send(t.Context(), message())
+	spoken, _ := open(t, webhook, strings.Replace(plain.URL, "http:", "https:", 1)).Send(t.Context(), message())
 	if spoken.GetDelivered() || spoken.GetResponse() != "the receiver does not speak TLS" {
 		t.Errorf("no TLS: receipt %v", spoken)
 	}
@@ -243,7 +243,7 @@ func TestCertificateMustBeTrusted(t *testing.T) {
 
 func TestRepetitionIsTheSameRequest(t *testing.T) {
 	receiver := newReceiver(t, status(500), reset, status(429), status(200))
-	receipt := open(t, webhook, receiver.URL).Send(t.Context(), message())
+	receipt, _ := open(t, webhook, receiver.URL).Send(t.Context(), message())
 	if !receipt.GetDelivered() || receiver.count() != 4 {
 		t.Fatalf("receipt %v", receipt)
 	}
@@ -311,7 +311,7 @@ func TestLongNoticesAreCut(t *testing.T) {
 	}
 	for _, kind := range []configv1.ChannelAddress_Kind{webhook, slack} {
 		receiver := newReceiver(t, status(200))
-		if receipt := open(t, kind, receiver.URL).Send(t.Context(), m); !receipt.GetDelivered() {
+		if receipt, _ := open(t, kind, receiver.URL).Send(t.Context(), m); !receipt.GetDelivered() {
 			t.Errorf("receipt %v", receipt)
 		}
 		if size := len(receiver.bodies[0]); size > 32<<10 {
@@ -328,7 +328,7 @@ func TestAnswerWithoutEndIsNotRead(t *testing.T) {
 			}
 		}
 	})
-	if receipt := open(t, webhook, receiver.URL).Send(t.Context(), message()); !receipt.GetDelivered() {
+	if receipt, _ := open(t, webhook, receiver.URL).Send(t.Context(), message()); !receipt.GetDelivered() {
 		t.Errorf("receipt %v", receipt)
 	}
 }

@@ -23,6 +23,10 @@ import (
 // longest is the longest time between two calls of the last rung.
 const longest = 24 * time.Hour
 
+// maxSummary bounds what is told about an escalation, in bytes: why a release ended
+// may be as long as an event, and this has to fit into another one.
+const maxSummary = 2048
+
 // Procedures gives the procedure document that a release runs under.
 type Procedures interface {
 	ByDigest(ctx context.Context, digest string) (*policy.Index, error)
@@ -82,6 +86,9 @@ func summary(s procedure.State, cause releasev1.Cause) string {
 	out := word + ": " + r.GetService() + " " + r.GetVersion() + " to " + r.GetEnvironment() + ", phase " + s.Phase.String()
 	if s.EndReason != "" {
 		out += "; " + s.EndReason
+	}
+	if len(out) > maxSummary {
+		out = strings.ToValidUTF8(out[:maxSummary], "") + "…"
 	}
 	return out
 }

@@ -12,10 +12,10 @@ import (
 
 // check returns everything in a request that does not fit the procedure document
 // or itself, all of it at once (PD-0.3, PD-2.2). Steps 2 and 3 look at the world;
-// this looks only at words.
-func check(x *policy.Index, subject string, r *releasev1.Request, now time.Time) []*releasev1.Violation {
+// this looks only at words. The request need not be in shape.
+func check(x *policy.Index, r *releasev1.Request, now time.Time) []*releasev1.Violation {
 	c := checker{x: x, r: r}
-	c.place(subject)
+	c.catalogue()
 	c.people()
 	c.targets()
 	c.names()
@@ -32,28 +32,35 @@ type checker struct {
 }
 
 func (c *checker) say(field, rule, format string, args ...any) {
-	c.found = append(c.found, violation(field, rule, fmt.Sprintf(format, args...)))
+	// One more than is told: more of them would only fill the memory.
+	if len(c.found) <= maxViolations {
+		c.found = append(c.found, violation(field, rule, fmt.Sprintf(format, args...)))
+	}
 }
 
 // place checks that the request speaks of the service and environment of the
 // subject it came on: the bus lets a requester publish there and nowhere else.
-func (c *checker) place(subject string) {
+func place(subject string, r *releasev1.Request) []*releasev1.Violation {
 	parts := strings.Split(subject, ".")
 	if len(parts) != 3 {
-		c.say("", "subject", "a request is published on request.<environment>.<service>, not on %s", subject)
-		return
+		return []*releasev1.Violation{violation("", "subject", "a request is published on request.<environment>.<service>, not on "+subject)}
 	}
-	if c.r.GetEnvironment() != parts[1] {
-		c.say("environment", "subject.mismatch", "is %q, but the request came on %s", c.r.GetEnvironment(), subject)
+	var out []*releasev1.Violation
+	if r.GetEnvironment() != parts[1] {
+		out = append(out, violation("environment", "subject.mismatch", fmt.Sprintf("is %q, but the request came on %s", r.GetEnvironment(), subject)))
 	}
-	if c.r.GetService() != parts[2] {
-		c.say("service", "subject.mismatch", "is %q, but the request came on %s", c.r.GetService(), subject)
+	if r.GetService() != parts[2] {
+		out = append(out, violation("service", "subject.mismatch", fmt.Sprintf("is %q, but the request came on %s", r.GetService(), subject)))
 	}
+	return out
+}
+
+func (c *checker) catalogue() {
 	if c.x.Environment(c.r.GetEnvironment()) == nil {
 		c.say("environment", "environment.unknown", "%q is no environment of the procedure", c.r.GetEnvironment())
 	}
 	if c.x.Service(c.r.GetService()) == nil {
-		c.say("service", "service.unknown", "%q is not in the catalogue", c.r.GetService())
+		c.say("service", "service.unknown", "%q is not in the catalog", c.r.GetService())
 	}
 }
 

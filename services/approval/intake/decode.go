@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"mime"
 	"regexp"
 	"strings"
@@ -23,9 +24,10 @@ const (
 	mediaProtobuf = "application/protobuf"
 )
 
-// MaxRequest is the largest request in bytes, header not counted. The stream
-// refuses larger messages itself.
-const MaxRequest = 64 << 10
+// MaxRequest is the largest content of a request in bytes, its evidence not counted:
+// it becomes one event, beside what the event says itself. The stream REQUESTS bounds
+// the message as it is sent.
+const MaxRequest = 48 << 10
 
 var token = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
@@ -76,20 +78,33 @@ func clean(err error) string {
 
 // shape returns everything that is wrong with the form of a request, all of it at
 // once, each with the path of its field (PD-0.3).
-func shape(v protovalidate.Validator, r *releasev1.Request) ([]*releasev1.Violation, error) {
+func shape(v protovalidate.Validator, r *releasev1.Request) []*releasev1.Violation {
+	if size := proto.Size(r) - evidenceSize(r); size > MaxRequest {
+		return []*releasev1.Violation{violation("", "request.size", fmt.Sprintf(
+			"has %d bytes beside its evidence, more than %d", size, MaxRequest))}
+	}
 	err := v.Validate(r)
 	if err == nil {
-		return nil, nil
+		return nil
 	}
 	var invalid *protovalidate.ValidationError
 	if !errors.As(err, &invalid) {
-		return nil, err
+		// A rule could not be applied: to a time, for instance, that no calendar holds.
+		return []*releasev1.Violation{violation("", "request.invalid", clean(err))}
 	}
 	var out []*releasev1.Violation
 	for _, x := range invalid.Violations {
 		out = append(out, violation(fieldPath(x.Proto), x.Proto.GetRuleId(), x.Proto.GetMessage()))
 	}
-	return out, nil
+	return out
+}
+
+func evidenceSize(r *releasev1.Request) int {
+	size := 0
+	for _, e := range r.GetEvidence() {
+		size += len(e)
+	}
+	return size
 }
 
 func fieldPath(v *validatepb.Violation) string {

@@ -45,7 +45,7 @@ func signer(x *policy.Index, r *releasev1.Request, header string, body []byte, n
 	}
 	key := x.Key(id)
 	switch {
-	case key == nil || key.GetRevoked():
+	case key == nil || key.GetRevoked() || len(key.GetEd25519()) != ed25519.PublicKeySize:
 		return "", violation("", "signature.key", fmt.Sprintf("key %q is unknown or revoked", id))
 	case !slices.Contains(key.GetServices(), r.GetService()):
 		return "", violation("", "signature.key", fmt.Sprintf("key %q is not trusted for requests of %s", id, r.GetService()))
@@ -61,5 +61,5 @@ func validAt(k *policyv1.Key, at time.Time) bool {
 	if k.GetNotBefore() != nil && at.Before(k.GetNotBefore().AsTime()) {
 		return false
 	}
-	return k.GetNotAfter() == nil || at.Before(k.GetNotAfter().AsTime())
+	return k.GetNotAfter() == nil || !at.After(k.GetNotAfter().AsTime())
 }

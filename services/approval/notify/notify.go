@@ -7,9 +7,11 @@
 // holds an emergency, and nothing else than the start.
 //
 // A notice carries a key. Receivers that know keys (generic webhooks) see it once
-// however often it is sent. For those that do not (chat), the intent to send is
-// kept before sending: after a crash in between the notice is not sent a second
-// time, and its receipt says that nobody knows whether it arrived.
+// however often it is sent. For those that do not (chat), the ledger keeps that it
+// is being sent before it is: after a crash in between the notice is not sent a
+// second time, and its receipt says that nobody knows whether it arrived. What was
+// delivered is kept there too, so that one channel that is down does not make the
+// others hear everything again.
 package notify
 
 import (
@@ -18,7 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -47,65 +49,111 @@ type Message struct {
 	Time     time.Time
 }
 
-// Channel is a way to tell people. Send tries until the context ends or trying
-// again is pointless; the receipt says what happened, without secrets.
+// Channel is a way to tell people.
 type Channel interface {
-	Send(ctx context.Context, m Message) *releasev1.Receipt
+	// Send tries until the context ends or trying again is pointless. The receipt says
+	// what happened, without secrets; certain, whether that is known: a notice that
+	// was not delivered for certain may be sent again.
+	Send(ctx context.Context, m Message) (receipt *releasev1.Receipt, certain bool)
 	// Remembers says that the receiver knows keys, so that sending twice is seen once.
 	Remembers() bool
 }
 
-// Intents keeps which notices are being sent to receivers that do not know keys.
-type Intents interface {
-	// First reports whether the key is new, and keeps it.
-	First(ctx context.Context, key string) (bool, error)
+// Ledger keeps which notices were begun to be sent, and what became of them.
+type Ledger interface {
+	// Begin keeps that the notice with that key is being sent now, or says that it was
+	// begun before.
+	Begin(ctx context.Context, key string) (Sending, error)
+	// End keeps what became of it; nil says that it did not arrive and may be begun
+	// again.
+	End(ctx context.Context, key string, receipt *releasev1.Receipt) error
 }
 
-var errUntold = errors.New("a required channel was not reached")
+// Sending is what the ledger knows of a notice.
+type Sending struct {
+	// First says that it was not begun before.
+	First bool
+	// Receipt is what became of it; nil where nobody knows.
+	Receipt *releasev1.Receipt
+	// Since is when it was begun, by the server's clock.
+	Since time.Time
+}
 
-// retry is how long the start waits before a required channel is tried again.
-const retry = 5 * time.Second
+var (
+	errUntold  = errors.New("a required channel was not reached")
+	errSending = errors.New("another process is sending the notice")
+)
+
+const (
+	// retry is how long the start waits before a required channel is tried again.
+	retry = 5 * time.Second
+	// patience is how long a process that began to send may take; after that it is
+	// taken for dead.
+	patience = 45 * time.Second
+)
 
 // New returns the step. Channels of the procedure document without an address are
 // on record as not delivered.
-func New(procedures Procedures, channels map[string]Channel, intents Intents, now func() time.Time) reactor.Step {
-	s := shell{procedures, channels, intents, now}
+func New(procedures Procedures, channels map[string]Channel, ledger Ledger, now func() time.Time) reactor.Step {
+	s := shell{procedures, channels, ledger, now}
 	return reactor.Step{ID: procedure.StepNotify, Act: s.act}
 }
 
 type shell struct {
 	procedures Procedures
 	channels   map[string]Channel
-	intents    Intents
+	ledger     Ledger
 	now        func() time.Time
 }
 
+// act tells of the first thing that people wait for; the next one is due when that
+// is stored. A start that has to wait lets the others pass: people must hear above
+// all that something is stuck.
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
-	if len(t.State.Wanted) == 0 {
-		return nil, nil
-	}
 	index, err := s.procedures.ByDigest(ctx, t.State.ProcedureDigest)
 	if err != nil {
 		return nil, err
 	}
-	notice := t.State.Wanted[0] // the next one is due when this one is stored
-	m := compose(t.State, notice, t.Now)
-	must := notice.Occasion == releasev1.Occasion_OCCASION_START && !t.State.Emergency() &&
-		index.Environment(t.State.Request.GetEnvironment()).GetRequireNotice()
-	var receipts []*releasev1.Receipt
-	for _, c := range audience(index.Document(), t.State.Request, notice.Occasion) {
-		receipt, err := s.tell(ctx, c.GetName(), m)
+	for _, notice := range t.State.Wanted {
+		var receipts []*releasev1.Receipt
+		receipts, err = s.announce(ctx, index, t, notice)
+		if errors.Is(err, errUntold) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
-		if must && c.GetRequired() && !receipt.GetDelivered() {
+		return []eventstore.Draft{t.Draft(procedure.DecideNotified(notice, receipts))}, nil
+	}
+	return nil, err
+}
+
+// announce tells every channel of one thing, all at once: one that does not answer
+// costs its own time and nobody else's.
+func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task, notice procedure.Notice) ([]*releasev1.Receipt, error) {
+	m := compose(t.State, notice, t.Now)
+	channels := audience(index.Document(), t.State.Request, notice.Occasion)
+	told := make([]told, len(channels))
+	var all sync.WaitGroup
+	for i, c := range channels {
+		all.Go(func() { told[i] = s.tell(ctx, c.GetName(), m) })
+	}
+	all.Wait()
+	must := notice.Occasion == releasev1.Occasion_OCCASION_START && !t.State.Emergency() &&
+		index.Environment(t.State.Request.GetEnvironment()).GetRequireNotice()
+	var receipts []*releasev1.Receipt
+	for i, c := range channels {
+		if told[i].err != nil {
+			return nil, told[i].err
+		}
+		if must && c.GetRequired() && told[i].again {
 			slog.WarnContext(ctx, "a required channel was not reached; the start waits",
-				slog.String("release", t.State.Release), slog.String("channel", c.GetName()), slog.String("answer", receipt.GetResponse()))
+				slog.String("release", t.State.Release), slog.String("channel", c.GetName()), slog.String("answer", told[i].receipt.GetResponse()))
 			return nil, reactor.RetryAfter(retry, errUntold)
 		}
-		receipts = append(receipts, receipt)
+		receipts = append(receipts, told[i].receipt)
 	}
-	return []eventstore.Draft{t.Draft(procedure.DecideNotified(notice, receipts))}, nil
+	return receipts, nil
 }
 
 func audience(doc *policyv1.Procedure, r *releasev1.Request, o releasev1.Occasion) []*policyv1.Channel {
@@ -120,72 +168,51 @@ func audience(doc *policyv1.Procedure, r *releasev1.Request, o releasev1.Occasio
 	return out
 }
 
-func (s shell) tell(ctx context.Context, name string, m Message) (*releasev1.Receipt, error) {
+// told is what became of a notice on one channel.
+type told struct {
+	receipt *releasev1.Receipt
+	again   bool // it did not arrive, and may be sent again
+	err     error
+}
+
+func (s shell) tell(ctx context.Context, name string, m Message) told {
 	m.Key += "/" + name
 	channel, ok := s.channels[name]
 	if !ok {
-		return s.untold(name, m, "no address is configured for this channel"), nil
+		return told{receipt: s.untold(name, m, "no address is configured for this channel"), again: true}
 	}
-	if !channel.Remembers() {
-		first, err := s.intents.First(ctx, m.Key)
-		if err != nil {
-			return nil, fmt.Errorf("keep the intent to notify: %w", err)
-		}
-		if !first {
-			return s.untold(name, m, "sending was interrupted; it is not sent again, because the receiver would show it twice"), nil
-		}
+	sending, err := s.ledger.Begin(ctx, m.Key)
+	switch {
+	case err != nil:
+		return told{err: fmt.Errorf("keep the intent to notify: %w", err)}
+	case sending.Receipt != nil:
+		return told{receipt: sending.Receipt}
+	case sending.First || channel.Remembers():
+	case s.now().Before(sending.Since.Add(patience)):
+		return told{err: reactor.RetryAfter(retry, errSending)}
+	default:
+		return told{receipt: s.untold(name, m, "sending was interrupted; it is not sent again, because the receiver would show it twice")}
 	}
 	if err := failpoint.Hit("notify.intended"); err != nil {
-		return nil, err
+		return told{err: err}
 	}
-	receipt := channel.Send(ctx, m)
+	receipt, certain := channel.Send(ctx, m)
 	receipt.Channel, receipt.Key = name, m.Key
-	return receipt, failpoint.Hit("notify.sent")
+	if err := failpoint.Hit("notify.sent"); err != nil {
+		return told{err: err}
+	}
+	out := told{receipt: receipt, again: !receipt.GetDelivered() && (certain || channel.Remembers())}
+	kept := receipt
+	if out.again {
+		kept = nil
+	}
+	// What is not kept now is found out from the intent: not sent again, at the worst.
+	if err := s.ledger.End(context.WithoutCancel(ctx), m.Key, kept); err != nil {
+		slog.WarnContext(ctx, "cannot keep what became of a notice", slog.String("key", m.Key), slog.Any("error", err))
+	}
+	return out
 }
 
 func (s shell) untold(name string, m Message, why string) *releasev1.Receipt {
 	return &releasev1.Receipt{Channel: name, Key: m.Key, Response: why, Time: timestamppb.New(s.now())}
-}
-
-// compose says in words what happened. Everything in it comes from the record.
-func compose(s procedure.State, n procedure.Notice, now time.Time) Message {
-	r := s.Request
-	occasion := strings.ToLower(strings.TrimPrefix(n.Occasion.String(), "OCCASION_"))
-	what := r.GetService() + " " + r.GetVersion() + " to " + r.GetEnvironment()
-	m := Message{
-		Key: fmt.Sprintf("%s/%s/%d", s.Release, occasion, n.Number), Release: s.Release, Occasion: occasion, Time: now,
-		Fields: map[string]string{
-			"service": r.GetService(), "version": r.GetVersion(), "environment": r.GetEnvironment(), "owner": r.GetOwner(),
-			"change_record": r.GetChangeRecord().GetSystem() + " " + r.GetChangeRecord().GetId(),
-			"phase":         s.Phase.String(),
-		},
-	}
-	switch n.Occasion {
-	case releasev1.Occasion_OCCASION_START:
-		m.Subject = "Release about to start: " + what
-		m.Text = r.GetPlan().GetDescription()
-	case releasev1.Occasion_OCCASION_END:
-		outcome := word(s.Outcome.String(), "OUTCOME_")
-		m.Subject = "Release " + outcome + ": " + what
-		m.Text = s.EndReason
-		m.Fields["outcome"] = outcome
-	case releasev1.Occasion_OCCASION_ROLLBACK:
-		m.Subject = "Rolling back: " + what
-		m.Text = s.EndReason
-	case releasev1.Occasion_OCCASION_ESCALATION:
-		cause := releasev1.Cause(n.Number / 1000) //nolint:gosec // The number was made of a cause.
-		m.Subject = "Escalation: " + word(cause.String(), "CAUSE_") + ", " + what
-		m.Text = "Somebody has to take this on: shipwarden acknowledge " + s.Release
-		m.Fields["cause"] = word(cause.String(), "CAUSE_")
-		m.Fields["rung"] = fmt.Sprint(n.Number % 1000)
-	case releasev1.Occasion_OCCASION_EMERGENCY:
-		m.Subject = "Emergency release: " + what
-		m.Text = r.GetEmergency().GetReason() + " (incident " + r.GetEmergency().GetIncident() + ")\nBypassed: " + strings.Join(s.Bypassed, "; ")
-	case releasev1.Occasion_OCCASION_UNSPECIFIED:
-	}
-	return m
-}
-
-func word(enum, prefix string) string {
-	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(enum, prefix)), "_", " ")
 }

@@ -1,0 +1,120 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// maxOpen bounds the releases of one service that are not at an end, and the
+// reviews that are owed for it: one event names them all, and an event has an end.
+const maxOpen = 512
+
+// make stores the first event of a release, or finds it stored.
+func (i *Intake) make(ctx context.Context, index *policy.Index, active standing.Procedure, m Message, request *releasev1.Request, signedBy string, answer *releasev1.Answer) error {
+	id := procedure.ReleaseID(request.GetEnvironment(), request.GetService(), request.GetIdempotencyKey())
+	event, err := i.requested(ctx, index, m, request, signedBy, answer.GetRequestDigest())
+	if err != nil {
+		return err
+	}
+	for {
+		h, err := i.store.Load(ctx, procedure.Aggregate(id))
+		if err != nil {
+			return err
+		}
+		if state, _ := procedure.Fold(id, h.Entries); state.Phase != procedure.PhaseNone {
+			// Another process was faster.
+			answer.Violations = repeated(answer, state)
+			return nil
+		}
+		service, err := standing.ReadService(ctx, i.store, request.GetEnvironment(), request.GetService())
+		if err != nil {
+			return err
+		}
+		if len(service.Open)+len(service.Debts) >= maxOpen {
+			answer.Violations = []*releasev1.Violation{violation("service", "service.open", fmt.Sprintf(
+				"%d releases of %s are not at an end or not reviewed; no more are taken in until some are", maxOpen, request.GetService()))}
+			return nil
+		}
+		open := append(slices.Clone(service.Open), id)
+		drafts := []eventstore.Draft{
+			{Aggregate: procedure.Aggregate(id), Expect: h.Last, Event: event},
+			service.Draft(service.Changed(id, open, service.Debts)),
+		}
+		for _, d := range drafts {
+			d.Event.Actor, d.Event.ProcedureDigest = actor(request, signedBy), active.Digest
+		}
+		_, err = i.store.Append(ctx, drafts...)
+		if errors.Is(err, eventstore.ErrSequenceConflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		answer.Outcome, answer.Release = releasev1.Answer_OUTCOME_ACCEPTED, id
+		return nil
+	}
+}
+
+// repeated answers a request whose release is there: the same request is the same
+// release, and another request under the same name is a violation.
+func repeated(answer *releasev1.Answer, state procedure.State) []*releasev1.Violation {
+	switch {
+	case state.Phase == procedure.PhaseNone:
+		return nil
+	case state.Requested.GetRequestDigest() == answer.GetRequestDigest():
+		answer.Outcome, answer.Release = releasev1.Answer_OUTCOME_REPEATED, state.Release
+		return nil
+	}
+	return []*releasev1.Violation{violation("idempotency_key", "idempotency_key.reused",
+		"release "+state.Release+" was made of another request under this key; what is changed needs a key of its own")}
+}
+
+// requested is the first event of the release. The evidence is stored first: an
+// event that points to it never comes before it.
+func (i *Intake) requested(ctx context.Context, index *policy.Index, m Message, request *releasev1.Request, signedBy, digest string) (*releasev1.Event, error) {
+	var refs []*releasev1.EvidenceRef
+	for n, content := range request.GetEvidence() {
+		ref, err := i.blobs.Put(ctx, "application/vnd.dsse.envelope.v1+json", fmt.Sprintf("evidence-%d", n), content)
+		if err != nil {
+			return nil, fmt.Errorf("store evidence: %w", err)
+		}
+		refs = append(refs, ref)
+	}
+	kept, ok := proto.Clone(request).(*releasev1.Request)
+	if !ok {
+		return nil, errors.New("clone a request")
+	}
+	kept.Evidence = nil
+	d := index.Document().GetDeadlines()
+	start := i.now()
+	if t := request.GetNotBefore(); t != nil && t.AsTime().After(start) {
+		start = t.AsTime()
+	}
+	return &releasev1.Event{Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{
+		Request: kept, RequestDigest: digest, Evidence: refs, SignedBy: signedBy, RequestSequence: m.Sequence,
+		StartBy: timestamppb.New(start.Add(d.GetStartWithin().AsDuration())),
+		Timeouts: &releasev1.Timeouts{
+			Step: d.GetStep(), Execute: d.GetExecute(), Verify: d.GetVerify(), Decision: d.GetDecision(),
+		},
+	}}}, nil
+}
+
+// actor is who asked. Without a signature the identity rests on the bus alone,
+// which let the message through on this subject, and the record says so.
+func actor(r *releasev1.Request, signedBy string) *releasev1.Actor {
+	a := &releasev1.Actor{Id: r.GetRequester(), Kind: releasev1.Actor_KIND_SERVICE, Method: "bus"}
+	if signedBy != "" {
+		a.Method = "signature"
+	}
+	return a
+}
