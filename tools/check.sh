@@ -62,6 +62,11 @@ if [ -n "$(find proto -name '*.proto' -print -quit)" ]; then
 	step "contract: format" .bin/buf format --diff --exit-code proto
 	step "contract: breaking" tools/breaking.sh
 fi
+step "chart" tools/chart.sh
+promtool=.bin/promtool
+[ -x "$promtool" ] || promtool=promtool
+step "alerts: rules" "$promtool" check rules --lint=all --lint-fatal deploy/monitoring/rules.yaml deploy/monitoring/alerts.yaml
+step "alerts: tests" "$promtool" test rules deploy/monitoring/tests/alerts_test.yaml deploy/monitoring/tests/rules_test.yaml
 
 if [ "${#failed[@]}" -gt 0 ]; then
 	printf '\nFAIL: %d checks:\n' "${#failed[@]}"

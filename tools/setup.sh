@@ -2,7 +2,7 @@
 # Finds what the project needs, or installs it, and says in a line each what it
 # found or did. Running it again costs nothing and changes nothing.
 #
-#   tools/setup.sh go postgresql generators linter promtool
+#   tools/setup.sh go postgresql generators linter helm promtool
 #
 # It installs system packages on Debian and Ubuntu (as root, or where sudo asks for
 # no password) and on macOS with Homebrew. Elsewhere it says what is missing.
@@ -104,13 +104,18 @@ setup_postgresql() {
 	say postgresql "installed $("$dir/postgres" --version | sed 's/^postgres (PostgreSQL) //') at $dir"
 }
 
-# generators and linter: Go tools, pinned in modules of their own (CONTRIBUTING.md
+# generators, linter and helm: Go tools, pinned in modules of their own (CONTRIBUTING.md
 # says why), built into .bin. A test needs none of them.
 setup_generators() {
 	build_tools protoc
 	build_tools buf
 }
 setup_linter() { build_tools lint; }
+setup_helm() { build_tools helm; }
+
+# clients: plain clients of the bus and of gRPC, which know nothing of us. `make
+# clients` shows that they work; nothing else needs them.
+setup_clients() { build_tools clients; }
 
 # build_tools builds the tools of one module. The stamp holds a sum over its pins, so
 # that a changed pin is built, and nothing else is.
@@ -169,7 +174,7 @@ setup_promtool() {
 
 for part in "$@"; do
 	case "$part" in
-	go | postgresql | generators | linter | promtool) "setup_$part" ;;
-	*) die "$part" "unknown: one of go, postgresql, generators, linter, promtool" ;;
+	go | postgresql | generators | linter | helm | promtool | clients) "setup_$part" ;;
+	*) die "$part" "unknown: one of go, postgresql, generators, linter, helm, promtool, clients" ;;
 	esac
 done

@@ -1,0 +1,83 @@
+{{/* The configuration file of a service, exactly as shipwarden.config.v1 has it: the
+services refuse what they do not know. Takes {root, service}. */}}
+{{- define "shipwarden.config" -}}
+{{- $v := index .root.Values .service -}}
+{{- $secrets := include "shipwarden.secretsFolder" . -}}
+{{- $out := dict "common" (include "shipwarden.config.common" . | fromYaml) -}}
+{{- with $v.grpc -}}
+{{- $grpc := dict "listen" ":9443" -}}
+{{- if .tls.existingSecret -}}
+{{- $tls := dict "certificate_file" (printf "%s/grpc-tls/tls.crt" $secrets) "key_file" (printf "%s/grpc-tls/tls.key" $secrets) -}}
+{{- if .tls.requireClientCertificate }}{{ $_ := set $tls "ca_file" (printf "%s/grpc-tls/ca.crt" $secrets) }}{{ end -}}
+{{- $_ := set $grpc "tls" $tls -}}
+{{- end -}}
+{{- $_ := set $out "grpc" $grpc -}}
+{{- end -}}
+{{- with $v.tokens -}}
+{{- if .existingSecret }}{{ $_ := set $out "tokens_file" (printf "%s/tokens/%s" $secrets .key) }}{{ end -}}
+{{- end -}}
+{{- if eq .service "approval" }}{{ $_ := set $out "procedure_file" "/etc/shipwarden/procedure/procedure.yaml" }}{{ end -}}
+{{- with $v.channels -}}
+{{- $channels := list -}}
+{{- range $i, $c := . -}}
+{{- $channel := dict "channel" $c.channel "kind" (printf "KIND_%s" (upper $c.kind)) "url_file" (printf "%s/channel-%d/%s" $secrets $i $c.key) -}}
+{{- with $c.timeout }}{{ $_ := set $channel "timeout" . }}{{ end -}}
+{{- $channels = append $channels $channel -}}
+{{- end -}}
+{{- $_ := set $out "channels" $channels -}}
+{{- end -}}
+{{- if $v.artifactsClaim }}{{ $_ := set $out "artifact_folder" "/var/lib/shipwarden/artifacts" }}{{ end -}}
+{{- with $v.targets }}{{ $_ := set $out "targets" . }}{{ end -}}
+{{- with $v.registries -}}
+{{- $registries := list -}}
+{{- range $i, $r := . -}}
+{{- $registry := dict "host" $r.host -}}
+{{- if $r.insecure }}{{ $_ := set $registry "insecure" true }}{{ end -}}
+{{- with $r.user }}{{ $_ := set $registry "user" . }}{{ end -}}
+{{- if $r.existingSecret }}{{ $_ := set $registry "password_file" (printf "%s/registry-%d/%s" $secrets $i $r.key) }}{{ end -}}
+{{- $registries = append $registries $registry -}}
+{{- end -}}
+{{- $_ := set $out "registries" $registries -}}
+{{- end -}}
+{{- with $v.database -}}
+{{- $_ := set $out "database_url_file" (printf "%s/database/%s" $secrets .key) -}}
+{{- if .migrate.existingSecret }}{{ $_ := set $out "migrate_url_file" (printf "%s/database-migrate/%s" $secrets .migrate.key) }}{{ end -}}
+{{- end -}}
+{{- toYaml $out -}}
+{{- end -}}
+
+{{- define "shipwarden.config.common" -}}
+{{- $v := index .root.Values .service -}}
+{{- $secrets := include "shipwarden.secretsFolder" . -}}
+{{- $out := dict
+      "nats" (include "shipwarden.config.nats" . | fromYaml)
+      "signing_key" (dict "id" $v.signingKey.id "file" (printf "%s/signing-key/%s" $secrets $v.signingKey.key))
+      "keyring_file" "/etc/shipwarden/keyring/keyring.yaml"
+      "http_listen" ":8080"
+      "log" (dict "level" (printf "LEVEL_%s" (upper $v.logLevel)))
+-}}
+{{- if $v.workers }}{{ $_ := set $out "workers" (int $v.workers) }}{{ end -}}
+{{- toYaml $out -}}
+{{- end -}}
+
+{{- define "shipwarden.config.nats" -}}
+{{- $nats := (index .root.Values .service).nats -}}
+{{- $secrets := include "shipwarden.secretsFolder" . -}}
+{{- $file := printf "%s/nats/%s" $secrets $nats.key -}}
+{{- $out := dict "urls" .root.Values.nats.urls "replicas" (int .root.Values.nats.replicas) -}}
+{{- if eq $nats.auth "password" }}{{ $_ := set $out "user" $nats.user }}{{ $_ := set $out "password_file" $file }}{{ end -}}
+{{- if eq $nats.auth "nkey" }}{{ $_ := set $out "nkey_seed_file" $file }}{{ end -}}
+{{- if eq $nats.auth "credentials" }}{{ $_ := set $out "credentials_file" $file }}{{ end -}}
+{{- with .root.Values.nats.tls -}}
+{{- if .enabled -}}
+{{- $tls := dict -}}
+{{- if .ca.existingSecret }}{{ $_ := set $tls "ca_file" (printf "%s/nats-ca/%s" $secrets .ca.key) }}{{ end -}}
+{{- if $nats.clientTLS -}}
+{{- $_ := set $tls "certificate_file" (printf "%s/nats-tls/tls.crt" $secrets) -}}
+{{- $_ := set $tls "key_file" (printf "%s/nats-tls/tls.key" $secrets) -}}
+{{- end -}}
+{{- $_ := set $out "tls" $tls -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $out -}}
+{{- end -}}

@@ -1,0 +1,111 @@
+{{/* The files of a service's pod.
+
+Every secret is one volume with exactly the keys that are needed, readable by the
+group alone: the services refuse a secret that everyone on the machine may read. */}}
+
+{{- define "shipwarden.secretsFolder" -}}/etc/shipwarden/secrets{{- end -}}
+
+{{/* Secrets of a service as a YAML list of {name, secret, keys}. Takes {root, service}. */}}
+{{- define "shipwarden.secrets" -}}
+{{- $v := index .root.Values .service -}}
+{{- $out := list -}}
+{{- with $v.signingKey }}{{ $out = append $out (dict "name" "signing-key" "secret" .existingSecret "keys" (list .key)) }}{{ end -}}
+{{- with $v.nats -}}
+{{- if ne .auth "none" }}{{ $out = append $out (dict "name" "nats" "secret" .existingSecret "keys" (list .key)) }}{{ end -}}
+{{- if .clientTLS }}{{ $out = append $out (dict "name" "nats-tls" "secret" .clientTLS "keys" (list "tls.crt" "tls.key")) }}{{ end -}}
+{{- end -}}
+{{- with .root.Values.nats.tls -}}
+{{- if and .enabled .ca.existingSecret }}{{ $out = append $out (dict "name" "nats-ca" "secret" .ca.existingSecret "keys" (list .ca.key)) }}{{ end -}}
+{{- end -}}
+{{- with $v.grpc -}}
+{{- if .tls.existingSecret -}}
+{{- $keys := list "tls.crt" "tls.key" -}}
+{{- if .tls.requireClientCertificate }}{{ $keys = append $keys "ca.crt" }}{{ end -}}
+{{- $out = append $out (dict "name" "grpc-tls" "secret" .tls.existingSecret "keys" $keys) -}}
+{{- end -}}
+{{- end -}}
+{{- with $v.tokens -}}
+{{- if .existingSecret }}{{ $out = append $out (dict "name" "tokens" "secret" .existingSecret "keys" (list .key)) }}{{ end -}}
+{{- end -}}
+{{- range $i, $c := $v.channels }}{{ $out = append $out (dict "name" (printf "channel-%d" $i) "secret" $c.existingSecret "keys" (list $c.key)) }}{{ end -}}
+{{- range $i, $r := $v.registries -}}
+{{- if $r.existingSecret }}{{ $out = append $out (dict "name" (printf "registry-%d" $i) "secret" $r.existingSecret "keys" (list $r.key)) }}{{ end -}}
+{{- end -}}
+{{- with $v.database -}}
+{{- $out = append $out (dict "name" "database" "secret" .existingSecret "keys" (list .key)) -}}
+{{- with .migrate -}}
+{{- if .existingSecret }}{{ $out = append $out (dict "name" "database-migrate" "secret" .existingSecret "keys" (list .key)) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $out -}}
+{{- end -}}
+
+{{- define "shipwarden.secretVolume" -}}
+- name: {{ .name }}
+  secret:
+    secretName: {{ .secret }}
+    defaultMode: 0440
+    items:
+      {{- range .keys }}
+      - {key: {{ . | quote }}, path: {{ . | quote }}}
+      {{- end }}
+{{- end -}}
+
+{{- define "shipwarden.volumes" -}}
+{{- $v := index .root.Values .service -}}
+{{- $fullname := include "shipwarden.fullname" .root -}}
+- name: config
+  configMap:
+    name: {{ $fullname }}-{{ .service }}
+- name: keyring
+  configMap:
+    name: {{ default (printf "%s-keyring" $fullname) .root.Values.keyring.existingConfigMap }}
+    items: [{key: keyring.yaml, path: keyring.yaml}]
+{{- if eq .service "approval" }}
+- name: procedure
+  configMap:
+    name: {{ default (printf "%s-procedure" $fullname) .root.Values.procedure.existingConfigMap }}
+    items: [{key: procedure.yaml, path: procedure.yaml}]
+{{- end }}
+{{- range include "shipwarden.secrets" . | fromYamlArray }}
+{{ include "shipwarden.secretVolume" . }}
+{{- end }}
+{{- with $v.artifactsClaim }}
+- name: artifacts
+  persistentVolumeClaim:
+    claimName: {{ . }}
+    readOnly: true
+{{- end }}
+{{- with $v.stateClaim }}
+- name: state
+  persistentVolumeClaim:
+    claimName: {{ . }}
+{{- end }}
+- name: tmp
+  emptyDir: {}
+{{- with $v.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "shipwarden.volumeMounts" -}}
+{{- $v := index .root.Values .service -}}
+- {name: config, mountPath: /etc/shipwarden/config, readOnly: true}
+- {name: keyring, mountPath: /etc/shipwarden/keyring, readOnly: true}
+{{- if eq .service "approval" }}
+- {name: procedure, mountPath: /etc/shipwarden/procedure, readOnly: true}
+{{- end }}
+{{- range include "shipwarden.secrets" . | fromYamlArray }}
+- {name: {{ .name }}, mountPath: {{ include "shipwarden.secretsFolder" $ }}/{{ .name }}, readOnly: true}
+{{- end }}
+{{- if $v.artifactsClaim }}
+- {name: artifacts, mountPath: /var/lib/shipwarden/artifacts, readOnly: true}
+{{- end }}
+{{- if $v.stateClaim }}
+- {name: state, mountPath: /var/lib/shipwarden/state}
+{{- end }}
+- {name: tmp, mountPath: /tmp}
+{{- with $v.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
