@@ -16,5 +16,6 @@ go work edit -json | sed -n 's/.*"DiskPath": "\(.*\)".*/\1/p' | sed 's|^\./||' |
 		              { print 5, $0 }
 	' | sort | cut -d ' ' -f 2-
 if [ "${1:-}" != --work ]; then
+	echo tools/mutants
 	echo tools/protodeps
 fi

@@ -76,11 +76,11 @@ func (s *story) emergency(ctx context.Context, versions []shop.Artifact) error {
 		return fmt.Errorf("no review is owed for %s", id)
 	}
 	s.line("A retrospective review is owed until %s. Whoever authorized it may not do it:", release.GetReviewDue().AsTime().Format(time.DateTime))
-	if err := s.review(ctx, "erin", id); err == nil {
+	refused := s.review(ctx, "erin", id)
+	if refused == nil {
 		return fmt.Errorf("erin reviewed her own emergency %s", id)
-	} else {
-		s.line("  refused: %s", message(err))
 	}
+	s.line("  refused: %s", message(refused))
 	s.line("Somebody else does:")
 	if err := s.review(ctx, "frank", id); err != nil {
 		return err

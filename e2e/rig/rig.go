@@ -139,7 +139,7 @@ func (r *Rig) prepare() error {
 
 // address is a loopback address with that port, or a free one.
 func address(port int) (string, error) {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 	if err != nil {
 		return "", err
 	}

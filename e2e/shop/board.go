@@ -24,7 +24,7 @@ type Board struct {
 // OpenBoard listens until Close. What is told is given the subject of every notice;
 // it may be called by several goroutines.
 func OpenBoard(told func(subject string)) (*Board, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -32,6 +33,8 @@ type World struct {
 	Targets []string
 	// Rules are what the procedure document leaves open.
 	Rules Rules
+	// Cache is a folder in which what is built is kept for other worlds; empty: none.
+	Cache string
 
 	dir     string
 	source  string
@@ -44,6 +47,9 @@ type Rules struct {
 	Version string
 	// Supersede makes a newer request take the place of older ones.
 	Supersede bool
+	// Ask makes a person decide what an inconclusive verification means; otherwise it
+	// is a failure.
+	Ask bool
 	// Notice makes execution wait until the channel "operations" was told.
 	Notice bool
 	// FreezeStart and FreezeEnd are the campaign in which nothing starts.
@@ -98,7 +104,7 @@ func (w *World) place(target string) (string, error) {
 	if raw, err := os.ReadFile(kept); err == nil {
 		return string(raw), nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return "", err
 	}
@@ -189,6 +195,30 @@ func (w *World) Build(ctx context.Context, version string, unhealthyAfter time.D
 }
 
 func (w *World) goBuild(ctx context.Context, pkg, out, linker string) error {
+	if w.Cache == "" {
+		return w.goTool(ctx, pkg, out, linker)
+	}
+	sum := sha256.Sum256([]byte(pkg + " " + linker))
+	kept := filepath.Join(w.Cache, hex.EncodeToString(sum[:]))
+	if _, err := os.Stat(kept); errors.Is(err, fs.ErrNotExist) {
+		// Under its name it is there whole or not at all: other worlds look for it.
+		next := kept + "." + rand.Text()
+		if err := w.goTool(ctx, pkg, next, linker); err != nil {
+			return err
+		}
+		if err := os.Rename(next, kept); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(out); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// A link, and no copy: a program that was just written cannot be started while a
+	// process that was forked meanwhile still has it open.
+	return os.Link(kept, out)
+}
+
+func (w *World) goTool(ctx context.Context, pkg, out, linker string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w "+linker, "-o", out, pkg) //nolint:gosec // Our own source.
 	cmd.Dir = w.source
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")

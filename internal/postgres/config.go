@@ -76,12 +76,17 @@ func (c Config) hostPort() (host string, port int, err error) {
 	if port > 0 {
 		return host, port, nil
 	}
-	listener, err := net.Listen("tcp", c.Listen)
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip})
 	if err != nil {
 		return "", 0, fmt.Errorf("find a free port at %s: %w", host, err)
 	}
 	defer func() { _ = listener.Close() }()
-	return host, listener.Addr().(*net.TCPAddr).Port, nil
+	_, text, err = net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return "", 0, fmt.Errorf("find a free port at %s: %w", host, err)
+	}
+	port, err = strconv.Atoi(text)
+	return host, port, err
 }
 
 // settings are the server parameters, given on the command line so that they

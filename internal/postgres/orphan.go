@@ -34,8 +34,8 @@ func clearPrevious(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("look for a running postgres: %w", err)
 	}
 	first, _, _ := bytes.Cut(raw, []byte("\n"))
-	pid, err := strconv.Atoi(strings.TrimSpace(string(first)))
-	if err != nil || pid <= 1 || !alive(pid) {
+	pid, malformed := strconv.Atoi(strings.TrimSpace(string(first)))
+	if malformed != nil || pid <= 1 || !alive(pid) {
 		return nil // postgres sorts out a dead predecessor by itself.
 	}
 	command, err := commandLine(pid)

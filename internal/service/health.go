@@ -71,7 +71,7 @@ func (h *Health) Check(ctx context.Context) []Result {
 	wait.Wait()
 	slices.SortFunc(results, func(a, b Result) int { return strings.Compare(a.Name, b.Name) })
 	if draining {
-		results = append(results, Result{Name: "drain", Err: ErrDraining})
+		return slices.Concat(results, []Result{{Name: "drain", Err: ErrDraining}})
 	}
 	return results
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -68,7 +69,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 			if err != nil {
 				return nil, err
 			}
-			targets = append(targets, l.target(id, uint32(n), standing.State)) //nolint:gosec // Waves are few.
+			targets = append(targets, l.target(id, uint32(n), standing.State))
 		}
 	}
 	l.owner()
@@ -84,7 +85,7 @@ type look struct {
 
 func (l *look) find(severity releasev1.Finding_Severity, rule, subject, format string, args ...any) {
 	l.findings = append(l.findings, &releasev1.Finding{
-		Rule: rule, Severity: severity, Subject: subject, Message: fmt.Sprintf(format, args...),
+		Rule: rule, Severity: severity, Subject: subject, Message: line(fmt.Sprintf(format, args...)),
 	})
 }
 
@@ -102,7 +103,7 @@ func (l *look) artifact(a *releasev1.Artifact, err error) {
 }
 
 func (l *look) target(id string, wave uint32, state *releasev1.TargetState) *releasev1.ScopedTarget {
-	out := &releasev1.ScopedTarget{Target: id, Wave: wave, State: state, Relation: l.relation(state)}
+	out := &releasev1.ScopedTarget{Target: id, Wave: wave, State: brief(state), Relation: l.relation(state)}
 	t := l.index.Target(id)
 	if t == nil || t.GetRetired() || t.GetEnvironment() != l.request.GetEnvironment() || !slices.Contains(t.GetServices(), l.request.GetService()) {
 		l.find(releasev1.Finding_SEVERITY_BLOCKING, "target.foreign", id, "%s does not take %s in %s",
@@ -110,8 +111,27 @@ func (l *look) target(id string, wave uint32, state *releasev1.TargetState) *rel
 		return out
 	}
 	out.Driver = t.GetDriver()
-	l.version(id, out)
+	l.version(id, out.GetRelation(), state)
 	return out
+}
+
+// brief is the part of a target's state on which the rest of the release depends.
+// What was rolled back before is judged here; with it, the event of a release to many
+// targets would be larger than a message may be.
+func brief(s *releasev1.TargetState) *releasev1.TargetState {
+	return &releasev1.TargetState{Deployed: s.GetDeployed(), Previous: s.GetPrevious(), Generation: s.GetGeneration()}
+}
+
+// maxLine bounds the text of a finding, in bytes.
+const maxLine = 512
+
+// line makes a text, in which a registry may have had its say, fit for an event.
+func line(text string) string {
+	text = strings.ToValidUTF8(text, "�")
+	if len(text) > maxLine {
+		text = strings.ToValidUTF8(text[:maxLine-len("…")], "") + "…"
+	}
+	return text
 }
 
 // relation compares the requested version with the live one.
@@ -133,10 +153,10 @@ func (l *look) relation(state *releasev1.TargetState) releasev1.ScopedTarget_Rel
 }
 
 // version calls out what the procedure wants called out (PD-2.3).
-func (l *look) version(id string, t *releasev1.ScopedTarget) {
+func (l *look) version(id string, relation releasev1.ScopedTarget_Relation, state *releasev1.TargetState) {
 	rules := l.index.Document().GetVersionRules()
-	live := t.GetState().GetDeployed()
-	switch t.GetRelation() {
+	live := state.GetDeployed()
+	switch relation {
 	case releasev1.ScopedTarget_RELATION_SAME:
 		l.find(l.severity(rules.GetLive(), releasev1.Finding_SEVERITY_WARNING), "version.live", id,
 			"%s carries version %s already, since release %s", id, live.GetVersion(), live.GetRelease())
@@ -146,7 +166,7 @@ func (l *look) version(id string, t *releasev1.ScopedTarget) {
 	case releasev1.ScopedTarget_RELATION_UPGRADE, releasev1.ScopedTarget_RELATION_FIRST, releasev1.ScopedTarget_RELATION_UNSPECIFIED:
 		l.find(releasev1.Finding_SEVERITY_OK, "version", id, "%s carries %s", id, carries(live))
 	}
-	for _, gone := range t.GetState().GetRolledBack() {
+	for _, gone := range state.GetRolledBack() {
 		if gone.GetDigest() == l.request.GetArtifacts()[0].GetDigest() {
 			l.find(l.severity(rules.GetRolledBack(), releasev1.Finding_SEVERITY_BLOCKING), "version.rolled_back", id,
 				"this artifact was rolled back from %s before, by release %s", id, gone.GetRelease())
