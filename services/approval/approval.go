@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -109,7 +111,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(catalog.New(s.Procedures, s.Store))
 	s.Step(clock.Setter())
 	watch(s, clock)
-	if err := desk(ctx, s, cfg, clock); err != nil {
+	if err := desk(ctx, s, cfg, doc.GetId(), clock); err != nil {
 		s.Conn.Close()
 		return err
 	}
@@ -166,11 +168,12 @@ func door(s *station.Station, procedureID string) error {
 }
 
 // headerOf reads a header however it is spelled: plain clients spell them as they
-// like, and the bus does not mind.
+// like, and the bus does not mind. Of two spellings the first in alphabetical order
+// counts, always.
 func headerOf(h nats.Header, name string) string {
-	for k, v := range h {
-		if strings.EqualFold(k, name) && len(v) > 0 {
-			return v[0]
+	for _, k := range slices.Sorted(maps.Keys(h)) {
+		if strings.EqualFold(k, name) && len(h[k]) > 0 {
+			return h[k][0]
 		}
 	}
 	return ""
@@ -192,7 +195,7 @@ func watch(s *station.Station, clock *deadline.Clock) {
 }
 
 // desk is the gRPC service through which people decide.
-func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, clock *deadline.Clock) error {
+func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, procedureID string, clock *deadline.Clock) error {
 	who, err := callers(cfg.GetTokensFile())
 	if err != nil {
 		return err
@@ -208,7 +211,7 @@ func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, clock
 	if err != nil {
 		return err
 	}
-	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, clock, s.Now))
+	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, procedureID, clock, s.Now))
 	s.Group.Add("grpc", server.Run)
 	return nil
 }

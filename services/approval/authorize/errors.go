@@ -24,6 +24,7 @@ var (
 	errUnauthenticated = refuse(codes.Unauthenticated, "UNAUTHENTICATED", "nobody is known to be calling")
 	errStranger        = refuse(codes.PermissionDenied, "UNKNOWN_PERSON", "the caller is no person of the procedure")
 	errInactive        = refuse(codes.PermissionDenied, "INACTIVE_PERSON", "the caller has left")
+	errAmbiguous       = refuse(codes.PermissionDenied, "AMBIGUOUS_PERSON", "the caller's certificate names several people")
 	errMachine         = refuse(codes.PermissionDenied, "MACHINE", "machines never decide about releases")
 )
 
@@ -44,11 +45,10 @@ func precondition(format string, args ...any) error {
 	return refuse(codes.FailedPrecondition, "OTHER_STATE", fmt.Sprintf(format, args...))
 }
 
-func invalidField(field string, index int, message string) error {
-	return refuse(codes.InvalidArgument, "INVALID_FIELD", field+" "+message, &errdetails.BadRequest{
-		FieldViolations: []*errdetails.BadRequest_FieldViolation{{
-			Field: fmt.Sprintf("%s[%d]", field, index), Description: message,
-		}},
+func invalidField(list string, index int, field, message string) error {
+	path := fmt.Sprintf("%s[%d].%s", list, index, field)
+	return refuse(codes.InvalidArgument, "INVALID_FIELD", path+" "+message, &errdetails.BadRequest{
+		FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: path, Description: message}},
 	})
 }
 

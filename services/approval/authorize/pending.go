@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -45,13 +48,14 @@ func (s *Server) ListPending(ctx context.Context, r *approvalv1.ListPendingReque
 	if size == 0 {
 		size = 50
 	}
-	out := &approvalv1.ListPendingResponse{}
+	out, bytes := &approvalv1.ListPendingResponse{}, 0
 	for _, p := range all {
 		if position(p) <= after {
 			continue
 		}
-		if len(out.GetPending()) == size {
-			last := out.GetPending()[size-1]
+		bytes += proto.Size(p)
+		if n := len(out.GetPending()); n == size || (n > 0 && bytes > maxPage) {
+			last := out.GetPending()[n-1]
 			out.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(position(last)))
 			break
 		}
@@ -60,22 +64,41 @@ func (s *Server) ListPending(ctx context.Context, r *approvalv1.ListPendingReque
 	return out, nil
 }
 
-// pending returns every release that waits and was asked for, oldest first.
+// maxPage bounds a page in bytes, below what one answer may have.
+const maxPage = 768 << 10
+
+// pending returns every release that waits and was asked for, oldest first. One that
+// runs under a document which does not know the caller is shown all the same, and
+// says so; one that cannot be read hides none of the others.
 func (s *Server) pending(ctx context.Context, r *approvalv1.ListPendingRequest) ([]*approvalv1.Pending, error) {
+	caller, err := s.known(ctx)
+	if err != nil {
+		return nil, err
+	}
 	ids, err := s.waiting.Waiting(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var all []*approvalv1.Pending
 	for _, id := range ids {
-		d, err := s.sit(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if d.state.Phase != procedure.PhaseApprove || (r.GetService() != "" && d.state.Request.GetService() != r.GetService()) {
+		d, err := s.view(ctx, caller, id)
+		if d.state.Phase != procedure.PhaseApprove {
+			if err != nil && ctx.Err() != nil {
+				return nil, err
+			}
+			if err != nil && !errors.Is(err, errNotFound) {
+				slog.WarnContext(ctx, "a release cannot be listed", slog.String("release", id), slog.Any("error", err))
+			}
 			continue
 		}
-		if p := d.pending(); !r.GetMine() || p.GetMayApprove() {
+		if r.GetService() != "" && d.state.Request.GetService() != r.GetService() {
+			continue
+		}
+		p := d.pending()
+		if err != nil {
+			p.MayApprove, p.MayNotReason = false, status.Convert(err).Message()
+		}
+		if !r.GetMine() || p.GetMayApprove() {
 			all = append(all, p)
 		}
 	}

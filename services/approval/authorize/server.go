@@ -2,21 +2,20 @@ package authorize
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
-	"github.com/blackdice/shipwarden/internal/failpoint"
-	"github.com/blackdice/shipwarden/internal/identity"
-	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// Store reads and appends histories.
+// Store reads and appends histories, and reads which document is in effect.
 type Store interface {
+	standing.Reader
 	Load(ctx context.Context, aggregate string) (eventstore.History, error)
 	Append(ctx context.Context, drafts ...eventstore.Draft) ([]eventstore.Stored, error)
 }
@@ -30,133 +29,16 @@ type Waiting interface {
 // concurrent use.
 type Server struct {
 	approvalv1.UnimplementedApprovalServiceServer
-	store      Store
-	procedures Procedures
-	waiting    Waiting
-	now        func() time.Time
+	store       Store
+	procedures  Procedures
+	procedureID string
+	waiting     Waiting
+	now         func() time.Time
 }
 
-// NewServer returns the service.
-func NewServer(store Store, procedures Procedures, waiting Waiting, now func() time.Time) *Server {
-	return &Server{store: store, procedures: procedures, waiting: waiting, now: now}
-}
-
-// desk is one call's view: the release, its procedure, and the person who calls.
-type desk struct {
-	state  procedure.State
-	head   eventstore.History
-	index  *policy.Index
-	person *releasev1.Actor
-	now    time.Time
-}
-
-// sit loads the release and finds out who calls, as the release's own procedure
-// document knows them.
-func (s *Server) sit(ctx context.Context, release string) (desk, error) {
-	h, err := s.store.Load(ctx, procedure.Aggregate(release))
-	if err != nil {
-		return desk{}, err
-	}
-	state, _ := procedure.Fold(release, h.Entries)
-	if state.Phase == procedure.PhaseNone {
-		return desk{}, errNotFound
-	}
-	index, err := s.procedures.ByDigest(ctx, state.ProcedureDigest)
-	if err != nil {
-		return desk{}, err
-	}
-	person, err := whoCalls(ctx, index)
-	if err != nil {
-		return desk{}, err
-	}
-	return desk{state: state, head: h, index: index, person: person, now: s.now()}, nil
-}
-
-// whoCalls turns the caller into a person, with the groups that the person is in
-// now: they are frozen into what is decided.
-func whoCalls(ctx context.Context, index *policy.Index) (*releasev1.Actor, error) {
-	c, ok := identity.FromContext(ctx)
-	if !ok {
-		return nil, errUnauthenticated
-	}
-	for _, name := range c.Names {
-		p := index.Person(name)
-		switch {
-		case p == nil:
-			continue
-		case p.GetInactive():
-			return nil, errInactive
-		case p.GetMachine():
-			return nil, errMachine
-		}
-		return &releasev1.Actor{
-			Id: p.GetId(), Kind: releasev1.Actor_KIND_HUMAN, Method: c.Method, Groups: index.GroupsOf(p.GetId()),
-		}, nil
-	}
-	return nil, errStranger
-}
-
-func (d desk) memberOf(group string) bool { return slices.Contains(d.person.GetGroups(), group) }
-
-// operator refuses people who may not handle a release that is under way: its
-// owner and the operators may.
-func (d desk) operator() error {
-	if d.person.GetId() == d.state.Request.GetOwner() || d.memberOf(d.index.Document().GetOperatorsGroup()) {
-		return nil
-	}
-	return denied("only the owner %s or a member of %s may do this",
-		d.state.Request.GetOwner(), d.index.Document().GetOperatorsGroup())
-}
-
-// decide lets the caller decide something about a release, and stores it. The
-// decision is made again where somebody else wrote in between.
-func (s *Server) decide(ctx context.Context, release string, what func(desk) (*releasev1.Event, error)) (procedure.State, error) {
-	for {
-		d, err := s.sit(ctx, release)
-		if err != nil {
-			return procedure.State{}, toStatus(ctx, err)
-		}
-		event, err := what(d)
-		if err != nil {
-			return procedure.State{}, toStatus(ctx, err)
-		}
-		if err := failpoint.Hit("desk.decided"); err != nil {
-			return procedure.State{}, toStatus(ctx, err)
-		}
-		event.Actor, event.ProcedureDigest = d.person, d.state.ProcedureDigest
-		stored, err := s.store.Append(ctx, eventstore.Draft{
-			Aggregate: d.head.Aggregate, Expect: d.head.Last, Previous: d.state.Head.Previous(), Event: event,
-		})
-		if errors.Is(err, eventstore.ErrSequenceConflict) {
-			continue
-		}
-		if err != nil {
-			return procedure.State{}, toStatus(ctx, err)
-		}
-		failpoint.At("desk.stored")
-		// What was stored counts only if the fold says so.
-		after, err := s.counted(ctx, release, stored[0].Sequence)
-		if err != nil {
-			return procedure.State{}, toStatus(ctx, err)
-		}
-		return after, nil
-	}
-}
-
-// counted folds the release again and says whether the event that was stored under
-// that sequence counts, and if not, why.
-func (s *Server) counted(ctx context.Context, release string, sequence uint64) (procedure.State, error) {
-	h, err := s.store.Load(ctx, procedure.Aggregate(release))
-	if err != nil {
-		return procedure.State{}, err
-	}
-	state, rejected := procedure.Fold(release, h.Entries)
-	for _, r := range rejected {
-		if r.Entry.Sequence == sequence {
-			return procedure.State{}, r.Reason
-		}
-	}
-	return state, nil
+// NewServer returns the service for the procedure with that id.
+func NewServer(store Store, procedures Procedures, procedureID string, waiting Waiting, now func() time.Time) *Server {
+	return &Server{store: store, procedures: procedures, procedureID: procedureID, waiting: waiting, now: now}
 }
 
 // Approve implements approvalv1.ApprovalServiceServer (PD-A.2, PD-A.3).
@@ -288,8 +170,8 @@ func (s *Server) CompleteReview(ctx context.Context, r *approvalv1.CompleteRevie
 			return nil, denied("%s is %s and may not review it", d.person.GetId(), role)
 		}
 		for i, f := range r.GetFollowUps() {
-			if f.GetAction() == "" || f.GetDue() == nil || d.index.Person(f.GetOwner()) == nil {
-				return nil, invalidField("follow_ups", i, "needs an action, a due date, and an owner who is a person of the procedure")
+			if err := d.followUp(i, f); err != nil {
+				return nil, err
 			}
 		}
 		return &releasev1.Event{Data: &releasev1.Event_ReviewCompleted{ReviewCompleted: &releasev1.ReviewCompleted{
@@ -297,4 +179,20 @@ func (s *Server) CompleteReview(ctx context.Context, r *approvalv1.CompleteRevie
 		}}}, nil
 	})
 	return &approvalv1.CompleteReviewResponse{}, err
+}
+
+// maxAction bounds what a follow-up action says, in bytes.
+const maxAction = 1024
+
+func (d desk) followUp(i int, f *releasev1.FollowUp) error {
+	owner := d.index.Person(f.GetOwner())
+	switch {
+	case f.GetAction() == "" || len(f.GetAction()) > maxAction:
+		return invalidField("follow_ups", i, "action", fmt.Sprintf("needs 1 to %d bytes", maxAction))
+	case f.GetDue() == nil || !f.GetDue().IsValid():
+		return invalidField("follow_ups", i, "due", "needs a date")
+	case owner == nil || owner.GetId() != f.GetOwner() || owner.GetInactive() || owner.GetMachine():
+		return invalidField("follow_ups", i, "owner", "needs the id of a person of the procedure who has not left")
+	}
+	return nil
 }

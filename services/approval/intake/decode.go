@@ -85,6 +85,11 @@ func shape(v protovalidate.Validator, r *releasev1.Request) []*releasev1.Violati
 	}
 	err := v.Validate(r)
 	if err == nil {
+		// A time or a duration can be within its bounds and still be none. Whoever tells
+		// of the release later could not write it.
+		if _, err := protojson.Marshal(r); err != nil {
+			return []*releasev1.Violation{violation("", "request.invalid", clean(err))}
+		}
 		return nil
 	}
 	var invalid *protovalidate.ValidationError

@@ -1,0 +1,184 @@
+package authorize
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/failpoint"
+	"github.com/blackdice/shipwarden/internal/identity"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/procedure"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// desk is one call's view: the release, its procedure, and the person who calls.
+type desk struct {
+	state  procedure.State
+	head   eventstore.History
+	index  *policy.Index
+	person *releasev1.Actor
+	now    time.Time
+}
+
+// sit finds out who calls, and loads the release.
+func (s *Server) sit(ctx context.Context, release string) (desk, error) {
+	caller, err := s.known(ctx)
+	if err != nil {
+		return desk{}, err
+	}
+	return s.view(ctx, caller, release)
+}
+
+// view loads the release, with the caller as the release's own procedure document
+// knows them: a release is carried to its end under the document that it began with.
+func (s *Server) view(ctx context.Context, caller identity.Caller, release string) (desk, error) {
+	h, err := s.store.Load(ctx, procedure.Aggregate(release))
+	if err != nil {
+		return desk{}, err
+	}
+	state, _ := procedure.Fold(release, h.Entries)
+	if state.Phase == procedure.PhaseNone {
+		return desk{}, errNotFound
+	}
+	index, err := s.procedures.ByDigest(ctx, state.ProcedureDigest)
+	if err != nil {
+		return desk{}, err
+	}
+	d := desk{state: state, head: h, index: index, now: s.now()}
+	d.person, err = personOf(caller, index)
+	return d, err
+}
+
+// known returns the caller, who must be a person of the document that is in effect
+// now: whoever has left decides nothing more, not even about releases that began when
+// they were there. Until a document is in effect, nobody is known.
+func (s *Server) known(ctx context.Context) (identity.Caller, error) {
+	caller, ok := identity.FromContext(ctx)
+	if !ok {
+		return identity.Caller{}, errUnauthenticated
+	}
+	active, err := standing.ReadProcedure(ctx, s.store, s.procedureID)
+	if err != nil {
+		return identity.Caller{}, err
+	}
+	if active.Digest == "" {
+		return identity.Caller{}, errStranger
+	}
+	index, err := s.procedures.ByDigest(ctx, active.Digest)
+	if err != nil {
+		return identity.Caller{}, err
+	}
+	_, err = personOf(caller, index)
+	return caller, err
+}
+
+// personOf turns the caller into a person, with the groups that the document has the
+// person in: they are frozen into what is decided. A caller whose names are those of
+// several people could choose who to be, and is nobody.
+func personOf(caller identity.Caller, index *policy.Index) (*releasev1.Actor, error) {
+	var found *policyv1.Person
+	for _, name := range caller.Names {
+		p := index.Person(name)
+		if p == nil {
+			continue
+		}
+		if found != nil && found.GetId() != p.GetId() {
+			return nil, errAmbiguous
+		}
+		found = p
+	}
+	switch {
+	case found == nil:
+		return nil, errStranger
+	case found.GetInactive():
+		return nil, errInactive
+	case found.GetMachine():
+		return nil, errMachine
+	}
+	return &releasev1.Actor{
+		Id: found.GetId(), Kind: releasev1.Actor_KIND_HUMAN, Method: caller.Method, Groups: index.GroupsOf(found.GetId()),
+	}, nil
+}
+
+func (d desk) memberOf(group string) bool { return slices.Contains(d.person.GetGroups(), group) }
+
+// operator refuses people who may not handle a release that is under way: its
+// owner and the operators may.
+func (d desk) operator() error {
+	if d.person.GetId() == d.state.Request.GetOwner() || d.memberOf(d.index.Document().GetOperatorsGroup()) {
+		return nil
+	}
+	return denied("only the owner %s or a member of %s may do this",
+		d.state.Request.GetOwner(), d.index.Document().GetOperatorsGroup())
+}
+
+// decide lets the caller decide something about a release, and stores it. The
+// decision is made again where somebody else wrote in between.
+func (s *Server) decide(ctx context.Context, release string, what func(desk) (*releasev1.Event, error)) (procedure.State, error) {
+	for {
+		d, err := s.sit(ctx, release)
+		if err != nil {
+			return procedure.State{}, toStatus(ctx, err)
+		}
+		event, err := what(d)
+		if err != nil {
+			return procedure.State{}, toStatus(ctx, err)
+		}
+		if err := failpoint.Hit("desk.decided"); err != nil {
+			return procedure.State{}, toStatus(ctx, err)
+		}
+		event.Actor, event.ProcedureDigest = d.person, d.state.ProcedureDigest
+		if err := d.counts(event); err != nil {
+			return procedure.State{}, toStatus(ctx, err)
+		}
+		stored, err := s.store.Append(ctx, eventstore.Draft{
+			Aggregate: d.head.Aggregate, Expect: d.head.Last, Previous: d.state.Head.Previous(), Event: event,
+		})
+		if errors.Is(err, eventstore.ErrSequenceConflict) {
+			continue
+		}
+		if err != nil {
+			return procedure.State{}, toStatus(ctx, err)
+		}
+		failpoint.At("desk.stored")
+		// What was stored counts only if the fold says so.
+		after, err := s.counted(ctx, release, stored[0].Sequence)
+		if err != nil {
+			return procedure.State{}, toStatus(ctx, err)
+		}
+		return after, nil
+	}
+}
+
+// counts says whether the event would count if it were stored now, and if not, why:
+// what does not count is better not stored, for a history has an end.
+func (d desk) counts(event *releasev1.Event) error {
+	e := proto.CloneOf(event)
+	e.Id, e.Aggregate, e.Writer = "undecided", d.head.Aggregate, procedure.ServiceApproval
+	e.Time, e.Previous = timestamppb.New(d.now), d.state.Head.Previous()
+	_, err := procedure.Evolve(d.state, procedure.Entry{Sequence: d.head.Last + 1, Stored: d.now, Event: e})
+	return err
+}
+
+// counted folds the release again and says whether the event that was stored under
+// that sequence counts, and if not, why.
+func (s *Server) counted(ctx context.Context, release string, sequence uint64) (procedure.State, error) {
+	h, err := s.store.Load(ctx, procedure.Aggregate(release))
+	if err != nil {
+		return procedure.State{}, err
+	}
+	state, rejected := procedure.Fold(release, h.Entries)
+	for _, r := range rejected {
+		if r.Entry.Sequence == sequence {
+			return procedure.State{}, r.Reason
+		}
+	}
+	return state, nil
+}
