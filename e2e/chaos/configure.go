@@ -1,0 +1,204 @@
+package chaos
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"buf.build/go/protoyaml"
+	"github.com/blackdice/shipwarden/e2e/rig"
+	"github.com/blackdice/shipwarden/procedure"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// people are those who have a token.
+var people = []string{"alice", "bob", "carol", "dave", "erin", "frank"}
+
+func (p *plant) configFile(name string, i int) string {
+	return filepath.Join(p.dir, "config", fmt.Sprintf("%s-%d.yaml", name, i))
+}
+
+func (p *plant) secretFile(name string) string { return filepath.Join(p.dir, "secrets", name) }
+
+// secrets makes a password for every user of the bus and a token for every person.
+func (p *plant) secrets() error {
+	for _, sub := range []string{"secrets", "config", "bus"} {
+		if err := os.MkdirAll(filepath.Join(p.dir, sub), 0o755); err != nil { //nolint:gosec // The files in it are closed.
+			return err
+		}
+	}
+	p.passwords = map[string]string{}
+	for _, user := range append([]string{userChaos}, services...) {
+		p.passwords[user] = rand.Text()
+		if err := os.WriteFile(p.secretFile(user+".password"), []byte(p.passwords[user]), 0o600); err != nil {
+			return err
+		}
+	}
+	for _, person := range people {
+		if err := os.WriteFile(p.secretFile(person+".token"), []byte(rand.Text()), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyring makes the services' keys and returns the ring of their public halves.
+func (p *plant) keyring() (*configv1.Keyring, error) {
+	ring := &configv1.Keyring{}
+	for _, name := range services {
+		key, err := rig.Key(p.secretFile(name + ".pem"))
+		if err != nil {
+			return nil, err
+		}
+		ring.Keys = append(ring.Keys, &configv1.WriterKey{Id: name + "-1", Writer: name, Ed25519: rig.Public(key)})
+	}
+	return ring, nil
+}
+
+func (p *plant) tokens() (*configv1.Tokens, error) {
+	all := &configv1.Tokens{}
+	for _, person := range people {
+		text, err := os.ReadFile(p.secretFile(person + ".token"))
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(text)
+		all.Tokens = append(all.Tokens, &configv1.Token{Sha256: hex.EncodeToString(sum[:]), Person: person})
+	}
+	return all, nil
+}
+
+// configure writes a configuration file for every process.
+func (p *plant) configure() error {
+	ring, err := p.keyring()
+	if err != nil {
+		return err
+	}
+	tokens, err := p.tokens()
+	if err != nil {
+		return err
+	}
+	document, err := p.world.procedure()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(p.dir, "config", "procedure.yaml"), document, 0o600); err != nil {
+		return err
+	}
+	for _, hook := range []string{"chat", "hook"} {
+		if err := os.WriteFile(p.secretFile(hook+".url"), []byte(p.world.base+"/"+hook), 0o600); err != nil {
+			return err
+		}
+	}
+	files := map[string]proto.Message{
+		filepath.Join(p.dir, "config", "keyring.yaml"): ring,
+		filepath.Join(p.dir, "config", "tokens.yaml"):  tokens,
+	}
+	p.services = map[string][]*process{}
+	p.addresses = map[string]string{}
+	for _, name := range services {
+		for i := range instances {
+			if files[p.configFile(name, i)], err = p.configOf(name, i); err != nil {
+				return err
+			}
+		}
+	}
+	for file, m := range files {
+		out, err := protoyaml.MarshalOptions{UseProtoNames: true}.Marshal(m)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, out, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *plant) httpAddress(name string, i int) string {
+	return p.addresses[fmt.Sprintf("%s-%d", name, i)]
+}
+
+func (p *plant) configOf(name string, i int) (proto.Message, error) {
+	ctx := context.Background()
+	listen, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.addresses[fmt.Sprintf("%s-%d", name, i)] = listen
+	common := &configv1.Common{
+		Nats: &configv1.Nats{
+			Urls: []string{fmt.Sprintf("nats://127.0.0.1:%d", p.natsPort)}, User: name, PasswordFile: p.secretFile(name + ".password"),
+		},
+		SigningKey:  &configv1.SigningKey{Id: name + "-1", File: p.secretFile(name + ".pem")},
+		KeyringFile: filepath.Join(p.dir, "config", "keyring.yaml"), HttpListen: listen,
+		Log: &configv1.Log{Level: configv1.Log_LEVEL_INFO, Text: true}, AckWait: durationpb.New(p.ackWait), Workers: 8,
+	}
+	artifacts := filepath.Join(p.dir, "artifacts")
+	serve, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tokens := filepath.Join(p.dir, "config", "tokens.yaml")
+	switch name {
+	case procedure.ServiceApproval:
+		p.grpc = append(p.grpc, serve)
+		return &configv1.Approval{
+			Common: common, Grpc: &configv1.Grpc{Listen: serve}, TokensFile: tokens,
+			ProcedureFile: filepath.Join(p.dir, "config", "procedure.yaml"),
+			Channels: []*configv1.ChannelAddress{
+				{Channel: "chat", Kind: configv1.ChannelAddress_KIND_SLACK, UrlFile: p.secretFile("chat.url")},
+				{Channel: "hook", Kind: configv1.ChannelAddress_KIND_WEBHOOK, UrlFile: p.secretFile("hook.url")},
+			},
+		}, nil
+	case procedure.ServiceValidator:
+		return &configv1.Validator{Common: common, ArtifactFolder: artifacts, Targets: p.places()}, nil
+	case procedure.ServiceExecutor:
+		return &configv1.Executor{Common: common, ArtifactFolder: artifacts, Targets: p.drivers()}, nil
+	}
+	return &configv1.Recorder{
+		Common: common, Grpc: &configv1.Grpc{Listen: serve}, DatabaseUrlFile: p.secretFile("database.url"), TokensFile: tokens,
+	}, nil
+}
+
+func (p *plant) places() []*configv1.TargetAddress {
+	var all []*configv1.TargetAddress
+	for _, t := range p.world.plan.Targets {
+		all = append(all, &configv1.TargetAddress{Target: t.ID, BaseUrl: p.world.base + "/" + t.ID, DigestPath: "/digest"})
+	}
+	return all
+}
+
+func (p *plant) drivers() []*configv1.TargetDriver {
+	var all []*configv1.TargetDriver
+	for _, t := range p.world.plan.Targets {
+		d := &configv1.TargetDriver{Target: t.ID}
+		switch t.Kind {
+		case kindHost:
+			d.Driver = &configv1.TargetDriver_Host{Host: &configv1.HostDriver{
+				Folder: filepath.Join(p.dir, "hosts", t.ID), Restart: &configv1.Command{Argv: []string{"/bin/true"}},
+			}}
+		case kindCommand:
+			program := filepath.Join(p.dir, "bin", "effect")
+			run := func(action string) *configv1.Command {
+				return &configv1.Command{Argv: []string{
+					program, "-ledger", p.world.ledger(t), "-target", "{target}", "-action", action, "-version", "{version}", "-digest", "{digest}", "-artifact", "{location}",
+				}}
+			}
+			d.Driver = &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{
+				Deploy: run("apply"), Rollback: run("rollback"), Allow: []string{program},
+				MarkerFolder: filepath.Join(p.dir, "commands", t.ID),
+			}}
+		default:
+			d.Driver = &configv1.TargetDriver_Noop{Noop: &configv1.NoopDriver{}}
+		}
+		all = append(all, d)
+	}
+	return all
+}

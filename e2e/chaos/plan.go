@@ -1,0 +1,152 @@
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// Kinds of targets, by the driver that serves them.
+const (
+	kindNoop    = "noop"
+	kindHost    = "host"
+	kindCommand = "command"
+)
+
+// targetPlan is one target of the world.
+type targetPlan struct {
+	ID      string
+	Kind    string
+	Service string
+}
+
+// lane is a queue of releases of one service to the same targets, each asked for
+// when the one before has ended.
+type lane struct {
+	Service string
+	Waves   [][]string
+	// Share is how many of a hundred releases go this way, roughly.
+	Share int
+	// Frozen says that a freeze holds the lane's service when the run begins.
+	Frozen bool
+}
+
+// fates of releases.
+const (
+	fateGood      = "good"
+	fateBad       = "bad" // its checks fail: it has to go back
+	fateEmergency = "emergency"
+	fateRejected  = "rejected"
+	fateWithdrawn = "withdrawn"
+	fateNeglected = "neglected" // nobody approves it: it has to expire
+	fateAborted   = "aborted"
+)
+
+// releasePlan is one release to be.
+type releasePlan struct {
+	Number int
+	Key    string
+	Fate   string
+	// NotBefore is how long after the request it may start.
+	NotBefore time.Duration
+	// Wrong makes people approve something else first, which must not count.
+	Wrong bool
+	// Repeats is how often the request is sent besides the first time.
+	Repeats int
+}
+
+// plan is everything that follows from the seed.
+type plan struct {
+	Targets []targetPlan
+	Lanes   []lane
+	// Releases are those of every lane.
+	Releases [][]releasePlan
+}
+
+// newPlan spreads the releases over the lanes.
+func newPlan(releases int, random *rand.Rand) plan {
+	p := plan{}
+	target := func(kind, service, id string) string {
+		for _, t := range p.Targets {
+			if t.ID == id {
+				return id
+			}
+		}
+		p.Targets = append(p.Targets, targetPlan{id, kind, service})
+		return id
+	}
+	for i := range 8 {
+		p.Lanes = append(p.Lanes, lane{Service: "web", Share: 6, Waves: [][]string{
+			{target(kindNoop, "web", fmt.Sprintf("web-%d-a", i)), target(kindNoop, "web", fmt.Sprintf("web-%d-b", i))},
+			{target(kindNoop, "web", fmt.Sprintf("web-%d-c", i))},
+		}})
+	}
+	// Four lanes that compete for two targets.
+	for i := range 4 {
+		p.Lanes = append(p.Lanes, lane{Service: "api", Share: 5, Waves: [][]string{{target(kindNoop, "api", fmt.Sprintf("api-hot-%d", i%2))}}})
+	}
+	for i := range 3 {
+		p.Lanes = append(p.Lanes, lane{Service: "shop", Share: 4, Waves: [][]string{{target(kindHost, "shop", fmt.Sprintf("shop-%d", i))}}})
+	}
+	for i := range 3 {
+		p.Lanes = append(p.Lanes, lane{Service: "batch", Share: 4, Waves: [][]string{{target(kindCommand, "batch", fmt.Sprintf("batch-%d", i))}}})
+	}
+	for i := range 2 {
+		p.Lanes = append(p.Lanes, lane{Service: "calm", Share: 4, Frozen: true, Waves: [][]string{{target(kindNoop, "calm", fmt.Sprintf("calm-%d", i))}}})
+	}
+	p.Releases = make([][]releasePlan, len(p.Lanes))
+	for n := range releases {
+		at := p.pick(n, random)
+		p.Releases[at] = append(p.Releases[at], release(n, len(p.Releases[at]) == 0, random))
+	}
+	return p
+}
+
+// pick gives every lane one release, and then each its share.
+func (p plan) pick(n int, random *rand.Rand) int {
+	if n < len(p.Lanes) {
+		return n
+	}
+	sum := 0
+	for _, l := range p.Lanes {
+		sum += l.Share
+	}
+	at := random.IntN(sum)
+	for i, l := range p.Lanes {
+		if at -= l.Share; at < 0 {
+			return i
+		}
+	}
+	return 0
+}
+
+// release decides what one release is to be. The first of a lane is a good one, so
+// that there is something to go back to.
+func release(n int, first bool, random *rand.Rand) releasePlan {
+	r := releasePlan{Number: n, Key: fmt.Sprintf("build-%d", n), Fate: fateGood}
+	dice, wrong, repeats, later := random.IntN(100), random.IntN(100), random.IntN(100), random.IntN(100)
+	if !first {
+		switch {
+		case dice < 16:
+			r.Fate = fateBad
+		case dice < 28:
+			r.Fate = fateEmergency
+		case dice < 32:
+			r.Fate = fateRejected
+		case dice < 35:
+			r.Fate = fateWithdrawn
+		case dice < 38:
+			r.Fate = fateNeglected
+		case dice < 42:
+			r.Fate = fateAborted
+		}
+	}
+	r.Wrong = wrong < 40 && r.Fate != fateNeglected
+	if repeats < 20 {
+		r.Repeats = 1 + repeats%3
+	}
+	if later < 12 {
+		r.NotBefore = time.Duration(1500+100*later) * time.Millisecond
+	}
+	return r
+}

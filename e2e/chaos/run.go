@@ -1,0 +1,292 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/envelope"
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/failpoint"
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Config says what to do to how many releases.
+type Config struct {
+	// Releases is how many are asked for, Seed what everything random follows from.
+	Releases int
+	Seed     uint64
+	// Duration bounds the time in which releases are asked for, Settle the time that
+	// they have to end once the faults have stopped.
+	Duration, Settle time.Duration
+	// Interval is the mean time between two faults, Nap the longest extra time for
+	// which a process is stopped.
+	Interval, Nap time.Duration
+	// Quiet does without faults.
+	Quiet bool
+	// Focus are the failpoints to strike, and Action what to do there; empty for all.
+	Focus  []string
+	Action string
+	// Overlay replaces sources of the services, as `go build -overlay` takes it.
+	Overlay string
+	// Root is the folder of the repository, Dir what the run leaves behind; an empty
+	// one is made, and removed after a good run.
+	Root, Dir string
+	Out       io.Writer
+}
+
+// ErrBroken says that a promise was broken, or that a failpoint was never passed.
+var ErrBroken = errors.New("chaos has found something")
+
+// run is one run.
+type run struct {
+	cfg     Config
+	plan    plan
+	planned map[string]releasePlan // by release
+	world   *world
+	plant   *plant
+	js      jetstream.JetStream
+	ring    *envelope.Keyring
+	watcher *watcher
+	began   time.Time
+
+	mu    sync.Mutex // guards what follows
+	asked int
+}
+
+func (r *run) say(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintf(r.cfg.Out, "%6.1f s  %s\n", time.Since(r.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// Run carries the releases through the faults and returns the judge's verdict. The
+// error is ErrBroken where the verdict is not clean.
+func Run(ctx context.Context, cfg Config) (Verdict, error) {
+	made := cfg.Dir == ""
+	if made {
+		dir, err := os.MkdirTemp("", "shipwarden-chaos-")
+		if err != nil {
+			return Verdict{}, err
+		}
+		cfg.Dir = dir
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil { //nolint:gosec // As below.
+		return Verdict{}, err
+	}
+	if err := os.Chmod(cfg.Dir, 0o755); err != nil { //nolint:gosec // The database's user passes through.
+		return Verdict{}, err
+	}
+	r := &run{cfg: cfg, began: time.Now()}
+	r.say("seed %d, %d releases, state in %s", cfg.Seed, cfg.Releases, cfg.Dir)
+	verdict, err := r.all(ctx)
+	if err == nil && made {
+		_ = os.RemoveAll(cfg.Dir)
+	}
+	return verdict, err
+}
+
+func (r *run) all(ctx context.Context) (Verdict, error) {
+	if err := r.prepare(ctx); err != nil {
+		return Verdict{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := r.world.serve(ctx); err != nil {
+		return Verdict{}, err
+	}
+	defer r.plant.stop()
+	if err := r.plant.start(ctx); err != nil {
+		return Verdict{}, err
+	}
+	conn, err := r.plant.connect()
+	if err != nil {
+		return Verdict{}, err
+	}
+	defer conn.Close()
+	if r.js, err = jetstream.New(conn); err != nil {
+		return Verdict{}, err
+	}
+	ring, err := r.plant.keyring()
+	if err != nil {
+		return Verdict{}, err
+	}
+	if r.ring, err = envelope.NewKeyring(ring); err != nil {
+		return Verdict{}, err
+	}
+	r.watcher = &watcher{js: r.js, ring: r.ring, states: map[string]procedure.State{}}
+	r.say("%d processes are up", len(services)*instances+2)
+	if err := r.work(ctx); err != nil {
+		return Verdict{}, err
+	}
+	return r.conclude(ctx)
+}
+
+// prepare builds the programs and lays everything out.
+func (r *run) prepare(ctx context.Context) error {
+	r.plan = newPlan(r.cfg.Releases, rand.New(rand.NewPCG(r.cfg.Seed, 1))) //nolint:gosec // A test's dice.
+	r.planned = map[string]releasePlan{}
+	for i, releases := range r.plan.Releases {
+		for _, p := range releases {
+			r.planned[procedure.ReleaseID(environment, r.plan.Lanes[i].Service, p.Key)] = p
+		}
+	}
+	if err := build(ctx, r.cfg.Root, filepath.Join(r.cfg.Dir, "bin"), r.cfg.Overlay); err != nil {
+		return err
+	}
+	var err error
+	if r.world, err = newWorld(r.cfg.Dir, r.plan, min(15*time.Second, r.cfg.Duration/2)); err != nil {
+		return err
+	}
+	log, err := os.OpenFile(filepath.Join(r.cfg.Dir, "services.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	r.plant = &plant{dir: r.cfg.Dir, root: r.cfg.Root, world: r.world, ackWait: time.Second, log: log}
+	return r.plant.secrets()
+}
+
+// work carries the releases through the faults, and returns when all have ended or
+// the time is up.
+func (r *run) work(ctx context.Context) error {
+	watching, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	var around sync.WaitGroup
+	around.Go(func() { r.watcher.run(watching) })
+	c, err := newCrowd(r)
+	if err != nil {
+		return err
+	}
+	around.Go(func() { c.live(watching) })
+	striking, enough := context.WithCancel(ctx)
+	f, h := newFaults(r), newHostile(r)
+	var bad sync.WaitGroup
+	if !r.cfg.Quiet {
+		bad.Go(func() { f.live(striking) })
+		bad.Go(func() { h.live(striking) })
+	}
+	bad.Go(func() { r.progress(striking) })
+	submit, done := context.WithTimeout(ctx, r.cfg.Duration)
+	var lanes sync.WaitGroup
+	for i := range r.plan.Lanes {
+		lanes.Go(func() { r.lane(submit, submit, i) })
+	}
+	lanes.Wait()
+	done()
+	enough()
+	bad.Wait()
+	r.say("faults end: %s", list(f.counts))
+	r.say("on the bus: %s", list(h.counts))
+	r.report(f)
+	err = r.settle(ctx)
+	unwatch()
+	around.Wait()
+	return err
+}
+
+func (r *run) progress(ctx context.Context) {
+	for {
+		if pause(ctx, 10*time.Second); ctx.Err() != nil {
+			return
+		}
+		r.mu.Lock()
+		asked := r.asked
+		r.mu.Unlock()
+		r.say("%d of %d asked for, %d closed, %d messages", asked, r.cfg.Releases, r.watcher.closed(), r.watcher.at())
+	}
+}
+
+// report says what ended by itself, which nothing should.
+func (r *run) report(f *faults) {
+	for _, name := range services {
+		for _, p := range r.plant.services[name] {
+			if _, ends, last := p.counts(); ends > 0 {
+				r.say("%s ended %d times by itself, the last time: %s", p.name, ends, last)
+			}
+		}
+	}
+	never := 0
+	for _, p := range failpoint.Points {
+		if f.struck[p.Name] == 0 {
+			never++
+		}
+	}
+	r.say("%d of %d failpoints were struck at", len(failpoint.Points)-never, len(failpoint.Points))
+}
+
+// settle waits until every release that is known is closed and on record, or the
+// time for that is over.
+func (r *run) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Settle)
+	defer cancel()
+	for quiet := 0; quiet < 5; {
+		if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
+			r.say("not settled after %s", r.cfg.Settle)
+			return nil //nolint:nilerr // What is not settled is for the judge to count.
+		}
+		newest, err := last(ctx, r.js, eventstore.StreamEvents)
+		answered, unheard := r.answered(ctx)
+		if unheard != nil || err != nil || newest != r.watcher.at() || len(r.watcher.open()) > 0 || !answered || r.plant.database.recorded(ctx) != newest {
+			quiet = 0
+			continue
+		}
+		quiet++
+	}
+	r.say("settled: %d releases closed", r.watcher.closed())
+	return nil
+}
+
+// answered reports whether no request waits to be taken in.
+func (r *run) answered(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	c, err := r.js.Consumer(ctx, eventstore.StreamRequests, string(procedure.StepIntake))
+	if err != nil {
+		return false, err
+	}
+	info := c.CachedInfo()
+	return info.NumPending == 0 && info.NumAckPending == 0, nil
+}
+
+// conclude asks the judge.
+func (r *run) conclude(ctx context.Context) (Verdict, error) {
+	v, err := judge(ctx, r.js, r.plant.database.url, r.ring, r.world)
+	if err != nil {
+		return v, fmt.Errorf("judge: %w", err)
+	}
+	for _, p := range failpoint.Points {
+		if r.hits(p.Name) == 0 {
+			v.Unhit = append(v.Unhit, p.Name)
+		}
+	}
+	for _, note := range v.Notes {
+		r.say("%s", note)
+	}
+	r.say("outcomes: %s", list(v.Outcomes))
+	if len(v.Unhit) > 0 {
+		r.say("never passed: %s", strings.Join(v.Unhit, ", "))
+	}
+	fmt.Fprintln(r.cfg.Out, v)
+	if !v.Clean() {
+		return v, fmt.Errorf("%w: %s (seed %d, state in %s)", ErrBroken, v, r.cfg.Seed, r.cfg.Dir)
+	}
+	return v, nil
+}
+
+func list(counts map[string]int) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		out = append(out, fmt.Sprintf("%s %d", name, counts[name]))
+	}
+	return strings.Join(out, ", ")
+}
