@@ -63,7 +63,8 @@ func (r *Rig) users() ([]natsserver.User, error) {
 		{Name: UserObserver, Publish: []string{"$JS.API.INFO"}, Subscribe: []string{"rel.>", "tgt.>", "svc.>", "req.>", "pol.>", "answer.>", "_INBOX.>"}},
 	}
 	for _, name := range services {
-		all = append(all, natsserver.User{Name: name})
+		rights := eventstore.RightsOf(name)
+		all = append(all, natsserver.User{Name: name, Publish: rights.Publish, Subscribe: rights.Subscribe})
 	}
 	for i := range all {
 		password, err := secret(r.passwordFile(all[i].Name))

@@ -39,6 +39,8 @@ type Recorder struct {
 	recorded func(context.Context, ledger.Written)
 	// limit is the last message that is wanted, 0 for no end.
 	limit uint64
+	// consumerName is that of the newest session, owned by Run.
+	consumerName string
 
 	mu      sync.Mutex
 	stopped error

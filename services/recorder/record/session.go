@@ -53,14 +53,9 @@ func (r *Recorder) begin(ctx context.Context) (*session, jetstream.MessagesConte
 	s.metrics.last.Store(s.at.Sequence)
 	setup, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	// Not a durable, and not one that is made again behind our back: it is good
-	// for this session only.
-	consumer, err := r.js.CreateConsumer(setup, eventstore.StreamEvents, jetstream.ConsumerConfig{
-		AckPolicy: jetstream.AckNonePolicy, DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq: s.at.Sequence + 1, MemoryStorage: true, Replicas: 1, InactiveThreshold: consumerLife,
-	})
+	consumer, err := r.consumer(setup, s.at.Sequence+1)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read stream %s from %d: %w", eventstore.StreamEvents, s.at.Sequence+1, err)
+		return nil, nil, err
 	}
 	if err := s.verify(setup); err != nil {
 		return nil, nil, err
