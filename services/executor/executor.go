@@ -5,6 +5,8 @@ package executor
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/service"
@@ -21,14 +23,17 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Load reads and checks the service's configuration file.
+// Load reads the service's configuration file and checks everything in it that can
+// be checked without reaching anybody; the error names every fault at once.
 func Load(path string) (*configv1.Executor, error) {
 	cfg := &configv1.Executor{}
 	if err := service.LoadConfig(path, cfg); err != nil {
 		return nil, err
 	}
-	if _, err := configured.Drivers(cfg.GetTargets(), configured.Options{}); err != nil {
-		return nil, err
+	_, drivers := configured.Drivers(cfg.GetTargets(), configured.Options{})
+	_, fetcher := artifact.NewFetcher(cfg.GetArtifactFolder(), cfg.GetRegistries())
+	if err := errors.Join(drivers, fetcher); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
 }

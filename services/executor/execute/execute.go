@@ -11,9 +11,11 @@
 //	          ── claimer gone ── fenced: claim again; opaque: unknown
 //	          ── claimer at work ── nothing
 //
-// Between the claim and the effect everything that was approved is looked at again:
-// approvals, freezes, the targets, and every byte of the artifacts. A crash anywhere
-// brings the same message again, and the driver's class says what that means.
+// Before the claim everything that was approved is looked at again: approvals,
+// freezes, the targets, and every byte of the artifacts; and what may take long
+// between the claim and the effect, approvals and freezes, once more before the
+// effect. A crash anywhere brings the same message again, and the driver's class says
+// what that means.
 package execute
 
 import (
@@ -29,7 +31,6 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/site"
-	"golang.org/x/sync/errgroup"
 )
 
 // parallel bounds how many targets of a wave are changed at a time.
@@ -49,39 +50,40 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	if t.State.Phase == procedure.PhaseExecute {
 		return s.start(ctx, t)
 	}
-	mine, gone := s.Mine(t, site.CausedBy(t.History, t.State.Claim))
+	mine, gone := s.Mine(t)
 	switch {
 	case mine:
 		return s.effect(ctx, t)
 	case !gone:
-		return nil, nil // whoever claimed it is at work
+		return nil, site.Waits(t.State, t.Now) // whoever claimed it is at work
 	}
 	ok, wait := procedure.MayTakeOver(t.State, t.State.WaveTargets(), t.Now)
 	switch {
 	case ok:
+		if err := s.Reachable(t.State.WaveTargets()); err != nil {
+			return nil, err
+		}
 		return s.claim(ctx, t)
 	case wait > 0:
-		return nil, reactor.RetryAfter(wait, errAtWork)
+		return nil, site.Waits(t.State, t.Now)
 	}
-	return []eventstore.Draft{t.Draft(procedure.DecideExecuted(t.State, s.unknown(t), lost))}, nil
+	return s.ended(t, site.Unknown(t.State.WaveTargets(), lost))
 }
-
-var errAtWork = errors.New("another executor holds the claim")
 
 const lost = "the executor was lost while the driver was at work, and nobody can tell whether it had its effect"
 
-func (s shell) unknown(t reactor.Task) []*releasev1.TargetResult {
-	var out []*releasev1.TargetResult
-	for _, target := range t.State.WaveTargets() {
-		out = append(out, &releasev1.TargetResult{Target: target, Status: releasev1.TargetResult_STATUS_UNKNOWN, Message: lost})
-	}
-	return out
+// ended is the end of the wave in work.
+func (s shell) ended(t reactor.Task, results []*releasev1.TargetResult) ([]eventstore.Draft, error) {
+	return []eventstore.Draft{t.Draft(procedure.DecideExecuted(t.State, results, site.Reason(results)))}, nil
 }
 
 // claim takes the wave and its targets in one batch.
 func (s shell) claim(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
 	deadline := t.Now.Add(t.State.Requested.GetTimeouts().GetExecute().AsDuration())
-	locks, busy, err := s.Locks(ctx, t, t.State.WaveTargets(), deadline)
+	// The digest is computed here, from the record that this executor folded and
+	// verified, and not copied from the authorization.
+	event := procedure.DecideClaim(t.State, s.Name, procedure.ChangeDigest(t.State), deadline, deadline)
+	drafts, busy, err := s.Claim(ctx, t, event, t.State.WaveTargets(), deadline)
 	if err != nil {
 		return nil, err
 	}
@@ -90,10 +92,7 @@ func (s shell) claim(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 			Rule: procedure.HoldTargetBusy, Subject: busy, Message: "a target of the wave is held by release " + busy,
 		}}, time.Time{})
 	}
-	// The digest is computed here, from the record that this executor folded and
-	// verified, and not copied from the authorization.
-	event := procedure.DecideClaim(t.State, s.Name, procedure.ChangeDigest(t.State), deadline, deadline)
-	return append([]eventstore.Draft{t.Draft(event)}, locks...), nil
+	return drafts, nil
 }
 
 // effect has the drivers change the targets of the wave that this executor holds.
@@ -101,45 +100,44 @@ func (s shell) effect(ctx context.Context, t reactor.Task) ([]eventstore.Draft, 
 	if err := failpoint.Hit("execute.claimed"); err != nil {
 		return nil, err
 	}
-	bounded, cancel := context.WithDeadline(ctx, t.State.Claim.Deadline)
-	defer cancel()
-	targets := t.State.WaveTargets()
-	results := make([]*releasev1.TargetResult, len(targets))
-	group, work := errgroup.WithContext(bounded)
-	group.SetLimit(parallel)
-	for i, target := range targets {
-		group.Go(func() error {
-			r, err := s.apply(work, t, target)
-			results[i] = r
-			return err
-		})
+	why, err := s.late(ctx, t)
+	if err != nil {
+		return nil, err
 	}
-	if err := group.Wait(); err != nil {
-		return s.giveWay(ctx, err)
+	targets := t.State.WaveTargets()
+	if why != "" {
+		return s.ended(t, site.Failed(targets, "it was not begun: "+why))
+	}
+	results, err := site.Each(ctx, t.State.Claim.Deadline, targets, parallel, func(ctx context.Context, target string) (*releasev1.TargetResult, error) {
+		return s.apply(ctx, t, target)
+	})
+	if site.Lost(err) {
+		return s.giveWay(ctx, t, err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if err := failpoint.Hit("execute.applied"); err != nil {
 		return nil, err
 	}
-	return []eventstore.Draft{t.Draft(procedure.DecideExecuted(t.State, results, failures(results)))}, nil
+	return s.ended(t, results)
 }
 
-// giveWay handles what is not a result: a newer executor has the target, or the
-// effect was not even tried.
-func (s shell) giveWay(ctx context.Context, err error) ([]eventstore.Draft, error) {
-	switch {
-	case site.Lost(err):
-		return nil, nil
-	case site.Retry(err) && ctx.Err() == nil:
-		return nil, reactor.RetryAfter(time.Second, err)
+// giveWay stops where somebody newer has a target. Where the claim is still this
+// executor's, the target refuses it for a reason that the record does not know.
+func (s shell) giveWay(ctx context.Context, t reactor.Task, stale error) ([]eventstore.Draft, error) {
+	still, err := s.GiveWay(ctx, t, s.now())
+	if !still {
+		return nil, err
 	}
-	return nil, err
+	return s.ended(t, site.Failed(t.State.WaveTargets(), stale.Error()))
 }
 
 // apply changes one target. An error means that nothing can be said about it yet.
 func (s shell) apply(ctx context.Context, t reactor.Task, target string) (*releasev1.TargetResult, error) {
 	d, err := s.Driver(target)
 	if err != nil {
-		return nil, err
+		return site.Failed([]string{target}, err.Error())[0], nil
 	}
 	fence, err := s.Fence(ctx, t.State.Release, target)
 	if err != nil {
@@ -160,24 +158,10 @@ func (s shell) apply(ctx context.Context, t reactor.Task, target string) (*relea
 	if site.Lost(err) || site.Retry(err) {
 		return nil, err
 	}
-	if err != nil && errors.Is(context.Cause(ctx), context.Canceled) {
-		// The process is ending, or a neighbor lost its target: not a failure of this
-		// one. Who takes over finds out what happened.
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		// The process is ending: not a failure of the target. Who takes over finds out
+		// what happened.
 		return nil, fmt.Errorf("target %s: %w", target, err)
 	}
 	return s.Result(context.WithoutCancel(ctx), target, fence, r, err, started, s.now()), nil
-}
-
-func failures(results []*releasev1.TargetResult) string {
-	out := ""
-	for _, r := range results {
-		if r.GetStatus() == releasev1.TargetResult_STATUS_DONE {
-			continue
-		}
-		if out != "" {
-			out += "; "
-		}
-		out += "target " + r.GetTarget() + ": " + r.GetMessage()
-	}
-	return out
 }

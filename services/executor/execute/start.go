@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -13,22 +14,23 @@ import (
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/site"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
+
+// margin is how far this machine's clock may be behind the server's, by which the
+// record judges. What is over within that time is as good as over.
+const margin = 5 * time.Second
 
 // start looks at everything again that may have changed since it was approved, and
 // claims the wave only if nothing has (PD-3.1, R-11, R-16). An authorization that
 // is over is left to the clock, which ends the release.
 func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
-	index, err := s.Procedures.ByDigest(ctx, t.State.ProcedureDigest)
-	if err != nil {
-		return nil, err
-	}
-	if !t.State.Started() && !t.Now.Before(t.State.Authorized.GetValidUntil().AsTime()) {
+	if !t.State.Started() && over(t.State, t.Now.Add(margin)) {
 		return nil, nil
 	}
-	holds, until, err := s.holds(t, index)
+	holds, until, err := s.holds(ctx, t, t.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +49,66 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	return s.claim(ctx, t)
 }
 
+// over reports whether what people approved may not start any more at that time.
+func over(s procedure.State, at time.Time) bool {
+	if !at.Before(s.Authorized.GetValidUntil().AsTime()) || !at.Before(s.Requested.GetStartBy().AsTime()) {
+		return true
+	}
+	_, missing := procedure.Count(s, at)
+	return len(missing) > 0
+}
+
+// late says why a wave that was claimed must not begin any more; empty where it may,
+// or where it has begun: what was begun in time is brought to its end. Between a
+// claim and its effect lies a moment, or, where an executor was lost, a night.
+func (s shell) late(ctx context.Context, t reactor.Task) (string, error) {
+	now := s.now()
+	why := ""
+	switch {
+	case t.State.AbortBy != "":
+		why = "aborted by " + t.State.AbortBy
+	case first(t) && over(t.State, now):
+		why = "the approvals have expired"
+	default:
+		holds, _, err := s.holds(ctx, t, now)
+		if err != nil {
+			return "", err
+		}
+		if len(holds) > 0 {
+			why = "held by " + holds[0].GetRule() + " " + holds[0].GetSubject()
+		}
+	}
+	if why == "" || s.begun(ctx, t) {
+		return "", nil
+	}
+	return why, nil
+}
+
+// first reports whether it is the start of the release that was claimed. Later waves
+// and what a person ordered after it do not depend on the time of the approvals.
+func first(t reactor.Task) bool {
+	return t.State.Wave == 0 && !slices.ContainsFunc(t.History.Entries, func(e procedure.Entry) bool {
+		return e.Event.GetIntervened() != nil
+	})
+}
+
+// begun reports whether a target has seen any attempt at the wave, or may have.
+func (s shell) begun(ctx context.Context, t reactor.Task) bool {
+	for _, id := range t.State.WaveTargets() {
+		d, err := s.Driver(id)
+		if err != nil {
+			return true
+		}
+		for attempt := uint32(1); attempt <= t.State.Attempt; attempt++ {
+			status, err := d.Probe(ctx, driver.ApplyKey(t.State.Release, t.State.Wave, attempt))
+			if err != nil || status != driver.StatusNotStarted {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // hold makes the start wait, until the given time or, where that is not known, for
 // the recheck time of the procedure document.
 func (s shell) hold(ctx context.Context, t reactor.Task, holds []*releasev1.HoldReason, until time.Time) ([]eventstore.Draft, error) {
@@ -62,19 +124,54 @@ func (s shell) hold(ctx context.Context, t reactor.Task, holds []*releasev1.Hold
 	}}})}, nil
 }
 
-func (s shell) holds(t reactor.Task, index *policy.Index) ([]*releasev1.HoldReason, time.Time, error) {
+// holds names every reason to wait: what the request says, and the freezes of the
+// document that the release runs under and of the one in effect now. A freeze that
+// was declared after the approval is in the latter alone.
+func (s shell) holds(ctx context.Context, t reactor.Task, now time.Time) (holds []*releasev1.HoldReason, until time.Time, err error) {
 	r := t.State.Request
-	if nb := r.GetNotBefore(); nb != nil && t.Now.Before(nb.AsTime()) {
+	if nb := r.GetNotBefore(); nb != nil && now.Before(nb.AsTime()) {
 		return []*releasev1.HoldReason{{
 			Rule: "not_before", Message: "it is not to start earlier", Until: nb, SetBy: r.GetRequester(),
 		}}, nb.AsTime(), nil
 	}
-	hold, _ := freeze.Bypassable(index.Document().GetFreezes(), t.State.Emergency())
-	v, err := freeze.Evaluate(hold, t.Now, freeze.ScopeOf(index.Document(), r))
-	if err != nil && !errors.Is(err, freeze.ErrFrozen) {
+	documents, err := s.documents(ctx, t)
+	if err != nil {
 		return nil, time.Time{}, err
 	}
-	return v.Reasons, v.Until, nil
+	for _, index := range documents {
+		freezes, _ := freeze.Bypassable(index.Document().GetFreezes(), t.State.Emergency())
+		v, err := freeze.Evaluate(freezes, now, freeze.ScopeOf(index.Document(), r))
+		if err != nil && !errors.Is(err, freeze.ErrFrozen) {
+			return nil, time.Time{}, err
+		}
+		for _, h := range v.Reasons {
+			if !slices.ContainsFunc(holds, func(o *releasev1.HoldReason) bool { return o.GetSubject() == h.GetSubject() }) {
+				holds = append(holds, h)
+			}
+		}
+		if len(v.Reasons) > 0 && v.Until.After(until) {
+			until = v.Until
+		}
+	}
+	return holds, until, nil
+}
+
+// documents are the procedure document of the release and, where it is another one,
+// that in effect now.
+func (s shell) documents(ctx context.Context, t reactor.Task) ([]*policy.Index, error) {
+	own, err := s.Procedures.ByDigest(ctx, t.State.ProcedureDigest)
+	if err != nil {
+		return nil, err
+	}
+	active, err := standing.ReadProcedure(ctx, s.Store, own.Document().GetId())
+	if err != nil || active.Digest == "" || active.Digest == t.State.ProcedureDigest {
+		return []*policy.Index{own}, err
+	}
+	now, err := s.Procedures.ByDigest(ctx, active.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return []*policy.Index{own, now}, nil
 }
 
 // changes names everything that is not any more what was approved.
@@ -92,7 +189,7 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 		if !site.Permanent(err) {
 			return nil, err
 		}
-		say("artifact.changed", "", "%v", err)
+		say("artifact.changed", "", "%s", site.Line(err.Error()))
 	}
 	for _, id := range t.State.WaveTargets() {
 		if _, err := s.Driver(id); err != nil {
@@ -102,11 +199,43 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 		if err != nil {
 			return nil, err
 		}
-		want := t.State.Scoped(id).GetState().GetGeneration()
-		if got := target.State.GetGeneration(); got != want && target.LockedBy != t.State.Release {
-			say(procedure.HoldTargetChanged, id, "target %s was changed by release %s since it was looked at (generation %d, now %d): request it again",
-				id, target.State.GetDeployed().GetRelease(), want, got)
+		same, err := s.same(ctx, t.State, id, target)
+		if err != nil {
+			return nil, err
+		}
+		if !same {
+			say(procedure.HoldTargetChanged, id, "target %s was changed since it was looked at (generation %d, now %d, carries what release %q placed): request it again",
+				id, t.State.Scoped(id).GetState().GetGeneration(), target.State.GetGeneration(), target.State.GetDeployed().GetRelease())
 		}
 	}
 	return out, nil
+}
+
+// same reports whether the target is as it was when it was looked at in step 2. One
+// on which another release was taken back since then is, if it carries again what it
+// did, by the record and by its driver, and if it was not this artifact that had to
+// be taken back.
+func (s shell) same(ctx context.Context, state procedure.State, id string, target standing.Target) (bool, error) {
+	seen, now := state.Scoped(id).GetState(), target.State
+	if seen.GetGeneration() == now.GetGeneration() {
+		return true, nil
+	}
+	if seen.GetGeneration() > now.GetGeneration() || seen.GetDeployed().GetRelease() != now.GetDeployed().GetRelease() ||
+		seen.GetDeployed().GetDigest() != now.GetDeployed().GetDigest() {
+		return false, nil
+	}
+	for i, gone := range now.GetRolledBack() {
+		if uint64(i) < now.GetGeneration()-seen.GetGeneration() && gone.GetDigest() == state.PrimaryArtifact().GetDigest() {
+			return false, nil
+		}
+	}
+	d, err := s.Driver(id)
+	if err != nil {
+		return false, nil //nolint:nilerr // Somebody else says that there is no driver.
+	}
+	running, err := d.Running(ctx)
+	if err != nil && !errors.Is(err, driver.ErrUnknown) {
+		return false, err
+	}
+	return err == nil && running == seen.GetDeployed().GetDigest(), nil
 }

@@ -35,7 +35,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 			previews = append(previews, p)
 		case permanent(err):
 			findings = append(findings, &releasev1.Finding{
-				Rule: "preview", Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: target, Message: err.Error(),
+				Rule: "preview", Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: target, Message: site.Line(err.Error()),
 			})
 		default:
 			return nil, err
@@ -67,7 +67,7 @@ func (s shell) look(ctx context.Context, state procedure.State, target string) (
 		return nil, err
 	}
 	return &releasev1.TargetPreview{
-		Target: target, Summary: p.Summary, Detail: detail, Class: d.Class(),
-		RollbackDigest: p.RollbackDigest, RollbackReady: p.RollbackReady, RollbackReason: p.RollbackReason,
+		Target: target, Summary: site.Line(p.Summary), Detail: detail, Class: d.Class(),
+		RollbackDigest: p.RollbackDigest, RollbackReady: p.RollbackReady, RollbackReason: site.Line(p.RollbackReason),
 	}, nil
 }

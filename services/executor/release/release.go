@@ -65,19 +65,29 @@ func (s shell) settle(ctx context.Context, state procedure.State, id string, tar
 	}
 	running, known := s.running(ctx, id)
 	if !known {
-		running = target.State.GetDeployed().GetDigest()
-		if state.Outcome != releasev1.Outcome_OUTCOME_ROLLED_BACK {
-			running = placed.GetDigest()
-		}
+		running = presumed(state, id, placed.GetDigest(), target.State.GetDeployed().GetDigest())
 	}
 	result := &releasev1.TargetResult{Target: id, Status: releasev1.TargetResult_STATUS_DONE, Digest: running}
 	if !known {
-		result.Message = "the target cannot tell what it carries; taken from the outcome"
+		result.Message = "the target cannot tell what it carries; taken from its last result and the outcome"
 	}
 	if running == placed.GetDigest() && state.Outcome != releasev1.Outcome_OUTCOME_ROLLED_BACK {
 		return result, standing.Carrying(target.State, placed)
 	}
 	return result, standing.TakenBack(target.State, placed)
+}
+
+// presumed is what a target carries that cannot tell: what it was last known to, and
+// otherwise what the outcome says.
+func presumed(state procedure.State, id, placed, before string) string {
+	last := state.Result(id)
+	switch {
+	case state.Outcome == releasev1.Outcome_OUTCOME_ROLLED_BACK:
+		return before
+	case last.GetStatus() == releasev1.TargetResult_STATUS_DONE && last.GetDigest() != "":
+		return last.GetDigest()
+	}
+	return placed
 }
 
 func (s shell) running(ctx context.Context, target string) (string, bool) {

@@ -33,8 +33,6 @@ type shell struct {
 	now func() time.Time
 }
 
-var errAtWork = errors.New("another executor holds the claim")
-
 const lost = "the executor was lost while the driver was going back, and nobody can tell how far it came"
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
@@ -42,25 +40,29 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	if t.State.Phase == procedure.PhaseRemedy {
 		return s.claim(ctx, t, targets)
 	}
-	mine, gone := s.Mine(t, site.CausedBy(t.History, t.State.Claim))
+	mine, gone := s.Mine(t)
 	switch {
 	case mine:
 		return s.effect(ctx, t, targets)
 	case !gone:
-		return nil, nil // whoever claimed it is at work
+		return nil, site.Waits(t.State, t.Now) // whoever claimed it is at work
 	}
 	ok, wait := procedure.MayTakeOver(t.State, targets, t.Now)
 	switch {
 	case ok:
+		if err := s.Reachable(targets); err != nil {
+			return nil, err
+		}
 		return s.claim(ctx, t, targets)
 	case wait > 0:
-		return nil, reactor.RetryAfter(wait, errAtWork)
+		return nil, site.Waits(t.State, t.Now)
 	}
-	var unknown []*releasev1.TargetResult
-	for _, target := range targets {
-		unknown = append(unknown, &releasev1.TargetResult{Target: target, Status: releasev1.TargetResult_STATUS_UNKNOWN, Message: lost})
-	}
-	return []eventstore.Draft{t.Draft(procedure.DecideRolledBack(t.State, unknown, lost))}, nil
+	return s.ended(t, site.Unknown(targets, lost))
+}
+
+// ended is the end of the way back.
+func (s shell) ended(t reactor.Task, results []*releasev1.TargetResult) ([]eventstore.Draft, error) {
+	return []eventstore.Draft{t.Draft(procedure.DecideRolledBack(t.State, results, site.Reason(results)))}, nil
 }
 
 // claim takes the way back, or says that there is none. The targets are this
@@ -72,74 +74,87 @@ func (s shell) claim(ctx context.Context, t reactor.Task, targets []string) ([]e
 	if event.GetRollbackUnavailable() != nil {
 		return []eventstore.Draft{t.Draft(event)}, nil
 	}
-	locks, busy, err := s.Locks(ctx, t, targets, deadline)
+	drafts, busy, err := s.Claim(ctx, t, event, targets, deadline)
 	if err != nil {
 		return nil, err
 	}
 	if busy != "" {
 		return nil, fmt.Errorf("a target of the way back is held by release %s", busy)
 	}
-	return append([]eventstore.Draft{t.Draft(event)}, locks...), nil
+	return drafts, nil
 }
 
-// effect takes the targets back one after the other, in their order. One that fails
-// stops none of the others: the more of production is back, the better.
+// effect takes the targets back one after the other, in their order. One that fails,
+// or that cannot be reached just now, stops none of the others: the more of production
+// is back, the better.
 func (s shell) effect(ctx context.Context, t reactor.Task, targets []string) ([]eventstore.Draft, error) {
 	if err := failpoint.Hit("rollback.claimed"); err != nil {
 		return nil, err
 	}
-	bounded, cancel := context.WithDeadline(ctx, t.State.Claim.Deadline)
-	defer cancel()
-	var results []*releasev1.TargetResult
-	reason := ""
-	for _, target := range targets {
-		r, err := s.back(bounded, t, target)
-		switch {
-		case site.Lost(err):
-			return nil, nil
-		case site.Retry(err) && bounded.Err() == nil:
-			return nil, reactor.RetryAfter(time.Second, err)
-		case err != nil:
-			return nil, err
-		}
-		results = append(results, r)
-		if r.GetStatus() != releasev1.TargetResult_STATUS_DONE {
-			reason += "target " + target + ": " + r.GetMessage() + "; "
-		}
+	results, err := site.Each(ctx, t.State.Claim.Deadline, targets, 1, func(ctx context.Context, target string) (*releasev1.TargetResult, error) {
+		return s.back(ctx, t, target, len(targets))
+	})
+	if site.Lost(err) {
+		return s.giveWay(ctx, t, targets, err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if err := failpoint.Hit("rollback.applied"); err != nil {
 		return nil, err
 	}
-	return []eventstore.Draft{t.Draft(procedure.DecideRolledBack(t.State, results, reason))}, nil
+	return s.ended(t, results)
+}
+
+// giveWay stops where somebody newer has a target. Where the claim is still this
+// executor's, the target refuses it for a reason that the record does not know, and
+// a person has to look.
+func (s shell) giveWay(ctx context.Context, t reactor.Task, targets []string, stale error) ([]eventstore.Draft, error) {
+	still, err := s.GiveWay(ctx, t, s.now())
+	if !still {
+		return nil, err
+	}
+	return s.ended(t, site.Failed(targets, stale.Error()))
 }
 
 // back takes one target back. An error means that nothing can be said about it yet.
-func (s shell) back(ctx context.Context, t reactor.Task, target string) (*releasev1.TargetResult, error) {
+func (s shell) back(ctx context.Context, t reactor.Task, target string, of int) (*releasev1.TargetResult, error) {
 	d, err := s.Driver(target)
 	if err != nil {
-		return nil, err
+		// Others may be reached, and a person has to hear of this one.
+		return site.Failed([]string{target}, err.Error())[0], nil
 	}
 	fence, err := s.Fence(ctx, t.State.Release, target)
 	if err != nil {
 		return nil, err
 	}
 	started := s.now()
-	plan, err := s.Plan(ctx, t.State, target)
-	if err != nil && !site.Permanent(err) {
-		return nil, err
-	}
-	// The way back needs what the target carried before, and not the new artifact:
-	// one that is gone from its registry must not keep a target from going back.
 	key := driver.RollbackKey(t.State.Release, t.State.Scoped(target).GetWave(), t.State.RollbackAttempt)
 	if err := failpoint.Hit("rollback.fenced"); err != nil {
 		return nil, err
 	}
-	r, err := d.Rollback(ctx, key, fence, plan)
+	own, cancel := share(ctx, d, of)
+	defer cancel()
+	r, err := d.Rollback(own, key, fence, site.PlanBack(t.State, target))
 	if site.Lost(err) || site.Retry(err) {
 		return nil, err
 	}
-	if err != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+	if err != nil && own.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		// Its share is over and not the deadline, or the process is ending: not a
+		// failure of the target. The others are next, and then it is this one's turn
+		// again, or somebody else finds out how far it came.
 		return nil, fmt.Errorf("target %s: %w", target, err)
 	}
 	return s.Result(context.WithoutCancel(ctx), target, fence, r, err, started, s.now()), nil
+}
+
+// share is the time that one of several targets may take before the others are
+// tried: one that hangs must not use up the time of all. Only what can be repeated is
+// cut short.
+func share(ctx context.Context, d driver.Driver, of int) (context.Context, context.CancelFunc) {
+	deadline, bounded := ctx.Deadline()
+	if !bounded || of < 2 || d.Class() != releasev1.DriverClass_DRIVER_CLASS_FENCED {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(of))
 }

@@ -24,15 +24,15 @@ func Lost(err error) bool { return errors.Is(err, driver.ErrStaleFence) }
 // happened to production must not get lost with what was printed about it.
 func (s *Site) Result(ctx context.Context, target string, fence driver.Fence, r driver.Result, failure error, started, ended time.Time) *releasev1.TargetResult {
 	out := &releasev1.TargetResult{
-		Target: target, Status: releasev1.TargetResult_STATUS_DONE, Digest: r.Digest, Message: r.Message,
+		Target: target, Status: releasev1.TargetResult_STATUS_DONE, Digest: r.Digest, Message: Line(r.Message),
 		Started: timestamppb.New(started), Ended: timestamppb.New(ended), Fence: fence.Sequence,
 	}
 	switch {
 	case failure == nil:
 	case errors.Is(failure, driver.ErrUnknown):
-		out.Status, out.Message = releasev1.TargetResult_STATUS_UNKNOWN, failure.Error()
+		out.Status, out.Message = releasev1.TargetResult_STATUS_UNKNOWN, Line(failure.Error())
 	default:
-		out.Status, out.Message = releasev1.TargetResult_STATUS_FAILED, failure.Error()
+		out.Status, out.Message = releasev1.TargetResult_STATUS_FAILED, Line(failure.Error())
 	}
 	if len(r.Output) > 0 {
 		ref, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "output of "+target, r.Output)

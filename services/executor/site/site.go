@@ -8,17 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
-	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // ErrNoDriver says that the executor is not configured to reach the target.
@@ -33,7 +30,6 @@ type Procedures interface {
 type Store interface {
 	standing.Reader
 	Load(ctx context.Context, aggregate string) (eventstore.History, error)
-	Append(ctx context.Context, drafts ...eventstore.Draft) ([]eventstore.Stored, error)
 	Epoch(ctx context.Context) (string, error)
 }
 
@@ -64,26 +60,34 @@ func (s *Site) Driver(target string) (driver.Driver, error) {
 }
 
 // Plan is what is to be done to a target for a release, from the record alone. The
-// artifact's content is verified against its digest whenever it is read. Beside an
-// error that is Permanent the plan is whole but for the artifact's content, which
-// the way back does not need.
+// artifact's content is verified against its digest whenever it is read.
 func (s *Site) Plan(ctx context.Context, state procedure.State, target string) (driver.Plan, error) {
+	plan := PlanBack(state, target)
 	pinned := state.PrimaryArtifact()
-	named := &releasev1.Artifact{
+	fetched, err := s.Fetcher.Fetch(ctx, &releasev1.Artifact{
 		Name: pinned.GetName(), Kind: pinned.GetKind(), Location: pinned.GetLocation(), Digest: pinned.GetDigest(),
-	}
-	before := state.Scoped(target).GetState().GetDeployed()
-	plan := driver.Plan{
-		Target: target, Version: state.Request.GetVersion(), Artifact: artifact.New(named, pinned.GetSize(), nil),
-		Previous: before.GetDigest(), PreviousVersion: before.GetVersion(),
-		Parameters: state.Request.GetPlan().GetParameters(),
-	}
-	fetched, err := s.Fetcher.Fetch(ctx, named)
+	})
 	if err != nil {
 		return plan, err
 	}
 	plan.Artifact = fetched
 	return plan, nil
+}
+
+// PlanBack is the plan without the artifact's content. The way back needs no more:
+// what the target goes back to is there, and a registry that is down, or that has
+// lost the new artifact, must not keep a target from going back to it.
+func PlanBack(state procedure.State, target string) driver.Plan {
+	pinned := state.PrimaryArtifact()
+	named := &releasev1.Artifact{
+		Name: pinned.GetName(), Kind: pinned.GetKind(), Location: pinned.GetLocation(), Digest: pinned.GetDigest(),
+	}
+	before := state.Scoped(target).GetState().GetDeployed()
+	return driver.Plan{
+		Target: target, Version: state.Request.GetVersion(), Artifact: artifact.New(named, pinned.GetSize(), nil),
+		Previous: before.GetDigest(), PreviousVersion: before.GetVersion(),
+		Parameters: state.Request.GetPlan().GetParameters(),
+	}
 }
 
 // Verify reads every artifact of a release to its end, so that it is known to be
@@ -115,65 +119,4 @@ func readThrough(ctx context.Context, a artifact.Artifact) error {
 // Permanent reports whether an artifact will not become right by trying again.
 func Permanent(err error) bool {
 	return errors.Is(err, artifact.ErrDigest) || errors.Is(err, artifact.ErrNotFound) || errors.Is(err, artifact.ErrRefused)
-}
-
-// Locks returns the drafts that lock targets for a release, to be stored in one
-// batch with the claim: either the release has all of them, or it has none (PD-5.2).
-// Busy names the release that holds one of them; nothing may be stored then.
-func (s *Site) Locks(ctx context.Context, t reactor.Task, targets []string, lease time.Time) (locks []eventstore.Draft, busy string, err error) {
-	for _, id := range targets {
-		target, err := standing.ReadTarget(ctx, s.Store, id)
-		if err != nil {
-			return nil, "", err
-		}
-		if target.LockedBy != "" && target.LockedBy != t.State.Release {
-			return nil, target.LockedBy, nil
-		}
-		locks = append(locks, t.Stamp(target.Draft(&releasev1.Event{Data: &releasev1.Event_TargetLocked{
-			TargetLocked: &releasev1.TargetLocked{
-				Release: t.State.Release, ChangeDigest: t.State.ChangeDigest, Claimer: s.Name,
-				LeaseUntil: timestamppb.New(lease), State: target.State,
-			},
-		}})))
-	}
-	return locks, "", nil
-}
-
-// Fence returns the fence under which this executor may change a target: the place
-// of its own lock, read back from the stream. Without such a lock somebody else has
-// the target, and the error is driver.ErrStaleFence.
-func (s *Site) Fence(ctx context.Context, release, target string) (driver.Fence, error) {
-	epoch, err := s.Store.Epoch(ctx)
-	if err != nil {
-		return driver.Fence{}, err
-	}
-	t, err := standing.ReadTarget(ctx, s.Store, target)
-	if err != nil {
-		return driver.Fence{}, err
-	}
-	if t.LockedBy != release || t.Claimer != s.Name {
-		return driver.Fence{}, fmt.Errorf("target %s: %w", target, driver.ErrStaleFence)
-	}
-	return driver.Fence{Epoch: epoch, Sequence: t.Fence}, nil
-}
-
-// Mine reports whether this delivery is to work on the newest claim: whether this
-// process made it, or whoever made it is gone. Somebody is gone when the message on
-// which they worked is delivered again, or when their lease is over.
-func (s *Site) Mine(t reactor.Task, claimedBy string) (mine, gone bool) {
-	if t.State.Claim.Claimer == s.Name {
-		return true, false
-	}
-	again := t.Delivery > 1 && t.Cause.Event.GetId() == claimedBy
-	return false, again || !t.Now.Before(t.State.Claim.LeaseUntil)
-}
-
-// CausedBy returns the id of the event on which the newest claim was made.
-func CausedBy(h eventstore.History, claim procedure.Claim) string {
-	for _, e := range h.Entries {
-		if e.Sequence == claim.Sequence {
-			return e.Event.GetCausationId()
-		}
-	}
-	return ""
 }

@@ -1,0 +1,227 @@
+package execute_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/artifact"
+	"github.com/blackdice/shipwarden/services/executor/execute"
+	"github.com/blackdice/shipwarden/services/executor/site"
+	"github.com/blackdice/shipwarden/services/executor/site/sitetest"
+)
+
+// freeze is a procedure document with one freeze that is in effect for that time.
+func freeze(name string, from, until time.Time) string {
+	return sitetest.Document(fmt.Sprintf("freezes:\n  - name: %s\n    set_by: carol\n    reason: because\n    once:\n      start: %s\n      end: %s\n",
+		name, from.UTC().Format(time.RFC3339Nano), until.UTC().Format(time.RFC3339Nano)))
+}
+
+func TestNothingStartsOnceTheApprovalIsOver(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		before func(r *sitetest.Release)
+		over   bool
+	}{
+		{"an approval that counts for an hour", func(*sitetest.Release) {}, false},
+		{"an approval that is over before a slow clock knows", func(r *sitetest.Release) { r.Approved = 4 * time.Second }, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := sitetest.New(t, sitetest.Noop("eu1"))
+			r := w.Release(t)
+			test.before(r)
+			r.To(t, procedure.PhaseExecute)
+			e := w.Executor(t, "one", nil)
+			events, err := e.Turn(t.Context(), execute.New(e.Site, time.Now), r.Task(t, 1))
+			if err != nil || (len(events) == 0) != test.over || (w.Standing(t, "eu1").LockedBy == "") != test.over {
+				t.Errorf("%v, %v; target held by %q", events, err, w.Standing(t, "eu1").LockedBy)
+			}
+		})
+	}
+}
+
+// TestAnApprovalThatExpiresBeforeTheClaim has the executor look in time, and the claim
+// arrive too late; and the other way round.
+func TestAnApprovalThatExpiresBeforeTheClaim(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	e := w.Executor(t, "one", nil)
+	task := r.Task(t, 1)
+	for _, over := range []time.Time{task.State.Authorized.GetValidUntil().AsTime(), task.State.Requested.GetStartBy().AsTime()} {
+		task.Now = over
+		if events, err := e.Turn(t.Context(), execute.New(e.Site, time.Now), task); err != nil || len(events) != 0 {
+			t.Errorf("at %s: %v, %v", over, events, err)
+		}
+	}
+	if w.Standing(t, "eu1").LockedBy != "" || r.State(t).Started() {
+		t.Error("something was claimed")
+	}
+}
+
+// TestAClaimThatDoesNotCountGivesItsLocksBack: its locks were stored beside it, and
+// nobody would ever let the targets go.
+func TestAClaimThatDoesNotCountGivesItsLocksBack(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	w.Carries(t, "eu1", 1)
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	bad := proceduretest.Claim(r.State(t), "one", time.Now())
+	bad.GetExecutionClaimed().Attempt = 7
+	r.Append(t, "", bad)
+	w.Lock(t, "eu1", r.ID, "one")
+	before := w.Standing(t, "eu1").State
+
+	e := w.Executor(t, "one", nil)
+	step := execute.New(e.Site, time.Now)
+	events, err := e.Turn(t.Context(), step, r.Task(t, 1))
+	if err != nil || len(events) != 1 || events[0].GetTargetUnlocked() == nil {
+		t.Fatalf("%v, %v; want the target let go", events, err)
+	}
+	if now := w.Standing(t, "eu1"); now.LockedBy != "" || now.State.GetGeneration() != before.GetGeneration() || now.State.GetDeployed().GetDigest() != sitetest.DigestOf(1) {
+		t.Errorf("target held by %q: %v", now.LockedBy, now.State)
+	}
+	// It does not claim again and again what the record will not take.
+	if events, err := e.Turn(t.Context(), step, r.Task(t, 1)); !errors.Is(err, site.ErrNotCounted) {
+		t.Errorf("%v, %v", events, err)
+	}
+}
+
+func TestALockThatNobodyHoldsHoldsNobodyUp(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	gone := w.Release(t, proceduretest.Key("gone"))
+	gone.To(t, procedure.PhaseExecute)
+	w.Lock(t, "eu1", gone.ID, "nobody")
+	gone.Do(t, "rita", proceduretest.Withdraw())
+	r := w.Release(t, sitetest.Version(3))
+	r.To(t, procedure.PhaseExecute)
+	w.Run(t, "one", execute.New)
+	r.Reaches(t, procedure.PhaseVerify)
+	if w.Running(t, "eu1") != 3 {
+		t.Errorf("version %d", w.Running(t, "eu1"))
+	}
+}
+
+func TestAnArtifactThatChangedAfterApprovalIsRefused(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(t *testing.T, path string)
+		why    error
+	}{
+		{"other content", func(t *testing.T, path string) {
+			if err := os.WriteFile(path, []byte("malware"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, artifact.ErrDigest},
+		{"gone", func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}, artifact.ErrNotFound},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := sitetest.New(t, sitetest.Noop("eu1"))
+			r := w.Release(t)
+			r.To(t, procedure.PhaseExecute)
+			test.change(t, filepath.Join(w.Artifacts(), sitetest.Location(2)))
+			w.Run(t, "one", execute.New)
+			s := r.Reaches(t, procedure.PhaseRecord)
+			refused := r.Find(t, "execution_refused").GetExecutionRefused().GetFindings()
+			if s.Outcome != releasev1.Outcome_OUTCOME_REJECTED || len(refused) != 1 || refused[0].GetRule() != "artifact.changed" ||
+				!strings.Contains(refused[0].GetMessage(), test.why.Error()) {
+				t.Errorf("outcome %s: %v", s.Outcome, refused)
+			}
+			if len(w.Effects(t, "eu1", r.ID)) != 0 || w.Standing(t, "eu1").LockedBy != "" {
+				t.Error("the target was touched")
+			}
+		})
+	}
+}
+
+func TestARegistryThatIsDownDelaysTheStart(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	if err := os.Rename(w.Artifacts(), w.Artifacts()+".away"); err != nil {
+		t.Fatal(err)
+	}
+	e := w.Executor(t, "one", nil)
+	if events, err := e.Turn(t.Context(), execute.New(e.Site, time.Now), r.Task(t, 1)); !errors.Is(err, artifact.ErrUnavailable) {
+		t.Fatalf("%v, %v", events, err)
+	}
+	if err := os.Rename(w.Artifacts()+".away", w.Artifacts()); err != nil {
+		t.Fatal(err)
+	}
+	e.Start(t, execute.New)
+	r.Reaches(t, procedure.PhaseVerify)
+}
+
+func TestAnExecutorWithoutTheDriverRefuses(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu2"))
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	w.Run(t, "one", execute.New)
+	s := r.Reaches(t, procedure.PhaseRecord)
+	if !strings.Contains(s.EndReason, "target.unreachable") {
+		t.Errorf("ended: %s", s.EndReason)
+	}
+}
+
+func TestAFreezeThatWasDeclaredAfterTheApprovalHoldsTheStart(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	until := time.Now().Add(3 * time.Second)
+	w.Activate(t, freeze("outage", time.Now().Add(-time.Hour), until))
+	w.Run(t, "one", execute.New)
+	s := r.Reaches(t, procedure.PhaseHeld)
+	if len(s.Holds) != 1 || s.Holds[0].GetSubject() != "outage" || !s.HeldUntil.Equal(until) || s.Started() {
+		t.Errorf("held until %s (want %s) for %v", s.HeldUntil, until, s.Holds)
+	}
+	r.Resume(t)
+	r.Reaches(t, procedure.PhaseVerify)
+	if story := r.Story(t); story != "start_held deadline_passed execution_claimed execution_finished" {
+		t.Errorf("story %q", story)
+	}
+	started := r.State(t).Result("eu1").GetStarted().AsTime()
+	if started.Before(until) {
+		t.Errorf("started at %s, within the freeze until %s", started, until)
+	}
+}
+
+func TestTheReleasesOwnFreezeHoldsItToo(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	w.Digest = w.Keep(t, freeze("holidays", time.Now().Add(-time.Hour), time.Now().Add(time.Hour)))
+	w.Activate(t, sitetest.Document("")) // lifted for those to come
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	w.Run(t, "one", execute.New)
+	if s := r.Reaches(t, procedure.PhaseHeld); s.Holds[0].GetSubject() != "holidays" {
+		t.Errorf("held for %v", s.Holds)
+	}
+}
+
+func TestNothingStartsBeforeItsTime(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	at := time.Now().Add(3 * time.Second)
+	r := w.Release(t, func(r *releasev1.Request) { r.NotBefore = timestamppb.New(at) })
+	r.To(t, procedure.PhaseExecute)
+	w.Run(t, "one", execute.New)
+	if s := r.Reaches(t, procedure.PhaseHeld); s.Holds[0].GetRule() != "not_before" || !s.HeldUntil.Equal(at) {
+		t.Errorf("held until %s for %v", s.HeldUntil, s.Holds)
+	}
+	r.Resume(t)
+	s := r.Reaches(t, procedure.PhaseVerify)
+	if started := s.Result("eu1").GetStarted().AsTime(); started.Before(at) {
+		t.Errorf("started at %s, before %s", started, at)
+	}
+}
