@@ -14,6 +14,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/service"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
@@ -83,7 +84,7 @@ func Run(ctx context.Context, cfg *configv1.Recorder, deps Deps) error {
 	rec := record.New(js, s.ring, s.ledger, registry, step.Offer)
 	tail := ledger.NewTail(s.dsn, migrations.Schema)
 	phases := newPhases(registry, s.reader)
-	recorderv1.RegisterRecorderServiceServer(grpc.Server, query.New(s.reader, tail, rec.StreamSequence))
+	recorderv1.RegisterRecorderServiceServer(grpc.Server, query.New(s.reader, tail, rec.StreamSequence).WithEvidence(evidence.New(js)))
 	health.Add("nats", service.NATSCheck(conn))
 	health.Add("database", s.reader.Ping)
 	health.Add("recording", rec.Ready)

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
 
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/services/recorder/ledger"
 )
 
@@ -24,6 +25,8 @@ const (
 	reasonPageToken       = "PAGE_TOKEN_INVALID"
 	reasonUnauthenticated = "TOKEN_UNKNOWN"
 	reasonUnavailable     = "RECORD_UNAVAILABLE"
+	reasonNoEvidence      = "EVIDENCE_NOT_STORED"
+	reasonTampered        = "EVIDENCE_CHANGED"
 )
 
 var (
@@ -43,6 +46,10 @@ func toStatus(ctx context.Context, err error) error {
 		return nil
 	case errors.Is(err, ledger.ErrNotFound):
 		return detailed(codes.NotFound, "release is not on record", info(reasonNotFound))
+	case errors.Is(err, evidence.ErrNotFound):
+		return detailed(codes.NotFound, "there is no such evidence", info(reasonNoEvidence))
+	case errors.Is(err, evidence.ErrTampered):
+		return detailed(codes.DataLoss, "what is stored is not what the digest names", info(reasonTampered))
 	case errors.Is(err, errPageToken):
 		return detailed(codes.InvalidArgument, "page_token: "+errPageToken.Error(), info(reasonPageToken),
 			&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{

@@ -37,7 +37,20 @@ type Server struct {
 	reader *ledger.Reader
 	tail   *ledger.Tail
 	// stream returns the newest sequence that is known of the stream.
-	stream func() uint64
+	stream   func() uint64
+	evidence Evidence
+}
+
+// Evidence gives stored evidence by its digest; *evidence.Store does.
+type Evidence interface {
+	Get(ctx context.Context, digest string) ([]byte, error)
+}
+
+// WithEvidence lets the server give evidence out; without it, it has none. It is
+// called before the server is used, and returns it.
+func (s *Server) WithEvidence(e Evidence) *Server {
+	s.evidence = e
+	return s
 }
 
 // New returns a server over the record; stream returns the newest sequence that is

@@ -1385,6 +1385,96 @@ func (x *ListRefusalsResponse) GetAsOfSequence() uint64 {
 	return 0
 }
 
+type GetEvidenceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "sha256:…".
+	Digest        string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetEvidenceRequest) Reset() {
+	*x = GetEvidenceRequest{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetEvidenceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetEvidenceRequest) ProtoMessage() {}
+
+func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetEvidenceRequest.ProtoReflect.Descriptor instead.
+func (*GetEvidenceRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *GetEvidenceRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+type GetEvidenceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The next piece of the evidence, whose SHA-256 was computed again.
+	Content       []byte `protobuf:"bytes,1,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetEvidenceResponse) Reset() {
+	*x = GetEvidenceResponse{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetEvidenceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetEvidenceResponse) ProtoMessage() {}
+
+func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetEvidenceResponse.ProtoReflect.Descriptor instead.
+func (*GetEvidenceResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *GetEvidenceResponse) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
 type GetStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1393,7 +1483,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1495,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +1508,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
 }
 
 type GetStatusResponse struct {
@@ -1438,7 +1528,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1540,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1553,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetStatusResponse) GetAsOfSequence() uint64 {
@@ -1632,7 +1722,11 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x14ListRefusalsResponse\x12;\n" +
 	"\brefusals\x18\x01 \x03(\v2\x1f.shipwarden.recorder.v1.RefusalR\brefusals\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12$\n" +
-	"\x0eas_of_sequence\x18\x03 \x01(\x04R\fasOfSequence\"\x12\n" +
+	"\x0eas_of_sequence\x18\x03 \x01(\x04R\fasOfSequence\"J\n" +
+	"\x12GetEvidenceRequest\x124\n" +
+	"\x06digest\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\x06digest\"/\n" +
+	"\x13GetEvidenceResponse\x12\x18\n" +
+	"\acontent\x18\x01 \x01(\fR\acontent\"\x12\n" +
 	"\x10GetStatusRequest\"\xd5\x01\n" +
 	"\x11GetStatusResponse\x12$\n" +
 	"\x0eas_of_sequence\x18\x01 \x01(\x04R\fasOfSequence\x12'\n" +
@@ -1640,14 +1734,15 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x05epoch\x18\x03 \x01(\tR\x05epoch\x12\x1a\n" +
 	"\breleases\x18\x04 \x01(\x04R\breleases\x12\x16\n" +
 	"\x06events\x18\x05 \x01(\x04R\x06events\x12'\n" +
-	"\x0frejected_events\x18\x06 \x01(\x04R\x0erejectedEvents2\xfd\x04\n" +
+	"\x0frejected_events\x18\x06 \x01(\x04R\x0erejectedEvents2\xe7\x05\n" +
 	"\x0fRecorderService\x12c\n" +
 	"\n" +
 	"GetRelease\x12).shipwarden.recorder.v1.GetReleaseRequest\x1a*.shipwarden.recorder.v1.GetReleaseResponse\x12i\n" +
 	"\fListReleases\x12+.shipwarden.recorder.v1.ListReleasesRequest\x1a,.shipwarden.recorder.v1.ListReleasesResponse\x12k\n" +
 	"\fWatchRelease\x12+.shipwarden.recorder.v1.WatchReleaseRequest\x1a,.shipwarden.recorder.v1.WatchReleaseResponse0\x01\x12`\n" +
 	"\tGetRecord\x12(.shipwarden.recorder.v1.GetRecordRequest\x1a).shipwarden.recorder.v1.GetRecordResponse\x12i\n" +
-	"\fListRefusals\x12+.shipwarden.recorder.v1.ListRefusalsRequest\x1a,.shipwarden.recorder.v1.ListRefusalsResponse\x12`\n" +
+	"\fListRefusals\x12+.shipwarden.recorder.v1.ListRefusalsRequest\x1a,.shipwarden.recorder.v1.ListRefusalsResponse\x12h\n" +
+	"\vGetEvidence\x12*.shipwarden.recorder.v1.GetEvidenceRequest\x1a+.shipwarden.recorder.v1.GetEvidenceResponse0\x01\x12`\n" +
 	"\tGetStatus\x12(.shipwarden.recorder.v1.GetStatusRequest\x1a).shipwarden.recorder.v1.GetStatusResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/recorder/v1;recorderv1b\x06proto3"
 
 var (
@@ -1663,7 +1758,7 @@ func file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_shipwarden_recorder_v1_recorder_proto_goTypes = []any{
 	(Step_Status)(0),              // 0: shipwarden.recorder.v1.Step.Status
 	(GetRecordRequest_Format)(0),  // 1: shipwarden.recorder.v1.GetRecordRequest.Format
@@ -1682,63 +1777,67 @@ var file_shipwarden_recorder_v1_recorder_proto_goTypes = []any{
 	(*ListRefusalsRequest)(nil),   // 14: shipwarden.recorder.v1.ListRefusalsRequest
 	(*Refusal)(nil),               // 15: shipwarden.recorder.v1.Refusal
 	(*ListRefusalsResponse)(nil),  // 16: shipwarden.recorder.v1.ListRefusalsResponse
-	(*GetStatusRequest)(nil),      // 17: shipwarden.recorder.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 18: shipwarden.recorder.v1.GetStatusResponse
-	(v1.Trigger)(0),               // 19: shipwarden.release.v1.Trigger
-	(v1.Outcome)(0),               // 20: shipwarden.release.v1.Outcome
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*v1.HoldReason)(nil),         // 22: shipwarden.release.v1.HoldReason
-	(*v1.QuorumRule)(nil),         // 23: shipwarden.release.v1.QuorumRule
-	(*v1.PinnedArtifact)(nil),     // 24: shipwarden.release.v1.PinnedArtifact
-	(v1.Cause)(0),                 // 25: shipwarden.release.v1.Cause
-	(*v1.Event)(nil),              // 26: shipwarden.release.v1.Event
-	(*v1.RequestRefused)(nil),     // 27: shipwarden.release.v1.RequestRefused
+	(*GetEvidenceRequest)(nil),    // 17: shipwarden.recorder.v1.GetEvidenceRequest
+	(*GetEvidenceResponse)(nil),   // 18: shipwarden.recorder.v1.GetEvidenceResponse
+	(*GetStatusRequest)(nil),      // 19: shipwarden.recorder.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),     // 20: shipwarden.recorder.v1.GetStatusResponse
+	(v1.Trigger)(0),               // 21: shipwarden.release.v1.Trigger
+	(v1.Outcome)(0),               // 22: shipwarden.release.v1.Outcome
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*v1.HoldReason)(nil),         // 24: shipwarden.release.v1.HoldReason
+	(*v1.QuorumRule)(nil),         // 25: shipwarden.release.v1.QuorumRule
+	(*v1.PinnedArtifact)(nil),     // 26: shipwarden.release.v1.PinnedArtifact
+	(v1.Cause)(0),                 // 27: shipwarden.release.v1.Cause
+	(*v1.Event)(nil),              // 28: shipwarden.release.v1.Event
+	(*v1.RequestRefused)(nil),     // 29: shipwarden.release.v1.RequestRefused
 }
 var file_shipwarden_recorder_v1_recorder_proto_depIdxs = []int32{
-	19, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
-	20, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
-	21, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
-	21, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
-	21, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
+	21, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
+	22, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
+	23, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
+	23, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
+	23, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
 	3,  // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
-	22, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
-	21, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
-	23, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
-	24, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	25, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
-	21, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
+	24, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
+	23, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
+	25, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
+	26, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	27, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
+	23, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
 	0,  // 12: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
-	21, // 13: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
-	21, // 14: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
-	21, // 15: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
-	26, // 16: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
+	23, // 13: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
+	23, // 14: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
+	23, // 15: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
+	28, // 16: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
 	2,  // 17: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
 	4,  // 18: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
 	8,  // 19: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
-	21, // 20: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
-	21, // 21: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
-	20, // 22: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
+	23, // 20: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
+	23, // 21: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
+	22, // 22: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
 	2,  // 23: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
 	2,  // 24: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
 	4,  // 25: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
 	1,  // 26: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
-	21, // 27: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	27, // 28: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
+	23, // 27: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	29, // 28: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
 	15, // 29: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
 	5,  // 30: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
 	7,  // 31: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
 	10, // 32: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
 	12, // 33: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
 	14, // 34: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
-	17, // 35: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
-	6,  // 36: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
-	9,  // 37: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
-	11, // 38: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
-	13, // 39: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
-	16, // 40: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
-	18, // 41: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
-	36, // [36:42] is the sub-list for method output_type
-	30, // [30:36] is the sub-list for method input_type
+	17, // 35: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
+	19, // 36: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
+	6,  // 37: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
+	9,  // 38: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
+	11, // 39: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
+	13, // 40: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
+	16, // 41: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
+	18, // 42: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
+	20, // 43: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
+	37, // [37:44] is the sub-list for method output_type
+	30, // [30:37] is the sub-list for method input_type
 	30, // [30:30] is the sub-list for extension type_name
 	30, // [30:30] is the sub-list for extension extendee
 	0,  // [0:30] is the sub-list for field type_name
@@ -1755,7 +1854,7 @@ func file_shipwarden_recorder_v1_recorder_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_recorder_v1_recorder_proto_rawDesc), len(file_shipwarden_recorder_v1_recorder_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

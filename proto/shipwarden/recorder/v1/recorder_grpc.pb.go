@@ -27,6 +27,7 @@ const (
 	RecorderService_WatchRelease_FullMethodName = "/shipwarden.recorder.v1.RecorderService/WatchRelease"
 	RecorderService_GetRecord_FullMethodName    = "/shipwarden.recorder.v1.RecorderService/GetRecord"
 	RecorderService_ListRefusals_FullMethodName = "/shipwarden.recorder.v1.RecorderService/ListRefusals"
+	RecorderService_GetEvidence_FullMethodName  = "/shipwarden.recorder.v1.RecorderService/GetEvidence"
 	RecorderService_GetStatus_FullMethodName    = "/shipwarden.recorder.v1.RecorderService/GetStatus"
 )
 
@@ -50,6 +51,10 @@ type RecorderServiceClient interface {
 	GetRecord(ctx context.Context, in *GetRecordRequest, opts ...grpc.CallOption) (*GetRecordResponse, error)
 	// ListRefusals returns requests that were refused, newest first.
 	ListRefusals(ctx context.Context, in *ListRefusalsRequest, opts ...grpc.CallOption) (*ListRefusalsResponse, error)
+	// GetEvidence returns stored evidence by its content: attestations, previews,
+	// outputs, samples, procedure documents. NOT_FOUND where there is none, DATA_LOSS
+	// where what is stored is not what its digest says. The content comes in pieces.
+	GetEvidence(ctx context.Context, in *GetEvidenceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetEvidenceResponse], error)
 	// GetStatus returns how far the recorder has come.
 	GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error)
 }
@@ -121,6 +126,25 @@ func (c *recorderServiceClient) ListRefusals(ctx context.Context, in *ListRefusa
 	return out, nil
 }
 
+func (c *recorderServiceClient) GetEvidence(ctx context.Context, in *GetEvidenceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetEvidenceResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &RecorderService_ServiceDesc.Streams[1], RecorderService_GetEvidence_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[GetEvidenceRequest, GetEvidenceResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type RecorderService_GetEvidenceClient = grpc.ServerStreamingClient[GetEvidenceResponse]
+
 func (c *recorderServiceClient) GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetStatusResponse)
@@ -151,6 +175,10 @@ type RecorderServiceServer interface {
 	GetRecord(context.Context, *GetRecordRequest) (*GetRecordResponse, error)
 	// ListRefusals returns requests that were refused, newest first.
 	ListRefusals(context.Context, *ListRefusalsRequest) (*ListRefusalsResponse, error)
+	// GetEvidence returns stored evidence by its content: attestations, previews,
+	// outputs, samples, procedure documents. NOT_FOUND where there is none, DATA_LOSS
+	// where what is stored is not what its digest says. The content comes in pieces.
+	GetEvidence(*GetEvidenceRequest, grpc.ServerStreamingServer[GetEvidenceResponse]) error
 	// GetStatus returns how far the recorder has come.
 	GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error)
 	mustEmbedUnimplementedRecorderServiceServer()
@@ -177,6 +205,9 @@ func (UnimplementedRecorderServiceServer) GetRecord(context.Context, *GetRecordR
 }
 func (UnimplementedRecorderServiceServer) ListRefusals(context.Context, *ListRefusalsRequest) (*ListRefusalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRefusals not implemented")
+}
+func (UnimplementedRecorderServiceServer) GetEvidence(*GetEvidenceRequest, grpc.ServerStreamingServer[GetEvidenceResponse]) error {
+	return status.Error(codes.Unimplemented, "method GetEvidence not implemented")
 }
 func (UnimplementedRecorderServiceServer) GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStatus not implemented")
@@ -285,6 +316,17 @@ func _RecorderService_ListRefusals_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RecorderService_GetEvidence_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(GetEvidenceRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(RecorderServiceServer).GetEvidence(m, &grpc.GenericServerStream[GetEvidenceRequest, GetEvidenceResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type RecorderService_GetEvidenceServer = grpc.ServerStreamingServer[GetEvidenceResponse]
+
 func _RecorderService_GetStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetStatusRequest)
 	if err := dec(in); err != nil {
@@ -335,6 +377,11 @@ var RecorderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchRelease",
 			Handler:       _RecorderService_WatchRelease_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "GetEvidence",
+			Handler:       _RecorderService_GetEvidence_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -1,0 +1,79 @@
+package command
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blackdice/shipwarden/cli/exit"
+	"github.com/blackdice/shipwarden/cli/terminal"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+)
+
+func newEvidence(a *app) *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "evidence DIGEST",
+		Short: "Get stored evidence: a preview, an attestation, samples",
+		Long: "Gets evidence by its digest, as records and approvals name it, and compares its\n" +
+			"SHA-256 with the digest.",
+		Example: "  shipwarden evidence sha256:7a253a761e1a0f25d524fc2194237c855e4905cef1eaf38e6f18c99f5f19d035",
+		Args:    cobra.ExactArgs(1),
+		RunE: a.run(func(cmd *cobra.Command, args []string) error {
+			client, done, err := a.recorder()
+			if err != nil {
+				return err
+			}
+			defer done()
+			ctx, cancel := a.call(cmd.Context())
+			defer cancel()
+			stream, err := client.GetEvidence(ctx, &recorderv1.GetEvidenceRequest{Digest: args[0]})
+			if err != nil {
+				return exit.Call("evidence "+args[0], err)
+			}
+			var content bytes.Buffer
+			for {
+				m, err := stream.Recv()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					return exit.Call("evidence "+args[0], err)
+				}
+				content.Write(m.GetContent())
+			}
+			return a.evidence(args[0], content.Bytes(), out)
+		}),
+	}
+	cmd.Flags().StringVar(&out, "out", "", "write to this file instead of standard output")
+	return cmd
+}
+
+// evidence writes evidence, after a look at its digest.
+func (a *app) evidence(digest string, content []byte, out string) error {
+	sum := sha256.Sum256(content)
+	if got := "sha256:" + hex.EncodeToString(sum[:]); got != digest {
+		return exit.Withf(exit.Failed, "the evidence's digest is %s, not the one that was asked for", got)
+	}
+	if out != "" {
+		if err := os.WriteFile(out, content, 0o644); err != nil { //nolint:gosec // Evidence is for reading.
+			return exit.With(exit.Usage, fmt.Errorf("write evidence: %w", err))
+		}
+		a.say("wrote %s (%s)", out, digest)
+		return nil
+	}
+	if a.process.OutTerminal {
+		// Bytes that a terminal would obey are for files and pipes only.
+		_, err := io.WriteString(a.out, strings.Join(terminal.Lines(string(content)), "\n")+"\n")
+		return err
+	}
+	_, err := a.out.Write(content)
+	return err
+}
