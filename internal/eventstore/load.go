@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // MaxHistory bounds the messages of one aggregate that Load reads. A release has
@@ -88,10 +90,13 @@ func (s *Store) readOn(ctx context.Context, h *history) error {
 	}
 }
 
-// Last returns the newest authentic event of an aggregate whose events carry its
-// whole state (tgt., svc. and pol.), and whether there is one. Its sequence is
-// what the next draft expects; messages that are not authentic and came later
-// are no hindrance to Append. Errors are those of Load, without ErrTooLong.
+// Last returns the newest event that counts of an aggregate whose events carry its
+// whole state (tgt., svc. and pol.), and whether there is one. Events count in a
+// chain, each naming the one before: a copy of an old event, authentic as it is, is
+// none of them, or whoever could store a message twice could give a lock away. The
+// sequence of the event is what the next draft expects; messages that do not count
+// and came later are no hindrance to Append. Errors are those of Load, without
+// ErrTooLong.
 func (s *Store) Last(ctx context.Context, aggregate string) (procedure.Entry, bool, error) {
 	if err := envelope.CheckAggregate(aggregate); err != nil {
 		return procedure.Entry{}, false, fmt.Errorf("read last: %w", err)
@@ -103,32 +108,45 @@ func (s *Store) Last(ctx context.Context, aggregate string) (procedure.Entry, bo
 	if err != nil {
 		return procedure.Entry{}, false, fmt.Errorf("read last of %s: %w", aggregate, err)
 	}
-	entry, err := s.open(m)
-	if err == nil {
-		return entry, true, nil
+	var from *releasev1.Previous // nil is the beginning
+	if entry, err := s.open(m); err == nil {
+		from = entry.Event.GetPrevious()
+	} else {
+		s.metrics.rejected.WithLabelValues(envelope.Reason(err)).Inc()
+		slog.WarnContext(ctx, "the last message of an aggregate does not count",
+			slog.Uint64("sequence", m.sequence), slog.String("subject", m.subject), slog.Any("error", err))
 	}
-	s.metrics.rejected.WithLabelValues(envelope.Reason(err)).Inc()
-	slog.WarnContext(ctx, "the last message of an aggregate does not count",
-		slog.Uint64("sequence", m.sequence), slog.String("subject", m.subject), slog.Any("error", err))
-	return s.scan(ctx, aggregate)
+	entry, found, err := s.follow(ctx, aggregate, from, m.sequence)
+	if err != nil {
+		return procedure.Entry{}, false, fmt.Errorf("read last of %s: %w", aggregate, err)
+	}
+	return entry, found, nil
 }
 
-// scan reads the aggregate from its beginning. The server can not search
-// backwards; this is slow, and needed only where foreign messages lie on top.
-func (s *Store) scan(ctx context.Context, aggregate string) (procedure.Entry, bool, error) {
+// follow walks the chain of events that begins after one of them, up to a sequence,
+// and returns where it ends. It is one step long where the last message counts, and
+// slow only where others lie on top: the server can not search backwards.
+func (s *Store) follow(ctx context.Context, aggregate string, from *releasev1.Previous, until uint64) (procedure.Entry, bool, error) {
 	var newest procedure.Entry
 	found := false
-	for seq := uint64(1); ; {
+	for seq := from.GetSequence() + 1; seq <= until; {
 		m, err := s.next(ctx, Filter(aggregate), seq)
 		if errors.Is(err, errNoMessage) {
-			return newest, found, nil
+			break
 		}
 		if err != nil {
-			return procedure.Entry{}, false, fmt.Errorf("read last of %s: %w", aggregate, err)
+			return procedure.Entry{}, false, err
 		}
-		if entry, err := s.open(m); err == nil {
+		if entry, err := s.open(m); err == nil && sameHead(entry.Event.GetPrevious(), from) {
 			newest, found = entry, true
+			from = procedure.Head{Sequence: entry.Sequence, Digest: entry.Digest}.Previous()
 		}
 		seq = m.sequence + 1
 	}
+	return newest, found, nil
+}
+
+// sameHead reports whether two events follow the same one.
+func sameHead(a, b *releasev1.Previous) bool {
+	return a.GetSequence() == b.GetSequence() && slices.Equal(a.GetSha256(), b.GetSha256())
 }

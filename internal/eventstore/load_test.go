@@ -115,12 +115,14 @@ func TestLastIsTheNewestEventThatCounts(t *testing.T) {
 			t.Errorf("of nothing: %v, %v", found, err)
 		}
 		var expect uint64
+		var previous *releasev1.Previous
 		for _, release := range []string{"one", "two"} {
-			stored, err := s.Append(t.Context(), eventstore.Draft{Aggregate: "tgt.shop-1", Expect: expect, Event: unlocked(release)})
+			stored, err := s.Append(t.Context(), eventstore.Draft{Aggregate: "tgt.shop-1", Expect: expect, Previous: previous, Event: unlocked(release)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			expect = stored[0].Sequence
+			previous = &releasev1.Previous{Sequence: expect, Sha256: stored[0].Digest[:]}
 		}
 		for range 2 { // without and with a foreign message on top
 			last, found, err := s.Last(t.Context(), "tgt.shop-1")
@@ -131,8 +133,65 @@ func TestLastIsTheNewestEventThatCounts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := s.Append(t.Context(), eventstore.Draft{Aggregate: "tgt.shop-1", Expect: expect, Event: unlocked("three")}); err != nil {
+		if _, err := s.Append(t.Context(), eventstore.Draft{Aggregate: "tgt.shop-1", Expect: expect, Previous: previous, Event: unlocked("three")}); err != nil {
 			t.Errorf("append behind foreign messages: %v", err)
+		}
+	})
+}
+
+// A copy is signed, and stands where its original did. Once the server has forgotten
+// the message's id it stores it again, and a target would seem to be free.
+func TestACopyOfAnOldStandingDoesNotCount(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		topology := eventstoretest.Topology(n)
+		for i := range topology.Streams {
+			topology.Streams[i].Duplicates = 100 * time.Millisecond
+		}
+		if err := eventstore.Provision(t.Context(), n.JetStream(), topology); err != nil {
+			t.Fatal(err)
+		}
+		s := eventstoretest.Store(n, procedure.ServiceExecutor)
+		stream, err := n.JetStream().Stream(t.Context(), eventstore.StreamEvents)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var head procedure.Head
+		add := func(release string) {
+			t.Helper()
+			stored, err := s.Append(t.Context(), eventstore.Draft{
+				Aggregate: "tgt.shop-1", Expect: head.Sequence, Previous: head.Previous(), Event: unlocked(release),
+			})
+			if err != nil {
+				t.Fatalf("append behind copies: %v", err)
+			}
+			head = procedure.Head{Sequence: stored[0].Sequence, Digest: stored[0].Digest}
+		}
+		for _, release := range []string{"one", "two", "three"} {
+			add(release)
+		}
+		for _, original := range []uint64{1, 3, 2, 1} {
+			m, err := stream.GetMsg(t.Context(), original)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again := &nats.Msg{Subject: m.Subject, Header: nats.Header{}, Data: m.Data}
+			for name, values := range m.Header {
+				if !strings.HasPrefix(name, "Nats-Expected") {
+					again.Header[name] = values
+				}
+			}
+			natstest.Eventually(t, "the copy in the stream", func() bool {
+				ack, err := n.JetStream().PublishMsg(t.Context(), again)
+				return err == nil && !ack.Duplicate
+			})
+			last, found, err := s.Last(t.Context(), "tgt.shop-1")
+			if err != nil || !found || last.Sequence != head.Sequence {
+				t.Fatalf("with a copy of %d on top, last is %d (%v, %v), want %d", original, last.Sequence, found, err, head.Sequence)
+			}
+		}
+		add("four")
+		if last, _, err := s.Last(t.Context(), "tgt.shop-1"); err != nil || last.Event.GetTargetUnlocked().GetRelease() != "four" {
+			t.Errorf("last is %+v, %v, want the fourth", last, err)
 		}
 	})
 }

@@ -105,11 +105,11 @@ func (s *Store) inspect(ctx context.Context, g *group) (verdict, []uint64, error
 	}
 }
 
-// look searches one aggregate for the draft's own bytes. An authentic event of
-// somebody else in front of it ends the search: the condition then can not have
-// held. A message that is not authentic does not count, here as anywhere; the
-// next attempt expects it as the last one, or whoever wrote it could stop the
-// release with it.
+// look searches one aggregate for the draft's own bytes. An event of somebody else
+// that follows the same one ends the search: the condition then can not have held.
+// A message that is not authentic does not count, here as anywhere, and neither
+// does a copy of an older event, which follows another one; the next attempt
+// expects it as the last one, or whoever wrote it could stop the release with it.
 func (s *Store) look(ctx context.Context, item *sealed) (verdict, uint64, error) {
 	for {
 		m, err := s.next(ctx, Filter(item.aggregate), item.expect+1)
@@ -125,6 +125,8 @@ func (s *Store) look(ctx context.Context, item *sealed) (verdict, uint64, error)
 			item.expect = m.sequence
 		case entry.Digest == item.digest:
 			return present, m.sequence, nil
+		case !sameHead(entry.Event.GetPrevious(), item.event.GetPrevious()):
+			item.expect = m.sequence
 		default:
 			return overtaken, 0, nil
 		}

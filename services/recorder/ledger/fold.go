@@ -29,11 +29,12 @@ type head struct {
 	digest [32]byte
 }
 
-// admits returns nil for an event that may follow. These events carry their whole
-// state, and their writers need not name the one before; where one is named it must
-// be the newest, and an event from long ago is a replay.
+// admits returns nil for an event that may follow: these events form a chain, as
+// those of a release do, and a copy of an older one does not follow the newest. An
+// event from long ago is a replay in any case.
 func (h head) admits(e procedure.Entry) error {
-	if p := e.Event.GetPrevious(); p != nil && (p.GetSequence() != h.seq || !slices.Equal(p.GetSha256(), h.digest[:])) {
+	p := e.Event.GetPrevious()
+	if p.GetSequence() != h.seq || h.seq != 0 && !slices.Equal(p.GetSha256(), h.digest[:]) {
 		return procedure.ErrNotHead
 	}
 	if at := e.Event.GetTime().AsTime(); at.Before(e.Stored.Add(-maxLate)) {
