@@ -1,0 +1,86 @@
+package escalate_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/approvaltest"
+	"github.com/blackdice/shipwarden/services/approval/escalate"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// unknown carries a release to where nobody can tell what happened.
+func unknown(t *testing.T, r *approvaltest.Rig) string {
+	t.Helper()
+	release := r.Reach(t, procedure.PhaseExecuting)
+	r.Do(t, release, "", proceduretest.Executed(r.State(t, release), map[string]releasev1.TargetResult_Status{"eu1": releasev1.TargetResult_STATUS_UNKNOWN}))
+	return release
+}
+
+// call lets the step call somebody at that time, and returns what it says.
+func call(t *testing.T, r *approvaltest.Rig, s procedure.State, now time.Time) *releasev1.Escalated {
+	t.Helper()
+	task := r.Task(t, s.Release, now)
+	task.State = s
+	drafts, err := escalate.New(r.Procedures).Act(t.Context(), task)
+	if err != nil || len(drafts) != 1 {
+		t.Fatalf("%v, %v", drafts, err)
+	}
+	return drafts[0].Event.GetEscalated()
+}
+
+func TestRungsClimbAndTheLastIsCalledLessAndLessOften(t *testing.T) {
+	r := approvaltest.New(t, approvaltest.Document())
+	s := r.State(t, unknown(t, r))
+	now := time.Now()
+	for i, want := range []struct {
+		to     string
+		within time.Duration
+	}{
+		{"gina", 10 * time.Minute}, {"eve", 15 * time.Minute}, {"eve", 30 * time.Minute}, {"eve", time.Hour}, {"eve", 2 * time.Hour},
+		{"eve", 4 * time.Hour}, {"eve", 8 * time.Hour}, {"eve", 16 * time.Hour}, {"eve", 24 * time.Hour}, {"eve", 24 * time.Hour},
+	} {
+		got := call(t, r, s, now)
+		if got.GetRung() != uint32(i+1) || !slices.Contains(got.GetTo(), want.to) || !got.GetAcknowledgeBy().AsTime().Equal(now.Add(want.within)) ||
+			got.GetIncident() == "" || !strings.Contains(got.GetSummary(), "outcome unknown: shop 1.4.2 to production") {
+			t.Errorf("call %d: %v", i+1, got)
+		}
+		s.Escalations = slices.Clone(s.Escalations)
+		s.Escalations[0].Rung = uint32(i + 1)
+	}
+	s.Escalations[0].Rung = 1 << 20
+	if got := call(t, r, s, now); !got.GetAcknowledgeBy().AsTime().Equal(now.Add(24 * time.Hour)) {
+		t.Errorf("after a million calls: %v", got)
+	}
+}
+
+func TestWhoTakesItOnIsNotCalledAgain(t *testing.T) {
+	r := approvaltest.New(t, approvaltest.Document())
+	release, step := unknown(t, r), escalate.New(r.Procedures)
+	s, err := r.Act(t, step, release, time.Now())
+	if err != nil || s.Escalations[0].Rung != 1 || procedure.Due(step.ID, s, time.Now().Add(time.Hour)) {
+		t.Fatalf("first call: %+v, %v", s.Escalations, err)
+	}
+	r.Do(t, release, "gina", proceduretest.Acknowledge(releasev1.Cause_CAUSE_OUTCOME_UNKNOWN))
+	s, err = r.Act(t, step, release, time.Now().Add(time.Hour))
+	if err != nil || s.Escalations[0].Rung != 1 || s.Escalations[0].AcknowledgedBy != "gina" {
+		t.Errorf("after it was taken on: %+v, %v", s.Escalations, err)
+	}
+}
+
+func TestASummaryFitsIntoAnEvent(t *testing.T) {
+	r := approvaltest.New(t, approvaltest.Document())
+	s := r.State(t, unknown(t, r))
+	s.EndReason = strings.Repeat("ä", 40<<10)
+	if got := call(t, r, s, time.Now()); len(got.GetSummary()) > 3000 || !strings.HasSuffix(got.GetSummary(), "…") {
+		t.Errorf("%d bytes", len(got.GetSummary()))
+	}
+}
