@@ -1,0 +1,104 @@
+package gates_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/blackdice/shipwarden/internal/attest"
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/approvaltest"
+	"github.com/blackdice/shipwarden/services/approval/gates"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// request makes a release with that evidence, which is stored unless it is empty.
+func request(t *testing.T, r *approvaltest.Rig, key string, envelope []byte, changes ...func(*releasev1.Request)) string {
+	t.Helper()
+	asked := proceduretest.Request(append(changes, proceduretest.Key(key))...)
+	release := procedure.ReleaseID(asked.GetEnvironment(), asked.GetService(), asked.GetIdempotencyKey())
+	first := proto.CloneOf(proceduretest.Requested(asked, time.Now()))
+	first.ProcedureDigest = r.Digest
+	if envelope != nil {
+		ref, err := r.Evidence.Put(t.Context(), "application/json", "evidence", envelope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.GetRequested().Evidence = []*releasev1.EvidenceRef{ref}
+	}
+	if _, err := r.Store.Append(t.Context(), eventstore.Draft{Aggregate: procedure.Aggregate(release), Event: first}); err != nil {
+		t.Fatal(err)
+	}
+	return release
+}
+
+func tests(t *testing.T, key, result, digest string) []byte {
+	t.Helper()
+	b, err := attest.Sign(attest.Statement{
+		PredicateType: approvaltest.TestType, Predicate: map[string]any{"result": result},
+		Subjects: []attest.Subject{{Name: "shop", Digest: digest}},
+	}, key, approvaltest.Key(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestGates(t *testing.T) {
+	r := approvaltest.New(t, approvaltest.Document())
+	artifact := proceduretest.Digest('a')
+	for _, c := range []struct {
+		name     string
+		evidence []byte
+		changes  []func(*releasev1.Request)
+		phase    procedure.Phase
+		status   releasev1.GateVerdict_Status
+		reason   string
+	}{
+		{"proved", tests(t, "ci", "PASSED", artifact), nil, procedure.PhaseScope, releasev1.GateVerdict_STATUS_PASSED, ""},
+		{"not-proved", nil, nil, procedure.PhaseRecord, releasev1.GateVerdict_STATUS_FAILED, "no evidence"},
+		{"failed", tests(t, "ci", "FAILED", artifact), nil, procedure.PhaseRecord, releasev1.GateVerdict_STATUS_FAILED, "FAILED"},
+		{"another-artifact", tests(t, "ci", "PASSED", proceduretest.Digest('0')), nil, procedure.PhaseRecord, releasev1.GateVerdict_STATUS_FAILED, "something else"},
+		{"another-key", tests(t, "billing-ci", "PASSED", artifact), nil, procedure.PhaseRecord, releasev1.GateVerdict_STATUS_FAILED, "not trusted"},
+		{"garbage", []byte("{"), nil, procedure.PhaseRecord, releasev1.GateVerdict_STATUS_FAILED, ""},
+		{"emergency", nil, []func(*releasev1.Request){proceduretest.Emergency}, procedure.PhaseScope, releasev1.GateVerdict_STATUS_BYPASSED, "no evidence"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			release := request(t, r, c.name, c.evidence, c.changes...)
+			s, err := r.Act(t, gates.New(r.Procedures, r.Evidence), release, time.Now())
+			if err != nil || s.Phase != c.phase || len(s.Gates) != 1 {
+				t.Fatalf("phase %s, %v, %v", s.Phase, s.Gates, err)
+			}
+			v := s.Gates[0]
+			if v.GetGate() != "tests" || v.GetStatus() != c.status || !strings.Contains(v.GetReason(), c.reason) || v.GetRule() == "" {
+				t.Errorf("verdict %v", v)
+			}
+			if c.status == releasev1.GateVerdict_STATUS_PASSED && (v.GetSignedBy() != "ci" || len(v.GetEvidence()) != 1) {
+				t.Errorf("verdict %v", v)
+			}
+		})
+	}
+}
+
+func TestEvidenceThatCannotBeReadDecidesNothing(t *testing.T) {
+	r := approvaltest.New(t, approvaltest.Document())
+	release := request(t, r, "gone", tests(t, "ci", "PASSED", proceduretest.Digest('a')))
+	objects, err := r.JetStream().ObjectStore(t.Context(), eventstore.BucketEvidence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := strings.TrimPrefix(r.State(t, release).Requested.GetEvidence()[0].GetDigest(), "sha256:")
+	if err := objects.Delete(t.Context(), digest); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := r.Act(t, gates.New(r.Procedures, r.Evidence), release, time.Now()); err == nil || s.Phase != procedure.PhaseGates {
+		t.Errorf("phase %s, %v", s.Phase, err)
+	}
+}
