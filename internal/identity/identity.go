@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -148,7 +149,16 @@ func open(method string) bool {
 	return strings.HasPrefix(method, "/grpc.health.v1.") || strings.HasPrefix(method, "/grpc.reflection.")
 }
 
-var errUnauthenticated = status.Error(codes.Unauthenticated, "no known client certificate or bearer token came with the call")
+// errUnauthenticated says the same whatever was wrong: a caller who guesses learns
+// nothing.
+var errUnauthenticated = func() error {
+	st := status.New(codes.Unauthenticated, "no known client certificate or bearer token came with the call")
+	with, err := st.WithDetails(&errdetails.ErrorInfo{Reason: "UNAUTHENTICATED", Domain: "shipwarden"})
+	if err != nil {
+		return st.Err()
+	}
+	return with.Err()
+}()
 
 // Unary refuses calls by unknown callers and puts the others into the context.
 func (a *Authenticator) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {

@@ -80,11 +80,11 @@ func TestIdentities(t *testing.T) {
 		t.Error("a certificate of another authority was taken")
 	}
 	_, err := r.dial(t).Approve(t.Context(), approve(s))
-	want(t, "without a certificate and a token", err, codes.Unauthenticated, "")
+	want(t, "without a certificate and a token", err, codes.Unauthenticated, "UNAUTHENTICATED")
 	_, err = r.dial(t).Approve(as(t, "nobody at all"), approve(s))
-	want(t, "with a wrong token", err, codes.Unauthenticated, "")
+	want(t, "with a wrong token", err, codes.Unauthenticated, "UNAUTHENTICATED")
 	_, err = r.dial(t, r.ca.issue(t, named("anna"))).Approve(as(t, "nobody at all"), approve(s))
-	want(t, "with a wrong token on a good certificate", err, codes.Unauthenticated, "")
+	want(t, "with a wrong token on a good certificate", err, codes.Unauthenticated, "UNAUTHENTICATED")
 }
 
 func TestWhoMayNotApprove(t *testing.T) {
