@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/envelope"
@@ -50,13 +51,15 @@ type Station struct {
 	Now        func() time.Time
 
 	reactor reactor.Config
+	started atomic.Bool
 }
 
 // drain bounds how long a service takes to stop.
 const drain = 20 * time.Second
 
-// Open connects a service to the bus and waits until JetStream answers. The caller
-// adds its parts to the group and runs it; on an error nothing is left open.
+// Open connects a service to the bus and waits until JetStream answers. Meanwhile the
+// service tells that it lives and is not ready. The caller adds its parts to the group
+// and runs it; on an error nothing is left open.
 func Open(ctx context.Context, name string, cfg *configv1.Common, options ...nats.Option) (*Station, error) {
 	ring, signer, err := keys(name, cfg)
 	if err != nil {
@@ -69,15 +72,60 @@ func Open(ctx context.Context, name string, cfg *configv1.Common, options ...nat
 	if s.HTTP, err = service.NewHTTPServer(ctx, cfg.GetHttpListen(), s.Registry, s.Health); err != nil {
 		return nil, err
 	}
-	s.Group.Add("http", s.HTTP.Run)
+	answering := answer(ctx, s.HTTP)
+	s.Group.Add("http", answering.until)
+	s.Health.Add("started", func(context.Context) error {
+		if !s.started.Load() {
+			return errNotStarted
+		}
+		return nil
+	})
 	if s.Conn, err = service.ConnectNATS(ctx, name, cfg.GetNats(), options...); err != nil {
-		return nil, err
+		return nil, errors.Join(err, answering.end())
 	}
+	s.Health.Add("nats", service.NATSCheck(s.Conn))
+	s.Group.Add("nats", service.HoldNATS(s.Conn))
 	if err := s.join(ctx, cfg, signer); err != nil {
 		s.Conn.Close()
-		return nil, err
+		return nil, errors.Join(err, answering.end())
 	}
 	return s, nil
+}
+
+var errNotStarted = errors.New("jetstream has not answered yet, or the service is not set up")
+
+// answering is the HTTP server, which answers before the other parts run: what waits
+// for the bus would be taken for dead otherwise, and started again and again.
+type answering struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+	err    error // set before ended is closed
+}
+
+func answer(ctx context.Context, server *service.HTTPServer) *answering {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a := &answering{cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(a.ended)
+		a.err = server.Run(ctx)
+	}()
+	return a
+}
+
+// until is the server as a part of the group.
+func (a *answering) until(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return a.end()
+	case <-a.ended:
+		return a.err
+	}
+}
+
+func (a *answering) end() error {
+	a.cancel()
+	<-a.ended
+	return a.err
 }
 
 func (s *Station) join(ctx context.Context, cfg *configv1.Common, signer *envelope.Signer) error {
@@ -86,8 +134,6 @@ func (s *Station) join(ctx context.Context, cfg *configv1.Common, signer *envelo
 		return fmt.Errorf("open jetstream: %w", err)
 	}
 	s.JS = js
-	s.Health.Add("nats", service.NATSCheck(s.Conn))
-	s.Group.Add("nats", service.HoldNATS(s.Conn))
 	if err := service.WaitReady(ctx, func(ctx context.Context) error {
 		_, err := js.Stream(ctx, eventstore.StreamEvents)
 		return err
@@ -119,7 +165,10 @@ func (s *Station) Consume(stream, durable string, handle func(context.Context, r
 }
 
 // Run runs everything that was added until the context ends.
-func (s *Station) Run(ctx context.Context) error { return s.Group.Run(ctx) }
+func (s *Station) Run(ctx context.Context) error {
+	s.started.Store(true)
+	return s.Group.Run(ctx)
+}
 
 // keys reads the keyring and the service's own key, which must be in it: a service
 // whose events nobody trusts finds out when it starts, and not when one is needed.

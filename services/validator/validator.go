@@ -5,6 +5,7 @@ package validator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/blackdice/shipwarden/internal/service"
@@ -21,14 +22,17 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Load reads and checks the service's configuration file.
+// Load reads the service's configuration file and checks everything in it that can
+// be checked without reaching anybody; the error names every fault at once.
 func Load(path string) (*configv1.Validator, error) {
 	cfg := &configv1.Validator{}
 	if err := service.LoadConfig(path, cfg); err != nil {
 		return nil, err
 	}
-	if _, err := targets(cfg); err != nil {
-		return nil, err
+	_, places := targets(cfg)
+	_, resolver := resolve.New(resolve.Config{Folder: cfg.GetArtifactFolder(), Registries: cfg.GetRegistries()})
+	if err := errors.Join(places, resolver); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
 }
@@ -55,15 +59,17 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 
 func targets(cfg *configv1.Validator) (map[string]*target.Target, error) {
 	out := map[string]*target.Target{}
+	var wrong []error
 	for i, c := range cfg.GetTargets() {
 		t, err := target.New(c, nil)
-		if err != nil {
-			return nil, fmt.Errorf("targets[%d]: %w", i, err)
+		switch {
+		case err != nil:
+			wrong = append(wrong, fmt.Errorf("targets[%d]: %w", i, err))
+		case out[t.ID()] != nil:
+			wrong = append(wrong, fmt.Errorf("targets[%d].target: %s is there already", i, t.ID()))
+		default:
+			out[t.ID()] = t
 		}
-		if out[t.ID()] != nil {
-			return nil, fmt.Errorf("targets[%d].target: %s is there already", i, t.ID())
-		}
-		out[t.ID()] = t
 	}
-	return out, nil
+	return out, errors.Join(wrong...)
 }

@@ -145,6 +145,36 @@ func TestATargetThatCannotTellCarriesItsLastResult(t *testing.T) {
 	}
 }
 
+// TestATargetWithoutADriverCarriesItsLastResult: eu1 went back and eu2 did not, and the
+// executor that lets them go does not reach eu1 any more.
+func TestATargetWithoutADriverCarriesItsLastResult(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
+	w.Carries(t, "eu1", 1)
+	w.Carries(t, "eu2", 1)
+	r := w.Release(t, proceduretest.Waves([]string{"eu1", "eu2"}))
+	r.To(t, procedure.PhaseExecute)
+	forth := w.Executor(t, "forth", nil)
+	forth.Start(t, execute.New)
+	r.Reaches(t, procedure.PhaseVerify)
+	forth.Stop()
+	r.Do(t, "", proceduretest.Verified(r.State(t), releasev1.CheckResult_VERDICT_FAIL, false))
+	all := w.Targets
+	w.Targets = all[:1]
+	back := w.Executor(t, "back", nil)
+	back.Start(t, rollback.New)
+	r.Reaches(t, procedure.PhaseEscalated)
+	back.Stop()
+	r.Do(t, "eve", proceduretest.Intervene(releasev1.Intervened_ACTION_ACCEPT))
+	w.Targets = all[1:]
+	w.Run(t, "one", release.New)
+	r.Reaches(t, procedure.PhaseRecord)
+	for target, version := range map[string]int{"eu1": 1, "eu2": 2} {
+		if got := w.Standing(t, target).State.GetDeployed().GetDigest(); got != sitetest.DigestOf(version) {
+			t.Errorf("target %s is on record with %s", target, got)
+		}
+	}
+}
+
 func TestTwoExecutorsLetGoOnce(t *testing.T) {
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)

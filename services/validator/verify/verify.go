@@ -64,6 +64,9 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	}
 	v := report.Verification
 	v.Results = append(v.Results, unseen...)
+	if len(unseen) > 0 {
+		v.Reason = fmt.Sprintf("%s on %s: %s; of the others: %s", unseen[0].GetCheck(), unseen[0].GetTarget(), unseen[0].GetReason(), v.GetReason())
+	}
 	v.Samples, err = s.blobs.Put(ctx, check.MediaType, "samples of "+t.State.Release, report.Document)
 	if err != nil {
 		return nil, fmt.Errorf("keep the samples: %w", err)

@@ -1,0 +1,57 @@
+package validator_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/blackdice/shipwarden/services/validator"
+)
+
+const common = `common:
+  nats: {urls: ["nats://127.0.0.1:4222"]}
+  signing_key: {id: validator-test, file: key.pem}
+  keyring_file: keyring.yaml
+  http_listen: 127.0.0.1:0
+`
+
+func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
+	for _, test := range []struct {
+		name, more string
+		faults     []string
+	}{
+		{"nothing but what is required", "", nil},
+		{"a target", "targets: [{target: eu1, base_url: \"http://127.0.0.1:8080\", digest_path: /digest}]\n", nil},
+		{"an unknown key", "drivers: []\n", []string{"drivers"}},
+		{"a target without a name", "targets: [{base_url: \"http://127.0.0.1\"}]\n", []string{"targets[0]"}},
+		{"a target with a password", "targets: [{target: eu1, base_url: \"http://me:secret@127.0.0.1\"}]\n", []string{"targets[0]", "base_url"}},
+		{"a registry without a host", "registries: [{insecure: true}]\n", []string{"registries[0].host"}},
+		{"everything at once", `targets:
+  - {target: eu1, tcp_address: "nonsense"}
+  - {target: eu2, base_url: "ftp://eu2"}
+  - {target: eu3}
+  - {target: eu3}
+registries: [{host: "127.0.0.1:5000"}, {host: "127.0.0.1:5000"}]
+`, []string{"targets[0]", "tcp_address", "targets[1]", "base_url", "targets[3].target", "registries[1].host"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "validator.yaml")
+			if err := os.WriteFile(path, []byte(common+test.more), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := validator.Load(path)
+			if (err == nil) != (test.faults == nil) {
+				t.Fatalf("got %v", err)
+			}
+			for _, fault := range test.faults {
+				if !strings.Contains(err.Error(), fault) {
+					t.Errorf("%v does not name %s", err, fault)
+				}
+			}
+			if err != nil && strings.Contains(err.Error(), "secret") {
+				t.Errorf("%v tells a secret", err)
+			}
+		})
+	}
+}
