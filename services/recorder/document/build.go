@@ -30,6 +30,7 @@ func Build(release string, all []view.Recorded) *Record {
 			err := b.timeline.Add(r.Entry)
 			if err == nil {
 				b.add(before, r)
+				b.record.events = append(b.record.events, r)
 				continue
 			}
 			r.Rejected = err.Error()

@@ -66,6 +66,7 @@ func (b *builder) outcome() {
 func (b *builder) finish() {
 	s, d := b.timeline.State(), b.record
 	b.outcome()
+	d.state, d.steps = s, b.timeline.Steps()
 	d.Phase, d.ProcedureDigest, d.Bypassed = s.Phase.String(), s.ProcedureDigest, append(d.Bypassed, s.Bypassed...)
 	for _, p := range b.timeline.Parts() {
 		d.People = append(d.People, Person{Person: p.Person, Part: p.Part})
@@ -108,6 +109,10 @@ func (b *builder) timings(s procedure.State) {
 	}
 }
 
+// owed begins the deviation of a review that is not done; for reading it stands
+// under what is open.
+const owed = "a retrospective review is owed until"
+
 // deviations lists, in sentences, what did not go by the plain procedure.
 func (b *builder) deviations(s procedure.State) {
 	say := func(format string, args ...any) {
@@ -134,7 +139,7 @@ func (b *builder) deviations(s procedure.State) {
 		}
 	}
 	if s.ReviewOwed() {
-		say("a retrospective review is owed until %s", s.ReviewDue.UTC().Format(time.RFC3339))
+		say("%s %s", owed, s.ReviewDue.UTC().Format(time.RFC3339))
 	}
 	if n := len(b.record.Rejected); n > 0 {
 		say("%d messages on the bus do not count", n)

@@ -5,8 +5,13 @@
 // of, so it is a function of the events up to a sequence and of nothing else:
 // neither of the clock nor of other aggregates. Fields of it that repeat messages
 // of the contract have the names and values of their protobuf-JSON, with sorted
-// keys and no space. The Markdown form is for reading; whatever people or other
-// systems wrote is escaped in it.
+// keys and no space. docs/record.md says how anybody computes the digest again.
+//
+// The Markdown form is for reading, in the order of the procedure: a summary in
+// words, then what each step found, the issues and follow-ups with an explicit none,
+// and at the end every event and every digest in full. Whatever people or other
+// systems wrote means nothing in it but itself: see escape. It is no part of what
+// is digested, so it may become better without old digests becoming riddles.
 //
 // The package is pure.
 package document
@@ -14,6 +19,10 @@ package document
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/blackdice/shipwarden/procedure"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+	"github.com/blackdice/shipwarden/services/recorder/view"
 )
 
 // Schema names the form of the JSON record. A change of what is written is a new
@@ -68,6 +77,12 @@ type Record struct {
 
 	Timeline []Line     `json:"timeline"`
 	Rejected []Rejected `json:"rejected"`
+
+	// events are the messages that count, steps and state what they amount to: what
+	// the document for reading is written from besides.
+	events []view.Recorded
+	steps  []*recorderv1.Step
+	state  procedure.State
 }
 
 // Message is a message of the contract in stable protobuf-JSON.

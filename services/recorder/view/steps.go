@@ -1,6 +1,7 @@
 package view
 
 import (
+	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -84,9 +85,9 @@ func waits(p procedure.Phase) bool {
 // was in, well or badly, and begins or goes on with the one that it is in now.
 func (t *Timeline) advance(before, after procedure.State, e procedure.Entry) {
 	from, to := stepOf(before), stepOf(after)
-	if from != "" && from != to {
+	if from != "" && from != to && !before.Recorded {
 		s := t.steps[from]
-		s.status, s.ended, s.detail = leaving(before, after, e.Event), e.Stored, Describe(e.Event)
+		s.status, s.ended, s.detail = leaving(before, after, e.Event), e.Stored, detail(after, e.Event)
 	}
 	if to != "" && from != to {
 		s := t.steps[to]
@@ -103,16 +104,34 @@ func (t *Timeline) advance(before, after procedure.State, e procedure.Entry) {
 	case after.Recorded:
 		// What is owed after step 8 belongs to no step.
 		if !before.Recorded {
-			s.status, s.ended, s.detail = recorderv1.Step_STATUS_DONE, e.Stored, Describe(e.Event)
+			s.status, s.ended, s.detail = recorderv1.Step_STATUS_DONE, e.Stored, detail(after, e.Event)
 		}
 	case waits(after.Phase):
 		s.status = recorderv1.Step_STATUS_WAITING
 	default:
 		s.status = recorderv1.Step_STATUS_RUNNING
 	}
-	if from == to && !after.Recorded {
-		s.detail = Describe(e.Event)
+	if from == to && !after.Recorded && (e.Event.GetNotified() == nil || to == stepNotify) {
+		// Notices go out during other steps as well, and are not what those do.
+		s.detail = detail(after, e.Event)
 	}
+}
+
+// detail says what an event did to its step: of several waves, how many have come
+// through it. They come through in their order, so the newest one tells.
+func detail(s procedure.State, e *releasev1.Event) string {
+	waves := len(s.Request.GetPlan().GetWaves())
+	switch d := e.GetData().(type) {
+	case *releasev1.Event_ExecutionFinished:
+		if waves > 1 {
+			return fmt.Sprintf("%d of %d waves deployed", d.ExecutionFinished.GetWave()+1, waves)
+		}
+	case *releasev1.Event_VerificationPassed:
+		if v := d.VerificationPassed.GetVerification(); waves > 1 && !v.GetRollback() {
+			return joined(fmt.Sprintf("%d of %d waves passed", v.GetWave()+1, waves), v.GetReason())
+		}
+	}
+	return Tell(e)
 }
 
 // leaving says how a step ended with the event that ended it.

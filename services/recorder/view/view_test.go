@@ -75,8 +75,47 @@ func TestStepsOfSeveralWaves(t *testing.T) {
 	if got, want := line(steps), "1d 2d 3d Ad 4d 5r 6d 7. 8."; got != want {
 		t.Errorf("between two waves: %s, want %s", got, want)
 	}
-	if steps[5].GetEnded() != nil || !strings.Contains(steps[6].GetDetail(), "wave 1 passed") {
+	if steps[5].GetEnded() != nil || !strings.Contains(steps[6].GetDetail(), "1 of 2 waves passed") {
 		t.Errorf("steps %v and %v", steps[5], steps[6])
+	}
+}
+
+func TestStepsTellOfAllWaves(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request(proceduretest.Waves([]string{"eu1"}, []string{"us1"})))
+	h.To(t, procedure.PhaseClosed)
+	steps := view.Of(h.Release, h.Entries).Steps()
+	if got, want := steps[5].GetDetail(), "2 of 2 waves deployed"; got != want {
+		t.Errorf("step 5: %q, want %q", got, want)
+	}
+	if got, want := steps[6].GetDetail(), "2 of 2 waves passed"; !strings.HasPrefix(got, want) {
+		t.Errorf("step 6: %q, want %q", got, want)
+	}
+}
+
+// TestTheLastStepTellsOfTheRecord looks at a release of which notices, calls and a
+// review go on after the record was closed.
+func TestTheLastStepTellsOfTheRecord(t *testing.T) {
+	for name, h := range map[string]*proceduretest.History{
+		"planned":   proceduretest.New(proceduretest.Request()),
+		"emergency": proceduretest.New(proceduretest.Request(proceduretest.Emergency)),
+	} {
+		h.To(t, procedure.PhaseFollowUp)
+		before := view.Of(h.Release, h.Entries).Steps()[8]
+		h.To(t, procedure.PhaseClosed)
+		after := view.Of(h.Release, h.Entries).Steps()[8]
+		if !proto.Equal(before, after) || after.GetDetail() != "recorded: succeeded" {
+			t.Errorf("%s: %v, and when all was done %v", name, before, after)
+		}
+	}
+}
+
+func TestANoticeIsNoWorkOfAnotherStep(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseRollingBack)
+	before := view.Of(h.Release, h.Entries).Steps()[7].GetDetail()
+	h.Do(t, "", proceduretest.Notify(h.State()))
+	if after := view.Of(h.Release, h.Entries).Steps()[7].GetDetail(); after != before {
+		t.Errorf("step 7 says %q after a notice, and said %q before", after, before)
 	}
 }
 
@@ -134,8 +173,11 @@ func TestThereAreWordsForEveryEvent(t *testing.T) {
 	for i := range fields.Len() {
 		e := &releasev1.Event{}
 		e.ProtoReflect().Set(fields.Get(i), e.ProtoReflect().NewField(fields.Get(i)))
-		if view.Describe(e) == "" {
+		if view.Describe(e) == "" || view.Tell(e) == "" {
 			t.Errorf("there are no words for %s", fields.Get(i).Name())
+		}
+		if told := view.Tell(e); strings.Contains(told, "_") {
+			t.Errorf("%s is told as %q, not in words", fields.Get(i).Name(), told)
 		}
 	}
 }

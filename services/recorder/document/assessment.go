@@ -1,0 +1,174 @@
+package document
+
+import (
+	"fmt"
+	"strings"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// gates is step 1: each required gate with its verdict and the proof that decided.
+func (w *writer) gates(r *Record) {
+	var verdicts []*releasev1.GateVerdict
+	for _, e := range r.events {
+		switch d := e.Entry.Event.GetData().(type) {
+		case *releasev1.Event_GatesConfirmed:
+			verdicts = d.GatesConfirmed.GetVerdicts()
+		case *releasev1.Event_GatesRefused:
+			verdicts = d.GatesRefused.GetVerdicts()
+		}
+	}
+	if verdicts == nil {
+		return
+	}
+	w.section("Step 1: gates")
+	var rows [][]string
+	for _, v := range verdicts {
+		name := "gate " + v.GetGate()
+		var proof []string
+		for _, e := range v.GetEvidence() {
+			proof = append(proof, w.digest(e, "proof for "+name))
+		}
+		rows = append(rows, []string{
+			escape(v.GetGate()), word(v.GetStatus(), "STATUS_"), w.said(v.GetReason(), "named at "+name), w.said(v.GetRule(), "named at "+name),
+			strings.Join(proof, ", "), code(v.GetSignedBy()), series(v.GetAuthors()),
+		})
+	}
+	w.table([]string{"Gate", "Verdict", "Why", "Rule", "Proof", "Signed with", "Authors named in it"}, rows)
+}
+
+// scope is step 2: what is released and where to, and what ran there before.
+func (w *writer) scope(r *Record) {
+	var findings []*releasev1.Finding
+	var reached bool
+	for _, e := range r.events {
+		switch d := e.Entry.Event.GetData().(type) {
+		case *releasev1.Event_ScopeValidated:
+			findings, reached = append(findings, d.ScopeValidated.GetFindings()...), true
+		case *releasev1.Event_ScopeRefused:
+			findings, reached = append(findings, d.ScopeRefused.GetFindings()...), true
+		}
+	}
+	if !reached {
+		return
+	}
+	w.section("Step 2: scope")
+	var artifacts, targets [][]string
+	for _, a := range r.state.Artifacts {
+		artifacts = append(artifacts, []string{
+			escape(a.GetName()), word(a.GetKind(), "ARTIFACT_KIND_"), code(a.GetLocation()), w.artifact(a), size(a.GetSize()), escape(a.GetMediaType()),
+		})
+	}
+	for _, t := range r.state.Targets {
+		var back []string
+		previous := none
+		if p := t.GetState().GetPrevious(); p != nil {
+			previous = w.deployment(p)
+		}
+		for _, d := range t.GetState().GetRolledBack() {
+			back = append(back, w.deployment(d))
+		}
+		targets = append(targets, []string{
+			escape(t.GetTarget()), fmt.Sprint(t.GetWave() + 1), escape(t.GetDriver()), w.deployment(t.GetState().GetDeployed()),
+			word(t.GetRelation(), "RELATION_"), previous, strings.Join(back, "; "),
+		})
+	}
+	w.table([]string{"Artifact", "Kind", "Location", "Digest", "Size", "Media type"}, artifacts)
+	w.table([]string{"Target", "Wave", "Driver", "Carried", "This release is", "Carried before that", "Was rolled back from it"}, targets)
+	w.findings(findings)
+}
+
+func (w *writer) artifact(a *releasev1.PinnedArtifact) string {
+	return w.evidence(&releasev1.EvidenceRef{Digest: a.GetDigest(), Size: a.GetSize(), MediaType: a.GetMediaType()}, "artifact "+a.GetName())
+}
+
+// deployment is what a target carries in words.
+func (w *writer) deployment(d *releasev1.Deployment) string {
+	if d == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("version %s (release %s, %s)", escape(d.GetVersion()), code(d.GetRelease()),
+		w.digest(d.GetDigest(), "artifact of version "+d.GetVersion()+", carried before"))
+}
+
+// risk is step 3: what would change, whether there is a way back, what was found,
+// and what it waited for.
+func (w *writer) risk(r *Record) {
+	var findings []*releasev1.Finding
+	var reached bool
+	for _, e := range r.events {
+		switch d := e.Entry.Event.GetData().(type) {
+		case *releasev1.Event_PreviewRefused:
+			findings, reached = append(findings, d.PreviewRefused.GetFindings()...), true
+		case *releasev1.Event_RiskCleared:
+			findings, reached = d.RiskCleared.GetFindings(), true
+		case *releasev1.Event_RiskRefused:
+			findings, reached = append(findings, d.RiskRefused.GetFindings()...), true
+		case *releasev1.Event_ChangePreviewed, *releasev1.Event_Held:
+			reached = true
+		}
+	}
+	if !reached {
+		return
+	}
+	w.section("Step 3: risk")
+	var rows [][]string
+	for _, p := range r.state.Previews {
+		what := "preview of " + p.GetTarget()
+		back := because(answer(p.GetRollbackReady()), w.said(p.GetRollbackReason(), "named in the "+what))
+		if p.GetRollbackDigest() != "" {
+			back += ", to " + w.digest(p.GetRollbackDigest(), "what "+p.GetTarget()+" would go back to")
+		}
+		rows = append(rows, []string{
+			escape(p.GetTarget()), w.said(p.GetSummary(), "named in the "+what), back, word(p.GetClass(), "DRIVER_CLASS_"), w.evidence(p.GetDetail(), what),
+		})
+	}
+	w.table([]string{"Target", "What changes", "Way back", "Driver's class", "Preview"}, rows)
+	w.findings(findings)
+	w.waits(from[*releasev1.Event_Held](r))
+	for _, e := range from[*releasev1.Event_RiskCleared](r) {
+		if len(e.data.RiskCleared.GetBypassed()) > 0 {
+			w.paragraph(sentence("Bypassed at this step: " + and(escaped(e.data.RiskCleared.GetBypassed()))))
+		}
+		if d := e.data.RiskCleared.GetCalendarDigest(); d != "" {
+			w.paragraph(sentence("Freezes, debts and incidents were judged as of " + w.digest(d, fmt.Sprintf("calendar, event %d", e.Entry.Sequence))))
+		}
+	}
+}
+
+func (w *writer) findings(all []*releasev1.Finding) {
+	var rows [][]string
+	for _, f := range all {
+		rows = append(rows, []string{
+			code(f.GetRule()), word(f.GetSeverity(), "SEVERITY_"), escape(f.GetSubject()), w.said(f.GetMessage(), "named in finding "+f.GetRule()),
+		})
+	}
+	w.table([]string{"Rule", "Severity", "About", "Found"}, rows)
+}
+
+// waits are what the release waited for.
+func (w *writer) waits(all []told[*releasev1.Event_Held]) {
+	var rows [][]string
+	for _, e := range all {
+		rows = append(rows, w.reasons(e.Entry.Sequence, stamp(e.Entry.Stored), e.data.Held)...)
+	}
+	w.waited(rows)
+}
+
+func (w *writer) waited(rows [][]string) {
+	w.table([]string{"Event", "Held", "Because of", "Which", "Set by", "Why", "Until"}, rows)
+}
+
+func (w *writer) reasons(sequence uint64, since string, held *releasev1.Held) [][]string {
+	var rows [][]string
+	for _, h := range held.GetReasons() {
+		until := at(h.GetUntil())
+		if h.GetUntil() == nil {
+			until = "looked at again " + at(held.GetUntil())
+		}
+		rows = append(rows, []string{
+			fmt.Sprint(sequence), since, code(h.GetRule()), escape(h.GetSubject()), escape(h.GetSetBy()), w.said(h.GetMessage(), "named in a hold"), until,
+		})
+	}
+	return rows
+}

@@ -1,0 +1,111 @@
+package document
+
+import (
+	"fmt"
+	"strings"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// authorization is who said yes to exactly which change, having seen what, and who
+// said no or took something back.
+func (w *writer) authorization(r *Record) {
+	decisions := w.early(r)
+	if r.state.ChangeDigest == "" && len(decisions) == 0 {
+		return
+	}
+	w.section("Authorization")
+	var quorum []string
+	for _, q := range r.state.Quorum {
+		quorum = append(quorum, fmt.Sprintf("%d of %s", q.GetCount(), escape(q.GetGroup())))
+	}
+	var authorized, start, bypassed, due string
+	for _, e := range from[*releasev1.Event_Authorized](r) {
+		a := e.data.Authorized
+		authorized = fmt.Sprintf("%s (event %d)", stamp(e.Entry.Stored), e.Entry.Sequence)
+		if a.GetEmergency() {
+			authorized += ", as an emergency"
+		}
+		start, bypassed, due = at(a.GetValidUntil()), series(a.GetBypassed()), at(a.GetReviewDue())
+	}
+	w.facts([][2]string{
+		{"Change that was to be approved", w.digest(r.ChangeDigest, "change: everything that runs, as it was approved")},
+		{"Approvals needed", strings.Join(quorum, ", ")},
+		{"Approvals needed until", stamp(r.state.ApproveBy)},
+		{"Authorized", authorized},
+		{"Start allowed until", start},
+		{"Controls bypassed", bypassed},
+		{"Retrospective review due", due},
+	})
+	var rows [][]string
+	for _, a := range r.Approvals {
+		counted, taken := "did not count", none
+		if a.CountedFor != "" {
+			counted = escape(a.CountedFor)
+		}
+		if a.WithdrawnAt != nil {
+			taken = stamp(*a.WithdrawnAt)
+		}
+		proved := none
+		if a.Method != "" {
+			proved = escape(a.Method) + ", signed with " + code(a.SignedBy)
+		}
+		rows = append(rows, []string{
+			escape(a.Person), series(a.Groups), counted, stamp(a.Time), stamp(a.Expires),
+			w.digest(a.ChangeDigest, "change that "+a.Person+" approved"), w.digest(a.ShownDigest, "what "+a.Person+" was shown"),
+			proved, escape(a.Comment), taken,
+		})
+	}
+	w.table([]string{
+		"Approved by", "Member of", "Counted for", "When", "Valid until", "Change", "Was shown", "Identity proved by", "Comment", "Taken back",
+	}, rows)
+	w.table([]string{"Event", "When", "Who", "Decision", "Why"}, decisions)
+}
+
+// early are the decisions that are made before anything is executed.
+func (w *writer) early(r *Record) [][]string {
+	var rows [][]string
+	for _, e := range r.events {
+		var what, why string
+		switch d := e.Entry.Event.GetData().(type) {
+		case *releasev1.Event_ApprovalWithdrawn:
+			what, why = "took the approval back", d.ApprovalWithdrawn.GetReason()
+		case *releasev1.Event_Rejected:
+			what, why = "rejected the release", d.Rejected.GetReason()
+		case *releasev1.Event_Withdrawn:
+			what, why = "withdrew the release", d.Withdrawn.GetReason()
+		case *releasev1.Event_Superseded:
+			what, why = "put a newer release in its place", d.Superseded.GetByRelease()
+		case *releasev1.Event_Expired:
+			what, why = "let it expire", "nobody acted in time: "+word(d.Expired.GetDeadline(), "DEADLINE_")
+		default:
+			continue
+		}
+		rows = append(rows, []string{fmt.Sprint(e.Entry.Sequence), stamp(e.Entry.Stored), who(e.Entry.Event), what, escape(why)})
+	}
+	return rows
+}
+
+// notices is step 4, and every later occasion on which somebody was told.
+func (w *writer) notices(r *Record) {
+	var rows [][]string
+	for _, e := range from[*releasev1.Event_Notified](r) {
+		n := e.data.Notified
+		occasion := word(n.GetOccasion(), "OCCASION_")
+		for _, c := range n.GetReceipts() {
+			rows = append(rows, []string{
+				fmt.Sprint(e.Entry.Sequence), occasion, escape(c.GetChannel()), answer(c.GetDelivered()), fmt.Sprint(c.GetAttempts()), at(c.GetTime()),
+				escape(c.GetResponse()), w.digest(c.GetBodyDigest(), "notice of "+occasion+" to "+c.GetChannel()), code(c.GetKey()),
+			})
+		}
+		if len(n.GetReceipts()) == 0 {
+			rows = append(rows, []string{fmt.Sprint(e.Entry.Sequence), occasion, "no channel", none, none, stamp(e.Entry.Stored), none, none, none})
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	w.section("Step 4: notices")
+	w.paragraph("Notices of later occasions are listed here as well.")
+	w.table([]string{"Event", "Occasion", "Channel", "Delivered", "Attempts", "When", "Answer", "Content", "Key"}, rows)
+}

@@ -1,0 +1,125 @@
+package document_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	"github.com/blackdice/shipwarden/services/recorder/document"
+)
+
+// asOf takes a record back to the sequence that its digest covers, by the rule of
+// docs/record.md and with nothing but the record.
+func asOf(r document.Record, n uint64) document.Record {
+	r.AsOfSequence, r.Phase = n, "record"
+	outcome := *r.Outcome
+	outcome.RecordedAt, outcome.RecordedBy, outcome.RecordDigest, outcome.RecordAsOf, outcome.ClosedAt = nil, "", "", 0, nil
+	r.Outcome = &outcome
+	later := func(e document.Entry) bool { return e.Sequence > n }
+	for _, list := range []*[]document.Entry{
+		&r.Holds, &r.Notices, &r.Execution, &r.Verifications, &r.Rollback, &r.Escalations, &r.Decisions,
+	} {
+		*list = slices.DeleteFunc(slices.Clone(*list), later)
+	}
+	var dropped []string
+	for _, l := range r.Timeline {
+		if l.Sequence > n {
+			dropped = append(dropped, l.Text)
+		}
+	}
+	r.Timeline = slices.DeleteFunc(slices.Clone(r.Timeline), func(l document.Line) bool { return l.Sequence > n })
+	r.Rejected = slices.DeleteFunc(slices.Clone(r.Rejected), func(x document.Rejected) bool { return x.Sequence > n })
+	if r.Review != nil && r.Review.Sequence > n {
+		r.Review, r.FollowUps = nil, []document.Message{}
+	}
+	end := slices.IndexFunc(r.Timings.Phases, func(p document.PhaseTime) bool { return p.Phase == "record" })
+	r.Timings.Phases = slices.Clone(r.Timings.Phases[:end+1])
+	r.Timings.Phases[end].Time = 0
+	r.People = slices.DeleteFunc(slices.Clone(r.People), func(p document.Person) bool {
+		switch p.Part {
+		case "reviewer":
+			return r.Review == nil
+		case "operator":
+			return !slices.ContainsFunc(r.Timeline, func(l document.Line) bool {
+				return l.Actor == p.Person && !slices.Contains([]string{
+					"requested", "approval_given", "approval_withdrawn", "rejected", "review_completed",
+				}, l.Type)
+			})
+		}
+		return false
+	})
+	r.Deviations = slices.DeleteFunc(slices.Clone(r.Deviations), func(d string) bool {
+		return strings.HasSuffix(d, "messages on the bus do not count") || strings.HasPrefix(d, "a retrospective review is owed until ")
+	})
+	for _, text := range dropped {
+		for i := len(r.Deviations) - 1; i >= 0; i-- {
+			if r.Deviations[i] == text {
+				r.Deviations = slices.Delete(r.Deviations, i, i+1)
+				break
+			}
+		}
+	}
+	if due := reviewDue(r); due != "" && r.Review == nil {
+		r.Deviations = append(r.Deviations, "a retrospective review is owed until "+due)
+	}
+	if n := len(r.Rejected); n > 0 {
+		r.Deviations = append(r.Deviations, fmt.Sprintf("%d messages on the bus do not count", n))
+	}
+	return r
+}
+
+// reviewDue is when the authorization says that a review is due, in whole seconds.
+func reviewDue(r document.Record) string {
+	if r.Authorization == nil {
+		return ""
+	}
+	var authorized struct {
+		Due string `json:"review_due"`
+	}
+	if json.Unmarshal(r.Authorization.Event, &authorized) != nil || authorized.Due == "" {
+		return ""
+	}
+	return authorized.Due[:len("2006-01-02T15:04:05")] + "Z"
+}
+
+// TestTheRecordDigestCanBeComputedFromTheRecord closes records with their digest as
+// the recorder does, lets the releases go on, and computes the digest again from
+// the JSON that anybody is given afterwards.
+func TestTheRecordDigestCanBeComputedFromTheRecord(t *testing.T) {
+	for name, h := range told(t) {
+		if h.State().Outcome == 0 || !h.State().Recorded {
+			continue
+		}
+		all := messages(h)
+		closing := slices.IndexFunc(h.Entries, func(e procedure.Entry) bool { return e.Event.GetRecorded() != nil })
+		n := h.Entries[closing].Event.GetRecorded().GetAsOfSequence()
+		sum := sha256.Sum256(encode(t, document.AsOf(h.Release, all, n)))
+		want := "sha256:" + hex.EncodeToString(sum[:])
+
+		var later document.Record
+		if err := json.Unmarshal(encode(t, document.Build(h.Release, all)), &later); err != nil {
+			t.Fatal(err)
+		}
+		then := asOf(later, n)
+		sum = sha256.Sum256(encode(t, &then))
+		if got := "sha256:" + hex.EncodeToString(sum[:]); got != want {
+			t.Errorf("%s: the digest is %s, want %s", name, got, want)
+		}
+	}
+}
+
+// TestTheFormOfTheDigestedRecordStaysAsItIs pins the digest of one record: whoever
+// changes what is digested changes the schema's version too.
+func TestTheFormOfTheDigestedRecordStaysAsItIs(t *testing.T) {
+	h := history(t, procedure.PhaseClosed, proceduretest.Emergency)
+	sum := sha256.Sum256(encode(t, document.Build(h.Release, messages(h))))
+	if got, want := document.Schema+" "+hex.EncodeToString(sum[:]), "shipwarden.record.v1 a21ceefbb8bc0a7f6c4b18d85be10a5a5c0ba824d3dbc0ccf76eb80a2558244e"; got != want {
+		t.Errorf("the record is %s, want %s", got, want)
+	}
+}
