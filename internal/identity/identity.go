@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"strings"
 
-	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,6 +20,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
 
 // Ways in which a caller proved who they are, as they stand in events.

@@ -14,6 +14,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/identity"
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -34,9 +38,6 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/intake"
 	"github.com/blackdice/shipwarden/services/approval/notify"
 	"github.com/blackdice/shipwarden/services/approval/risk"
-	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/grpc"
 )
 
 // The sweeper looks this often for deadlines that are past by more than late.

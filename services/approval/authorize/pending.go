@@ -11,14 +11,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/blackdice/shipwarden/procedure"
-	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/blackdice/shipwarden/procedure"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // GetPending implements approvalv1.ApprovalServiceServer: what an approver must

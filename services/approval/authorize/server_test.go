@@ -2,6 +2,7 @@ package authorize_test
 
 import (
 	"crypto/x509"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -63,7 +64,7 @@ func TestIdentities(t *testing.T) {
 		{"of a machine", named("ci-bot"), false, "MACHINE"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := r.pending(t, key("certificate-"+string(rune('a'+i))))
+			s := r.pending(t, key(fmt.Sprintf("certificate-%d", i)))
 			_, err := r.dial(t, r.ca.issue(t, c.certificate)).Approve(t.Context(), approve(s))
 			if c.reason != "" {
 				want(t, c.name, err, codes.PermissionDenied, c.reason)
@@ -120,11 +121,11 @@ func TestWhoeverHasLeftDecidesNothingMore(t *testing.T) {
 	for name, leave := range map[string]func(*policyv1.Procedure){
 		"inactive": func(d *policyv1.Procedure) {
 			d.People[0].Inactive = true
-			d.Groups[0].Members = d.Groups[0].Members[1:]
+			d.Groups[0].Members = d.GetGroups()[0].GetMembers()[1:]
 		},
 		"gone": func(d *policyv1.Procedure) {
-			d.People = d.People[1:]
-			d.Groups[0].Members = d.Groups[0].Members[1:]
+			d.People = d.GetPeople()[1:]
+			d.Groups[0].Members = d.GetGroups()[0].GetMembers()[1:]
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -248,10 +249,9 @@ func TestDecisionsAtOnceAllCountOnce(t *testing.T) {
 			ctx := as(t, person)
 			all.Go(func() {
 				_, err := desk.Approve(ctx, approve(s))
-				switch {
-				case err == nil:
+				if err == nil {
 					given.Add(1)
-				default:
+				} else {
 					already.Add(1)
 				}
 			})

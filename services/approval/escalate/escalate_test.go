@@ -45,8 +45,16 @@ func TestRungsClimbAndTheLastIsCalledLessAndLessOften(t *testing.T) {
 		to     string
 		within time.Duration
 	}{
-		{"gina", 10 * time.Minute}, {"eve", 15 * time.Minute}, {"eve", 30 * time.Minute}, {"eve", time.Hour}, {"eve", 2 * time.Hour},
-		{"eve", 4 * time.Hour}, {"eve", 8 * time.Hour}, {"eve", 16 * time.Hour}, {"eve", 24 * time.Hour}, {"eve", 24 * time.Hour},
+		{"gina", 10 * time.Minute},
+		{"eve", 15 * time.Minute},
+		{"eve", 30 * time.Minute},
+		{"eve", time.Hour},
+		{"eve", 2 * time.Hour},
+		{"eve", 4 * time.Hour},
+		{"eve", 8 * time.Hour},
+		{"eve", 16 * time.Hour},
+		{"eve", 24 * time.Hour},
+		{"eve", 24 * time.Hour},
 	} {
 		got := call(t, r, s, now)
 		if got.GetRung() != uint32(i+1) || !slices.Contains(got.GetTo(), want.to) || !got.GetAcknowledgeBy().AsTime().Equal(now.Add(want.within)) ||

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // Board publishes answers on the stream ANSWERS, as protobuf-JSON, which every

@@ -148,7 +148,7 @@ func TestEveryViolationIsNamedAtOnce(t *testing.T) {
 		q.Artifacts[0].Digest = "sha256:short"
 		q.Artifacts[0].Kind = releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE
 		q.Plan.Waves = []*releasev1.Wave{{Targets: []string{"eu1", "old1"}}, {Targets: []string{"stage1", "bill1", "mars1", "eu1"}}}
-		q.Validation.Checks = append(q.Validation.Checks, q.Validation.Checks[0])
+		q.Validation.Checks = append(q.GetValidation().GetChecks(), q.GetValidation().GetChecks()[0])
 		q.RollbackPlan = nil
 		q.NotBefore = timestamppb.New(r.now.Add(-time.Hour))
 	})
@@ -281,8 +281,11 @@ func TestARollbackNamesWhatWasExecuted(t *testing.T) {
 	waiting := r.Request(t, key("waiting"))
 	other := r.Reach(t, procedure.PhaseExecuting, key("other"), func(q *releasev1.Request) { q.Service = "billing" })
 	for i, c := range [][2]string{
-		{running, ""}, {waiting, "rollback_of.untouched"}, {other, "rollback_of.foreign"},
-		{"shop-aaaaaaaaaaaaaaaa", "rollback_of.unknown"}, {"rel.*.>", "rollback_of.unknown"},
+		{running, ""},
+		{waiting, "rollback_of.untouched"},
+		{other, "rollback_of.foreign"},
+		{"shop-aaaaaaaaaaaaaaaa", "rollback_of.unknown"},
+		{"rel.*.>", "rollback_of.unknown"},
 	} {
 		id, want := c[0], c[1]
 		got := r.ask(t, key(fmt.Sprintf("back-%d", i)), proceduretest.Rollback, func(q *releasev1.Request) { q.RollbackOf = id })

@@ -8,10 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+
 	"github.com/blackdice/shipwarden/internal/policy"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 )
 
 // SignatureHeader carries "<key id> <base64>": an Ed25519 signature over the DSSE

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/blackdice/shipwarden/internal/eventstore"
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // Bucket is the ledger in the key-value bucket NOTICES. A value is a letter, and
