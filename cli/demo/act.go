@@ -188,4 +188,4 @@ func (s *story) record(ctx context.Context, id, name string) error {
 }
 
 // shown is how much of a record is shown.
-const shown = 24
+const shown = 32
