@@ -73,7 +73,7 @@ func (f *faults) strike(ctx context.Context) {
 	case dice < 94 && time.Since(f.db) > 8*time.Second:
 		f.db = time.Now()
 		f.killDatabase(ctx)
-	case dice < 97 && time.Since(f.blackout) > 30*time.Second:
+	case dice < 97 && time.Since(f.blackout) > 45*time.Second:
 		// Longer than an approval is valid: what was authorized must expire.
 		f.blackout = time.Now()
 		f.counts["stop all executors"]++

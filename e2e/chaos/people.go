@@ -178,6 +178,8 @@ func (c *crowd) intervene(ctx context.Context, s procedure.State) {
 	}
 	if slices.Contains(choices, releasev1.Intervened_ACTION_CONFIRM_DONE) {
 		switch {
+		case time.Now().Before(c.run.watcher.deadline(s.Release).Add(time.Second)):
+			return // Who was lost may come back until then, and run the command.
 		case c.run.carriesAll(s):
 			action = releasev1.Intervened_ACTION_CONFIRM_DONE
 		case action == releasev1.Intervened_ACTION_CONFIRM_DONE:

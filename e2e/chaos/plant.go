@@ -132,8 +132,13 @@ func (p *plant) provision(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	topology := eventstore.NewTopology(1, 0).WithAckWait(p.ackWait)
+	for i := range topology.Streams {
+		// So that copies get in: nothing rests on the server's memory of ids.
+		topology.Streams[i].Duplicates = time.Second
+	}
 	for {
-		if err = eventstore.Provision(ctx, js, eventstore.NewTopology(1, 0).WithAckWait(p.ackWait)); err == nil || ctx.Err() != nil {
+		if err = eventstore.Provision(ctx, js, topology); err == nil || ctx.Err() != nil {
 			return err
 		}
 		pause(ctx, 100*time.Millisecond)

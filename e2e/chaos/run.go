@@ -124,7 +124,7 @@ func (r *run) all(ctx context.Context) (Verdict, error) {
 	if r.ring, err = envelope.NewKeyring(ring); err != nil {
 		return Verdict{}, err
 	}
-	r.watcher = &watcher{js: r.js, ring: r.ring, states: map[string]procedure.State{}}
+	r.watcher = &watcher{js: r.js, ring: r.ring, states: map[string]procedure.State{}, deadlines: map[string]time.Time{}}
 	r.say("%d processes are up", len(services)*instances+2)
 	if err := r.work(ctx); err != nil {
 		return Verdict{}, err
