@@ -15,6 +15,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
@@ -22,10 +27,6 @@ import (
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/service"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
-	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // ErrKey says that the service's own key is not the one that the keyring names.

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/station"
@@ -20,7 +22,6 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/release"
 	"github.com/blackdice/shipwarden/services/executor/rollback"
 	"github.com/blackdice/shipwarden/services/executor/site"
-	"github.com/nats-io/nats.go"
 )
 
 // Load reads the service's configuration file and checks everything in it that can

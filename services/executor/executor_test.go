@@ -40,8 +40,10 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		{"an unknown key", "target: []\n", []string{"target"}},
 		{"a target without a driver", "targets: [{target: eu1}]\n", []string{"targets[0]"}},
 		{"a relative executable", "targets:\n  - target: eu1\n    host: {folder: /srv/shop, restart: {argv: [restart.sh]}}\n", []string{"targets[0].host.restart"}},
-		{"everything at once", "targets: [{target: eu1, noop: {}}, {target: eu1, noop: {}}]\nregistries: [{host: a}, {host: a}]\n",
-			[]string{"targets[1].target", "registries[1].host"}},
+		{
+			"everything at once", "targets: [{target: eu1, noop: {}}, {target: eu1, noop: {}}]\nregistries: [{host: a}, {host: a}]\n",
+			[]string{"targets[1].target", "registries[1].host"},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "executor.yaml")

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/station"
 	"github.com/blackdice/shipwarden/procedure"
@@ -19,7 +21,6 @@ import (
 	"github.com/blackdice/shipwarden/services/validator/scope"
 	"github.com/blackdice/shipwarden/services/validator/target"
 	"github.com/blackdice/shipwarden/services/validator/verify"
-	"github.com/nats-io/nats.go"
 )
 
 // Load reads the service's configuration file and checks everything in it that can

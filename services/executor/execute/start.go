@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -16,7 +18,6 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/site"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // margin is how far this machine's clock may be behind the server's, by which the

@@ -12,6 +12,8 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/reactor"
@@ -19,7 +21,6 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/site"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // New returns the step.

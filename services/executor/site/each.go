@@ -6,8 +6,9 @@ import (
 	"sync"
 	"time"
 
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // The pause before the targets that could not be tried are tried again; it doubles.

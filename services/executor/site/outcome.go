@@ -6,9 +6,10 @@ import (
 	"log/slog"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Retry reports whether an effect was not even tried, so that trying again is right.

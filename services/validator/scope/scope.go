@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/semver"
+
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
@@ -22,7 +24,6 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/validator/resolve"
-	"golang.org/x/mod/semver"
 )
 
 // Procedures gives the procedure document that a release runs under.

@@ -57,12 +57,6 @@ func newPlace(t *testing.T, digest string) *place {
 	return p
 }
 
-func (p *place) set(change func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	change()
-}
-
 // count is how often a path was asked for.
 func (p *place) count(path string) int {
 	p.mu.Lock()
@@ -156,7 +150,7 @@ func (r *rig) to(t *testing.T, phase procedure.Phase) {
 		if s.Phase == phase {
 			return
 		}
-		switch s.Phase { //nolint:exhaustive // The phases on the way.
+		switch s.Phase {
 		case procedure.PhaseNone:
 			r.do(t, "", proceduretest.Requested(r.asked, now))
 		case procedure.PhaseGates:

@@ -1,0 +1,80 @@
+package execute_test
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/site/sitetest"
+)
+
+// TestEventsOfAnExecutionThatDoNotCount puts them on the real stream, under real keys.
+// The numbers are those of docs/bad-input.md.
+func TestEventsOfAnExecutionThatDoNotCount(t *testing.T) {
+	finished := func(s procedure.State, status releasev1.TargetResult_Status) *releasev1.Event {
+		return proceduretest.Executed(s, map[string]releasev1.TargetResult_Status{"eu1": status})
+	}
+	for _, test := range []struct {
+		name   string
+		phase  procedure.Phase
+		writer string
+		event  func(s procedure.State) *releasev1.Event
+	}{
+		{"58 a claim by another service", procedure.PhaseExecute, procedure.ServiceApproval, func(s procedure.State) *releasev1.Event {
+			return proceduretest.Claim(s, "one", time.Now())
+		}},
+		{"59 a claim without approval", procedure.PhaseApprove, procedure.ServiceExecutor, func(s procedure.State) *releasev1.Event {
+			return proceduretest.Claim(s, "one", time.Now())
+		}},
+		{"59 a claim of another change", procedure.PhaseExecute, procedure.ServiceExecutor, func(s procedure.State) *releasev1.Event {
+			return procedure.DecideClaim(s, "one", proceduretest.Digest('0'), time.Now().Add(time.Minute), time.Now().Add(time.Minute))
+		}},
+		{"61 an outcome without a claim", procedure.PhaseExecute, procedure.ServiceExecutor, func(s procedure.State) *releasev1.Event {
+			return finished(s, releasev1.TargetResult_STATUS_DONE)
+		}},
+		{"61 an outcome of an older attempt", procedure.PhaseExecuting, procedure.ServiceExecutor, func(s procedure.State) *releasev1.Event {
+			s.Attempt--
+			return finished(s, releasev1.TargetResult_STATUS_DONE)
+		}},
+		{"62 an outcome twice", procedure.PhaseVerify, procedure.ServiceExecutor, func(s procedure.State) *releasev1.Event {
+			return finished(s, releasev1.TargetResult_STATUS_DONE)
+		}},
+		{"62 a contradiction", procedure.PhaseVerify, procedure.ServiceExecutor, func(s procedure.State) *releasev1.Event {
+			return finished(s, releasev1.TargetResult_STATUS_FAILED)
+		}},
+		{"80 a timer that is early", procedure.PhaseExecuting, procedure.ServiceApproval, func(s procedure.State) *releasev1.Event {
+			next, _ := procedure.NextDeadline(s)
+			return &releasev1.Event{Data: &releasev1.Event_DeadlinePassed{DeadlinePassed: &releasev1.DeadlinePassed{
+				Deadline: next.Kind, Due: timestamppb.New(next.At),
+			}}}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := sitetest.New(t, sitetest.Noop("eu1"))
+			r := w.Release(t)
+			for r.State(t).Phase != test.phase {
+				switch s := r.State(t); s.Phase { //nolint:exhaustive // The executor's part is played here.
+				case procedure.PhaseExecute:
+					r.Do(t, "", proceduretest.Claim(s, "one", time.Now()))
+				case procedure.PhaseExecuting:
+					r.Do(t, "", finished(s, releasev1.TargetResult_STATUS_DONE))
+				default:
+					r.To(t, min(test.phase, procedure.PhaseExecute))
+				}
+			}
+			h, before := r.History(t), r.State(t)
+			event := test.event(before)
+			event.ProcedureDigest = w.Digest
+			w.Append(t, test.writer, eventstore.Draft{Aggregate: h.Aggregate, Expect: h.Last, Previous: before.Head.Previous(), Event: event})
+			if after := r.State(t); after.Phase != before.Phase || after.Events != before.Events || after.Head != before.Head {
+				t.Errorf("it counts: in phase %s after %s", after.Phase, before.Phase)
+			}
+		})
+	}
+}
