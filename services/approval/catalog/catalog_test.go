@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -15,7 +13,7 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/catalog"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { approvaltest.Main(m) }
 
 // tick lets the step act once for the release, and returns what it had to say.
 func tick(t *testing.T, r *approvaltest.Rig, release string) []eventstore.Draft {

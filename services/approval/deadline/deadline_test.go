@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -24,7 +23,7 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/deadline"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { approvaltest.Main(m) }
 
 type rig struct {
 	*approvaltest.Rig

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -15,7 +13,7 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/escalate"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { approvaltest.Main(m) }
 
 // unknown carries a release to where nobody can tell what happened.
 func unknown(t *testing.T, r *approvaltest.Rig) string {

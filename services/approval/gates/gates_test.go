@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/attest"
@@ -17,7 +16,7 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/gates"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { approvaltest.Main(m) }
 
 // request makes a release with that evidence, which is stored unless it is empty.
 func request(t *testing.T, r *approvaltest.Rig, key string, envelope []byte, changes ...func(*releasev1.Request)) string {

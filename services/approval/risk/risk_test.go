@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -18,7 +17,7 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/risk"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { approvaltest.Main(m) }
 
 func freeze(name string, from, to time.Time, bypassable bool) func(*policyv1.Procedure) {
 	return func(d *policyv1.Procedure) {
