@@ -6,6 +6,8 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/envelope"
+	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -25,9 +27,6 @@ func TestEventsOfAnExecutionThatDoNotCount(t *testing.T) {
 		writer string
 		event  func(s procedure.State) *releasev1.Event
 	}{
-		{"58 a claim by another service", procedure.PhaseExecute, procedure.ServiceApproval, func(s procedure.State) *releasev1.Event {
-			return proceduretest.Claim(s, "one", time.Now())
-		}},
 		{"59 a claim without approval", procedure.PhaseApprove, procedure.ServiceExecutor, func(s procedure.State) *releasev1.Event {
 			return proceduretest.Claim(s, "one", time.Now())
 		}},
@@ -76,5 +75,31 @@ func TestEventsOfAnExecutionThatDoNotCount(t *testing.T) {
 				t.Errorf("it counts: in phase %s after %s", after.Phase, before.Phase)
 			}
 		})
+	}
+}
+
+// TestAClaimSignedByAnotherServiceDoesNotCount is bad input 58: whoever has another
+// service's key and may publish under the executor's name still claims nothing.
+func TestAClaimSignedByAnotherServiceDoesNotCount(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	before := r.State(t)
+	forger, err := envelope.NewSigner(envelopetest.KeyID(procedure.ServiceApproval), procedure.ServiceExecutor, envelopetest.PrivateKey(procedure.ServiceApproval))
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim := proceduretest.Entry(before, before.Head.Sequence+1, time.Now(), nil, proceduretest.Claim(before, "one", time.Now())).Event
+	claim.ProcedureDigest = w.Digest
+	message, err := envelope.Seal(forger, claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.JetStream().PublishMsg(t.Context(), message); err != nil {
+		t.Fatal(err)
+	}
+	h, after := r.History(t), r.State(t)
+	if len(h.Invalid) != 1 || after.Phase != procedure.PhaseExecute || after.Events != before.Events {
+		t.Errorf("%d are not authentic, in phase %s", len(h.Invalid), after.Phase)
 	}
 }
