@@ -151,8 +151,30 @@ func (s *servers) waitAnswer(t testing.TB) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := s.js.AccountInfo(ctx)
-		return err == nil
+		return err == nil && s.places(ctx)
 	})
+}
+
+// places reports whether a stream can be placed on all servers. The one that leads
+// learns that the others are there a moment after they are, and until then refuses.
+func (s *servers) places(ctx context.Context) bool {
+	running := 0
+	for _, server := range s.running {
+		if server != nil {
+			running++
+		}
+	}
+	if running < len(s.configs) {
+		return true // A stream on all of them is not to be had, nor asked for.
+	}
+	const probe = "NATSTEST_READY"
+	_, err := s.js.CreateStream(ctx, jetstream.StreamConfig{
+		Name: probe, Subjects: []string{"natstest.ready"}, Replicas: len(s.configs), Storage: jetstream.MemoryStorage,
+	})
+	if err != nil {
+		return false
+	}
+	return s.js.DeleteStream(ctx, probe) == nil
 }
 
 func (s *servers) URLs() []string {
