@@ -6,10 +6,11 @@ import (
 	"path/filepath"
 
 	"buf.build/go/protoyaml"
-	"github.com/blackdice/shipwarden/procedure"
-	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/blackdice/shipwarden/procedure"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
 
 // configure writes one configuration file for every service, and what they share.

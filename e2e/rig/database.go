@@ -7,9 +7,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/blackdice/shipwarden/internal/postgres"
 	"github.com/blackdice/shipwarden/services/recorder/migrations"
-	"github.com/jackc/pgx/v5"
 )
 
 // login is the role under which the recorder connects: it may add events, and keep
