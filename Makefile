@@ -45,6 +45,11 @@ test: setup-test ## Test every module
 test-race: setup-test ## Test every module with the race detector
 	@tools/test.sh -race $(ARGS)
 
+.PHONY: clients
+clients: setup-test ## Show that plain clients of NATS, gRPC and Prometheus work
+	@tools/setup.sh promtool clients
+	@go test -tags clients ./e2e -run TestPlainClients -v
+
 .PHONY: mutants
 mutants: ## Make mistakes in the procedure, one at a time: its tests must find each
 	@tools/setup.sh go

@@ -2,12 +2,16 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // fetch asks for a page.
@@ -52,4 +56,38 @@ func effects(t *testing.T, folder string) int {
 		}
 	}
 	return n
+}
+
+// untouched demands that nothing was ever done to a target.
+func (y *yard) untouched(target string) {
+	y.Helper()
+	if _, err := os.Stat(filepath.Join(y.world.Folder(target), "ledger.jsonl")); !errors.Is(err, fs.ErrNotExist) {
+		y.Errorf("target %s was touched: %v", target, err)
+	}
+}
+
+// eventually looks until something is so.
+func (y *yard) eventually(what string, so func() bool) {
+	y.Helper()
+	ctx, cancel := context.WithTimeout(y.Context(), patience)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for !so() {
+		select {
+		case <-ctx.Done():
+			y.Fatalf("it did not come to pass that %s", what)
+		case <-ticker.C:
+		}
+	}
+}
+
+// token is a person's token.
+func (y *yard) token(person string) string {
+	y.Helper()
+	raw, err := os.ReadFile(y.TokenFile(person))
+	if err != nil {
+		y.Fatal(err)
+	}
+	return string(raw)
 }

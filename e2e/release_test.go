@@ -5,31 +5,30 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // The life of a shop, release after release, the way the demo tells it. Each part
 // stands on the one before, as it does in production.
 func TestLifeOfAShop(t *testing.T) {
+	t.Parallel()
 	for name, launch := range launchers(t) {
 		t.Run(name, func(t *testing.T) {
-			y := open(t, launch, nil)
+			t.Parallel()
+			y := open(t, plan{launch: launch})
 			one := y.build("1.0.0", 0)
-			t.Run("a planned release goes through all eight steps", func(t *testing.T) { y.on(t).planned(one.Digest, y.submit(one, "build-1", nil)) })
-			t.Run("a bad version is rolled back by itself and verified", func(t *testing.T) { y.on(t).rolledBack(one.Digest) })
-			t.Run("an emergency goes around gates and owes a review", func(t *testing.T) { y.on(t).emergency() })
-			t.Run("what was rolled back is not deployed again", func(t *testing.T) { y.on(t).quarantined() })
+			y.tell("a planned release goes through all eight steps", func(y *yard) { y.planned(one.Digest, y.submit(one, "build-1", nil)) })
+			y.tell("a bad version is rolled back by itself and verified", func(y *yard) { y.rolledBack(one.Digest) })
+			y.tell("an emergency goes around gates and owes a review", (*yard).emergency)
+			y.tell("what was rolled back is not deployed again", (*yard).quarantined)
+			y.tell("the record is rebuilt to the same bytes", (*yard).rebuild)
 		})
 	}
-}
-
-// on makes the yard report to another test.
-func (y *yard) on(t *testing.T) *yard {
-	return &yard{Rig: y.Rig, T: t, world: y.world}
 }
 
 func (y *yard) planned(digest, id string) {

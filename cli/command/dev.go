@@ -37,7 +37,7 @@ const devPerson = "carol"
 const startTime = 2 * time.Minute
 
 func newDev(a *app) *cobra.Command {
-	var dir, source, procedure string
+	var o devOptions
 	c := &cobra.Command{
 		Use:   "dev",
 		Short: "Run everything in one process, to try it",
@@ -48,21 +48,29 @@ func newDev(a *app) *cobra.Command {
 		Example: "  shipwarden dev",
 		Args:    cobra.NoArgs,
 		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
-			return a.dev(cmd.Context(), dir, source, procedure)
+			return a.dev(cmd.Context(), o)
 		}),
 	}
-	c.Flags().StringVar(&dir, "dir", "", "folder of everything that is stored (default .shipwarden/dev)")
-	c.Flags().StringVar(&source, "shop", "examples/shop", "folder of the example application")
-	c.Flags().StringVar(&procedure, "procedure", "", "procedure document (default: that of the shop)")
+	c.Flags().StringVar(&o.dir, "dir", "", "folder of everything that is stored (default .shipwarden/dev)")
+	c.Flags().StringVar(&o.source, "shop", "examples/shop", "folder of the example application")
+	c.Flags().StringVar(&o.procedure, "procedure", "", "procedure document (default: that of the shop)")
+	c.Flags().BoolVar(&o.freePorts, "free-ports", false, fmt.Sprintf("listen on ports that are free, instead of %d, %d and %d",
+		devNATSPort, devApprovalPort, devRecorderPort))
 	return c
 }
 
-func (a *app) dev(ctx context.Context, dir, source, procedure string) error {
-	dir, err := a.stateDir(dir, "dev")
+// devOptions are the flags of dev.
+type devOptions struct {
+	dir, source, procedure string
+	freePorts              bool
+}
+
+func (a *app) dev(ctx context.Context, o devOptions) error {
+	dir, err := a.stateDir(o.dir, "dev")
 	if err != nil {
 		return err
 	}
-	world, err := shop.New(filepath.Join(dir, "world"), source)
+	world, err := shop.New(filepath.Join(dir, "world"), o.source)
 	if err != nil {
 		return err
 	}
@@ -83,6 +91,9 @@ func (a *app) dev(ctx context.Context, dir, source, procedure string) error {
 		Dir: filepath.Join(dir, "state"), NATSPort: devNATSPort, ApprovalPort: devApprovalPort, RecorderPort: devRecorderPort,
 		LogLevel: configv1.Log_LEVEL_WARN,
 	}
+	if o.freePorts {
+		cfg.NATSPort, cfg.ApprovalPort, cfg.RecorderPort = 0, 0, 0
+	}
 	if err := world.Listen(&cfg, board); err != nil {
 		return err
 	}
@@ -93,8 +104,8 @@ func (a *app) dev(ctx context.Context, dir, source, procedure string) error {
 	if kept, err := os.ReadFile(filepath.Join(dir, "state", "procedure.yaml")); err == nil {
 		cfg.Procedure = kept
 	}
-	if procedure != "" {
-		if cfg.Procedure, err = os.ReadFile(procedure); err != nil {
+	if o.procedure != "" {
+		if cfg.Procedure, err = os.ReadFile(o.procedure); err != nil {
 			return err
 		}
 	}
@@ -192,7 +203,7 @@ func writeSettings(r *rig.Rig, person, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // The file names secrets and holds none.
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
 	return os.WriteFile(file, out, 0o600)

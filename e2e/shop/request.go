@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/blackdice/shipwarden/internal/attest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Request is a good request for a version, by CI on behalf of alice, written by

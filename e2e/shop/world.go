@@ -19,9 +19,10 @@ import (
 	"text/template"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/blackdice/shipwarden/e2e/rig"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 //go:embed procedure.yaml.tmpl
@@ -73,7 +74,7 @@ func New(dir, source string) (*World, error) {
 		keys: map[string]ed25519.PrivateKey{}, address: map[string]string{},
 	}
 	for _, sub := range []string{"artifacts", "targets", "systems", "bin", "requests"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil { //nolint:gosec // Nothing secret lies directly in it.
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, err
 		}
 	}
@@ -97,7 +98,7 @@ func New(dir, source string) (*World, error) {
 // place makes the folder of a target and gives it an address that it keeps.
 func (w *World) place(target string) (string, error) {
 	folder := w.folder(target)
-	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // It is a target's folder, not a secret.
+	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return "", err
 	}
 	kept := filepath.Join(folder, "address")

@@ -60,7 +60,7 @@ func runRebuild(ctx context.Context, cfg *configv1.Recorder, replace bool, stdou
 	if owner == "" {
 		owner = dsn
 	}
-	conn, err := service.ConnectNATS(ctx, Name+"-rebuild", cfg.GetCommon().GetNats())
+	conn, err := service.ConnectNATS(ctx, Name, cfg.GetCommon().GetNats())
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,191 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/blackdice/shipwarden/e2e/shop"
+)
+
+// desk is where a person types commands.
+type desk struct {
+	*testing.T
+	dir, shop string
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	source, err := filepath.Abs("../examples/shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &desk{t, scratch(t), source}
+}
+
+// command is `shipwarden` with arguments, in the desk's folder.
+func (s *desk) command(ctx context.Context, args ...string) *exec.Cmd {
+	s.Helper()
+	cmd := exec.CommandContext(ctx, filepath.Join(binaries(s.T), "shipwarden"), args...)
+	cmd.Dir = s.dir
+	return cmd
+}
+
+// types runs a command that must end well, and returns what it prints.
+func (s *desk) types(args ...string) string {
+	s.Helper()
+	cmd := s.command(s.Context(), args...)
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	if err := cmd.Run(); err != nil {
+		s.Fatalf("shipwarden %s: %v\n%s%s", strings.Join(args, " "), err, &out, &complaints)
+	}
+	return strings.TrimSpace(out.String())
+}
+
+// sees runs a command again and again until it prints a text: what was decided is on
+// record a moment later.
+func (s *desk) sees(text string, args ...string) {
+	s.Helper()
+	out := ""
+	for end := time.Now().Add(patience); !strings.Contains(out, text); out = s.types(args...) {
+		if time.Now().After(end) {
+			s.Fatalf("shipwarden %s does not tell of %q:\n%s", strings.Join(args, " "), text, out)
+		}
+	}
+}
+
+// The demo ends with 0 only if all of its story happened.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	turn(t)
+	s := newDesk(t)
+	out := s.types("demo", "--dir", filepath.Join(s.dir, "demo"), "--shop", s.shop)
+	for _, part := range []string{"outcome: succeeded", "outcome: rolled-back", "A retrospective review is owed", "held: ", "That was all of it"} {
+		if !strings.Contains(out, part) {
+			t.Errorf("%q is not in what it tells:\n%s", part, out)
+		}
+	}
+	for _, name := range []string{"1-planned", "2-bad", "3-emergency", "4-frozen"} {
+		if raw, err := os.ReadFile(filepath.Join(s.dir, "demo", "records", name+".md")); err != nil || len(raw) == 0 {
+			t.Errorf("the record %s: %v", name, err)
+		}
+	}
+	// What is left can be taken up again, with a request to try.
+	stop := s.dev(filepath.Join(s.dir, "demo"))
+	defer stop()
+	if n := len(strings.Fields(s.types("get", "-o", "name"))); n != 4 {
+		t.Errorf("%d releases are on record, not 4", n)
+	}
+	id := s.types("submit", "-f", filepath.Join(s.dir, "demo", "world", "requests", "next.yaml"))
+	s.sees(id, "get", "-o", "name")
+}
+
+// dev starts `shipwarden dev`, and returns what stops it as Ctrl-C does.
+func (s *desk) dev(dir string) (stop func()) {
+	s.Helper()
+	ready := &banner{end: "Ctrl-C stops it.", seen: make(chan struct{})}
+	cmd := s.command(context.WithoutCancel(s.Context()), "dev", "--free-ports", "--dir", dir, "--shop", s.shop)
+	cmd.Stdout, cmd.Stderr = ready, ready
+	if err := cmd.Start(); err != nil {
+		s.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	defer cancel()
+	select {
+	case <-ready.seen:
+	case err := <-ended:
+		s.Fatalf("dev ended: %v\n%s", err, &ready.text)
+	case <-ctx.Done():
+		_ = cmd.Process.Kill()
+		<-ended
+		s.Fatalf("dev is not ready\n%s", &ready.text)
+	}
+	return func() {
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			s.Error(err)
+		}
+		if err := <-ended; err != nil {
+			s.Errorf("dev ended: %v\n%s", err, &ready.text)
+		}
+	}
+}
+
+// banner waits for the end of what dev prints when it is ready. It is written by one
+// goroutine, and read when that has ended or seen is closed.
+type banner struct {
+	end  string
+	seen chan struct{}
+	done bool
+	text bytes.Buffer
+}
+
+func (b *banner) Write(p []byte) (int, error) {
+	n, err := b.text.Write(p)
+	if !b.done && strings.Contains(b.text.String(), b.end) {
+		b.done = true
+		close(b.seen)
+	}
+	return n, err
+}
+
+// What dev stores survives its end.
+func TestDevSurvivesARestart(t *testing.T) {
+	t.Parallel()
+	turn(t)
+	s := newDesk(t)
+	dir := filepath.Join(s.dir, "state")
+	stop := s.dev(dir)
+	if out := s.types("get", "-o", "name"); out != "" {
+		t.Errorf("a new state holds releases: %s", out)
+	}
+	request := filepath.Join(s.dir, "request.json")
+	if err := os.WriteFile(request, s.request(dir), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	id := s.types("submit", "-f", request)
+	s.sees(id, "get", "-o", "name")
+	stop()
+	stop = s.dev(dir)
+	defer stop()
+	if out := s.types("get", "-o", "name"); !strings.Contains(out, id) {
+		t.Errorf("%s is not on record any more: %s", id, out)
+	}
+	if again := s.types("submit", "-f", request); again != id {
+		t.Errorf("the same request is another release: %s, not %s", again, id)
+	}
+	s.types("withdraw", id, "--reason", "Enough of it.", "--token-file", filepath.Join(dir, "state", "secrets", "alice.token"))
+	s.sees("Enough of it.", "describe", id)
+}
+
+// request is a good request for a version of the shop that dev's world knows.
+func (s *desk) request(dir string) []byte {
+	s.Helper()
+	world, err := shop.New(filepath.Join(dir, "world"), s.shop)
+	if err != nil {
+		s.Fatal(err)
+	}
+	a, err := world.Build(s.Context(), "1.0.0", 0)
+	if err != nil {
+		s.Fatal(err)
+	}
+	request, err := world.Request(a, "typed")
+	if err != nil {
+		s.Fatal(err)
+	}
+	body, err := protojson.Marshal(request)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return body
+}

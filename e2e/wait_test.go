@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/blackdice/shipwarden/e2e/rig"
+	"github.com/blackdice/shipwarden/e2e/shop"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// receiver is the end of a webhook that can be down. It counts notices of a start
+// that it took, by their release, and those that it did not take.
+type receiver struct {
+	*httptest.Server
+	down   atomic.Bool
+	missed atomic.Int32
+	taken  atomic.Int32
+}
+
+func receive(t *testing.T) *receiver {
+	t.Helper()
+	r := &receiver{}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if r.down.Load() {
+			r.missed.Add(1)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		r.taken.Add(1)
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+// lead makes the channel "operations" lead to the receiver.
+func (r *receiver) lead(_ *shop.World, cfg *rig.Config) error {
+	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+		return err
+	}
+	file := filepath.Join(cfg.Dir, "operations.url")
+	cfg.Channels = append(cfg.Channels, &configv1.ChannelAddress{
+		Channel: "operations", Kind: configv1.ChannelAddress_KIND_WEBHOOK, UrlFile: file,
+	})
+	return os.WriteFile(file, []byte(r.URL+"/hook"), 0o600)
+}
+
+// Releases that wait: for people to be told, for a freeze to end.
+func TestReleasesWait(t *testing.T) {
+	t.Parallel()
+	operations := receive(t)
+	y := open(t, plan{rules: func(r *shop.Rules) { r.Notice = true }, config: operations.lead})
+	y.tell("a required channel that is down holds the start", func(y *yard) { y.untold(operations) })
+	y.tell("a freeze holds and lets go by itself", (*yard).frozen)
+	y.tell("a freeze that is declared after the approvals holds the start", (*yard).frozenLate)
+	y.tell("the record is rebuilt to the same bytes", (*yard).rebuild)
+}
+
+func (y *yard) untold(operations *receiver) {
+	operations.down.Store(true)
+	id := y.submit(y.build("1.0.0", 0), "untold", nil)
+	y.approve(id, "carol", "dave")
+	y.reach(id, "notify")
+	y.eventually("the channel is tried", func() bool { return operations.missed.Load() > 0 })
+	for _, target := range y.world.Targets {
+		y.untouched(target)
+	}
+	if n := y.history(id); n["execution_claimed"]+n["notified"] != 0 {
+		y.Errorf("it went on although nobody was told: %v", n)
+	}
+	operations.down.Store(false)
+	y.finish(id, releasev1.Outcome_OUTCOME_SUCCEEDED)
+	y.reach(id, "closed")
+	// One of the start, one of the end.
+	if n := operations.taken.Load(); n != 2 {
+		y.Errorf("operations heard %d notices", n)
+	}
+	y.changed(1, 1)
+}
+
+// campaign is how long a freeze lasts: long enough that on a busy machine a release
+// comes to where it is held before the end.
+const campaign = 10 * time.Second
+
+// freeze declares a freeze of production that ends soon, and returns when.
+func (y *yard) freeze(version string) time.Time {
+	y.Helper()
+	now := time.Now()
+	y.world.Rules.Version = version
+	// The document knows milliseconds.
+	y.world.Rules.FreezeStart, y.world.Rules.FreezeEnd = now.Add(-time.Minute).UTC(), now.Add(campaign).UTC().Truncate(time.Millisecond)
+	document, err := y.world.Procedure()
+	if err != nil {
+		y.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(y.Context(), patience)
+	defer cancel()
+	if err := y.ChangeProcedure(ctx, document); err != nil {
+		y.Fatal(err)
+	}
+	return y.world.Rules.FreezeEnd
+}
+
+func (y *yard) frozen() {
+	end := y.freeze("1.1")
+	id := y.submit(y.build("1.1.0", 0), "frozen", nil)
+	if why := y.held(id, "freeze"); !why.GetUntil().AsTime().Equal(end) || why.GetSetBy() != "carol" {
+		y.Errorf("it is held by %v, not until %s", why, end)
+	}
+	y.reach(id, "approve")
+	if early := time.Until(end); early > 0 {
+		y.Errorf("it went on %s before the end of the freeze", early)
+	}
+	y.approve(id, "carol", "dave")
+	y.finish(id, releasev1.Outcome_OUTCOME_SUCCEEDED)
+	y.changed(2, 2)
+}
+
+func (y *yard) frozenLate() {
+	id := y.submit(y.build("1.2.0", 0), "frozen-late", nil)
+	y.approve(id, "carol")
+	end := y.freeze("1.2")
+	y.approve(id, "dave")
+	y.held(id, "freeze")
+	y.changed(2, 2)
+	r := y.until(id, "the start", func(r *recorderv1.Release) bool { return r.GetPhase() == "verify" })
+	if early := time.Until(end); early > 0 {
+		y.Errorf("it started %s before the end of the freeze: %s", early, describe(r))
+	}
+	y.finish(id, releasev1.Outcome_OUTCOME_SUCCEEDED)
+	y.changed(3, 3)
+}
+
+// Releases that meet on a target.
+func TestReleasesMeet(t *testing.T) {
+	t.Parallel()
+	y := open(t, plan{rules: func(r *shop.Rules) { r.Supersede = false }})
+	y.tell("the second waits until the first is over, and is looked at again", (*yard).second)
+	y.tell("of two that were approved, the second is not what was approved any more", (*yard).overtaken)
+	y.tell("the record is rebuilt to the same bytes", (*yard).rebuild)
+}
+
+func (y *yard) second() {
+	first := y.submit(y.build("1.0.0", 0), "first", nil)
+	y.approve(first, "carol", "dave")
+	y.reach(first, "verify")
+	later := y.build("1.1.0", 0)
+	second := y.submit(later, "second", nil)
+	if why := y.held(second, "target.busy"); why.GetSubject() != first {
+		y.Errorf("it waits for %v, not for %s", why, first)
+	}
+	y.finish(first, releasev1.Outcome_OUTCOME_SUCCEEDED)
+	y.approve(second, "carol", "dave")
+	y.finish(second, releasev1.Outcome_OUTCOME_SUCCEEDED)
+	if n := y.history(second)["scope_validated"]; n < 2 {
+		y.Errorf("the targets of the second release were looked at %d times", n)
+	}
+	for _, target := range y.world.Targets {
+		y.runs(target, later.Digest)
+	}
+	y.changed(2, 2)
+}
+
+func (y *yard) overtaken() {
+	first := y.submit(y.build("1.2.0", 0), "third", nil)
+	second := y.submit(y.build("1.3.0", 0), "fourth", nil)
+	digest := y.reach(second, "approve").GetChangeDigest()
+	y.approve(first, "carol", "dave")
+	y.reach(first, "verify")
+	for _, p := range []string{"carol", "dave"} {
+		if _, err := y.as(p).Approve(y.Context(), &approvalv1.ApproveRequest{Release: second, ChangeDigest: digest}); err != nil {
+			y.Fatal(err)
+		}
+	}
+	y.held(second, "target.busy")
+	y.finish(first, releasev1.Outcome_OUTCOME_SUCCEEDED)
+	y.says(y.finish(second, releasev1.Outcome_OUTCOME_REJECTED), "target.changed")
+	y.changed(3, 3)
+}
