@@ -61,6 +61,14 @@ demo: setup-test ## Carry real releases through the procedure, before your eyes
 	@go build -o bin/shipwarden ./cmd/shipwarden
 	@bin/shipwarden demo $(ARGS)
 
+.PHONY: chaos
+chaos: setup-test ## Kill everything while releases go through, and judge what became of them
+	@go run ./e2e/chaos/cmd $(ARGS)
+
+.PHONY: chaos-bugs
+chaos-bugs: setup-test ## Build known bugs into the services, and see that chaos catches each
+	@go run ./e2e/chaos/cmd -bugs $(ARGS)
+
 .PHONY: fmt
 fmt: setup-tools ## Format Go and .proto files
 	@tools/third_party.sh

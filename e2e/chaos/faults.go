@@ -73,12 +73,12 @@ func (f *faults) strike(ctx context.Context) {
 	case dice < 94 && time.Since(f.db) > 8*time.Second:
 		f.db = time.Now()
 		f.killDatabase(ctx)
-	case dice < 97 && time.Since(f.blackout) > 45*time.Second:
+	case dice < 98 && time.Since(f.blackout) > f.run.cfg.Blackout:
 		// Longer than an approval is valid: what was authorized must expire.
 		f.blackout = time.Now()
 		f.counts["stop all executors"]++
 		for _, p := range f.run.plant.services["executor"] {
-			p.freeze(ctx, 14*time.Second)
+			p.freeze(ctx, 17*time.Second)
 		}
 	}
 }

@@ -173,7 +173,7 @@ func (b *bench) locks() {
 			head = procedure.Head{Sequence: e.Sequence, Digest: e.Digest}
 			switch d := e.Event.GetData().(type) {
 			case *releasev1.Event_TargetLocked:
-				if by := d.TargetLocked.GetRelease(); holder != "" && holder != by {
+				if by := d.TargetLocked.GetRelease(); holder != "" && holder != by && b.holds(holder, e) {
 					b.count(&b.Double, "double", "%s is locked by %s at %d while %s holds it", aggregate, by, e.Sequence, holder)
 				}
 				holder = d.TargetLocked.GetRelease()
@@ -182,6 +182,23 @@ func (b *bench) locks() {
 			}
 		}
 	}
+}
+
+// holds reports whether a release holds the target that another one locked: it has
+// claimed it, with a claim that counts, and has not let it go.
+func (b *bench) holds(release string, lock procedure.Entry) bool {
+	target := strings.TrimPrefix(lock.Event.GetAggregate(), "tgt.")
+	claimed := false
+	for _, e := range b.counted[release] {
+		if e.Sequence > lock.Sequence {
+			break
+		}
+		claimed = claimed || slices.Contains(e.Event.GetExecutionClaimed().GetTargets(), target)
+		if e.Event.GetTargetsReleased() != nil {
+			return false
+		}
+	}
+	return claimed
 }
 
 // used reports whether a target changed something under that lock.

@@ -32,6 +32,9 @@ type Config struct {
 	// Interval is the mean time between two faults, Nap the longest extra time for
 	// which a process is stopped.
 	Interval, Nap time.Duration
+	// Blackout is the shortest time between two in which all executors are stopped for
+	// longer than an approval is valid. Absent: 45 s.
+	Blackout time.Duration
 	// Quiet does without faults.
 	Quiet bool
 	// Focus are the failpoints to strike, and Action what to do there; empty for all.
@@ -86,6 +89,9 @@ func Run(ctx context.Context, cfg Config) (Verdict, error) {
 	}
 	if err := os.Chmod(cfg.Dir, 0o755); err != nil { //nolint:gosec // The database's user passes through.
 		return Verdict{}, err
+	}
+	if cfg.Blackout == 0 {
+		cfg.Blackout = 45 * time.Second
 	}
 	r := &run{cfg: cfg, began: time.Now()}
 	r.say("seed %d, %d releases, state in %s", cfg.Seed, cfg.Releases, cfg.Dir)

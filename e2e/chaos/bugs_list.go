@@ -1,0 +1,104 @@
+package chaos
+
+import (
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/failpoint"
+)
+
+// bugs are mistakes that somebody could make in the protocol, each in one place.
+var bugs = []bug{
+	{
+		name:  "a message is acknowledged before anything is stored",
+		edits: []edit{{"internal/reactor/deliver.go", "	err = d.call(ctx, m)\n", "	_ = msg.Ack()\n	err = d.call(ctx, m)\n"}},
+		focus: []string{"step.before", "append.before", "execute.claimed", "verify.judged"}, action: failpoint.Kill,
+	},
+	{
+		name:  "no answer of the bus is taken for a yes",
+		edits: []edit{{"internal/eventstore/gather.go", "		if err != nil {\n			go q.part(", "		if refused(err) {\n			go q.part("}},
+		focus: []string{"append.before"}, action: failpoint.Error,
+	},
+	{
+		name: "a target compares neither fences nor keys",
+		edits: []edit{
+			{"services/executor/driver/fence/record.go", "	case f.Epoch == r.Epoch && f.Sequence < r.Sequence, slices", "	case slices"},
+			{"services/executor/driver/fence/record.go", "	case slices.Contains(r.PastKeys, key):\n		return r, false,", "	case key == \"\":\n		return r, false,"},
+		},
+		focus: []string{"execute.fenced"}, action: failpoint.Stop, nap: 6 * time.Second,
+	},
+	{
+		name: "a target that another release holds is taken",
+		edits: []edit{
+			{"services/executor/site/claim.go", "	if target.LockedBy == \"\" || target.LockedBy == release {\n", "	if id != \"\" {\n"},
+			{"services/approval/risk/risk.go", "		case t.LockedBy != \"\" && t.LockedBy != l.state.Release:\n", "		case false:\n"},
+		},
+	},
+	{
+		name:  "a lost command is run again",
+		edits: []edit{{"procedure/step5_execute.go", "	default:\n		return false, 0\n", "	default:\n		return true, 0\n"}},
+		focus: []string{"command.ran", "command.ended", "execute.applied"}, action: failpoint.Kill,
+	},
+	{
+		name: "a crash in the middle of an effect is forgotten",
+		edits: []edit{{
+			"services/executor/driver/noop/noop.go", "		if last.Digest == digest && (last.Effect == key.Effect() || action == ledger.Rollback) {\n",
+			"		if last.Digest == digest && digest == \"\" {\n",
+		}},
+		focus: []string{"noop.counted"}, action: failpoint.Kill,
+	},
+	{
+		name:  "an approval counts for whatever there is",
+		edits: []edit{{"procedure/authorize.go", "	case changeDigest != s.ChangeDigest:\n", "	case changeDigest == \"\":\n"}},
+	},
+	{
+		name: "an authorization never ends",
+		edits: []edit{
+			{"procedure/step5_execute.go", "	case !s.Started() && !e.Stored.Before(s.startBy()):\n", "	case false:\n"},
+			{"procedure/step5_execute.go", "	if !s.Started() {\n		// An authorization may", "	if false {\n		// An authorization may"},
+			{
+				"procedure/deadline.go", "	case PhaseExecute:\n		all = append(all, step)\n		if !s.Started() {\n",
+				"	case PhaseExecute:\n		all = append(all, step)\n		if false {\n",
+			},
+			{"services/executor/execute/start.go", "	_, missing := procedure.Count(s, at)\n	return len(missing) > 0\n", "	return false\n"},
+			{"services/executor/execute/start.go", "	if !at.Before(s.Authorized.GetValidUntil().AsTime()) || !at.Before(s.Requested.GetStartBy().AsTime()) {\n", "	if at.IsZero() {\n"},
+		},
+		blackout: 5 * time.Second,
+	},
+	{
+		name: "a timer is believed",
+		edits: []edit{
+			{"procedure/deadline.go", "	if !ok || at.Before(d.At) {\n", "	if !ok {\n"},
+			{"procedure/deadline.go", "d.Cause == cause && !at.Before(d.At) {", "d.Cause == cause {"},
+		},
+	},
+	{
+		name: "a freeze holds nothing",
+		edits: []edit{{
+			"internal/freeze/freeze.go", "	windows, err := applicable(freezes, scope)\n", "	windows, err := applicable(freezes[:0], scope)\n",
+		}},
+	},
+	{
+		name: "the newest message of a target is taken for its newest event",
+		edits: []edit{{
+			"internal/eventstore/load.go", "err == nil && sameHead(entry.Event.GetPrevious(), from) {", "err == nil {",
+		}},
+	},
+	{
+		name:  "what does not count is not recorded",
+		edits: []edit{{"services/recorder/ledger/fold.go", "		b.rows = append(b.rows, r)\n", "		if r.rejected == nil {\n			b.rows = append(b.rows, r)\n		}\n"}},
+	},
+	{
+		name: "the checkpoint moves before the rows are there",
+		edits: []edit{
+			{"services/recorder/ledger/write.go", "	results := tx.SendBatch(ctx, statements)\n", `	first := &pgx.Batch{QueuedQueries: statements.QueuedQueries[:1]}
+	if err := l.pool.SendBatch(ctx, first).Close(); err != nil {
+		return err
+	}
+	statements = &pgx.Batch{QueuedQueries: statements.QueuedQueries[1:]}
+	results := tx.SendBatch(ctx, statements)
+`},
+			{"services/recorder/ledger/write.go", "	if err == nil && moved.RowsAffected() != 1 {\n", "	if err == nil && moved.RowsAffected() < 0 {\n"},
+		},
+		focus: []string{"record.before-commit"}, action: failpoint.Kill,
+	},
+}
