@@ -28,7 +28,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := os.ReadFile(path) //nolint:gosec // a file of this repository
+	got, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

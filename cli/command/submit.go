@@ -112,7 +112,7 @@ func (a *app) readFile(name string) ([]byte, string, error) {
 		}
 		return data, "stdin", nil
 	}
-	data, err := os.ReadFile(name) //nolint:gosec // the user names the file
+	data, err := os.ReadFile(name)
 	return data, name, err
 }
 

@@ -172,7 +172,7 @@ func (s *story) record(ctx context.Context, id, name string) error {
 		return err
 	}
 	dir := filepath.Join(s.Dir, "records")
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // Records are there to be read.
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	file := filepath.Join(dir, name+".md")

@@ -150,7 +150,7 @@ func fromFile(from Sources) (Settings, error) {
 }
 
 func read(path string) (Settings, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the user names the file
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return Settings{}, fmt.Errorf("read settings: %w", err)
 	}

@@ -30,7 +30,7 @@ func main() {
 // because others may not import what is internal.
 func build(t *testing.T, tags string) string {
 	t.Helper()
-	source, err := os.MkdirTemp(".", "_program-")
+	source, err := os.MkdirTemp(".", "_program-") //nolint:usetesting // It has to lie below this package.
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func makeDir() (string, *dirlock.Lock, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	//nolint:gosec // as root the server runs as another user
+
 	if err := os.Chmod(dir, 0o711); err != nil {
 		return "", nil, fmt.Errorf("open the directory for postgres: %w", err)
 	}

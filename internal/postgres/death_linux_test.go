@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		fmt.Println(s.PID())
+		fmt.Fprintln(os.Stdout, s.PID())
 		select {}
 	}
 	os.Exit(m.Run())

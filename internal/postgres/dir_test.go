@@ -19,7 +19,7 @@ func openDir(t *testing.T) string {
 			t.Error(err)
 		}
 	})
-	//nolint:gosec // see above
+
 	if err := os.Chmod(dir, 0o711); err != nil {
 		t.Fatal(err)
 	}

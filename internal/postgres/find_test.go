@@ -19,7 +19,6 @@ func install(t *testing.T, dir, version string) string {
 	}
 	script := "#!/bin/sh\necho 'postgres (PostgreSQL) " + version + "'\n"
 	for _, name := range []string{"postgres", "initdb"} {
-		//nolint:gosec // a program must be executable
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}

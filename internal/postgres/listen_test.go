@@ -95,7 +95,7 @@ func TestADirectoryClosedToTheServersUserIsNamed(t *testing.T) {
 	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), closed) || !strings.Contains(err.Error(), "stranger") {
 		t.Fatalf("got %v, want ErrUnreachable naming user and directory", err)
 	}
-	if err := os.Chmod(closed, 0o711); err != nil { //nolint:gosec // the point of the test
+	if err := os.Chmod(closed, 0o711); err != nil {
 		t.Fatal(err)
 	}
 	if err := stranger.checkReach(closed); err != nil {
@@ -105,8 +105,8 @@ func TestADirectoryClosedToTheServersUserIsNamed(t *testing.T) {
 
 func TestPermissionClassesCountAsTheKernelCountsThem(t *testing.T) {
 	dir := openDir(t)
-	me := uint32(os.Geteuid()) //nolint:gosec // not negative
-	mine := uint32(os.Getegid())
+	me := uint32(os.Geteuid())   //nolint:gosec // not negative
+	mine := uint32(os.Getegid()) //nolint:gosec // not negative
 	for name, test := range map[string]struct {
 		mode fs.FileMode
 		who  owner
@@ -128,7 +128,7 @@ func TestPermissionClassesCountAsTheKernelCountsThem(t *testing.T) {
 			if err := os.Chmod(path, test.mode); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { _ = os.Chmod(path, 0o700) }) //nolint:gosec // lets TempDir remove it
+			t.Cleanup(func() { _ = os.Chmod(path, 0o700) })
 			info, err := os.Stat(path)
 			if err != nil {
 				t.Fatal(err)

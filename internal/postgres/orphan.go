@@ -41,7 +41,7 @@ func clearPrevious(ctx context.Context, cfg Config) error {
 	command, err := commandLine(pid)
 	switch {
 	case !alive(pid):
-		return nil
+		return nil //nolint:nilerr // It ended while it was looked at.
 	case err != nil:
 		return fmt.Errorf("%w: process %d may be its postgres: %w", ErrInUse, pid, err)
 	case !strings.Contains(command, cfg.dataDir()):

@@ -49,13 +49,13 @@ func TestFaultsInAConfigurationAreNamedWithTheirPlace(t *testing.T) {
 		text string
 		want []string
 	}{
-		"unknown key":         {good + "colour: red\n", []string{"c.yaml:8:1", "colour"}},
+		"unknown key":         {good + "color: red\n", []string{"c.yaml:8:1", "color"}},
 		"unknown nested key":  {strings.Replace(good, "keyring_file", "keyring_fle", 1), []string{"c.yaml:4:3", "keyring_fle"}},
 		"wrong type":          {strings.Replace(good, "database_url_file: dsn", "database_url_file: [a]", 1), []string{"c.yaml:7:"}},
 		"rule broken":         {strings.Replace(good, "keyring.yaml", `""`, 1), []string{"c.yaml:4:", "keyring_file"}},
-		"two faults at once":  {good + "colour: red\nshape: round\n", []string{"c.yaml:8:1", "c.yaml:9:1"}},
+		"two faults at once":  {good + "color: red\nshape: round\n", []string{"c.yaml:8:1", "c.yaml:9:1"}},
 		"key given twice":     {good + "database_url_file: other\n", []string{"c.yaml:8:1", "database_url_file", "line 7"}},
-		"second document":     {good + "---\ncolour: red\n", []string{"c.yaml:8:1", "second document"}},
+		"second document":     {good + "---\ncolor: red\n", []string{"c.yaml:8:1", "second document"}},
 		"required is missing": {"database_url_file: dsn\n", []string{"common", "grpc"}},
 		"empty":               {"", []string{"c.yaml", "common"}},
 		"comment only":        {"# later\n", []string{"c.yaml", "common"}},

@@ -29,7 +29,7 @@ func (j *journal) note(line string) {
 func (j *journal) untilTold(name string, more time.Duration) func(context.Context) error {
 	return func(ctx context.Context) error {
 		<-ctx.Done()
-		time.Sleep(more) // of synctest's clock
+		time.Sleep(more) //nolint:forbidigo // synctest's clock
 		j.note(name)
 		return ctx.Err()
 	}
@@ -47,7 +47,7 @@ func TestPartsStopInTheOppositeOrderAfterReadinessIsGone(t *testing.T) {
 			if health.Ready(context.Background()) == nil {
 				seen.note("ready while draining")
 			}
-			time.Sleep(10 * time.Second)
+			time.Sleep(10 * time.Second) //nolint:forbidigo // synctest's clock
 			seen.note("steps")
 			return nil
 		})

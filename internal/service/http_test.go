@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/blackdice/shipwarden/internal/service"
 )
@@ -106,7 +105,7 @@ func TestTheMetricsOfEveryServiceAreWellNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(problems) > 0 {
-		t.Errorf("promlint: %v", []promlint.Problem(problems))
+		t.Errorf("promlint: %v", problems)
 	}
 }
 

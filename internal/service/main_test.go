@@ -28,9 +28,9 @@ func TestMain(m *testing.M) {
 }
 
 func waitForSignal(ctx context.Context, _ string) error {
-	fmt.Println("running")
+	fmt.Fprintln(os.Stdout, "running")
 	<-ctx.Done()
-	fmt.Println("draining")
+	fmt.Fprintln(os.Stdout, "draining")
 	if os.Getenv(signalService) == "stubborn" {
 		select {}
 	}
@@ -46,7 +46,7 @@ func TestMainFollowsItsCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	good, bad := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml")
 	token := "tokens: [{sha256: " + strings.Repeat("ab", 32) + ", person: ada}]\n"
-	for path, text := range map[string]string{good: token, bad: token + "colour: red\n"} {
+	for path, text := range map[string]string{good: token, bad: token + "color: red\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestMainFollowsItsCommandLine(t *testing.T) {
 		"fails":                    {args: []string{"-config", good}, runErr: failure, status: ExitFailure, ran: true, out: "test: the disk is on fire"},
 		"checks a good file":       {args: []string{"-check-config", "-config", good}, status: ExitOK, out: good + " is valid"},
 		"checks a bad file":        {args: []string{"-check-config", "-config", bad}, status: ExitUsage, out: "bad.yaml:2:1"},
-		"refuses a bad file":       {args: []string{"-config", bad}, status: ExitUsage, out: "colour"},
+		"refuses a bad file":       {args: []string{"-config", bad}, status: ExitUsage, out: "color"},
 		"refuses a missing file":   {args: []string{"-config", filepath.Join(dir, "absent")}, status: ExitUsage, out: "no such file"},
 		"needs a file":             {args: nil, status: ExitUsage, out: "-config"},
 		"takes no arguments":       {args: []string{"-config", good, "more"}, status: ExitUsage, out: "-config"},

@@ -63,7 +63,7 @@ func ReadSecret(path string) (Secret, error) {
 
 // readSecretFile returns the content as it is, for keys in formats of their own.
 func readSecretFile(path string) ([]byte, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator names the file
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -237,7 +237,7 @@ func TestBadTLSConfigurationIsRefusedAtTheStart(t *testing.T) {
 	ca := newAuthority(t)
 	good, second := ca.issue(t, "a"), ca.issue(t, "b")
 	exposed := ca.issue(t, "c")
-	if err := os.Chmod(exposed.GetKeyFile(), 0o644); err != nil { //nolint:gosec // the point of the test
+	if err := os.Chmod(exposed.GetKeyFile(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {

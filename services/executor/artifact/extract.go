@@ -42,7 +42,7 @@ const ratioFrom = 1 << 20
 // elsewhere. Extract reads content to its end, so that its digest is checked, and
 // syncs what it writes. The errors wrap ErrArchive, or are those of content.
 func Extract(content io.Reader, folder string, limits Limits) (err error) {
-	if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // the application's own user reads it
+	if err := os.Mkdir(folder, 0o755); err != nil {
 		return fmt.Errorf("extract archive: %w", err)
 	}
 	defer func() {

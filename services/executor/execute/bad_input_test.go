@@ -58,7 +58,7 @@ func TestEventsOfAnExecutionThatDoNotCount(t *testing.T) {
 			w := sitetest.New(t, sitetest.Noop("eu1"))
 			r := w.Release(t)
 			for r.State(t).Phase != test.phase {
-				switch s := r.State(t); s.Phase { //nolint:exhaustive // The executor's part is played here.
+				switch s := r.State(t); s.Phase {
 				case procedure.PhaseExecute:
 					r.Do(t, "", proceduretest.Claim(s, "one", time.Now()))
 				case procedure.PhaseExecuting:

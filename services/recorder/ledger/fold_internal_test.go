@@ -5,9 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 func TestOnlyWhatFollowsTheNewestEventChangesAStanding(t *testing.T) {

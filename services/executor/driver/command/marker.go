@@ -75,7 +75,7 @@ func (m marker) endPath() string   { return filepath.Join(m.folder, m.attempt+".
 // begin creates the start marker and holds a lock on it for as long as this
 // process lives or until the file is closed. It fails when there is one already.
 func (m marker) begin(s start) (*os.File, error) {
-	if err := os.MkdirAll(m.folder, 0o755); err != nil { //nolint:gosec // people look at the markers
+	if err := os.MkdirAll(m.folder, 0o755); err != nil {
 		return nil, fmt.Errorf("write start marker: %w", err)
 	}
 	data, err := json.Marshal(s)

@@ -120,7 +120,7 @@ func (a App) Env() map[string]string { return map[string]string{appEnv: a.path} 
 
 // app is the application.
 func app(path, digest string) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644) //nolint:gosec // the test names it
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (f File) Load(context.Context) (Record, error) {
 
 // Lock implements Store.
 func (f File) Lock(ctx context.Context) (Held, error) {
-	if err := os.MkdirAll(f.Folder, 0o755); err != nil { //nolint:gosec // the application's own user reads the release that lies beside it
+	if err := os.MkdirAll(f.Folder, 0o755); err != nil {
 		return nil, fmt.Errorf("lock target: %w", err)
 	}
 	file, err := os.OpenFile(filepath.Join(f.Folder, LockName), os.O_RDWR|os.O_CREATE, 0o600)
@@ -125,7 +125,7 @@ func (h *heldFile) Unlock() {
 // callers at a time need a lock.
 func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	next := path + ".next"
-	file, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode) //nolint:gosec // a file of the configured folder
+	file, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -151,7 +151,7 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 // SyncFolder makes what was created, renamed or removed in a folder survive a
 // power cut.
 func SyncFolder(path string) error {
-	folder, err := os.Open(path) //nolint:gosec // below the configured folder
+	folder, err := os.Open(path)
 	if err != nil {
 		return err
 	}

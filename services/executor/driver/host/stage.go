@@ -28,7 +28,7 @@ func (d *Driver) stage(ctx context.Context, plan driver.Plan) (string, error) {
 	if d.intact(plan.Artifact.Digest) == nil {
 		return "", nil
 	}
-	if err := os.MkdirAll(d.releases(), 0o755); err != nil { //nolint:gosec // the application's own user reads it
+	if err := os.MkdirAll(d.releases(), 0o755); err != nil {
 		return "", fmt.Errorf("stage release: %w", err)
 	}
 	content, err := plan.Artifact.Open(ctx)
@@ -55,7 +55,7 @@ func (d *Driver) stage(ctx context.Context, plan driver.Plan) (string, error) {
 
 // placeFile writes content, verified at its end, as an executable.
 func placeFile(content io.Reader, folder, name string) error {
-	if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // the application's own user reads it
+	if err := os.Mkdir(folder, 0o755); err != nil {
 		return err
 	}
 	file, err := os.OpenFile(filepath.Join(folder, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755) //nolint:gosec // it is a program

@@ -107,7 +107,7 @@ func treeDigest(folder string) (string, error) {
 }
 
 func fileDigest(path string) (string, error) {
-	file, err := os.Open(path) //nolint:gosec // a file that the walk of the release found
+	file, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
