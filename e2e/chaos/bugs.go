@@ -24,6 +24,9 @@ type bug struct {
 	action   string
 	nap      time.Duration
 	blackout time.Duration
+	// interval and bad are those of Config; absent: 250 ms, and as usual.
+	interval time.Duration
+	bad      int
 }
 
 type edit struct{ file, from, to string }
@@ -88,6 +91,10 @@ func try(ctx context.Context, cfg Config, b bug) (Verdict, error) {
 	if b.nap > 0 {
 		cfg.Nap = b.nap
 	}
+	if b.interval > 0 {
+		cfg.Interval = b.interval
+	}
+	cfg.Bad = b.bad
 	v, err := Run(ctx, cfg)
 	if errors.Is(err, ErrBroken) {
 		err = nil
@@ -110,7 +117,7 @@ func (b bug) overlay(root, scratch string) (string, error) {
 	for _, e := range b.edits {
 		path := filepath.Join(root, filepath.FromSlash(e.file))
 		if _, ok := sources[path]; !ok {
-			text, err := os.ReadFile(path) //nolint:gosec // Our own source.
+			text, err := os.ReadFile(path)
 			if err != nil {
 				return "", err
 			}

@@ -13,7 +13,7 @@ import (
 // few of each fault. Whether every failpoint is passed is for the long form.
 func TestPromisesHoldThroughAFewFaults(t *testing.T) {
 	out := &strings.Builder{}
-	dir, err := os.MkdirTemp("", "shipwarden-chaos-")
+	dir, err := os.MkdirTemp("", "shipwarden-chaos-") //nolint:usetesting // The database's user cannot enter t.TempDir.
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,11 +10,12 @@ import (
 	"path/filepath"
 
 	"buf.build/go/protoyaml"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // people are those who have a token.
@@ -29,7 +30,7 @@ func (p *plant) secretFile(name string) string { return filepath.Join(p.dir, "se
 // secrets makes a password for every user of the bus and a token for every person.
 func (p *plant) secrets() error {
 	for _, sub := range []string{"secrets", "config", "bus"} {
-		if err := os.MkdirAll(filepath.Join(p.dir, sub), 0o755); err != nil { //nolint:gosec // The files in it are closed.
+		if err := os.MkdirAll(filepath.Join(p.dir, sub), 0o755); err != nil {
 			return err
 		}
 	}

@@ -10,9 +10,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/blackdice/shipwarden/internal/postgres"
 	"github.com/blackdice/shipwarden/services/recorder/migrations"
-	"github.com/jackc/pgx/v5"
 )
 
 // database is PostgreSQL, which can be killed and started again on its data.

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/nats-io/nats.go"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
 )
 
 // hostile is somebody on the bus who may write anything, and has no key: copies of

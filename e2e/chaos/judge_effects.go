@@ -159,7 +159,7 @@ func (b *bench) unapproved(release string, claim procedure.Entry) string {
 			own := []string{state.Request.GetOwner(), state.Request.GetRequester()}
 			if d.ApprovalGiven.GetChangeDigest() == digest && actor.GetKind() == releasev1.Actor_KIND_HUMAN &&
 				!slices.Contains(append(own, state.Request.GetAuthors()...), actor.GetId()) &&
-				(started || claim.Stored.Before(d.ApprovalGiven.GetExpires().AsTime()) || firstClaim(before, claim)) {
+				(started || claim.Stored.Before(d.ApprovalGiven.GetExpires().AsTime()) || begun(before)) {
 				approved[actor.GetId()] = actor
 			}
 		case *releasev1.Event_ApprovalWithdrawn:
@@ -175,8 +175,8 @@ func (b *bench) unapproved(release string, claim procedure.Entry) string {
 	return short(state, authorized, quorum, approved, digest, claim.Stored, started)
 }
 
-// firstClaim reports whether the wave was begun before: who takes over goes on.
-func firstClaim(before []procedure.Entry, _ procedure.Entry) bool {
+// begun reports whether the wave was begun before: who takes over goes on.
+func begun(before []procedure.Entry) bool {
 	return slices.ContainsFunc(before, func(e procedure.Entry) bool { return e.Event.GetExecutionClaimed() != nil })
 }
 

@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/blackdice/shipwarden/services/recorder/migrations"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/blackdice/shipwarden/services/recorder/migrations"
 )
 
 // record compares the database with the stream: every message, byte by byte, and

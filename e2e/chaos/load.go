@@ -4,9 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/blackdice/shipwarden/procedure"
 	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/blackdice/shipwarden/procedure"
 )
 
 // patience is how long a lane waits for one release before it goes on to the next.

@@ -63,8 +63,8 @@ type plan struct {
 	Releases [][]releasePlan
 }
 
-// newPlan spreads the releases over the lanes.
-func newPlan(releases int, random *rand.Rand) plan {
+// newPlan spreads the releases over the lanes; bad of a hundred are bad versions.
+func newPlan(releases, bad int, random *rand.Rand) plan {
 	p := plan{}
 	target := func(kind, service, id string) string {
 		for _, t := range p.Targets {
@@ -97,7 +97,7 @@ func newPlan(releases int, random *rand.Rand) plan {
 	p.Releases = make([][]releasePlan, len(p.Lanes))
 	for n := range releases {
 		at := p.pick(n, random)
-		p.Releases[at] = append(p.Releases[at], release(n, len(p.Releases[at]) == 0, random))
+		p.Releases[at] = append(p.Releases[at], release(n, bad, len(p.Releases[at]) == 0, random))
 	}
 	return p
 }
@@ -122,22 +122,22 @@ func (p plan) pick(n int, random *rand.Rand) int {
 
 // release decides what one release is to be. The first of a lane is a good one, so
 // that there is something to go back to.
-func release(n int, first bool, random *rand.Rand) releasePlan {
+func release(n, bad int, first bool, random *rand.Rand) releasePlan {
 	r := releasePlan{Number: n, Key: fmt.Sprintf("build-%d", n), Fate: fateGood}
 	dice, wrong, repeats, later := random.IntN(100), random.IntN(100), random.IntN(100), random.IntN(100)
 	if !first {
 		switch {
-		case dice < 16:
+		case dice < bad:
 			r.Fate = fateBad
-		case dice < 28:
+		case dice < bad+12:
 			r.Fate = fateEmergency
-		case dice < 32:
+		case dice < bad+16:
 			r.Fate = fateRejected
-		case dice < 35:
+		case dice < bad+19:
 			r.Fate = fateWithdrawn
-		case dice < 38:
+		case dice < bad+22:
 			r.Fate = fateNeglected
-		case dice < 42:
+		case dice < bad+26:
 			r.Fate = fateAborted
 		}
 	}

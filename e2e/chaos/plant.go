@@ -14,11 +14,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/procedure"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // services are the four, each of which runs twice.
@@ -171,7 +172,7 @@ func (p *plant) ready(ctx context.Context, limit time.Duration) error {
 		for i := range p.services[name] {
 			for !answers(ctx, p.httpAddress(name, i)) {
 				if pause(ctx, 50*time.Millisecond); ctx.Err() != nil {
-					_, _, last := p.services[name][i].counts()
+					_, last := p.services[name][i].counts()
 					return fmt.Errorf("%s-%d is not ready (%s): %w", name, i, last, ctx.Err())
 				}
 			}

@@ -23,9 +23,9 @@ type process struct {
 
 	mu  sync.Mutex
 	pid int
-	// kills counts how often it was killed, ends how often it ended by itself.
-	kills, ends int
-	lastEnd     string
+	// ends counts how often it ended by itself, not killed.
+	ends    int
+	lastEnd string
 }
 
 // run keeps the process running until the context ends.
@@ -70,7 +70,6 @@ func (p *process) ended(err error) {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
-			p.kills++
 			return
 		}
 	}
@@ -113,8 +112,8 @@ func thaw(ctx context.Context, pid int, long time.Duration) {
 	_ = syscall.Kill(pid, syscall.SIGCONT)
 }
 
-func (p *process) counts() (kills, ends int, lastEnd string) {
+func (p *process) counts() (ends int, lastEnd string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.kills, p.ends, p.lastEnd
+	return p.ends, p.lastEnd
 }

@@ -14,11 +14,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/procedure"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Config says what to do to how many releases.
@@ -35,6 +36,8 @@ type Config struct {
 	// Blackout is the shortest time between two in which all executors are stopped for
 	// longer than an approval is valid. Absent: 45 s.
 	Blackout time.Duration
+	// Bad is how many of a hundred releases are bad versions. Absent: 16.
+	Bad int
 	// Quiet does without faults.
 	Quiet bool
 	// Focus are the failpoints to strike, and Action what to do there; empty for all.
@@ -84,11 +87,14 @@ func Run(ctx context.Context, cfg Config) (Verdict, error) {
 		}
 		cfg.Dir = dir
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil { //nolint:gosec // As below.
+	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return Verdict{}, err
 	}
 	if err := os.Chmod(cfg.Dir, 0o755); err != nil { //nolint:gosec // The database's user passes through.
 		return Verdict{}, err
+	}
+	if cfg.Bad == 0 {
+		cfg.Bad = 16
 	}
 	if cfg.Blackout == 0 {
 		cfg.Blackout = 45 * time.Second
@@ -140,7 +146,7 @@ func (r *run) all(ctx context.Context) (Verdict, error) {
 
 // prepare builds the programs and lays everything out.
 func (r *run) prepare(ctx context.Context) error {
-	r.plan = newPlan(r.cfg.Releases, rand.New(rand.NewPCG(r.cfg.Seed, 1))) //nolint:gosec // A test's dice.
+	r.plan = newPlan(r.cfg.Releases, r.cfg.Bad, rand.New(rand.NewPCG(r.cfg.Seed, 1))) //nolint:gosec // A test's dice.
 	r.planned = map[string]releasePlan{}
 	for i, releases := range r.plan.Releases {
 		for _, p := range releases {
@@ -216,7 +222,7 @@ func (r *run) progress(ctx context.Context) {
 func (r *run) report(f *faults) {
 	for _, name := range services {
 		for _, p := range r.plant.services[name] {
-			if _, ends, last := p.counts(); ends > 0 {
+			if ends, last := p.counts(); ends > 0 {
 				r.say("%s ended %d times by itself, the last time: %s", p.name, ends, last)
 			}
 		}
@@ -238,7 +244,7 @@ func (r *run) settle(ctx context.Context) error {
 	for quiet := 0; quiet < 5; {
 		if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
 			r.say("not settled after %s", r.cfg.Settle)
-			return nil //nolint:nilerr // What is not settled is for the judge to count.
+			return nil // What is not settled is for the judge to count.
 		}
 		newest, err := last(ctx, r.js, eventstore.StreamEvents)
 		answered, unheard := r.answered(ctx)

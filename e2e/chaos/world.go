@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,11 +19,12 @@ import (
 	"text/template"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/internal/attest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 //go:embed procedure.yaml.tmpl
@@ -43,7 +45,7 @@ type world struct {
 
 func newWorld(dir string, p plan, freeze time.Duration) (*world, error) {
 	for _, sub := range []string{"artifacts", "hosts", "commands", "points/noop"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil { //nolint:gosec // Nothing secret.
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, err
 		}
 	}
@@ -62,7 +64,8 @@ func (w *world) serve(ctx context.Context) error {
 	w.base = "http://" + l.Addr().String()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{target}/digest", func(out http.ResponseWriter, r *http.Request) {
-		_, _ = fmt.Fprintf(out, `{"digest": %q}`, w.carries(r.PathValue("target")))
+		out.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(out).Encode(map[string]string{"digest": w.carries(r.PathValue("target"))})
 	})
 	mux.HandleFunc("GET /{target}/healthz", func(out http.ResponseWriter, r *http.Request) {
 		if w.bad(w.carries(r.PathValue("target"))) {
