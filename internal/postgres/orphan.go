@@ -33,15 +33,14 @@ func clearPrevious(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("look for a running postgres: %w", err)
 	}
-	first, _, _ := bytes.Cut(raw, []byte("\n"))
-	pid, malformed := strconv.Atoi(strings.TrimSpace(string(first)))
-	if malformed != nil || pid <= 1 || !alive(pid) {
+	pid := pidIn(raw)
+	if pid <= 1 || !alive(pid) {
 		return nil // postgres sorts out a dead predecessor by itself.
 	}
 	command, err := commandLine(pid)
 	switch {
 	case !alive(pid):
-		return nil //nolint:nilerr // It ended while it was looked at.
+		return nil
 	case err != nil:
 		return fmt.Errorf("%w: process %d may be its postgres: %w", ErrInUse, pid, err)
 	case !strings.Contains(command, cfg.dataDir()):
@@ -50,6 +49,16 @@ func clearPrevious(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("%w: %s is served by process %d, which was started by other means", ErrInUse, cfg.dataDir(), pid)
 	}
 	return stopOrphan(ctx, cfg, pid)
+}
+
+// pidIn is the process number that a pid file begins with, 0 for none.
+func pidIn(raw []byte) int {
+	first, _, _ := bytes.Cut(raw, []byte("\n"))
+	pid, err := strconv.Atoi(strings.TrimSpace(string(first)))
+	if err != nil {
+		return 0
+	}
+	return pid
 }
 
 // disown handles a pid file whose number now belongs to an unrelated process,
