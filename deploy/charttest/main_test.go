@@ -88,7 +88,7 @@ func TestConfigurationsAreReadAsTheServicesReadThem(t *testing.T) {
 		{"another one is given", "", "config/approval.yaml]", "config/desk.yaml]", "-config /etc/shipwarden/config/desk.yaml is not mounted"},
 		{"a key that nobody knows", "", "id: validator-1", "id: validator-9", "validator: its signing key validator-9 is not in the keyring"},
 		{"the key of another service", "", "id: validator-1", "id: executor-1", "validator: its signing key executor-1 is not in the keyring"},
-		{"a command that is not allowed", "", "argv: [/opt/tools/deploy]", "argv: [/opt/tools/other]", "executor: its configuration: targets[0].command.deploy"},
+		{"a command that is not allowed", "", "argv: [/opt/tools/deploy]", "argv: [/opt/tools/other]", "targets[0].command.deploy"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
