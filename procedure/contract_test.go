@@ -58,7 +58,7 @@ func golden(t *testing.T, file, got string) {
 		}
 		return
 	}
-	want, err := os.ReadFile(file) //nolint:gosec // A golden file of this repository.
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

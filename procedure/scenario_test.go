@@ -33,7 +33,7 @@ func TestScenarios(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			t.Parallel()
-			want, err := os.ReadFile(file) //nolint:gosec // A golden file of this repository.
+			want, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -19,7 +19,7 @@ func TestPromisesHoldThroughAFewFaults(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	v, err := chaos.Run(t.Context(), chaos.Config{
-		Releases: 20, Seed: 3, Duration: 25 * time.Second, Settle: 2 * time.Minute, Interval: 800 * time.Millisecond, Nap: time.Second,
+		Releases: 20, Seed: 3, Duration: 15 * time.Second, Settle: 2 * time.Minute, Interval: 800 * time.Millisecond, Nap: time.Second,
 		Root: "../..", Dir: dir, Out: out,
 	})
 	if v.Broken() != "" || (err != nil && v.Outcomes == nil) {
