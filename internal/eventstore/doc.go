@@ -25,6 +25,9 @@
 // messages. Appends that arrive while one is under way are therefore gathered
 // into one atomic batch, each message with the condition of its own aggregate.
 // An idle store publishes at once: nothing is delayed to wait for company.
+// A few appends are published side by side and not as a batch: a server without
+// replicas stages each batch in files of its own, which costs as much as some ten
+// messages.
 //
 // The streams themselves are code as well: Topology says what must be there,
 // Provision makes it so or says which setting differs.

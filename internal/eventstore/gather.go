@@ -12,6 +12,10 @@ const (
 	maxGathered = 128
 	// maxGatheredBytes bounds their bodies.
 	maxGatheredBytes = 1 << 20
+	// worthwhile is how many messages make an atomic batch cheaper than one publish
+	// for each. The server stages a batch in a store of its own, with files and syncs
+	// of their own, which takes it as long as some ten messages that stand alone.
+	worthwhile = 8
 )
 
 // group is what one Append stores, all or none.
@@ -49,8 +53,8 @@ func (g *group) bytes() int {
 	return n
 }
 
-// gatherer publishes one batch at a time and gathers what arrives meanwhile into
-// the next one. It has a goroutine only while there is something to publish.
+// gatherer publishes one batch at a time, or a few single messages, and gathers what
+// arrives meanwhile into the next one. It has a goroutine only while there is something to publish.
 type gatherer struct {
 	// publish stores the groups, all or none, and returns the sequence of the
 	// first message; the others follow it one by one.
@@ -134,10 +138,28 @@ func (q *gatherer) take() []*group {
 	return batch
 }
 
-// store publishes the batch once. Where that does not end well, each group is
-// looked at for itself, beside the next batch: a conflict, a slow answer or a
-// subject that is not allowed concerns nobody but its own group.
+// store publishes the batch once; a few single messages side by side, each for
+// itself. Where that does not end well, each group is looked at for itself, beside
+// the next batch: a conflict, a slow answer or a subject that is not allowed concerns
+// nobody but its own group.
 func (q *gatherer) store(batch []*group) {
+	if !alone(batch) {
+		q.publishTogether(batch)
+		return
+	}
+	var wait sync.WaitGroup
+	for i := range batch {
+		wait.Go(func() { q.publishTogether(batch[i : i+1]) })
+	}
+	wait.Wait()
+}
+
+// alone reports whether the groups are few, and none of them needs a batch.
+func alone(batch []*group) bool {
+	return len(batch) < worthwhile && !slices.ContainsFunc(batch, func(g *group) bool { return len(g.items) > 1 })
+}
+
+func (q *gatherer) publishTogether(batch []*group) {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
 	first, err := q.publish(ctx, batch...)
