@@ -69,6 +69,7 @@ func (s *Store) Append(ctx context.Context, drafts ...Draft) ([]Stored, error) {
 	out := make([]Stored, len(g.items))
 	for i, item := range g.items {
 		out[i] = Stored{Sequence: sequences[i], Digest: item.digest, Event: item.event}
+		s.verified.put(sequences[i], known{subject: item.message.Subject, header: item.message.Header, digest: item.digest})
 		s.metrics.appended.WithLabelValues(procedure.TypeOf(item.event)).Inc()
 	}
 	return out, nil

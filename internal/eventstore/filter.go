@@ -12,6 +12,13 @@ import (
 // server tells concurrent writers apart by the text.
 func Filter(aggregate string) string { return aggregate + ".>" }
 
+// transport are the headers that only the server looks at when it stores a message.
+// They say nothing of the event.
+var transport = map[string]bool{
+	jetstream.ExpectedStreamHeader: true, jetstream.ExpectedLastSubjSeqHeader: true, jetstream.ExpectedLastSubjSeqSubjHeader: true,
+	headerBatchID: true, headerBatchSeq: true, headerBatchCommit: true,
+}
+
 // expect makes the server store the message only if seq is the sequence of the
 // last message that the filter matches, 0 for none. Nothing else in the
 // repository sets these headers.

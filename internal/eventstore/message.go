@@ -94,8 +94,8 @@ func decode(answer []byte) (stored, error) {
 	return m, nil
 }
 
-// open verifies the message.
-func (s *Store) open(m stored) (procedure.Entry, error) {
+// verify looks at the message's signature and all the rest.
+func (s *Store) verify(m stored) (procedure.Entry, error) {
 	entry, _, err := envelope.Open(s.ring, m.subject, m.header, m.data, m.sequence, m.time)
 	return entry, err
 }

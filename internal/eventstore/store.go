@@ -27,6 +27,7 @@ type Store struct {
 	signer     *envelope.Signer
 	now        func() time.Time
 	cache      *cache
+	verified   *verified
 	gather     gatherer
 	metrics    *metrics
 }
@@ -57,6 +58,7 @@ func New(js jetstream.JetStream, ring *envelope.Keyring, signer *envelope.Signer
 		conn: js.Conn(), js: js, ring: ring, signer: signer, now: now,
 		getSubject: apiPrefix(js) + "STREAM.MSG.GET." + StreamEvents,
 		cache:      newCache(set.cacheEntries),
+		verified:   newVerified(),
 		metrics:    newMetrics(set.registerer),
 	}
 	s.gather.publish = s.publish
@@ -93,8 +95,12 @@ func (s *Store) Epoch(ctx context.Context) (string, error) {
 	return epoch, nil
 }
 
-// Open verifies a message that a consumer of REL delivered.
+// Open verifies a message that a consumer of REL delivered. The event is shared with
+// those of histories, and must not be changed.
 func (s *Store) Open(subject string, header nats.Header, data []byte, sequence uint64, stored time.Time) (procedure.Entry, error) {
-	entry, _, err := envelope.Open(s.ring, subject, header, data, sequence, stored)
-	return entry, err
+	return s.open(message(subject, header, data, sequence, stored))
+}
+
+func message(subject string, header nats.Header, data []byte, sequence uint64, at time.Time) stored {
+	return stored{subject: subject, header: header, data: data, sequence: sequence, time: at}
 }
