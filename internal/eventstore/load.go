@@ -54,19 +54,34 @@ func (s *Store) Load(ctx context.Context, aggregate string) (History, error) {
 	if err := s.readOn(ctx, h); err != nil {
 		return History{}, fmt.Errorf("load %s: %w", aggregate, err)
 	}
-	return History{
-		Aggregate: aggregate,
-		// Without spare capacity: a caller that appends does not write into ours.
-		Entries: h.entries[:len(h.entries):len(h.entries)],
-		Invalid: h.invalid[:len(h.invalid):len(h.invalid)],
-		Last:    h.last,
-	}, nil
+	return h.shared(), nil
 }
 
-// readOn reads the messages that came after those that are known.
+// shared is the history as others see it, without spare capacity: a caller that
+// appends does not write into ours.
+func (h *history) shared() History {
+	return History{
+		Aggregate: h.aggregate,
+		Entries:   h.entries[:len(h.entries):len(h.entries)],
+		Invalid:   h.invalid[:len(h.invalid):len(h.invalid)],
+		Last:      h.last,
+	}
+}
+
+// readOn reads the messages that came after those that are known. Where the history
+// ends is asked first: the server finds the last message of an aggregate at once, but
+// that there is none behind a sequence only by looking at all that came since, during
+// which nobody else can read or write.
 func (s *Store) readOn(ctx context.Context, h *history) error {
 	filter := Filter(h.aggregate)
-	for {
+	end, err := s.last(ctx, filter)
+	if errors.Is(err, errNoMessage) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for h.last < end.sequence {
 		m, err := s.next(ctx, filter, h.last+1)
 		if errors.Is(err, errNoMessage) {
 			return nil
@@ -88,6 +103,7 @@ func (s *Store) readOn(ctx context.Context, h *history) error {
 		}
 		h.last = m.sequence
 	}
+	return nil
 }
 
 // Last returns the newest event that counts of an aggregate whose events carry its

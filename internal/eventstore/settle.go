@@ -111,7 +111,14 @@ func (s *Store) inspect(ctx context.Context, g *group) (verdict, []uint64, error
 // does a copy of an older event, which follows another one; the next attempt
 // expects it as the last one, or whoever wrote it could stop the release with it.
 func (s *Store) look(ctx context.Context, item *sealed) (verdict, uint64, error) {
+	end, err := s.last(ctx, Filter(item.aggregate)) // As in readOn.
+	if err != nil && !errors.Is(err, errNoMessage) {
+		return absent, 0, err
+	}
 	for {
+		if item.expect >= end.sequence {
+			return absent, 0, nil
+		}
 		m, err := s.next(ctx, Filter(item.aggregate), item.expect+1)
 		if errors.Is(err, errNoMessage) {
 			return absent, 0, nil
