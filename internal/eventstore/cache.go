@@ -58,6 +58,24 @@ func (c *cache) lookup(aggregate string) *history {
 	return h
 }
 
+// peek is take for a history that is kept and that nobody has; otherwise nil.
+func (c *cache) peek(aggregate string) *history {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.items[aggregate]
+	if !ok {
+		return nil
+	}
+	h := e.Value.(*history) //nolint:errcheck // The list holds nothing else.
+	select {
+	case h.turn <- struct{}{}:
+		c.order.MoveToFront(e)
+		return h
+	default:
+		return nil
+	}
+}
+
 // give ends the caller's turn and drops the histories used longest ago, as many
 // as are too many.
 func (c *cache) give(h *history) {

@@ -68,6 +68,18 @@ func (h *history) shared() History {
 	}
 }
 
+// Known returns what is kept of the aggregate's history, as some Load found it, and
+// whether anything is kept. Others may have written since: it is good for finding that
+// there is nothing to do, and for nothing else.
+func (s *Store) Known(aggregate string) (History, bool) {
+	h := s.cache.peek(aggregate)
+	if h == nil {
+		return History{}, false
+	}
+	defer s.cache.give(h)
+	return h.shared(), h.last > 0
+}
+
 // readOn reads the messages that came after those that are known. Where the history
 // ends is asked first: the server finds the last message of an aggregate at once, but
 // that there is none behind a sequence only by looking at all that came since, during

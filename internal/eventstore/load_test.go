@@ -243,3 +243,32 @@ func TestAStoreThatNobodyWouldBelieveDoesNotWrite(t *testing.T) {
 		t.Errorf("with a key that the keyring lacks: %v", err)
 	}
 }
+
+func TestWhatIsKnownIsWhatSomeLoadFound(t *testing.T) {
+	n := natstest.Single(t)
+	eventstoretest.Provision(t, n)
+	s, other := eventstoretest.Store(n, procedure.ServiceApproval), eventstoretest.Store(n, procedure.ServiceApproval)
+	if h, ok := s.Known("rel.r"); ok {
+		t.Errorf("before any load %v is known", h)
+	}
+	if h := load(t, s, "rel.r"); h.Last != 0 {
+		t.Fatalf("the release ends at %d", h.Last)
+	}
+	if h, ok := s.Known("rel.r"); ok {
+		t.Errorf("of an aggregate without messages %v is known", h)
+	}
+	if _, err := other.Append(t.Context(), following(load(t, other, "rel.r"), "one")); err != nil {
+		t.Fatal(err)
+	}
+	want := load(t, s, "rel.r")
+	if _, err := other.Append(t.Context(), following(load(t, other, "rel.r"), "two")); err != nil {
+		t.Fatal(err)
+	}
+	got, ok := s.Known("rel.r")
+	if !ok || got.Last != want.Last || len(got.Entries) != 1 {
+		t.Errorf("known is %v (%t), want what was loaded: %v", got, ok, want)
+	}
+	if h := load(t, s, "rel.r"); len(h.Entries) != 2 {
+		t.Errorf("the load after that found %d entries, want 2", len(h.Entries))
+	}
+}

@@ -90,12 +90,27 @@ func (r *runner) handle(ctx context.Context, m Message) error {
 	return r.react(ctx, release, cause, m.Delivery)
 }
 
+// past reports whether this process has seen, in a history that holds the cause, that
+// nothing is due. Whatever made something due afterwards wakes the step by itself, so
+// the server need not be asked again. Only not acting can be decided in this way.
+func (r *runner) past(release string, cause uint64) bool {
+	history, ok := r.store.Known(procedure.Aggregate(release))
+	if !ok || cause == 0 || history.Last < cause {
+		return false
+	}
+	state, _ := procedure.Fold(release, history.Entries)
+	return !procedure.Due(r.step.ID, state, r.cfg.Now())
+}
+
 // react folds and acts until nothing is due.
 func (r *runner) react(ctx context.Context, release string, cause procedure.Entry, delivery int) error {
 	aggregate := procedure.Aggregate(release)
 	known := uint64(0) // what the history must show at least
 	if cause.Event.GetAggregate() == aggregate {
 		known = cause.Sequence
+	}
+	if r.past(release, known) {
+		return nil
 	}
 	for range maxRounds {
 		history, err := r.store.Load(ctx, aggregate)

@@ -58,6 +58,35 @@ func TestAStepThatIsNotDueOnlyAcknowledges(t *testing.T) {
 	}
 }
 
+// The server is asked only where it could know something that matters.
+func TestAStepThatWasSeenNotToBeDueAsksTheServerNothing(t *testing.T) {
+	r := newRig(t, natstest.Single(t))
+	release := r.request(t, "one")
+	s := r.state(t, release)
+	task := reactor.Task{State: s, History: eventstore.History{Aggregate: procedure.Aggregate(release), Last: s.Head.Sequence}}
+	if _, err := r.store.Append(t.Context(), task.Draft(gatesConfirmed())); err != nil {
+		t.Fatal(err)
+	}
+	r.state(t, release) // From here on this process knows.
+	asked, err := r.Connect(t).SubscribeSync("$JS.API.STREAM.MSG.GET." + eventstore.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := asked.SetPendingLimits(-1, -1); err != nil {
+		t.Fatal(err)
+	}
+	r.run(t, reactor.Config{}, confirm)
+	natstest.Eventually(t, "an acknowledgment", r.settled(t, eventstore.StreamEvents, procedure.StepGates))
+	if n, _, err := asked.Pending(); err != nil || n != 0 {
+		t.Errorf("the server was asked %d times (%v), want never", n, err)
+	}
+	r.state(t, release)
+	natstest.Eventually(t, "the question that a load asks", func() bool {
+		n, _, err := asked.Pending()
+		return err == nil && n > 0
+	})
+}
+
 func TestAStepDecidesAgainWhenSomebodyWasFaster(t *testing.T) {
 	r := newRig(t, natstest.Single(t))
 	seen := make(chan int, 8)
