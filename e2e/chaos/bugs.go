@@ -27,6 +27,10 @@ type bug struct {
 	// interval and bad are those of Config; absent: 250 ms, and as usual.
 	interval time.Duration
 	bad      int
+	// long is how long releases are asked for; absent: 35 s.
+	long time.Duration
+	// calm strikes at the focus alone, and kills and stops nothing else.
+	calm bool
 }
 
 type edit struct{ file, from, to string }
@@ -91,10 +95,13 @@ func try(ctx context.Context, cfg Config, b bug) (Verdict, error) {
 	if b.nap > 0 {
 		cfg.Nap = b.nap
 	}
+	if b.long > 0 {
+		cfg.Releases, cfg.Duration = 160, b.long
+	}
 	if b.interval > 0 {
 		cfg.Interval = b.interval
 	}
-	cfg.Bad = b.bad
+	cfg.Bad, cfg.FocusOnly = b.bad, b.calm
 	v, err := Run(ctx, cfg)
 	if errors.Is(err, ErrBroken) {
 		err = nil

@@ -24,7 +24,7 @@ var bugs = []bug{
 			{"services/executor/driver/fence/record.go", "	case f.Epoch == r.Epoch && f.Sequence < r.Sequence, slices", "	case slices"},
 			{"services/executor/driver/fence/record.go", "	case slices.Contains(r.PastKeys, key):\n		return r, false,", "	case key == \"\":\n		return r, false,"},
 		},
-		focus: []string{"execute.fenced"}, action: failpoint.Stop, nap: 5 * time.Second, interval: 1200 * time.Millisecond, bad: 60,
+		focus: []string{"execute.fenced"}, action: failpoint.Stop, nap: 8 * time.Second, interval: 400 * time.Millisecond, bad: 70, calm: true, long: 100 * time.Second,
 	},
 	{
 		name: "a target that another release holds is taken",

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"buf.build/go/protoyaml"
 	"google.golang.org/protobuf/proto"
@@ -85,6 +86,7 @@ func (p *plant) configure() error {
 	if err != nil {
 		return err
 	}
+	p.world.freeze = time.Now().Add(p.world.long)
 	document, err := p.world.procedure()
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type faults struct {
 	struck       map[string]int
 	nats, db     time.Time
 	blackout     time.Time
+	resting      time.Time // until when a process sleeps that stopped itself
 	interval     time.Duration
 	databaseDone chan error
 }
@@ -56,7 +57,7 @@ func (f *faults) live(ctx context.Context) {
 
 func (f *faults) strike(ctx context.Context) {
 	switch dice := f.random.IntN(100); {
-	case dice < 50:
+	case dice < 50 || f.run.cfg.FocusOnly:
 		f.order()
 	case dice < 70:
 		p := f.victim()
@@ -110,6 +111,9 @@ func (f *faults) killDatabase(ctx context.Context) {
 
 // order has a process strike itself at the next failpoint.
 func (f *faults) order() {
+	if f.run.cfg.Action == failpoint.Stop && time.Now().Before(f.resting) {
+		return // Where only stops are ordered, somebody must be left to take over.
+	}
 	if len(f.points) == 0 {
 		f.points = append(f.points, failpoint.Points...)
 		if len(f.run.cfg.Focus) > 0 {
@@ -164,7 +168,9 @@ func (f *faults) collect(ctx context.Context) {
 			f.counts["failpoint "+action]++
 			f.struck[p.Name]++
 			if action == failpoint.Stop {
-				go thaw(ctx, pid, f.nap())
+				long := f.nap()
+				f.resting = time.Now().Add(long)
+				go thaw(ctx, pid, long)
 			}
 		}
 	}

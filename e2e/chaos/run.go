@@ -41,8 +41,10 @@ type Config struct {
 	// Quiet does without faults.
 	Quiet bool
 	// Focus are the failpoints to strike, and Action what to do there; empty for all.
-	Focus  []string
-	Action string
+	// FocusOnly does nothing else.
+	Focus     []string
+	Action    string
+	FocusOnly bool
 	// Overlay replaces sources of the services, as `go build -overlay` takes it.
 	Overlay string
 	// Root is the folder of the repository, Dir what the run leaves behind; an empty
@@ -157,7 +159,7 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if r.world, err = newWorld(r.cfg.Dir, r.plan, min(15*time.Second, r.cfg.Duration/2)); err != nil {
+	if r.world, err = newWorld(r.cfg.Dir, r.plan, min(25*time.Second, r.cfg.Duration*2/3)); err != nil {
 		return err
 	}
 	log, err := os.OpenFile(filepath.Join(r.cfg.Dir, "services.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)

@@ -36,11 +36,13 @@ const environment = "production"
 // world is what is released, and where to: artifacts, targets that can be looked
 // at, and the systems that attest.
 type world struct {
-	dir    string
-	plan   plan
-	key    ed25519.PrivateKey
-	freeze time.Time // when the freeze ends
-	base   string    // of the pages of the targets
+	dir  string
+	plan plan
+	key  ed25519.PrivateKey
+	// long is how long the freeze lasts once the services are started, freeze when it ends.
+	long   time.Duration
+	freeze time.Time
+	base   string // of the pages of the targets
 }
 
 func newWorld(dir string, p plan, freeze time.Duration) (*world, error) {
@@ -50,7 +52,7 @@ func newWorld(dir string, p plan, freeze time.Duration) (*world, error) {
 		}
 	}
 	key, err := rig.Key(filepath.Join(dir, "attester.pem"))
-	return &world{dir: dir, plan: p, key: key, freeze: time.Now().Add(freeze)}, err
+	return &world{dir: dir, plan: p, key: key, long: freeze}, err
 }
 
 // serve answers for the targets until the context ends: /<target>/digest is what a
