@@ -56,6 +56,11 @@ mutants: ## Make mistakes in the procedure, one at a time: its tests must find e
 	@GOWORK=off go -C tools/mutants build -o ../../.bin/mutants .
 	@.bin/mutants $(ARGS) procedure
 
+.PHONY: bench
+bench: setup-test ## Measure releases, recording and rest beside what bounds them: docs/performance.md
+	@go build -o bin/bench ./e2e/bench/cmd/bench
+	@bin/bench $(ARGS)
+
 .PHONY: demo
 demo: setup-test ## Carry real releases through the procedure, before your eyes
 	@go build -o bin/shipwarden ./cmd/shipwarden
