@@ -2,6 +2,7 @@ package natstest_test
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -106,4 +107,17 @@ func TestNothingRunsOnAfterCleanup(t *testing.T) {
 		}
 	})
 	goleak.VerifyNone(t, ignore)
+}
+
+// The server loses this race about once in a hundred times while the machine is busy,
+// which is what the groups side by side are for.
+func TestNothingIsTakenFromUnderTheFirstStream(t *testing.T) {
+	for i := range 8 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			for range 30 {
+				createStream(t, natstest.Single(t))
+			}
+		})
+	}
 }
