@@ -28,6 +28,8 @@ type history struct {
 	entries   []procedure.Entry
 	invalid   []Invalid
 	last      uint64
+	state     procedure.State // of the first folded entries
+	folded    int
 	counted   int // as far as cache.size knows; guarded by cache.mu
 }
 

@@ -44,7 +44,11 @@ func TestConditionsAreBuiltInOnePlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := map[string]bool{"internal/eventstore/filter.go": true, "internal/eventstore/lint_test.go": true}
+	allowed := map[string]bool{
+		"internal/eventstore/filter.go":     true,
+		"internal/eventstore/lint_test.go":  true,
+		"internal/eventstore/trace_test.go": true, // It writes a condition that no server sees.
+	}
 	for _, path := range found {
 		if !allowed[path] {
 			t.Errorf("%s binds a publish to a last sequence; only internal/eventstore/filter.go may", path)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/procedure"
@@ -29,6 +30,10 @@ type History struct {
 	// Last is the sequence of the last message, authentic or not; 0 for none. It is
 	// what the next draft must expect.
 	Last uint64
+	// State is what the entries of a release fold to; of other aggregates it is empty.
+	// It is shared as the entries are: Evolve may be asked about it, and nothing in it
+	// may be changed.
+	State procedure.State
 }
 
 // Invalid is a message that is not an authentic event.
@@ -57,14 +62,69 @@ func (s *Store) Load(ctx context.Context, aggregate string) (History, error) {
 	return h.shared(), nil
 }
 
+// LoadCounted is Load for whoever acts on the world by what is read. It asks the server
+// also how many messages the aggregate has, and reads them all, one after the other,
+// where Load found another number.
+//
+// Load relies on the conditions on which messages were stored, and the leader of a
+// cluster does not see through those of all writers at once: a message that is stored
+// without a condition at the same moment can come before one whose condition says that
+// there is none. Nobody writes so who follows the protocol; somebody who can, and who
+// holds a service's key, could make two readers see two histories. What is decided by
+// the shorter one alone is harmless, because the event that says so does not count in
+// the longer one. What is done in the world counts at once.
+func (s *Store) LoadCounted(ctx context.Context, aggregate string) (History, error) {
+	for range countAttempts {
+		h, err := s.Load(ctx, aggregate)
+		if err != nil {
+			return History{}, err
+		}
+		n, err := s.count(ctx, aggregate)
+		if err != nil {
+			return History{}, fmt.Errorf("count %s: %w", aggregate, err)
+		}
+		if n == len(h.Entries)+len(h.Invalid) {
+			return h, nil
+		}
+	}
+	s.cache.forget(aggregate)
+	h, err := s.cache.take(ctx, aggregate)
+	if err != nil {
+		return History{}, fmt.Errorf("load %s: %w", aggregate, err)
+	}
+	defer s.cache.give(h)
+	end, err := s.last(ctx, Filter(aggregate))
+	if err == nil {
+		err = s.readForward(ctx, h, end.sequence)
+	}
+	if err != nil && !errors.Is(err, errNoMessage) {
+		return History{}, fmt.Errorf("load %s: %w", aggregate, err)
+	}
+	return h.shared(), nil
+}
+
+// countAttempts is how often a history that others write to is counted again, before
+// the difference is taken for one that stays.
+const countAttempts = 3
+
 // shared is the history as others see it, without spare capacity: a caller that
 // appends does not write into ours.
 func (h *history) shared() History {
+	if release, ok := strings.CutPrefix(h.aggregate, procedure.Aggregate("")); ok {
+		h.state.Release = release
+		for _, e := range h.entries[h.folded:] {
+			if next, err := procedure.Evolve(h.state, e); err == nil {
+				h.state = next
+			}
+		}
+		h.folded = len(h.entries)
+	}
 	return History{
 		Aggregate: h.aggregate,
 		Entries:   h.entries[:len(h.entries):len(h.entries)],
 		Invalid:   h.invalid[:len(h.invalid):len(h.invalid)],
 		Last:      h.last,
+		State:     h.state,
 	}
 }
 
@@ -81,40 +141,65 @@ func (s *Store) Known(aggregate string) (History, bool) {
 }
 
 // readOn reads the messages that came after those that are known. Where the history
-// ends is asked first: the server finds the last message of an aggregate at once, but
-// that there is none behind a sequence only by looking at all that came since, during
-// which nobody else can read or write.
+// ends is asked first, and from there it is traced back to what is known.
 func (s *Store) readOn(ctx context.Context, h *history) error {
-	filter := Filter(h.aggregate)
-	end, err := s.last(ctx, filter)
-	if errors.Is(err, errNoMessage) {
+	end, err := s.last(ctx, Filter(h.aggregate))
+	switch {
+	case errors.Is(err, errNoMessage):
+		return nil
+	case err != nil:
+		return err
+	case end.sequence <= h.last:
 		return nil
 	}
+	messages, found, err := s.trace(ctx, h.aggregate, h.last, end)
 	if err != nil {
 		return err
 	}
-	for h.last < end.sequence {
-		m, err := s.next(ctx, filter, h.last+1)
+	if !found {
+		return s.readForward(ctx, h, end.sequence)
+	}
+	for _, m := range messages {
+		if err := s.add(ctx, h, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readForward reads one message after the other, which misses none, however it was
+// stored. The server looks for each at all that came since the one before.
+func (s *Store) readForward(ctx context.Context, h *history, until uint64) error {
+	for h.last < until {
+		m, err := s.next(ctx, Filter(h.aggregate), h.last+1)
 		if errors.Is(err, errNoMessage) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if len(h.entries)+len(h.invalid) >= MaxHistory {
-			return fmt.Errorf("more than %d messages: %w", MaxHistory, ErrTooLong)
+		if err := s.add(ctx, h, m); err != nil {
+			return err
 		}
-		entry, err := s.open(m)
-		if err != nil {
-			h.invalid = append(h.invalid, Invalid{Sequence: m.sequence, Subject: m.subject, Reason: err})
-			s.metrics.rejected.WithLabelValues(envelope.Reason(err)).Inc()
-			slog.WarnContext(ctx, "a message in the record does not count",
-				slog.Uint64("sequence", m.sequence), slog.String("subject", m.subject), slog.Any("error", err))
-		} else {
-			h.entries = append(h.entries, entry)
-		}
-		h.last = m.sequence
 	}
+	return nil
+}
+
+// add puts a message behind those that are known.
+func (s *Store) add(ctx context.Context, h *history, m stored) error {
+	if len(h.entries)+len(h.invalid) >= MaxHistory {
+		return fmt.Errorf("more than %d messages: %w", MaxHistory, ErrTooLong)
+	}
+	entry, err := s.open(m)
+	if err != nil {
+		h.invalid = append(h.invalid, Invalid{Sequence: m.sequence, Subject: m.subject, Reason: err})
+		s.metrics.rejected.WithLabelValues(envelope.Reason(err)).Inc()
+		slog.WarnContext(ctx, "a message in the record does not count",
+			slog.Uint64("sequence", m.sequence), slog.String("subject", m.subject), slog.Any("error", err))
+	} else {
+		h.entries = append(h.entries, entry)
+	}
+	h.last = m.sequence
 	return nil
 }
 
@@ -139,6 +224,9 @@ func (s *Store) Last(ctx context.Context, aggregate string) (procedure.Entry, bo
 	var from *releasev1.Previous // nil is the beginning
 	if entry, err := s.open(m); err == nil {
 		from = entry.Event.GetPrevious()
+		if before, known := m.follows(aggregate); known && before == from.GetSequence() {
+			return entry, true, nil // There is nothing between it and the one that it follows.
+		}
 	} else {
 		s.metrics.rejected.WithLabelValues(envelope.Reason(err)).Inc()
 		slog.WarnContext(ctx, "the last message of an aggregate does not count",
@@ -152,8 +240,8 @@ func (s *Store) Last(ctx context.Context, aggregate string) (procedure.Entry, bo
 }
 
 // follow walks the chain of events that begins after one of them, up to a sequence,
-// and returns where it ends. It is one step long where the last message counts, and
-// slow only where others lie on top: the server can not search backwards.
+// and returns where it ends. It is needed only where messages lie around that were stored
+// without a condition.
 func (s *Store) follow(ctx context.Context, aggregate string, from *releasev1.Previous, until uint64) (procedure.Entry, bool, error) {
 	var newest procedure.Entry
 	found := false

@@ -24,6 +24,8 @@ type stored struct {
 	header   nats.Header
 	data     []byte
 	time     time.Time
+	// condition is empty for a message that was delivered: its header block is gone.
+	condition condition
 }
 
 // getRequest and getResponse are the wire form of $JS.API.STREAM.MSG.GET, which
@@ -47,14 +49,18 @@ type getResponse struct {
 	} `json:"message,omitempty"`
 }
 
-// next reads the first message at or after seq that the filter matches, and last
-// the last one. Both return errNoMessage where there is none.
+// next reads the first message at or after seq that the filter matches, last the last
+// one, and at the one with the sequence. They return errNoMessage where there is none.
 func (s *Store) next(ctx context.Context, filter string, seq uint64) (stored, error) {
 	return s.get(ctx, getRequest{Seq: max(seq, 1), Next: filter})
 }
 
 func (s *Store) last(ctx context.Context, filter string) (stored, error) {
 	return s.get(ctx, getRequest{Last: filter})
+}
+
+func (s *Store) at(ctx context.Context, seq uint64) (stored, error) {
+	return s.get(ctx, getRequest{Seq: seq})
 }
 
 func (s *Store) get(ctx context.Context, request getRequest) (stored, error) {
@@ -68,6 +74,45 @@ func (s *Store) get(ctx context.Context, request getRequest) (stored, error) {
 			return stored{}, fmt.Errorf("read stream %s: %w", StreamEvents, err)
 		}
 		return decode(answer.Data)
+	})
+}
+
+// infoRequest and infoResponse are the parts that are needed of the wire form of
+// $JS.API.STREAM.INFO, with which the server counts the messages under a filter.
+type infoRequest struct {
+	Filter string `json:"subjects_filter"`
+}
+
+type infoResponse struct {
+	Error *jetstream.APIError `json:"error,omitempty"`
+	State struct {
+		Subjects map[string]int `json:"subjects"`
+	} `json:"state"`
+}
+
+// count returns how many messages of the aggregate the stream holds.
+func (s *Store) count(ctx context.Context, aggregate string) (int, error) {
+	body, err := json.Marshal(infoRequest{Filter: Filter(aggregate)})
+	if err != nil {
+		return 0, fmt.Errorf("read stream %s: %w", StreamEvents, err)
+	}
+	return retried(ctx, func(ctx context.Context) (int, error) {
+		answer, err := s.conn.RequestWithContext(ctx, s.infoSubject, body)
+		if err != nil {
+			return 0, fmt.Errorf("read stream %s: %w", StreamEvents, err)
+		}
+		var r infoResponse
+		if err := json.Unmarshal(answer.Data, &r); err != nil {
+			return 0, fmt.Errorf("read stream %s: answer: %w", StreamEvents, err)
+		}
+		if r.Error != nil {
+			return 0, fmt.Errorf("read stream %s: %w", StreamEvents, r.Error)
+		}
+		n := 0
+		for _, messages := range r.State.Subjects {
+			n += messages
+		}
+		return n, nil
 	})
 }
 
@@ -86,6 +131,7 @@ func decode(answer []byte) (stored, error) {
 	}
 	m := stored{subject: r.Message.Subject, sequence: r.Message.Seq, data: r.Message.Data, time: r.Message.Time}
 	if len(r.Message.Header) > 0 {
+		m.condition = conditionOf(r.Message.Header)
 		// Headers that can not be read leave the message without a signature.
 		if header, err := nats.DecodeHeadersMsg(r.Message.Header); err == nil {
 			m.header = header

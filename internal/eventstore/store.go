@@ -20,16 +20,18 @@ const DefaultCacheEntries = 16384
 // concurrent use, and one store is meant to be shared by all steps of a process:
 // it gathers their appends. It has nothing to be closed.
 type Store struct {
-	conn       *nats.Conn
-	js         jetstream.JetStream
-	getSubject string
-	ring       *envelope.Keyring
-	signer     *envelope.Signer
-	now        func() time.Time
-	cache      *cache
-	verified   *verified
-	gather     gatherer
-	metrics    *metrics
+	conn *nats.Conn
+	js   jetstream.JetStream
+	// getSubject and infoSubject are where the leader of REL is asked.
+	getSubject, infoSubject string
+
+	ring     *envelope.Keyring
+	signer   *envelope.Signer
+	now      func() time.Time
+	cache    *cache
+	verified *verified
+	gather   gatherer
+	metrics  *metrics
 }
 
 // Option changes how a store works.
@@ -56,10 +58,11 @@ func New(js jetstream.JetStream, ring *envelope.Keyring, signer *envelope.Signer
 	}
 	s := &Store{
 		conn: js.Conn(), js: js, ring: ring, signer: signer, now: now,
-		getSubject: apiPrefix(js) + "STREAM.MSG.GET." + StreamEvents,
-		cache:      newCache(set.cacheEntries),
-		verified:   newVerified(),
-		metrics:    newMetrics(set.registerer),
+		getSubject:  apiPrefix(js) + "STREAM.MSG.GET." + StreamEvents,
+		infoSubject: apiPrefix(js) + "STREAM.INFO." + StreamEvents,
+		cache:       newCache(set.cacheEntries),
+		verified:    newVerified(),
+		metrics:     newMetrics(set.registerer),
 	}
 	s.gather.publish = s.publish
 	s.gather.settle = s.settle

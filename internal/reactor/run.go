@@ -30,11 +30,14 @@ type Step struct {
 	// first, by returning the claim alone. No drafts mean that nothing is to be
 	// said now. Errors are those of Consume.
 	Act func(ctx context.Context, t Task) ([]eventstore.Draft, error)
+	// Outside says that Act changes something outside the record that can not be taken
+	// back. It is then called with a history whose messages were counted.
+	Outside bool
 }
 
 // Task is what a step is to act on.
 type Task struct {
-	// State is folded from History, by a read from the stream's leader.
+	// State is what History folds to, by a read from the stream's leader.
 	State   procedure.State
 	History eventstore.History
 	// Cause is the event that woke the step.
@@ -98,8 +101,7 @@ func (r *runner) past(release string, cause uint64) bool {
 	if !ok || cause == 0 || history.Last < cause {
 		return false
 	}
-	state, _ := procedure.Fold(release, history.Entries)
-	return !procedure.Due(r.step.ID, state, r.cfg.Now())
+	return !procedure.Due(r.step.ID, history.State, r.cfg.Now())
 }
 
 // react folds and acts until nothing is due.
@@ -113,7 +115,7 @@ func (r *runner) react(ctx context.Context, release string, cause procedure.Entr
 		return nil
 	}
 	for range maxRounds {
-		history, err := r.store.Load(ctx, aggregate)
+		history, err := r.load(ctx, aggregate)
 		if err != nil {
 			return err
 		}
@@ -121,12 +123,11 @@ func (r *runner) react(ctx context.Context, release string, cause procedure.Entr
 			// Acting on this, or finding nothing due in it, would be wrong.
 			return RetryAfter(jitter(minDelay), fmt.Errorf("%s ends at %d, not %d: %w", aggregate, history.Last, known, errStale))
 		}
-		state, _ := procedure.Fold(release, history.Entries)
 		now := r.cfg.Now()
-		if !procedure.Due(r.step.ID, state, now) {
+		if !procedure.Due(r.step.ID, history.State, now) {
 			return nil
 		}
-		drafts, err := r.step.Act(ctx, Task{State: state, History: history, Cause: cause, Delivery: delivery, Now: now})
+		drafts, err := r.step.Act(ctx, Task{State: history.State, History: history, Cause: cause, Delivery: delivery, Now: now})
 		if err != nil {
 			return fmt.Errorf("release %s: %w", release, err)
 		}
@@ -147,4 +148,11 @@ func (r *runner) react(ctx context.Context, release string, cause procedure.Entr
 		}
 	}
 	return RetryAfter(jitter(minDelay), fmt.Errorf("release %s changed %d times", release, maxRounds))
+}
+
+func (r *runner) load(ctx context.Context, aggregate string) (eventstore.History, error) {
+	if r.step.Outside {
+		return r.store.LoadCounted(ctx, aggregate)
+	}
+	return r.store.Load(ctx, aggregate)
 }

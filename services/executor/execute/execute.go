@@ -38,7 +38,7 @@ const parallel = 8
 
 // New returns the step.
 func New(s *site.Site, now func() time.Time) reactor.Step {
-	return reactor.Step{ID: procedure.StepExecute, Act: shell{s, now}.act}
+	return reactor.Step{ID: procedure.StepExecute, Act: shell{s, now}.act, Outside: true}
 }
 
 type shell struct {

@@ -25,7 +25,7 @@ import (
 
 // New returns the step.
 func New(s *site.Site, now func() time.Time) reactor.Step {
-	return reactor.Step{ID: procedure.StepRollback, Act: shell{s, now}.act}
+	return reactor.Step{ID: procedure.StepRollback, Act: shell{s, now}.act, Outside: true}
 }
 
 type shell struct {
