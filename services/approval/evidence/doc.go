@@ -9,8 +9,9 @@
 //   - the gate's field of the predicate holds one of the gate's values;
 //   - it is not older than the gate allows, by the predicate's own "timestamp",
 //     which is what the signer vouches for; without one it counts as missing;
-//   - enough of the predicate's "reviewers" are people who may decide, are not
-//     among its "authors", and are members of the gate's reviewer group.
+//   - enough of the predicate's "reviewers" are people who may decide, are members
+//     of the gate's reviewer group, and wrote nothing of the change: neither by its
+//     own "authors", nor by those of any other trusted statement, nor by the request.
 //
 // A gate passes when every artifact of the kinds that it is about is covered,
 // each by one statement that satisfies everything; two halves do not add up.

@@ -18,15 +18,26 @@ const maxReasons = 5
 // failed. It depends on nothing but its arguments, so that a verdict can be
 // derived again from the record. The envelopes are what came with the request,
 // in any order; none of them can do harm but by being believed.
-func Evaluate(index *policy.Index, required []*policyv1.Gate, artifacts []*releasev1.Artifact, envelopes [][]byte, now time.Time) []*releasev1.GateVerdict {
+//
+// Whoever is an author by any source is one for every gate: by the request, and by
+// every statement that is trusted, whichever gate it is for.
+func Evaluate(index *policy.Index, required []*policyv1.Gate, request *releasev1.Request, envelopes [][]byte, now time.Time) []*releasev1.GateVerdict {
 	statements := make([]*statement, len(envelopes))
 	for i, envelope := range envelopes {
 		statements[i] = open(envelope, index.Document().GetKeys())
 	}
-	verdicts := make([]*releasev1.GateVerdict, len(required))
+	wrote := persons(index, request.GetAuthors())
+	judges := make([]judge, len(required))
 	for i, gate := range required {
-		j := judge{index: index, gate: gate, statements: statements, now: now}
-		verdicts[i] = j.verdict(artifacts)
+		j := &judges[i]
+		*j = judge{index: index, gate: gate, statements: statements, now: now}
+		j.listAuthors(request.GetArtifacts())
+		wrote = append(wrote, j.authors...)
+	}
+	verdicts := make([]*releasev1.GateVerdict, len(required))
+	for i := range judges {
+		judges[i].wrote = wrote
+		verdicts[i] = judges[i].verdict(request.GetArtifacts())
 	}
 	return verdicts
 }
@@ -37,15 +48,42 @@ type judge struct {
 	gate       *policyv1.Gate
 	statements []*statement
 	now        time.Time
+	// wrote is who is an author of the change by any source.
+	wrote []string
 
 	evidence, signers, authors []string
+}
+
+// listAuthors finds whom the statements of the gate name as authors of an artifact.
+// Every one of them is looked at, those too that do not satisfy the gate: who is named
+// there must not approve.
+func (j *judge) listAuthors(artifacts []*releasev1.Artifact) {
+	for _, artifact := range artifacts {
+		if !j.about(artifact) {
+			continue
+		}
+		for _, s := range j.statements {
+			if s.predicateType != j.gate.GetPredicateType() {
+				continue
+			}
+			if signer, _ := j.vouched(s, artifact); signer != "" {
+				j.authors = append(j.authors, s.authors(j.index)...)
+			}
+		}
+	}
+}
+
+// about reports whether the gate is about artifacts of that kind.
+func (j *judge) about(artifact *releasev1.Artifact) bool {
+	kinds := j.gate.GetKinds()
+	return len(kinds) == 0 || slices.Contains(kinds, artifact.GetKind())
 }
 
 func (j *judge) verdict(artifacts []*releasev1.Artifact) *releasev1.GateVerdict {
 	var passed, failed []string
 	for _, artifact := range artifacts {
-		if kinds := j.gate.GetKinds(); len(kinds) > 0 && !slices.Contains(kinds, artifact.GetKind()) {
-			continue // the gate is about other kinds
+		if !j.about(artifact) {
+			continue
 		}
 		if reasons := j.cover(artifact); len(reasons) > 0 {
 			failed = append(failed, fmt.Sprintf("artifact %s: %s", artifact.GetName(), strings.Join(reasons, "; ")))
@@ -76,8 +114,7 @@ func (j *judge) verdict(artifacts []*releasev1.Artifact) *releasev1.GateVerdict 
 }
 
 // cover looks for a statement that satisfies the gate for an artifact, and
-// returns why there is none, or nothing. Every statement of the gate's type is
-// looked at, since each may name authors, who must not approve.
+// returns why there is none, or nothing.
 func (j *judge) cover(artifact *releasev1.Artifact) []string {
 	var reasons, refused, signers []string
 	covered := false
@@ -115,6 +152,15 @@ func (j *judge) cover(artifact *releasev1.Artifact) []string {
 // examine returns who vouches for the artifact by this statement, and why it does
 // not count all the same. Without a signer it is no evidence at all.
 func (j *judge) examine(s *statement, artifact *releasev1.Artifact) (signer, reason string) {
+	if signer, reason = j.vouched(s, artifact); reason != "" {
+		return "", reason
+	}
+	return signer, s.content(j.index, j.gate, j.wrote, j.now)
+}
+
+// vouched returns who vouches for the artifact by this statement, whatever it says, or
+// why nobody does.
+func (j *judge) vouched(s *statement, artifact *releasev1.Artifact) (signer, reason string) {
 	if s.problem != "" {
 		return "", s.problem
 	}
@@ -125,8 +171,7 @@ func (j *judge) examine(s *statement, artifact *releasev1.Artifact) (signer, rea
 	if digest, ok := strings.CutPrefix(artifact.GetDigest(), "sha256:"); !ok || !s.subjects[digest] {
 		return "", "is about something else than " + artifact.GetDigest()
 	}
-	j.authors = append(j.authors, s.authors(j.index)...)
-	return signer, s.content(j.index, j.gate, j.now)
+	return signer, ""
 }
 
 // Rule says in words what a gate demands, for the record.

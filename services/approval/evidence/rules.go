@@ -35,10 +35,11 @@ func (s *statement) trusted(index *policy.Index, gate string, now time.Time) (si
 	return "", strings.Join(reasons, " and ")
 }
 
-// content returns why the predicate does not satisfy a gate, or nothing.
-func (s *statement) content(index *policy.Index, gate *policyv1.Gate, now time.Time) string {
+// content returns why the predicate does not satisfy a gate, or nothing. Whoever wrote
+// the change by any source is given, by id.
+func (s *statement) content(index *policy.Index, gate *policyv1.Gate, wrote []string, now time.Time) string {
 	var reasons []string
-	for _, reason := range []string{s.field(gate), s.age(gate, now), s.reviewers(index, gate)} {
+	for _, reason := range []string{s.field(gate), s.age(gate, now), s.reviewers(index, gate, wrote)} {
 		if reason != "" {
 			reasons = append(reasons, reason)
 		}
@@ -94,12 +95,11 @@ func (s *statement) age(gate *policyv1.Gate, now time.Time) string {
 
 // reviewers checks who reviewed. One person counts once under all their names;
 // whoever the procedure does not know, or who may decide nothing, does not count.
-func (s *statement) reviewers(index *policy.Index, gate *policyv1.Gate) string {
+func (s *statement) reviewers(index *policy.Index, gate *policyv1.Gate, wrote []string) string {
 	if gate.GetMinReviewers() == 0 {
 		return ""
 	}
-	authors := s.authors(index)
-	if len(authors) == 0 {
+	if len(s.authors(index)) == 0 {
 		return "names no authors, so that nobody knows who reviewed their own work"
 	}
 	named, ok := texts(s.predicate["reviewers"])
@@ -109,7 +109,7 @@ func (s *statement) reviewers(index *policy.Index, gate *policyv1.Gate) string {
 	counted := make(map[string]bool)
 	for _, name := range named {
 		person := index.Person(name)
-		if person == nil || person.GetInactive() || person.GetMachine() || slices.Contains(authors, person.GetId()) {
+		if person == nil || person.GetInactive() || person.GetMachine() || slices.Contains(wrote, person.GetId()) {
 			continue
 		}
 		if group := gate.GetReviewerGroup(); group != "" && !slices.Contains(index.GroupsOf(person.GetId()), group) {
@@ -138,13 +138,20 @@ func (s *statement) authors(index *policy.Index) []string {
 	if !ok {
 		return nil
 	}
-	for i, name := range named {
+	return persons(index, named)
+}
+
+// persons returns names by id where the procedure knows them, else as they are
+// written, each once.
+func persons(index *policy.Index, names []string) []string {
+	out := slices.Clone(names)
+	for i, name := range out {
 		if person := index.Person(name); person != nil {
-			named[i] = person.GetId()
+			out[i] = person.GetId()
 		}
 	}
-	slices.Sort(named)
-	return slices.Compact(named)
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // texts returns a JSON list of strings that are not empty.

@@ -52,7 +52,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		envelopes = append(envelopes, b)
 	}
 	required := index.GatesFor(t.State.Request)
-	verdicts := evidence.Evaluate(index, required, t.State.Request.GetArtifacts(), envelopes, t.Now)
-	event := procedure.DecideGates(t.State, verdicts, func(gate string) bool { return index.Gate(gate).GetBypassable() })
+	verdicts, whole := evidence.Fit(evidence.Evaluate(index, required, t.State.Request, envelopes, t.Now))
+	event := procedure.DecideGates(t.State, verdicts, func(gate string) bool { return whole && index.Gate(gate).GetBypassable() })
 	return []eventstore.Draft{t.Draft(event)}, nil
 }

@@ -1,6 +1,7 @@
 package gates_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
 	"github.com/blackdice/shipwarden/services/approval/gates"
@@ -83,6 +85,43 @@ func TestGates(t *testing.T) {
 				t.Errorf("verdict %v", v)
 			}
 		})
+	}
+}
+
+// TestEvidenceThatNoEventHoldsRefusesAnyRelease: an emergency too, for whom it names as
+// authors could not be kept.
+func TestEvidenceThatNoEventHoldsRefusesAnyRelease(t *testing.T) {
+	r := approvaltest.New(t, approvaltest.Document(func(d *policyv1.Procedure) {
+		for i := range 7 {
+			gate := proto.CloneOf(d.GetGates()[0])
+			gate.Name = fmt.Sprintf("tests-%d", i)
+			d.Gates, d.Keys[0].Gates = append(d.Gates, gate), append(d.Keys[0].Gates, gate.GetName())
+		}
+	}))
+	for _, c := range []struct {
+		authors int
+		phase   procedure.Phase
+		reason  string
+	}{
+		{10, procedure.PhaseScope, "FAILED"},
+		{500, procedure.PhaseRecord, "for this one, 500 authors and 1 envelopes"},
+	} {
+		var authors []string
+		for i := range c.authors {
+			authors = append(authors, fmt.Sprintf("author-%09d", i))
+		}
+		envelope, err := attest.Sign(attest.Statement{
+			PredicateType: approvaltest.TestType, Predicate: map[string]any{"result": "FAILED", "authors": authors},
+			Subjects: []attest.Subject{{Name: "shop", Digest: proceduretest.Digest('a')}},
+		}, "ci", approvaltest.Key("ci"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		release := request(t, r, fmt.Sprint("authors-", c.authors), envelope, proceduretest.Emergency)
+		s, err := r.Act(t, gates.New(r.Procedures, r.Evidence), release, time.Now())
+		if err != nil || s.Phase != c.phase || !strings.Contains(s.Gates[0].GetReason(), c.reason) {
+			t.Errorf("%d authors: phase %s, %v, %v", c.authors, s.Phase, s.Gates, err)
+		}
 	}
 }
 
