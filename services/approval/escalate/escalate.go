@@ -28,6 +28,10 @@ const longest = 24 * time.Hour
 // may be as long as an event, and this has to fit into another one.
 const maxSummary = 2048
 
+// maxCalled bounds the people who are named as called: of a larger group it is
+// enough to name the group.
+const maxCalled = 128
+
 // Procedures gives the procedure document that a release runs under.
 type Procedures interface {
 	ByDigest(ctx context.Context, digest string) (*policy.Index, error)
@@ -53,7 +57,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	call := calls[0] // the next one is due when this one is stored
 	rung, within := climb(index.Document().GetEscalation().GetRungs(), call.Rung)
 	to := index.People(rung.GetGroup())
-	if len(to) == 0 {
+	if len(to) == 0 || len(to) > maxCalled {
 		to = []string{rung.GetGroup()}
 	}
 	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_Escalated{Escalated: &releasev1.Escalated{

@@ -1,6 +1,7 @@
 package escalate_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
 	"github.com/blackdice/shipwarden/services/approval/escalate"
@@ -88,5 +90,25 @@ func TestASummaryFitsIntoAnEvent(t *testing.T) {
 	s.EndReason = strings.Repeat("ä", 40<<10)
 	if got := call(t, r, s, time.Now()); len(got.GetSummary()) > 3000 || !strings.HasSuffix(got.GetSummary(), "…") {
 		t.Errorf("%d bytes", len(got.GetSummary()))
+	}
+}
+
+func TestALargeGroupIsCalledByItsName(t *testing.T) {
+	for _, test := range []struct {
+		people int
+		want   string
+	}{{128, "person-0"}, {1000, "operators"}} {
+		r := approvaltest.New(t, approvaltest.Document(func(d *policyv1.Procedure) {
+			var members []string
+			for i := range test.people {
+				members = append(members, fmt.Sprint("person-", i))
+				d.People = append(d.People, &policyv1.Person{Id: members[i], Name: "Person"})
+			}
+			d.Groups[slices.IndexFunc(d.GetGroups(), func(g *policyv1.Group) bool { return g.GetName() == "operators" })].Members = members
+		}))
+		got := call(t, r, r.State(t, unknown(t, r)), time.Now())
+		if len(got.GetTo()) > 128 || got.GetTo()[0] != test.want {
+			t.Errorf("of %d people %d are named, first %s", test.people, len(got.GetTo()), got.GetTo()[0])
+		}
 	}
 }

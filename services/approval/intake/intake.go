@@ -139,7 +139,7 @@ func (i *Intake) judge(ctx context.Context, index *policy.Index, active standing
 		if err != nil {
 			return nil, nil, err
 		}
-		violations = append(violations, gone...)
+		violations = append(append(violations, gone...), Room(index, request)...)
 	}
 	violations = append(violations, check(index, request, now)...)
 	signedBy, bad := signer(index, request, m.Signature, m.Body, now)

@@ -1,0 +1,78 @@
+package policy
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Bounds on what one release can meet. All of it is written into one event (the
+// verdicts of all gates, the receipts of all channels, every freeze that holds, the
+// groups of who decides), and what does not fit there could not be stored: the
+// release would be stuck, with a document that was accepted.
+const (
+	maxGates    = 64       // that one environment requires
+	maxChannels = 64       // that are told of one service's releases to it
+	maxGroups   = 256      // in which one person may be
+	maxAsked    = 100      // people whose approvals one release may need
+	maxFreezes  = 16 << 10 // bytes of those that may hold one service at once
+)
+
+// sizes reports what one release could meet too much of.
+func (c *checker) sizes() {
+	for i, environment := range c.document.GetEnvironments() {
+		field, name := fmt.Sprintf("environments[%d].name", i), environment.GetName()
+		gates := 0
+		for _, gate := range c.document.GetGates() {
+			if emptyOrHas(gate.GetEnvironments(), name) {
+				gates++
+			}
+		}
+		if gates > maxGates {
+			c.report(field, "gates.many", "%s requires %d gates, and one event holds the verdicts of %d", name, gates, maxGates)
+		}
+		// Those for a high risk and for no way back may come on top.
+		asked := uint32(0)
+		for _, rule := range Quorum(c.document, &releasev1.Request{Environment: name}, true, true) {
+			asked += rule.GetCount()
+		}
+		if asked > maxAsked {
+			c.report(field, "approvals.many", "a release to %s may need %d approvals, and %d are counted", name, asked, maxAsked)
+		}
+		for _, service := range c.document.GetServices() {
+			c.met(field, name, service.GetName())
+		}
+	}
+	for i, person := range c.document.GetPeople() {
+		if groups := len(c.index.GroupsOf(person.GetId())); groups > maxGroups {
+			c.report(fmt.Sprintf("people[%d].id", i), "groups.many", "%s is in %d groups, and one event holds %d", person.GetId(), groups, maxGroups)
+		}
+	}
+}
+
+// met reports what a release of the service to the environment may meet too much of.
+func (c *checker) met(field, environment, service string) {
+	freezes := 0
+	for _, freeze := range c.document.GetFreezes() {
+		if emptyOrHas(freeze.GetEnvironments(), environment) && emptyOrHas(freeze.GetServices(), service) {
+			// What step 3 says of it, with its end.
+			freezes += 48 + proto.Size(&releasev1.HoldReason{Subject: freeze.GetName(), SetBy: freeze.GetSetBy(), Message: freeze.GetReason()})
+		}
+	}
+	if freezes > maxFreezes {
+		c.report(field, "freezes.many", "the freezes of %s to %s may need %d bytes, and one event has %d for them: shorten their reasons, or take out those that are over",
+			service, environment, freezes, maxFreezes)
+	}
+	channels := 0
+	for _, channel := range c.document.GetChannels() {
+		if emptyOrHas(channel.GetEnvironments(), environment) && emptyOrHas(channel.GetServices(), service) {
+			channels++
+		}
+	}
+	if channels > maxChannels {
+		c.report(field, "channels.many", "%d channels are told of releases of %s to %s, and one event holds the receipts of %d",
+			channels, service, environment, maxChannels)
+	}
+}
