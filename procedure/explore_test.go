@@ -47,20 +47,24 @@ func (n *node) try(m move) (*node, string) {
 	if e == nil {
 		return nil, ""
 	}
+	now := n.now
+	if e.GetIntervened() != nil && now.Before(n.state.DecideFrom) {
+		now = n.state.DecideFrom // People who decide early are refused, and wait.
+	}
 	var actor *releasev1.Actor
 	if m.person != "" {
 		actor = proceduretest.Person(m.person)
 	}
 	// The chain of digests is as good with any digest, and this one costs nothing.
-	entry := procedure.Entry{Sequence: n.sequence + 1, Digest: [32]byte{byte(n.sequence % 256)}, Stored: n.now, Event: e}
+	entry := procedure.Entry{Sequence: n.sequence + 1, Digest: [32]byte{byte(n.sequence % 256)}, Stored: now, Event: e}
 	e.Id, e.Aggregate, e.Writer = "e", procedure.Aggregate(n.state.Release), procedure.WriterOf(procedure.TypeOf(e))
-	e.Time, e.Previous, e.Actor = timestamppb.New(n.now), n.state.Head.Previous(), actor
+	e.Time, e.Previous, e.Actor = timestamppb.New(now), n.state.Head.Previous(), actor
 	e.ProcedureDigest = proceduretest.ProcedureDigest
 	s, err := procedure.Evolve(n.state, entry)
 	if err != nil {
 		return nil, ""
 	}
-	return &node{state: s, now: n.now, sequence: n.sequence + 1, by: m.name, from: n}, procedure.TypeOf(e)
+	return &node{state: s, now: now, sequence: n.sequence + 1, by: m.name, from: n}, procedure.TypeOf(e)
 }
 
 // wait is the move of the clock to the next deadline, and the event that it causes.

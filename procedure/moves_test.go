@@ -133,6 +133,7 @@ func work(target string) []move {
 			RollbackUnavailable: &releasev1.RollbackUnavailable{Reason: "the artifact is gone"},
 		}}
 	})
+	add("lost", func(s procedure.State, _ time.Time) *releasev1.Event { return proceduretest.Lost(s) })
 	for _, status := range []releasev1.TargetResult_Status{
 		releasev1.TargetResult_STATUS_DONE, releasev1.TargetResult_STATUS_FAILED, releasev1.TargetResult_STATUS_UNKNOWN,
 	} {

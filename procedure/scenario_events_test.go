@@ -68,6 +68,8 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 		}}, true, nil
 	case "executed": // executed [<target>=failed|unknown]...
 		return proceduretest.Executed(s, statuses(words)), true, nil
+	case "lost": // lost [<target>...]: another executor says that nobody can tell what the claimer did
+		return proceduretest.Lost(s, words...), true, nil
 	case "refuse":
 		return &releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
 			ExecutionRefused: &releasev1.ExecutionRefused{Findings: proceduretest.Blocking(words...)},

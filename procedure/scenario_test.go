@@ -187,6 +187,10 @@ func parts(s procedure.State) [][2]string {
 			review += ", done by " + s.ReviewedBy
 		}
 	}
+	decide := ""
+	if !s.DecideFrom.IsZero() {
+		decide = clock(s.DecideFrom)
+	}
 	work := ""
 	if s.Claim.Claimer != "" {
 		work = fmt.Sprintf("wave %d attempt %d, way back %d, %s until %s", s.Wave, s.Attempt, s.RollbackAttempt, s.Claim.Claimer, clock(s.Claim.LeaseUntil))
@@ -200,6 +204,7 @@ func parts(s procedure.State) [][2]string {
 		{"work", work},
 		{"targets", strings.Join(results, ", ")},
 		{"calls", strings.Join(calls, ", ")},
+		{"decide from", decide},
 		{"review", review},
 		{"outcome", outcome},
 	}

@@ -78,6 +78,9 @@ type State struct {
 	EscalatedFor releasev1.Cause
 	// EscalatedRollback says that the unknown outcome is that of the way back.
 	EscalatedRollback bool
+	// DecideFrom is from when a person may decide, in PhaseEscalated: until then an
+	// executor that was lost may still begin. Zero where none was.
+	DecideFrom time.Time
 	// Escalations is everything people were or are to be called for.
 	Escalations []Escalation
 	// Wanted is what stakeholders have not been told yet.
@@ -247,7 +250,7 @@ func (s *State) raise(cause releasev1.Cause, at time.Time) {
 
 // escalate stops the machine until a person decides.
 func (s *State) escalate(cause releasev1.Cause, rollback bool, at time.Time) {
-	s.EscalatedFor, s.EscalatedRollback = cause, rollback
+	s.EscalatedFor, s.EscalatedRollback, s.DecideFrom = cause, rollback, time.Time{}
 	s.Claim = Claim{}
 	s.raise(cause, at)
 	s.enter(PhaseEscalated, at)

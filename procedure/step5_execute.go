@@ -209,8 +209,30 @@ func (s *State) applyExecutionUnknown(e Entry, d *releasev1.ExecutionUnknown) er
 	}
 	s.setResults(d.GetResults())
 	s.EndReason = "outcome unknown: " + d.GetReason()
+	until := s.Claim.Deadline
 	s.escalate(releasev1.Cause_CAUSE_OUTCOME_UNKNOWN, d.GetRollback(), e.Stored)
+	if !answered(d.GetResults()) {
+		s.DecideFrom = until
+	}
 	return nil
+}
+
+// answered reports whether the executor that had the claim says itself that nobody
+// can tell: its results name the fence under which the targets were asked, and
+// nothing of it is at work any more. What is said of one that was lost names none:
+// that one may be asleep, and may begin when it wakes, until its claim is over.
+func answered(results []*releasev1.TargetResult) bool {
+	unknown := 0
+	for _, r := range results {
+		if r.GetStatus() != releasev1.TargetResult_STATUS_UNKNOWN {
+			continue
+		}
+		if r.GetFence() == 0 {
+			return false
+		}
+		unknown++
+	}
+	return unknown > 0
 }
 
 // applyExecutionRefused stops a release that must not run. Where a wave is already

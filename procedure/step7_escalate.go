@@ -2,6 +2,7 @@ package procedure
 
 import (
 	"slices"
+	"time"
 
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -73,7 +74,15 @@ func Interventions(s State) []releasev1.Intervened_Action {
 	return out
 }
 
-// applyIntervened is a person's decision (PD-7.2). It also takes on every open
+// upToSecond is a time for people, never earlier than it is.
+func upToSecond(t time.Time) string {
+	return t.Add(time.Second - 1).Truncate(time.Second).UTC().Format(time.RFC3339)
+}
+
+// applyIntervened is a person's decision (PD-7.2). Of what an executor left behind
+// that was lost it is taken only when its claim is over, by the server's clock: an
+// executor that is asleep and not dead could otherwise change a target after a person
+// had seen it unchanged and let it go. It also takes on every open
 // escalation, because whoever decides has taken it on.
 func (s *State) applyIntervened(e Entry, d *releasev1.Intervened) error {
 	by, err := s.human(e)
@@ -86,6 +95,9 @@ func (s *State) applyIntervened(e Entry, d *releasev1.Intervened) error {
 	if d.GetReason() == "" {
 		return s.invalid(e, "it names no reason")
 	}
+	if e.Stored.Before(s.DecideFrom) {
+		return s.invalid(e, "the executor that was lost may still begin; decide from "+upToSecond(s.DecideFrom)+" on")
+	}
 	s.Escalations = slices.Clone(s.Escalations)
 	for i := range s.Escalations {
 		if s.Escalations[i].AcknowledgedBy == "" {
@@ -94,7 +106,7 @@ func (s *State) applyIntervened(e Entry, d *releasev1.Intervened) error {
 		}
 	}
 	rollback := s.EscalatedRollback
-	s.EscalatedFor, s.EscalatedRollback = releasev1.Cause_CAUSE_UNSPECIFIED, false
+	s.EscalatedFor, s.EscalatedRollback, s.DecideFrom = releasev1.Cause_CAUSE_UNSPECIFIED, false, time.Time{}
 	switch d.GetAction() {
 	case releasev1.Intervened_ACTION_RETRY:
 		s.AbortBy, s.AbortReason = "", ""

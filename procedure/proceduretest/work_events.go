@@ -1,6 +1,7 @@
 package proceduretest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
@@ -26,6 +27,28 @@ func Claim(s procedure.State, claimer string, at time.Time) *releasev1.Event {
 // Executed ends the wave in work; targets that are not named are done.
 func Executed(s procedure.State, statuses map[string]releasev1.TargetResult_Status) *releasev1.Event {
 	return procedure.DecideExecuted(s, Results(s, s.WaveTargets(), Digest('a'), statuses), "the driver says so")
+}
+
+// Lost ends the wave in work or the way back by the word of another executor than
+// the one that claimed it: nobody knows anything of any target, and the targets
+// named, or where none is all of them, were not asked.
+func Lost(s procedure.State, named ...string) *releasev1.Event {
+	targets := s.WaveTargets()
+	if s.Phase == procedure.PhaseRollingBack {
+		targets = procedure.RollbackTargets(s)
+	}
+	var results []*releasev1.TargetResult
+	for _, t := range targets {
+		r := &releasev1.TargetResult{Target: t, Status: releasev1.TargetResult_STATUS_UNKNOWN, Message: "the executor was lost"}
+		if len(named) > 0 && !slices.Contains(named, t) {
+			r.Fence = s.Claim.Sequence
+		}
+		results = append(results, r)
+	}
+	if s.Phase == procedure.PhaseRollingBack {
+		return procedure.DecideRolledBack(s, results, "the executor was lost")
+	}
+	return procedure.DecideExecuted(s, results, "the executor was lost")
 }
 
 // Results is what became of the targets; those that are not named are done and
