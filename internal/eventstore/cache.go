@@ -4,20 +4,29 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
 )
+
+// cacheIdle is how long a history is kept that nobody asks for. A release that waits
+// for people is read again when they have decided, and costs nothing until then.
+const cacheIdle = 20 * time.Second
 
 // cache keeps the histories that were used last. What the stream holds never
 // changes, so a kept history can only be too short, and reading goes on where it
 // ends.
 type cache struct {
 	limit int
+	// emptied is called when nothing is kept any more, because nobody asked for it.
+	emptied func()
 
 	mu    sync.Mutex // guards what follows
 	size  int
 	order *list.List // of *history, used last in front
 	items map[string]*list.Element
+	// sweeping says that sweep is going to be called.
+	sweeping bool
 }
 
 // history is what is known of one aggregate. The turn is held while it is read
@@ -30,7 +39,8 @@ type history struct {
 	last      uint64
 	state     procedure.State // of the first folded entries
 	folded    int
-	counted   int // as far as cache.size knows; guarded by cache.mu
+	counted   int       // as far as cache.size knows; guarded by cache.mu
+	used      time.Time // guarded by cache.mu
 }
 
 func newCache(limit int) *cache {
@@ -52,11 +62,17 @@ func (c *cache) lookup(aggregate string) *history {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e, ok := c.items[aggregate]; ok {
+		h := e.Value.(*history) //nolint:errcheck // The list holds nothing else.
+		h.used = time.Now()
 		c.order.MoveToFront(e)
-		return e.Value.(*history) //nolint:errcheck // The list holds nothing else.
+		return h
 	}
-	h := &history{aggregate: aggregate, turn: make(chan struct{}, 1)}
+	h := &history{aggregate: aggregate, turn: make(chan struct{}, 1), used: time.Now()}
 	c.items[aggregate] = c.order.PushFront(h)
+	if !c.sweeping {
+		c.sweeping = true
+		time.AfterFunc(cacheIdle, c.sweep)
+	}
 	return h
 }
 
@@ -71,6 +87,7 @@ func (c *cache) peek(aggregate string) *history {
 	h := e.Value.(*history) //nolint:errcheck // The list holds nothing else.
 	select {
 	case h.turn <- struct{}{}:
+		h.used = time.Now()
 		c.order.MoveToFront(e)
 		return h
 	default:
@@ -94,6 +111,25 @@ func (c *cache) give(h *history) {
 	// Empty histories count as one, so that names alone do not fill the memory.
 	for c.size+c.order.Len() > c.limit && c.order.Len() > 1 {
 		c.drop(c.order.Back())
+	}
+}
+
+// sweep drops the histories that nobody has asked for in a while, and comes again as
+// long as there are others.
+func (c *cache) sweep() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := c.order.Back(); e != nil; e = c.order.Back() {
+		rest := cacheIdle - time.Since(e.Value.(*history).used) //nolint:errcheck // The list holds nothing else.
+		if rest > 0 {
+			time.AfterFunc(max(rest, time.Second), c.sweep) // Many at a time, under load.
+			return
+		}
+		c.drop(e)
+	}
+	c.sweeping = false
+	if c.emptied != nil {
+		c.emptied()
 	}
 }
 

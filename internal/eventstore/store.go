@@ -64,6 +64,7 @@ func New(js jetstream.JetStream, ring *envelope.Keyring, signer *envelope.Signer
 		verified:    newVerified(),
 		metrics:     newMetrics(set.registerer),
 	}
+	s.cache.emptied = s.verified.clear
 	s.gather.publish = s.publish
 	s.gather.settle = s.settle
 	s.gather.inspect = s.inspect

@@ -72,6 +72,13 @@ func (v *verified) put(sequence uint64, k known) {
 	v.items[sequence] = k
 }
 
+// clear forgets all of them.
+func (v *verified) clear() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.items, v.order, v.next = map[uint64]known{}, nil, 0
+}
+
 // sameHeader compares all headers but those of the transport, which may be missing
 // from what was signed here.
 func sameHeader(a, b nats.Header) bool { return within(a, b) && within(b, a) }

@@ -18,6 +18,9 @@ var (
 	// errStale says that the stream's leader did not show what is known to be
 	// stored. It is about to be replaced.
 	errStale = errors.New("stream shows less than is known to be stored")
+	// errDoesNotCount says that the step stored an event that the fold did not take:
+	// the clock of its host is wrong, or the step and the fold disagree.
+	errDoesNotCount = errors.New("what the step stored does not count")
 )
 
 // RetryAfter is an error that is no failure: the message is to be delivered again

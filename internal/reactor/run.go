@@ -114,6 +114,7 @@ func (r *runner) react(ctx context.Context, release string, cause procedure.Entr
 	if r.past(release, known) {
 		return nil
 	}
+	own := uint64(0) // what this delivery stored last of the release
 	for range maxRounds {
 		history, err := r.load(ctx, aggregate)
 		if err != nil {
@@ -126,6 +127,11 @@ func (r *runner) react(ctx context.Context, release string, cause procedure.Entr
 		now := r.cfg.Now()
 		if !procedure.Due(r.step.ID, history.State, now) {
 			return nil
+		}
+		if own > history.State.Head.Sequence {
+			// It is due as before: the next event would not count either, and each is on
+			// record for good.
+			return fmt.Errorf("release %s: event %d: %w", release, own, errDoesNotCount)
 		}
 		drafts, err := r.step.Act(ctx, Task{State: history.State, History: history, Cause: cause, Delivery: delivery, Now: now})
 		if err != nil {
@@ -143,7 +149,7 @@ func (r *runner) react(ctx context.Context, release string, cause procedure.Entr
 		}
 		for i, s := range stored {
 			if drafts[i].Aggregate == aggregate {
-				known = s.Sequence
+				known, own = s.Sequence, s.Sequence
 			}
 		}
 	}

@@ -132,6 +132,27 @@ func TestAStepMayClaimFirstAndActOnItsOwnClaim(t *testing.T) {
 	}
 }
 
+// Each event is on record for good, also the ones that the fold does not take.
+func TestAStepWhoseEventDoesNotCountStoresOneForEachDelivery(t *testing.T) {
+	r := newRig(t, natstest.Single(t))
+	var acts atomic.Int32
+	r.run(t, reactor.Config{}, func(_ context.Context, task reactor.Task) ([]eventstore.Draft, error) {
+		acts.Add(1)
+		return []eventstore.Draft{task.Draft(&releasev1.Event{Data: &releasev1.Event_RiskCleared{RiskCleared: &releasev1.RiskCleared{}}})}, nil
+	})
+	release := r.request(t, "one")
+	natstest.Eventually(t, "a second delivery", func() bool {
+		return consumerOf(t, r, eventstore.StreamEvents, procedure.StepGates).CachedInfo().NumRedelivered > 0 && acts.Load() > 1
+	})
+	h, err := r.store.Load(t.Context(), procedure.Aggregate(release))
+	if err != nil || len(h.Entries) > 1+int(acts.Load()) || acts.Load() > 4 {
+		t.Errorf("%d acts and %d events (%v) in two deliveries, want one of each for a delivery", acts.Load(), len(h.Entries), err)
+	}
+	if got := r.state(t, release).Phase; got != procedure.PhaseGates {
+		t.Errorf("the release is in phase %v, want gates", got)
+	}
+}
+
 func TestOneGoroutineWorksOnARelease(t *testing.T) {
 	r := newRig(t, natstest.Single(t))
 	release := procedure.ReleaseID("production", "shop", "one")
