@@ -11,6 +11,10 @@
 // starts again goes on exactly where the record ends, and of two recorders one
 // loses without harm.
 //
+// A batch is decided on (Prepare) while the one before it is written (Commit). What it
+// is decided on are histories in memory, of which those of the batch before are never
+// dropped until it is on record; where that fails, both are forgotten.
+//
 //	checkpoint  n ──── compare and set ───▶ n+k
 //	events         + n+1 … n+k, with the reason where one does not count
 //	releases …     each touched release, from the fold of all of its events
@@ -22,6 +26,6 @@
 // never from a message by itself; folded states are kept in memory only between
 // batches that follow one another (PD-8.1).
 //
-// A Ledger writes and is used by one goroutine. A Reader reads with the rights of
+// A Ledger writes and is used by one goroutine, but for the two halves of a write. A Reader reads with the rights of
 // another role and may be used by any number.
 package ledger

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -21,6 +20,8 @@ type history struct {
 
 	timeline *view.Timeline
 	rejected uint32
+	// touched is the last message of the batch that touched it last.
+	touched uint64
 }
 
 // head is the newest event that counts of any other aggregate.
@@ -46,7 +47,8 @@ func (h head) admits(e procedure.Entry) error {
 // batch is what a number of messages come to: rows to add, and what they touch.
 type batch struct {
 	rows       []row
-	touched    []string // releases, in the order in which they were touched first
+	last       uint64
+	touched    []*history // in the order in which they were touched first
 	targets    map[string]targetRow
 	refusals   []row
 	procedures []procedureRow
@@ -57,8 +59,8 @@ type batch struct {
 type row struct {
 	Message
 
-	aggregate string
-	rejected  error
+	aggregate, kind string
+	rejected        error
 }
 
 type targetRow struct {
@@ -72,33 +74,37 @@ type procedureRow struct {
 	digest, version string
 }
 
-// fold decides which messages count, in their order. Every aggregate that they
-// belong to must be in memory.
-func (l *Ledger) fold(messages []Message) *batch {
-	b := &batch{rows: make([]row, 0, len(messages)), targets: map[string]targetRow{}}
-	for _, m := range messages {
-		aggregate, kind := aggregateOf(m.Subject)
-		r := row{Message: m, aggregate: aggregate, rejected: m.Refused}
-		if kind == kindRelease {
-			l.foldRelease(b, &r)
-		} else {
-			l.foldOther(b, &r)
-		}
-		if r.rejected != nil {
-			b.rejected++
-		}
-		b.rows = append(b.rows, r)
+// newBatch sorts messages by what they belong to; nothing is decided yet.
+func newBatch(messages []Message) *batch {
+	b := &batch{rows: make([]row, len(messages)), targets: map[string]targetRow{}, last: messages[len(messages)-1].Sequence}
+	for i, m := range messages {
+		b.rows[i].Message, b.rows[i].rejected = m, m.Refused
+		b.rows[i].aggregate, b.rows[i].kind = aggregateOf(m.Subject)
 	}
 	return b
 }
 
-func (l *Ledger) foldRelease(b *batch, r *row) {
-	release := releaseOf(r.aggregate)
-	h, ok := l.releases.get(release)
+// fold decides which messages count, in their order. Every aggregate that they
+// belong to must be in memory.
+func (l *Ledger) fold(b *batch) error {
+	for i := range b.rows {
+		r := &b.rows[i]
+		if r.kind != kindRelease {
+			l.foldOther(b, r)
+		} else if err := l.foldRelease(b, r); err != nil {
+			return err
+		}
+		if r.rejected != nil {
+			b.rejected++
+		}
+	}
+	return nil
+}
+
+func (l *Ledger) foldRelease(b *batch, r *row) error {
+	h, ok := l.releases.get(releaseOf(r.aggregate))
 	if !ok {
-		// Cannot be: whoever folds has loaded. A new one would hide events.
-		r.rejected = errors.Join(r.rejected, errNotLoaded)
-		return
+		return errNotLoaded // A new one would hide events.
 	}
 	if r.rejected == nil {
 		r.rejected = h.timeline.Add(r.Entry)
@@ -106,9 +112,11 @@ func (l *Ledger) foldRelease(b *batch, r *row) {
 	if r.rejected != nil {
 		h.rejected++
 	}
-	if !slices.Contains(b.touched, release) {
-		b.touched = append(b.touched, release)
+	if h.touched != b.last {
+		h.touched = b.last
+		b.touched = append(b.touched, h)
 	}
+	return nil
 }
 
 // foldOther folds aggregates whose events carry their whole state: the newest that

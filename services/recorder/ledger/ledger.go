@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -23,7 +24,7 @@ var (
 )
 
 // MaxBatch is the largest number of messages in one transaction.
-const MaxBatch = 256
+const MaxBatch = 512
 
 // Sizes of what is kept in memory between batches.
 const (
@@ -31,12 +32,24 @@ const (
 	keptHeads    = 4096
 )
 
-// Ledger writes the record. It is used by one goroutine at a time.
+// Ledger writes the record. It is used by one goroutine at a time, except that one
+// batch may be prepared while another is committed.
 type Ledger struct {
-	pool     *pgxpool.Pool
-	schema   string
+	pool   *pgxpool.Pool
+	schema string
+	// recorded is the last message that was committed here.
+	recorded atomic.Uint64
+
+	// What follows belongs to whoever prepares.
 	releases *lru[*history]
 	heads    *lru[head]
+	closed   []over
+}
+
+// over is a release that is closed, as of the last message of a batch.
+type over struct {
+	release string
+	last    uint64
 }
 
 // Open connects as the writing role to the schema, which must be at
@@ -59,6 +72,8 @@ func (l *Ledger) Close() { l.pool.Close() }
 func (l *Ledger) Forget() {
 	l.releases = newLRU[*history](keptReleases)
 	l.heads = newLRU[head](keptHeads)
+	l.closed = nil
+	l.recorded.Store(0)
 }
 
 func connect(ctx context.Context, dsn, role, schema string, connections int32) (*pgxpool.Pool, error) {

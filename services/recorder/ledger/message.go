@@ -15,8 +15,9 @@ import (
 type Message struct {
 	Sequence uint64
 	Subject  string
-	Header   nats.Header
-	Body     []byte
+	// Header is the header as EncodeHeader writes it.
+	Header []byte
+	Body   []byte
 	// Stored is when the server stored it.
 	Stored time.Time
 	// Entry is the authentic event that it holds, and SignedBy its key; both are
@@ -37,9 +38,12 @@ const (
 
 // aggregateOf returns the first two tokens of a subject, and the first alone.
 func aggregateOf(subject string) (aggregate, kind string) {
-	kind, rest, _ := strings.Cut(subject, ".")
+	kind, rest, found := strings.Cut(subject, ".")
+	if !found {
+		return clean(subject + "."), kind
+	}
 	name, _, _ := strings.Cut(rest, ".")
-	return clean(kind + "." + name), kind
+	return clean(subject[:len(kind)+1+len(name)]), kind
 }
 
 // releaseOf returns the release that an aggregate is the history of.
@@ -54,14 +58,18 @@ func clean(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// encodeHeader writes a header as lines, sorted by key, so that it has one form.
-func encodeHeader(h nats.Header) []byte {
-	keys := make([]string, 0, len(h))
-	for k := range h {
+// EncodeHeader writes a header as lines, sorted by key, so that it has one form.
+func EncodeHeader(h nats.Header) []byte {
+	var few [16]string // as many as an event has, and some
+	keys, size := few[:0], 0
+	for k, values := range h {
 		keys = append(keys, k)
+		for _, v := range values {
+			size += len(k) + len(v) + 3
+		}
 	}
 	slices.Sort(keys)
-	out := []byte{}
+	out := make([]byte, 0, size)
 	for _, k := range keys {
 		for _, v := range h[k] {
 			out = append(out, k...)
@@ -74,7 +82,7 @@ func encodeHeader(h nats.Header) []byte {
 }
 
 // digest is the SHA-256 of the body, which opening it has computed already.
-func (m Message) digest() [32]byte {
+func (m *Message) digest() [32]byte {
 	if m.Refused == nil {
 		return m.Entry.Digest
 	}

@@ -17,35 +17,6 @@ import (
 // deterministic is the one form in which messages are stored in projections.
 var deterministic = proto.MarshalOptions{Deterministic: true}
 
-// queueEvents adds all rows with one statement, column by column.
-func queueEvents(out *pgx.Batch, rows []row) {
-	n := len(rows)
-	seqs, nanos, stored := make([]int64, n), make([]int64, n), make([]time.Time, n)
-	aggregates, subjects, ids, types := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	signers, rejected := make([]string, n), make([]*string, n)
-	headers, bodies, digests := make([][]byte, n), make([][]byte, n), make([][]byte, n)
-	for i, r := range rows {
-		seqs[i], nanos[i], stored[i] = int64(r.Sequence), r.Stored.UnixNano(), r.Stored.UTC() //nolint:gosec // Sequences are far below 2^63.
-		aggregates[i], subjects[i] = r.aggregate, clean(r.Subject)
-		signers[i], headers[i] = clean(r.SignedBy), encodeHeader(r.Header)
-		bodies[i] = append([]byte{}, r.Body...)
-		digest := r.digest()
-		digests[i] = digest[:]
-		if r.Refused == nil {
-			ids[i], types[i] = clean(r.Entry.Event.GetId()), procedure.TypeOf(r.Entry.Event)
-		}
-		if r.rejected != nil {
-			why := clean(r.rejected.Error())
-			rejected[i] = &why
-		}
-	}
-	out.Queue(`insert into events
-		(seq, aggregate, subject, event_id, type, stored, stored_nanos, headers, body, sha256, signed_by, rejected)
-		select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
-			$7::bigint[], $8::bytea[], $9::bytea[], $10::bytea[], $11::text[], $12::text[])`,
-		seqs, aggregates, subjects, ids, types, stored, nanos, headers, bodies, digests, signers, rejected)
-}
-
 // releaseColumns are the releases of a batch, column by column.
 type releaseColumns struct {
 	release, service, environment, version, owner, requester, phase []string
@@ -86,14 +57,11 @@ type links struct {
 }
 
 // queueReleases writes every touched release once, as its fold has it.
-func (l *Ledger) queueReleases(out *pgx.Batch, touched []string) error {
+func queueReleases(out *pgx.Batch, touched []*history) error {
 	var c releaseColumns
 	var people, digests, targets links
-	for _, release := range touched {
-		h, ok := l.releases.get(release)
-		if !ok {
-			return errNotLoaded
-		}
+	for _, h := range touched {
+		release := h.timeline.State().Release
 		if h.timeline.State().Phase == procedure.PhaseNone {
 			continue // Nothing that counts was ever said of it.
 		}
@@ -144,26 +112,44 @@ const upsertReleases = `insert into releases (release, service, environment, ver
 		updated = excluded.updated, ended = excluded.ended, closed = excluded.closed,
 		rejected = excluded.rejected, last_seq = excluded.last_seq, view = excluded.view`
 
+// queueTargets writes every touched target once, as its newest event has it.
 func queueTargets(out *pgx.Batch, targets map[string]targetRow) {
+	if len(targets) == 0 {
+		return
+	}
+	n := len(targets)
+	names, releases, services, versions := make([]string, 0, n), make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
+	digests, locks := make([]string, 0, n), make([]string, 0, n)
+	times, generations, last := make([]*time.Time, 0, n), make([]int64, 0, n), make([]int64, 0, n)
 	for _, aggregate := range slices.Sorted(maps.Keys(targets)) {
 		t := targets[aggregate]
 		d := t.state.GetDeployed()
-		out.Queue(`insert into targets (target, release, service, version, digest, since, generation, locked_by, last_seq)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-			on conflict (target) do update set release = excluded.release, service = excluded.service,
-				version = excluded.version, digest = excluded.digest, since = excluded.since,
-				generation = excluded.generation, locked_by = excluded.locked_by, last_seq = excluded.last_seq`,
-			strings.TrimPrefix(aggregate, kindTarget+"."), clean(d.GetRelease()), clean(d.GetService()), clean(d.GetVersion()),
-			clean(d.GetDigest()), since(d), int64(t.state.GetGeneration()), clean(t.lock), t.seq) //nolint:gosec // A count of releases.
+		names = append(names, strings.TrimPrefix(aggregate, kindTarget+"."))
+		releases, services = append(releases, clean(d.GetRelease())), append(services, clean(d.GetService()))
+		versions, digests = append(versions, clean(d.GetVersion())), append(digests, clean(d.GetDigest()))
+		times, locks = append(times, since(d)), append(locks, clean(t.lock))
+		generations = append(generations, int64(t.state.GetGeneration())) //nolint:gosec // A count of releases.
+		last = append(last, int64(t.seq))                                 //nolint:gosec // Sequences are far below 2^63.
 	}
+	out.Queue(`insert into targets (target, release, service, version, digest, since, generation, locked_by, last_seq)
+		select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[],
+			$8::text[], $9::bigint[])
+		on conflict (target) do update set release = excluded.release, service = excluded.service,
+			version = excluded.version, digest = excluded.digest, since = excluded.since,
+			generation = excluded.generation, locked_by = excluded.locked_by, last_seq = excluded.last_seq`,
+		names, releases, services, versions, digests, times, generations, locks, last)
 }
 
 // since is when a deployment happened; null where that cannot be a time.
-func since(d *releasev1.Deployment) any {
+func since(d *releasev1.Deployment) *time.Time {
 	if d.GetTime() == nil || d.GetTime().CheckValid() != nil {
 		return nil
 	}
-	return timeOrNull(d.GetTime().AsTime())
+	at := d.GetTime().AsTime().UTC()
+	if at.IsZero() {
+		return nil
+	}
+	return &at
 }
 
 func queueRefusals(out *pgx.Batch, refusals []row) error {

@@ -89,6 +89,62 @@ func TestTheSameRowsWhenNothingIsKeptInMemory(t *testing.T) {
 	}
 }
 
+func TestTheSameRowsWhenBatchesArePreparedWhileOthersAreCommitted(t *testing.T) {
+	messages := several(t)
+	for _, size := range []int{1, 7} {
+		one, ahead := recordertest.Database(t), recordertest.Database(t)
+		recordertest.Write(t, recordertest.Ledger(t, one), size, messages)
+		l := recordertest.Ledger(t, ahead)
+		prepared := make(chan *ledger.Prepared)
+		go func() {
+			defer close(prepared)
+			at := ledger.Checkpoint{}
+			for batch := range slices.Chunk(messages, size) {
+				p, err := l.Prepare(t.Context(), at, batch)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				at = p.To()
+				prepared <- p
+			}
+		}()
+		for p := range prepared {
+			w, err := l.Commit(t.Context(), p)
+			if err != nil || w.Checkpoint != p.To() {
+				t.Errorf("committed to %v, want %v (%v)", w.Checkpoint, p.To(), err)
+			}
+		}
+		if diff := cmp.Diff(rows(t, one), rows(t, ahead)); diff != "" {
+			t.Errorf("batches of %d: %s", size, diff)
+		}
+	}
+}
+
+func TestABatchThatWasPreparedOnOneThatFailedIsNotWritten(t *testing.T) {
+	messages := several(t)
+	dsn := recordertest.Database(t)
+	l := recordertest.Ledger(t, dsn)
+	first, err := l.Prepare(t.Context(), ledger.Checkpoint{}, messages[:3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := l.Prepare(t.Context(), first.To(), messages[3:6])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Commit(t.Context(), second); !errors.Is(err, ledger.ErrNotCurrent) {
+		t.Errorf("got %v, want ErrNotCurrent", err)
+	}
+	l.Forget()
+	recordertest.Write(t, l, 4, messages)
+	alone := recordertest.Database(t)
+	recordertest.Write(t, recordertest.Ledger(t, alone), 4, messages)
+	if diff := cmp.Diff(rows(t, alone), rows(t, dsn)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestMessagesThatDoNotCountAreOnRecordAndChangeNothing(t *testing.T) {
 	h := proceduretest.New(proceduretest.Request())
 	h.To(t, procedure.PhaseScope)
@@ -102,7 +158,7 @@ func TestMessagesThatDoNotCountAreOnRecordAndChangeNothing(t *testing.T) {
 		"rel." + h.Release + ".approval.gates_confirmed", "rel", "rel..x", "tgt.eu1.executor.target_locked", "rel.\xff\x00'; drop table events;--.a",
 	} {
 		messages = append(messages, ledger.Message{
-			Sequence: h.Last + uint64(i) + 1, Subject: subject, Header: nats.Header{"k\x00": {"\xff\xfe", "b"}},
+			Sequence: h.Last + uint64(i) + 1, Subject: subject, Header: ledger.EncodeHeader(nats.Header{"k\x00": {"\xff\xfe", "b"}}),
 			Body: []byte("{\"stream\":\"REL\",\"seq\":1}"), Stored: h.Now, Refused: fmt.Errorf("not signed: \x00\xff"),
 		})
 	}
@@ -190,7 +246,7 @@ func TestAConnectionThatIsCutInTheMiddleLeavesAllOrNothing(t *testing.T) {
 		for ctx.Err() == nil {
 			var killed int
 			err := killer.QueryRow(t.Context(), `select count(pg_terminate_backend(pid)) from pg_stat_activity
-				where datname = current_database() and pid <> pg_backend_pid() and query like '%insert into events%' and state <> 'idle'`).Scan(&killed)
+				where datname = current_database() and pid <> pg_backend_pid() and query like '%copy events%' and state <> 'idle'`).Scan(&killed)
 			if err != nil {
 				t.Error(err)
 				return

@@ -47,3 +47,15 @@ func (r *Recorder) consumer(ctx context.Context, from uint64) (jetstream.Consume
 	}
 	return nil, fmt.Errorf("read stream %s from %d: %w", eventstore.StreamEvents, from, errCrowded)
 }
+
+// leave gives the name of the newest session free, which nobody needs any more.
+func (r *Recorder) leave(ctx context.Context) {
+	if r.consumerName == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), verifyTimeout)
+	defer cancel()
+	// Where that fails, the server gives it free after consumerLife.
+	_ = r.js.DeleteConsumer(ctx, eventstore.StreamEvents, r.consumerName)
+	r.consumerName = ""
+}

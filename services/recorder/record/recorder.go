@@ -98,6 +98,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 // recorder would stop, and where nothing can be recorded several times in a row.
 func (r *Recorder) Until(ctx context.Context, sequence uint64) error {
 	r.limit = sequence
+	defer r.leave(ctx)
 	var err error
 	for failed := 0; failed < maxFailures; failed++ {
 		before := r.metrics.last.Load()

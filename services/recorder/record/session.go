@@ -24,7 +24,7 @@ const (
 	// consumerLife is how long the server keeps the consumer of a lost session.
 	consumerLife = time.Minute
 	// ahead is how many messages are fetched before they are needed.
-	ahead = 4 * ledger.MaxBatch
+	ahead = 2 * ledger.MaxBatch
 )
 
 // session records from the checkpoint on, until something is in the way.
@@ -100,10 +100,7 @@ func (r *Recorder) session(ctx context.Context) error {
 	lost := r.js.Conn().StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	defer r.js.Conn().RemoveStatusListener(lost)
 
-	incoming := make(chan raw, ledger.MaxBatch)
-	wait.Go(func() { cancel(receive(ctx, messages, incoming)) })
-	opened := make(chan []ledger.Message, 1)
-	wait.Go(func() { cancel(r.gather(ctx, s.at.Sequence, incoming, opened)) })
+	prepared := r.pipeline(ctx, cancel, &wait, s.at, messages)
 
 	look := time.NewTicker(verifyEvery)
 	defer look.Stop()
@@ -120,15 +117,38 @@ func (r *Recorder) session(ctx context.Context) error {
 			if err := s.lookAgain(ctx); err != nil {
 				return err
 			}
-		case batch := <-opened:
+		case batch := <-prepared:
+			if batch.err != nil {
+				return batch.err
+			}
 			if s.reconnects != r.js.Conn().Stats().Reconnects {
 				return errInterrupted
 			}
-			if err := s.write(ctx, batch); err != nil {
+			if err := s.write(ctx, batch.Prepared); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// pipeline starts what stands between the stream and the database, each stage at
+// work on what follows what the next one has: messages come, are verified on all
+// processors, are decided on, and are written. What stands in the way of one message comes out
+// behind what was before it; where nothing more comes, all stages end.
+func (r *Recorder) pipeline(
+	ctx context.Context, cancel context.CancelCauseFunc, wait *sync.WaitGroup, at ledger.Checkpoint, messages jetstream.MessagesContext,
+) <-chan ready {
+	incoming := make(chan raw, chunkSize)
+	toOpen := make(chan *chunk, openers())
+	inOrder := make(chan *chunk, ledger.MaxBatch/chunkSize)
+	prepared := make(chan ready)
+	wait.Go(func() { cancel(receive(ctx, messages, incoming)) })
+	wait.Go(func() { r.split(ctx, at.Sequence, incoming, toOpen, inOrder) })
+	for range openers() {
+		wait.Go(func() { cancel(openAll(ctx, r.ring, toOpen)) })
+	}
+	wait.Go(func() { r.prepare(ctx, at, inOrder, prepared) })
+	return prepared
 }
 
 // lookAgain verifies; what cannot be looked at now is looked at next time.
@@ -141,13 +161,13 @@ func (s *session) lookAgain(ctx context.Context) error {
 	return nil
 }
 
-func (s *session) write(ctx context.Context, batch []ledger.Message) error {
-	written, err := s.ledger.Write(ctx, s.at, batch)
+func (s *session) write(ctx context.Context, batch *ledger.Prepared) error {
+	written, err := s.ledger.Commit(ctx, batch)
 	if err != nil {
 		return err
 	}
 	s.at = written.Checkpoint
-	s.metrics.wrote(len(batch), written)
+	s.metrics.wrote(batch.Len(), written)
 	s.recorded(ctx, written)
 	return nil
 }
@@ -167,7 +187,7 @@ func receive(ctx context.Context, messages jetstream.MessagesContext, out chan<-
 			return fmt.Errorf("%w: a message without metadata: %w", errInterrupted, err)
 		}
 		select {
-		case out <- raw{m, meta}:
+		case out <- raw{m, meta.Sequence.Stream, meta.NumPending, meta.Timestamp}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -90,7 +90,7 @@ func Messages(histories ...*proceduretest.History) []ledger.Message {
 // Message is the entry as a message that was opened.
 func Message(e procedure.Entry) ledger.Message {
 	return ledger.Message{
-		Sequence: e.Sequence, Subject: envelope.Subject(e.Event), Header: nats.Header{"ce-id": {e.Event.GetId()}},
+		Sequence: e.Sequence, Subject: envelope.Subject(e.Event), Header: ledger.EncodeHeader(nats.Header{"ce-id": {e.Event.GetId()}}),
 		Body: proceduretest.Body(e.Event), Stored: e.Stored, Entry: e, SignedBy: envelopetest.KeyID(e.Event.GetWriter()),
 	}
 }
