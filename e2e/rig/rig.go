@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -123,27 +122,18 @@ func (r *Rig) prepare() error {
 	if err := os.WriteFile(r.ProcedureFile(), r.cfg.Procedure, 0o600); err != nil {
 		return err
 	}
-	if r.ApprovalURL, err = address(r.cfg.ApprovalPort); err != nil {
+	if r.ApprovalURL, err = r.address(r.cfg.ApprovalPort); err != nil {
 		return err
 	}
-	if r.RecorderURL, err = address(r.cfg.RecorderPort); err != nil {
+	if r.RecorderURL, err = r.address(r.cfg.RecorderPort); err != nil {
 		return err
 	}
 	for _, name := range services {
-		if r.HTTP[name], err = address(0); err != nil {
+		if r.HTTP[name], err = r.address(0); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// address is a loopback address with that port, or a free one.
-func address(port int) (string, error) {
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // StartService starts a service. It goes on until StopService or Stop.

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,6 +40,7 @@ type World struct {
 	source  string
 	keys    map[string]ed25519.PrivateKey
 	address map[string]string
+	undos   []func()
 }
 
 // Rules are what the procedure document leaves open.
@@ -105,14 +105,11 @@ func (w *World) place(target string) (string, error) {
 	if raw, err := os.ReadFile(kept); err == nil {
 		return string(raw), nil
 	}
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	address, release, err := rig.Reserve()
 	if err != nil {
 		return "", err
 	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return "", err
-	}
+	w.undos = append(w.undos, release)
 	return address, os.WriteFile(kept, []byte(address), 0o600)
 }
 
@@ -254,4 +251,8 @@ func (w *World) Stop(ctx context.Context) {
 	for _, t := range w.Targets {
 		_ = exec.CommandContext(ctx, w.shopctl(), "stop", "-folder", w.folder(t)).Run() //nolint:gosec // Our own program.
 	}
+	for _, undo := range w.undos {
+		undo()
+	}
+	w.undos = nil
 }
