@@ -2,18 +2,14 @@ package query
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 
+	"github.com/blackdice/shipwarden/internal/identity"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 )
@@ -24,28 +20,25 @@ var ErrNoAccess = errors.New("nobody could read: configure tokens_file, or grpc.
 // open are the services that tell nothing of the record.
 var open = []string{"/grpc.health.v1.Health/", "/grpc.reflection."}
 
-// Access decides who reads the record: whoever shows a known token, or a client
-// certificate that the server has verified. Every read is in the log, with who and
-// what (D-8.5).
+// Access decides who reads the record: whoever internal/identity recognizes. Every
+// read is in the log, with who and what (D-8.5).
 type Access struct {
-	people       map[string]string // by the token's SHA-256 in hexadecimal
+	callers      *identity.Authenticator
 	certificates bool
 }
 
 // NewAccess takes the tokens, which may be nil, and whether the server demands
-// client certificates. It fails with ErrNoAccess where neither is there.
+// client certificates. It fails with ErrNoAccess where neither is there, and with
+// identity.ErrToken where a token could not be used.
 func NewAccess(tokens *configv1.Tokens, certificates bool) (*Access, error) {
-	a := &Access{people: map[string]string{}, certificates: certificates}
-	for i, t := range tokens.GetTokens() {
-		if _, twice := a.people[t.GetSha256()]; twice {
-			return nil, fmt.Errorf("tokens[%d].sha256 is there twice", i)
-		}
-		a.people[t.GetSha256()] = t.GetPerson()
+	callers, err := identity.New(tokens)
+	if err != nil {
+		return nil, err
 	}
-	if len(a.people) == 0 && !certificates {
+	if len(tokens.GetTokens()) == 0 && !certificates {
 		return nil, ErrNoAccess
 	}
-	return a, nil
+	return &Access{callers: callers, certificates: certificates}, nil
 }
 
 // Unary checks and logs calls with one answer.
@@ -86,12 +79,15 @@ func (a *Access) admit(ctx context.Context, method string, q any) error {
 			return nil
 		}
 	}
-	who, by, err := a.identify(ctx)
+	caller, err := a.identify(ctx)
 	if err != nil {
 		return err
 	}
 	if q != nil {
-		attributes := []slog.Attr{slog.String("method", method), slog.String("reader", who), slog.String("identity", by)}
+		// A certificate may carry several names: whoever reads the log knows one of them.
+		attributes := []slog.Attr{
+			slog.String("method", method), slog.String("reader", strings.Join(caller.Names, ", ")), slog.String("identity", caller.Method),
+		}
 		if r, ok := q.(interface{ GetRelease() string }); ok {
 			attributes = append(attributes, slog.String("release", r.GetRelease()))
 		}
@@ -103,29 +99,16 @@ func (a *Access) admit(ctx context.Context, method string, q any) error {
 	return nil
 }
 
-// identify says who calls, and how that was proved.
-func (a *Access) identify(ctx context.Context) (who, by string, err error) {
+// identify says who calls. Of several tokens in one call none is believed: what
+// stands in front may have looked at another one.
+func (a *Access) identify(ctx context.Context) (identity.Caller, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
-	values := md.Get("authorization")
-	switch {
-	case len(values) > 1:
-		return "", "", errUnauthenticated("authorization: more than one")
-	case len(values) == 1:
-		text, ok := strings.CutPrefix(values[0], "Bearer ")
-		if !ok {
-			return "", "", errUnauthenticated("authorization: a bearer token is needed")
-		}
-		// Looked up by its digest: what the time tells is about the digest alone.
-		sum := sha256.Sum256([]byte(text))
-		if person, known := a.people[hex.EncodeToString(sum[:])]; known {
-			return person, "token", nil
-		}
-		return "", "", errUnauthenticated("authorization: the token is unknown")
+	if len(md.Get("authorization")) > 1 {
+		return identity.Caller{}, errUnauthenticated("authorization: more than one")
 	}
-	if p, ok := peer.FromContext(ctx); ok && a.certificates {
-		if t, ok := p.AuthInfo.(credentials.TLSInfo); ok && len(t.State.VerifiedChains) > 0 {
-			return t.State.VerifiedChains[0][0].Subject.CommonName, "mtls", nil
-		}
+	caller, err := a.callers.Authenticate(ctx)
+	if err != nil || caller.Method == identity.MethodCertificate && !a.certificates {
+		return identity.Caller{}, errUnauthenticated("no known bearer token or client certificate came with the call")
 	}
-	return "", "", errUnauthenticated("authorization: a bearer token is needed")
+	return caller, nil
 }
