@@ -7,6 +7,8 @@ require (
 	github.com/blackdice/shipwarden/proto v0.0.0
 )
 
+require github.com/hashicorp/golang-lru/v2 v2.0.7
+
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.2
 	buf.build/go/protovalidate v1.4.0

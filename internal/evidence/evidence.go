@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -35,9 +36,15 @@ const (
 	// settleTime is how long a document that an event names may take to show:
 	// reads of the object store may be answered by a server that lags.
 	settleTime = 5 * time.Second
+	// readTime bounds one attempt to read: where a second put of the same content takes
+	// the first one's chunks away, whoever is reading them would wait for ever.
+	readTime = 2 * time.Second
 	// maxChanged is how often other bytes must be read before they are believed to
 	// be what is stored: a read can meet a second put of the same content.
 	maxChanged = 3
+	// maxKept bounds how many documents are kept in memory, maxKeptSize the bytes of one.
+	maxKept     = 256
+	maxKeptSize = 16 << 10
 
 	prefix        = "sha256:"
 	mediaHeader   = "Content-Type"
@@ -65,6 +72,9 @@ var (
 // Store puts and gets evidence. It is safe for concurrent use.
 type Store struct {
 	js jetstream.JetStream
+	// put are documents that this process put itself, by their digest: the step that
+	// reads one mostly runs beside the one that put it.
+	put *lru.Cache[string, []byte]
 
 	mu     sync.Mutex // guards bucket, which is bound on first use
 	bucket jetstream.ObjectStore
@@ -72,7 +82,10 @@ type Store struct {
 
 // New returns a store over the bucket that eventstore.Provision makes. The bucket
 // is looked for when it is first needed.
-func New(js jetstream.JetStream) *Store { return &Store{js: js} }
+func New(js jetstream.JetStream) *Store {
+	put, _ := lru.New[string, []byte](maxKept) // Only a size below one is refused.
+	return &Store{js: js, put: put}
+}
 
 // Digest is the digest of a document, "sha256:…".
 func Digest(content []byte) string {
@@ -96,6 +109,7 @@ func (s *Store) Put(ctx context.Context, mediaType, name string, content []byte)
 	}
 	info, err := bucket.GetInfo(ctx, ref.GetDigest()[len(prefix):])
 	if err == nil && info.Size == uint64(len(content)) {
+		s.keep(ref.GetDigest(), content)
 		return ref, nil
 	}
 	if err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
@@ -107,12 +121,20 @@ func (s *Store) Put(ctx context.Context, mediaType, name string, content []byte)
 			mediaHeader: {header(mediaType)},
 			nameHeader:  {header(name)},
 		},
-		Opts: &jetstream.ObjectMetaOptions{ChunkSize: chunkSize},
+		// The client makes room for a whole chunk.
+		Opts: &jetstream.ObjectMetaOptions{ChunkSize: uint32(min(max(len(content), 1), chunkSize))},
 	}, bytes.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("put evidence %q: %w", name, err)
 	}
+	s.keep(ref.GetDigest(), content)
 	return ref, nil
+}
+
+func (s *Store) keep(digest string, content []byte) {
+	if len(content) <= maxKeptSize {
+		s.put.Add(digest, bytes.Clone(content))
+	}
 }
 
 // header makes a text fit for a header.
@@ -121,11 +143,15 @@ func header(text string) string {
 }
 
 // Get returns the document with that digest, having computed the digest again. A
-// document that was put a moment ago, by whomever, is waited for. Errors wrap
-// ErrDigest, ErrNotFound, ErrTampered or the client's.
+// document that was put a moment ago, by whomever, is waited for; one that this store
+// has put itself need not be asked for. Errors wrap ErrDigest, ErrNotFound, ErrTampered
+// or the client's.
 func (s *Store) Get(ctx context.Context, digest string) ([]byte, error) {
 	if !digestPattern.MatchString(digest) {
 		return nil, fmt.Errorf("get evidence %.80q: %w", digest, ErrDigest)
+	}
+	if content, kept := s.put.Get(digest); kept {
+		return bytes.Clone(content), nil
 	}
 	bucket, err := s.bind(ctx)
 	if err != nil {
@@ -159,6 +185,8 @@ func (s *Store) Get(ctx context.Context, digest string) ([]byte, error) {
 }
 
 func read(ctx context.Context, bucket jetstream.ObjectStore, digest string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
 	object, err := bucket.Get(ctx, digest[len(prefix):])
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil, ErrNotFound

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -41,6 +42,26 @@ func TestWhatWasPutIsGotByItsDigest(t *testing.T) {
 	})
 }
 
+// What is handed out belongs to whoever asked.
+func TestWhatThisProcessPutIsNotChangedByWhoeverReadsIt(t *testing.T) {
+	n := natstest.Single(t)
+	eventstoretest.Provision(t, n)
+	s := evidence.New(n.JetStream())
+	content := []byte("passed")
+	ref, err := s.Put(t.Context(), "text/plain", "verdict", content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[0] = 'x'
+	for range 2 {
+		got, err := s.Get(t.Context(), ref.GetDigest())
+		if err != nil || string(got) != "passed" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		got[0] = 'y'
+	}
+}
+
 func TestTheSameContentIsKeptOnce(t *testing.T) {
 	n := natstest.Single(t)
 	eventstoretest.Provision(t, n)
@@ -68,6 +89,50 @@ func TestTheSameContentIsKeptOnce(t *testing.T) {
 	objects, err := bucket.List(t.Context())
 	if err != nil || len(objects) != 1 {
 		t.Errorf("%d objects, %v, want one", len(objects), err)
+	}
+}
+
+// The second put of a content takes the chunks of the first away.
+func TestAReaderWhoseChunksAreTakenAwayReadsAgain(t *testing.T) {
+	n := natstest.Single(t)
+	eventstoretest.Provision(t, n)
+	ref, err := evidence.New(n.JetStream()).Put(t.Context(), "text/plain", "verdict", []byte("passed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := n.JetStream().Stream(t.Context(), "OBJ_"+eventstore.BucketEvidence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject("$O."+eventstore.BucketEvidence+".C.>")); err != nil {
+		t.Fatal(err)
+	}
+	reading, err := n.Connect(t).SubscribeSync("$JS.API.CONSUMER.CREATE.OBJ_" + eventstore.BucketEvidence + ".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type got struct {
+		content []byte
+		err     error
+	}
+	done := make(chan got, 1)
+	go func() {
+		content, err := evidence.New(n.JetStream()).Get(t.Context(), ref.GetDigest())
+		done <- got{content, err}
+	}()
+	if _, err := reading.NextMsg(10 * time.Second); err != nil {
+		t.Fatalf("nobody reads: %v", err)
+	}
+	bucket, err := n.JetStream().ObjectStore(t.Context(), eventstore.BucketEvidence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := jetstream.ObjectMeta{Name: ref.GetDigest()[len("sha256:"):]}
+	if _, err := bucket.Put(t.Context(), again, bytes.NewReader([]byte("passed"))); err != nil {
+		t.Fatal(err)
+	}
+	if g := <-done; g.err != nil || string(g.content) != "passed" {
+		t.Errorf("got %q, %v", g.content, g.err)
 	}
 }
 
@@ -104,7 +169,11 @@ func TestReplacedEvidenceIsNoticed(t *testing.T) {
 	if _, err := bucket.Put(t.Context(), forged, bytes.NewReader([]byte("passed"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Get(t.Context(), ref.GetDigest()); !errors.Is(err, evidence.ErrTampered) {
+	if _, err := evidence.New(n.JetStream()).Get(t.Context(), ref.GetDigest()); !errors.Is(err, evidence.ErrTampered) {
 		t.Errorf("get got %v, want that it was changed", err)
+	}
+	// Who put it knows what the digest stands for.
+	if got, err := s.Get(t.Context(), ref.GetDigest()); err != nil || string(got) != "failed" {
+		t.Errorf("the process that put it got %q, %v", got, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -136,7 +137,8 @@ func TestEvidenceThatCannotBeReadDecidesNothing(t *testing.T) {
 	if err := objects.Delete(t.Context(), digest); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := r.Act(t, gates.New(r.Procedures, r.Evidence), release, time.Now()); err == nil || s.Phase != procedure.PhaseGates {
+	// A process that did not put it itself.
+	if s, err := r.Act(t, gates.New(r.Procedures, evidence.New(r.JetStream())), release, time.Now()); err == nil || s.Phase != procedure.PhaseGates {
 		t.Errorf("phase %s, %v", s.Phase, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -80,16 +81,23 @@ func repeated(answer *releasev1.Answer, state procedure.State) []*releasev1.Viol
 		"release "+state.Release+" was made of another request under this key; what is changed needs a key of its own")}
 }
 
+// atOnce bounds how many documents of one request are stored at a time.
+const atOnce = 8
+
 // requested is the first event of the release. The evidence is stored first: an
 // event that points to it never comes before it.
 func (i *Intake) requested(ctx context.Context, index *policy.Index, m Message, request *releasev1.Request, signedBy, digest string) (*releasev1.Event, error) {
-	var refs []*releasev1.EvidenceRef
+	refs := make([]*releasev1.EvidenceRef, len(request.GetEvidence()))
+	group, putting := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
 	for n, content := range request.GetEvidence() {
-		ref, err := i.blobs.Put(ctx, "application/vnd.dsse.envelope.v1+json", fmt.Sprintf("evidence-%d", n), content)
-		if err != nil {
-			return nil, fmt.Errorf("store evidence: %w", err)
-		}
-		refs = append(refs, ref)
+		group.Go(func() (err error) {
+			refs[n], err = i.blobs.Put(putting, "application/vnd.dsse.envelope.v1+json", fmt.Sprintf("evidence-%d", n), content)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("store evidence: %w", err)
 	}
 	kept, ok := proto.Clone(request).(*releasev1.Request)
 	if !ok {
