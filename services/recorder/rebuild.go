@@ -21,7 +21,8 @@ var errDiffers = errors.New("the live record differs from the rebuilt one")
 // Rebuild is the subcommand `rebuild`: it records the stream once more, compares
 // both records and, with -replace, puts the rebuilt one in place. It returns the
 // exit status: 0 where both are the same, 1 where they are not or it failed, 2 for
-// a wrong command line or configuration.
+// a wrong command line or configuration. It takes as long as it takes, and says on
+// stderr how far it is.
 func Rebuild(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("shipwarden-recorder rebuild", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -41,14 +42,14 @@ func Rebuild(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "shipwarden-recorder rebuild: %v\n", err)
 		return service.ExitUsage
 	}
-	if err := runRebuild(ctx, cfg, *replace, stdout); err != nil {
+	if err := runRebuild(ctx, cfg, *replace, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "shipwarden-recorder rebuild: %v\n", err)
 		return service.ExitFailure
 	}
 	return service.ExitOK
 }
 
-func runRebuild(ctx context.Context, cfg *configv1.Recorder, replace bool, stdout io.Writer) error {
+func runRebuild(ctx context.Context, cfg *configv1.Recorder, replace bool, stdout, stderr io.Writer) error {
 	ring, err := LoadKeyring(cfg.GetCommon())
 	if err != nil {
 		return err
@@ -70,11 +71,12 @@ func runRebuild(ctx context.Context, cfg *configv1.Recorder, replace bool, stdou
 		return fmt.Errorf("open jetstream: %w", err)
 	}
 	started := time.Now()
-	r, err := rebuild.Start(ctx, owner, js, ring)
+	r, err := rebuild.Start(ctx, owner, js, ring, rebuild.WithProgress(newProgress(stderr, time.Now).tell))
 	if err != nil {
 		return err
 	}
 	defer r.Close()
+	fmt.Fprintln(stderr, "comparing both records, row by row")
 	report, err := r.Compare(ctx)
 	if err != nil {
 		return err

@@ -33,17 +33,32 @@ type Rebuild struct {
 	ledger   *ledger.Ledger
 	recorder *record.Recorder
 	at       uint64
+	// goal is the message that is recorded up to, and progress who wants to know.
+	goal     uint64
+	progress func(done, of uint64)
 }
+
+// Option changes how a record is rebuilt.
+type Option func(*Rebuild)
+
+// WithProgress has f called when it is known how many messages there are, and after
+// every batch of them: with how many are recorded anew, and of how many. Those that
+// come while they are recorded make it more.
+func WithProgress(f func(done, of uint64)) Option { return func(r *Rebuild) { r.progress = f } }
 
 // Start makes the schema anew and records the stream into it, as far as the live
 // record goes. The connection string is that of a login that may make schemas and
-// is a member of the recorder's roles. Close must be called.
-func Start(ctx context.Context, dsn string, js jetstream.JetStream, ring *envelope.Keyring) (*Rebuild, error) {
+// is a member of the recorder's roles. It has no deadline but the context's. Close
+// must be called.
+func Start(ctx context.Context, dsn string, js jetstream.JetStream, ring *envelope.Keyring, options ...Option) (*Rebuild, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("read the connection string: %w", err)
 	}
-	r := &Rebuild{config: config}
+	r := &Rebuild{config: config, progress: func(uint64, uint64) {}}
+	for _, option := range options {
+		option(r)
+	}
 	if err := r.exec(ctx, "drop schema if exists "+fresh+" cascade"); err != nil {
 		return nil, fmt.Errorf("drop the last rebuild: %w", err)
 	}
@@ -53,7 +68,7 @@ func Start(ctx context.Context, dsn string, js jetstream.JetStream, ring *envelo
 	if r.ledger, err = ledger.Open(ctx, dsn, fresh); err != nil {
 		return nil, err
 	}
-	r.recorder = record.New(js, ring, r.ledger, nil, nil)
+	r.recorder = record.New(js, ring, r.ledger, nil, func(_ context.Context, w ledger.Written) { r.progress(w.Checkpoint.Sequence, r.goal) })
 	live, err := r.live(ctx)
 	if err == nil {
 		err = r.until(ctx, live)
@@ -76,15 +91,25 @@ func (r *Rebuild) Drop(ctx context.Context) error {
 // Sequence is the last message that was recorded anew.
 func (r *Rebuild) Sequence() uint64 { return r.at }
 
-func (r *Rebuild) until(ctx context.Context, sequence uint64) error {
-	if sequence <= r.at {
-		return nil
+// until records anew as far as the live record goes, or to the end of a stream that
+// lost what the live record has beyond it.
+func (r *Rebuild) until(ctx context.Context, live uint64) error {
+	sequence, err := r.reachable(ctx, live)
+	if err != nil || sequence <= r.at {
+		return err
 	}
+	r.goal = sequence
+	r.progress(r.at, r.goal)
 	if err := r.recorder.Until(ctx, sequence); err != nil {
 		return err
 	}
 	r.at = sequence
 	return nil
+}
+
+func (r *Rebuild) reachable(ctx context.Context, live uint64) (uint64, error) {
+	last, err := r.recorder.End(ctx)
+	return min(live, last), err
 }
 
 // live reads how far the live record goes.
@@ -102,7 +127,8 @@ func (r *Rebuild) live(ctx context.Context) (sequence uint64, err error) {
 
 // Replace puts the rebuilt schema in place of the live one, in one transaction,
 // and returns the name under which the old one is kept. The live record must stand
-// exactly where the rebuilt one does: what came meanwhile is recorded first.
+// exactly where the rebuilt one does: what came meanwhile is recorded first. Only
+// where the stream ends before the live record does, the rebuilt one ends with it.
 func (r *Rebuild) Replace(ctx context.Context, now time.Time) (kept string, err error) {
 	kept = migrations.Schema + "_before_" + now.UTC().Format("20060102150405")
 	for range attempts {
@@ -135,8 +161,12 @@ func (r *Rebuild) swap(ctx context.Context, kept string) (ahead uint64, err erro
 		if err := tx.QueryRow(ctx, "select last_seq from "+migrations.Schema+".checkpoint").Scan(&live); err != nil {
 			return fmt.Errorf("read the live checkpoint: %w", err)
 		}
-		if live > r.at {
-			ahead = live
+		reachable, err := r.reachable(ctx, live)
+		if err != nil {
+			return err
+		}
+		if reachable > r.at {
+			ahead = reachable
 			return nil
 		}
 		for _, rename := range [][2]string{{migrations.Schema, kept}, {fresh, migrations.Schema}} {

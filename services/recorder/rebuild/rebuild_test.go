@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
+	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
 	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/internal/pgtest"
@@ -109,6 +110,35 @@ func TestARebuiltRecordIsTheSameByteForByte(t *testing.T) {
 	}
 }
 
+func TestARebuildTellsHowFarItIs(t *testing.T) {
+	l := start(t)
+	l.release(t, procedure.PhaseClosed)
+	first := l.stream.Last
+	type step struct{ done, of uint64 }
+	var steps []step
+	r, err := rebuild.Start(t.Context(), l.dsn, l.n.JetStream(), envelopetest.Ring(),
+		rebuild.WithProgress(func(done, of uint64) { steps = append(steps, step{done, of}) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	if len(steps) < 2 || steps[0] != (step{0, first}) || steps[len(steps)-1] != (step{first, first}) {
+		t.Errorf("told %v, want from 0 to %d", steps, first)
+	}
+	l.release(t, procedure.PhaseScope)
+	if _, err := r.Compare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range steps {
+		if s.done > s.of || i > 0 && s.done < steps[i-1].done {
+			t.Errorf("told %v", steps)
+		}
+	}
+	if last := steps[len(steps)-1]; last != (step{l.stream.Last, l.stream.Last}) {
+		t.Errorf("what came meanwhile was told as %v, want %d", last, l.stream.Last)
+	}
+}
+
 func TestWhatWasChangedBehindTheRecordersBackIsFound(t *testing.T) {
 	for name, c := range map[string]struct{ change, want string }{
 		"a projection":        {"update releases set outcome = 1, phase = 'closed'", "releases"},
@@ -133,6 +163,41 @@ func TestWhatWasChangedBehindTheRecordersBackIsFound(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestARecordThatGoesBeyondARestoredStreamCanBeReplaced(t *testing.T) {
+	l := start(t)
+	l.release(t, procedure.PhaseClosed)
+	before := l.stream.Last
+	stream, err := l.n.JetStream().Stream(t.Context(), eventstore.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	if err := l.n.JetStream().DeleteStream(t.Context(), eventstore.StreamEvents); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.n.JetStream().CreateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	l.stream = recordertest.LiveStream()
+	h := l.stream.New(proceduretest.Request(proceduretest.Key("k1"), proceduretest.Waves([]string{"eu1", "eu2"}, []string{"us1"})))
+	h.To(t, procedure.PhaseScope)
+	recordertest.Publish(t, l.n, h.Entries...)
+
+	r := l.rebuild(t)
+	report, err := r.Compare(t.Context())
+	if err != nil || !report.Differs() || report.Sequence != before || r.Sequence() != l.stream.Last {
+		t.Errorf("rebuilt to %d beside %d, differs: %v (%v)", r.Sequence(), report.Sequence, report.Differs(), err)
+	}
+	if _, err := r.Replace(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	l.release(t, procedure.PhaseRecord)
+	status, err := recordertest.Reader(t, l.dsn).Status(t.Context())
+	if err != nil || status.GetEvents() != l.stream.Last {
+		t.Errorf("the new record has %d events, want %d (%v)", status.GetEvents(), l.stream.Last, err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/blackdice/shipwarden/internal/envelope"
+	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/services/recorder/ledger"
 )
 
@@ -137,6 +138,17 @@ func (r *Recorder) Ready(context.Context) error {
 		return fmt.Errorf("%w: %w", ErrStopped, r.stopped)
 	}
 	return nil
+}
+
+// End returns the last sequence of the stream, as its leader has it now.
+func (r *Recorder) End(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	stream, err := r.js.Stream(ctx, eventstore.StreamEvents)
+	if err != nil {
+		return 0, fmt.Errorf("look at stream %s: %w", eventstore.StreamEvents, err)
+	}
+	return stream.CachedInfo().State.LastSeq, nil
 }
 
 // StreamSequence is the newest sequence that was seen in the stream.
