@@ -73,10 +73,6 @@ type GRPCServer struct {
 // NewGRPCServer listens on the address at once, so that a taken port is an error
 // at the start; Run answers.
 func NewGRPCServer(ctx context.Context, cfg GRPCConfig) (*GRPCServer, error) {
-	validator, err := protovalidate.New()
-	if err != nil {
-		return nil, fmt.Errorf("prepare request validation: %w", err)
-	}
 	metrics := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram())
 	if err := cfg.Registry.Register(metrics); err != nil {
 		return nil, fmt.Errorf("register grpc metrics: %w", err)
@@ -97,8 +93,8 @@ func NewGRPCServer(ctx context.Context, cfg GRPCConfig) (*GRPCServer, error) {
 		logging.StreamServerInterceptor(logging.LoggerFunc(logCall), logOptions...),
 		recovery.StreamServerInterceptor(onPanic),
 	}
-	unary = append(append(unary, cfg.Unary...), validateinterceptor.UnaryServerInterceptor(validator))
-	stream = append(append(stream, cfg.Stream...), validateinterceptor.StreamServerInterceptor(validator))
+	unary = append(append(unary, cfg.Unary...), validateinterceptor.UnaryServerInterceptor(protovalidate.GlobalValidator))
+	stream = append(append(stream, cfg.Stream...), validateinterceptor.StreamServerInterceptor(protovalidate.GlobalValidator))
 	options := append(grpcLimits(), grpc.ChainUnaryInterceptor(unary...), grpc.ChainStreamInterceptor(stream...))
 	if cfg.TLS != nil {
 		options = append(options, grpc.Creds(grpccredentials.NewTLS(cfg.TLS)))

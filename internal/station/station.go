@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -167,6 +168,9 @@ func (s *Station) Consume(stream, durable string, handle func(context.Context, r
 
 // Run runs everything that was added until the context ends.
 func (s *Station) Run(ctx context.Context) error {
+	// Reading the configuration compiles rules, which takes several times the memory that
+	// the service needs at rest; it may rest for long before anything else frees it.
+	debug.FreeOSMemory()
 	s.started.Store(true)
 	return s.Group.Run(ctx)
 }

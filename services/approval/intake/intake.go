@@ -41,18 +41,18 @@ type Intake struct {
 	procedureID string
 	blobs       Blobs
 	answers     Answers
-	validator   protovalidate.Validator
 	now         func() time.Time
 }
 
 // New returns an intake for the procedure with that id.
 func New(store *eventstore.Store, procedures Procedures, procedureID string, blobs Blobs, answers Answers, now func() time.Time) (*Intake, error) {
-	v, err := protovalidate.New()
-	if err != nil {
+	// The rules are compiled now, and not when somebody waits for an answer.
+	var invalid *protovalidate.ValidationError
+	if err := protovalidate.Validate(&releasev1.Request{}); !errors.As(err, &invalid) {
 		return nil, fmt.Errorf("compile the rules of requests: %w", err)
 	}
 	return &Intake{
-		store: store, procedures: procedures, procedureID: procedureID, blobs: blobs, answers: answers, validator: v, now: now,
+		store: store, procedures: procedures, procedureID: procedureID, blobs: blobs, answers: answers, now: now,
 	}, nil
 }
 
@@ -123,7 +123,7 @@ func (i *Intake) judge(ctx context.Context, index *policy.Index, active standing
 		answer.Violations = bounded([]*releasev1.Violation{unreadable})
 		return request, answer, nil
 	}
-	violations := append(shape(i.validator, request), place(m.Subject, request)...)
+	violations := append(shape(request), place(m.Subject, request)...)
 	if len(violations) == 0 {
 		// What was accepted once stays accepted: whoever asks again after the start time
 		// is past, or under a newer document, gets the answer of then.
