@@ -36,71 +36,74 @@ func TestLoadSeesAtOnceWhatOthersWrote(t *testing.T) {
 }
 
 func TestASmallCacheForgetsAndReadsAgain(t *testing.T) {
-	n := natstest.Single(t)
-	eventstoretest.Provision(t, n)
-	s := eventstoretest.Store(n, procedure.ServiceApproval, eventstore.WithCacheEntries(3))
-	for round := range 3 {
-		for i := range 5 {
-			name := fmt.Sprintf("rel.r%d", i)
-			h := load(t, s, name)
-			if len(h.Entries) != round {
-				t.Fatalf("%s has %d events in round %d", name, len(h.Entries), round)
-			}
-			if _, err := s.Append(t.Context(), following(h, "x")); err != nil {
-				t.Fatal(err)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		s := eventstoretest.Store(n, procedure.ServiceApproval, eventstore.WithCacheEntries(3))
+		for round := range 3 {
+			for i := range 5 {
+				name := fmt.Sprintf("rel.r%d", i)
+				h := load(t, s, name)
+				if len(h.Entries) != round {
+					t.Fatalf("%s has %d events in round %d", name, len(h.Entries), round)
+				}
+				if _, err := s.Append(t.Context(), following(h, "x")); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
-	}
+	})
 }
 
 func TestMessagesThatAreNoEventsAreReportedAndDoNotCount(t *testing.T) {
-	n := natstest.Single(t)
-	eventstoretest.Provision(t, n)
-	s := eventstoretest.Store(n, procedure.ServiceApproval)
-	if _, err := s.Append(t.Context(), following(load(t, s, "rel.r"), "true")); err != nil {
-		t.Fatal(err)
-	}
-	foreign := []*nats.Msg{
-		{Subject: "rel.r.approval.withdrawn", Data: []byte(`{"stream":"REL","seq":1}`)},
-		{Subject: "rel.r.x", Data: nil},
-		{Subject: "rel.r.approval.withdrawn", Header: nats.Header{"ce-id": {"1"}, "Shipwarden-Signature": {"approval-test AAAA"}}},
-	}
-	for _, m := range foreign {
-		if _, err := n.JetStream().PublishMsg(t.Context(), m); err != nil {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		s := eventstoretest.Store(n, procedure.ServiceApproval)
+		if _, err := s.Append(t.Context(), following(load(t, s, "rel.r"), "true")); err != nil {
 			t.Fatal(err)
 		}
-	}
-	h := load(t, s, "rel.r")
-	if len(h.Entries) != 1 || len(h.Invalid) != len(foreign) || h.Last != uint64(len(foreign)+1) {
-		t.Errorf("history %+v, want one event and %d invalid messages", h, len(foreign))
-	}
-	for i, want := range []error{envelope.ErrUnsigned, envelope.ErrUnsigned, envelope.ErrSignature} {
-		if !errors.Is(h.Invalid[i].Reason, want) {
-			t.Errorf("message %d is invalid because %v, want %v", i, h.Invalid[i].Reason, want)
+		foreign := []*nats.Msg{
+			{Subject: "rel.r.approval.withdrawn", Data: []byte(`{"stream":"REL","seq":1}`)},
+			{Subject: "rel.r.x", Data: nil},
+			{Subject: "rel.r.approval.withdrawn", Header: nats.Header{"ce-id": {"1"}, "Shipwarden-Signature": {"approval-test AAAA"}}},
 		}
-	}
+		for _, m := range foreign {
+			if _, err := n.JetStream().PublishMsg(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h := load(t, s, "rel.r")
+		if len(h.Entries) != 1 || len(h.Invalid) != len(foreign) || h.Last != uint64(len(foreign)+1) {
+			t.Errorf("history %+v, want one event and %d invalid messages", h, len(foreign))
+		}
+		for i, want := range []error{envelope.ErrUnsigned, envelope.ErrUnsigned, envelope.ErrSignature} {
+			if !errors.Is(h.Invalid[i].Reason, want) {
+				t.Errorf("message %d is invalid because %v, want %v", i, h.Invalid[i].Reason, want)
+			}
+		}
+	})
 }
 
 func TestHeadersThatCanNotBeReadHideNothing(t *testing.T) {
-	n := natstest.Single(t)
-	eventstoretest.Provision(t, n)
-	s := eventstoretest.Store(n, procedure.ServiceApproval)
-	// Header lines without a colon, which no client library writes.
-	conn := n.Connect(t)
-	broken := nats.NewMsg("rel.r.approval.withdrawn")
-	broken.Header[strings.Repeat("x", 10)+"\r\nno colon"] = []string{"y"}
-	if err := conn.PublishMsg(broken); err != nil {
-		t.Logf("the client refused to send it: %v", err)
-	}
-	if err := conn.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Append(t.Context(), following(load(t, s, "rel.r"), "after")); err != nil {
-		t.Fatal(err)
-	}
-	if h := load(t, eventstoretest.Store(n, procedure.ServiceApproval), "rel.r"); len(h.Entries) != 1 {
-		t.Errorf("history %+v, want the event behind the broken message", h)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		s := eventstoretest.Store(n, procedure.ServiceApproval)
+		// Header lines without a colon, which no client library writes.
+		conn := n.Connect(t)
+		broken := nats.NewMsg("rel.r.approval.withdrawn")
+		broken.Header[strings.Repeat("x", 10)+"\r\nno colon"] = []string{"y"}
+		if err := conn.PublishMsg(broken); err != nil {
+			t.Logf("the client refused to send it: %v", err)
+		}
+		if err := conn.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Append(t.Context(), following(load(t, s, "rel.r"), "after")); err != nil {
+			t.Fatal(err)
+		}
+		if h := load(t, eventstoretest.Store(n, procedure.ServiceApproval), "rel.r"); len(h.Entries) != 1 {
+			t.Errorf("history %+v, want the event behind the broken message", h)
+		}
+	})
 }
 
 func unlocked(release string) *releasev1.Event {
@@ -197,78 +200,81 @@ func TestACopyOfAnOldStandingDoesNotCount(t *testing.T) {
 }
 
 func TestDraftsThatCanNotBeMeantAreRefused(t *testing.T) {
-	n := natstest.Single(t)
-	eventstoretest.Provision(t, n)
-	approval := eventstoretest.Store(n, procedure.ServiceApproval)
-	draft := following(eventstore.History{Aggregate: "rel.r"}, "x")
-	with := func(change func(*eventstore.Draft)) eventstore.Draft {
-		d := draft
-		change(&d)
-		return d
-	}
-	for name, drafts := range map[string][]eventstore.Draft{
-		"none":                      {},
-		"two of one aggregate":      {draft, draft},
-		"without an event":          {with(func(d *eventstore.Draft) { d.Event = nil })},
-		"without data":              {with(func(d *eventstore.Draft) { d.Event = &releasev1.Event{} })},
-		"of another service":        {with(func(d *eventstore.Draft) { d.Event = unlocked("r") })},
-		"to a wildcard":             {with(func(d *eventstore.Draft) { d.Aggregate = "rel.>" })},
-		"after an unseen event":     {with(func(d *eventstore.Draft) { d.Previous = &releasev1.Previous{Sequence: 9} })},
-		"larger than a stream take": {with(func(d *eventstore.Draft) { d.Event = event(strings.Repeat("x", envelope.MaxBody)) })},
-	} {
-		if _, err := approval.Append(t.Context(), drafts...); !errors.Is(err, eventstore.ErrDraft) {
-			t.Errorf("%s: got %v, want a draft that is not valid", name, err)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		approval := eventstoretest.Store(n, procedure.ServiceApproval)
+		draft := following(eventstore.History{Aggregate: "rel.r"}, "x")
+		with := func(change func(*eventstore.Draft)) eventstore.Draft {
+			d := draft
+			change(&d)
+			return d
 		}
-	}
-	if h := load(t, approval, "rel.r"); h.Last != 0 {
-		t.Errorf("something was stored: %+v", h)
-	}
+		for name, drafts := range map[string][]eventstore.Draft{
+			"none":                      {},
+			"two of one aggregate":      {draft, draft},
+			"without an event":          {with(func(d *eventstore.Draft) { d.Event = nil })},
+			"without data":              {with(func(d *eventstore.Draft) { d.Event = &releasev1.Event{} })},
+			"of another service":        {with(func(d *eventstore.Draft) { d.Event = unlocked("r") })},
+			"to a wildcard":             {with(func(d *eventstore.Draft) { d.Aggregate = "rel.>" })},
+			"after an unseen event":     {with(func(d *eventstore.Draft) { d.Previous = &releasev1.Previous{Sequence: 9} })},
+			"larger than a stream take": {with(func(d *eventstore.Draft) { d.Event = event(strings.Repeat("x", envelope.MaxBody)) })},
+		} {
+			if _, err := approval.Append(t.Context(), drafts...); !errors.Is(err, eventstore.ErrDraft) {
+				t.Errorf("%s: got %v, want a draft that is not valid", name, err)
+			}
+		}
+		if h := load(t, approval, "rel.r"); h.Last != 0 {
+			t.Errorf("something was stored: %+v", h)
+		}
+	})
 }
 
 func TestAStoreThatNobodyWouldBelieveDoesNotWrite(t *testing.T) {
-	n := natstest.Single(t)
-	eventstoretest.Provision(t, n)
-	reader := eventstore.New(n.JetStream(), envelopetest.Ring(), nil, time.Now)
-	if _, err := reader.Append(t.Context(), following(eventstore.History{Aggregate: "rel.r"}, "x")); !errors.Is(err, eventstore.ErrReadOnly) {
-		t.Errorf("without a signer: %v", err)
-	}
-	cfg := envelopetest.Config()
-	cfg.Keys = cfg.GetKeys()[1:]
-	ring, err := envelope.NewKeyring(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	unknown := eventstore.New(n.JetStream(), ring, envelopetest.Signer(procedure.ServiceApproval), time.Now)
-	if _, err := unknown.Append(t.Context(), following(eventstore.History{Aggregate: "rel.r"}, "x")); !errors.Is(err, eventstore.ErrReadOnly) {
-		t.Errorf("with a key that the keyring lacks: %v", err)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		reader := eventstore.New(n.JetStream(), envelopetest.Ring(), nil, time.Now)
+		if _, err := reader.Append(t.Context(), following(eventstore.History{Aggregate: "rel.r"}, "x")); !errors.Is(err, eventstore.ErrReadOnly) {
+			t.Errorf("without a signer: %v", err)
+		}
+		cfg := envelopetest.Config()
+		cfg.Keys = cfg.GetKeys()[1:]
+		ring, err := envelope.NewKeyring(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unknown := eventstore.New(n.JetStream(), ring, envelopetest.Signer(procedure.ServiceApproval), time.Now)
+		if _, err := unknown.Append(t.Context(), following(eventstore.History{Aggregate: "rel.r"}, "x")); !errors.Is(err, eventstore.ErrReadOnly) {
+			t.Errorf("with a key that the keyring lacks: %v", err)
+		}
+	})
 }
 
 func TestWhatIsKnownIsWhatSomeLoadFound(t *testing.T) {
-	n := natstest.Single(t)
-	eventstoretest.Provision(t, n)
-	s, other := eventstoretest.Store(n, procedure.ServiceApproval), eventstoretest.Store(n, procedure.ServiceApproval)
-	if h, ok := s.Known("rel.r"); ok {
-		t.Errorf("before any load %v is known", h)
-	}
-	if h := load(t, s, "rel.r"); h.Last != 0 {
-		t.Fatalf("the release ends at %d", h.Last)
-	}
-	if h, ok := s.Known("rel.r"); ok {
-		t.Errorf("of an aggregate without messages %v is known", h)
-	}
-	if _, err := other.Append(t.Context(), following(load(t, other, "rel.r"), "one")); err != nil {
-		t.Fatal(err)
-	}
-	want := load(t, s, "rel.r")
-	if _, err := other.Append(t.Context(), following(load(t, other, "rel.r"), "two")); err != nil {
-		t.Fatal(err)
-	}
-	got, ok := s.Known("rel.r")
-	if !ok || got.Last != want.Last || len(got.Entries) != 1 {
-		t.Errorf("known is %v (%t), want what was loaded: %v", got, ok, want)
-	}
-	if h := load(t, s, "rel.r"); len(h.Entries) != 2 {
-		t.Errorf("the load after that found %d entries, want 2", len(h.Entries))
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		s, other := eventstoretest.Store(n, procedure.ServiceApproval), eventstoretest.Store(n, procedure.ServiceApproval)
+		if h, ok := s.Known("rel.r"); ok {
+			t.Errorf("before any load %v is known", h)
+		}
+		if h := load(t, s, "rel.r"); h.Last != 0 {
+			t.Fatalf("the release ends at %d", h.Last)
+		}
+		if h, ok := s.Known("rel.r"); ok {
+			t.Errorf("of an aggregate without messages %v is known", h)
+		}
+		if _, err := other.Append(t.Context(), following(load(t, other, "rel.r"), "one")); err != nil {
+			t.Fatal(err)
+		}
+		want := load(t, s, "rel.r")
+		if _, err := other.Append(t.Context(), following(load(t, other, "rel.r"), "two")); err != nil {
+			t.Fatal(err)
+		}
+		got, ok := s.Known("rel.r")
+		if !ok || got.Last != want.Last || len(got.Entries) != 1 {
+			t.Errorf("known is %v (%t), want what was loaded: %v", got, ok, want)
+		}
+		if h := load(t, s, "rel.r"); len(h.Entries) != 2 {
+			t.Errorf("the load after that found %d entries, want 2", len(h.Entries))
+		}
+	})
 }

@@ -115,25 +115,27 @@ func TestAPublishThatNeverArrivedIsSentAgain(t *testing.T) {
 }
 
 func TestARefusalForGoodIsNotRepeated(t *testing.T) {
-	n := natstest.Single(t)
-	s := writable(t, n)
-	g := prepared(t, s, withdrawal("rel.r", 0))
-	r := s.settle(g, &jetstream.APIError{Code: 503, ErrorCode: codeStoreFailed, Description: "maximum bytes exceeded"})
-	if !errors.Is(r.err, ErrRefused) {
-		t.Errorf("settled with %v, want a refusal", r.err)
-	}
-	if got := stored0(t, s, "rel.r"); got != 0 {
-		t.Errorf("%d events are stored, want none", got)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		s := writable(t, n)
+		g := prepared(t, s, withdrawal("rel.r", 0))
+		r := s.settle(g, &jetstream.APIError{Code: 503, ErrorCode: codeStoreFailed, Description: "maximum bytes exceeded"})
+		if !errors.Is(r.err, ErrRefused) {
+			t.Errorf("settled with %v, want a refusal", r.err)
+		}
+		if got := stored0(t, s, "rel.r"); got != 0 {
+			t.Errorf("%d events are stored, want none", got)
+		}
+	})
 }
 
 func TestKnowledgeOfEventsThatAreGoneIsAConflict(t *testing.T) {
-	n := natstest.Single(t)
-	s := writable(t, n)
-	_, err := s.Append(t.Context(), withdrawal("rel.r", 4711))
-	if !errors.Is(err, ErrSequenceConflict) {
-		t.Errorf("append got %v, want a sequence conflict", err)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		s := writable(t, n)
+		_, err := s.Append(t.Context(), withdrawal("rel.r", 4711))
+		if !errors.Is(err, ErrSequenceConflict) {
+			t.Errorf("append got %v, want a sequence conflict", err)
+		}
+	})
 }
 
 func TestAForeignMessageInBetweenIsNoHindrance(t *testing.T) {

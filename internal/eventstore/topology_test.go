@@ -120,43 +120,45 @@ func TestAStreamThatCouldLoseHistoryIsRefused(t *testing.T) {
 }
 
 func TestADurableThatWouldGiveMessagesUpIsRefused(t *testing.T) {
-	n := natstest.Single(t)
-	eventstoretest.Provision(t, n)
-	broken := eventstore.NewDurable("approval-new", "rel.*.approval.requested")
-	broken.Config.MaxDeliver = 3
-	if _, err := n.JetStream().CreateConsumer(t.Context(), broken.Stream, broken.Config); err != nil {
-		t.Fatal(err)
-	}
-	topology := eventstoretest.Topology(n)
-	topology.Durables = append(topology.Durables, eventstore.NewDurable("approval-new", "rel.*.approval.requested"))
-	err := eventstore.Provision(t.Context(), n.JetStream(), topology)
-	if !errors.Is(err, eventstore.ErrTopology) || !strings.Contains(err.Error(), "max_deliver") {
-		t.Errorf("provision got %v, want one that names max_deliver", err)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		broken := eventstore.NewDurable("approval-new", "rel.*.approval.requested")
+		broken.Config.MaxDeliver = 3
+		if _, err := n.JetStream().CreateConsumer(t.Context(), broken.Stream, broken.Config); err != nil {
+			t.Fatal(err)
+		}
+		topology := eventstoretest.Topology(n)
+		topology.Durables = append(topology.Durables, eventstore.NewDurable("approval-new", "rel.*.approval.requested"))
+		err := eventstore.Provision(t.Context(), n.JetStream(), topology)
+		if !errors.Is(err, eventstore.ErrTopology) || !strings.Contains(err.Error(), "max_deliver") {
+			t.Errorf("provision got %v, want one that names max_deliver", err)
+		}
+	})
 }
 
 func TestQuotaAndWaitsFollowTheTopology(t *testing.T) {
-	n := natstest.Single(t)
-	eventstoretest.Provision(t, n)
-	before, err := eventstoretest.Store(n, procedure.ServiceApproval).Epoch(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	grown := eventstore.NewTopology(1, 2*eventstoretest.Quota).Anywhere().WithAckWait(time.Minute)
-	if err := eventstore.Provision(t.Context(), n.JetStream(), grown); err != nil {
-		t.Fatal(err)
-	}
-	if got := configs(t, n)[eventstore.StreamEvents].MaxBytes; got != 2*eventstoretest.Quota {
-		t.Errorf("quota is %d after it was doubled", got)
-	}
-	c, err := n.JetStream().Consumer(t.Context(), eventstore.StreamEvents, string(procedure.StepGates))
-	if err != nil || c.CachedInfo().Config.AckWait != time.Minute {
-		t.Errorf("durable %+v, %v, want a minute", c, err)
-	}
-	after, err := eventstoretest.Store(n, procedure.ServiceApproval).Epoch(t.Context())
-	if err != nil || after != before {
-		t.Errorf("epoch %q, %v, want %q", after, err, before)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		before, err := eventstoretest.Store(n, procedure.ServiceApproval).Epoch(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		grown := eventstore.NewTopology(1, 2*eventstoretest.Quota).Anywhere().WithAckWait(time.Minute)
+		if err := eventstore.Provision(t.Context(), n.JetStream(), grown); err != nil {
+			t.Fatal(err)
+		}
+		if got := configs(t, n)[eventstore.StreamEvents].MaxBytes; got != 2*eventstoretest.Quota {
+			t.Errorf("quota is %d after it was doubled", got)
+		}
+		c, err := n.JetStream().Consumer(t.Context(), eventstore.StreamEvents, string(procedure.StepGates))
+		if err != nil || c.CachedInfo().Config.AckWait != time.Minute {
+			t.Errorf("durable %+v, %v, want a minute", c, err)
+		}
+		after, err := eventstoretest.Store(n, procedure.ServiceApproval).Epoch(t.Context())
+		if err != nil || after != before {
+			t.Errorf("epoch %q, %v, want %q", after, err, before)
+		}
+	})
 }
 
 func TestStreamsOfAClusterLieOnServersThatSyncEveryWrite(t *testing.T) {

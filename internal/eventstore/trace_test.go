@@ -55,54 +55,55 @@ func TestAMessageThatNamesNoneBeforeItHidesNothing(t *testing.T) {
 // To the client library a bare line feed ends a line of a header, to the server it does
 // not. A condition that only one of them sees was not checked.
 func TestAConditionThatTheServerDidNotSeeHidesNothing(t *testing.T) {
-	n := natstest.Single(t)
-	topology := eventstoretest.Topology(n)
-	for i := range topology.Streams {
-		topology.Streams[i].Duplicates = 100 * time.Millisecond // Copies are stored after that.
-	}
-	if err := eventstore.Provision(t.Context(), n.JetStream(), topology); err != nil {
-		t.Fatal(err)
-	}
-	s := eventstoretest.Store(n, procedure.ServiceApproval)
-	var sequences []uint64
-	for _, text := range []string{"one", "two", "three"} {
-		stored, err := s.Append(t.Context(), following(load(t, s, "rel.r"), text))
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		topology := eventstoretest.Topology(n)
+		for i := range topology.Streams {
+			topology.Streams[i].Duplicates = 100 * time.Millisecond // Copies are stored after that.
+		}
+		if err := eventstore.Provision(t.Context(), n.JetStream(), topology); err != nil {
+			t.Fatal(err)
+		}
+		s := eventstoretest.Store(n, procedure.ServiceApproval)
+		var sequences []uint64
+		for _, text := range []string{"one", "two", "three"} {
+			stored, err := s.Append(t.Context(), following(load(t, s, "rel.r"), text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			sequences = append(sequences, stored[0].Sequence)
+		}
+		stream, err := n.JetStream().Stream(t.Context(), eventstore.StreamEvents)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sequences = append(sequences, stored[0].Sequence)
-	}
-	stream, err := n.JetStream().Stream(t.Context(), eventstore.StreamEvents)
-	if err != nil {
-		t.Fatal(err)
-	}
-	copied, err := stream.GetMsg(t.Context(), sequences[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	// A copy of the second event that claims to come directly after the first.
-	header := "NATS/1.0\r\n"
-	for name, values := range copied.Header {
-		if !strings.HasPrefix(name, "Nats-Expected-") {
-			header += name + ": " + values[0] + "\r\n"
+		copied, err := stream.GetMsg(t.Context(), sequences[1])
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	header += fmt.Sprintf("x: y\nNats-Expected-Last-Subject-Sequence: %d\nNats-Expected-Last-Subject-Sequence-Subject: rel.r.>\r\n\r\n", sequences[0])
-	natstest.Eventually(t, "the copy in the stream", func() bool {
-		publishRaw(t, n, copied.Subject, header, copied.Data)
-		info, err := stream.Info(t.Context())
-		return err == nil && info.State.LastSeq > sequences[2]
-	})
+		// A copy of the second event that claims to come directly after the first.
+		header := "NATS/1.0\r\n"
+		for name, values := range copied.Header {
+			if !strings.HasPrefix(name, "Nats-Expected-") {
+				header += name + ": " + values[0] + "\r\n"
+			}
+		}
+		header += fmt.Sprintf("x: y\nNats-Expected-Last-Subject-Sequence: %d\nNats-Expected-Last-Subject-Sequence-Subject: rel.r.>\r\n\r\n", sequences[0])
+		natstest.Eventually(t, "the copy in the stream", func() bool {
+			publishRaw(t, n, copied.Subject, header, copied.Data)
+			info, err := stream.Info(t.Context())
+			return err == nil && info.State.LastSeq > sequences[2]
+		})
 
-	fresh := eventstoretest.Store(n, procedure.ServiceApproval)
-	h := load(t, fresh, "rel.r")
-	if diff := gocmp.Diff([]string{"one", "two", "three", "two"}, reasons(h)); diff != "" {
-		t.Error(diff)
-	}
-	seen, err := nats.DecodeHeadersMsg([]byte(header))
-	if err != nil || seen.Get("Nats-Expected-Last-Subject-Sequence") == "" {
-		t.Errorf("the client library sees %v (%v): this test no longer shows anything", seen, err)
-	}
+		fresh := eventstoretest.Store(n, procedure.ServiceApproval)
+		h := load(t, fresh, "rel.r")
+		if diff := gocmp.Diff([]string{"one", "two", "three", "two"}, reasons(h)); diff != "" {
+			t.Error(diff)
+		}
+		seen, err := nats.DecodeHeadersMsg([]byte(header))
+		if err != nil || seen.Get("Nats-Expected-Last-Subject-Sequence") == "" {
+			t.Errorf("the client library sees %v (%v): this test no longer shows anything", seen, err)
+		}
+	})
 }
 
 // publishRaw writes the bytes as they are, which no client library does.

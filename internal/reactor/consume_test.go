@@ -83,58 +83,64 @@ func delivered(t *testing.T, g prometheus.Gatherer, result string) float64 {
 }
 
 func TestWhatCanNotBeWorkedOnIsParkedOnce(t *testing.T) {
-	r := newRig(t, natstest.Single(t))
-	r.work(t, reactor.Config{}, func(_ context.Context, m reactor.Message) error {
-		return fmt.Errorf("%w: %q is no request", reactor.ErrUnprocessable, m.Data)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := newRig(t, n)
+		r.work(t, reactor.Config{}, func(_ context.Context, m reactor.Message) error {
+			return fmt.Errorf("%w: %q is no request", reactor.ErrUnprocessable, m.Data)
+		})
+		r.publish(t, "request.production.shop", "not \x00 a request")
+		natstest.Eventually(t, "an end of the delivery", r.settled(t, eventstore.StreamRequests, procedure.StepIntake))
+		notes := r.notes(t)
+		if len(notes) != 1 || notes[0].Kind != "dropped" || notes[0].Body != `"not \x00 a request"` {
+			t.Errorf("notes %+v, want one", notes)
+		}
 	})
-	r.publish(t, "request.production.shop", "not \x00 a request")
-	natstest.Eventually(t, "an end of the delivery", r.settled(t, eventstore.StreamRequests, procedure.StepIntake))
-	notes := r.notes(t)
-	if len(notes) != 1 || notes[0].Kind != "dropped" || notes[0].Body != `"not \x00 a request"` {
-		t.Errorf("notes %+v, want one", notes)
-	}
 }
 
 func TestAPanicLeavesANoteAndIsTriedAgain(t *testing.T) {
-	r := newRig(t, natstest.Single(t))
-	var calls atomic.Int32
-	r.work(t, reactor.Config{}, func(context.Context, reactor.Message) error {
-		if calls.Add(1) < 3 {
-			panic("nobody expects this")
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := newRig(t, n)
+		var calls atomic.Int32
+		r.work(t, reactor.Config{}, func(context.Context, reactor.Message) error {
+			if calls.Add(1) < 3 {
+				panic("nobody expects this")
+			}
+			return nil
+		})
+		r.publish(t, "request.production.shop", "{}")
+		natstest.Eventually(t, "an acknowledgment", r.settled(t, eventstore.StreamRequests, procedure.StepIntake))
+		if notes := r.notes(t); len(notes) != 1 || notes[0].Kind != "stuck" {
+			t.Errorf("notes %+v, want one, although it panicked twice", notes)
 		}
-		return nil
 	})
-	r.publish(t, "request.production.shop", "{}")
-	natstest.Eventually(t, "an acknowledgment", r.settled(t, eventstore.StreamRequests, procedure.StepIntake))
-	if notes := r.notes(t); len(notes) != 1 || notes[0].Kind != "stuck" {
-		t.Errorf("notes %+v, want one, although it panicked twice", notes)
-	}
 }
 
 func TestPeopleAreToldOfAMessageThatKeepsFailing(t *testing.T) {
-	r := newRig(t, natstest.Single(t))
-	r.publish(t, "request.production.shop", "{}")
-	consumer := consumerOf(t, r, eventstore.StreamRequests, procedure.StepIntake)
-	for range 8 { // as many processes that took it and died
-		batch, err := consumer.Fetch(1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for m := range batch.Messages() {
-			if err := m.Nak(); err != nil {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := newRig(t, n)
+		r.publish(t, "request.production.shop", "{}")
+		consumer := consumerOf(t, r, eventstore.StreamRequests, procedure.StepIntake)
+		for range 8 { // as many processes that took it and died
+			batch, err := consumer.Fetch(1)
+			if err != nil {
 				t.Fatal(err)
 			}
+			for m := range batch.Messages() {
+				if err := m.Nak(); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
-	}
-	noted := make(chan int, 1)
-	r.work(t, reactor.Config{}, func(context.Context, reactor.Message) error {
-		noted <- len(r.notes(t))
-		return nil
+		noted := make(chan int, 1)
+		r.work(t, reactor.Config{}, func(context.Context, reactor.Message) error {
+			noted <- len(r.notes(t))
+			return nil
+		})
+		if got := <-noted; got != 1 {
+			t.Errorf("%d notes before the ninth attempt, want 1", got)
+		}
+		natstest.Eventually(t, "an acknowledgment", r.settled(t, eventstore.StreamRequests, procedure.StepIntake))
 	})
-	if got := <-noted; got != 1 {
-		t.Errorf("%d notes before the ninth attempt, want 1", got)
-	}
-	natstest.Eventually(t, "an acknowledgment", r.settled(t, eventstore.StreamRequests, procedure.StepIntake))
 }
 
 func TestAWorkerAtWorkIsNotTakenForDead(t *testing.T) {
@@ -165,53 +171,57 @@ func TestAWorkerAtWorkIsNotTakenForDead(t *testing.T) {
 }
 
 func TestWorkBegunIsFinishedWhenTheProcessEnds(t *testing.T) {
-	r := newRig(t, natstest.Single(t))
-	begun, finish := make(chan struct{}), make(chan struct{})
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- reactor.Consume(ctx, r.JetStream(), eventstore.StreamRequests, string(procedure.StepIntake), reactor.Config{},
-			func(ctx context.Context, _ reactor.Message) error {
-				close(begun)
-				<-finish
-				return ctx.Err()
-			})
-	}()
-	r.publish(t, "request.production.shop", "{}")
-	<-begun
-	cancel()
-	close(finish)
-	if err := <-ended; err != nil {
-		t.Errorf("consume ended with %v, want nil", err)
-	}
-	if !r.settled(t, eventstore.StreamRequests, procedure.StepIntake)() {
-		t.Error("the message was not acknowledged")
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := newRig(t, n)
+		begun, finish := make(chan struct{}), make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- reactor.Consume(ctx, r.JetStream(), eventstore.StreamRequests, string(procedure.StepIntake), reactor.Config{},
+				func(ctx context.Context, _ reactor.Message) error {
+					close(begun)
+					<-finish
+					return ctx.Err()
+				})
+		}()
+		r.publish(t, "request.production.shop", "{}")
+		<-begun
+		cancel()
+		close(finish)
+		if err := <-ended; err != nil {
+			t.Errorf("consume ended with %v, want nil", err)
+		}
+		if !r.settled(t, eventstore.StreamRequests, procedure.StepIntake)() {
+			t.Error("the message was not acknowledged")
+		}
+	})
 }
 
 func TestWorkThatTakesTooLongToEndIsGivenBackAtOnce(t *testing.T) {
-	r := newRig(t, natstest.Single(t))
-	begun := make(chan struct{})
-	stop := r.work(t, reactor.Config{Drain: 50 * time.Millisecond}, func(ctx context.Context, _ reactor.Message) error {
-		close(begun)
-		<-ctx.Done()
-		return ctx.Err()
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := newRig(t, n)
+		begun := make(chan struct{})
+		stop := r.work(t, reactor.Config{Drain: 50 * time.Millisecond}, func(ctx context.Context, _ reactor.Message) error {
+			close(begun)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		r.publish(t, "request.production.shop", "{}")
+		<-begun
+		given := time.Now()
+		if err := stop(); err != nil {
+			t.Errorf("consume ended with %v, want nil", err)
+		}
+		taken := make(chan int, 1)
+		r.work(t, reactor.Config{}, func(_ context.Context, m reactor.Message) error {
+			taken <- m.Delivery
+			return nil
+		})
+		if got := <-taken; got != 2 || time.Since(given) > eventstore.DefaultAckWait {
+			t.Errorf("delivery %d after %s, want the second, before ack_wait", got, time.Since(given))
+		}
+		natstest.Eventually(t, "an acknowledgment", r.settled(t, eventstore.StreamRequests, procedure.StepIntake))
 	})
-	r.publish(t, "request.production.shop", "{}")
-	<-begun
-	given := time.Now()
-	if err := stop(); err != nil {
-		t.Errorf("consume ended with %v, want nil", err)
-	}
-	taken := make(chan int, 1)
-	r.work(t, reactor.Config{}, func(_ context.Context, m reactor.Message) error {
-		taken <- m.Delivery
-		return nil
-	})
-	if got := <-taken; got != 2 || time.Since(given) > eventstore.DefaultAckWait {
-		t.Errorf("delivery %d after %s, want the second, before ack_wait", got, time.Since(given))
-	}
-	natstest.Eventually(t, "an acknowledgment", r.settled(t, eventstore.StreamRequests, procedure.StepIntake))
 }
 
 func TestEveryMessageIsWorkedOnThoughTheServerRestarts(t *testing.T) {
@@ -252,31 +262,35 @@ func TestEveryMessageIsWorkedOnThoughTheServerRestarts(t *testing.T) {
 }
 
 func TestAMissingDurableIsNeverMade(t *testing.T) {
-	r := newRig(t, natstest.Single(t))
-	err := reactor.Consume(t.Context(), r.JetStream(), eventstore.StreamRequests, "unknown", reactor.Config{Bind: time.Second},
-		func(context.Context, reactor.Message) error { return nil })
-	if !errors.Is(err, reactor.ErrNoDurable) {
-		t.Errorf("consume ended with %v, want a missing durable", err)
-	}
-	if _, err := r.JetStream().Consumer(t.Context(), eventstore.StreamRequests, "unknown"); !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		t.Errorf("lookup got %v, want not found", err)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := newRig(t, n)
+		err := reactor.Consume(t.Context(), r.JetStream(), eventstore.StreamRequests, "unknown", reactor.Config{Bind: time.Second},
+			func(context.Context, reactor.Message) error { return nil })
+		if !errors.Is(err, reactor.ErrNoDurable) {
+			t.Errorf("consume ended with %v, want a missing durable", err)
+		}
+		if _, err := r.JetStream().Consumer(t.Context(), eventstore.StreamRequests, "unknown"); !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			t.Errorf("lookup got %v, want not found", err)
+		}
+	})
 }
 
 func TestADeletedDurableEndsTheStep(t *testing.T) {
-	r := newRig(t, natstest.Single(t))
-	begun := make(chan struct{})
-	ended := make(chan error, 1)
-	go func() {
-		ended <- reactor.Consume(t.Context(), r.JetStream(), eventstore.StreamRequests, string(procedure.StepIntake), reactor.Config{},
-			func(context.Context, reactor.Message) error { close(begun); return nil })
-	}()
-	r.publish(t, "request.production.shop", "{}")
-	<-begun
-	if err := r.JetStream().DeleteConsumer(t.Context(), eventstore.StreamRequests, string(procedure.StepIntake)); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; !errors.Is(err, reactor.ErrNoDurable) {
-		t.Errorf("consume ended with %v, want a missing durable", err)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := newRig(t, n)
+		begun := make(chan struct{})
+		ended := make(chan error, 1)
+		go func() {
+			ended <- reactor.Consume(t.Context(), r.JetStream(), eventstore.StreamRequests, string(procedure.StepIntake), reactor.Config{},
+				func(context.Context, reactor.Message) error { close(begun); return nil })
+		}()
+		r.publish(t, "request.production.shop", "{}")
+		<-begun
+		if err := r.JetStream().DeleteConsumer(t.Context(), eventstore.StreamRequests, string(procedure.StepIntake)); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; !errors.Is(err, reactor.ErrNoDurable) {
+			t.Errorf("consume ended with %v, want a missing durable", err)
+		}
+	})
 }
