@@ -24,7 +24,7 @@ type builder struct {
 func Build(release string, all []view.Recorded) *Record {
 	b := &builder{record: empty(release), timeline: view.New(release)}
 	for _, r := range all {
-		b.record.AsOfSequence = r.Entry.Sequence
+		b.record.AsOfSequence, b.record.stored = r.Entry.Sequence, r.Entry.Stored
 		if r.Counts() {
 			before := b.timeline.State()
 			err := b.timeline.Add(r.Entry)
@@ -67,7 +67,16 @@ func AsOf(release string, all []view.Recorded, sequence uint64) *Record {
 	return Build(release, all)
 }
 
-// JSON is the form of the record that the event `recorded` carries the digest of.
+// Given makes it the record as it is given out, and returns it: with what is good to
+// know and no part of what is digested. The version of the procedure document is not
+// among what the release's own events tell; it may be empty.
+func (r *Record) Given(procedureVersion string) *Record {
+	r.AsOf, r.ProcedureVersion = r.stored, procedureVersion
+	return r
+}
+
+// JSON is the form of the record that the event `recorded` carries the digest of,
+// unless it was made for giving out.
 func (r *Record) JSON() ([]byte, error) {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)

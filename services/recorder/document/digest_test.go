@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -18,6 +19,7 @@ import (
 // docs/record.md and with nothing but the record.
 func asOf(r document.Record, n uint64) document.Record {
 	r.AsOfSequence, r.Phase = n, "record"
+	r.AsOf, r.ProcedureVersion = time.Time{}, ""
 	outcome := *r.Outcome
 	outcome.RecordedAt, outcome.RecordedBy, outcome.RecordDigest, outcome.RecordAsOf, outcome.ClosedAt = nil, "", "", 0, nil
 	r.Outcome = &outcome
@@ -103,7 +105,7 @@ func TestTheRecordDigestCanBeComputedFromTheRecord(t *testing.T) {
 		want := "sha256:" + hex.EncodeToString(sum[:])
 
 		var later document.Record
-		if err := json.Unmarshal(encode(t, document.Build(h.Release, all)), &later); err != nil {
+		if err := json.Unmarshal(encode(t, document.Build(h.Release, all).Given("7")), &later); err != nil {
 			t.Fatal(err)
 		}
 		then := asOf(later, n)
@@ -121,5 +123,23 @@ func TestTheFormOfTheDigestedRecordStaysAsItIs(t *testing.T) {
 	sum := sha256.Sum256(encode(t, document.Build(h.Release, messages(h))))
 	if got, want := document.Schema+" "+hex.EncodeToString(sum[:]), "shipwarden.record.v1 a21ceefbb8bc0a7f6c4b18d85be10a5a5c0ba824d3dbc0ccf76eb80a2558244e"; got != want {
 		t.Errorf("the record is %s, want %s", got, want)
+	}
+}
+
+// TestWhatIsNotDigestedIsInTheRecordThatIsGivenOut also holds that it changes nothing
+// else, so that taking it away is all that has to be done.
+func TestWhatIsNotDigestedIsInTheRecordThatIsGivenOut(t *testing.T) {
+	h := history(t, procedure.PhaseClosed)
+	all := messages(h)
+	given := string(encode(t, document.Build(h.Release, all).Given("2026.3")))
+	last := h.Entries[len(h.Entries)-1].Stored.Format(time.RFC3339Nano)
+	for _, line := range []string{fmt.Sprintf("  \"as_of\": %q,\n", last), "  \"procedure_version\": \"2026.3\",\n"} {
+		if strings.Count(given, line) != 1 {
+			t.Errorf("there is no line %q", line)
+		}
+		given = strings.Replace(given, line, "", 1)
+	}
+	if given != string(encode(t, document.Build(h.Release, all))) {
+		t.Error("more is different than what is not digested")
 	}
 }

@@ -31,15 +31,19 @@ const Schema = "shipwarden.record.v1"
 
 // Record is the deployment record of one release.
 type Record struct {
-	Schema          string `json:"schema"`
-	Release         string `json:"release"`
-	Service         string `json:"service"`
-	Environment     string `json:"environment"`
-	Version         string `json:"version"`
-	Trigger         string `json:"trigger"`
-	Phase           string `json:"phase"`
-	AsOfSequence    uint64 `json:"as_of_sequence"`
-	ProcedureDigest string `json:"procedure_digest"`
+	Schema       string `json:"schema"`
+	Release      string `json:"release"`
+	Service      string `json:"service"`
+	Environment  string `json:"environment"`
+	Version      string `json:"version"`
+	Trigger      string `json:"trigger"`
+	Phase        string `json:"phase"`
+	AsOfSequence uint64 `json:"as_of_sequence"`
+	// AsOf is when the message of AsOfSequence was stored, and ProcedureVersion the
+	// version of the procedure document. Neither is digested: see Given.
+	AsOf             time.Time `json:"as_of,omitzero"`
+	ProcedureDigest  string    `json:"procedure_digest"`
+	ProcedureVersion string    `json:"procedure_version,omitempty"`
 
 	Outcome *Outcome `json:"outcome,omitempty"`
 	Timings Timings  `json:"timings"`
@@ -81,6 +85,7 @@ type Record struct {
 	// events are the messages that count, steps and state what they amount to: what
 	// the document for reading is written from besides.
 	events []view.Recorded
+	stored time.Time // of the last message
 	steps  []*recorderv1.Step
 	state  procedure.State
 }

@@ -46,6 +46,14 @@ func (w *writer) summary(r *Record) {
 	if o.RecordDigest != "" {
 		record = fmt.Sprintf("%s, as of event %d", w.digest(o.RecordDigest, fmt.Sprintf("record in JSON, as of event %d", o.RecordAsOf)), o.RecordAsOf)
 	}
+	asOf := fmt.Sprintf("as of event %d", r.AsOfSequence)
+	if !r.AsOf.IsZero() {
+		asOf += ", stored " + stamp(r.AsOf)
+	}
+	procedure := "PROC-DEPLOY-001"
+	if r.ProcedureVersion != "" {
+		procedure += " version " + escape(r.ProcedureVersion)
+	}
 	w.facts([][2]string{
 		{"Release", code(r.Release)},
 		{"Outcome", outcomeWords(s.Outcome)},
@@ -56,8 +64,8 @@ func (w *writer) summary(r *Record) {
 		{"Recorded", recorded},
 		{"Digest of the record", record},
 		{"Closed", closed},
-		{"This document", fmt.Sprintf("as of event %d, phase: %s", r.AsOfSequence, phaseOf(r.Phase).words)},
-		{"Procedure", "PROC-DEPLOY-001, document " + w.digest(r.ProcedureDigest, "procedure document")},
+		{"This document", asOf + ", phase: " + phaseOf(r.Phase).words},
+		{"Procedure", procedure + ", document " + w.digest(r.ProcedureDigest, "procedure document")},
 	})
 }
 

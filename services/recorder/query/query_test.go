@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -323,6 +324,12 @@ func TestWatchingOverALostDatabaseConnection(t *testing.T) {
 func TestTheRecordInBothForms(t *testing.T) {
 	s := serve(t)
 	h := s.release(t, procedure.PhaseClosed)
+	at := h.Last + 1
+	recordertest.Write(t, s.ledger, 1, []ledger.Message{recordertest.Message(proceduretest.Entry(procedure.State{}, at, h.Now, nil, &releasev1.Event{
+		Aggregate: "pol.proc-deploy-001", Data: &releasev1.Event_ProcedureActivated{
+			ProcedureActivated: &releasev1.ProcedureActivated{Version: "7", Digest: proceduretest.ProcedureDigest},
+		},
+	}))})
 	for format, media := range map[recorderv1.GetRecordRequest_Format]string{
 		recorderv1.GetRecordRequest_FORMAT_UNSPECIFIED: "application/json",
 		recorderv1.GetRecordRequest_FORMAT_JSON:        "application/json",
@@ -333,8 +340,15 @@ func TestTheRecordInBothForms(t *testing.T) {
 			t.Fatal(err)
 		}
 		sum := sha256.Sum256(got.GetDocument())
-		if got.GetMediaType() != media || got.GetDigest() != "sha256:"+hex.EncodeToString(sum[:]) || got.GetAsOfSequence() != h.Last {
+		if got.GetMediaType() != media || got.GetDigest() != "sha256:"+hex.EncodeToString(sum[:]) || got.GetAsOfSequence() != at {
 			t.Errorf("%s: %s, %s as of %d", format, got.GetMediaType(), got.GetDigest(), got.GetAsOfSequence())
+		}
+		version := `"procedure_version": "7"`
+		if format == recorderv1.GetRecordRequest_FORMAT_MARKDOWN {
+			version = "PROC-DEPLOY-001 version 7, document"
+		}
+		if !strings.Contains(string(got.GetDocument()), version) {
+			t.Errorf("%s: the document does not say %s", format, version)
 		}
 	}
 }

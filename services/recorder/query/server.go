@@ -166,6 +166,11 @@ func (s *Server) GetRecord(ctx context.Context, q *recorderv1.GetRecordRequest) 
 		return nil, toStatus(ctx, ledger.ErrNotFound)
 	}
 	record := document.Build(q.GetRelease(), all)
+	known := &recorderv1.Release{ProcedureDigest: record.ProcedureDigest}
+	if err := s.reader.Complete(ctx, known); err != nil {
+		return nil, toStatus(ctx, err)
+	}
+	record.Given(known.GetProcedureVersion())
 	out := &recorderv1.GetRecordResponse{AsOfSequence: asOf}
 	if q.GetFormat() == recorderv1.GetRecordRequest_FORMAT_MARKDOWN {
 		out.Document, out.MediaType = record.Markdown(), "text/markdown; charset=utf-8"
