@@ -5,7 +5,7 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# Arguments for `go test` and `go run`: make test ARGS='-run TestFold -v'.
+# Arguments for `go test` and `go run`: make test ARGS='-run TestScenarios -v'.
 ARGS ?=
 
 .PHONY: help
