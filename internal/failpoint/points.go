@@ -34,6 +34,7 @@ var Points = []Point{
 	// Execution.
 	{"execute.claimed", true}, // the wave is claimed and locked, nothing is done
 	{"execute.fenced", true},  // the lock was read back, the driver not called
+	{"execute.sealed", true},  // the targets of a lost executor are sealed, nobody was told
 	{"execute.applied", true}, // the driver is done, the outcome is not on record
 	{"rollback.claimed", true},
 	{"rollback.fenced", true},
@@ -51,6 +52,7 @@ var Points = []Point{
 	{"host.restarted", false},
 	{"host.done", false},
 	{"command.admitted", false},
+	{"command.ticket", false},
 	{"command.started", false},
 	{"command.ran", false},
 	{"command.ended", false},

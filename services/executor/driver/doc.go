@@ -34,6 +34,9 @@
 //   - with an OPAQUE driver a later attempt runs again. An executor that takes
 //     over keeps the key of the attempt that it found, and only a person's word
 //     that nothing happened makes a new one;
+//   - a key that was sealed before it began never has its effect, even if its caller
+//     had been let in already and is asleep between any two instructions; what had
+//     begun stays as it is;
 //   - after a rollback, the release comes forth again only under a newer fence,
 //     so that an executor that slept through the rollback cannot undo it.
 //
@@ -42,6 +45,7 @@
 // ErrStaleFence: somebody newer has the target, and this caller must stop.
 // ErrUnknown: nobody can tell whether the effect happened. ErrNoWayBack: a
 // rollback that cannot be done. ErrBusy: somebody else is at work on the target;
-// nothing was done, and a repetition is right. Every other error means that the
+// nothing was done, and a repetition is right. ErrSealed and ErrNoTime: nothing was
+// done, and a repetition does nothing either. Every other error means that the
 // effect failed; Result may hold the output that says why.
 package driver

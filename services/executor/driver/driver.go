@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"time"
 
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
@@ -20,6 +21,12 @@ var (
 	// ErrBusy says that another executor is at work on the target and did not end
 	// before the caller's deadline. Nothing was changed.
 	ErrBusy = errors.New("target is busy")
+	// ErrSealed says that somebody sealed the attempt before it had begun. Nothing was
+	// changed, and with that key nothing will be.
+	ErrSealed = errors.New("sealed before it began")
+	// ErrNoTime says that too little time is left before the caller's deadline to
+	// begin. Nothing was changed.
+	ErrNoTime = errors.New("not begun: too little time is left")
 	// ErrConflict says that a key is used again with other content, or that the
 	// target carries something that neither the plan nor its past knows.
 	ErrConflict = errors.New("conflict")
@@ -50,6 +57,13 @@ type Driver interface {
 	Running(ctx context.Context) (string, error)
 	// Probe says what became of an attempt. It changes nothing.
 	Probe(ctx context.Context, key Key) (Status, error)
+	// Seal keeps an attempt that has not begun from ever beginning, whoever is on his
+	// way with it and however long he slept. It says what it found: StatusNotStarted
+	// where nothing had begun, and nothing will. What had begun is not stopped. Sealing
+	// again changes nothing. A FENCED driver refuses older fences from then on as well,
+	// and answers ErrBusy while somebody is at work on the target; an OPAQUE one, of
+	// whose callers nobody can tell whether they are asleep, waits for nobody.
+	Seal(ctx context.Context, key Key, fence Fence) (Status, error)
 }
 
 // Plan is what is to be done to one target.
@@ -82,6 +96,9 @@ type Preview struct {
 	RollbackReady bool
 	// RollbackReason says why, or why not.
 	RollbackReason string
+	// Bound is the longest time that Apply or Rollback takes, where the driver needs
+	// all of it before its caller's deadline to begin at all; 0 where it does not.
+	Bound time.Duration
 }
 
 // Result is what a driver did.

@@ -8,7 +8,7 @@
 //	          ── must not ───────► execution_refused
 //	          ── claim + locks, one batch ──► executing
 //	executing ── mine ── read the locks back ── effect ──► finished / failed / unknown
-//	          ── claimer gone ── fenced: claim again; opaque: unknown
+//	          ── claimer gone ── fenced: claim again; opaque: seal, then unknown
 //	          ── claimer at work ── nothing
 //
 // Before the claim everything that was approved is looked at again: approvals,
@@ -67,8 +67,18 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	case wait > 0:
 		return nil, site.Waits(t.State, t.Now)
 	}
-	return s.ended(t, site.Unknown(t.State.WaveTargets(), lost))
+	results, err := s.Lose(ctx, t.State, t.State.WaveTargets(), lost, func(string) driver.Key { return key(t.State) })
+	if err != nil {
+		return nil, err
+	}
+	if err := failpoint.Hit("execute.sealed"); err != nil {
+		return nil, err
+	}
+	return s.ended(t, results)
 }
+
+// key is that of the newest attempt at the wave in work.
+func key(s procedure.State) driver.Key { return driver.ApplyKey(s.Release, s.Wave, s.Attempt) }
 
 const lost = "the executor was lost while the driver was at work, and nobody can tell whether it had its effect"
 
@@ -108,7 +118,7 @@ func (s shell) effect(ctx context.Context, t reactor.Task) ([]eventstore.Draft, 
 	if why != "" {
 		return s.ended(t, site.Failed(targets, "it was not begun: "+why))
 	}
-	results, err := site.Each(ctx, t.State.Claim.Deadline, targets, parallel, func(ctx context.Context, target string) (*releasev1.TargetResult, error) {
+	results, err := site.Each(ctx, s.Until(t), targets, parallel, func(ctx context.Context, target string) (*releasev1.TargetResult, error) {
 		return s.apply(ctx, t, target)
 	})
 	if site.Lost(err) {
@@ -154,7 +164,12 @@ func (s shell) apply(ctx context.Context, t reactor.Task, target string) (*relea
 	if err := failpoint.Hit("execute.fenced"); err != nil {
 		return nil, err
 	}
-	r, err := d.Apply(ctx, driver.ApplyKey(t.State.Release, t.State.Wave, t.State.Attempt), fence, plan)
+	if d.Class() == releasev1.DriverClass_DRIVER_CLASS_OPAQUE {
+		if err := s.Holds(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	r, err := d.Apply(ctx, key(t.State), fence, plan)
 	if site.Lost(err) || site.Retry(err) {
 		return nil, err
 	}

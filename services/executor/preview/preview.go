@@ -9,6 +9,7 @@ package preview
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/reactor"
@@ -61,6 +62,10 @@ func (s shell) look(ctx context.Context, state procedure.State, target string) (
 	p, err := d.Preview(ctx, plan)
 	if err != nil {
 		return nil, err
+	}
+	if most := state.Requested.GetTimeouts().GetExecute().AsDuration(); p.Bound >= most {
+		return nil, fmt.Errorf("target %s: it may take %s there, and the procedure document gives an execution %s; it could never begin: %w",
+			target, p.Bound, most, driver.ErrInvalid)
 	}
 	detail, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "preview of "+target, []byte(p.Detail))
 	if err != nil {

@@ -92,3 +92,20 @@ func TestARegistryThatIsDownRefusesNothing(t *testing.T) {
 		t.Errorf("%v, %v", events, err)
 	}
 }
+
+// TestACommandThatCouldNeverBeginIsRefused: it needs all of its time before the claim's
+// deadline, and the procedure gives less.
+func TestACommandThatCouldNeverBeginIsRefused(t *testing.T) {
+	w := sitetest.New(t, sitetest.Command("eu1"))
+	r := w.Release(t)
+	r.Execute = sitetest.CommandTime
+	r.To(t, procedure.PhasePreview)
+	e := w.Executor(t, "one", nil)
+	events, err := e.Turn(t.Context(), preview.New(e.Site), r.Task(t, 1))
+	if err != nil || len(events) != 1 {
+		t.Fatalf("%v, %v", events, err)
+	}
+	if f := events[0].GetPreviewRefused().GetFindings(); len(f) != 1 || !strings.Contains(f[0].GetMessage(), "the procedure document gives an execution 5s") {
+		t.Errorf("findings %v", f)
+	}
+}

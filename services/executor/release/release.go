@@ -5,7 +5,8 @@
 // It wakes on the last verification and on a person's acceptance, and appends
 // targets_released together with target_unlocked for every target. What a target
 // carries is asked of its driver, because a release that was accepted as it is may
-// be on some targets and not on others.
+// be on some targets and not on others. Where it is not known that nothing is under way
+// any more, the target is sealed first.
 package release
 
 import (
@@ -39,6 +40,9 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	for _, id := range t.State.Touched {
 		target, err := standing.ReadTarget(ctx, s.Store, id)
 		if err != nil {
+			return nil, err
+		}
+		if err := s.Shut(ctx, t.State, id, target); err != nil {
 			return nil, err
 		}
 		result, carries := s.settle(ctx, t.State, id, target)

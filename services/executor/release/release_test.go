@@ -131,11 +131,12 @@ func TestATargetThatCannotTellCarriesItsLastResult(t *testing.T) {
 	w := sitetest.New(t, sitetest.Command("eu1"))
 	w.Carries(t, "eu1", 1)
 	r := w.Release(t)
+	r.Execute = sitetest.CommandTime + 5*time.Second
 	r.To(t, procedure.PhaseExecute)
 	w.Die(t, "command.ran")
 	w.Run(t, "one", execute.New, release.New)
 	r.Reaches(t, procedure.PhaseEscalated)
-	r.Do(t, "eve", proceduretest.Intervene(releasev1.Intervened_ACTION_CONFIRM_DONE))
+	r.Decide(t, "eve", releasev1.Intervened_ACTION_CONFIRM_DONE)
 	r.Do(t, "", proceduretest.Verified(r.State(t), releasev1.CheckResult_VERDICT_PASS, false))
 	s := r.Reaches(t, procedure.PhaseRecord)
 	result := s.Result("eu1")

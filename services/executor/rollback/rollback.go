@@ -57,7 +57,16 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	case wait > 0:
 		return nil, site.Waits(t.State, t.Now)
 	}
-	return s.ended(t, site.Unknown(targets, lost))
+	results, err := s.Lose(ctx, t.State, targets, lost, func(target string) driver.Key { return key(t.State, target) })
+	if err != nil {
+		return nil, err
+	}
+	return s.ended(t, results)
+}
+
+// key is that of the newest attempt to take a target back.
+func key(s procedure.State, target string) driver.Key {
+	return driver.RollbackKey(s.Release, s.Scoped(target).GetWave(), s.RollbackAttempt)
 }
 
 // ended is the end of the way back.
@@ -91,7 +100,7 @@ func (s shell) effect(ctx context.Context, t reactor.Task, targets []string) ([]
 	if err := failpoint.Hit("rollback.claimed"); err != nil {
 		return nil, err
 	}
-	results, err := site.Each(ctx, t.State.Claim.Deadline, targets, 1, func(ctx context.Context, target string) (*releasev1.TargetResult, error) {
+	results, err := site.Each(ctx, s.Until(t), targets, 1, func(ctx context.Context, target string) (*releasev1.TargetResult, error) {
 		return s.back(ctx, t, target, len(targets))
 	})
 	if site.Lost(err) {
@@ -129,13 +138,17 @@ func (s shell) back(ctx context.Context, t reactor.Task, target string, of int) 
 		return nil, err
 	}
 	started := s.now()
-	key := driver.RollbackKey(t.State.Release, t.State.Scoped(target).GetWave(), t.State.RollbackAttempt)
 	if err := failpoint.Hit("rollback.fenced"); err != nil {
 		return nil, err
 	}
+	if d.Class() == releasev1.DriverClass_DRIVER_CLASS_OPAQUE {
+		if err := s.Holds(ctx, t); err != nil {
+			return nil, err
+		}
+	}
 	own, cancel := share(ctx, d, of)
 	defer cancel()
-	r, err := d.Rollback(own, key, fence, site.PlanBack(t.State, target))
+	r, err := d.Rollback(own, key(t.State, target), fence, site.PlanBack(t.State, target))
 	if site.Lost(err) || site.Retry(err) {
 		return nil, err
 	}

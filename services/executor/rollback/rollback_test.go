@@ -1,6 +1,7 @@
 package rollback_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -220,5 +221,47 @@ func TestWhatWasNeverExecutedIsNotRolledBack(t *testing.T) {
 	r.Append(t, "", proceduretest.Remedy(s, "one", time.Now()))
 	if after := r.State(t); after.Phase != procedure.PhaseExecute || after.RollbackAttempt != 0 || procedure.Due(procedure.StepRollback, after, time.Now()) {
 		t.Errorf("in phase %s, attempt %d", after.Phase, after.RollbackAttempt)
+	}
+}
+
+// TestAnOpaqueZombieDoesNotGoBack stops an executor on the way back until another one
+// took it for lost.
+func TestAnOpaqueZombieDoesNotGoBack(t *testing.T) {
+	for _, point := range []string{sitetest.Before, command.PointAdmitted, command.PointTicket, command.PointStarted} {
+		t.Run(point, func(t *testing.T) {
+			w := sitetest.New(t, sitetest.Command("eu1"))
+			r := executed(t, w, []string{"eu1"})
+			before := len(w.Starts(t, "eu1"))
+			cause := r.Cause(t)
+			reached, goOn, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			zombie := w.Executor(t, "zombie", func(p string) {
+				if p == point {
+					close(reached)
+					<-goOn
+				}
+			})
+			step := rollback.New(zombie.Site, time.Now)
+			if _, err := zombie.Turn(t.Context(), step, r.TaskBy(t, cause, 1)); err != nil {
+				t.Fatal(err)
+			}
+			task := r.TaskBy(t, cause, 1)
+			go func() {
+				defer close(ended)
+				_, _ = zombie.Turn(context.WithoutCancel(t.Context()), step, task)
+			}()
+			<-reached
+			heir := w.Executor(t, "heir", nil)
+			if _, err := heir.Turn(t.Context(), rollback.New(heir.Site, time.Now), r.TaskBy(t, cause, 2)); err != nil {
+				t.Fatal(err)
+			}
+			if s := r.State(t); s.Phase != procedure.PhaseEscalated || !s.EscalatedRollback || s.DecideFrom.IsZero() {
+				t.Errorf("in phase %s, decide from %s", s.Phase, s.DecideFrom)
+			}
+			close(goOn)
+			<-ended
+			if n := len(w.Starts(t, "eu1")) - before; n != 0 {
+				t.Errorf("the command ran %d times", n)
+			}
+		})
 	}
 }

@@ -49,6 +49,11 @@ func (s *Site) Claim(ctx context.Context, t reactor.Task, event *releasev1.Event
 	if err != nil || busy != "" {
 		return nil, busy, err
 	}
+	deadline := event.GetExecutionClaimed().GetDeadline()
+	if deadline == nil {
+		deadline = event.GetRollbackClaimed().GetDeadline()
+	}
+	s.claims.remember(t.State.Release, deadline.AsTime(), t.Now)
 	return append([]eventstore.Draft{claim}, locks...), "", nil
 }
 

@@ -38,8 +38,8 @@ type Blobs interface {
 	Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error)
 }
 
-// Site is one executor's reach. It is safe for concurrent use; its fields are set
-// once.
+// Site is one executor's reach. It is safe for concurrent use; its exported fields
+// are set once.
 type Site struct {
 	// Name is that of this process, different at each start.
 	Name       string
@@ -48,6 +48,8 @@ type Site struct {
 	Store      Store
 	Procedures Procedures
 	Blobs      Blobs
+
+	claims claims
 }
 
 // Driver returns the driver of a target.

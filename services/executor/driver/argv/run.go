@@ -27,6 +27,8 @@ const pipeGrace = 500 * time.Millisecond
 type Run struct {
 	// Path is the executable; "" for the first element of Argv.
 	Path string
+	// Name is what errors call it; "" for Path.
+	Name string
 	// Argv is the vector, with the name of the program.
 	Argv []string
 	// Folder is the working directory.
@@ -48,6 +50,10 @@ func (c *Command) Run(ctx context.Context, run Run) (Output, error) {
 	if path == "" {
 		path = run.Argv[0]
 	}
+	name := run.Name
+	if name == "" {
+		name = path
+	}
 	cmd := exec.CommandContext(ctx, path) //nolint:gosec // the configuration names it, and the driver checks it
 	cmd.Args = run.Argv
 	cmd.Dir = run.Folder
@@ -64,7 +70,7 @@ func (c *Command) Run(ctx context.Context, run Run) (Output, error) {
 	out := newCollector()
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
-		return Output{}, fmt.Errorf("%s: %w: %w", path, ErrStart, err)
+		return Output{}, fmt.Errorf("%s: %w: %w", name, ErrStart, err)
 	}
 	err := cmd.Wait()
 	if ctx.Err() != nil {
@@ -77,9 +83,9 @@ func (c *Command) Run(ctx context.Context, run Run) (Output, error) {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
 		return output, nil
 	case ctx.Err() != nil:
-		return output, fmt.Errorf("%s: %w: %w", path, ErrKilled, context.Cause(ctx))
+		return output, fmt.Errorf("%s: %w: %w", name, ErrKilled, context.Cause(ctx))
 	case errors.As(err, &exit) && exit.Exited():
-		return output, fmt.Errorf("%s: exit status %d: %w", path, exit.ExitCode(), ErrExit)
+		return output, fmt.Errorf("%s: exit status %d: %w", name, exit.ExitCode(), ErrExit)
 	}
-	return output, fmt.Errorf("%s: %w: %w", path, ErrKilled, err)
+	return output, fmt.Errorf("%s: %w: %w", name, ErrKilled, err)
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
@@ -20,13 +22,18 @@ import (
 // The places at which a crash leaves something different behind.
 const (
 	PointAdmitted = "command.admitted"
+	PointTicket   = "command.ticket"
 	PointStarted  = "command.started"
 	PointRan      = "command.ran"
 	PointEnded    = "command.ended"
 )
 
+// accessExecute asks access(2) whether a file may be executed: of a script, only its
+// interpreter is.
+const accessExecute = 1
+
 // Points are all places, in order.
-var Points = []string{PointAdmitted, PointStarted, PointRan, PointEnded}
+var Points = []string{PointAdmitted, PointTicket, PointStarted, PointRan, PointEnded}
 
 // Options are what a driver needs besides its configuration.
 type Options struct {
@@ -127,6 +134,8 @@ func (d *Driver) executable(c *argv.Command) (string, error) {
 		return "", err
 	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
 		return "", fmt.Errorf("%s is not an executable file", path)
+	case syscall.Access(path, accessExecute) != nil:
+		return "", fmt.Errorf("%s may not be executed by this process", path)
 	case info.Mode()&0o002 != 0:
 		return "", fmt.Errorf("%s may be written by anybody", path)
 	}
@@ -142,14 +151,14 @@ func (d *Driver) Class() releasev1.DriverClass {
 // told to place. ErrUnknown while a later one did not.
 func (d *Driver) Running(ctx context.Context) (string, error) {
 	record, err := d.store.Load(ctx)
-	open := false
+	open := notStarted
 	if err == nil {
-		open, _, err = d.open(record)
+		open, err = d.open(record)
 	}
 	if err != nil {
 		return "", fmt.Errorf("look at target %s: %w", d.target, err)
 	}
-	if record.Pending || open {
+	if record.Pending || open >= started {
 		return "", fmt.Errorf("look at target %s: %s did not end well: %w", d.target, record.Key, driver.ErrUnknown)
 	}
 	return record.Carries, nil
@@ -168,16 +177,40 @@ func (d *Driver) Probe(_ context.Context, key driver.Key) (driver.Status, error)
 	case found:
 		return end.Status.probe(), nil
 	}
-	started, running, err := m.started()
+	how, err := m.progress()
+	if err != nil {
+		return driver.StatusUnknown, fmt.Errorf("probe target %s: %w", d.target, err)
+	}
+	return how.probe(), nil
+}
+
+// Seal implements driver.Driver. It takes no lock of the target, for whoever holds
+// that may be asleep: the marker of a start that never was, put where only one can
+// be, keeps the command from being begun, and where it was begun, the ticket that is
+// gone keeps it from being executed.
+func (d *Driver) Seal(_ context.Context, key driver.Key, f driver.Fence) (driver.Status, error) {
+	if err := errors.Join(key.Validate(), f.Validate()); err != nil {
+		return driver.StatusUnknown, err
+	}
+	m := d.marker(key)
+	file, err := m.begin(start{Key: key, Fence: f, Target: d.target, Time: d.now().UTC(), Pid: os.Getpid(), Sealed: true})
+	if err == nil {
+		return driver.StatusNotStarted, file.Close()
+	}
+	var how progress
+	if errors.Is(err, fs.ErrExist) {
+		how, err = m.progress()
+	}
 	switch {
 	case err != nil:
-		return driver.StatusUnknown, fmt.Errorf("probe target %s: %w", d.target, err)
-	case running:
-		return driver.StatusStarted, nil
-	case started:
-		return driver.StatusUnknown, nil
+		return driver.StatusUnknown, fmt.Errorf("seal %s on target %s: %w", key, d.target, err)
+	case how == sealed:
+		return driver.StatusNotStarted, nil
 	}
-	return driver.StatusNotStarted, nil
+	if err := m.void(); err != nil {
+		return driver.StatusUnknown, fmt.Errorf("seal %s on target %s: %w", key, d.target, err)
+	}
+	return d.Probe(context.Background(), key)
 }
 
 // Preview implements driver.Driver (PD-3.5). That a way back works cannot be
@@ -197,7 +230,10 @@ func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 	if err != nil {
 		return fail(err)
 	}
-	before, p := record.Carries, driver.Preview{RollbackDigest: record.Carries}
+	before, p := record.Carries, driver.Preview{RollbackDigest: record.Carries, Bound: d.deploy.Timeout()}
+	if d.rollback != nil {
+		p.Bound = max(p.Bound, d.rollback.Timeout())
+	}
 	if before == "" {
 		before = "unknown"
 	}

@@ -32,8 +32,14 @@ func script(t *testing.T, text string) (path string) {
 
 func opened(t *testing.T, folder, path string, arguments ...string) *command.Driver {
 	t.Helper()
+	return within(t, folder, 20*time.Second, path, arguments...)
+}
+
+// within is a driver whose command may take that long.
+func within(t *testing.T, folder string, bound time.Duration, path string, arguments ...string) *command.Driver {
+	t.Helper()
 	d, err := command.New(&configv1.CommandDriver{
-		Deploy:       &configv1.Command{Argv: append([]string{path}, arguments...), Timeout: durationpb.New(20 * time.Second)},
+		Deploy:       &configv1.Command{Argv: append([]string{path}, arguments...), Timeout: durationpb.New(bound)},
 		MarkerFolder: filepath.Join(folder, "markers"), Allow: []string{path},
 	}, command.Options{Target: "shop-1"})
 	if err != nil {
@@ -78,10 +84,8 @@ func TestFailureIsRememberedAndNotRunAgain(t *testing.T) {
 func TestKilledAtItsDeadlineIsUnknownForGood(t *testing.T) {
 	folder := t.TempDir()
 	runs := filepath.Join(folder, "runs")
-	d := opened(t, folder, script(t, `echo run >> `+runs+`; while :; do :; done`))
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	if _, err := d.Apply(ctx, key, fence, plan("", 2)); !errors.Is(err, driver.ErrUnknown) {
+	d := within(t, folder, 300*time.Millisecond, script(t, `echo run >> `+runs+`; while :; do :; done`))
+	if _, err := d.Apply(t.Context(), key, fence, plan("", 2)); !errors.Is(err, driver.ErrUnknown) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := d.Apply(t.Context(), key, fence, plan("", 2)); !errors.Is(err, driver.ErrUnknown) {

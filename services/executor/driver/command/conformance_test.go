@@ -4,6 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
@@ -31,8 +34,8 @@ func config(folder string) *configv1.CommandDriver {
 		panic(err)
 	}
 	return &configv1.CommandDriver{
-		Deploy:       &configv1.Command{Argv: []string{executable, "deploy", "{digest}"}, Env: app(folder).Env()},
-		Rollback:     &configv1.Command{Argv: []string{executable, "rollback", "{digest}"}, Env: app(folder).Env()},
+		Deploy:       &configv1.Command{Argv: []string{executable, "deploy", "{digest}"}, Env: app(folder).Env(), Timeout: durationpb.New(20 * time.Second)},
+		Rollback:     &configv1.Command{Argv: []string{executable, "rollback", "{digest}"}, Env: app(folder).Env(), Timeout: durationpb.New(20 * time.Second)},
 		MarkerFolder: filepath.Join(folder, "markers"),
 		Allow:        []string{executable},
 	}
@@ -56,6 +59,9 @@ func TestConformance(t *testing.T) {
 			Carries: app(folder).Carries,
 			State:   func(t *testing.T) string { return drivertest.Folder(t, folder) },
 			Points:  command.Points,
+			Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
+				return drivertest.Sleep(t, folder, point, call)
+			},
 			Crash: func(t *testing.T, point string, call drivertest.Call) bool {
 				return drivertest.Kill(t, folder, point, call)
 			},

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -36,6 +35,20 @@ func (e ending) probe() driver.Status {
 	return driver.StatusUnknown
 }
 
+// probe is a progress, as drivers tell it.
+func (p progress) probe() driver.Status {
+	switch p {
+	case notStarted:
+		return driver.StatusNotStarted
+	case sealed:
+		return driver.StatusSuperseded
+	case running:
+		return driver.StatusStarted
+	case started:
+	}
+	return driver.StatusUnknown
+}
+
 // start is the content of a start marker.
 type start struct {
 	Key    driver.Key   `json:"key"`
@@ -44,6 +57,9 @@ type start struct {
 	Digest string       `json:"digest"`
 	Time   time.Time    `json:"time"`
 	Pid    int          `json:"pid"`
+	// Sealed says that nothing was begun: the marker stands in the place of the one
+	// that its key could have had.
+	Sealed bool `json:"sealed,omitempty"`
 }
 
 // end is the content of an end marker.
@@ -73,7 +89,8 @@ func (m marker) startPath() string { return filepath.Join(m.folder, m.attempt+".
 func (m marker) endPath() string   { return filepath.Join(m.folder, m.attempt+".end") }
 
 // begin creates the start marker and holds a lock on it for as long as this
-// process lives or until the file is closed. It fails when there is one already.
+// process lives or until the file is closed. It fails, with fs.ErrExist, when there is
+// one already. Of all who try, however they are delayed, one succeeds.
 func (m marker) begin(s start) (*os.File, error) {
 	if err := os.MkdirAll(m.folder, 0o755); err != nil {
 		return nil, fmt.Errorf("write start marker: %w", err)
@@ -110,26 +127,39 @@ func (m marker) begin(s start) (*os.File, error) {
 	return file, nil
 }
 
-// started says whether there is a start marker, and whether the process that made
-// it is still at work.
-func (m marker) started() (started, running bool, err error) {
+// progress is how far an attempt came.
+type progress int
+
+const (
+	notStarted progress = iota
+	sealed              // it never will be
+	started             // by a process that is gone
+	running             // by a process that is there
+)
+
+// progress says what the start marker tells.
+func (m marker) progress() (progress, error) {
 	file, err := os.Open(m.startPath())
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, false, nil
+		return notStarted, nil
 	}
 	if err != nil {
-		return false, false, fmt.Errorf("read start marker: %w", err)
+		return started, fmt.Errorf("read start marker: %w", err)
 	}
 	defer func() { _ = file.Close() }()
+	var s start
+	if err := json.NewDecoder(file).Decode(&s); err == nil && s.Sealed {
+		return sealed, nil
+	}
 	// A shared lock, so that two who look do not take each other for the runner.
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return true, true, nil
+		return running, nil
 	}
 	if err != nil {
-		return true, false, fmt.Errorf("read start marker: %w", err)
+		return started, fmt.Errorf("read start marker: %w", err)
 	}
-	return true, false, nil
+	return started, nil
 }
 
 // finish writes the end marker.
@@ -165,16 +195,24 @@ func (m marker) applied() (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read start markers: %w", err)
 	}
-	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
-		return e.Name()[0] >= '0' && e.Name()[0] <= '9' && strings.HasSuffix(e.Name(), ".start")
-	}), nil
+	for _, e := range entries {
+		attempt, ok := strings.CutSuffix(e.Name(), ".start")
+		if !ok || attempt == "" || attempt[0] < '0' || attempt[0] > '9' {
+			continue
+		}
+		how, err := marker{m.folder, attempt}.progress()
+		if err != nil || how >= started {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
-// open says whether the newest attempt was begun and did not end well as far as
-// the record knows, and whether it is at work.
-func (d *Driver) open(record fence.Record) (open, running bool, err error) {
+// open says how far the newest attempt came, unless it ended well as far as the
+// record knows.
+func (d *Driver) open(record fence.Record) (progress, error) {
 	if record.Key == "" || record.Done {
-		return false, false, nil
+		return notStarted, nil
 	}
-	return d.marker(record.Key).started()
+	return d.marker(record.Key).progress()
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"time"
 
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
@@ -15,8 +17,9 @@ import (
 // run is one call of Apply or Rollback.
 type run struct {
 	command *argv.Command
-	path    string
-	argv    []string
+	path    string   // the executable, for people
+	binary  string   // what the system loads: the executable, or its interpreter
+	argv    []string // for the binary
 	key     driver.Key
 	fence   driver.Fence
 	digest  string
@@ -70,7 +73,11 @@ func (d *Driver) change(ctx context.Context, key driver.Key, f driver.Fence, pla
 	if err := ctx.Err(); err != nil {
 		return driver.Result{}, err
 	}
-	r := run{command: c, path: path, argv: expanded, key: key, fence: f, digest: digest}
+	loaded, vector, err := binary(path, expanded)
+	if err != nil {
+		return driver.Result{}, fmt.Errorf("argv[0]: %w: %w", driver.ErrInvalid, err)
+	}
+	r := run{command: c, path: path, binary: loaded, argv: vector, key: key, fence: f, digest: digest}
 	started, result, err := d.begin(ctx, r)
 	if err != nil || started == nil {
 		return result, err
@@ -91,7 +98,19 @@ func (d *Driver) begin(ctx context.Context, r run) (*os.File, driver.Result, err
 	if err != nil {
 		return nil, driver.Result{}, err
 	}
-	open, running, err := d.open(record)
+	m := d.marker(r.key)
+	how, err := m.progress()
+	switch {
+	case err != nil:
+		return nil, driver.Result{}, err
+	case how == sealed:
+		return nil, driver.Result{}, fmt.Errorf("%s: %w", r.key, driver.ErrSealed)
+	case how == notStarted:
+		if err := d.inTime(ctx, r); err != nil {
+			return nil, driver.Result{}, err
+		}
+	}
+	open, err := d.open(record)
 	if err != nil {
 		return nil, driver.Result{}, err
 	}
@@ -101,10 +120,10 @@ func (d *Driver) begin(ctx context.Context, r run) (*os.File, driver.Result, err
 	}
 	if record.Key != r.key {
 		// A newer fence cannot stop what runs; it has to wait.
-		if running {
+		if open == running {
 			return nil, driver.Result{}, fmt.Errorf("%s is running: %w", record.Key, driver.ErrBusy)
 		}
-		next.Pending = next.Pending || open
+		next.Pending = next.Pending || open == started
 	}
 	// Of all attempts at an effect, a command knows this one alone.
 	next.Done = record.Done && record.Key == r.key
@@ -112,13 +131,8 @@ func (d *Driver) begin(ctx context.Context, r run) (*os.File, driver.Result, err
 		return nil, driver.Result{}, err
 	}
 	d.at(PointAdmitted)
-	m := d.marker(r.key)
-	started, running, err := m.started()
-	if err != nil {
-		return nil, driver.Result{}, err
-	}
-	if started {
-		result, err := d.repeat(held, next, m, running)
+	if how >= started {
+		result, err := d.repeat(held, next, m, how == running)
 		return nil, result, err
 	}
 	if r.key.IsRollback() {
@@ -127,8 +141,26 @@ func (d *Driver) begin(ctx context.Context, r run) (*os.File, driver.Result, err
 			return nil, driver.Result{Digest: r.digest, Message: "never touched, nothing to take back", Repeated: true}, errors.Join(err, held.Keep(next))
 		}
 	}
+	if err := m.write(r.binary); err != nil {
+		return nil, driver.Result{}, err
+	}
+	d.at(PointTicket)
 	file, err := m.begin(start{Key: r.key, Fence: r.fence, Target: d.target, Digest: r.digest, Time: d.now().UTC(), Pid: os.Getpid()})
+	if errors.Is(err, fs.ErrExist) {
+		// Under the lock of the target, only who seals comes in between.
+		err = errors.Join(fmt.Errorf("%s: %w", r.key, driver.ErrSealed), m.void())
+	}
 	return file, driver.Result{}, err
+}
+
+// inTime returns an error unless the command has all the time that it may take until
+// the caller's deadline: what is cut off halfway would be an unknown outcome.
+func (d *Driver) inTime(ctx context.Context, r run) error {
+	left, bounded := driver.Left(ctx, d.now())
+	if bounded && left < r.command.Timeout() {
+		return fmt.Errorf("%s: %w: it may take %s, and %s are left", r.key, driver.ErrNoTime, r.command.Timeout(), max(left, 0).Truncate(time.Millisecond))
+	}
+	return nil
 }
 
 // repeat answers a call whose key has a start marker: never by running again.
@@ -161,7 +193,16 @@ func (d *Driver) execute(ctx context.Context, r run) (driver.Result, error) {
 		uncanceled, cancel = context.WithDeadlineCause(uncanceled, deadline, errors.New("the caller's deadline passed"))
 		defer cancel()
 	}
-	output, failure := r.command.Run(uncanceled, argv.Run{Path: r.path, Argv: r.argv, Folder: "/"})
+	m := d.marker(r.key)
+	var output argv.Output
+	// The clock is read here and not only before the marker, behind which lies a disk.
+	failure := d.inTime(ctx, r)
+	if failure == nil {
+		output, failure = r.command.Run(uncanceled, argv.Run{Path: m.ticket(), Name: r.path, Argv: r.argv, Folder: "/"})
+	}
+	if errors.Is(failure, argv.ErrStart) && m.voided() {
+		failure = fmt.Errorf("%s: %w", r.key, driver.ErrSealed)
+	}
 	d.at(PointRan)
 	e := end{
 		Key: r.key, Digest: r.digest, Status: endedDone, Message: output.LastLine(),
@@ -174,10 +215,13 @@ func (d *Driver) execute(ctx context.Context, r run) (driver.Result, error) {
 	default:
 		e.Status, e.Message = endedFailed, failure.Error()
 	}
-	if err := d.marker(r.key).finish(e); err != nil {
+	if err := errors.Join(m.finish(e), m.void()); err != nil {
 		return driver.Result{}, fmt.Errorf("%w: %w", driver.ErrUnknown, err)
 	}
 	d.at(PointEnded)
+	if errors.Is(failure, driver.ErrSealed) || errors.Is(failure, driver.ErrNoTime) {
+		return driver.Result{}, failure
+	}
 	if e.Status == endedDone {
 		if err := d.done(context.WithoutCancel(ctx), r); err != nil {
 			return driver.Result{}, err

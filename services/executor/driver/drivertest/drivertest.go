@@ -32,6 +32,10 @@ type Harness struct {
 	// Crash makes the call in an executor that is killed at the point, and returns
 	// when it is gone. It says whether the call came that far.
 	Crash func(t *testing.T, point string, call Call) (reached bool)
+	// Sleep makes the call in an executor that is stopped at the point, and returns when
+	// it is. It says whether the call came that far; wake lets it go on and waits for
+	// its end. Absent: what depends on it is not tested.
+	Sleep func(t *testing.T, point string, call Call) (wake func(), reached bool)
 	// Slow is how long one call may take. Absent: 30 s.
 	Slow time.Duration
 }
@@ -71,11 +75,11 @@ func Exercise(t *testing.T, target func(t *testing.T) Harness) {
 	}
 	switch class {
 	case releasev1.DriverClass_DRIVER_CLASS_FENCED:
-		s.run(t, s.every(), s.fenced(), s.notOpaque())
+		s.run(t, s.every(), s.sealed(), s.fenced(), s.notOpaque())
 	case releasev1.DriverClass_DRIVER_CLASS_PROBEABLE:
-		s.run(t, s.every(), s.notOpaque(), s.probeable())
+		s.run(t, s.every(), s.sealed(), s.notOpaque(), s.probeable())
 	case releasev1.DriverClass_DRIVER_CLASS_OPAQUE:
-		s.run(t, s.every(), s.opaque())
+		s.run(t, s.every(), s.sealed(), s.opaque())
 	case releasev1.DriverClass_DRIVER_CLASS_UNSPECIFIED:
 		fallthrough
 	default:

@@ -31,6 +31,7 @@ var bugs = []struct{ name, caught string }{
 	{"answers before the effect", "apply_places_the_version"},
 	{"claims a way back", "preview_changes_nothing_and_repeats_itself"},
 	{"forgets after a crash", "crash_at_noop.counted,_then_a_later_attempt"},
+	{"forgets what was sealed", "what_was_sealed_before_it_began_never_has_its_effect"},
 	{"is opaque without saying so", "only_a_new_attempt_runs_again_after_an_unknown_outcome"},
 }
 
@@ -144,6 +145,13 @@ func (b *broken) Apply(ctx context.Context, key driver.Key, f driver.Fence, p dr
 		b.effect(key, f, p.Artifact.Digest)
 	}
 	return result, err
+}
+
+func (b *broken) Seal(ctx context.Context, key driver.Key, f driver.Fence) (driver.Status, error) {
+	if b.bug == "forgets what was sealed" {
+		return b.Probe(ctx, key)
+	}
+	return b.Driver.Seal(ctx, key, f)
 }
 
 func (b *broken) Rollback(ctx context.Context, key driver.Key, f driver.Fence, p driver.Plan) (driver.Result, error) {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +36,7 @@ type Executor struct {
 type order struct {
 	Folder string `json:"folder"`
 	Point  string `json:"point"`
+	Stop   bool   `json:"stop"`
 	Call   Call   `json:"call"`
 }
 
@@ -58,14 +60,19 @@ func exitStatus(err error) int {
 	return 0
 }
 
-// obey makes the ordered call, and dies at the ordered point as by kill -9.
+// obey makes the ordered call, and dies or stops at the ordered point, as by kill -9
+// or kill -STOP.
 func (e Executor) obey(text string) error {
 	var o order
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
 	}
 	d, err := e.Open(o.Folder, func(point string) {
-		if point == o.Point {
+		switch {
+		case point != o.Point:
+		case o.Stop:
+			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		default:
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			<-time.After(time.Minute) // the signal is there long before
 		}
@@ -97,6 +104,41 @@ func Kill(t *testing.T, folder, point string, call Call) (reached bool) {
 	}
 	t.Fatalf("%s until %s: %v\n%s", call.Key, point, err, output)
 	return false
+}
+
+// Sleep is a Harness.Sleep: it makes the call in a process of its own, which stops
+// itself at the point. The test's TestMain must be Main. What the call answers when it
+// is woken is its own affair: the target tells what it did.
+func Sleep(t *testing.T, folder, point string, call Call) (wake func(), reached bool) {
+	t.Helper()
+	text, err := json.Marshal(order{Folder: folder, Point: point, Stop: true, Call: call})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), executable(t))
+	cmd.Env = append(os.Environ(), executorEnv+"="+string(text))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if !status.Stopped() {
+		return nil, false
+	}
+	var once sync.Once
+	wake = func() {
+		once.Do(func() {
+			_ = cmd.Process.Signal(syscall.SIGCONT)
+			_ = cmd.Wait()
+		})
+	}
+	t.Cleanup(wake)
+	return wake, true
 }
 
 func executable(t *testing.T) string {

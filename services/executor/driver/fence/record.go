@@ -7,6 +7,8 @@
 package fence
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -36,7 +38,7 @@ type Record struct {
 	// Carries is what the newest complete effect made the target carry, for drivers
 	// that cannot see it.
 	Carries string `json:"carries,omitempty"`
-	// PastKeys are keys that others superseded, the newest last.
+	// PastKeys are keys that others superseded or sealed, the newest last.
 	PastKeys []driver.Key `json:"past_keys,omitempty"`
 	// PastEpochs are epochs that were left, the newest last.
 	PastEpochs []string `json:"past_epochs,omitempty"`
@@ -66,7 +68,7 @@ func (r Record) Admit(key driver.Key, f driver.Fence, digest string) (next Recor
 	repeated = r.Done && key.Effect() == r.Key.Effect() && digest == r.Digest
 	next = r
 	next.PastKeys, next.PastEpochs = slices.Clone(r.PastKeys), slices.Clone(r.PastEpochs)
-	if r.Key != "" && key != r.Key {
+	if r.Key != "" && key != r.Key && !slices.Contains(next.PastKeys, r.Key) {
 		next.PastKeys = newest(append(next.PastKeys, r.Key), keepKeys)
 	}
 	if r.Epoch != "" && f.Epoch != r.Epoch {
@@ -76,10 +78,56 @@ func (r Record) Admit(key driver.Key, f driver.Fence, digest string) (next Recor
 	return next, repeated, nil
 }
 
+// Seal returns the record by which the key is refused, and every fence older than f
+// is, and what had become of the key; the record must be kept. What is complete is
+// left as it is.
+func (r Record) Seal(key driver.Key, f driver.Fence) (next Record, was driver.Status, err error) {
+	if err := errors.Join(key.Validate(), f.Validate()); err != nil {
+		return r, driver.StatusUnknown, err
+	}
+	was = r.Status(key)
+	if was == driver.StatusDone {
+		return r, was, nil
+	}
+	next = r
+	next.PastKeys, next.PastEpochs = slices.Clone(r.PastKeys), slices.Clone(r.PastEpochs)
+	if !slices.Contains(next.PastKeys, key) {
+		next.PastKeys = newest(append(next.PastKeys, key), keepKeys)
+	}
+	switch {
+	case slices.Contains(r.PastEpochs, f.Epoch), f.Epoch == r.Epoch && f.Sequence <= r.Sequence:
+		// Somebody newer has the target; the fence is refused already.
+	case r.Epoch != "" && f.Epoch != r.Epoch:
+		next.PastEpochs = newest(append(next.PastEpochs, r.Epoch), keepEpochs)
+		next.Fence = f
+	default:
+		next.Fence = f
+	}
+	return next, was, nil
+}
+
+// Seal seals a key in a store.
+func Seal(ctx context.Context, store Store, key driver.Key, f driver.Fence) (driver.Status, error) {
+	held, err := store.Lock(ctx)
+	if err != nil {
+		return driver.StatusUnknown, err
+	}
+	defer held.Unlock()
+	record, err := held.Load()
+	if err != nil {
+		return driver.StatusUnknown, err
+	}
+	next, was, err := record.Seal(key, f)
+	if err != nil {
+		return driver.StatusUnknown, err
+	}
+	return was, held.Keep(next)
+}
+
 // Holds returns an error that wraps driver.ErrStaleFence unless key and f are
-// still the newest that the target has admitted.
+// still the newest that the target has admitted, and nobody sealed the key.
 func (r Record) Holds(key driver.Key, f driver.Fence) error {
-	if r.Key != key || r.Fence != f {
+	if r.Key != key || r.Fence != f || slices.Contains(r.PastKeys, key) {
 		return fmt.Errorf("key %s with fence %s: superseded by %s with fence %s: %w", key, f, r.Key, r.Fence, driver.ErrStaleFence)
 	}
 	return nil

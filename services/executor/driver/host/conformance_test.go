@@ -63,6 +63,9 @@ func TestConformance(t *testing.T) {
 			Carries: app(folder).Carries,
 			State:   func(t *testing.T) string { return drivertest.Folder(t, folder) },
 			Points:  host.Points,
+			Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
+				return drivertest.Sleep(t, folder, point, call)
+			},
 			Crash: func(t *testing.T, point string, call drivertest.Call) bool {
 				return drivertest.Kill(t, folder, point, call)
 			},

@@ -115,6 +115,15 @@ func (d *Driver) Probe(ctx context.Context, key driver.Key) (driver.Status, erro
 	return record.Status(key), nil
 }
 
+// Seal implements driver.Driver.
+func (d *Driver) Seal(ctx context.Context, key driver.Key, f driver.Fence) (driver.Status, error) {
+	status, err := fence.Seal(ctx, d.store, key, f)
+	if err != nil {
+		return status, fmt.Errorf("seal %s on target %s: %w", key, d.target, err)
+	}
+	return status, nil
+}
+
 // Ledger is the path of the target's ledger.
 func (d *Driver) Ledger() string { return filepath.Join(d.folder, LedgerName) }
 

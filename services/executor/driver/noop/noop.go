@@ -93,6 +93,15 @@ func (d *Driver) Probe(ctx context.Context, key driver.Key) (driver.Status, erro
 	return record.Status(key), nil
 }
 
+// Seal implements driver.Driver.
+func (d *Driver) Seal(ctx context.Context, key driver.Key, f driver.Fence) (driver.Status, error) {
+	status, err := fence.Seal(ctx, d.store, key, f)
+	if err != nil {
+		return status, fmt.Errorf("seal %s on target %s: %w", key, d.options.Target, err)
+	}
+	return status, nil
+}
+
 // Preview implements driver.Driver.
 func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview, error) {
 	record, err := d.store.Load(ctx)

@@ -76,6 +76,15 @@ func (r *Release) Do(t *testing.T, person string, event *releasev1.Event) {
 	}
 }
 
+// Decide is a person's decision about an escalated release, as soon as it counts.
+func (r *Release) Decide(t *testing.T, person string, action releasev1.Intervened_Action) {
+	t.Helper()
+	natstest.Eventually(t, "the end of the claim that was lost", func() bool {
+		return !time.Now().Before(r.State(t).DecideFrom.Add(50 * time.Millisecond))
+	})
+	r.Do(t, person, proceduretest.Intervene(action))
+}
+
 // Append appends an event, whether or not it counts.
 func (r *Release) Append(t *testing.T, person string, event *releasev1.Event) eventstore.Stored {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -29,6 +30,9 @@ import (
 
 // AckWait is how long the server waits for a sign of life of an executor.
 const AckWait = 2 * time.Second
+
+// CommandTime is the longest time that a command of a target may take.
+const CommandTime = 5 * time.Second
 
 // World is everything around the executors of one test.
 type World struct {
@@ -68,7 +72,7 @@ func Host(id string) Target {
 // Command is an opaque target that the test binary deploys to.
 func Command(id string) Target {
 	return func(folder string) *configv1.TargetDriver {
-		run := &configv1.Command{Argv: []string{executable(), "{digest}"}, Env: drivertest.NewApp(filepath.Join(folder, id+".app")).Env()}
+		run := &configv1.Command{Argv: []string{executable(), "{digest}"}, Env: drivertest.NewApp(filepath.Join(folder, id+".app")).Env(), Timeout: durationpb.New(CommandTime)}
 		return &configv1.TargetDriver{Target: id, Driver: &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{
 			Deploy: run, Rollback: run, MarkerFolder: filepath.Join(folder, "targets", id), Allow: []string{executable()},
 		}}}
