@@ -117,20 +117,25 @@ func (c *cache) give(h *history) {
 // sweep drops the histories that nobody has asked for in a while, and comes again as
 // long as there are others.
 func (c *cache) sweep() {
+	if c.dropIdle() && c.emptied != nil {
+		c.emptied()
+	}
+}
+
+// dropIdle reports whether nothing is left.
+func (c *cache) dropIdle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for e := c.order.Back(); e != nil; e = c.order.Back() {
 		rest := cacheIdle - time.Since(e.Value.(*history).used) //nolint:errcheck // The list holds nothing else.
 		if rest > 0 {
 			time.AfterFunc(max(rest, time.Second), c.sweep) // Many at a time, under load.
-			return
+			return false
 		}
 		c.drop(e)
 	}
 	c.sweeping = false
-	if c.emptied != nil {
-		c.emptied()
-	}
+	return true
 }
 
 // forget drops what is known of the aggregate.

@@ -40,6 +40,7 @@ type Option func(*options)
 type options struct {
 	registerer   prometheus.Registerer
 	cacheEntries int
+	atRest       func()
 }
 
 // WithMetrics registers the store's metrics there. Several stores may share one
@@ -48,6 +49,10 @@ func WithMetrics(r prometheus.Registerer) Option { return func(o *options) { o.r
 
 // WithCacheEntries bounds the events kept in memory.
 func WithCacheEntries(n int) Option { return func(o *options) { o.cacheEntries = n } }
+
+// WithRest has the function called when nothing has been read for a while and nothing
+// that was read is kept any more.
+func WithRest(f func()) Option { return func(o *options) { o.atRest = f } }
 
 // New returns a store over an existing stream REL. Without a signer it only
 // reads. The function now gives the time that events are stamped with.
@@ -64,7 +69,12 @@ func New(js jetstream.JetStream, ring *envelope.Keyring, signer *envelope.Signer
 		verified:    newVerified(),
 		metrics:     newMetrics(set.registerer),
 	}
-	s.cache.emptied = s.verified.clear
+	s.cache.emptied = func() {
+		s.verified.clear()
+		if set.atRest != nil {
+			set.atRest()
+		}
+	}
 	s.gather.publish = s.publish
 	s.gather.settle = s.settle
 	s.gather.inspect = s.inspect

@@ -142,7 +142,9 @@ func (s *Station) join(ctx context.Context, cfg *configv1.Common, signer *envelo
 	}); err != nil {
 		return err
 	}
-	s.Store = eventstore.New(js, s.Ring, signer, s.Now, eventstore.WithMetrics(s.Registry))
+	s.Store = eventstore.New(js, s.Ring, signer, s.Now, eventstore.WithMetrics(s.Registry),
+		// What reading left behind goes back to the system: the service may rest for long.
+		eventstore.WithRest(debug.FreeOSMemory))
 	s.Evidence = evidence.New(js)
 	s.Procedures = policy.NewSource(s.Evidence.Get)
 	s.reactor = reactor.Config{
