@@ -149,6 +149,11 @@ func (s State) Emergency() bool {
 	return s.Request.GetTrigger() == releasev1.Trigger_TRIGGER_EMERGENCY
 }
 
+// isRollback reports whether the release is the way back from another one.
+func (s State) isRollback() bool {
+	return s.Request.GetTrigger() == releasev1.Trigger_TRIGGER_ROLLBACK
+}
+
 // WaveTargets returns the targets of the wave in work.
 func (s State) WaveTargets() []string {
 	waves := s.Request.GetPlan().GetWaves()

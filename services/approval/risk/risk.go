@@ -188,9 +188,10 @@ func (l *look) dependencies(ctx context.Context) error {
 }
 
 // wayBack judges the readiness of the rollback (PD-3.5). Without a way back the
-// request has to say what is done instead, and more people have to agree.
+// request has to say what is done instead, and more people have to agree. A request to
+// roll back needs neither, unless what its targets carry could not be placed again.
 func (l *look) wayBack() {
-	ok, why := procedure.CanRollBack(l.state, procedure.Targets(l.state.Request))
+	ok, why := procedure.HasWayBack(l.state, procedure.Targets(l.state.Request))
 	if ok {
 		l.find(releasev1.Finding_SEVERITY_OK, "rollback.ready", "", "every target can go back to what it carries")
 		return

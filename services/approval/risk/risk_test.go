@@ -199,6 +199,7 @@ func TestADependencyInFlightHolds(t *testing.T) {
 func TestNoWayBackNeedsARecoveryPlanAndMorePeople(t *testing.T) {
 	r := newRig(t)
 	recovery := func(q *releasev1.Request) { q.RollbackPlan.Recovery = "Restore last night's backup." }
+	noPlan := func(q *releasev1.Request) { q.RollbackPlan.Strategy = releasev1.RollbackPlan_STRATEGY_NONE }
 	for _, c := range []struct {
 		name     string
 		changes  []func(*releasev1.Request)
@@ -209,6 +210,9 @@ func TestNoWayBackNeedsARecoveryPlanAndMorePeople(t *testing.T) {
 		{"with a way back", nil, procedure.PhaseApprove, 1, ""},
 		{"without one and without a plan", []func(*releasev1.Request){proceduretest.Irreversible}, procedure.PhaseRecord, 0, ""},
 		{"without one and with a plan", []func(*releasev1.Request){proceduretest.Irreversible, recovery}, procedure.PhaseApprove, 2, ""},
+		{"that is the way back", []func(*releasev1.Request){proceduretest.Rollback}, procedure.PhaseApprove, 1, ""},
+		{"that is the way back and has no plan of its own", []func(*releasev1.Request){proceduretest.Rollback, noPlan}, procedure.PhaseApprove, 1, ""},
+		{"that is the way back and changes data for good", []func(*releasev1.Request){proceduretest.Rollback, proceduretest.Irreversible}, procedure.PhaseRecord, 0, ""},
 		{"in an emergency", []func(*releasev1.Request){proceduretest.Irreversible, proceduretest.Emergency}, procedure.PhaseApprove, 0, "rollback readiness: data is changed for good"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -227,6 +231,20 @@ func TestNoWayBackNeedsARecoveryPlanAndMorePeople(t *testing.T) {
 				t.Errorf("%d managers, want %d; bypassed %q", managers, c.managers, s.Bypassed)
 			}
 		})
+	}
+}
+
+// TestARollbackWhoseTargetCouldNotBeLeftAgain has a driver that says so.
+func TestARollbackWhoseTargetCouldNotBeLeftAgain(t *testing.T) {
+	r := newRig(t)
+	for name, recovery := range map[string]string{"without-a-plan": "", "with-a-plan": "Take it out of service."} {
+		release := r.Reach(t, procedure.PhasePreview, proceduretest.Rollback, proceduretest.Key(name), func(q *releasev1.Request) { q.RollbackPlan.Recovery = recovery })
+		r.Do(t, release, "", proceduretest.Preview(r.State(t, release), releasev1.DriverClass_DRIVER_CLASS_FENCED, []string{"eu1"}, nil))
+		s := judge(t, r, release, time.Now())
+		want := map[string]procedure.Phase{"without-a-plan": procedure.PhaseRecord, "with-a-plan": procedure.PhaseApprove}[name]
+		if s.Phase != want || !found(s, "rollback.unavailable") {
+			t.Errorf("%s: phase %s, findings %v", name, s.Phase, s.Findings)
+		}
 	}
 }
 

@@ -1,0 +1,42 @@
+package procedure_test
+
+import (
+	"testing"
+
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// TestWhoCanGoBack tells what a request has to say from what the machine does: a
+// rollback is a way back and need not have one planned, and is not undone by itself.
+func TestWhoCanGoBack(t *testing.T) {
+	none := func(r *releasev1.Request) { r.RollbackPlan.Strategy = releasev1.RollbackPlan_STRATEGY_NONE }
+	for _, test := range []struct {
+		name         string
+		changes      []func(*releasev1.Request)
+		unready      []string
+		has, machine string
+	}{
+		{"a release", nil, nil, "", ""},
+		{"a release that plans none", []func(*releasev1.Request){none}, nil, "the rollback plan says that there is no way back", "the rollback plan says that there is no way back"},
+		{"a release whose target says no", nil, []string{"eu1"}, "target eu1: nothing was there before", "target eu1: nothing was there before"},
+		{"a rollback", []func(*releasev1.Request){proceduretest.Rollback}, nil, "", "a rollback is not rolled back by itself"},
+		{"a rollback that plans none", []func(*releasev1.Request){proceduretest.Rollback, none}, nil, "", "a rollback is not rolled back by itself"},
+		{"a rollback whose target says no", []func(*releasev1.Request){proceduretest.Rollback}, []string{"eu1"}, "target eu1: nothing was there before", "a rollback is not rolled back by itself"},
+		{"a rollback that changes data for good", []func(*releasev1.Request){proceduretest.Rollback, proceduretest.Irreversible}, nil, "data is changed for good", "a rollback is not rolled back by itself"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := proceduretest.New(proceduretest.Request(test.changes...))
+			h.To(t, procedure.PhasePreview)
+			h.Do(t, "", proceduretest.Preview(h.State(), h.Class, test.unready, nil))
+			targets := procedure.Targets(h.State().Request)
+			if has, why := procedure.HasWayBack(h.State(), targets); has != (test.has == "") || why != test.has {
+				t.Errorf("has a way back: %t, %q; want %q", has, why, test.has)
+			}
+			if can, why := procedure.CanRollBack(h.State(), targets); can != (test.machine == "") || why != test.machine {
+				t.Errorf("goes back by itself: %t, %q; want %q", can, why, test.machine)
+			}
+		})
+	}
+}
