@@ -39,6 +39,11 @@ var bugs = []bug{
 		focus: []string{"command.ran", "command.ended", "execute.applied"}, action: failpoint.Kill,
 	},
 	{
+		name:  "a person decides while an executor that was lost may still begin",
+		edits: []edit{{"procedure/step7_escalate.go", "	if e.Stored.Before(s.DecideFrom) {\n", "	if false {\n"}},
+		focus: []string{"command.ticket", "command.started"}, action: failpoint.Stop, nap: 5 * time.Second, interval: 400 * time.Millisecond, calm: true, long: 60 * time.Second,
+	},
+	{
 		name: "a crash in the middle of an effect is forgotten",
 		edits: []edit{{
 			"services/executor/driver/noop/noop.go", "		if last.Digest == digest && (last.Effect == key.Effect() || action == ledger.Rollback) {\n",

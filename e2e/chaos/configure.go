@@ -22,6 +22,10 @@ import (
 // people are those who have a token.
 var people = []string{"alice", "bob", "carol", "dave", "erin", "frank"}
 
+// commandTime is how long a command may take: a third of what the procedure document
+// gives an execution, and none is begun with less left.
+const commandTime = 5 * time.Second
+
 func (p *plant) configFile(name string, i int) string {
 	return filepath.Join(p.dir, "config", fmt.Sprintf("%s-%d.yaml", name, i))
 }
@@ -192,7 +196,7 @@ func (p *plant) drivers() []*configv1.TargetDriver {
 			run := func(action string) *configv1.Command {
 				return &configv1.Command{Argv: []string{
 					program, "-ledger", p.world.ledger(t), "-target", "{target}", "-action", action, "-version", "{version}", "-digest", "{digest}", "-artifact", "{location}",
-				}}
+				}, Timeout: durationpb.New(commandTime)}
 			}
 			d.Driver = &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{
 				Deploy: run("apply"), Rollback: run("rollback"), Allow: []string{program},

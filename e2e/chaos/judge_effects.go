@@ -76,6 +76,11 @@ func (b *bench) effect(t targetPlan, release string, e effect) {
 		b.count(&b.Unapproved, "unapproved", "%s had %s of %s without a claim", t.ID, e.Action, release)
 		return
 	}
+	for _, x := range b.counted[release] {
+		if x.Event.GetIntervened() != nil && x.Sequence > claim.Sequence && e.Time.After(x.Stored) {
+			b.count(&b.Early, "early", "%s had %s of %s %s after a person had decided about its claim", t.ID, e.Action, release, e.Time.Sub(x.Stored))
+		}
+	}
 	if e.Action != "apply" {
 		return
 	}

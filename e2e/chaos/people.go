@@ -26,8 +26,10 @@ type crowd struct {
 	random *rand.Rand
 	// wrong is when people approved something else, by release.
 	wrong map[string]time.Time
-	// decisions counts what was decided about escalated releases.
+	// decisions counts what was decided about escalated releases, early what was refused
+	// because an executor that was lost could still come back.
 	decisions map[string]int
+	early     int
 }
 
 // bearer sends a person's token over a loopback connection.
@@ -178,9 +180,9 @@ func (c *crowd) intervene(ctx context.Context, s procedure.State) {
 		action = choices[c.dice(len(choices))]
 	}
 	if slices.Contains(choices, releasev1.Intervened_ACTION_CONFIRM_DONE) {
+		// Nobody waits until who was lost cannot come back any more: the procedure does,
+		// and refuses what they decide before.
 		switch {
-		case time.Now().Before(c.run.watcher.deadline(s.Release).Add(time.Second)):
-			return // Who was lost may come back until then, and run the command.
 		case c.run.carriesAll(s):
 			action = releasev1.Intervened_ACTION_CONFIRM_DONE
 		case action == releasev1.Intervened_ACTION_CONFIRM_DONE:
@@ -188,11 +190,20 @@ func (c *crowd) intervene(ctx context.Context, s procedure.State) {
 		}
 	}
 	_, err := c.as("erin").Intervene(ctx, &approvalv1.InterveneRequest{Release: s.Release, Action: action, Reason: "Looked at the targets."})
-	if err == nil {
-		c.mu.Lock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err == nil:
 		c.decisions[s.Release]++
-		c.mu.Unlock()
+	case time.Now().Before(s.DecideFrom):
+		c.early++
 	}
+}
+
+func (c *crowd) refused() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.early
 }
 
 // carriesAll reports whether the targets in question carry what they should.

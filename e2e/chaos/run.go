@@ -138,7 +138,7 @@ func (r *run) all(ctx context.Context) (Verdict, error) {
 	if r.ring, err = envelope.NewKeyring(ring); err != nil {
 		return Verdict{}, err
 	}
-	r.watcher = &watcher{js: r.js, ring: r.ring, states: map[string]procedure.State{}, deadlines: map[string]time.Time{}}
+	r.watcher = &watcher{js: r.js, ring: r.ring, states: map[string]procedure.State{}}
 	r.say("%d processes are up", len(services)*instances+2)
 	if err := r.work(ctx); err != nil {
 		return Verdict{}, err
@@ -202,6 +202,7 @@ func (r *run) work(ctx context.Context) error {
 	r.say("faults end: %s", list(f.counts))
 	r.say("on the bus: %s", list(h.counts))
 	r.report(f)
+	r.say("decided too early and refused: %d", c.refused())
 	err = r.settle(ctx)
 	unwatch()
 	around.Wait()

@@ -70,8 +70,6 @@ type watcher struct {
 	mu     sync.Mutex
 	states map[string]procedure.State
 	read   uint64
-	// deadlines are those of the newest claims, by release.
-	deadlines map[string]time.Time
 }
 
 func (w *watcher) run(ctx context.Context) {
@@ -106,17 +104,7 @@ func (w *watcher) take(m message) {
 	}
 	if next, err := procedure.Evolve(state, entry); err == nil {
 		w.states[release] = next
-		if next.Claim.Deadline.After(w.deadlines[release]) {
-			w.deadlines[release] = next.Claim.Deadline
-		}
 	}
-}
-
-// deadline is until when an executor that nobody hears of may still be at work.
-func (w *watcher) deadline(release string) time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.deadlines[release]
 }
 
 func (w *watcher) state(release string) procedure.State {
