@@ -153,6 +153,11 @@ func stepsAreWoken(t *testing.T, from, to *node, event string) {
 		default:
 			woken = procedure.Due(step.ID, to.state, to.now) && !procedure.Due(step.ID, from.state, to.now)
 		}
+		if event == "deadline_passed" && step.ID != procedure.StepAuthorize && step.ID != procedure.StepCatalog {
+			// Who was to be woken and was not, because the bus lost the message, is woken when
+			// the wait is over. Authorize waits for people, and the catalog for no phase.
+			woken = woken || step.ID != procedure.StepDeadline && procedure.Due(step.ID, to.state, to.now)
+		}
 		if woken && !slices.Contains(step.WakesOn, event) {
 			t.Errorf("%s gives %s something to do and does not wake it: %s", event, step.ID, to.path())
 		}

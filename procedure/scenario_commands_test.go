@@ -57,6 +57,9 @@ func (sc *scenario) run(t *testing.T, words []string) error {
 			sc.h.Advance(d.At.Sub(sc.h.Now))
 		}
 		return sc.h.Append("", procedure.DecideDeadline(sc.h.State(), sc.h.Now))
+	case "woken": // who is woken by the newest event, and has something to do
+		sc.woken = true
+		return nil
 	case "again": // the newest event arrives a second time, as a copy
 		e := sc.h.Entries[len(sc.h.Entries)-1]
 		e.Sequence = sc.h.Last + 1

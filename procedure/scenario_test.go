@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +59,8 @@ type scenario struct {
 	kept map[string]procedure.Entry
 	// shown is what was last printed of the state.
 	shown map[string]string
+	// woken says that the steps are printed that the newest event wakes.
+	woken bool
 }
 
 func play(t *testing.T, file, story string) string {
@@ -129,6 +132,9 @@ func (sc *scenario) show() []string {
 		first += " | people " + strings.Join(can, " ")
 	}
 	lines := []string{first}
+	if sc.woken {
+		lines, sc.woken = append(lines, "woken: "+strings.Join(sc.wakes(), " ")), false
+	}
 	for _, part := range parts(s) {
 		if sc.shown[part[0]] != part[1] {
 			sc.shown[part[0]] = part[1]
@@ -136,6 +142,18 @@ func (sc *scenario) show() []string {
 		}
 	}
 	return lines
+}
+
+// wakes is the steps that the newest event wakes and that have something to do.
+func (sc *scenario) wakes() []string {
+	newest := sc.h.Entries[len(sc.h.Entries)-1]
+	var out []string
+	for _, step := range procedure.Steps {
+		if slices.Contains(step.WakesOn, procedure.TypeOf(newest.Event)) && procedure.Due(step.ID, sc.h.State(), sc.h.Now) {
+			out = append(out, string(step.ID))
+		}
+	}
+	return out
 }
 
 // parts is what is shown of a state when it changes.

@@ -60,7 +60,7 @@ var Steps = []Step{
 	{
 		ID: StepGates, Number: "1", Title: "Confirm the gates", Service: ServiceApproval, Package: "services/approval/gates",
 		Clause:  "Confirm that the change has passed the required review, approval, and testing gates.",
-		WakesOn: []string{"requested"},
+		WakesOn: []string{"requested", "deadline_passed"},
 		Appends: []string{"gates_confirmed", "gates_refused"},
 	},
 	{
@@ -72,7 +72,7 @@ var Steps = []Step{
 	{
 		ID: StepPreview, Number: "3", Title: "Preview the change", Service: ServiceExecutor, Package: "services/executor/preview",
 		Clause:  "Check for […] rollback readiness.",
-		WakesOn: []string{"scope_validated"},
+		WakesOn: []string{"scope_validated", "deadline_passed"},
 		Appends: []string{"change_previewed", "preview_refused"},
 	},
 	{
@@ -92,7 +92,7 @@ var Steps = []Step{
 		Clause: "Notify relevant stakeholders where communication is required.",
 		WakesOn: []string{
 			"authorized", "execution_failed", "execution_finished", "verification_failed", "verification_inconclusive",
-			"intervened", "aborted", "escalated", "recorded",
+			"intervened", "aborted", "escalated", "recorded", "deadline_passed",
 		},
 		Appends: []string{"notified"},
 	},
@@ -108,13 +108,15 @@ var Steps = []Step{
 	{
 		ID: StepVerify, Number: "6", Title: "Verify", Service: ServiceValidator, Package: "services/validator/verify",
 		Clause:  "Monitor the deployment and perform post-deployment validation checks, including service health and any security-relevant control checks.",
-		WakesOn: []string{"execution_finished", "rolled_back", "intervened"},
+		WakesOn: []string{"execution_finished", "rolled_back", "intervened", "deadline_passed"},
 		Appends: []string{"verification_passed", "verification_failed", "verification_inconclusive"},
 	},
 	{
 		ID: StepRollback, Number: "7", Title: "Roll back", Service: ServiceExecutor, Package: "services/executor/rollback",
 		Clause:  "Roll back […] if the deployment introduces unacceptable risk, instability, or failed controls.",
-		WakesOn: []string{"execution_failed", "execution_finished", "verification_failed", "verification_inconclusive", "intervened", "aborted"},
+		WakesOn: []string{
+			"execution_failed", "execution_finished", "verification_failed", "verification_inconclusive", "intervened", "aborted", "deadline_passed",
+		},
 		Appends: []string{"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "execution_unknown", "target_locked"},
 	},
 	{
@@ -129,7 +131,7 @@ var Steps = []Step{
 	{
 		ID: StepRelease, Number: "7", Title: "Let the targets go", Service: ServiceExecutor, Package: "services/executor/release",
 		Clause:  "Execute the deployment using the approved and traceable deployment path.",
-		WakesOn: []string{"verification_passed", "intervened"},
+		WakesOn: []string{"verification_passed", "intervened", "deadline_passed"},
 		Appends: []string{"targets_released", "target_unlocked"},
 	},
 	{

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -264,4 +266,43 @@ func TestAnOpaqueZombieDoesNotGoBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestALostWakeUpIsMadeGood takes the message away that wakes the way back. The clock's
+// word that the wait is over wakes it as well.
+func TestALostWakeUpIsMadeGood(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	w.Carries(t, "eu1", 1)
+	r := w.Release(t)
+	r.Step = 2 * time.Second
+	r.To(t, procedure.PhaseExecute)
+	forth := w.Executor(t, "forth", nil)
+	forth.Start(t, execute.New)
+	r.Reaches(t, procedure.PhaseVerify)
+	forth.Stop()
+	r.Do(t, "", proceduretest.Verified(r.State(t), releasev1.CheckResult_VERDICT_FAIL, false))
+	durable, err := forth.JS.Consumer(t.Context(), eventstore.StreamEvents, string(procedure.StepRollback))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lost := ""; !strings.HasSuffix(lost, ".verification_failed"); {
+		m, err := durable.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lost = m.Subject(); m.DoubleAck(t.Context()) != nil {
+			t.Fatalf("%s is not lost", lost)
+		}
+	}
+	w.Run(t, "back", rollback.New)
+	var overdue *releasev1.Event
+	natstest.Eventually(t, "the end of the wait", func() bool {
+		overdue = procedure.DecideDeadline(r.State(t), time.Now().Add(-50*time.Millisecond))
+		return overdue != nil
+	})
+	if s := r.State(t); s.Phase != procedure.PhaseRemedy {
+		t.Fatalf("in phase %s without a message", s.Phase)
+	}
+	r.Do(t, "", overdue)
+	r.Reaches(t, procedure.PhaseVerifyRollback)
 }

@@ -19,8 +19,8 @@ import (
 type Release struct {
 	ID    string
 	Asked *releasev1.Request
-	// Execute is how long one execution may take.
-	Execute time.Duration
+	// Execute is how long one execution may take, Step how long other steps may.
+	Execute, Step time.Duration
 	// Approved is how long approvals count.
 	Approved time.Duration
 
@@ -42,7 +42,7 @@ func (w *World) Release(t *testing.T, changes ...func(*releasev1.Request)) *Rele
 	asked := proceduretest.Request(append([]func(*releasev1.Request){Version(2)}, changes...)...)
 	return &Release{
 		ID:    procedure.ReleaseID(asked.GetEnvironment(), asked.GetService(), asked.GetIdempotencyKey()),
-		Asked: asked, Execute: time.Minute, Approved: time.Hour, world: w,
+		Asked: asked, Execute: time.Minute, Step: 10 * time.Minute, Approved: time.Hour, world: w,
 	}
 }
 
@@ -123,7 +123,7 @@ func (r *Release) good(t *testing.T, s procedure.State) (string, *releasev1.Even
 	switch s.Phase { //nolint:exhaustive // The executor goes on by itself.
 	case procedure.PhaseNone:
 		e := proceduretest.Requested(r.Asked, now)
-		e.GetRequested().Timeouts.Execute = durationpb.New(r.Execute)
+		e.GetRequested().Timeouts.Execute, e.GetRequested().Timeouts.Step = durationpb.New(r.Execute), durationpb.New(r.Step)
 		return "", e
 	case procedure.PhaseGates:
 		return "", proceduretest.Gates(s)
