@@ -63,6 +63,14 @@ type row struct {
 	rejected        error
 }
 
+// identity is the event's id and type; none of what is not authentic.
+func (r *row) identity() (id, kind string) {
+	if r.Refused != nil {
+		return "", ""
+	}
+	return clean(r.Entry.Event.GetId()), procedure.TypeOf(r.Entry.Event)
+}
+
 type targetRow struct {
 	seq   uint64
 	lock  string

@@ -17,6 +17,41 @@ import (
 // deterministic is the one form in which messages are stored in projections.
 var deterministic = proto.MarshalOptions{Deterministic: true}
 
+// queueEvents adds a few rows with one statement, column by column; of many, copyReader
+// makes less work, but takes an exchange of its own.
+func queueEvents(out *pgx.Batch, rows []row) {
+	n := len(rows)
+	seqs, nanos, stored := make([]int64, n), make([]int64, n), make([]time.Time, n)
+	aggregates, subjects, ids, types := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	signers, rejected := make([]string, n), make([]*string, n)
+	headers, bodies, digests := make([][]byte, n), make([][]byte, n), make([][]byte, n)
+	for i := range rows {
+		r := &rows[i]
+		digest := r.digest()
+		seqs[i], nanos[i], stored[i] = int64(r.Sequence), r.Stored.UnixNano(), r.Stored.UTC() //nolint:gosec // Sequences are far below 2^63.
+		aggregates[i], subjects[i], signers[i] = r.aggregate, clean(r.Subject), clean(r.SignedBy)
+		ids[i], types[i] = r.identity()
+		headers[i], bodies[i], digests[i] = notNull(r.Header), notNull(r.Body), digest[:]
+		if r.rejected != nil {
+			why := clean(r.rejected.Error())
+			rejected[i] = &why
+		}
+	}
+	out.Queue(`insert into events
+		(seq, aggregate, subject, event_id, type, stored, stored_nanos, headers, body, sha256, signed_by, rejected)
+		select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
+			$7::bigint[], $8::bytea[], $9::bytea[], $10::bytea[], $11::text[], $12::text[])`,
+		seqs, aggregates, subjects, ids, types, stored, nanos, headers, bodies, digests, signers, rejected)
+}
+
+// notNull is the bytes, where there are none as well.
+func notNull(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
 // releaseColumns are the releases of a batch, column by column.
 type releaseColumns struct {
 	release, service, environment, version, owner, requester, phase []string

@@ -115,8 +115,8 @@ func (l *Ledger) Commit(ctx context.Context, p *Prepared) (Written, error) {
 	return Written{Checkpoint: p.to, Touched: p.touched, Rejected: p.batch.rejected}, nil
 }
 
-// commit runs one transaction in three exchanges: what must be decided first with
-// all that is small, the events, the end.
+// commit runs one transaction: in two exchanges where there are few events, with a
+// third for many.
 func (l *Ledger) commit(ctx context.Context, p *Prepared) (err error) {
 	conn, err := l.pool.Acquire(ctx)
 	if err != nil {
@@ -136,14 +136,15 @@ func (l *Ledger) commit(ctx context.Context, p *Prepared) (err error) {
 			err = ErrNotCurrent
 		}
 	}
-	if err = errors.Join(err, results.Close()); err != nil {
-		return err
+	err = errors.Join(err, results.Close())
+	if err == nil && len(p.batch.rows) > few {
+		_, err = conn.Conn().PgConn().CopyFrom(ctx, &copyReader{rows: p.batch.rows}, copyEvents)
 	}
-	if _, err := conn.Conn().PgConn().CopyFrom(ctx, &copyReader{rows: p.batch.rows}, copyEvents); err != nil {
-		var refused *pgconn.PgError
-		if errors.As(err, &refused) && refused.Code == "23505" {
-			return fmt.Errorf("%w: %w", ErrNotCurrent, err)
-		}
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "23505" && refused.TableName == "events" {
+		return fmt.Errorf("%w: %w", ErrNotCurrent, err)
+	}
+	if err != nil {
 		return err
 	}
 	if err := failpoint.Hit("record.before-commit"); err != nil {
@@ -159,14 +160,17 @@ func (l *Ledger) commit(ctx context.Context, p *Prepared) (err error) {
 	return failpoint.Hit("record.after-commit")
 }
 
-// statements begin the transaction and write everything but the events. The second
-// one must have moved the checkpoint.
+// statements begin the transaction and write everything but many events. The second one
+// must have moved the checkpoint.
 func (l *Ledger) statements(p *Prepared) (*pgx.Batch, error) {
 	out, b := &pgx.Batch{}, p.batch
 	out.Queue("begin")
 	out.Queue(`update checkpoint set last_seq = $1, last_sha256 = $2
 		where epoch = $3 and last_seq = $4 and last_sha256 = $5`,
 		p.to.Sequence, p.to.Digest[:], p.from.Epoch, p.from.Sequence, digestBytes(p.from))
+	if len(b.rows) <= few {
+		queueEvents(out, b.rows)
+	}
 	if err := queueReleases(out, b.touched); err != nil {
 		return nil, err
 	}

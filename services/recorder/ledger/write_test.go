@@ -246,7 +246,7 @@ func TestAConnectionThatIsCutInTheMiddleLeavesAllOrNothing(t *testing.T) {
 		for ctx.Err() == nil {
 			var killed int
 			err := killer.QueryRow(t.Context(), `select count(pg_terminate_backend(pid)) from pg_stat_activity
-				where datname = current_database() and pid <> pg_backend_pid() and query like '%copy events%' and state <> 'idle'`).Scan(&killed)
+				where datname = current_database() and pid <> pg_backend_pid() and (query like '%insert into events%' or query like '%copy events%') and state <> 'idle'`).Scan(&killed)
 			if err != nil {
 				t.Error(err)
 				return

@@ -15,6 +15,10 @@ import (
 // passing them on costs nothing beside it, few enough that no processor waits long.
 const chunkSize = 32
 
+// atOnce is how many messages are verified where they come: to hand fewer over would
+// take longer.
+const atOnce = 2
+
 // raw is a message as it came.
 type raw struct {
 	message  jetstream.Msg
@@ -48,16 +52,26 @@ func (c *chunk) more() uint64 {
 func (r *Recorder) split(ctx context.Context, after uint64, in <-chan raw, open, inOrder chan<- *chunk) {
 	for {
 		c := r.collect(ctx, &after, in)
-		for _, out := range []chan<- *chunk{open, inOrder} {
-			select {
-			case out <- c:
-			case <-ctx.Done():
-				return
-			}
+		if len(c.raw) <= atOnce {
+			c.open(r.ring)
+		} else if !pass(ctx, open, c) {
+			return
+		}
+		if !pass(ctx, inOrder, c) {
+			return
 		}
 		if c.err != nil {
 			return
 		}
+	}
+}
+
+func pass(ctx context.Context, to chan<- *chunk, c *chunk) bool {
+	select {
+	case to <- c:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -118,16 +132,21 @@ func openAll(ctx context.Context, ring *envelope.Keyring, in <-chan *chunk) erro
 	for {
 		select {
 		case c := <-in:
-			c.messages = make([]ledger.Message, len(c.raw))
-			for i := range c.raw {
-				open(ring, &c.raw[i], &c.messages[i])
-				c.raw[i].message = nil
-			}
-			close(c.opened)
+			c.open(ring)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// open verifies the messages.
+func (c *chunk) open(ring *envelope.Keyring) {
+	c.messages = make([]ledger.Message, len(c.raw))
+	for i := range c.raw {
+		open(ring, &c.raw[i], &c.messages[i])
+		c.raw[i].message = nil
+	}
+	close(c.opened)
 }
 
 func open(ring *envelope.Keyring, r *raw, m *ledger.Message) {
