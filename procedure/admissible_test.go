@@ -104,5 +104,5 @@ func TestEmptyCasesDoNotPanic(t *testing.T) {
 // needs no more than that, and neither does going on with nothing required.
 var mayBeEmpty = map[string]bool{
 	"gates_confirmed": true, "gates_refused": true, "scope_refused": true, "preview_refused": true, "risk_refused": true,
-	"execution_progressed": true, "aborted": true, "withdrawn": true, "rejected": true,
+	"aborted": true, "withdrawn": true, "rejected": true,
 }

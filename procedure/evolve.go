@@ -120,8 +120,6 @@ func (s *State) apply(e Entry) error {
 		return s.applyNotified(e, d.Notified)
 	case *releasev1.Event_ExecutionClaimed:
 		return s.applyExecutionClaimed(e, d.ExecutionClaimed)
-	case *releasev1.Event_ExecutionProgressed:
-		return s.applyExecutionProgressed()
 	case *releasev1.Event_ExecutionFinished:
 		return s.applyExecutionFinished(e, d.ExecutionFinished)
 	case *releasev1.Event_ExecutionFailed:

@@ -186,7 +186,7 @@ func nothingRunsUnapproved(t *testing.T, from, to *node, event string) {
 
 // effects are the events that stand for a touch of production.
 var effects = map[string]bool{
-	"execution_claimed": true, "execution_progressed": true, "execution_finished": true, "execution_failed": true,
+	"execution_claimed": true, "execution_finished": true, "execution_failed": true,
 	"execution_unknown": true, "rollback_claimed": true, "rolled_back": true, "rollback_failed": true,
 }
 

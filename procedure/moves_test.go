@@ -87,7 +87,7 @@ func moves(request *releasev1.Request, class releasev1.DriverClass) []move {
 		}
 		return proceduretest.Notify(s)
 	}))
-	all = append(all, work(last)...)
+	all = append(all, work()...)
 	for action := range releasev1.Intervened_Action_name {
 		a := releasev1.Intervened_Action(action)
 		add("intervene "+a.String(), "eve", fixed(proceduretest.Intervene(a)))
@@ -109,16 +109,13 @@ func moves(request *releasev1.Request, class releasev1.DriverClass) []move {
 }
 
 // work is what executor, validator and recorder do.
-func work(target string) []move {
+func work() []move {
 	var all []move
 	add := func(name string, build func(s procedure.State, now time.Time) *releasev1.Event) {
 		all = append(all, move{name, "", build})
 	}
 	add("claim", func(s procedure.State, now time.Time) *releasev1.Event {
 		return procedure.DecideClaim(s, "executor-1", s.ChangeDigest, now.Add(time.Minute), now.Add(30*time.Minute))
-	})
-	add("progress", func(procedure.State, time.Time) *releasev1.Event {
-		return &releasev1.Event{Data: &releasev1.Event_ExecutionProgressed{ExecutionProgressed: &releasev1.ExecutionProgressed{Target: target}}}
 	})
 	add("refuse", func(procedure.State, time.Time) *releasev1.Event {
 		return &releasev1.Event{Data: &releasev1.Event_ExecutionRefused{

@@ -76,7 +76,7 @@ var writers = map[string]string{
 	"approval_given": ServiceApproval, "approval_withdrawn": ServiceApproval, "rejected": ServiceApproval,
 	"authorized": ServiceApproval, "withdrawn": ServiceApproval, "superseded": ServiceApproval, "expired": ServiceApproval,
 	"notified":          ServiceApproval,
-	"execution_claimed": ServiceExecutor, "execution_progressed": ServiceExecutor, "execution_finished": ServiceExecutor,
+	"execution_claimed": ServiceExecutor, "execution_finished": ServiceExecutor,
 	"execution_failed": ServiceExecutor, "execution_unknown": ServiceExecutor, "execution_refused": ServiceExecutor,
 	"targets_released": ServiceExecutor, "start_held": ServiceExecutor,
 	"verification_passed": ServiceValidator, "verification_failed": ServiceValidator, "verification_inconclusive": ServiceValidator,

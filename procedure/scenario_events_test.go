@@ -62,10 +62,6 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 			e.GetExecutionClaimed().ChangeDigest = proceduretest.Digest('0')
 		}
 		return e, true, nil
-	case "progress":
-		return &releasev1.Event{Data: &releasev1.Event_ExecutionProgressed{
-			ExecutionProgressed: &releasev1.ExecutionProgressed{Target: first, Message: "copied"},
-		}}, true, nil
 	case "executed": // executed [<target>=failed|unknown]...
 		return proceduretest.Executed(s, statuses(words)), true, nil
 	case "lost": // lost [<target>...]: another executor says that nobody can tell what the claimer did

@@ -101,7 +101,7 @@ var Steps = []Step{
 		Clause:  "Execute the deployment using the approved and traceable deployment path.",
 		WakesOn: []string{"notified", "verification_passed", "deadline_passed", "intervened"},
 		Appends: []string{
-			"execution_claimed", "execution_progressed", "execution_finished", "execution_failed", "execution_unknown",
+			"execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
 			"execution_refused", "start_held", "target_locked",
 		},
 	},
@@ -113,7 +113,7 @@ var Steps = []Step{
 	},
 	{
 		ID: StepRollback, Number: "7", Title: "Roll back", Service: ServiceExecutor, Package: "services/executor/rollback",
-		Clause:  "Roll back […] if the deployment introduces unacceptable risk, instability, or failed controls.",
+		Clause: "Roll back […] if the deployment introduces unacceptable risk, instability, or failed controls.",
 		WakesOn: []string{
 			"execution_failed", "execution_finished", "verification_failed", "verification_inconclusive", "intervened", "aborted", "deadline_passed",
 		},

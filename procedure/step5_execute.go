@@ -125,13 +125,6 @@ func (s *State) startBy() time.Time {
 	return until
 }
 
-func (s *State) applyExecutionProgressed() error {
-	if s.Phase != PhaseExecuting && s.Phase != PhaseRollingBack {
-		return ErrInvalidTransition
-	}
-	return nil
-}
-
 func (s *State) ofClaim(e Entry, wave, attempt uint32) error {
 	if err := s.expect(e, PhaseExecuting); err != nil {
 		return err

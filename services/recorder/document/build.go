@@ -164,8 +164,6 @@ func (b *builder) late(r view.Recorded) {
 		d.Notices = append(d.Notices, b.entry(r, x.Notified))
 	case *releasev1.Event_ExecutionClaimed:
 		d.Execution = append(d.Execution, b.entry(r, x.ExecutionClaimed))
-	case *releasev1.Event_ExecutionProgressed:
-		d.Execution = append(d.Execution, b.entry(r, x.ExecutionProgressed))
 	case *releasev1.Event_ExecutionFinished:
 		d.Execution = append(d.Execution, b.entry(r, x.ExecutionFinished))
 	case *releasev1.Event_ExecutionFailed:

@@ -111,8 +111,6 @@ func describeWork(e *releasev1.Event) string {
 	case *releasev1.Event_ExecutionClaimed:
 		return fmt.Sprintf("wave %d, attempt %d: %s", d.ExecutionClaimed.GetWave()+1, d.ExecutionClaimed.GetAttempt(),
 			strings.Join(d.ExecutionClaimed.GetTargets(), ", "))
-	case *releasev1.Event_ExecutionProgressed:
-		return joined(d.ExecutionProgressed.GetTarget(), d.ExecutionProgressed.GetMessage())
 	case *releasev1.Event_ExecutionFinished:
 		return fmt.Sprintf("wave %d deployed", d.ExecutionFinished.GetWave()+1)
 	case *releasev1.Event_ExecutionFailed:

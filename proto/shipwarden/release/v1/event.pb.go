@@ -129,7 +129,7 @@ func (x Intervened_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Intervened_Action.Descriptor instead.
 func (Intervened_Action) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36, 0}
 }
 
 // Finding of a review.
@@ -182,7 +182,7 @@ func (x ReviewCompleted_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReviewCompleted_Result.Descriptor instead.
 func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -229,7 +229,6 @@ type Event struct {
 	//	*Event_Expired
 	//	*Event_Notified
 	//	*Event_ExecutionClaimed
-	//	*Event_ExecutionProgressed
 	//	*Event_ExecutionFinished
 	//	*Event_ExecutionFailed
 	//	*Event_ExecutionUnknown
@@ -519,15 +518,6 @@ func (x *Event) GetExecutionClaimed() *ExecutionClaimed {
 	if x != nil {
 		if x, ok := x.Data.(*Event_ExecutionClaimed); ok {
 			return x.ExecutionClaimed
-		}
-	}
-	return nil
-}
-
-func (x *Event) GetExecutionProgressed() *ExecutionProgressed {
-	if x != nil {
-		if x, ok := x.Data.(*Event_ExecutionProgressed); ok {
-			return x.ExecutionProgressed
 		}
 	}
 	return nil
@@ -857,11 +847,6 @@ type Event_ExecutionClaimed struct {
 	ExecutionClaimed *ExecutionClaimed `protobuf:"bytes,60,opt,name=execution_claimed,json=executionClaimed,proto3,oneof"`
 }
 
-type Event_ExecutionProgressed struct {
-	// Recorded when the driver has come further on a target.
-	ExecutionProgressed *ExecutionProgressed `protobuf:"bytes,61,opt,name=execution_progressed,json=executionProgressed,proto3,oneof"`
-}
-
 type Event_ExecutionFinished struct {
 	// Recorded when every target of the wave carries the artifact.
 	ExecutionFinished *ExecutionFinished `protobuf:"bytes,62,opt,name=execution_finished,json=executionFinished,proto3,oneof"`
@@ -1024,8 +1009,6 @@ func (*Event_Expired) isEvent_Data() {}
 func (*Event_Notified) isEvent_Data() {}
 
 func (*Event_ExecutionClaimed) isEvent_Data() {}
-
-func (*Event_ExecutionProgressed) isEvent_Data() {}
 
 func (*Event_ExecutionFinished) isEvent_Data() {}
 
@@ -2349,70 +2332,6 @@ func (x *ExecutionClaimed) GetDeadline() *timestamppb.Timestamp {
 	return nil
 }
 
-// ExecutionProgressed tells how far a target has come.
-type ExecutionProgressed struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The target.
-	Target string `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	// What the driver says, without secrets.
-	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// Percentage where the driver knows it.
-	Percent       *uint32 `protobuf:"varint,3,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ExecutionProgressed) Reset() {
-	*x = ExecutionProgressed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ExecutionProgressed) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ExecutionProgressed) ProtoMessage() {}
-
-func (x *ExecutionProgressed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ExecutionProgressed.ProtoReflect.Descriptor instead.
-func (*ExecutionProgressed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{22}
-}
-
-func (x *ExecutionProgressed) GetTarget() string {
-	if x != nil {
-		return x.Target
-	}
-	return ""
-}
-
-func (x *ExecutionProgressed) GetMessage() string {
-	if x != nil {
-		return x.Message
-	}
-	return ""
-}
-
-func (x *ExecutionProgressed) GetPercent() uint32 {
-	if x != nil && x.Percent != nil {
-		return *x.Percent
-	}
-	return 0
-}
-
 // ExecutionFinished ends a wave well.
 type ExecutionFinished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2428,7 +2347,7 @@ type ExecutionFinished struct {
 
 func (x *ExecutionFinished) Reset() {
 	*x = ExecutionFinished{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2440,7 +2359,7 @@ func (x *ExecutionFinished) String() string {
 func (*ExecutionFinished) ProtoMessage() {}
 
 func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2453,7 +2372,7 @@ func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFinished.ProtoReflect.Descriptor instead.
 func (*ExecutionFinished) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExecutionFinished) GetWave() uint32 {
@@ -2494,7 +2413,7 @@ type ExecutionFailed struct {
 
 func (x *ExecutionFailed) Reset() {
 	*x = ExecutionFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2425,7 @@ func (x *ExecutionFailed) String() string {
 func (*ExecutionFailed) ProtoMessage() {}
 
 func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2438,7 @@ func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFailed.ProtoReflect.Descriptor instead.
 func (*ExecutionFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExecutionFailed) GetWave() uint32 {
@@ -2569,7 +2488,7 @@ type ExecutionUnknown struct {
 
 func (x *ExecutionUnknown) Reset() {
 	*x = ExecutionUnknown{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2581,7 +2500,7 @@ func (x *ExecutionUnknown) String() string {
 func (*ExecutionUnknown) ProtoMessage() {}
 
 func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2594,7 +2513,7 @@ func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionUnknown.ProtoReflect.Descriptor instead.
 func (*ExecutionUnknown) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecutionUnknown) GetWave() uint32 {
@@ -2643,7 +2562,7 @@ type ExecutionRefused struct {
 
 func (x *ExecutionRefused) Reset() {
 	*x = ExecutionRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2655,7 +2574,7 @@ func (x *ExecutionRefused) String() string {
 func (*ExecutionRefused) ProtoMessage() {}
 
 func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2668,7 +2587,7 @@ func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionRefused.ProtoReflect.Descriptor instead.
 func (*ExecutionRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExecutionRefused) GetFindings() []*Finding {
@@ -2689,7 +2608,7 @@ type TargetsReleased struct {
 
 func (x *TargetsReleased) Reset() {
 	*x = TargetsReleased{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2701,7 +2620,7 @@ func (x *TargetsReleased) String() string {
 func (*TargetsReleased) ProtoMessage() {}
 
 func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2714,7 +2633,7 @@ func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetsReleased.ProtoReflect.Descriptor instead.
 func (*TargetsReleased) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TargetsReleased) GetResults() []*TargetResult {
@@ -2735,7 +2654,7 @@ type VerificationPassed struct {
 
 func (x *VerificationPassed) Reset() {
 	*x = VerificationPassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2747,7 +2666,7 @@ func (x *VerificationPassed) String() string {
 func (*VerificationPassed) ProtoMessage() {}
 
 func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2760,7 +2679,7 @@ func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationPassed.ProtoReflect.Descriptor instead.
 func (*VerificationPassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *VerificationPassed) GetVerification() *Verification {
@@ -2781,7 +2700,7 @@ type VerificationFailed struct {
 
 func (x *VerificationFailed) Reset() {
 	*x = VerificationFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2793,7 +2712,7 @@ func (x *VerificationFailed) String() string {
 func (*VerificationFailed) ProtoMessage() {}
 
 func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2806,7 +2725,7 @@ func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationFailed.ProtoReflect.Descriptor instead.
 func (*VerificationFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *VerificationFailed) GetVerification() *Verification {
@@ -2829,7 +2748,7 @@ type VerificationInconclusive struct {
 
 func (x *VerificationInconclusive) Reset() {
 	*x = VerificationInconclusive{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2841,7 +2760,7 @@ func (x *VerificationInconclusive) String() string {
 func (*VerificationInconclusive) ProtoMessage() {}
 
 func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2854,7 +2773,7 @@ func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationInconclusive.ProtoReflect.Descriptor instead.
 func (*VerificationInconclusive) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *VerificationInconclusive) GetVerification() *Verification {
@@ -2890,7 +2809,7 @@ type RollbackClaimed struct {
 
 func (x *RollbackClaimed) Reset() {
 	*x = RollbackClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2902,7 +2821,7 @@ func (x *RollbackClaimed) String() string {
 func (*RollbackClaimed) ProtoMessage() {}
 
 func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2915,7 +2834,7 @@ func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackClaimed.ProtoReflect.Descriptor instead.
 func (*RollbackClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RollbackClaimed) GetAttempt() uint32 {
@@ -2966,7 +2885,7 @@ type RolledBack struct {
 
 func (x *RolledBack) Reset() {
 	*x = RolledBack{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2978,7 +2897,7 @@ func (x *RolledBack) String() string {
 func (*RolledBack) ProtoMessage() {}
 
 func (x *RolledBack) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2991,7 +2910,7 @@ func (x *RolledBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RolledBack.ProtoReflect.Descriptor instead.
 func (*RolledBack) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RolledBack) GetResults() []*TargetResult {
@@ -3023,7 +2942,7 @@ type RollbackFailed struct {
 
 func (x *RollbackFailed) Reset() {
 	*x = RollbackFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3035,7 +2954,7 @@ func (x *RollbackFailed) String() string {
 func (*RollbackFailed) ProtoMessage() {}
 
 func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3048,7 +2967,7 @@ func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackFailed.ProtoReflect.Descriptor instead.
 func (*RollbackFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RollbackFailed) GetResults() []*TargetResult {
@@ -3083,7 +3002,7 @@ type RollbackUnavailable struct {
 
 func (x *RollbackUnavailable) Reset() {
 	*x = RollbackUnavailable{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3095,7 +3014,7 @@ func (x *RollbackUnavailable) String() string {
 func (*RollbackUnavailable) ProtoMessage() {}
 
 func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3108,7 +3027,7 @@ func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackUnavailable.ProtoReflect.Descriptor instead.
 func (*RollbackUnavailable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RollbackUnavailable) GetReason() string {
@@ -3139,7 +3058,7 @@ type Escalated struct {
 
 func (x *Escalated) Reset() {
 	*x = Escalated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3151,7 +3070,7 @@ func (x *Escalated) String() string {
 func (*Escalated) ProtoMessage() {}
 
 func (x *Escalated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3164,7 +3083,7 @@ func (x *Escalated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalated.ProtoReflect.Descriptor instead.
 func (*Escalated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Escalated) GetCause() Cause {
@@ -3222,7 +3141,7 @@ type Acknowledged struct {
 
 func (x *Acknowledged) Reset() {
 	*x = Acknowledged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3234,7 +3153,7 @@ func (x *Acknowledged) String() string {
 func (*Acknowledged) ProtoMessage() {}
 
 func (x *Acknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3247,7 +3166,7 @@ func (x *Acknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledged.ProtoReflect.Descriptor instead.
 func (*Acknowledged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Acknowledged) GetCause() Cause {
@@ -3277,7 +3196,7 @@ type Intervened struct {
 
 func (x *Intervened) Reset() {
 	*x = Intervened{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3208,7 @@ func (x *Intervened) String() string {
 func (*Intervened) ProtoMessage() {}
 
 func (x *Intervened) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3221,7 @@ func (x *Intervened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intervened.ProtoReflect.Descriptor instead.
 func (*Intervened) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Intervened) GetAction() Intervened_Action {
@@ -3330,7 +3249,7 @@ type Aborted struct {
 
 func (x *Aborted) Reset() {
 	*x = Aborted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3342,7 +3261,7 @@ func (x *Aborted) String() string {
 func (*Aborted) ProtoMessage() {}
 
 func (x *Aborted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3355,7 +3274,7 @@ func (x *Aborted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Aborted.ProtoReflect.Descriptor instead.
 func (*Aborted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Aborted) GetReason() string {
@@ -3380,7 +3299,7 @@ type DeadlinePassed struct {
 
 func (x *DeadlinePassed) Reset() {
 	*x = DeadlinePassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3392,7 +3311,7 @@ func (x *DeadlinePassed) String() string {
 func (*DeadlinePassed) ProtoMessage() {}
 
 func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3405,7 +3324,7 @@ func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadlinePassed.ProtoReflect.Descriptor instead.
 func (*DeadlinePassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DeadlinePassed) GetDeadline() Deadline {
@@ -3444,7 +3363,7 @@ type Recorded struct {
 
 func (x *Recorded) Reset() {
 	*x = Recorded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3456,7 +3375,7 @@ func (x *Recorded) String() string {
 func (*Recorded) ProtoMessage() {}
 
 func (x *Recorded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3469,7 +3388,7 @@ func (x *Recorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorded.ProtoReflect.Descriptor instead.
 func (*Recorded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Recorded) GetOutcome() Outcome {
@@ -3508,7 +3427,7 @@ type ReviewCompleted struct {
 
 func (x *ReviewCompleted) Reset() {
 	*x = ReviewCompleted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3520,7 +3439,7 @@ func (x *ReviewCompleted) String() string {
 func (*ReviewCompleted) ProtoMessage() {}
 
 func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3533,7 +3452,7 @@ func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewCompleted.ProtoReflect.Descriptor instead.
 func (*ReviewCompleted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ReviewCompleted) GetResult() ReviewCompleted_Result {
@@ -3576,7 +3495,7 @@ type TargetLocked struct {
 
 func (x *TargetLocked) Reset() {
 	*x = TargetLocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3588,7 +3507,7 @@ func (x *TargetLocked) String() string {
 func (*TargetLocked) ProtoMessage() {}
 
 func (x *TargetLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3601,7 +3520,7 @@ func (x *TargetLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetLocked.ProtoReflect.Descriptor instead.
 func (*TargetLocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *TargetLocked) GetRelease() string {
@@ -3652,7 +3571,7 @@ type TargetUnlocked struct {
 
 func (x *TargetUnlocked) Reset() {
 	*x = TargetUnlocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3664,7 +3583,7 @@ func (x *TargetUnlocked) String() string {
 func (*TargetUnlocked) ProtoMessage() {}
 
 func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3677,7 +3596,7 @@ func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetUnlocked.ProtoReflect.Descriptor instead.
 func (*TargetUnlocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *TargetUnlocked) GetRelease() string {
@@ -3709,7 +3628,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3721,7 +3640,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3734,7 +3653,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -3775,7 +3694,7 @@ type RequestRefused struct {
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3787,7 +3706,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3800,7 +3719,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -3844,7 +3763,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3856,7 +3775,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3869,7 +3788,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -3890,7 +3809,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x98\x1e\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xd3\x1d\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -3922,8 +3841,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"superseded\x12:\n" +
 	"\aexpired\x18. \x01(\v2\x1e.shipwarden.release.v1.ExpiredH\x00R\aexpired\x12=\n" +
 	"\bnotified\x182 \x01(\v2\x1f.shipwarden.release.v1.NotifiedH\x00R\bnotified\x12V\n" +
-	"\x11execution_claimed\x18< \x01(\v2'.shipwarden.release.v1.ExecutionClaimedH\x00R\x10executionClaimed\x12_\n" +
-	"\x14execution_progressed\x18= \x01(\v2*.shipwarden.release.v1.ExecutionProgressedH\x00R\x13executionProgressed\x12Y\n" +
+	"\x11execution_claimed\x18< \x01(\v2'.shipwarden.release.v1.ExecutionClaimedH\x00R\x10executionClaimed\x12Y\n" +
 	"\x12execution_finished\x18> \x01(\v2(.shipwarden.release.v1.ExecutionFinishedH\x00R\x11executionFinished\x12S\n" +
 	"\x10execution_failed\x18? \x01(\v2&.shipwarden.release.v1.ExecutionFailedH\x00R\x0fexecutionFailed\x12V\n" +
 	"\x11execution_unknown\x18@ \x01(\v2'.shipwarden.release.v1.ExecutionUnknownH\x00R\x10executionUnknown\x12V\n" +
@@ -3953,7 +3871,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
 	"\x0frequest_refused\x18g \x01(\v2%.shipwarden.release.v1.RequestRefusedH\x00R\x0erequestRefused\x12\\\n" +
 	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivatedB\x06\n" +
-	"\x04data\">\n" +
+	"\x04dataJ\x04\b=\x10>R\x14execution_progressed\">\n" +
 	"\bPrevious\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
 	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"\xbe\x01\n" +
@@ -4041,13 +3959,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\aclaimer\x18\x05 \x01(\tR\aclaimer\x12;\n" +
 	"\vlease_until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"leaseUntil\x126\n" +
-	"\bdeadline\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"r\n" +
-	"\x13ExecutionProgressed\x12\x16\n" +
-	"\x06target\x18\x01 \x01(\tR\x06target\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1d\n" +
-	"\apercent\x18\x03 \x01(\rH\x00R\apercent\x88\x01\x01B\n" +
-	"\n" +
-	"\b_percent\"\x80\x01\n" +
+	"\bdeadline\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"\x80\x01\n" +
 	"\x11ExecutionFinished\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
@@ -4168,7 +4080,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                  // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),           // 1: shipwarden.release.v1.Intervened.Action
@@ -4195,57 +4107,56 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Expired)(nil),                  // 22: shipwarden.release.v1.Expired
 	(*Notified)(nil),                 // 23: shipwarden.release.v1.Notified
 	(*ExecutionClaimed)(nil),         // 24: shipwarden.release.v1.ExecutionClaimed
-	(*ExecutionProgressed)(nil),      // 25: shipwarden.release.v1.ExecutionProgressed
-	(*ExecutionFinished)(nil),        // 26: shipwarden.release.v1.ExecutionFinished
-	(*ExecutionFailed)(nil),          // 27: shipwarden.release.v1.ExecutionFailed
-	(*ExecutionUnknown)(nil),         // 28: shipwarden.release.v1.ExecutionUnknown
-	(*ExecutionRefused)(nil),         // 29: shipwarden.release.v1.ExecutionRefused
-	(*TargetsReleased)(nil),          // 30: shipwarden.release.v1.TargetsReleased
-	(*VerificationPassed)(nil),       // 31: shipwarden.release.v1.VerificationPassed
-	(*VerificationFailed)(nil),       // 32: shipwarden.release.v1.VerificationFailed
-	(*VerificationInconclusive)(nil), // 33: shipwarden.release.v1.VerificationInconclusive
-	(*RollbackClaimed)(nil),          // 34: shipwarden.release.v1.RollbackClaimed
-	(*RolledBack)(nil),               // 35: shipwarden.release.v1.RolledBack
-	(*RollbackFailed)(nil),           // 36: shipwarden.release.v1.RollbackFailed
-	(*RollbackUnavailable)(nil),      // 37: shipwarden.release.v1.RollbackUnavailable
-	(*Escalated)(nil),                // 38: shipwarden.release.v1.Escalated
-	(*Acknowledged)(nil),             // 39: shipwarden.release.v1.Acknowledged
-	(*Intervened)(nil),               // 40: shipwarden.release.v1.Intervened
-	(*Aborted)(nil),                  // 41: shipwarden.release.v1.Aborted
-	(*DeadlinePassed)(nil),           // 42: shipwarden.release.v1.DeadlinePassed
-	(*Recorded)(nil),                 // 43: shipwarden.release.v1.Recorded
-	(*ReviewCompleted)(nil),          // 44: shipwarden.release.v1.ReviewCompleted
-	(*TargetLocked)(nil),             // 45: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),           // 46: shipwarden.release.v1.TargetUnlocked
-	(*ServiceChanged)(nil),           // 47: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),           // 48: shipwarden.release.v1.RequestRefused
-	(*ProcedureActivated)(nil),       // 49: shipwarden.release.v1.ProcedureActivated
-	(*timestamppb.Timestamp)(nil),    // 50: google.protobuf.Timestamp
-	(*Request)(nil),                  // 51: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),              // 52: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                 // 53: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),              // 54: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),           // 55: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),             // 56: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                  // 57: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),            // 58: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),               // 59: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 60: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),          // 61: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 62: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 63: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 64: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),             // 65: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 66: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 67: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 68: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 69: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 70: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 71: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 72: shipwarden.release.v1.Answer
+	(*ExecutionFinished)(nil),        // 25: shipwarden.release.v1.ExecutionFinished
+	(*ExecutionFailed)(nil),          // 26: shipwarden.release.v1.ExecutionFailed
+	(*ExecutionUnknown)(nil),         // 27: shipwarden.release.v1.ExecutionUnknown
+	(*ExecutionRefused)(nil),         // 28: shipwarden.release.v1.ExecutionRefused
+	(*TargetsReleased)(nil),          // 29: shipwarden.release.v1.TargetsReleased
+	(*VerificationPassed)(nil),       // 30: shipwarden.release.v1.VerificationPassed
+	(*VerificationFailed)(nil),       // 31: shipwarden.release.v1.VerificationFailed
+	(*VerificationInconclusive)(nil), // 32: shipwarden.release.v1.VerificationInconclusive
+	(*RollbackClaimed)(nil),          // 33: shipwarden.release.v1.RollbackClaimed
+	(*RolledBack)(nil),               // 34: shipwarden.release.v1.RolledBack
+	(*RollbackFailed)(nil),           // 35: shipwarden.release.v1.RollbackFailed
+	(*RollbackUnavailable)(nil),      // 36: shipwarden.release.v1.RollbackUnavailable
+	(*Escalated)(nil),                // 37: shipwarden.release.v1.Escalated
+	(*Acknowledged)(nil),             // 38: shipwarden.release.v1.Acknowledged
+	(*Intervened)(nil),               // 39: shipwarden.release.v1.Intervened
+	(*Aborted)(nil),                  // 40: shipwarden.release.v1.Aborted
+	(*DeadlinePassed)(nil),           // 41: shipwarden.release.v1.DeadlinePassed
+	(*Recorded)(nil),                 // 42: shipwarden.release.v1.Recorded
+	(*ReviewCompleted)(nil),          // 43: shipwarden.release.v1.ReviewCompleted
+	(*TargetLocked)(nil),             // 44: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),           // 45: shipwarden.release.v1.TargetUnlocked
+	(*ServiceChanged)(nil),           // 46: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),           // 47: shipwarden.release.v1.RequestRefused
+	(*ProcedureActivated)(nil),       // 48: shipwarden.release.v1.ProcedureActivated
+	(*timestamppb.Timestamp)(nil),    // 49: google.protobuf.Timestamp
+	(*Request)(nil),                  // 50: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),              // 51: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                 // 52: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),              // 53: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),           // 54: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),             // 55: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                  // 56: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),            // 57: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),               // 58: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),               // 59: shipwarden.release.v1.HoldReason
+	(*CountedApproval)(nil),          // 60: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                    // 61: shipwarden.release.v1.Deadline
+	(Occasion)(0),                    // 62: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                  // 63: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),             // 64: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),             // 65: shipwarden.release.v1.Verification
+	(Cause)(0),                       // 66: shipwarden.release.v1.Cause
+	(Outcome)(0),                     // 67: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                 // 68: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),              // 69: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),               // 70: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                   // 71: shipwarden.release.v1.Answer
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	50,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	49,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	4,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	5,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
 	6,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
@@ -4267,92 +4178,91 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	22,  // 19: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
 	23,  // 20: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
 	24,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
-	25,  // 22: shipwarden.release.v1.Event.execution_progressed:type_name -> shipwarden.release.v1.ExecutionProgressed
-	26,  // 23: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
-	27,  // 24: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
-	28,  // 25: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
-	29,  // 26: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
-	30,  // 27: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
-	14,  // 28: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	31,  // 29: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
-	32,  // 30: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
-	33,  // 31: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
-	34,  // 32: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
-	35,  // 33: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
-	36,  // 34: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
-	37,  // 35: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
-	38,  // 36: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
-	39,  // 37: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
-	40,  // 38: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	41,  // 39: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	42,  // 40: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	43,  // 41: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	44,  // 42: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	45,  // 43: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	46,  // 44: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	47,  // 45: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	48,  // 46: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	49,  // 47: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	0,   // 48: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	51,  // 49: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	52,  // 50: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	50,  // 51: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	53,  // 52: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	54,  // 53: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	54,  // 54: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	55,  // 55: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	56,  // 56: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	57,  // 57: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	57,  // 58: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 59: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	57,  // 60: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 61: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	50,  // 62: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	57,  // 63: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	60,  // 64: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	50,  // 65: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	57,  // 66: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	50,  // 67: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	61,  // 68: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	50,  // 69: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	50,  // 70: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	62,  // 71: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	63,  // 72: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	64,  // 73: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	50,  // 74: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	50,  // 75: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	65,  // 76: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	65,  // 77: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	65,  // 78: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	57,  // 79: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	65,  // 80: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 81: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	66,  // 82: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	66,  // 83: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	50,  // 84: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	50,  // 85: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	65,  // 86: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	65,  // 87: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	67,  // 88: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	50,  // 89: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	67,  // 90: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 91: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	62,  // 92: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	50,  // 93: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	67,  // 94: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	68,  // 95: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 96: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	69,  // 97: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	50,  // 98: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	70,  // 99: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	70,  // 100: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	71,  // 101: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	72,  // 102: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	103, // [103:103] is the sub-list for method output_type
-	103, // [103:103] is the sub-list for method input_type
-	103, // [103:103] is the sub-list for extension type_name
-	103, // [103:103] is the sub-list for extension extendee
-	0,   // [0:103] is the sub-list for field type_name
+	25,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
+	26,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
+	27,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
+	28,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
+	29,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
+	14,  // 27: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
+	30,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
+	31,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
+	32,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
+	33,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
+	34,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
+	35,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
+	36,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
+	37,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
+	38,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
+	39,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
+	40,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	41,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	42,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	43,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	44,  // 42: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	45,  // 43: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	46,  // 44: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	47,  // 45: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	48,  // 46: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	0,   // 47: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	50,  // 48: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	51,  // 49: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	49,  // 50: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	52,  // 51: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	53,  // 52: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	53,  // 53: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	54,  // 54: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	55,  // 55: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	56,  // 56: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	56,  // 57: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	57,  // 58: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	56,  // 59: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	58,  // 60: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	49,  // 61: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	56,  // 62: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	59,  // 63: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	49,  // 64: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	56,  // 65: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	49,  // 66: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	60,  // 67: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	49,  // 68: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	49,  // 69: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	61,  // 70: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	62,  // 71: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	63,  // 72: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	49,  // 73: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	49,  // 74: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	64,  // 75: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	64,  // 76: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	64,  // 77: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	56,  // 78: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	64,  // 79: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	65,  // 80: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	65,  // 81: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	65,  // 82: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	49,  // 83: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	49,  // 84: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	64,  // 85: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	64,  // 86: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	66,  // 87: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	49,  // 88: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	66,  // 89: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 90: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	61,  // 91: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	49,  // 92: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	66,  // 93: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	67,  // 94: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 95: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	68,  // 96: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	49,  // 97: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	69,  // 98: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	69,  // 99: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	70,  // 100: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	71,  // 101: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	102, // [102:102] is the sub-list for method output_type
+	102, // [102:102] is the sub-list for method input_type
+	102, // [102:102] is the sub-list for extension type_name
+	102, // [102:102] is the sub-list for extension extendee
+	0,   // [0:102] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4382,7 +4292,6 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_Expired)(nil),
 		(*Event_Notified)(nil),
 		(*Event_ExecutionClaimed)(nil),
-		(*Event_ExecutionProgressed)(nil),
 		(*Event_ExecutionFinished)(nil),
 		(*Event_ExecutionFailed)(nil),
 		(*Event_ExecutionUnknown)(nil),
@@ -4409,14 +4318,13 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_RequestRefused)(nil),
 		(*Event_ProcedureActivated)(nil),
 	}
-	file_shipwarden_release_v1_event_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   47,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
