@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"regexp"
 
 	"github.com/spf13/cobra"
@@ -20,8 +21,8 @@ func completionNote(r *recorderv1.Release) string {
 
 // oneRelease takes exactly one release id.
 func oneRelease(cmd *cobra.Command, args []string) error {
-	if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-		return err
+	if len(args) != 1 {
+		return fmt.Errorf("%s: name one release (%d were named); `shipwarden get` lists them", cmd.Name(), len(args))
 	}
 	return checkRelease(args[0])
 }

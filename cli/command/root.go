@@ -68,13 +68,13 @@ type app struct {
 func Main(ctx context.Context, args []string, p Process) int {
 	a := newApp(p)
 	a.root.SetArgs(args)
-	err := a.root.ExecuteContext(ctx)
+	of, err := a.root.ExecuteContextC(ctx)
 	if err == nil {
 		return exit.OK
 	}
 	if !a.started {
 		complain(p.Err, err)
-		fmt.Fprintln(p.Err, "Run 'shipwarden help' for usage, 'shipwarden help exit-codes' for what the codes mean.")
+		fmt.Fprintf(p.Err, "Run '%s --help' for usage, 'shipwarden help exit-codes' for what the codes mean.\n", of.CommandPath())
 		return exit.Usage
 	}
 	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {

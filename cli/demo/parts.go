@@ -75,7 +75,7 @@ func (s *story) emergency(ctx context.Context, versions []shop.Artifact) error {
 	if release.GetReviewDue() == nil {
 		return fmt.Errorf("no review is owed for %s", id)
 	}
-	s.line("A retrospective review is owed until %s. Whoever authorized it may not do it:", release.GetReviewDue().AsTime().Format(time.DateTime))
+	s.line("A retrospective review is owed until %s. Whoever authorized it may not do it:", release.GetReviewDue().AsTime().UTC().Format(time.RFC3339))
 	refused := s.review(ctx, "erin", id)
 	if refused == nil {
 		return fmt.Errorf("erin reviewed her own emergency %s", id)
@@ -99,7 +99,7 @@ func (s *story) frozen(ctx context.Context, versions []shop.Artifact) error {
 	if err := s.newProcedure(ctx); err != nil {
 		return err
 	}
-	s.line("Procedure document 1.1 is in effect: carol froze production until %s.", s.world.Rules.FreezeEnd.Format("15:04:05"))
+	s.line("Procedure document 1.1 is in effect: carol froze production until %s.", s.world.Rules.FreezeEnd.UTC().Format(time.RFC3339))
 	id, err := s.submit(ctx, versions[3], "4-frozen", nil)
 	if err != nil {
 		return err

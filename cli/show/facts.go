@@ -19,7 +19,7 @@ type facts struct {
 	approvals []approval
 	emergency *releasev1.Authorized
 	results   []*releasev1.TargetResult
-	verified  *releasev1.Verification
+	verified  []*releasev1.Verification
 	calls     []call
 	review    *releasev1.ReviewCompleted
 	reviewer  string
@@ -118,11 +118,11 @@ func (f *facts) work(e *recorderv1.RecordedEvent) {
 	case *releasev1.Event_TargetsReleased:
 		f.result(d.TargetsReleased.GetResults())
 	case *releasev1.Event_VerificationPassed:
-		f.verified = d.VerificationPassed.GetVerification()
+		f.verify(d.VerificationPassed.GetVerification())
 	case *releasev1.Event_VerificationFailed:
-		f.verified = d.VerificationFailed.GetVerification()
+		f.verify(d.VerificationFailed.GetVerification())
 	case *releasev1.Event_VerificationInconclusive:
-		f.verified = d.VerificationInconclusive.GetVerification()
+		f.verify(d.VerificationInconclusive.GetVerification())
 	}
 }
 
@@ -136,4 +136,11 @@ func (f *facts) result(all []*releasev1.TargetResult) {
 		}
 		f.results[i] = r
 	}
+}
+
+// verify keeps the newest verification of every wave, and of the way back.
+func (f *facts) verify(v *releasev1.Verification) {
+	f.verified = append(slices.DeleteFunc(f.verified, func(o *releasev1.Verification) bool {
+		return o.GetWave() == v.GetWave() && o.GetRollback() == v.GetRollback()
+	}), v)
 }

@@ -108,11 +108,17 @@ func (p *page) results(all []*releasev1.TargetResult) {
 	p.table("Results", t)
 }
 
-func (p *page) verification(v *releasev1.Verification) {
+func (p *page) verification(all []*releasev1.Verification) {
 	t := terminal.NewTable()
-	for _, r := range v.GetResults() {
-		t.Add(r.GetTarget(), r.GetCheck(), terminal.Word(r.GetVerdict(), "VERDICT_"),
-			fmt.Sprintf("%d of %d samples passed", r.GetPassed(), r.GetSamples()), r.GetReason())
+	for _, v := range all {
+		of := fmt.Sprintf("wave %d", v.GetWave()+1)
+		if v.GetRollback() {
+			of = "way back"
+		}
+		for _, r := range v.GetResults() {
+			t.Add(of, r.GetTarget(), r.GetCheck(), terminal.Word(r.GetVerdict(), "VERDICT_"),
+				fmt.Sprintf("%d of %d samples passed", r.GetPassed(), r.GetSamples()), r.GetReason())
+		}
 	}
 	p.table("Checks", t)
 }

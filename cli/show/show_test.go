@@ -129,3 +129,28 @@ func TestEmptyMessagesAreShown(t *testing.T) {
 		}
 	}
 }
+
+// TestTheChecksOfEveryWaveAreShown: the newest of each wave, and those of the way back.
+func TestTheChecksOfEveryWaveAreShown(t *testing.T) {
+	verified := func(wave uint32, back bool, target, reason string) *recorderv1.RecordedEvent {
+		return &recorderv1.RecordedEvent{Event: &releasev1.Event{Data: &releasev1.Event_VerificationFailed{
+			VerificationFailed: &releasev1.VerificationFailed{Verification: &releasev1.Verification{Wave: wave, Rollback: back, Results: []*releasev1.CheckResult{
+				{Check: "healthy", Target: target, Verdict: releasev1.CheckResult_VERDICT_PASS, Samples: 3, Passed: 3, Reason: reason},
+			}}},
+		}}}
+	}
+	var out bytes.Buffer
+	err := show.Describe(&out, &recorderv1.Release{Release: "shop-1"}, []*recorderv1.RecordedEvent{
+		verified(0, false, "eu1", "at first"), verified(0, false, "eu1", "again"), verified(1, false, "us1", "later"), verified(1, true, "eu1", "back"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "Checks\n" +
+		"  wave 1     eu1   healthy   pass   3 of 3 samples passed   again\n" +
+		"  wave 2     us1   healthy   pass   3 of 3 samples passed   later\n" +
+		"  way back   eu1   healthy   pass   3 of 3 samples passed   back\n"
+	if !strings.Contains(out.String(), want) {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
