@@ -154,6 +154,14 @@ func (s State) isRollback() bool {
 	return s.Request.GetTrigger() == releasev1.Trigger_TRIGGER_ROLLBACK
 }
 
+// LockCounts reports whether a lock of the release on that target counts. One is stored
+// together with a claim, and counts as long as that does: one of a release that never
+// claimed the target, because the claim beside it was refused, or that has let it go,
+// holds nobody up.
+func (s State) LockCounts(target string) bool {
+	return slices.Contains(s.Touched, target) && s.Phase <= PhaseRelease
+}
+
 // WaveTargets returns the targets of the wave in work.
 func (s State) WaveTargets() []string {
 	waves := s.Request.GetPlan().GetWaves()

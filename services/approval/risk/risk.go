@@ -123,8 +123,12 @@ func (l *look) targets(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		held, err := l.held(ctx, id, t)
+		if err != nil {
+			return err
+		}
 		switch {
-		case t.LockedBy != "" && t.LockedBy != l.state.Release:
+		case held:
 			l.hold(&releasev1.HoldReason{
 				Rule: procedure.HoldTargetBusy, Subject: t.LockedBy,
 				Message: fmt.Sprintf("target %s is held by release %s", id, t.LockedBy),
@@ -137,6 +141,20 @@ func (l *look) targets(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// held reports whether another release has the target, with a lock that counts: the
+// executor takes others over when it claims, and the release must get that far.
+func (l *look) held(ctx context.Context, id string, t standing.Target) (bool, error) {
+	if t.LockedBy == "" || t.LockedBy == l.state.Release {
+		return false, nil
+	}
+	h, err := l.store.Load(ctx, procedure.Aggregate(t.LockedBy))
+	if err != nil {
+		return false, err
+	}
+	holder, _ := procedure.Fold(t.LockedBy, h.Entries)
+	return holder.LockCounts(id), nil
 }
 
 // debts holds a normal release of a service for which a review is overdue (PD-A.5).

@@ -124,11 +124,38 @@ func TestABusyTargetHoldsAndIsLookedAtAgain(t *testing.T) {
 	r := newRig(t)
 	now := time.Now()
 	release := r.Reach(t, procedure.PhaseRisk, proceduretest.Key("second"))
-	r.Lock(t, "eu1", "shop-first")
+	first := r.Reach(t, procedure.PhaseExecuting, proceduretest.Key("first"))
+	r.Lock(t, "eu1", first)
 	s := judge(t, r, release, now)
 	if s.Phase != procedure.PhaseHeld || s.HeldFor != procedure.PhaseScope || !slices.Equal(holds(s), []string{procedure.HoldTargetBusy}) ||
-		s.Holds[0].GetSubject() != "shop-first" || !s.HeldUntil.Equal(now.Add(time.Minute)) {
+		s.Holds[0].GetSubject() != first || !s.HeldUntil.Equal(now.Add(time.Minute)) {
 		t.Errorf("phase %s for %s until %s: %v", s.Phase, s.HeldFor, s.HeldUntil, s.Holds)
+	}
+}
+
+// TestALockThatDoesNotCountHoldsNobodyUp has locks that were stored beside a claim that
+// was refused, and whose executor died before it gave them back.
+func TestALockThatDoesNotCountHoldsNobodyUp(t *testing.T) {
+	for name, by := range map[string]func(t *testing.T, r *approvaltest.Rig) string{
+		"of a release that claimed nothing": func(t *testing.T, r *approvaltest.Rig) string {
+			return r.Reach(t, procedure.PhaseExecute, proceduretest.Key("first"))
+		},
+		"of a release that claimed something else": func(t *testing.T, r *approvaltest.Rig) string {
+			return r.Reach(t, procedure.PhaseExecuting, proceduretest.Key("first"), proceduretest.Waves([]string{"us1"}))
+		},
+		"of a release that is over": func(t *testing.T, r *approvaltest.Rig) string {
+			return r.Reach(t, procedure.PhaseRecord, proceduretest.Key("first"))
+		},
+		"of a release that never was": func(*testing.T, *approvaltest.Rig) string { return "shop-first" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			release := r.Reach(t, procedure.PhaseRisk, proceduretest.Key("second"))
+			r.Lock(t, "eu1", by(t, r))
+			if s := judge(t, r, release, time.Now()); s.Phase != procedure.PhaseApprove {
+				t.Errorf("phase %s: %v", s.Phase, s.Holds)
+			}
+		})
 	}
 }
 

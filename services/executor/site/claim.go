@@ -127,9 +127,7 @@ func (s *Site) locks(ctx context.Context, t reactor.Task, targets []string, leas
 	return locks, "", nil
 }
 
-// held reports whether another release holds the target. A lock is stored together
-// with a claim, and counts as long as that does: one whose release never claimed
-// the target, or is over, holds nobody up.
+// held reports whether another release holds the target, with a lock that counts.
 func (s *Site) held(ctx context.Context, id string, target standing.Target, release string) (bool, error) {
 	if target.LockedBy == "" || target.LockedBy == release {
 		return false, nil
@@ -139,7 +137,7 @@ func (s *Site) held(ctx context.Context, id string, target standing.Target, rele
 		return false, fmt.Errorf("look at who holds target %s: %w", id, err)
 	}
 	holder, _ := procedure.Fold(target.LockedBy, h.Entries)
-	if slices.Contains(holder.Touched, id) && holder.Phase <= procedure.PhaseRelease {
+	if holder.LockCounts(id) {
 		return true, nil
 	}
 	slog.WarnContext(ctx, "a lock that nobody holds is taken over", slog.String("target", id), slog.String("release", target.LockedBy))
