@@ -90,7 +90,8 @@ type Preview struct {
 	Summary string
 	// Detail is the full text, for evidence. No secrets, no times.
 	Detail string
-	// RollbackDigest is what would be placed again; "" where nothing is there.
+	// RollbackDigest is what would be placed again, which is what the target carries; ""
+	// where nothing is there.
 	RollbackDigest string
 	// RollbackReady says that it could be placed again, as far as a look can tell.
 	RollbackReady bool

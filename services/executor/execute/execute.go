@@ -12,7 +12,7 @@
 //	          ── claimer at work ── nothing
 //
 // Before the claim everything that was approved is looked at again: approvals,
-// freezes, the targets, and every byte of the artifacts; and what may take long
+// freezes, the targets, what they carry, and every byte of the artifacts; and what may take long
 // between the claim and the effect, approvals and freezes, once more before the
 // effect. A crash anywhere brings the same message again, and the driver's class says
 // what that means.

@@ -110,7 +110,7 @@ func (s *Site) locks(ctx context.Context, t reactor.Task, targets []string, leas
 		if err != nil {
 			return nil, "", err
 		}
-		held, err := s.held(ctx, id, target, t.State.Release)
+		held, err := s.Held(ctx, id, target, t.State.Release)
 		if err != nil {
 			return nil, "", err
 		}
@@ -127,8 +127,8 @@ func (s *Site) locks(ctx context.Context, t reactor.Task, targets []string, leas
 	return locks, "", nil
 }
 
-// held reports whether another release holds the target, with a lock that counts.
-func (s *Site) held(ctx context.Context, id string, target standing.Target, release string) (bool, error) {
+// Held reports whether another release holds the target, with a lock that counts.
+func (s *Site) Held(ctx context.Context, id string, target standing.Target, release string) (bool, error) {
 	if target.LockedBy == "" || target.LockedBy == release {
 		return false, nil
 	}

@@ -75,8 +75,12 @@ func (d *Driver) Class() releasev1.DriverClass {
 	return releasev1.DriverClass_DRIVER_CLASS_FENCED
 }
 
-// Running implements driver.Driver.
+// Running implements driver.Driver. What is kept in memory other processes do not see,
+// so that none can tell what the target carries.
 func (d *Driver) Running(ctx context.Context) (string, error) {
+	if d.options.Folder == "" {
+		return "", fmt.Errorf("look at target %s: its effects are kept in memory: %w", d.options.Target, driver.ErrUnknown)
+	}
 	record, err := d.store.Load(ctx)
 	return record.Carries, err
 }

@@ -1,6 +1,7 @@
 package noop_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 
@@ -67,6 +68,10 @@ func TestInMemoryItCountsEffectsOnce(t *testing.T) {
 		if _, err := d.Rollback(t.Context(), driver.RollbackKey("s", 0, 1), driver.Fence{Epoch: "e", Sequence: 2}, p2); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// Another process would have counted by itself.
+	if got, err := d.Running(t.Context()); got != "" || !errors.Is(err, driver.ErrUnknown) {
+		t.Errorf("running %q, %v", got, err)
 	}
 	if got := d.Effects(); got != 1 {
 		t.Errorf("%d effects, want 1", got)
