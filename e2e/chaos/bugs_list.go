@@ -30,7 +30,7 @@ var bugs = []bug{
 		name: "a target that another release holds is taken",
 		edits: []edit{
 			{"services/executor/site/claim.go", "	if target.LockedBy == \"\" || target.LockedBy == release {\n", "	if id != \"\" {\n"},
-			{"services/approval/risk/risk.go", "		case t.LockedBy != \"\" && t.LockedBy != l.state.Release:\n", "		case false:\n"},
+			{"services/approval/risk/risk.go", "	if t.LockedBy == \"\" || t.LockedBy == l.state.Release {\n", "	if id != \"\" {\n"},
 		},
 	},
 	{
@@ -89,20 +89,23 @@ var bugs = []bug{
 		}},
 	},
 	{
-		name:  "what does not count is not recorded",
-		edits: []edit{{"services/recorder/ledger/fold.go", "		b.rows = append(b.rows, r)\n", "		if r.rejected == nil {\n			b.rows = append(b.rows, r)\n		}\n"}},
+		name: "what does not count is not recorded",
+		edits: []edit{{
+			"services/recorder/ledger/fold.go", "			b.rejected++\n		}\n	}\n	return nil\n",
+			"			b.rejected++\n		}\n	}\n	all := b.rows\n	b.rows = nil\n	for _, r := range all {\n		if r.rejected == nil {\n			b.rows = append(b.rows, r)\n		}\n	}\n	return nil\n",
+		}},
 	},
 	{
 		name: "the checkpoint moves before the rows are there",
 		edits: []edit{
-			{"services/recorder/ledger/write.go", "	results := tx.SendBatch(ctx, statements)\n", `	first := &pgx.Batch{QueuedQueries: statements.QueuedQueries[:1]}
-	if err := l.pool.SendBatch(ctx, first).Close(); err != nil {
+			{"services/recorder/ledger/write.go", "	results := conn.SendBatch(ctx, p.statements)\n", `	first := &pgx.Batch{QueuedQueries: p.statements.QueuedQueries[1:2]}
+	if err := conn.SendBatch(ctx, first).Close(); err != nil {
 		return err
 	}
-	statements = &pgx.Batch{QueuedQueries: statements.QueuedQueries[1:]}
-	results := tx.SendBatch(ctx, statements)
+	p.statements.QueuedQueries = append(p.statements.QueuedQueries[:1:1], p.statements.QueuedQueries[2:]...)
+	results := conn.SendBatch(ctx, p.statements)
 `},
-			{"services/recorder/ledger/write.go", "	if err == nil && moved.RowsAffected() != 1 {\n", "	if err == nil && moved.RowsAffected() < 0 {\n"},
+			{"services/recorder/ledger/write.go", "err == nil && moved.RowsAffected() != 1 {\n", "err == nil && moved.RowsAffected() < 0 {\n"},
 		},
 		focus: []string{"record.before-commit"}, action: failpoint.Kill,
 	},
