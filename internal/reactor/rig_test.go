@@ -3,6 +3,7 @@ package reactor_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -108,18 +109,48 @@ func (r rig) publish(t *testing.T, subject, body string) {
 	}
 }
 
-// settled reports whether the durable has nothing left to deliver or to hear of. In
-// a cluster a durable may not know yet of a message that was just stored: wait for
-// what the message leads to first.
+// settled returns whether everything that was stored when it was called, and is the
+// durable's, was delivered and answered. What the durable says of itself is not
+// enough: in a cluster it may not know yet of a message that was just stored.
 func (r rig) settled(t *testing.T, stream string, step procedure.StepID) func() bool {
+	t.Helper()
+	cfg := consumerOf(t, r, stream, step).CachedInfo().Config
+	last, err := r.last(t, stream, append(cfg.FilterSubjects, cfg.FilterSubject))
+	if err != nil {
+		t.Fatal(err)
+	}
 	return func() bool {
 		c, err := r.JetStream().Consumer(t.Context(), stream, string(step))
 		if err != nil {
 			return false
 		}
 		info := c.CachedInfo()
-		return info.NumPending == 0 && info.NumAckPending == 0
+		return info.AckFloor.Stream >= last && info.NumPending == 0 && info.NumAckPending == 0
 	}
+}
+
+// last is the sequence of the newest message under the subjects, 0 where there is
+// none; a subject that is empty is left out.
+func (r rig) last(t *testing.T, stream string, subjects []string) (uint64, error) {
+	s, err := r.JetStream().Stream(t.Context(), stream)
+	if err != nil {
+		return 0, err
+	}
+	var last uint64
+	for _, subject := range subjects {
+		if subject == "" {
+			continue
+		}
+		m, err := s.GetLastMsgForSubject(t.Context(), subject)
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+		case err != nil:
+			return 0, err
+		default:
+			last = max(last, m.Sequence)
+		}
+	}
+	return last, nil
 }
 
 // notes are all notes that were parked, in order.

@@ -71,6 +71,7 @@ func TestAStepThatWasSeenNotToBeDueAsksTheServerNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.state(t, release) // From here on this process knows.
+		acknowledged := r.settled(t, eventstore.StreamEvents, procedure.StepGates)
 		asked, err := r.Connect(t).SubscribeSync("$JS.API.STREAM.MSG.GET." + eventstore.StreamEvents)
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +80,7 @@ func TestAStepThatWasSeenNotToBeDueAsksTheServerNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.run(t, reactor.Config{}, confirm)
-		natstest.Eventually(t, "an acknowledgment", r.settled(t, eventstore.StreamEvents, procedure.StepGates))
+		natstest.Eventually(t, "an acknowledgment", acknowledged)
 		if n, _, err := asked.Pending(); err != nil || n != 0 {
 			t.Errorf("the server was asked %d times (%v), want never", n, err)
 		}
