@@ -21,6 +21,8 @@ const (
 	// ExitUsage means that the command line or the configuration is wrong;
 	// starting again without a change will not help.
 	ExitUsage = 2
+	// exitSignal and a signal's number tell which one ended the process, as shells do.
+	exitSignal = 128
 )
 
 // Main is the whole of a service's main function: os.Exit(service.Main(...)).
@@ -28,12 +30,23 @@ const (
 // It understands -config (the configuration file), -check-config (read it, say
 // whether it is valid, and end) and -version. load reads the file; run works
 // until its context ends, which happens at SIGTERM or SIGINT. A second signal
-// ends the process at once. Main returns the exit status.
+// ends the process at once, with status 128 and its number. Main returns the exit
+// status.
 func Main[C any](name string, load func(path string) (C, error), run func(ctx context.Context, cfg C) error) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// Both are taken from one channel: were the second left to its default effect,
+	// it would be lost while that is being brought back.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	// From the first signal on, the next one has its default effect again.
-	context.AfterFunc(ctx, stop)
+	go func() {
+		<-signals
+		stop()
+		if second, ok := (<-signals).(syscall.Signal); ok {
+			os.Exit(exitSignal + int(second))
+		}
+	}()
 	return mainWith(ctx, name, os.Args[1:], os.Stdout, os.Stderr, load, run)
 }
 

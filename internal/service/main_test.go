@@ -135,19 +135,11 @@ func TestASecondSignalEndsAStubbornService(t *testing.T) {
 		t.Fatal(err)
 	}
 	line() // the first one has been taken
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	// The default effect comes back a moment after the first signal.
-	for {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case err := <-ended:
-			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
-				t.Errorf("it ends with %v, want the signal", err)
-			}
-			return
-		default:
-		}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 128+int(syscall.SIGINT) {
+		t.Errorf("it ends with %v, want the second signal's status", err)
 	}
 }
