@@ -31,6 +31,22 @@ func NextDeadline(s State) (Deadline, bool) {
 	return next, true
 }
 
+// Patience is the time until something that has waited so long is looked at again, or
+// people are reminded of it again: the time that was asked for, and later a tenth of
+// the time that went by. So a wait of a week takes hundreds of events and not ten
+// thousand, and one of years fits into a history; nothing goes on later by more than
+// a tenth.
+func Patience(asked, waited time.Duration) time.Duration { return max(asked, waited/10) }
+
+// NextLook is when a release that has to wait at that time is looked at again, where
+// nobody knows how long the reason will last.
+func NextLook(s State, asked time.Duration, at time.Time) time.Time {
+	if s.HeldSince.IsZero() {
+		return at.Add(asked)
+	}
+	return at.Add(Patience(asked, at.Sub(s.HeldSince)))
+}
+
 func (s State) deadlines() []Deadline {
 	t := s.Requested.GetTimeouts()
 	after := func(kind releasev1.Deadline, d time.Duration) Deadline {
@@ -38,7 +54,7 @@ func (s State) deadlines() []Deadline {
 		if s.Reminded.After(from) {
 			from = s.Reminded
 		}
-		return Deadline{Kind: kind, At: from.Add(d)}
+		return Deadline{Kind: kind, At: from.Add(Patience(d, from.Sub(s.Entered)))}
 	}
 	step := after(releasev1.Deadline_DEADLINE_STEP, t.GetStep().AsDuration())
 	start := Deadline{Kind: releasev1.Deadline_DEADLINE_START, At: s.startBy()}

@@ -38,10 +38,12 @@ type State struct {
 	// Findings is everything that was called out on the way.
 	Findings []*releasev1.Finding
 	// Holds is why it waits, HeldUntil until when, and HeldFor which phase goes on
-	// afterwards: PhaseScope, PhaseRisk or PhaseExecute.
+	// afterwards: PhaseScope, PhaseRisk or PhaseExecute. HeldSince is when the first
+	// of the holds began that nothing but looking again came between.
 	Holds     []*releasev1.HoldReason
 	HeldUntil time.Time
 	HeldFor   Phase
+	HeldSince time.Time
 
 	// ChangeDigest is what approvals are bound to, Quorum which are needed.
 	ChangeDigest string

@@ -139,7 +139,7 @@ func (s *State) applyRiskCleared(e Entry, d *releasev1.RiskCleared) error {
 	s.ChangeDigest, s.Quorum, s.ApproveBy = d.GetChangeDigest(), d.GetQuorum(), d.GetApproveBy().AsTime()
 	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
 	s.Bypassed = append(slices.Clip(s.Bypassed), d.GetBypassed()...)
-	s.Holds, s.HeldUntil = nil, time.Time{}
+	s.Holds, s.HeldUntil, s.HeldSince = nil, time.Time{}, time.Time{}
 	s.enter(PhaseApprove, e.Stored)
 	return nil
 }
@@ -172,6 +172,9 @@ func (s *State) hold(e Entry, d *releasev1.Held, then Phase) error {
 		return s.invalid(e, "a hold needs a reason and an end")
 	}
 	s.Holds, s.HeldUntil, s.HeldFor = d.GetReasons(), d.GetUntil().AsTime(), then
+	if s.HeldSince.IsZero() {
+		s.HeldSince = e.Stored
+	}
 	s.enter(PhaseHeld, e.Stored)
 	return nil
 }

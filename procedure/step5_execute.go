@@ -107,7 +107,7 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 		}
 	}
 	s.Touched = touched
-	s.Holds, s.HeldUntil = nil, time.Time{}
+	s.Holds, s.HeldUntil, s.HeldSince = nil, time.Time{}, time.Time{}
 	// Who takes over inherits the deadline: executors that die one after the other
 	// would otherwise put it off for good.
 	if s.Phase != PhaseExecuting {

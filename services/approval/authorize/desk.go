@@ -135,6 +135,9 @@ func (s *Server) decide(ctx context.Context, release string, what func(desk) (*r
 		if err := failpoint.Hit("desk.decided"); err != nil {
 			return procedure.State{}, toStatus(ctx, err)
 		}
+		if err := d.room(event); err != nil {
+			return procedure.State{}, toStatus(ctx, err)
+		}
 		event.Actor, event.ProcedureDigest = d.person, d.state.ProcedureDigest
 		if err := d.counts(event); err != nil {
 			return procedure.State{}, toStatus(ctx, err)
@@ -156,6 +159,15 @@ func (s *Server) decide(ctx context.Context, release string, what func(desk) (*r
 		}
 		return after, nil
 	}
+}
+
+// room refuses approvals of a release whose history is half full: given and taken back
+// again and again they would fill it, and then nothing could end the release any more.
+func (d desk) room(event *releasev1.Event) error {
+	if event.GetApprovalGiven() != nil && len(d.head.Entries)+len(d.head.Invalid) >= eventstore.MaxHistory/2 {
+		return errFull
+	}
+	return nil
 }
 
 // counts says whether the event would count if it were stored now, and if not, why:

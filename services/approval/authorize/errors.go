@@ -26,6 +26,7 @@ var (
 	errStranger        = refuse(codes.PermissionDenied, "UNKNOWN_PERSON", "the caller is no person of the procedure")
 	errInactive        = refuse(codes.PermissionDenied, "INACTIVE_PERSON", "the caller has left")
 	errAmbiguous       = refuse(codes.PermissionDenied, "AMBIGUOUS_PERSON", "the caller's certificate names several people")
+	errFull            = refuse(codes.ResourceExhausted, "HISTORY_FULL", "too much has happened to this release: withdraw it and request it again")
 	errMachine         = refuse(codes.PermissionDenied, "MACHINE", "machines never decide about releases")
 )
 

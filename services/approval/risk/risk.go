@@ -4,7 +4,8 @@
 // It wakes on change_previewed and when a hold is over, and appends risk_cleared,
 // held or risk_refused. A hold holds nothing: the release is looked at again at
 // the earliest feasible start, or, where that is not known, after the recheck time
-// of the procedure document.
+// of the procedure document, and later and later as the wait grows
+// (procedure.Patience): a history that only says "not yet" must not fill up.
 package risk
 
 import (
@@ -50,7 +51,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		return nil, err
 	}
 	l := look{shell: s, index: index, state: t.State, now: t.Now}
-	l.until = t.Now.Add(index.Document().GetDeadlines().GetRecheck().AsDuration())
+	l.until = procedure.NextLook(t.State, index.Document().GetDeadlines().GetRecheck().AsDuration(), t.Now)
 	if err := l.freezes(); err != nil {
 		return nil, err
 	}

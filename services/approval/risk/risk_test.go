@@ -133,6 +133,21 @@ func TestABusyTargetHoldsAndIsLookedAtAgain(t *testing.T) {
 	}
 }
 
+// What has waited for long is looked at less often, so that its history has an end.
+func TestTheLongerAReleaseWaitsTheLessOftenItIsLookedAt(t *testing.T) {
+	r := newRig(t)
+	release := r.Reach(t, procedure.PhaseRisk, proceduretest.Key("second"))
+	first := r.Reach(t, procedure.PhaseExecuting, proceduretest.Key("first"))
+	r.Lock(t, "eu1", first)
+	r.Do(t, release, "", &releasev1.Event{Data: &releasev1.Event_Held{Held: proceduretest.Hold("review.overdue", time.Now())}})
+	r.Do(t, release, "", procedure.DecideDeadline(r.State(t, release), time.Now()))
+	since := r.State(t, release).HeldSince
+	s := judge(t, r, release, since.Add(10*time.Hour))
+	if want := since.Add(11 * time.Hour); s.Phase != procedure.PhaseHeld || !s.HeldUntil.Equal(want) {
+		t.Errorf("phase %s until %s, want %s", s.Phase, s.HeldUntil, want)
+	}
+}
+
 // TestALockThatDoesNotCountHoldsNobodyUp has locks that were stored beside a claim that
 // was refused, and whose executor died before it gave them back.
 func TestALockThatDoesNotCountHoldsNobodyUp(t *testing.T) {

@@ -118,7 +118,7 @@ func (s shell) hold(ctx context.Context, t reactor.Task, holds []*releasev1.Hold
 		if err != nil {
 			return nil, err
 		}
-		until = t.Now.Add(index.Document().GetDeadlines().GetRecheck().AsDuration())
+		until = procedure.NextLook(t.State, index.Document().GetDeadlines().GetRecheck().AsDuration(), t.Now)
 	}
 	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: &releasev1.Held{
 		Reasons: holds, Until: timestamppb.New(until),
