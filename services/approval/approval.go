@@ -111,7 +111,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(escalate.New(s.Procedures))
 	s.Step(catalog.New(s.Procedures, s.Store))
 	s.Step(clock.Setter())
-	watch(s, clock)
+	watch(s, clock, doc)
 	if err := desk(ctx, s, cfg, doc.GetId(), clock); err != nil {
 		s.Conn.Close()
 		return err
@@ -181,7 +181,7 @@ func headerOf(h nats.Header, name string) string {
 }
 
 // watch answers timers, and sweeps up what they miss.
-func watch(s *station.Station, clock *deadline.Clock) {
+func watch(s *station.Station, clock *deadline.Clock, doc *policyv1.Procedure) {
 	missed := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "shipwarden_timers_missed_total", Help: "Deadlines that were found past by the sweeper, because their timer did not fire.",
 	})
@@ -190,9 +190,30 @@ func watch(s *station.Station, clock *deadline.Clock) {
 		return clock.Fired(ctx, m.Subject)
 	})
 	s.Group.Add("sweeper", func(ctx context.Context) error {
-		clock.Sweep(ctx, sweepEvery, sweepLate, missed.Inc)
+		clock.Sweep(ctx, sweepEvery, sweepLate, func(ctx context.Context) ([]string, error) { return open(ctx, s.Store, doc) }, missed.Inc)
 		return nil
 	})
+}
+
+// open returns every release that the services of the document have open or owe a
+// review for, by the record.
+func open(ctx context.Context, r standing.Reader, doc *policyv1.Procedure) ([]string, error) {
+	var all []string
+	for _, environment := range doc.GetEnvironments() {
+		for _, name := range doc.GetServices() {
+			s, err := standing.ReadService(ctx, r, environment.GetName(), name.GetName())
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, s.Open...)
+			for _, d := range s.Debts {
+				if !slices.Contains(all, d.GetRelease()) {
+					all = append(all, d.GetRelease())
+				}
+			}
+		}
+	}
+	return all, nil
 }
 
 // desk is the gRPC service through which people decide.

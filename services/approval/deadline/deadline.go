@@ -14,7 +14,9 @@
 //
 // One timer is enough for a release: as it goes on, its deadline mostly moves
 // later, and a timer that fires too early for it sets the next one. The bucket
-// DEADLINES remembers what is set, so that a lost timer is only a delay.
+// DEADLINES remembers what is set, so that a lost timer is only a delay; and what the
+// bucket has lost is found among the open releases of the services, which are on
+// record.
 package deadline
 
 import (
@@ -38,7 +40,10 @@ import (
 // behind is how long to wait for the server's clock where it is behind this one.
 const behind = 5 * time.Second
 
-var errClock = errors.New("the server's clock is behind")
+var (
+	errClock = errors.New("the server's clock is behind")
+	errEarly = errors.New("the timer came early")
+)
 
 // Clock sets timers and answers them.
 type Clock struct {
@@ -60,12 +65,13 @@ func New(ctx context.Context, js jetstream.JetStream, store *eventstore.Store, n
 // Setter returns the step that sets timers.
 func (c *Clock) Setter() reactor.Step {
 	return reactor.Step{ID: procedure.StepDeadline, Act: func(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
-		return nil, c.set(ctx, t.State)
+		return nil, c.set(ctx, t.State, time.Time{})
 	}}
 }
 
-// set makes sure that a timer fires no later than the state's next deadline.
-func (c *Clock) set(ctx context.Context, s procedure.State) error {
+// set makes sure that a timer fires no later than the state's next deadline. Timers up
+// to fired are gone, whatever the bucket says and this machine's clock.
+func (c *Clock) set(ctx context.Context, s procedure.State, fired time.Time) error {
 	next, ok := procedure.NextDeadline(s)
 	if !ok {
 		return c.forget(ctx, s.Release)
@@ -74,7 +80,7 @@ func (c *Clock) set(ctx context.Context, s procedure.State) error {
 	if err != nil {
 		return err
 	}
-	if !armed.IsZero() && !armed.After(next.At) && armed.After(c.now()) {
+	if !armed.IsZero() && !armed.After(next.At) && armed.After(c.now()) && armed.After(fired) {
 		return nil
 	}
 	if err := c.schedule(ctx, s.Release, next.At); err != nil {
@@ -83,17 +89,37 @@ func (c *Clock) set(ctx context.Context, s procedure.State) error {
 	if err := failpoint.Hit("deadline.scheduled"); err != nil {
 		return err
 	}
-	value := []byte(strconv.FormatInt(next.At.UnixNano(), 10))
-	if revision == 0 {
-		_, err = c.bucket.Create(ctx, s.Release, value)
-	} else {
-		_, err = c.bucket.Update(ctx, s.Release, value, revision)
-	}
-	// Somebody else remembered a timer meanwhile: both are set, which harms nothing.
-	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) && !wrongRevision(err) {
-		return fmt.Errorf("remember the timer of %s: %w", s.Release, err)
+	if err := c.remember(ctx, s.Release, next.At, revision); err != nil {
+		return err
 	}
 	return failpoint.Hit("deadline.remembered")
+}
+
+// remember keeps the timer in the bucket, unless somebody else remembered an earlier
+// one meanwhile, which is set as well and sets this one again.
+func (c *Clock) remember(ctx context.Context, release string, at time.Time, revision uint64) error {
+	value := []byte(strconv.FormatInt(at.UnixNano(), 10))
+	for {
+		var err error
+		if revision == 0 {
+			_, err = c.bucket.Create(ctx, release, value)
+		} else {
+			_, err = c.bucket.Update(ctx, release, value, revision)
+		}
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, jetstream.ErrKeyExists) && !wrongRevision(err) {
+			return fmt.Errorf("remember the timer of %s: %w", release, err)
+		}
+		var other time.Time
+		if other, revision, err = c.armed(ctx, release); err != nil {
+			return err
+		}
+		if !other.IsZero() && !other.After(at) && other.After(c.now()) {
+			return nil
+		}
+	}
 }
 
 func wrongRevision(err error) bool {
@@ -160,18 +186,20 @@ func parseTime(s string) (time.Time, bool) {
 }
 
 // Fired answers one fired timer: it appends what happens because the deadline has
-// passed, and sets the next timer. A timer that came early changes nothing, and is
-// set again.
+// passed, and sets the next timer. A timer that came early changes nothing: it comes
+// again when this machine's clock, which is behind the server's then, says so too.
 func (c *Clock) Fired(ctx context.Context, subject string) error {
 	parts := strings.Split(subject, ".")
 	if len(parts) != 4 || !procedure.ValidRelease(parts[2]) {
 		return fmt.Errorf("%w: timer subject %q", reactor.ErrUnprocessable, subject)
 	}
-	return c.look(ctx, parts[2])
+	fired, _ := parseTime(parts[3]) // What is no time is earlier than every timer.
+	return c.look(ctx, parts[2], fired)
 }
 
-// look folds the release and does what its clock demands now.
-func (c *Clock) look(ctx context.Context, release string) error {
+// look folds the release and does what its clock demands now. Timers up to fired are
+// gone.
+func (c *Clock) look(ctx context.Context, release string, fired time.Time) error {
 	var appended procedure.Head // after which something was appended
 	for {
 		h, err := c.store.Load(ctx, procedure.Aggregate(release))
@@ -179,9 +207,13 @@ func (c *Clock) look(ctx context.Context, release string) error {
 			return err
 		}
 		state, _ := procedure.Fold(release, h.Entries)
-		event := procedure.DecideDeadline(state, c.now())
+		now := c.now()
+		event := procedure.DecideDeadline(state, now)
 		if event == nil {
-			return c.set(ctx, state)
+			if next, ok := procedure.NextDeadline(state); ok && !next.At.After(fired) {
+				return reactor.RetryAfter(min(next.At.Sub(now), behind), fmt.Errorf("%w: release %s", errEarly, release))
+			}
+			return c.set(ctx, state, fired)
 		}
 		if state.Head == appended {
 			// What was appended did not count: the server's clock, which decides, is
@@ -198,55 +230,4 @@ func (c *Clock) look(ctx context.Context, release string) error {
 		appended = state.Head
 		slog.InfoContext(ctx, "a deadline passed", slog.String("release", release), slog.String("phase", state.Phase.String()))
 	}
-}
-
-// Sweep looks at every release whose remembered deadline is past by more than late,
-// until the context ends: the second net below the server's scheduler. It returns
-// when the context is done.
-func (c *Clock) Sweep(ctx context.Context, every, late time.Duration, missed func()) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if err := c.sweepOnce(ctx, late, missed); err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "cannot sweep deadlines", slog.Any("error", err))
-		}
-	}
-}
-
-func (c *Clock) sweepOnce(ctx context.Context, late time.Duration, missed func()) error {
-	keys, err := c.bucket.ListKeys(ctx)
-	if err != nil {
-		return fmt.Errorf("list deadlines: %w", err)
-	}
-	for release := range keys.Keys() {
-		at, _, err := c.armed(ctx, release)
-		if err != nil || at.IsZero() || c.now().Before(at.Add(late)) {
-			continue
-		}
-		missed()
-		if err := c.look(ctx, release); err != nil {
-			slog.WarnContext(ctx, "cannot look at an overdue release", slog.String("release", release), slog.Any("error", err))
-		}
-	}
-	return nil
-}
-
-// Waiting returns every release that is not at an end: those have a deadline. It
-// implements authorize.Waiting.
-func (c *Clock) Waiting(ctx context.Context) ([]string, error) {
-	keys, err := c.bucket.ListKeys(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list open releases: %w", err)
-	}
-	var all []string
-	for release := range keys.Keys() {
-		all = append(all, release)
-	}
-	// A list that was cut off looks like one that is complete.
-	return all, ctx.Err()
 }

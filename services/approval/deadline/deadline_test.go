@@ -172,6 +172,74 @@ func TestTwoClocksAtOnceSayItOnce(t *testing.T) {
 	}
 }
 
+// The server's clock is ahead of this machine's, and so every timer comes early.
+func TestATimerThatComesEarlyByThisClockComesAgain(t *testing.T) {
+	r := newRig(t)
+	c := r.clock(t)
+	until := time.Now().Add(200 * time.Millisecond)
+	release := r.held(t, until)
+	r.ahead.Store(int64(-2 * time.Second))
+	r.set(t, c, release)
+	subject, _ := r.fired(t, release)
+	if err := c.Fired(t.Context(), subject); err == nil || !strings.Contains(err.Error(), "again after") {
+		t.Fatalf("after a timer that came early: %v, want it again when it is time", err)
+	}
+	r.ahead.Store(0)
+	if err := c.Fired(t.Context(), subject); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.State(t, release); s.Phase != procedure.PhaseRisk {
+		t.Errorf("phase %s", s.Phase)
+	}
+}
+
+// Its release has gone on meanwhile, and by this clock it has not fired yet.
+func TestATimerOfAnEarlierDeadlineSetsTheNextOne(t *testing.T) {
+	r := newRig(t)
+	c := r.clock(t)
+	release := r.held(t, time.Now().Add(200*time.Millisecond))
+	r.set(t, c, release)
+	subject, _ := r.fired(t, release)
+	r.Do(t, release, "rita", proceduretest.Withdraw())
+	r.ahead.Store(int64(-2 * time.Second))
+	if err := c.Fired(t.Context(), subject); err != nil {
+		t.Fatal(err)
+	}
+	next, _ := procedure.NextDeadline(r.State(t, release))
+	m, err := r.timers(t).GetLastMsgForSubject(t.Context(), "timer.set."+release+".*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Header.Get("Nats-Schedule"); got != "@at "+next.At.UTC().Format(time.RFC3339Nano) {
+		t.Errorf("the next timer is %q, want one at %s", got, next.At.UTC())
+	}
+}
+
+func nobody(context.Context) ([]string, error) { return nil, nil }
+
+func TestALostBucketIsFilledFromTheRecord(t *testing.T) {
+	r := newRig(t)
+	c := r.clock(t)
+	until := time.Now().Add(time.Hour)
+	release := r.held(t, until)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.Sweep(ctx, time.Hour, time.Hour, func(context.Context) ([]string, error) { return []string{release, "shop-nothing"}, nil }, func() {})
+	}()
+	natstest.Eventually(t, "the release is known again", func() bool {
+		all, err := c.Waiting(t.Context())
+		return err == nil && slices.Equal(all, []string{release})
+	})
+	cancel()
+	<-done
+	m, err := r.timers(t).GetLastMsgForSubject(t.Context(), "timer.set."+release+".*")
+	if err != nil || m.Header.Get("Nats-Schedule") != "@at "+until.UTC().Format(time.RFC3339Nano) {
+		t.Errorf("its timer: %v, %v", m, err)
+	}
+}
+
 func TestALostTimerIsSweptUp(t *testing.T) {
 	r := newRig(t)
 	c := r.clock(t)
@@ -185,7 +253,7 @@ func TestALostTimerIsSweptUp(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.Sweep(ctx, 20*time.Millisecond, 10*time.Millisecond, func() { missed.Add(1) })
+		c.Sweep(ctx, 20*time.Millisecond, 10*time.Millisecond, nobody, func() { missed.Add(1) })
 	}()
 	natstest.Eventually(t, "the sweeper finds the release", func() bool { return r.State(t, release).Phase == procedure.PhaseRisk })
 	cancel()
