@@ -15,6 +15,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.people()
 	c.groups()
 	c.keys()
+	c.identities()
 	c.environments()
 	c.services()
 	c.targets()

@@ -35,8 +35,10 @@ func (c *checker) gates() {
 		}
 		if !slices.ContainsFunc(c.document.GetKeys(), func(key *policyv1.Key) bool {
 			return slices.Contains(key.GetGates(), gate.GetName())
+		}) && !slices.ContainsFunc(c.document.GetSigstore().GetIdentities(), func(identity *policyv1.Identity) bool {
+			return slices.Contains(identity.GetGates(), gate.GetName())
 		}) {
-			c.report(path+".name", "gate.key", "no key is trusted for the gate %s: nothing could ever satisfy it", gate.GetName())
+			c.report(path+".name", "gate.key", "no key and no identity is trusted for the gate %s: nothing could ever satisfy it", gate.GetName())
 		}
 	}
 }

@@ -76,7 +76,7 @@ func TestWhatLeadsNowhereIsRefused(t *testing.T) {
 		{"target of no service", "    services: [shop]\n    driver: host\n    kinds: [ARTIFACT_KIND_FILE]\n    customers", "    services: [shops]\n    driver: host\n    kinds: [ARTIFACT_KIND_FILE]\n    customers", []string{"targets[0].services[0]"}},
 		{"target given twice", "- id: shop-eu2", "- id: shop-eu1", []string{`targets[1].id: "shop-eu1" is there already, as targets[0]`}},
 		{"target of no kind", "kinds: [ARTIFACT_KIND_FILE]\n    customers", "kinds: [0]\n    customers", []string{"targets[0].kinds[0]", "value.undefined"}},
-		{"key for no gate", "gates: [tests]", "gates: [test]", []string{"keys[1].gates[0]: there is no gate \"test\"", "gates[1].name: no key is trusted for the gate tests"}},
+		{"key for no gate", "gates: [tests]", "gates: [test]", []string{"keys[1].gates[0]: there is no gate \"test\"", "gates[1].name: no key and no identity is trusted for the gate tests"}},
 		{"key for no service", "    services: [shop]\n\nenv", "    services: [web]\n\nenv", []string{"keys[2].services[0]"}},
 		{"key given twice", "- id: ci-tests", "- id: review-system", []string{"keys[1].id"}},
 		{"key that is none", "ed25519: ", "ed25519: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= #", []string{"keys[0].ed25519: this is no public key"}},

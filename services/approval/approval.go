@@ -34,6 +34,7 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/catalog"
 	"github.com/blackdice/shipwarden/services/approval/deadline"
 	"github.com/blackdice/shipwarden/services/approval/escalate"
+	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 	"github.com/blackdice/shipwarden/services/approval/gates"
 	"github.com/blackdice/shipwarden/services/approval/intake"
 	"github.com/blackdice/shipwarden/services/approval/notify"
@@ -53,10 +54,36 @@ func Load(path string) (*configv1.Approval, error) {
 	if err := service.LoadConfig(path, cfg); err != nil {
 		return nil, err
 	}
-	if _, _, err := document(cfg); err != nil {
+	doc, _, err := document(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := trustedRoot(cfg, doc); err != nil {
 		return nil, err
 	}
 	return cfg, nil
+}
+
+// trustedRoot reads the trusted root that the document names; nil where it names none.
+func trustedRoot(cfg *configv1.Approval, doc *policyv1.Procedure) ([]byte, error) {
+	want, path := doc.GetSigstore().GetTrustedRoot(), cfg.GetSigstoreRootFile()
+	switch {
+	case want == "":
+		return nil, nil
+	case path == "":
+		return nil, fmt.Errorf("sigstore_root_file: required, because the procedure document names the trusted root %s", want)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("sigstore_root_file: %w", err)
+	}
+	if got := policy.Digest(data); got != want {
+		return nil, fmt.Errorf("sigstore_root_file: %s is %s, and the procedure document names %s", path, got, want)
+	}
+	if _, err := sigstore.ParseRoot(data); err != nil {
+		return nil, fmt.Errorf("sigstore_root_file: %s: %w", path, err)
+	}
+	return data, nil
 }
 
 func document(cfg *configv1.Approval) (*policyv1.Procedure, []byte, error) {
@@ -78,6 +105,10 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	trusted, err := trustedRoot(cfg, doc)
+	if err != nil {
+		return err
+	}
 	told, err := channels(cfg)
 	if err != nil {
 		return err
@@ -86,7 +117,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
-	if err := activate(ctx, s, doc, data); err != nil {
+	if err := activate(ctx, s, doc, data, trusted); err != nil {
 		s.Conn.Close()
 		return err
 	}
@@ -119,11 +150,16 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	return s.Run(ctx)
 }
 
-// activate puts the configured procedure document into effect: its bytes become
-// evidence, and an event names them. Releases that are under way go on under the
+// activate puts the configured procedure document into effect: its bytes, and the
+// trusted root that it names, become evidence, and an event names them. Releases that are under way go on under the
 // document that they began with (N-20).
-func activate(ctx context.Context, s *station.Station, doc *policyv1.Procedure, data []byte) error {
+func activate(ctx context.Context, s *station.Station, doc *policyv1.Procedure, data, trusted []byte) error {
 	digest := policy.Digest(data)
+	if trusted != nil {
+		if _, err := s.Evidence.Put(ctx, "application/json", "sigstore trusted root", trusted); err != nil {
+			return fmt.Errorf("store the trusted root: %w", err)
+		}
+	}
 	if _, err := s.Evidence.Put(ctx, "application/yaml", "procedure "+doc.GetVersion(), data); err != nil {
 		return fmt.Errorf("store the procedure document: %w", err)
 	}

@@ -52,7 +52,7 @@ func TestAnAuthorByAnySourceIsNoReviewer(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := document()
-			verdict := evidence.Evaluate(policy.NewIndex(d), d.GetGates(),
+			verdict := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d)}, d.GetGates(),
 				&releasev1.Request{Artifacts: web(), Authors: test.authors}, test.envelopes(t), now)[0]
 			if verdict.GetStatus() != test.status {
 				t.Errorf("%v: %s", verdict.GetStatus(), verdict.GetReason())
@@ -111,7 +111,7 @@ func TestVerdictsFitIntoOneEvent(t *testing.T) {
 				envelopes = append(envelopes, sign(t, "review", reviewType,
 					object{"authors": people[i*len(people)/5 : (i+1)*len(people)/5], "reviewers": []string{"erin"}}, "web"))
 			}
-			all := evidence.Evaluate(policy.NewIndex(d), d.GetGates(), &releasev1.Request{Artifacts: test.artifacts}, envelopes, now)
+			all := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d)}, d.GetGates(), &releasev1.Request{Artifacts: test.artifacts}, envelopes, now)
 			fitting, whole := evidence.Fit(all)
 			if size := proto.Size(&releasev1.GatesRefused{Verdicts: fitting}); size > envelope.MaxBody-1<<10 || whole != test.whole || len(fitting) != test.gates {
 				t.Errorf("%d verdicts of %d bytes, whole: %v", len(fitting), size, whole)

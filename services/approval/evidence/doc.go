@@ -1,9 +1,10 @@
 // Package evidence judges the evidence that came with a release (PD-1.2, PD-1.3).
 //
-// Evidence is a DSSE envelope that holds an in-toto Statement v1. A statement
-// satisfies a gate for an artifact when all of this holds:
+// Evidence is a DSSE envelope that holds an in-toto Statement v1, by itself or in a
+// sigstore bundle. A statement satisfies a gate for an artifact when all of this holds:
 //
-//   - it is signed with a key that the procedure trusts for this gate, today;
+//   - it is signed with a key that the procedure trusts for this gate, today, or with a
+//     certificate of somebody whom it trusts for this gate;
 //   - it is of the gate's predicate type;
 //   - one of its subjects has exactly the artifact's SHA-256 digest;
 //   - the gate's field of the predicate holds one of the gate's values;

@@ -9,10 +9,19 @@ import (
 	"github.com/blackdice/shipwarden/internal/policy"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
 
 // maxReasons bounds the statements whose faults one artifact's reason tells.
 const maxReasons = 5
+
+// Trust is what evidence is judged by.
+type Trust struct {
+	// Index is the procedure document.
+	Index *policy.Index
+	// Root is the trusted root that the document names; nil where it names none.
+	Root *sigstore.Root
+}
 
 // Evaluate returns one verdict for every required gate, in their order: passed or
 // failed. It depends on nothing but its arguments, so that a verdict can be
@@ -21,10 +30,11 @@ const maxReasons = 5
 //
 // Whoever is an author by any source is one for every gate: by the request, and by
 // every statement that is trusted, whichever gate it is for.
-func Evaluate(index *policy.Index, required []*policyv1.Gate, request *releasev1.Request, envelopes [][]byte, now time.Time) []*releasev1.GateVerdict {
+func Evaluate(trust Trust, required []*policyv1.Gate, request *releasev1.Request, envelopes [][]byte, now time.Time) []*releasev1.GateVerdict {
+	index := trust.Index
 	statements := make([]*statement, len(envelopes))
 	for i, envelope := range envelopes {
-		statements[i] = open(envelope, index.Document().GetKeys())
+		statements[i] = open(envelope, index.Document().GetKeys(), trust.Root)
 	}
 	wrote := persons(index, request.GetAuthors())
 	judges := make([]judge, len(required))

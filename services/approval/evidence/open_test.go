@@ -162,5 +162,5 @@ func FuzzStatement(f *testing.F) {
 }
 
 func evaluateAll(index *policy.Index, envelope []byte) []*releasev1.GateVerdict {
-	return evidence.Evaluate(index, index.Document().GetGates(), &releasev1.Request{Artifacts: web()}, [][]byte{envelope}, now)
+	return evidence.Evaluate(evidence.Trust{Index: index}, index.Document().GetGates(), &releasev1.Request{Artifacts: web()}, [][]byte{envelope}, now)
 }

@@ -16,6 +16,9 @@ const skew = 5 * time.Minute
 
 // trusted returns the signer that counts for a gate, or why none does.
 func (s *statement) trusted(index *policy.Index, gate string, now time.Time) (signer, reason string) {
+	if s.certificate != nil {
+		return certified(index.Document().GetSigstore().GetIdentities(), *s.certificate, gate)
+	}
 	var reasons []string
 	for _, id := range s.signers {
 		key := index.Key(id)

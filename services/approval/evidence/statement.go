@@ -14,6 +14,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/attest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
 
 const (
@@ -28,31 +29,39 @@ var errSignature = errors.New("signature does not verify")
 
 // statement is what one envelope holds.
 type statement struct {
-	digest        string          // of the envelope, "sha256:…"
-	problem       string          // why it counts for nothing; empty where it may count
-	unreadable    bool            // what it is about is not known either
-	signers       []string        // ids of keys of the procedure whose signatures verify
-	subjects      map[string]bool // SHA-256 in hexadecimal
+	digest        string                // of the envelope, "sha256:…"
+	problem       string                // why it counts for nothing; empty where it may count
+	unreadable    bool                  // what it is about is not known either
+	signers       []string              // ids of keys of the procedure whose signatures verify
+	certificate   *sigstore.Certificate // whose signature verifies, in a sigstore bundle
+	subjects      map[string]bool       // SHA-256 in hexadecimal
 	predicateType string
 	predicate     map[string]any
 }
 
-// open reads an envelope. It always returns a statement, which says itself what
-// is wrong with it.
-func open(envelope []byte, keys []*policyv1.Key) *statement {
+// open reads an envelope, or a sigstore bundle that holds one. It always returns a
+// statement, which says itself what is wrong with it. The root may be nil.
+func open(envelope []byte, keys []*policyv1.Key, root *sigstore.Root) *statement {
 	sum := sha256.Sum256(envelope)
 	s := &statement{digest: "sha256:" + hex.EncodeToString(sum[:])}
-	if err := s.read(envelope, keys); err != nil {
+	if err := s.read(envelope, keys, root); err != nil {
 		s.problem, s.unreadable = err.Error(), true
 	}
 	return s
 }
 
-func (s *statement) read(data []byte, keys []*policyv1.Key) error {
+func (s *statement) read(data []byte, keys []*policyv1.Key, root *sigstore.Root) error {
 	if len(data) > maxEnvelope {
 		return fmt.Errorf("has more than %d bytes", maxEnvelope)
 	}
-	envelope, err := parseEnvelope(data)
+	object, err := parseObject(data)
+	if err != nil {
+		return err
+	}
+	if sigstore.IsBundle(text(object["mediaType"])) {
+		return s.bundle(data, root)
+	}
+	envelope, err := parseEnvelope(object)
 	if err != nil {
 		return err
 	}
@@ -67,11 +76,24 @@ func (s *statement) read(data []byte, keys []*policyv1.Key) error {
 	return s.parse(payload)
 }
 
-func parseEnvelope(data []byte) (*dsse.Envelope, error) {
-	object, err := parseObject(data)
-	if err != nil {
-		return nil, err
+// bundle reads a sigstore bundle. What one claims that does not verify is not looked
+// at: unlike the keys of the procedure, certificates have no names that could be told.
+func (s *statement) bundle(data []byte, root *sigstore.Root) error {
+	if root == nil {
+		return errors.New("is a sigstore bundle, and the procedure trusts no sigstore instance")
 	}
+	signed, err := root.Verify(data)
+	if err != nil {
+		return fmt.Errorf("is a sigstore bundle: %w", err)
+	}
+	if signed.PayloadType != attest.PayloadType {
+		return fmt.Errorf("holds %.64q instead of %s", signed.PayloadType, attest.PayloadType)
+	}
+	s.certificate = &signed.Certificate
+	return s.parse(signed.Payload)
+}
+
+func parseEnvelope(object map[string]any) (*dsse.Envelope, error) {
 	envelope := &dsse.Envelope{PayloadType: text(object["payloadType"]), Payload: text(object["payload"])}
 	signatures, ok := object["signatures"].([]any)
 	if !ok || len(signatures) == 0 || len(signatures) > maxSignatures {

@@ -9,12 +9,14 @@ package gates
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/services/approval/evidence"
+	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
 
 // Procedures gives the procedure document that a release runs under.
@@ -29,16 +31,44 @@ type Blobs interface {
 
 // New returns the step.
 func New(procedures Procedures, blobs Blobs) reactor.Step {
-	s := shell{procedures, blobs}
+	s := &shell{procedures: procedures, blobs: blobs, roots: map[string]*sigstore.Root{}}
 	return reactor.Step{ID: procedure.StepGates, Act: s.act}
 }
 
 type shell struct {
 	procedures Procedures
 	blobs      Blobs
+
+	mu    sync.Mutex
+	roots map[string]*sigstore.Root // by digest; there are as many as documents in use
 }
 
-func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+// trust gathers what evidence is judged by. The trusted root was stored when the
+// document took effect, so that a verdict can be derived again for as long as both are
+// kept.
+func (s *shell) trust(ctx context.Context, index *policy.Index) (evidence.Trust, error) {
+	trust := evidence.Trust{Index: index}
+	digest := index.Document().GetSigstore().GetTrustedRoot()
+	if digest == "" {
+		return trust, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if trust.Root = s.roots[digest]; trust.Root != nil {
+		return trust, nil
+	}
+	data, err := s.blobs.Get(ctx, digest)
+	if err != nil {
+		return trust, fmt.Errorf("read the trusted root %s: %w", digest, err)
+	}
+	if trust.Root, err = sigstore.ParseRoot(data); err != nil {
+		return trust, fmt.Errorf("read the trusted root %s: %w", digest, err)
+	}
+	s.roots[digest] = trust.Root
+	return trust, nil
+}
+
+func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
 	index, err := s.procedures.ByDigest(ctx, t.State.ProcedureDigest)
 	if err != nil {
 		return nil, err
@@ -51,8 +81,12 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		}
 		envelopes = append(envelopes, b)
 	}
+	trust, err := s.trust(ctx, index)
+	if err != nil {
+		return nil, err
+	}
 	required := index.GatesFor(t.State.Request)
-	verdicts, whole := evidence.Fit(evidence.Evaluate(index, required, t.State.Request, envelopes, t.Now))
+	verdicts, whole := evidence.Fit(evidence.Evaluate(trust, required, t.State.Request, envelopes, t.Now))
 	event := procedure.DecideGates(t.State, verdicts, func(gate string) bool { return whole && index.Gate(gate).GetBypassable() })
 	return []eventstore.Draft{t.Draft(event)}, nil
 }

@@ -1,6 +1,7 @@
 package gates_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,11 +12,13 @@ import (
 	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
+	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore/sigstoretest"
 	"github.com/blackdice/shipwarden/services/approval/gates"
 )
 
@@ -86,6 +89,47 @@ func TestGates(t *testing.T) {
 				t.Errorf("verdict %v", v)
 			}
 		})
+	}
+}
+
+// The root is pinned by the document and read from the evidence, where it stays.
+func TestABundleIsJudgedByTheRootThatTheDocumentNames(t *testing.T) {
+	const subject, issuer = "https://git.example/release@main", "https://provider.example"
+	ours, theirs := sigstoretest.New(t), sigstoretest.New(t)
+	root := ours.Root(t)
+	r := approvaltest.New(t, approvaltest.Document(func(d *policyv1.Procedure) {
+		d.Sigstore = &policyv1.Sigstore{TrustedRoot: policy.Digest(root), Identities: []*policyv1.Identity{{
+			Id: "workflow", Issuer: issuer, Name: &policyv1.Identity_Subject{Subject: subject}, Gates: []string{"tests"},
+		}}}
+	}))
+	statement, err := json.Marshal(map[string]any{
+		"_type": attest.StatementType, "predicateType": approvaltest.TestType, "predicate": map[string]any{"result": "PASSED"},
+		"subject": []any{map[string]any{"name": "shop", "digest": map[string]string{"sha256": strings.TrimPrefix(proceduretest.Digest('a'), "sha256:")}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := gates.New(r.Procedures, r.Evidence)
+	early := request(t, r, "early", ours.Sign(t, subject, issuer, string(statement)))
+	if s, err := r.Act(t, step, early, time.Now()); err == nil || s.Phase != procedure.PhaseGates {
+		t.Errorf("without the root: phase %s, %v", s.Phase, err)
+	}
+	if _, err := r.Evidence.Put(t.Context(), "application/json", "root", root); err != nil {
+		t.Fatal(err)
+	}
+	for key, test := range map[string]struct {
+		by     *sigstoretest.Instance
+		phase  procedure.Phase
+		signer string
+	}{
+		"ours":   {ours, procedure.PhaseScope, "workflow"},
+		"theirs": {theirs, procedure.PhaseRecord, ""},
+	} {
+		release := request(t, r, key, test.by.Sign(t, subject, issuer, string(statement)))
+		s, err := r.Act(t, step, release, time.Now())
+		if err != nil || s.Phase != test.phase || s.Gates[0].GetSignedBy() != test.signer {
+			t.Errorf("%s: phase %s, %v, %v", key, s.Phase, s.Gates, err)
+		}
 	}
 }
 

@@ -627,9 +627,12 @@ type Approval struct {
 	// Static tokens and what they stand for.
 	TokensFile string `protobuf:"bytes,4,opt,name=tokens_file,json=tokensFile,proto3" json:"tokens_file,omitempty"`
 	// Where channels lead to.
-	Channels      []*ChannelAddress `protobuf:"bytes,5,rep,name=channels,proto3" json:"channels,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Channels []*ChannelAddress `protobuf:"bytes,5,rep,name=channels,proto3" json:"channels,omitempty"`
+	// The trusted root (JSON) of the sigstore instance that the procedure document names
+	// by its digest; needed only where it names one.
+	SigstoreRootFile string `protobuf:"bytes,6,opt,name=sigstore_root_file,json=sigstoreRootFile,proto3" json:"sigstore_root_file,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Approval) Reset() {
@@ -695,6 +698,13 @@ func (x *Approval) GetChannels() []*ChannelAddress {
 		return x.Channels
 	}
 	return nil
+}
+
+func (x *Approval) GetSigstoreRootFile() string {
+	if x != nil {
+		return x.SigstoreRootFile
+	}
+	return ""
 }
 
 // ChannelAddress says where a channel of the procedure document leads to.
@@ -1691,14 +1701,15 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x02id\x12F\n" +
 	"\x06writer\x18\x02 \x01(\tB.\xbaH+r)R\bapprovalR\tvalidatorR\bexecutorR\brecorderR\x06writer\x12!\n" +
 	"\aed25519\x18\x03 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x124\n" +
-	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\x93\x02\n" +
+	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xc1\x02\n" +
 	"\bApproval\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x126\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1a.shipwarden.config.v1.GrpcB\x06\xbaH\x03\xc8\x01\x01R\x04grpc\x12.\n" +
 	"\x0eprocedure_file\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\rprocedureFile\x12\x1f\n" +
 	"\vtokens_file\x18\x04 \x01(\tR\n" +
 	"tokensFile\x12@\n" +
-	"\bchannels\x18\x05 \x03(\v2$.shipwarden.config.v1.ChannelAddressR\bchannels\"\x97\x02\n" +
+	"\bchannels\x18\x05 \x03(\v2$.shipwarden.config.v1.ChannelAddressR\bchannels\x12,\n" +
+	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\"\x97\x02\n" +
 	"\x0eChannelAddress\x12!\n" +
 	"\achannel\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\achannel\x12I\n" +
 	"\x04kind\x18\x02 \x01(\x0e2).shipwarden.config.v1.ChannelAddress.KindB\n" +
