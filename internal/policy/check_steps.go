@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/blackdice/shipwarden/internal/condition"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -33,12 +34,23 @@ func (c *checker) gates() {
 				c.report(path+".min_reviewers", "gate.reviewers", "so many reviewers of the group %s are needed: how many?", group)
 			}
 		}
+		c.rules(path+".rules", gate.GetRules())
 		if !slices.ContainsFunc(c.document.GetKeys(), func(key *policyv1.Key) bool {
 			return slices.Contains(key.GetGates(), gate.GetName())
 		}) && !slices.ContainsFunc(c.document.GetSigstore().GetIdentities(), func(identity *policyv1.Identity) bool {
 			return slices.Contains(identity.GetGates(), gate.GetName())
 		}) {
 			c.report(path+".name", "gate.key", "no key and no identity is trusted for the gate %s: nothing could ever satisfy it", gate.GetName())
+		}
+	}
+}
+
+// rules compiles every rule, so that a slip is found before a release depends on it.
+func (c *checker) rules(path string, rules []*policyv1.Rule) {
+	c.unique(path, "name", names(rules, (*policyv1.Rule).GetName))
+	for i, rule := range rules {
+		if _, err := condition.Compile(rule.GetExpression()); err != nil {
+			c.report(fmt.Sprintf("%s[%d].expression", path, i), "rule.expression", "%v", err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -20,6 +21,7 @@ type Index struct {
 	targets      map[string]*policyv1.Target
 	gates        map[string]*policyv1.Gate
 	keys         map[string]*policyv1.Key
+	conditions   sync.Map // expressions of rules, compiled
 }
 
 // NewIndex returns the index of a document, which need not have been checked: of

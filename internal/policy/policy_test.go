@@ -77,6 +77,8 @@ func TestWhatLeadsNowhereIsRefused(t *testing.T) {
 		{"target given twice", "- id: shop-eu2", "- id: shop-eu1", []string{`targets[1].id: "shop-eu1" is there already, as targets[0]`}},
 		{"target of no kind", "kinds: [ARTIFACT_KIND_FILE]\n    customers", "kinds: [0]\n    customers", []string{"targets[0].kinds[0]", "value.undefined"}},
 		{"key for no gate", "gates: [tests]", "gates: [test]", []string{"keys[1].gates[0]: there is no gate \"test\"", "gates[1].name: no key and no identity is trusted for the gate tests"}},
+		{"rule that is none", "    field: runDetails.builder.id", "    rules: [{name: fresh, expression: \"now - attestation.made < duration('1h')\", message: old}]\n    field: runDetails.builder.id", []string{"gates[2].rules[0].expression", "1:18: undefined field 'made'"}},
+		{"rule given twice", "    field: runDetails.builder.id", "    rules: [{name: a, expression: \"true\", message: x}, {name: a, expression: \"true\", message: y}]\n    field: runDetails.builder.id", []string{"gates[2].rules[1].name"}},
 		{"key for no service", "    services: [shop]\n\nenv", "    services: [web]\n\nenv", []string{"keys[2].services[0]"}},
 		{"key given twice", "- id: ci-tests", "- id: review-system", []string{"keys[1].id"}},
 		{"key that is none", "ed25519: ", "ed25519: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= #", []string{"keys[0].ed25519: this is no public key"}},

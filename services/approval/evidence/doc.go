@@ -10,6 +10,7 @@
 //   - the gate's field of the predicate holds one of the gate's values;
 //   - it is not older than the gate allows, by the predicate's own "timestamp",
 //     which is what the signer vouches for; without one it counts as missing;
+//   - all of the gate's rules hold, which are conditions in CEL (package condition);
 //   - enough of the predicate's "reviewers" are people who may decide, are members
 //     of the gate's reviewer group, and wrote nothing of the change: neither by its
 //     own "authors", nor by those of any other trusted statement, nor by the request.

@@ -40,7 +40,7 @@ func Evaluate(trust Trust, required []*policyv1.Gate, request *releasev1.Request
 	judges := make([]judge, len(required))
 	for i, gate := range required {
 		j := &judges[i]
-		*j = judge{index: index, gate: gate, statements: statements, now: now}
+		*j = judge{index: index, gate: gate, request: request, statements: statements, now: now}
 		j.listAuthors(request.GetArtifacts())
 		wrote = append(wrote, j.authors...)
 	}
@@ -56,6 +56,7 @@ func Evaluate(trust Trust, required []*policyv1.Gate, request *releasev1.Request
 type judge struct {
 	index      *policy.Index
 	gate       *policyv1.Gate
+	request    *releasev1.Request
 	statements []*statement
 	now        time.Time
 	// wrote is who is an author of the change by any source.
@@ -165,7 +166,8 @@ func (j *judge) examine(s *statement, artifact *releasev1.Artifact) (signer, rea
 	if signer, reason = j.vouched(s, artifact); reason != "" {
 		return "", reason
 	}
-	return signer, s.content(j.index, j.gate, j.wrote, j.now)
+	reasons := []string{s.content(j.index, j.gate, j.wrote, j.now), j.rules(s, signer, artifact)}
+	return signer, strings.Join(slices.DeleteFunc(reasons, func(r string) bool { return r == "" }), " and ")
 }
 
 // vouched returns who vouches for the artifact by this statement, whatever it says, or
@@ -192,6 +194,9 @@ func Rule(gate *policyv1.Gate) string {
 	}
 	if gate.GetMaxAge() != nil {
 		rule += ", not older than " + gate.GetMaxAge().AsDuration().String()
+	}
+	for _, r := range gate.GetRules() {
+		rule += ", " + r.GetName()
 	}
 	if gate.GetMinReviewers() > 0 {
 		rule += fmt.Sprintf(", at least %d %s", gate.GetMinReviewers(), reviewersOf(gate))

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
@@ -34,6 +35,7 @@ type statement struct {
 	unreadable    bool                  // what it is about is not known either
 	signers       []string              // ids of keys of the procedure whose signatures verify
 	certificate   *sigstore.Certificate // whose signature verifies, in a sigstore bundle
+	signed        time.Time             // when, as far as that is known
 	subjects      map[string]bool       // SHA-256 in hexadecimal
 	predicateType string
 	predicate     map[string]any
@@ -89,7 +91,7 @@ func (s *statement) bundle(data []byte, root *sigstore.Root) error {
 	if signed.PayloadType != attest.PayloadType {
 		return fmt.Errorf("holds %.64q instead of %s", signed.PayloadType, attest.PayloadType)
 	}
-	s.certificate = &signed.Certificate
+	s.certificate, s.signed = &signed.Certificate, signed.At
 	return s.parse(signed.Payload)
 }
 

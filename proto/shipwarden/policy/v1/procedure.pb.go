@@ -91,7 +91,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -1179,6 +1179,8 @@ type Gate struct {
 	MinReviewers uint32 `protobuf:"varint,12,opt,name=min_reviewers,json=minReviewers,proto3" json:"min_reviewers,omitempty"`
 	// For code reviews: so many of the reviewers are members of this group.
 	ReviewerGroup string `protobuf:"bytes,13,opt,name=reviewer_group,json=reviewerGroup,proto3" json:"reviewer_group,omitempty"`
+	// What else has to be true of the statement, all of it.
+	Rules         []*Rule `protobuf:"bytes,14,rep,name=rules,proto3" json:"rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1304,6 +1306,81 @@ func (x *Gate) GetReviewerGroup() string {
 	return ""
 }
 
+func (x *Gate) GetRules() []*Rule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+// Rule is a condition in CEL, the Common Expression Language. It sees `attestation`
+// (Attestation), `artifact` and `request` (of shipwarden.release.v1), `now`, the ids of
+// the people whom the predicate names as `authors` and `reviewers`, and `groups`, the
+// ids of the people in each group. A rule that cannot be evaluated, or not in bounded
+// time, does not hold.
+type Rule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, as verdicts say it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The condition, of type bool.
+	Expression string `protobuf:"bytes,2,opt,name=expression,proto3" json:"expression,omitempty"`
+	// What is wrong where it does not hold, for people.
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rule) Reset() {
+	*x = Rule{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rule) ProtoMessage() {}
+
+func (x *Rule) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rule.ProtoReflect.Descriptor instead.
+func (*Rule) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Rule) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Rule) GetExpression() string {
+	if x != nil {
+		return x.Expression
+	}
+	return ""
+}
+
+func (x *Rule) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // Freeze is a time in which nothing starts.
 type Freeze struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1333,7 +1410,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +1422,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +1435,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Freeze) GetName() string {
@@ -1469,7 +1546,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1558,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1571,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -1528,7 +1605,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1617,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1630,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -1610,7 +1687,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1622,7 +1699,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1635,7 +1712,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Channel) GetName() string {
@@ -1698,7 +1775,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1787,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1800,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -1799,7 +1876,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1888,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1901,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -1868,7 +1945,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +1957,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +1970,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -1923,7 +2000,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1935,7 +2012,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1948,7 +2025,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Rung) GetGroup() string {
@@ -2062,7 +2139,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x06driver\x18\x04 \x01(\tB\x1a\xbaH\x17r\x15R\x04hostR\acommandR\x04noopR\x06driver\x12C\n" +
 	"\x05kinds\x18\x05 \x03(\x0e2#.shipwarden.release.v1.ArtifactKindB\b\xbaH\x05\x92\x01\x02\b\x01R\x05kinds\x12\x18\n" +
 	"\aretired\x18\x06 \x01(\bR\aretired\x12\x1c\n" +
-	"\tcustomers\x18\a \x03(\tR\tcustomers\"\x8d\x04\n" +
+	"\tcustomers\x18\a \x03(\tR\tcustomers\"\xc9\x04\n" +
 	"\x04Gate\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12 \n" +
 	"\x05title\x18\x02 \x01(\tB\n" +
@@ -2081,7 +2158,16 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"bypassable\x18\v \x01(\bR\n" +
 	"bypassable\x12#\n" +
 	"\rmin_reviewers\x18\f \x01(\rR\fminReviewers\x12%\n" +
-	"\x0ereviewer_group\x18\r \x01(\tR\rreviewerGroup\"\x90\x03\n" +
+	"\x0ereviewer_group\x18\r \x01(\tR\rreviewerGroup\x12:\n" +
+	"\x05rules\x18\x0e \x03(\v2\x1a.shipwarden.policy.v1.RuleB\b\xbaH\x05\x92\x01\x02\x10 R\x05rules\"\x8b\x01\n" +
+	"\x04Rule\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12*\n" +
+	"\n" +
+	"expression\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80 R\n" +
+	"expression\x12$\n" +
+	"\amessage\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\amessage\"\x90\x03\n" +
 	"\x06Freeze\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1e\n" +
 	"\x06set_by\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05setBy\x12\"\n" +
@@ -2164,7 +2250,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Weekly_Day)(0),               // 0: shipwarden.policy.v1.Weekly.Day
 	(*Procedure)(nil),             // 1: shipwarden.policy.v1.Procedure
@@ -2179,21 +2265,22 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(*Service)(nil),               // 10: shipwarden.policy.v1.Service
 	(*Target)(nil),                // 11: shipwarden.policy.v1.Target
 	(*Gate)(nil),                  // 12: shipwarden.policy.v1.Gate
-	(*Freeze)(nil),                // 13: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 14: shipwarden.policy.v1.Span
-	(*Weekly)(nil),                // 15: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 16: shipwarden.policy.v1.Channel
-	(*Deadlines)(nil),             // 17: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 18: shipwarden.policy.v1.EmergencyLane
-	(*Escalation)(nil),            // 19: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 20: shipwarden.policy.v1.Rung
-	(v1.Finding_Severity)(0),      // 21: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 23: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 24: shipwarden.release.v1.ArtifactKind
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
-	(v1.Trigger)(0),               // 26: shipwarden.release.v1.Trigger
-	(v1.Occasion)(0),              // 27: shipwarden.release.v1.Occasion
+	(*Rule)(nil),                  // 13: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 14: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 15: shipwarden.policy.v1.Span
+	(*Weekly)(nil),                // 16: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 17: shipwarden.policy.v1.Channel
+	(*Deadlines)(nil),             // 18: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 19: shipwarden.policy.v1.EmergencyLane
+	(*Escalation)(nil),            // 20: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 21: shipwarden.policy.v1.Rung
+	(v1.Finding_Severity)(0),      // 22: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 24: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 25: shipwarden.release.v1.ArtifactKind
+	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
+	(v1.Trigger)(0),               // 27: shipwarden.release.v1.Trigger
+	(v1.Occasion)(0),              // 28: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	5,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
@@ -2203,51 +2290,52 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	10, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
 	11, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
 	12, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	13, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	16, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	17, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	18, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	19, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	14, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	17, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	18, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	19, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	20, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
 	9,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
 	9,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
 	4,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
 	2,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
 	3,  // 16: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	21, // 17: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	21, // 18: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	21, // 19: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	22, // 20: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	22, // 21: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	22, // 17: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	22, // 18: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	22, // 19: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	23, // 20: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	23, // 21: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
 	9,  // 22: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	23, // 23: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	24, // 24: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	25, // 25: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	24, // 26: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	26, // 27: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	14, // 28: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	15, // 29: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	22, // 30: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	22, // 31: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	0,  // 32: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	0,  // 33: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	27, // 34: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	25, // 35: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	25, // 36: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	25, // 37: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	25, // 38: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	25, // 39: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	25, // 40: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	25, // 41: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	25, // 42: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	25, // 43: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	25, // 44: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	20, // 45: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	25, // 46: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	47, // [47:47] is the sub-list for method output_type
-	47, // [47:47] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	24, // 23: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	25, // 24: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	26, // 25: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	25, // 26: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	27, // 27: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	13, // 28: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	15, // 29: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	16, // 30: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	23, // 31: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	23, // 32: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	0,  // 33: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	0,  // 34: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	28, // 35: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	26, // 36: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	26, // 37: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	26, // 38: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	26, // 39: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	26, // 40: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	26, // 41: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	26, // 42: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	26, // 43: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	26, // 44: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	26, // 45: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	21, // 46: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	26, // 47: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -2259,7 +2347,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[12].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[13].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 	}
@@ -2269,7 +2357,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

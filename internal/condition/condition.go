@@ -1,0 +1,115 @@
+// Package condition compiles and evaluates the rules of the procedure document: CEL
+// over the protobuf messages that a decision sees.
+//
+// A rule is compiled when the document is read, so that a slip is found there, with its
+// line and column. It is evaluated with a bounded cost, which does not depend on how
+// fast the machine is: the same facts give the same answer everywhere and always. What
+// cannot be evaluated is an error, and never true.
+package condition
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/ext"
+
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+const (
+	// maxSource and maxDepth bound an expression: characters, and how deep it nests.
+	maxSource = 4096
+	maxDepth  = 32
+	// maxCost bounds an evaluation, in CEL's units: some milliseconds, and with regular
+	// expressions over long texts a tenth of a second. A rule that looks for ten names
+	// among a hundred costs a few thousand.
+	maxCost = 20_000
+)
+
+var (
+	// ErrSyntax means that an expression is none, or is not of type bool.
+	ErrSyntax = errors.New("no condition")
+	// ErrEvaluation means that a condition has no value for these facts.
+	ErrEvaluation = errors.New("cannot be evaluated")
+)
+
+// Facts is what a condition sees. Whatever is nil is empty.
+type Facts struct {
+	Attestation *policyv1.Attestation
+	Artifact    *releasev1.Artifact
+	Request     *releasev1.Request
+	// Authors and Reviewers are ids of people.
+	Authors, Reviewers []string
+	// Groups holds the ids of the people in each group.
+	Groups map[string][]string
+	Now    time.Time
+}
+
+// Condition is a compiled expression. It may be used by several goroutines at once.
+type Condition struct{ program cel.Program }
+
+var environment = sync.OnceValues(func() (*cel.Env, error) {
+	return cel.NewEnv(
+		cel.Types(&policyv1.Attestation{}, &releasev1.Artifact{}, &releasev1.Request{}),
+		cel.Variable("attestation", cel.ObjectType("shipwarden.policy.v1.Attestation")),
+		cel.Variable("artifact", cel.ObjectType("shipwarden.release.v1.Artifact")),
+		cel.Variable("request", cel.ObjectType("shipwarden.release.v1.Request")),
+		cel.Variable("authors", cel.ListType(cel.StringType)),
+		cel.Variable("reviewers", cel.ListType(cel.StringType)),
+		cel.Variable("groups", cel.MapType(cel.StringType, cel.ListType(cel.StringType))),
+		cel.Variable("now", cel.TimestampType),
+		cel.ParserExpressionSizeLimit(maxSource), cel.ParserRecursionLimit(maxDepth),
+		ext.Strings(), ext.Sets(),
+	)
+})
+
+// Compile compiles an expression. Errors wrap ErrSyntax and name the line and column
+// within the expression, both from 1.
+func Compile(expression string) (*Condition, error) {
+	env, err := environment()
+	if err != nil {
+		return nil, fmt.Errorf("make the environment of conditions: %w", err)
+	}
+	ast, issues := env.Compile(expression)
+	if err := issues.Err(); err != nil {
+		var all []string
+		for _, e := range issues.Errors() {
+			all = append(all, fmt.Sprintf("%d:%d: %s", e.Location.Line(), max(e.Location.Column()+1, 1), e.Message))
+		}
+		return nil, fmt.Errorf("%w: %s", ErrSyntax, strings.Join(all, "; "))
+	}
+	if ast.OutputType() != cel.BoolType {
+		return nil, fmt.Errorf("%w: 1:1: it is of type %s, and not bool", ErrSyntax, ast.OutputType())
+	}
+	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize, cel.OptTrackCost), cel.CostLimit(maxCost))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
+	}
+	return &Condition{program}, nil
+}
+
+// Holds reports whether the condition is true of the facts. Errors wrap ErrEvaluation,
+// and the answer is false then.
+func (c *Condition) Holds(f Facts) (bool, error) {
+	value, _, err := c.program.Eval(map[string]any{
+		"attestation": orEmpty(f.Attestation), "artifact": orEmpty(f.Artifact), "request": orEmpty(f.Request),
+		"authors": f.Authors, "reviewers": f.Reviewers, "groups": f.Groups, "now": types.Timestamp{Time: f.Now},
+	})
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrEvaluation, err)
+	}
+	return value == types.True, nil
+}
+
+func orEmpty[T any](m *T) *T {
+	if m == nil {
+		return new(T)
+	}
+	return m
+}
