@@ -15,8 +15,6 @@ import (
 	"github.com/blackdice/shipwarden/cli/show"
 	"github.com/blackdice/shipwarden/cli/submit"
 	"github.com/blackdice/shipwarden/cli/terminal"
-	"github.com/blackdice/shipwarden/internal/envelope"
-	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -120,13 +118,9 @@ func (s *submission) signer() (*submit.Signer, error) {
 	if s.key == "" {
 		return nil, nil //nolint:nilnil // an unsigned request is a valid choice
 	}
-	secret, err := service.ReadSecret(s.key)
+	key, err := signingKey(s.key)
 	if err != nil {
-		return nil, fmt.Errorf("--key: %w", err)
-	}
-	key, err := envelope.ParsePrivateKey([]byte(secret.Reveal()))
-	if err != nil {
-		return nil, fmt.Errorf("--key %s: %w", s.key, err)
+		return nil, err
 	}
 	return &submit.Signer{ID: s.keyID, Key: key}, nil
 }

@@ -1,0 +1,129 @@
+// Package predicate knows the types of statements that gates commonly demand (PD-1.2),
+// by the short names that people use, and the schemas of Shipwarden's own two: any CI
+// can produce those from the schema alone.
+package predicate
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+)
+
+// CodeReview and ChangeRecord are Shipwarden's own types.
+const (
+	CodeReview   = "https://github.com/blackdice/shipwarden/predicate/code-review/v1"
+	ChangeRecord = "https://github.com/blackdice/shipwarden/predicate/change-record/v1"
+)
+
+// types are the types that have a short name.
+var types = map[string]string{
+	"code-review":   CodeReview,
+	"change-record": ChangeRecord,
+	"provenance":    "https://slsa.dev/provenance/v1",
+	"test-result":   "https://in-toto.io/attestation/test-result/v0.1",
+	"vulns":         "https://in-toto.io/attestation/vulns/v0.2",
+	"svr":           "https://in-toto.io/attestation/svr/v0.1",
+	"vsa":           "https://slsa.dev/verification_summary/v1",
+}
+
+// ErrInvalid means that a predicate is not as its schema says.
+var ErrInvalid = errors.New("predicate is not as its schema says")
+
+//go:embed *.schema.json
+var schemas embed.FS
+
+// Names returns the short names, in alphabetical order.
+func Names() []string { return slices.Sorted(maps.Keys(types)) }
+
+// Type returns the type that a short name stands for, or what is a type already;
+// false for a name that stands for nothing.
+func Type(name string) (string, bool) {
+	if t, ok := types[name]; ok {
+		return t, true
+	}
+	return name, strings.Contains(name, "://")
+}
+
+// Check checks a predicate (JSON) of one of Shipwarden's own types against its schema,
+// and of any other type that it is a JSON object. Errors wrap ErrInvalid and name every
+// field at fault.
+func Check(predicateType string, data []byte) error {
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		return fmt.Errorf("%w: no JSON: %w", ErrInvalid, err)
+	}
+	if _, ok := value.(map[string]any); !ok {
+		return fmt.Errorf("%w: it is no JSON object", ErrInvalid)
+	}
+	all, err := compiled()
+	if err != nil {
+		return err
+	}
+	schema, ours := all[predicateType]
+	if !ours {
+		return nil
+	}
+	var invalid *jsonschema.ValidationError
+	if err := schema.Validate(value); errors.As(err, &invalid) {
+		return fmt.Errorf("%w: %s", ErrInvalid, strings.Join(faults(invalid), "; "))
+	} else if err != nil {
+		return fmt.Errorf("check predicate: %w", err)
+	}
+	return nil
+}
+
+var compiled = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
+	out := map[string]*jsonschema.Schema{}
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	for file, predicateType := range map[string]string{"code-review-v1.schema.json": CodeReview, "change-record-v1.schema.json": ChangeRecord} {
+		data, err := schemas.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read schema: %w", err)
+		}
+		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		if err != nil {
+			return nil, fmt.Errorf("read schema %s: %w", file, err)
+		}
+		if err := compiler.AddResource(predicateType, document); err != nil {
+			return nil, fmt.Errorf("read schema %s: %w", file, err)
+		}
+		if out[predicateType], err = compiler.Compile(predicateType); err != nil {
+			return nil, fmt.Errorf("compile schema %s: %w", file, err)
+		}
+	}
+	return out, nil
+})
+
+// faults names the leaves of an error, each with its path.
+func faults(e *jsonschema.ValidationError) []string {
+	var out []string
+	for _, cause := range e.Causes {
+		out = append(out, faults(cause)...)
+	}
+	if len(e.Causes) > 0 {
+		return out
+	}
+	path := strings.Join(e.InstanceLocation, ".")
+	if missing, ok := e.ErrorKind.(*kind.Required); ok {
+		for _, name := range missing.Missing {
+			out = append(out, strings.TrimPrefix(path+"."+name, ".")+": required")
+		}
+		return out
+	}
+	text := e.ErrorKind.LocalizedString(message.NewPrinter(language.English))
+	if path == "" {
+		return append(out, text)
+	}
+	return append(out, path+": "+text)
+}

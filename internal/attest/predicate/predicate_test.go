@@ -1,0 +1,73 @@
+package predicate_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/blackdice/shipwarden/internal/attest/predicate"
+)
+
+const (
+	review = `{"result": "approved", "authors": ["alice"], "reviewers": ["bob"], "timestamp": "2026-12-01T10:00:00Z",
+		"commit": {"repository": "https://git.example/shop", "digest": {"sha1": "da39a3ee5e6b4b0d3255bfef95601890afd80709"}}}`
+	change = `{"system": "jira", "id": "CHG-1", "state": "approved", "timestamp": "2026-12-01T10:00:00Z",
+		"window": {"start": "2026-12-01T10:00:00Z", "end": "2026-12-01T12:00:00Z"}}`
+)
+
+func TestCheck(t *testing.T) {
+	for _, test := range []struct {
+		name, predicateType, old, new string
+		want                          []string
+	}{
+		{"a review", predicate.CodeReview, "", "", nil},
+		{"a review with more than the schema knows", predicate.CodeReview, `"result"`, `"tool": "gerrit", "result"`, nil},
+		{"a review without authors", predicate.CodeReview, `"authors": ["alice"], `, "", []string{"authors: required"}},
+		{"a review by nobody in particular", predicate.CodeReview, `["bob"]`, `["bob", ""]`, []string{"reviewers.1: "}},
+		{"a review with another result", predicate.CodeReview, `"approved"`, `"APPROVED"`, []string{"result: value must be one of 'approved', 'changes_requested'"}},
+		{"a review at no time", predicate.CodeReview, "2026-12-01T10", "yesterday", []string{"timestamp: "}},
+		{"a review of no commit", predicate.CodeReview, `"sha1"`, `"sha1": "x", "sha256"`, []string{"commit.digest.sha1: "}},
+		{"two faults", predicate.CodeReview, `"result": "approved", "authors": ["alice"]`, `"authors": []`, []string{"result: required", "authors: "}},
+		{"a change", predicate.ChangeRecord, "", "", nil},
+		{"a change in no state", predicate.ChangeRecord, `"state": "approved", `, "", []string{"state: required"}},
+		{"a change with half a window", predicate.ChangeRecord, `, "end": "2026-12-01T12:00:00Z"`, "", []string{"window.end: required"}},
+		{"a list", predicate.ChangeRecord, change, "[]", []string{"no JSON object"}},
+		{"nothing", predicate.ChangeRecord, change, "", []string{"no JSON"}},
+		{"something else that is an object", "https://elsewhere.example/v1", "", "", nil},
+		{"something else that is none", "https://elsewhere.example/v1", change, "3", []string{"no JSON object"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text := change
+			if test.predicateType == predicate.CodeReview {
+				text = review
+			}
+			changed := strings.Replace(text, test.old, test.new, 1)
+			if test.old != "" && changed == text {
+				t.Fatalf("there is no %q", test.old)
+			}
+			err := predicate.Check(test.predicateType, []byte(changed))
+			if (len(test.want) == 0) != (err == nil) || (err != nil && !errors.Is(err, predicate.ErrInvalid)) {
+				t.Fatalf("got %v", err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%v lacks %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, name := range predicate.Names() {
+		if got, ok := predicate.Type(name); !ok || !strings.HasPrefix(got, "https://") {
+			t.Errorf("%s: %s, %v", name, got, ok)
+		}
+	}
+	if got, ok := predicate.Type("https://elsewhere.example/v1"); !ok || got != "https://elsewhere.example/v1" {
+		t.Errorf("got %s, %v", got, ok)
+	}
+	if _, ok := predicate.Type("code-reviews"); ok {
+		t.Error("a name that stands for nothing was taken")
+	}
+}
