@@ -1,6 +1,7 @@
 package procedure_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -89,8 +90,25 @@ var workGuards = []guard{
 	{name: "passed with a check without a verdict", phase: procedure.PhaseVerify, want: "did not pass", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetVerificationPassed().GetVerification().GetResults()[0].Verdict = releasev1.CheckResult_VERDICT_INCONCLUSIVE
 	}},
-	{name: "passed without looking at a target", request: two, phase: procedure.PhaseVerify, want: "has no result", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+	{name: "passed without looking at a target", request: two, phase: procedure.PhaseVerify, want: "target eu1 was not looked at", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetVerificationPassed().GetVerification().GetResults()[0].Target = "us1"
+	}},
+	{name: "passed without one of the checks", request: checked, phase: procedure.PhaseVerify, want: "check orders of target eu1 has no result", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		v := e.GetVerificationPassed().GetVerification()
+		v.Results = v.GetResults()[:1]
+	}},
+	{name: "passed the way back without any data", phase: procedure.PhaseVerifyRollback, want: "no data", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().Results = nil
+	}},
+	{name: "passed the way back without looking at an earlier wave", request: two, phase: procedure.PhaseVerify, prepare: secondWaveWentBack, want: "target eu1 was not looked at", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		v := e.GetVerificationPassed().GetVerification()
+		v.Results = slices.DeleteFunc(v.GetResults(), func(r *releasev1.CheckResult) bool { return r.GetTarget() == "eu1" })
+	}},
+	{name: "passed the way back by a target that was never touched", request: two, phase: procedure.PhaseVerifyRollback, want: "target eu1 was not looked at", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().GetResults()[0].Target = "us1"
+	}},
+	{name: "passed the way back without a check of its plan", request: checked, phase: procedure.PhaseVerifyRollback, want: "check payments of target eu1 has no result", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().GetResults()[0].Check = "health"
 	}},
 	{name: "passed of another wave", phase: procedure.PhaseVerify, want: "another wave", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetVerificationPassed().GetVerification().Wave = 1
@@ -172,6 +190,19 @@ var workGuards = []guard{
 func secondWave(t *testing.T, h *proceduretest.History) {
 	h.To(t, procedure.PhaseVerify)
 	h.To(t, procedure.PhaseExecuting)
+}
+
+// secondWaveWentBack goes on to the second wave's failure, and back over both.
+func secondWaveWentBack(t *testing.T, h *proceduretest.History) {
+	secondWave(t, h)
+	h.Do(t, "", proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"us1": releasev1.TargetResult_STATUS_FAILED}))
+	h.To(t, procedure.PhaseVerifyRollback)
+}
+
+// checked asks for a second check, and for another one on the way back.
+func checked(r *releasev1.Request) {
+	r.Validation.Checks = append(r.Validation.Checks, &releasev1.Check{Name: "orders"})
+	r.RollbackPlan.Checks = []*releasev1.Check{{Name: "payments"}}
 }
 
 // told goes on until stakeholders know and people are to be called.
