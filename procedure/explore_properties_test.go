@@ -22,6 +22,8 @@ func TestEveryStateHasAnExit(t *testing.T) {
 				w.explore(t, func(from, to *node, event string) {
 					stepsAreWoken(t, from, to, event)
 					nothingRunsUnapproved(t, from, to, event)
+					nobodyInterferes(t, from, to, event)
+					nothingGoesBackByItself(t, from, to, event)
 				})
 				for _, n := range w.nodes {
 					hasAnExit(t, n)
@@ -181,6 +183,37 @@ func nothingRunsUnapproved(t *testing.T, from, to *node, event string) {
 		if s.AbortBy != "" && s.Phase != procedure.PhaseExecuting {
 			t.Errorf("claimed after an abort: %s", to.path())
 		}
+	}
+}
+
+// nobodyInterferes holds what each class of drivers promises (PD-5.2): who may still be
+// at work is not taken over, where targets do not turn it away themselves.
+func nobodyInterferes(t *testing.T, from, to *node, event string) {
+	t.Helper()
+	s := from.state
+	taken := event == "execution_claimed" && s.Phase == procedure.PhaseExecuting || event == "rollback_claimed" && s.Phase == procedure.PhaseRollingBack
+	if !taken {
+		return
+	}
+	switch class := s.Previews[0].GetClass(); {
+	case class == releasev1.DriverClass_DRIVER_CLASS_OPAQUE:
+		t.Errorf("an opaque target is taken over: %s", to.path())
+	case class == releasev1.DriverClass_DRIVER_CLASS_PROBEABLE && to.now.Before(s.Claim.LeaseUntil):
+		t.Errorf("a target is taken over under a lease: %s", to.path())
+	}
+}
+
+// nothingGoesBackByItself says from the request alone when the machine has no way back
+// that nobody ordered (PD-7.1).
+func nothingGoesBackByItself(t *testing.T, from, to *node, event string) {
+	t.Helper()
+	r := from.state.Request
+	if event != "rollback_claimed" || from.state.Phase == procedure.PhaseRollingBack || from.state.Forced {
+		return
+	}
+	if r.GetRisk().GetData() == releasev1.Risk_DATA_IRREVERSIBLE || r.GetTrigger() == releasev1.Trigger_TRIGGER_ROLLBACK ||
+		r.GetRollbackPlan().GetStrategy() == releasev1.RollbackPlan_STRATEGY_NONE {
+		t.Errorf("it goes back by itself: %s", to.path())
 	}
 }
 

@@ -43,11 +43,14 @@ func (n *node) path() string {
 // try returns the node that a move leads to, and the type of its event; nil where
 // there is no such event or it does not count.
 func (n *node) try(m move) (*node, string) {
-	e := m.build(n.state, n.now)
+	now := n.now
+	if m.from != nil && m.from(n.state).After(now) {
+		now = m.from(n.state)
+	}
+	e := m.build(n.state, now)
 	if e == nil {
 		return nil, ""
 	}
-	now := n.now
 	if e.GetIntervened() != nil && now.Before(n.state.DecideFrom) {
 		now = n.state.DecideFrom // People who decide early are refused, and wait.
 	}
@@ -94,25 +97,50 @@ type world struct {
 	accepted map[string]int
 }
 
-// worlds are the kinds of releases that differ in what may happen to them.
+// Ways in which a release may be unable to go back, besides what its targets say.
+var (
+	undoable = func(*releasev1.Request) {}
+	planless = func(r *releasev1.Request) {
+		r.RollbackPlan.Strategy, r.RollbackPlan.Recovery = releasev1.RollbackPlan_STRATEGY_NONE, "Restore the backup."
+	}
+)
+
+// worlds are the kinds of releases that differ in what may happen to them. Whether data
+// stays changed, or no way back is planned, decides about the way back alone, and the
+// class of the drivers about who may take over: not every pair of the two is told apart.
 func worlds() []*world {
+	const (
+		fenced    = releasev1.DriverClass_DRIVER_CLASS_FENCED
+		probeable = releasev1.DriverClass_DRIVER_CLASS_PROBEABLE
+		opaque    = releasev1.DriverClass_DRIVER_CLASS_OPAQUE
+	)
+	lanes := map[string]func(*releasev1.Request){
+		"planned": func(*releasev1.Request) {}, "emergency": proceduretest.Emergency, "rollback": proceduretest.Rollback,
+	}
+	one, two := [][]string{{"eu1"}}, [][]string{{"eu1"}, {"us1"}}
 	var all []*world
-	for _, waves := range [][][]string{{{"eu1"}}, {{"eu1"}, {"us1"}}} {
-		for lane, change := range map[string]func(*releasev1.Request){
-			"planned": func(*releasev1.Request) {}, "emergency": proceduretest.Emergency, "rollback": proceduretest.Rollback,
-		} {
-			for _, class := range []releasev1.DriverClass{releasev1.DriverClass_DRIVER_CLASS_FENCED, releasev1.DriverClass_DRIVER_CLASS_OPAQUE} {
-				r := proceduretest.Request(proceduretest.Waves(waves...), change)
-				w := &world{
-					name:  fmt.Sprintf("%s, %d waves, %s", lane, len(waves), class),
-					moves: moves(r, class), accepted: map[string]int{},
-				}
-				release := proceduretest.New(r).Release
-				w.nodes = []*node{{state: procedure.State{Release: release}, now: proceduretest.Start}}
-				all = append(all, w)
+	add := func(lane string, waves [][]string, class releasev1.DriverClass, back string, change func(*releasev1.Request)) {
+		r := proceduretest.Request(proceduretest.Waves(waves...), lanes[lane], change)
+		w := &world{
+			name:  fmt.Sprintf("%s, %d waves, %s%s", lane, len(waves), class, back),
+			moves: moves(r, class), accepted: map[string]int{},
+		}
+		w.nodes = []*node{{state: procedure.State{Release: proceduretest.New(r).Release}, now: proceduretest.Start}}
+		all = append(all, w)
+	}
+	for lane := range lanes {
+		for _, waves := range [][][]string{one, two} {
+			for _, class := range []releasev1.DriverClass{fenced, probeable, opaque} {
+				add(lane, waves, class, "", undoable)
 			}
 		}
 	}
+	add("planned", two, fenced, ", data changed for good", proceduretest.Irreversible)
+	add("emergency", one, probeable, ", data changed for good", proceduretest.Irreversible)
+	add("rollback", one, opaque, ", data changed for good", proceduretest.Irreversible)
+	add("planned", two, probeable, ", no way back planned", planless)
+	add("emergency", one, opaque, ", no way back planned", planless)
+	add("rollback", one, fenced, ", no way back planned", planless)
 	return all
 }
 
@@ -188,7 +216,8 @@ func abstraction(n *node) string {
 		slices.Sort(approved)
 		put(approved, s.Authorized != nil)
 	}
-	put(s.Wave, s.RollbackAttempt > 0, len(s.Touched), s.AbortBy != "", s.Forced, s.EscalatedFor, s.EscalatedRollback, s.Claim.Claimer != "")
+	put(s.Wave, s.RollbackAttempt > 0, len(s.Touched), s.AbortBy != "", s.Forced, s.EscalatedFor, s.EscalatedRollback)
+	put(s.Claim.Claimer != "", s.ClassOf(s.Touched) == releasev1.DriverClass_DRIVER_CLASS_PROBEABLE && n.now.Before(s.Claim.LeaseUntil))
 	for _, r := range s.Results {
 		put(r.GetTarget(), r.GetStatus() == releasev1.TargetResult_STATUS_DONE)
 	}

@@ -2,6 +2,7 @@ package procedure_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,12 @@ var guards = []guard{
 	{name: "request without artifacts", phase: procedure.PhaseNone, want: "incomplete", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetRequested().GetRequest().Artifacts = nil
 	}},
+	{name: "request of nobody", phase: procedure.PhaseNone, want: "incomplete", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRequested().GetRequest().Owner = ""
+	}},
+	{name: "request without waves", phase: procedure.PhaseNone, want: "incomplete", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRequested().GetRequest().GetPlan().Waves = nil
+	}},
 	{name: "request with a wave of nothing", phase: procedure.PhaseNone, want: "no target", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		plan := e.GetRequested().GetRequest().GetPlan()
 		plan.Waves = append(plan.GetWaves(), &releasev1.Wave{})
@@ -52,6 +59,12 @@ var guards = []guard{
 	}},
 	{name: "request whose steps are overdue at once", phase: procedure.PhaseNone, want: "deadline is missing", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetRequested().GetTimeouts().Step = durationpb.New(0)
+	}},
+	{name: "request whose execution is never overdue", phase: procedure.PhaseNone, want: "deadline is missing", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRequested().GetTimeouts().Execute = nil
+	}},
+	{name: "request whose validation is never overdue", phase: procedure.PhaseNone, want: "deadline is missing", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRequested().GetTimeouts().Verify = nil
 	}},
 	{name: "request that may start at any time", phase: procedure.PhaseNone, want: "no deadline", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetRequested().StartBy = nil
@@ -70,6 +83,15 @@ var guards = []guard{
 	{name: "gate bypassed without an emergency", phase: procedure.PhaseGates, want: "without an emergency", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetGatesConfirmed().GetVerdicts()[1].Status = releasev1.GateVerdict_STATUS_BYPASSED
 	}},
+	{name: "gate with a verdict that nobody knows, confirmed", phase: procedure.PhaseGates, want: "unknown status", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetGatesConfirmed().GetVerdicts()[1].Status = 99
+	}},
+	{name: "artifact of another name", phase: procedure.PhaseScope, want: "not the one that was asked for", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetScopeValidated().GetArtifacts()[0].Name = "shop-db"
+	}},
+	{name: "artifact of another kind", phase: procedure.PhaseScope, want: "not the one that was asked for", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetScopeValidated().GetArtifacts()[0].Kind = releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE
+	}},
 	{name: "artifact of another digest", phase: procedure.PhaseScope, want: "not the one that was asked for", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetScopeValidated().GetArtifacts()[0].Digest = proceduretest.Digest('0')
 	}},
@@ -84,12 +106,21 @@ var guards = []guard{
 		d := e.GetScopeValidated()
 		d.Targets = append(d.Targets, &releasev1.ScopedTarget{Target: "eu2"})
 	}},
+	{name: "target that is another one", request: two, phase: procedure.PhaseScope, want: "missing, added", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetScopeValidated().GetTargets()[1].Target = "ap1"
+	}},
+	{name: "targets in another order", request: two, phase: procedure.PhaseScope, want: "out of order", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		slices.Reverse(e.GetScopeValidated().GetTargets())
+	}},
 	{name: "scope with a blocking finding", phase: procedure.PhaseScope, want: "blocking", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetScopeValidated().Findings = proceduretest.Blocking("owner.unknown")
 	}},
 	{name: "preview of fewer targets", request: two, phase: procedure.PhasePreview, want: "missing, added", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		d := e.GetChangePreviewed()
 		d.Previews = d.GetPreviews()[:2]
+	}},
+	{name: "preview of another target", request: two, phase: procedure.PhasePreview, want: "missing, added", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetChangePreviewed().GetPreviews()[1].Target = "ap1"
 	}},
 	{name: "preview by a driver without a class", phase: procedure.PhasePreview, want: "class", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetChangePreviewed().GetPreviews()[0].Class = 0
@@ -111,6 +142,11 @@ var guards = []guard{
 	}},
 	{name: "hold without a reason", phase: procedure.PhaseRisk, want: "needs a reason", spoil: func(h *proceduretest.History, e *releasev1.Event) {
 		e.Data = &releasev1.Event_Held{Held: &releasev1.Held{Until: timestamppb.New(h.Now.Add(time.Hour))}}
+	}},
+	{name: "hold without an end", phase: procedure.PhaseRisk, want: "needs a reason and an end", spoil: func(h *proceduretest.History, e *releasev1.Event) {
+		held := proceduretest.Hold("freeze", h.Now.Add(time.Hour))
+		held.Until = nil
+		e.Data = &releasev1.Event_Held{Held: held}
 	}},
 
 	// Authorization.
@@ -180,7 +216,7 @@ func approved(t *testing.T, h *proceduretest.History) {
 // TestGuards shows for every guard that the event counts as it is, and does not
 // with the one thing wrong; and that the state is then as it was.
 func TestGuards(t *testing.T) {
-	for _, g := range append(guards, workGuards...) {
+	for _, g := range slices.Concat(guards, peopleGuards, workGuards) {
 		t.Run(g.name, func(t *testing.T) {
 			change := g.request
 			if change == nil {

@@ -1,6 +1,7 @@
 package procedure_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -24,6 +25,12 @@ var workGuards = []guard{
 	}},
 	{name: "claim of more targets", phase: procedure.PhaseExecute, want: "not those of the wave", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetExecutionClaimed().Targets = []string{"eu1", "us1"}
+	}},
+	{name: "claim of another target", phase: procedure.PhaseExecute, want: "not those of the wave", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetExecutionClaimed().Targets = []string{"us1"}
+	}},
+	{name: "claim of an attempt to come", phase: procedure.PhaseExecute, want: "attempt", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetExecutionClaimed().Attempt = 2
 	}},
 	{name: "claim by nobody", phase: procedure.PhaseExecute, want: "claimer", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetExecutionClaimed().Claimer = ""
@@ -68,6 +75,22 @@ var workGuards = []guard{
 	{name: "finished with a target of another wave", request: two, phase: procedure.PhaseExecuting, want: "none of those", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetExecutionFinished().GetResults()[0].Target = "us1"
 	}},
+	{name: "finished of the wave before", request: two, phase: procedure.PhaseExecuting, want: "another wave", prepare: secondWave, spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetExecutionFinished().Wave = 0
+	}},
+	{name: "failed on a target that was not touched", phase: procedure.PhaseExecuting, want: "none of those", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.Data = &releasev1.Event_ExecutionFailed{ExecutionFailed: &releasev1.ExecutionFailed{
+			Attempt: 1, Results: []*releasev1.TargetResult{{Target: "ap1", Status: releasev1.TargetResult_STATUS_FAILED}},
+		}}
+	}},
+	{name: "start refused for what does not forbid it", phase: procedure.PhaseExecute, want: "no reason", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.Data = &releasev1.Event_ExecutionRefused{ExecutionRefused: &releasev1.ExecutionRefused{
+			Findings: []*releasev1.Finding{{Rule: "freeze", Severity: releasev1.Finding_SEVERITY_OK}},
+		}}
+	}},
+	{name: "start held while it bakes", phase: procedure.PhaseVerify, want: "does not belong here", spoil: func(h *proceduretest.History, e *releasev1.Event) {
+		e.Data = &releasev1.Event_StartHeld{StartHeld: proceduretest.Hold("freeze", h.Now.Add(time.Hour))}
+	}},
 	{name: "failed in another attempt", phase: procedure.PhaseExecuting, want: "attempt", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.Data = &releasev1.Event_ExecutionFailed{ExecutionFailed: &releasev1.ExecutionFailed{Attempt: 7}}
 	}},
@@ -89,8 +112,25 @@ var workGuards = []guard{
 	{name: "passed with a check without a verdict", phase: procedure.PhaseVerify, want: "did not pass", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetVerificationPassed().GetVerification().GetResults()[0].Verdict = releasev1.CheckResult_VERDICT_INCONCLUSIVE
 	}},
-	{name: "passed without looking at a target", request: two, phase: procedure.PhaseVerify, want: "has no result", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+	{name: "passed without looking at a target", request: two, phase: procedure.PhaseVerify, want: "target eu1 was not looked at", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetVerificationPassed().GetVerification().GetResults()[0].Target = "us1"
+	}},
+	{name: "passed without one of the checks", request: checked, phase: procedure.PhaseVerify, want: "check orders of target eu1 has no result", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		v := e.GetVerificationPassed().GetVerification()
+		v.Results = v.GetResults()[:1]
+	}},
+	{name: "passed the way back without any data", phase: procedure.PhaseVerifyRollback, want: "no data", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().Results = nil
+	}},
+	{name: "passed the way back without looking at an earlier wave", request: two, phase: procedure.PhaseVerify, prepare: secondWaveWentBack, want: "target eu1 was not looked at", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		v := e.GetVerificationPassed().GetVerification()
+		v.Results = slices.DeleteFunc(v.GetResults(), func(r *releasev1.CheckResult) bool { return r.GetTarget() == "eu1" })
+	}},
+	{name: "passed the way back by a target that was never touched", request: two, phase: procedure.PhaseVerifyRollback, want: "target eu1 was not looked at", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().GetResults()[0].Target = "us1"
+	}},
+	{name: "passed the way back without a check of its plan", request: checked, phase: procedure.PhaseVerifyRollback, want: "check payments of target eu1 has no result", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetVerificationPassed().GetVerification().GetResults()[0].Check = "health"
 	}},
 	{name: "passed of another wave", phase: procedure.PhaseVerify, want: "another wave", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetVerificationPassed().GetVerification().Wave = 1
@@ -110,6 +150,18 @@ var workGuards = []guard{
 	{name: "way back of fewer targets", request: two, phase: procedure.PhaseRemedy, want: "not those that were touched", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetRollbackClaimed().Targets = nil
 	}},
+	{name: "way back of a part of the targets", request: two, phase: procedure.PhaseVerify, prepare: secondWaveFailed, want: "not those that were touched", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRollbackClaimed().Targets = []string{"us2", "us1"}
+	}},
+	{name: "way back in an attempt to come", phase: procedure.PhaseRemedy, want: "attempt", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRollbackClaimed().Attempt = 2
+	}},
+	{name: "way back by nobody", phase: procedure.PhaseRemedy, want: "claimer", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRollbackClaimed().Claimer = ""
+	}},
+	{name: "way back whose deadline is over", phase: procedure.PhaseRemedy, want: "deadline", spoil: func(h *proceduretest.History, e *releasev1.Event) {
+		e.GetRollbackClaimed().Deadline = timestamppb.New(h.Now)
+	}},
 	{name: "way back in an attempt that was", phase: procedure.PhaseRemedy, want: "attempt", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetRollbackClaimed().Attempt = 0
 	}},
@@ -128,6 +180,11 @@ var workGuards = []guard{
 	{name: "went back with a target that was not touched", phase: procedure.PhaseRollingBack, want: "none of those", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		d := e.GetRolledBack()
 		d.Results = append(d.Results, &releasev1.TargetResult{Target: "ap1", Status: releasev1.TargetResult_STATUS_DONE})
+	}},
+	{name: "way back failed on a target that was not touched", phase: procedure.PhaseRollingBack, want: "none of those", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.Data = &releasev1.Event_RollbackFailed{RollbackFailed: &releasev1.RollbackFailed{
+			Attempt: 1, Results: []*releasev1.TargetResult{{Target: "ap1", Status: releasev1.TargetResult_STATUS_FAILED}},
+		}}
 	}},
 	{name: "way back failed in another attempt", phase: procedure.PhaseRollingBack, want: "attempt", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.Data = &releasev1.Event_RollbackFailed{RollbackFailed: &releasev1.RollbackFailed{Attempt: 7}}
@@ -154,8 +211,15 @@ var workGuards = []guard{
 	{name: "targets let go without one of them", phase: procedure.PhaseRelease, want: "not every touched target", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetTargetsReleased().Results = nil
 	}},
+	{name: "a part of the targets let go", request: two, phase: procedure.PhaseRelease, want: "not every touched target", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		d := e.GetTargetsReleased()
+		d.Results = d.GetResults()[:2]
+	}},
 	{name: "record of another outcome", phase: procedure.PhaseRecord, want: "another outcome", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetRecorded().Outcome = releasev1.Outcome_OUTCOME_FAILED_UNRESOLVED
+	}},
+	{name: "record that nobody can check", phase: procedure.PhaseRecord, want: "another outcome or head", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRecorded().RecordDigest = ""
 	}},
 	{name: "record of an older head", phase: procedure.PhaseRecord, want: "head", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetRecorded().AsOfSequence--
@@ -172,6 +236,24 @@ var workGuards = []guard{
 func secondWave(t *testing.T, h *proceduretest.History) {
 	h.To(t, procedure.PhaseVerify)
 	h.To(t, procedure.PhaseExecuting)
+}
+
+// secondWaveFailed goes on to the second wave's failure, which leaves both to go back.
+func secondWaveFailed(t *testing.T, h *proceduretest.History) {
+	secondWave(t, h)
+	h.Do(t, "", proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"us1": releasev1.TargetResult_STATUS_FAILED}))
+}
+
+// secondWaveWentBack goes on after that, back over both.
+func secondWaveWentBack(t *testing.T, h *proceduretest.History) {
+	secondWaveFailed(t, h)
+	h.To(t, procedure.PhaseVerifyRollback)
+}
+
+// checked asks for a second check, and for another one on the way back.
+func checked(r *releasev1.Request) {
+	r.Validation.Checks = append(r.Validation.Checks, &releasev1.Check{Name: "orders"})
+	r.RollbackPlan.Checks = []*releasev1.Check{{Name: "payments"}}
 }
 
 // told goes on until stakeholders know and people are to be called.

@@ -15,6 +15,8 @@ type move struct {
 	person string
 	// build returns the event; nil where there is none in this state.
 	build func(s procedure.State, now time.Time) *releasev1.Event
+	// from is how long whoever makes the move waits for it first; nil where nobody waits.
+	from func(s procedure.State) time.Time
 }
 
 // moves is everything that services and people can do to the release of the
@@ -22,7 +24,7 @@ type move struct {
 func moves(request *releasev1.Request, class releasev1.DriverClass) []move {
 	var all []move
 	add := func(name, person string, build func(s procedure.State, now time.Time) *releasev1.Event) {
-		all = append(all, move{name, person, build})
+		all = append(all, move{name: name, person: person, build: build})
 	}
 	// What is built is kept by the states that come of it, so each gets its own.
 	fixed := func(e *releasev1.Event) func(procedure.State, time.Time) *releasev1.Event {
@@ -34,7 +36,13 @@ func moves(request *releasev1.Request, class releasev1.DriverClass) []move {
 	targets := procedure.Targets(request)
 	last := targets[len(targets)-1]
 
-	add("requested", "", func(_ procedure.State, now time.Time) *releasev1.Event { return proceduretest.Requested(request, now) })
+	twice := proceduretest.Requested(request, proceduretest.Start)
+	add("requested", "", func(s procedure.State, now time.Time) *releasev1.Event {
+		if s.Phase != procedure.PhaseNone {
+			return &releasev1.Event{Data: twice.GetData()} // Its digest takes long, and it is refused.
+		}
+		return proceduretest.Requested(request, now)
+	})
 	for name, failed := range map[string][]string{"pass": nil, "fail": {"tests"}, "bypass": {"change-record"}} {
 		add("gates "+name, "", of(func(s procedure.State) *releasev1.Event { return proceduretest.Gates(s, failed...) }))
 	}
@@ -112,19 +120,32 @@ func moves(request *releasev1.Request, class releasev1.DriverClass) []move {
 func work() []move {
 	var all []move
 	add := func(name string, build func(s procedure.State, now time.Time) *releasev1.Event) {
-		all = append(all, move{name, "", build})
+		all = append(all, move{name: name, build: build})
 	}
-	add("claim", func(s procedure.State, now time.Time) *releasev1.Event {
+	claim := func(s procedure.State, now time.Time) *releasev1.Event {
 		return procedure.DecideClaim(s, "executor-1", s.ChangeDigest, now.Add(time.Minute), now.Add(30*time.Minute))
-	})
+	}
+	remedy := func(s procedure.State, now time.Time) *releasev1.Event {
+		return proceduretest.Remedy(s, "executor-1", now)
+	}
+	held := func(build func(procedure.State, time.Time) *releasev1.Event) func(procedure.State, time.Time) *releasev1.Event {
+		return func(s procedure.State, now time.Time) *releasev1.Event {
+			if s.Claim.Claimer == "" {
+				return nil // There is no lease to wait for.
+			}
+			return build(s, now)
+		}
+	}
+	lease := func(s procedure.State) time.Time { return s.Claim.LeaseUntil }
+	add("claim", claim)
 	add("refuse", func(procedure.State, time.Time) *releasev1.Event {
 		return &releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
 			ExecutionRefused: &releasev1.ExecutionRefused{Findings: proceduretest.Blocking("change.digest")},
 		}}
 	})
-	add("remedy", func(s procedure.State, now time.Time) *releasev1.Event {
-		return proceduretest.Remedy(s, "executor-1", now)
-	})
+	add("remedy", remedy)
+	all = append(all, move{name: "claim when the lease is over", build: held(claim), from: lease},
+		move{name: "remedy when the lease is over", build: held(remedy), from: lease})
 	add("remedy unavailable", func(procedure.State, time.Time) *releasev1.Event {
 		return &releasev1.Event{Data: &releasev1.Event_RollbackUnavailable{
 			RollbackUnavailable: &releasev1.RollbackUnavailable{Reason: "the artifact is gone"},

@@ -6,9 +6,11 @@ import (
 
 // DecideVerified turns the results of all checks into the end of step 6: one
 // failure fails, one check without a verdict leaves it without one, and only a
-// pass of every check passes (PD-6.3). No result at all is no pass either.
+// pass of every check on every target passes (PD-6.3). What has no result is no pass
+// either, and the reason then says what that is.
 func DecideVerified(s State, v *releasev1.Verification, askWhenInconclusive bool) *releasev1.Event {
-	failed, inconclusive := false, len(v.GetResults()) == 0
+	v.Wave, v.Rollback, v.Number = s.Wave, s.Phase == PhaseVerifyRollback, s.Verifications+1
+	failed, inconclusive := false, false
 	for _, r := range v.GetResults() {
 		switch r.GetVerdict() {
 		case releasev1.CheckResult_VERDICT_PASS:
@@ -18,7 +20,9 @@ func DecideVerified(s State, v *releasev1.Verification, askWhenInconclusive bool
 			inconclusive = true
 		}
 	}
-	v.Wave, v.Rollback, v.Number = s.Wave, s.Phase == PhaseVerifyRollback, s.Verifications+1
+	if why := s.unchecked(v); why != "" && !failed && !inconclusive {
+		inconclusive, v.Reason = true, why
+	}
 	switch {
 	case failed:
 		return &releasev1.Event{Data: &releasev1.Event_VerificationFailed{
@@ -57,10 +61,8 @@ func (s *State) applyVerificationPassed(e Entry, v *releasev1.Verification) erro
 			return s.invalid(e, "check "+r.GetCheck()+" did not pass")
 		}
 	}
-	if !v.GetRollback() {
-		if why := s.unchecked(v); why != "" {
-			return s.invalid(e, why)
-		}
+	if why := s.unchecked(v); why != "" {
+		return s.invalid(e, why)
 	}
 	s.Verifications++
 	if v.GetRollback() {
@@ -77,16 +79,27 @@ func (s *State) applyVerificationPassed(e Entry, v *releasev1.Verification) erro
 	return nil
 }
 
-// unchecked names a check that was asked for and has no result on a target of the
-// wave; empty where there is none. What was not looked at has not passed (PD-6.3).
+// unchecked names what was to be looked at and has no result; empty where nothing is
+// missing. What was not looked at has not passed (PD-6.3). On the way forward these are
+// the targets of the wave. On the way back they are all that were touched, because all
+// of them went back, and the checks are those of the rollback plan; where it has none,
+// the catalog says which are made, which nobody knows here, so that each target has to
+// have a result of any.
 func (s *State) unchecked(v *releasev1.Verification) string {
-	type pair struct{ check, target string }
-	seen := map[pair]bool{}
-	for _, r := range v.GetResults() {
-		seen[pair{r.GetCheck(), r.GetTarget()}] = true
+	targets, checks := s.WaveTargets(), s.Request.GetValidation().GetChecks()
+	if v.GetRollback() {
+		targets, checks = s.Touched, s.Request.GetRollbackPlan().GetChecks()
 	}
-	for _, t := range s.WaveTargets() {
-		for _, c := range s.Request.GetValidation().GetChecks() {
+	type pair struct{ check, target string }
+	seen, looked := map[pair]bool{}, map[string]bool{}
+	for _, r := range v.GetResults() {
+		seen[pair{r.GetCheck(), r.GetTarget()}], looked[r.GetTarget()] = true, true
+	}
+	for _, t := range targets {
+		if !looked[t] {
+			return "target " + t + " was not looked at"
+		}
+		for _, c := range checks {
 			if !seen[pair{c.GetName(), t}] {
 				return "check " + c.GetName() + " of target " + t + " has no result"
 			}

@@ -63,77 +63,79 @@ func TestWhatThisProcessPutIsNotChangedByWhoeverReadsIt(t *testing.T) {
 }
 
 func TestTheSameContentIsKeptOnce(t *testing.T) {
-	n := natstest.Single(t)
-	eventstoretest.Provision(t, n)
-	s := evidence.New(n.JetStream())
-	content := bytes.Repeat([]byte("a"), 100_000)
-	errs := make([]error, 8)
-	var wg sync.WaitGroup
-	for i := range errs {
-		wg.Go(func() {
-			ref, err := s.Put(t.Context(), "text/plain", fmt.Sprint(i), content)
-			if err == nil {
-				_, err = s.Get(t.Context(), ref.GetDigest())
-			}
-			errs[i] = err
-		})
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
-	bucket, err := n.JetStream().ObjectStore(t.Context(), eventstore.BucketEvidence)
-	if err != nil {
-		t.Fatal(err)
-	}
-	objects, err := bucket.List(t.Context())
-	if err != nil || len(objects) != 1 {
-		t.Errorf("%d objects, %v, want one", len(objects), err)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		s := evidence.New(n.JetStream())
+		content := bytes.Repeat([]byte("a"), 100_000)
+		errs := make([]error, 8)
+		var wg sync.WaitGroup
+		for i := range errs {
+			wg.Go(func() {
+				ref, err := s.Put(t.Context(), "text/plain", fmt.Sprint(i), content)
+				if err == nil {
+					_, err = s.Get(t.Context(), ref.GetDigest())
+				}
+				errs[i] = err
+			})
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		bucket, err := n.JetStream().ObjectStore(t.Context(), eventstore.BucketEvidence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects, err := bucket.List(t.Context())
+		if err != nil || len(objects) != 1 {
+			t.Errorf("%d objects, %v, want one", len(objects), err)
+		}
+	})
 }
 
 // The second put of a content takes the chunks of the first away.
 func TestAReaderWhoseChunksAreTakenAwayReadsAgain(t *testing.T) {
-	n := natstest.Single(t)
-	eventstoretest.Provision(t, n)
-	ref, err := evidence.New(n.JetStream()).Put(t.Context(), "text/plain", "verdict", []byte("passed"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := n.JetStream().Stream(t.Context(), "OBJ_"+eventstore.BucketEvidence)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject("$O."+eventstore.BucketEvidence+".C.>")); err != nil {
-		t.Fatal(err)
-	}
-	reading, err := n.Connect(t).SubscribeSync("$JS.API.CONSUMER.CREATE.OBJ_" + eventstore.BucketEvidence + ".>")
-	if err != nil {
-		t.Fatal(err)
-	}
-	type got struct {
-		content []byte
-		err     error
-	}
-	done := make(chan got, 1)
-	go func() {
-		content, err := evidence.New(n.JetStream()).Get(t.Context(), ref.GetDigest())
-		done <- got{content, err}
-	}()
-	if _, err := reading.NextMsg(10 * time.Second); err != nil {
-		t.Fatalf("nobody reads: %v", err)
-	}
-	bucket, err := n.JetStream().ObjectStore(t.Context(), eventstore.BucketEvidence)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again := jetstream.ObjectMeta{Name: ref.GetDigest()[len("sha256:"):]}
-	if _, err := bucket.Put(t.Context(), again, bytes.NewReader([]byte("passed"))); err != nil {
-		t.Fatal(err)
-	}
-	if g := <-done; g.err != nil || string(g.content) != "passed" {
-		t.Errorf("got %q, %v", g.content, g.err)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		ref, err := evidence.New(n.JetStream()).Put(t.Context(), "text/plain", "verdict", []byte("passed"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := n.JetStream().Stream(t.Context(), "OBJ_"+eventstore.BucketEvidence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject("$O."+eventstore.BucketEvidence+".C.>")); err != nil {
+			t.Fatal(err)
+		}
+		reading, err := n.Connect(t).SubscribeSync("$JS.API.CONSUMER.CREATE.OBJ_" + eventstore.BucketEvidence + ".>")
+		if err != nil {
+			t.Fatal(err)
+		}
+		type got struct {
+			content []byte
+			err     error
+		}
+		done := make(chan got, 1)
+		go func() {
+			content, err := evidence.New(n.JetStream()).Get(t.Context(), ref.GetDigest())
+			done <- got{content, err}
+		}()
+		if _, err := reading.NextMsg(10 * time.Second); err != nil {
+			t.Fatalf("nobody reads: %v", err)
+		}
+		bucket, err := n.JetStream().ObjectStore(t.Context(), eventstore.BucketEvidence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := jetstream.ObjectMeta{Name: ref.GetDigest()[len("sha256:"):]}
+		if _, err := bucket.Put(t.Context(), again, bytes.NewReader([]byte("passed"))); err != nil {
+			t.Fatal(err)
+		}
+		if g := <-done; g.err != nil || string(g.content) != "passed" {
+			t.Errorf("got %q, %v", g.content, g.err)
+		}
+	})
 }
 
 func TestWhatCanNotBeGivenIsRefused(t *testing.T) {
@@ -154,26 +156,27 @@ func TestWhatCanNotBeGivenIsRefused(t *testing.T) {
 }
 
 func TestReplacedEvidenceIsNoticed(t *testing.T) {
-	n := natstest.Single(t)
-	eventstoretest.Provision(t, n)
-	s := evidence.New(n.JetStream())
-	ref, err := s.Put(t.Context(), "text/plain", "verdict", []byte("failed"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	bucket, err := n.JetStream().ObjectStore(t.Context(), eventstore.BucketEvidence)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forged := jetstream.ObjectMeta{Name: ref.GetDigest()[len("sha256:"):]}
-	if _, err := bucket.Put(t.Context(), forged, bytes.NewReader([]byte("passed"))); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := evidence.New(n.JetStream()).Get(t.Context(), ref.GetDigest()); !errors.Is(err, evidence.ErrTampered) {
-		t.Errorf("get got %v, want that it was changed", err)
-	}
-	// Who put it knows what the digest stands for.
-	if got, err := s.Get(t.Context(), ref.GetDigest()); err != nil || string(got) != "failed" {
-		t.Errorf("the process that put it got %q, %v", got, err)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		s := evidence.New(n.JetStream())
+		ref, err := s.Put(t.Context(), "text/plain", "verdict", []byte("failed"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bucket, err := n.JetStream().ObjectStore(t.Context(), eventstore.BucketEvidence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged := jetstream.ObjectMeta{Name: ref.GetDigest()[len("sha256:"):]}
+		if _, err := bucket.Put(t.Context(), forged, bytes.NewReader([]byte("passed"))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := evidence.New(n.JetStream()).Get(t.Context(), ref.GetDigest()); !errors.Is(err, evidence.ErrTampered) {
+			t.Errorf("get got %v, want that it was changed", err)
+		}
+		// Who put it knows what the digest stands for.
+		if got, err := s.Get(t.Context(), ref.GetDigest()); err != nil || string(got) != "failed" {
+			t.Errorf("the process that put it got %q, %v", got, err)
+		}
+	})
 }

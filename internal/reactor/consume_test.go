@@ -115,22 +115,16 @@ func TestAPanicLeavesANoteAndIsTriedAgain(t *testing.T) {
 	})
 }
 
-func TestPeopleAreToldOfAMessageThatKeepsFailing(t *testing.T) {
+// TestPeopleAreToldOfAMessageThatEndsProcesses lets eight take it and die: nobody answers,
+// and the server gives it to the next one when it has waited long enough.
+func TestPeopleAreToldOfAMessageThatEndsProcesses(t *testing.T) {
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
-		r := newRig(t, n)
-		r.publish(t, "request.production.shop", "{}")
-		consumer := consumerOf(t, r, eventstore.StreamRequests, procedure.StepIntake)
-		for range 8 { // as many processes that took it and died
-			batch, err := consumer.Fetch(1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for m := range batch.Messages() {
-				if err := m.Nak(); err != nil {
-					t.Fatal(err)
-				}
-			}
+		if err := eventstore.Provision(t.Context(), n.JetStream(), eventstoretest.Topology(n).WithAckWait(200*time.Millisecond)); err != nil {
+			t.Fatal(err)
 		}
+		r := rig{Server: n, store: eventstoretest.Store(n, procedure.ServiceApproval)}
+		r.publish(t, "request.production.shop", "{}")
+		r.deliveries(t, 8, func(jetstream.Msg) error { return nil })
 		noted := make(chan int, 1)
 		r.work(t, reactor.Config{}, func(context.Context, reactor.Message) error {
 			noted <- len(r.notes(t))
@@ -140,6 +134,34 @@ func TestPeopleAreToldOfAMessageThatKeepsFailing(t *testing.T) {
 			t.Errorf("%d notes before the ninth attempt, want 1", got)
 		}
 		natstest.Eventually(t, "an acknowledgment", r.settled(t, eventstore.StreamRequests, procedure.StepIntake))
+	})
+}
+
+// TestWhatAnotherProcessPutOffIsNoFailure: the server counts those deliveries too, and a
+// process that is new to the message can not know what they were.
+func TestWhatAnotherProcessPutOffIsNoFailure(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := newRig(t, n)
+		r.publish(t, "request.production.shop", "{}")
+		r.deliveries(t, 20, func(m jetstream.Msg) error { return m.Nak() })
+		registry := prometheus.NewRegistry()
+		var calls atomic.Int32
+		r.work(t, reactor.Config{Metrics: registry}, func(context.Context, reactor.Message) error {
+			if calls.Add(1) == 1 {
+				return errors.New("the dependency is down")
+			}
+			return nil
+		})
+		natstest.Eventually(t, "an answer to the first delivery", func() bool {
+			return delivered(t, registry, "failed")+delivered(t, registry, "stuck") > 0
+		})
+		if got := delivered(t, registry, "stuck"); got != 0 {
+			t.Errorf("people are called for the first failure")
+		}
+		natstest.Eventually(t, "an acknowledgment", r.settled(t, eventstore.StreamRequests, procedure.StepIntake))
+		if notes := r.notes(t); len(notes) != 0 {
+			t.Errorf("notes %+v, want none", notes)
+		}
 	})
 }
 

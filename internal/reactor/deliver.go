@@ -18,7 +18,8 @@ import (
 const (
 	// ackTimeout bounds the wait for the server's word on an acknowledgment.
 	ackTimeout = 5 * time.Second
-	// stuckAfter is how many failures of one message people are told of.
+	// stuckAfter is after how many failures on one message, in one process, people are
+	// told of it.
 	stuckAfter = 8
 	// minDelay and maxDelay bound the time until a failed message comes again.
 	minDelay = time.Second
@@ -35,10 +36,14 @@ type delivery struct {
 	metrics *metrics
 
 	mu sync.Mutex
-	// put counts how often a message was put off without a failure. The server
-	// counts those deliveries as well.
-	put map[uint64]int
+	// met is what this process went through with a message that it is not done with.
+	met map[uint64]past
 }
+
+// past is how often this process had a message in hand, and how often it failed on it.
+// The server counts deliveries alone, to all processes, and those that were merely put
+// off as well.
+type past struct{ seen, failed int }
 
 // deliver works on one message and answers the server.
 func (d *delivery) deliver(ctx context.Context, msg jetstream.Msg) {
@@ -54,24 +59,44 @@ func (d *delivery) deliver(ctx context.Context, msg jetstream.Msg) {
 	}
 	stop := d.heartbeat(ctx, msg)
 	defer stop()
-	failures := d.failures(m) // before this delivery
-	if failures >= stuckAfter {
-		// Before the attempt: this may be a message that ends the process.
-		d.note(ctx, m, noteStuck, fmt.Errorf("delivered %d times", m.Delivery))
-	}
 	started := d.cfg.Now()
+	before := d.meet(m)
+	if d.deadly(m, before, started) {
+		// Before the attempt: afterwards nobody may be there to say so.
+		d.note(ctx, m, noteStuck, fmt.Errorf("delivered %d times, of which this process saw %d", m.Delivery, before.seen+1))
+	}
 	err = d.call(ctx, m)
-	result := d.answer(ctx, msg, m, failures, err)
+	result := d.answer(ctx, msg, m, before.failed, err)
 	d.metrics.duration.WithLabelValues(d.durable, result).Observe(d.cfg.Now().Sub(started).Seconds())
 	d.metrics.deliveries.WithLabelValues(d.durable, result).Inc()
 }
 
-// failures is how often the message came before and was not merely put off. A
-// delivery that ended with the process counts.
-func (d *delivery) failures(m Message) int {
+// meet counts this delivery and returns what there was before it.
+func (d *delivery) meet(m Message) past {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return max(m.Delivery-1-d.put[m.Sequence], 0)
+	before := d.met[m.Sequence]
+	d.met[m.Sequence] = past{seen: before.seen + 1, failed: before.failed}
+	return before
+}
+
+// failed counts a failure. What other processes failed on, or this one before it was
+// started again, they count themselves.
+func (d *delivery) failed(m Message) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.met[m.Sequence]
+	now.failed++
+	d.met[m.Sequence] = now
+}
+
+// deadly reports whether the message may be one that ends the process: there were
+// deliveries that this process did not see, and each may have ended with its process.
+// The server waits for ack_wait before it gives such a message to another one, so that
+// what comes sooner was given back by somebody who was alive.
+func (d *delivery) deadly(m Message, before past, now time.Time) bool {
+	unseen := m.Delivery - 1 - before.seen
+	return unseen >= stuckAfter && now.Sub(m.Stored) >= time.Duration(unseen)*d.cfg.AckWait
 }
 
 func (d *delivery) call(ctx context.Context, m Message) (err error) {
@@ -100,6 +125,7 @@ func (d *delivery) answer(ctx context.Context, msg jetstream.Msg, m Message, fai
 		return "acknowledged"
 	case errors.Is(err, ErrUnprocessable):
 		if !d.note(ctx, m, noteDropped, err) {
+			d.failed(m)
 			d.again(ctx, msg, m, backoff(failures), err)
 			return "failed"
 		}
@@ -115,20 +141,20 @@ func (d *delivery) answer(ctx context.Context, msg jetstream.Msg, m Message, fai
 		}
 		return "returned"
 	case errors.As(err, &later):
-		d.mu.Lock()
-		d.put[m.Sequence]++
-		d.mu.Unlock()
 		d.again(ctx, msg, m, later.after, err)
 		return "put_off"
 	case errors.Is(err, errPanic):
+		d.failed(m)
 		d.note(ctx, m, noteStuck, err)
 		d.again(ctx, msg, m, backoff(failures), err)
 		return "panicked"
 	case failures+1 >= stuckAfter:
+		d.failed(m)
 		d.note(ctx, m, noteStuck, err)
 		d.again(ctx, msg, m, jitter(maxDelay), err)
 		return "stuck"
 	default:
+		d.failed(m)
 		d.again(ctx, msg, m, backoff(failures), err)
 		return "failed"
 	}
@@ -137,7 +163,7 @@ func (d *delivery) answer(ctx context.Context, msg jetstream.Msg, m Message, fai
 func (d *delivery) forget(m Message) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.put, m.Sequence)
+	delete(d.met, m.Sequence)
 }
 
 // acknowledge waits for the server's word. Where that does not come, the message

@@ -21,6 +21,7 @@
 // What can not be worked on is never dropped in silence. A message that is not an
 // authentic event is parked: a note with its place, digest and reason goes to the
 // stream PARKED, and the original stays where it is. A message whose handling
-// fails is put off, longer each time; after some failures a note is left for
-// people, and the attempts go on.
+// fails is put off, longer each time; after some failures in one process a note is
+// left for people, and the attempts go on. Of a message that seems to end whoever takes
+// it the note is left before the attempt.
 package reactor

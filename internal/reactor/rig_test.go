@@ -102,6 +102,24 @@ func (r rig) work(t *testing.T, cfg reactor.Config, handle func(context.Context,
 	})
 }
 
+// deliveries takes the message so many times from the durable, as other processes do.
+func (r rig) deliveries(t *testing.T, times int, answer func(jetstream.Msg) error) {
+	t.Helper()
+	consumer := consumerOf(t, r, eventstore.StreamRequests, procedure.StepIntake)
+	for taken := 0; taken < times; {
+		batch, err := consumer.Fetch(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m := range batch.Messages() {
+			taken++
+			if err := answer(m); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func (r rig) publish(t *testing.T, subject, body string) {
 	t.Helper()
 	if _, err := r.JetStream().Publish(t.Context(), subject, []byte(body)); err != nil {

@@ -20,9 +20,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type stores struct{ approval, executor *eventstore.Store }
 
-func provisioned(t *testing.T) stores {
+func provisioned(t *testing.T, n natstest.Server) stores {
 	t.Helper()
-	n := natstest.Single(t)
 	eventstoretest.Provision(t, n)
 	return stores{eventstoretest.Store(n, procedure.ServiceApproval), eventstoretest.Store(n, procedure.ServiceExecutor)}
 }
@@ -35,38 +34,40 @@ func put(t *testing.T, s *eventstore.Store, d eventstore.Draft) {
 }
 
 func TestATargetIsWhatItsNewestEventSays(t *testing.T) {
-	s := provisioned(t)
-	read := func() standing.Target {
-		t.Helper()
-		target, err := standing.ReadTarget(t.Context(), s.executor, "eu1")
-		if err != nil {
-			t.Fatal(err)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		s := provisioned(t, n)
+		read := func() standing.Target {
+			t.Helper()
+			target, err := standing.ReadTarget(t.Context(), s.executor, "eu1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return target
 		}
-		return target
-	}
-	first := read()
-	if first.LockedBy != "" || first.State == nil || first.Expect != 0 || first.Previous != nil {
-		t.Fatalf("before anything: %+v", first)
-	}
-	until := time.Now().Add(time.Minute).UTC()
-	put(t, s.executor, first.Draft(&releasev1.Event{Data: &releasev1.Event_TargetLocked{TargetLocked: &releasev1.TargetLocked{
-		Release: "shop-a", Claimer: "executor-1", LeaseUntil: timestamppb.New(until), State: first.State,
-	}}}))
-	locked := read()
-	if locked.LockedBy != "shop-a" || locked.Claimer != "executor-1" || !locked.LeaseUntil.Equal(until) || locked.Fence == 0 || locked.Fence != locked.Expect {
-		t.Fatalf("locked: %+v", locked)
-	}
-	put(t, s.executor, locked.Draft(&releasev1.Event{Data: &releasev1.Event_TargetUnlocked{TargetUnlocked: &releasev1.TargetUnlocked{
-		Release: "shop-a", State: standing.Carrying(locked.State, &releasev1.Deployment{Release: "shop-a", Version: "1.0.0"}),
-	}}}))
-	free := read()
-	if free.LockedBy != "" || free.State.GetDeployed().GetRelease() != "shop-a" || free.State.GetGeneration() != 1 || free.Expect <= locked.Expect {
-		t.Errorf("free again: %+v", free)
-	}
-	_, err := s.executor.Append(t.Context(), locked.Draft(&releasev1.Event{Data: &releasev1.Event_TargetLocked{TargetLocked: &releasev1.TargetLocked{Release: "shop-b"}}}))
-	if err == nil {
-		t.Error("a lock that follows an old event was stored")
-	}
+		first := read()
+		if first.LockedBy != "" || first.State == nil || first.Expect != 0 || first.Previous != nil {
+			t.Fatalf("before anything: %+v", first)
+		}
+		until := time.Now().Add(time.Minute).UTC()
+		put(t, s.executor, first.Draft(&releasev1.Event{Data: &releasev1.Event_TargetLocked{TargetLocked: &releasev1.TargetLocked{
+			Release: "shop-a", Claimer: "executor-1", LeaseUntil: timestamppb.New(until), State: first.State,
+		}}}))
+		locked := read()
+		if locked.LockedBy != "shop-a" || locked.Claimer != "executor-1" || !locked.LeaseUntil.Equal(until) || locked.Fence == 0 || locked.Fence != locked.Expect {
+			t.Fatalf("locked: %+v", locked)
+		}
+		put(t, s.executor, locked.Draft(&releasev1.Event{Data: &releasev1.Event_TargetUnlocked{TargetUnlocked: &releasev1.TargetUnlocked{
+			Release: "shop-a", State: standing.Carrying(locked.State, &releasev1.Deployment{Release: "shop-a", Version: "1.0.0"}),
+		}}}))
+		free := read()
+		if free.LockedBy != "" || free.State.GetDeployed().GetRelease() != "shop-a" || free.State.GetGeneration() != 1 || free.Expect <= locked.Expect {
+			t.Errorf("free again: %+v", free)
+		}
+		_, err := s.executor.Append(t.Context(), locked.Draft(&releasev1.Event{Data: &releasev1.Event_TargetLocked{TargetLocked: &releasev1.TargetLocked{Release: "shop-b"}}}))
+		if err == nil {
+			t.Error("a lock that follows an old event was stored")
+		}
+	})
 }
 
 func TestWhatATargetCarriesAfterwards(t *testing.T) {
@@ -89,7 +90,7 @@ func TestWhatATargetCarriesAfterwards(t *testing.T) {
 }
 
 func TestAServiceKnowsItsReleasesAndDebts(t *testing.T) {
-	s := provisioned(t)
+	s := provisioned(t, natstest.Single(t))
 	service, err := standing.ReadService(t.Context(), s.approval, "production", "shop")
 	if err != nil || len(service.Open) != 0 {
 		t.Fatal(service, err)
@@ -111,7 +112,7 @@ func TestAServiceKnowsItsReleasesAndDebts(t *testing.T) {
 }
 
 func TestTheProcedureInEffectIsTheNewest(t *testing.T) {
-	s := provisioned(t)
+	s := provisioned(t, natstest.Single(t))
 	for _, version := range []string{"1.0", "2.0"} {
 		active, err := standing.ReadProcedure(t.Context(), s.approval, "PROC-TEST-001")
 		if err != nil {
@@ -131,7 +132,7 @@ func TestTheProcedureInEffectIsTheNewest(t *testing.T) {
 }
 
 func TestNamesThatAreNoneAreRefused(t *testing.T) {
-	s := provisioned(t)
+	s := provisioned(t, natstest.Single(t))
 	if _, err := standing.ReadTarget(t.Context(), s.executor, "eu1.>"); err == nil {
 		t.Error("target")
 	}

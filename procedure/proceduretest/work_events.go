@@ -66,15 +66,19 @@ func Results(s procedure.State, targets []string, digest string, statuses map[st
 }
 
 // Verified ends the bake with the same verdict for every check on every target of
-// the wave, or of the way back.
+// the wave, or of the way back, which is looked at by the checks of its plan where that
+// has any.
 func Verified(s procedure.State, verdict releasev1.CheckResult_Verdict, askWhenInconclusive bool) *releasev1.Event {
-	targets := s.WaveTargets()
+	targets, checks := s.WaveTargets(), s.Request.GetValidation().GetChecks()
 	if s.Phase == procedure.PhaseVerifyRollback {
 		targets = s.Touched
+		if back := s.Request.GetRollbackPlan().GetChecks(); len(back) > 0 {
+			checks = back
+		}
 	}
 	v := &releasev1.Verification{Reason: verdict.String()}
 	for _, t := range targets {
-		for _, c := range s.Request.GetValidation().GetChecks() {
+		for _, c := range checks {
 			v.Results = append(v.Results, &releasev1.CheckResult{Check: c.GetName(), Target: t, Verdict: verdict, Samples: 12})
 		}
 	}

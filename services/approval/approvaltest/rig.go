@@ -33,10 +33,17 @@ type Rig struct {
 	stores map[string]*eventstore.Store
 }
 
-// New starts a bus that ends with the test, and puts the document into effect.
+// New starts a bus of one server that ends with the test, and puts the document into
+// effect.
 func New(t testing.TB, document *policyv1.Procedure) *Rig {
 	t.Helper()
-	r := &Rig{Server: natstest.Single(t), stores: map[string]*eventstore.Store{}}
+	return On(t, natstest.Single(t), document)
+}
+
+// On makes the streams on servers that have none, and puts the document into effect.
+func On(t testing.TB, n natstest.Server, document *policyv1.Procedure) *Rig {
+	t.Helper()
+	r := &Rig{Server: n, stores: map[string]*eventstore.Store{}}
 	eventstoretest.Provision(t, r)
 	for _, writer := range []string{
 		procedure.ServiceApproval, procedure.ServiceValidator, procedure.ServiceExecutor, procedure.ServiceRecorder,

@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/blackdice/shipwarden/internal/identity"
+	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -53,7 +54,12 @@ func (w *waiting) Waiting(context.Context) ([]string, error) { return w.ids, nil
 
 func newRig(t *testing.T, changes ...func(*policyv1.Procedure)) *rig {
 	t.Helper()
-	r := &rig{Rig: approvaltest.New(t, approvaltest.Document(changes...)), ca: newAuthority(t), waiting: &waiting{}}
+	return rigOn(t, natstest.Single(t), changes...)
+}
+
+func rigOn(t *testing.T, n natstest.Server, changes ...func(*policyv1.Procedure)) *rig {
+	t.Helper()
+	r := &rig{Rig: approvaltest.On(t, n, approvaltest.Document(changes...)), ca: newAuthority(t), waiting: &waiting{}}
 	tokens := &configv1.Tokens{}
 	for _, p := range []string{
 		"anna", "ANNA@shop.example", "ben", "cleo", "dan", "eve", "finn", "gina", "rita", "rr", "otto", "ada", "alan", "hugo", "ci-bot", "mallory",

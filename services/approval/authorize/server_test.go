@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
@@ -240,25 +241,27 @@ func TestOnlyOwnerAndOperatorsAbort(t *testing.T) {
 }
 
 func TestDecisionsAtOnceAllCountOnce(t *testing.T) {
-	r := newRig(t)
-	s, desk := r.pending(t), r.dial(t)
-	var given, already atomic.Int32
-	var all sync.WaitGroup
-	for range 4 {
-		for _, person := range []string{"anna", "ben", "cleo", "dan"} {
-			ctx := as(t, person)
-			all.Go(func() {
-				_, err := desk.Approve(ctx, approve(s))
-				if err == nil {
-					given.Add(1)
-				} else {
-					already.Add(1)
-				}
-			})
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := rigOn(t, n)
+		s, desk := r.pending(t), r.dial(t)
+		var given, already atomic.Int32
+		var all sync.WaitGroup
+		for range 4 {
+			for _, person := range []string{"anna", "ben", "cleo", "dan"} {
+				ctx := as(t, person)
+				all.Go(func() {
+					_, err := desk.Approve(ctx, approve(s))
+					if err == nil {
+						given.Add(1)
+					} else {
+						already.Add(1)
+					}
+				})
+			}
 		}
-	}
-	all.Wait()
-	if got := r.State(t, s.Release); given.Load() != 4 || already.Load() != 12 || len(got.Approvals) != 4 {
-		t.Errorf("%d given, %d refused, %d on record", given.Load(), already.Load(), len(got.Approvals))
-	}
+		all.Wait()
+		if got := r.State(t, s.Release); given.Load() != 4 || already.Load() != 12 || len(got.Approvals) != 4 {
+			t.Errorf("%d given, %d refused, %d on record", given.Load(), already.Load(), len(got.Approvals))
+		}
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -45,29 +46,31 @@ func TestARequestBecomesARelease(t *testing.T) {
 }
 
 func TestTheSameRequestIsTheSameReleaseInAnyEncoding(t *testing.T) {
-	r := newRig(t)
-	request := proceduretest.Request()
-	first := r.take(t, r.message(asJSON(t, request))).answer
-	for name, m := range map[string]struct {
-		body    []byte
-		content string
-	}{
-		"again":               {asJSON(t, request), ""},
-		"JSON by name":        {asJSON(t, request), "application/json; charset=utf-8"},
-		"protobuf":            {asProtobuf(t, request), ""},
-		"protobuf by name":    {asProtobuf(t, request), "application/protobuf"},
-		"protobuf by x- name": {asProtobuf(t, request), "application/x-protobuf"},
-	} {
-		msg := r.message(m.body)
-		msg.ContentType = m.content
-		got := r.take(t, msg).answer
-		if got.GetOutcome() != repeated || got.GetRelease() != first.GetRelease() || got.GetRequestDigest() != first.GetRequestDigest() {
-			t.Errorf("%s: %v", name, got)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := rigOn(t, n)
+		request := proceduretest.Request()
+		first := r.take(t, r.message(asJSON(t, request))).answer
+		for name, m := range map[string]struct {
+			body    []byte
+			content string
+		}{
+			"again":               {asJSON(t, request), ""},
+			"JSON by name":        {asJSON(t, request), "application/json; charset=utf-8"},
+			"protobuf":            {asProtobuf(t, request), ""},
+			"protobuf by name":    {asProtobuf(t, request), "application/protobuf"},
+			"protobuf by x- name": {asProtobuf(t, request), "application/x-protobuf"},
+		} {
+			msg := r.message(m.body)
+			msg.ContentType = m.content
+			got := r.take(t, msg).answer
+			if got.GetOutcome() != repeated || got.GetRelease() != first.GetRelease() || got.GetRequestDigest() != first.GetRequestDigest() {
+				t.Errorf("%s: %v", name, got)
+			}
 		}
-	}
-	if n := r.count(t, "rel.>"); n != 1 {
-		t.Errorf("%d kinds of events of releases, want 1", n)
-	}
+		if n := r.count(t, "rel.>"); n != 1 {
+			t.Errorf("%d kinds of events of releases, want 1", n)
+		}
+	})
 }
 
 func TestAKeyIsNotUsedForTwoRequests(t *testing.T) {
@@ -104,22 +107,24 @@ func TestWhatWasAcceptedStaysAccepted(t *testing.T) {
 }
 
 func TestARefusalIsKeptOnceAndMayBeCorrected(t *testing.T) {
-	r := newRig(t)
-	wrong := r.message(asJSON(t, proceduretest.Request(func(q *releasev1.Request) { q.Owner = "nobody" })))
-	for range 2 { // delivered twice
-		if got := r.take(t, wrong); got.answer.GetOutcome() != refused || got.subject != answerTo+"ci-4711" {
-			t.Fatalf("answer on %s: %v", got.subject, got.answer)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := rigOn(t, n)
+		wrong := r.message(asJSON(t, proceduretest.Request(func(q *releasev1.Request) { q.Owner = "nobody" })))
+		for range 2 { // delivered twice
+			if got := r.take(t, wrong); got.answer.GetOutcome() != refused || got.subject != answerTo+"ci-4711" {
+				t.Fatalf("answer on %s: %v", got.subject, got.answer)
+			}
 		}
-	}
-	if n := r.count(t, "req.>"); n != 1 {
-		t.Errorf("kept %d times, want 1", n)
-	}
-	if n := r.count(t, "rel.>"); n != 0 {
-		t.Errorf("a refused request made %d events of a release", n)
-	}
-	if got := r.ask(t); got.GetOutcome() != accepted {
-		t.Errorf("corrected: %v", got)
-	}
+		if n := r.count(t, "req.>"); n != 1 {
+			t.Errorf("kept %d times, want 1", n)
+		}
+		if n := r.count(t, "rel.>"); n != 0 {
+			t.Errorf("a refused request made %d events of a release", n)
+		}
+		if got := r.ask(t); got.GetOutcome() != accepted {
+			t.Errorf("corrected: %v", got)
+		}
+	})
 }
 
 func TestARefusalSaysWhatWasRefused(t *testing.T) {
@@ -199,26 +204,28 @@ func TestAnAnswerStaysBelowItsOwnSubject(t *testing.T) {
 }
 
 func TestTwoIntakesAtOnceMakeOneRelease(t *testing.T) {
-	r := newRig(t)
-	body := asJSON(t, proceduretest.Request())
-	var all sync.WaitGroup
-	for range 6 {
-		in, m := r.open(t), r.message(body)
-		all.Go(func() {
-			if err := in.Take(t.Context(), m); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	release := procedure.ReleaseID("production", "shop", "ci-4711")
-	if got := r.Events(t, release); !cmp.Equal(got, []string{"requested"}) {
-		t.Errorf("events %v", got)
-	}
-	service, err := standing.ReadService(t.Context(), r.Store, "production", "shop")
-	if err != nil || !cmp.Equal(service.Open, []string{release}) {
-		t.Errorf("open releases %v, %v", service.Open, err)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := rigOn(t, n)
+		body := asJSON(t, proceduretest.Request())
+		var all sync.WaitGroup
+		for range 6 {
+			in, m := r.open(t), r.message(body)
+			all.Go(func() {
+				if err := in.Take(t.Context(), m); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		release := procedure.ReleaseID("production", "shop", "ci-4711")
+		if got := r.Events(t, release); !cmp.Equal(got, []string{"requested"}) {
+			t.Errorf("events %v", got)
+		}
+		service, err := standing.ReadService(t.Context(), r.Store, "production", "shop")
+		if err != nil || !cmp.Equal(service.Open, []string{release}) {
+			t.Errorf("open releases %v, %v", service.Open, err)
+		}
+	})
 }
 
 func TestOnlyReleasesThatHaveNotStartedAreSuperseded(t *testing.T) {

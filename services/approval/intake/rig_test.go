@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -36,7 +37,12 @@ type rig struct {
 
 func newRig(t testing.TB, changes ...func(*policyv1.Procedure)) *rig {
 	t.Helper()
-	r := &rig{Rig: approvaltest.New(t, approvaltest.Document(changes...)), now: time.Now()}
+	return rigOn(t, natstest.Single(t), changes...)
+}
+
+func rigOn(t testing.TB, n natstest.Server, changes ...func(*policyv1.Procedure)) *rig {
+	t.Helper()
+	r := &rig{Rig: approvaltest.On(t, n, approvaltest.Document(changes...)), now: time.Now()}
 	r.intake = r.open(t)
 	return r
 }

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -71,29 +72,31 @@ func TestAnApprovalThatExpiresBeforeTheClaim(t *testing.T) {
 // TestAClaimThatDoesNotCountGivesItsLocksBack: its locks were stored beside it, and
 // nobody would ever let the targets go.
 func TestAClaimThatDoesNotCountGivesItsLocksBack(t *testing.T) {
-	w := sitetest.New(t, sitetest.Noop("eu1"))
-	w.Carries(t, "eu1", 1)
-	r := w.Release(t)
-	r.To(t, procedure.PhaseExecute)
-	bad := proceduretest.Claim(r.State(t), "one", time.Now())
-	bad.GetExecutionClaimed().Attempt = 7
-	r.Append(t, "", bad)
-	w.Lock(t, "eu1", r.ID, "one")
-	before := w.Standing(t, "eu1").State
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		w := sitetest.On(t, n, sitetest.Noop("eu1"))
+		w.Carries(t, "eu1", 1)
+		r := w.Release(t)
+		r.To(t, procedure.PhaseExecute)
+		bad := proceduretest.Claim(r.State(t), "one", time.Now())
+		bad.GetExecutionClaimed().Attempt = 7
+		r.Append(t, "", bad)
+		w.Lock(t, "eu1", r.ID, "one")
+		before := w.Standing(t, "eu1").State
 
-	e := w.Executor(t, "one", nil)
-	step := execute.New(e.Site, time.Now)
-	events, err := e.Turn(t.Context(), step, r.Task(t, 1))
-	if err != nil || len(events) != 1 || events[0].GetTargetUnlocked() == nil {
-		t.Fatalf("%v, %v; want the target let go", events, err)
-	}
-	if now := w.Standing(t, "eu1"); now.LockedBy != "" || now.State.GetGeneration() != before.GetGeneration() || now.State.GetDeployed().GetDigest() != sitetest.DigestOf(1) {
-		t.Errorf("target held by %q: %v", now.LockedBy, now.State)
-	}
-	// It does not claim again and again what the record will not take.
-	if events, err := e.Turn(t.Context(), step, r.Task(t, 1)); !errors.Is(err, site.ErrNotCounted) {
-		t.Errorf("%v, %v", events, err)
-	}
+		e := w.Executor(t, "one", nil)
+		step := execute.New(e.Site, time.Now)
+		events, err := e.Turn(t.Context(), step, r.Task(t, 1))
+		if err != nil || len(events) != 1 || events[0].GetTargetUnlocked() == nil {
+			t.Fatalf("%v, %v; want the target let go", events, err)
+		}
+		if now := w.Standing(t, "eu1"); now.LockedBy != "" || now.State.GetGeneration() != before.GetGeneration() || now.State.GetDeployed().GetDigest() != sitetest.DigestOf(1) {
+			t.Errorf("target held by %q: %v", now.LockedBy, now.State)
+		}
+		// It does not claim again and again what the record will not take.
+		if events, err := e.Turn(t.Context(), step, r.Task(t, 1)); !errors.Is(err, site.ErrNotCounted) {
+			t.Errorf("%v, %v", events, err)
+		}
+	})
 }
 
 func TestALockThatNobodyHoldsHoldsNobodyUp(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -38,32 +39,34 @@ func verified(t *testing.T, w *sitetest.World, verdict releasev1.CheckResult_Ver
 }
 
 func TestTheTargetsAreLetGoInOneBatchWithTheOutcome(t *testing.T) {
-	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
-	w.Carries(t, "eu1", 1)
-	r := verified(t, w, releasev1.CheckResult_VERDICT_PASS, proceduretest.Waves([]string{"eu1", "eu2"}))
-	e := w.Executor(t, "one", nil)
-	events, err := e.Turn(t.Context(), release.New(e.Site, time.Now), r.Task(t, 1))
-	if err != nil || len(events) != 3 {
-		t.Fatalf("%d events, %v; want the outcome and two targets", len(events), err)
-	}
-	s := r.State(t)
-	if s.Phase != procedure.PhaseRecord || s.Outcome != releasev1.Outcome_OUTCOME_SUCCEEDED {
-		t.Errorf("in phase %s with outcome %s", s.Phase, s.Outcome)
-	}
-	for i, target := range []string{"eu1", "eu2"} {
-		now := w.Standing(t, target)
-		d := now.State.GetDeployed()
-		if now.LockedBy != "" || now.Expect != s.Head.Sequence+uint64(i)+1 {
-			t.Errorf("target %s: held by %q, let go at %d, the release at %d", target, now.LockedBy, now.Expect, s.Head.Sequence)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		w := sitetest.On(t, n, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
+		w.Carries(t, "eu1", 1)
+		r := verified(t, w, releasev1.CheckResult_VERDICT_PASS, proceduretest.Waves([]string{"eu1", "eu2"}))
+		e := w.Executor(t, "one", nil)
+		events, err := e.Turn(t.Context(), release.New(e.Site, time.Now), r.Task(t, 1))
+		if err != nil || len(events) != 3 {
+			t.Fatalf("%d events, %v; want the outcome and two targets", len(events), err)
 		}
-		if d.GetRelease() != r.ID || d.GetVersion() != "2.0.0" || d.GetDigest() != sitetest.DigestOf(2) || d.GetService() != "shop" {
-			t.Errorf("target %s carries %v", target, d)
+		s := r.State(t)
+		if s.Phase != procedure.PhaseRecord || s.Outcome != releasev1.Outcome_OUTCOME_SUCCEEDED {
+			t.Errorf("in phase %s with outcome %s", s.Phase, s.Outcome)
 		}
-	}
-	eu1 := w.Standing(t, "eu1").State
-	if eu1.GetGeneration() != 2 || eu1.GetPrevious().GetDigest() != sitetest.DigestOf(1) || len(eu1.GetRolledBack()) != 0 {
-		t.Errorf("eu1: %v", eu1)
-	}
+		for i, target := range []string{"eu1", "eu2"} {
+			now := w.Standing(t, target)
+			d := now.State.GetDeployed()
+			if now.LockedBy != "" || now.Expect != s.Head.Sequence+uint64(i)+1 {
+				t.Errorf("target %s: held by %q, let go at %d, the release at %d", target, now.LockedBy, now.Expect, s.Head.Sequence)
+			}
+			if d.GetRelease() != r.ID || d.GetVersion() != "2.0.0" || d.GetDigest() != sitetest.DigestOf(2) || d.GetService() != "shop" {
+				t.Errorf("target %s carries %v", target, d)
+			}
+		}
+		eu1 := w.Standing(t, "eu1").State
+		if eu1.GetGeneration() != 2 || eu1.GetPrevious().GetDigest() != sitetest.DigestOf(1) || len(eu1.GetRolledBack()) != 0 {
+			t.Errorf("eu1: %v", eu1)
+		}
+	})
 }
 
 func TestATargetRemembersWhatItDidNotKeep(t *testing.T) {
@@ -177,20 +180,22 @@ func TestATargetWithoutADriverCarriesItsLastResult(t *testing.T) {
 }
 
 func TestTwoExecutorsLetGoOnce(t *testing.T) {
-	w := sitetest.New(t, sitetest.Noop("eu1"))
-	w.Carries(t, "eu1", 1)
-	r := verified(t, w, releasev1.CheckResult_VERDICT_PASS)
-	task := r.Task(t, 1)
-	one, two := w.Executor(t, "one", nil), w.Executor(t, "two", nil)
-	if _, err := one.Turn(t.Context(), release.New(one.Site, time.Now), task); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := two.Turn(t.Context(), release.New(two.Site, time.Now), task); !sitetest.Conflict(err) {
-		t.Errorf("the second: %v", err)
-	}
-	if got := w.Standing(t, "eu1").State.GetGeneration(); got != 2 {
-		t.Errorf("generation %d", got)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		w := sitetest.On(t, n, sitetest.Noop("eu1"))
+		w.Carries(t, "eu1", 1)
+		r := verified(t, w, releasev1.CheckResult_VERDICT_PASS)
+		task := r.Task(t, 1)
+		one, two := w.Executor(t, "one", nil), w.Executor(t, "two", nil)
+		if _, err := one.Turn(t.Context(), release.New(one.Site, time.Now), task); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := two.Turn(t.Context(), release.New(two.Site, time.Now), task); !sitetest.Conflict(err) {
+			t.Errorf("the second: %v", err)
+		}
+		if got := w.Standing(t, "eu1").State.GetGeneration(); got != 2 {
+			t.Errorf("generation %d", got)
+		}
+	})
 }
 
 // TestAnotherReleasesLockIsNotTakenAway: whoever does not hold it does not let it go

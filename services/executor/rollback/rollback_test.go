@@ -58,23 +58,25 @@ func targetsOf(results []*releasev1.TargetResult) []string {
 }
 
 func TestTheWayBackGoesOverEveryWaveInReverse(t *testing.T) {
-	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"), sitetest.Noop("eu3"))
-	r := executed(t, w, []string{"eu1", "eu2"}, []string{"eu3"})
-	w.Run(t, "back", rollback.New)
-	r.Reaches(t, procedure.PhaseVerifyRollback)
-	back := r.Find(t, "rolled_back").GetRolledBack().GetResults()
-	if got := targetsOf(back); !slices.Equal(got, []string{"eu3", "eu2", "eu1"}) {
-		t.Errorf("went back over %v", got)
-	}
-	var last time.Time
-	for _, target := range []string{"eu3", "eu2", "eu1"} {
-		effects := w.Effects(t, target, r.ID)
-		if len(effects) != 2 || effects[1].Action != ledger.Rollback || effects[1].Time.Before(last) || w.Running(t, target) != 1 {
-			t.Errorf("target %s carries version %d after %v", target, w.Running(t, target), effects)
-			continue
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		w := sitetest.On(t, n, sitetest.Noop("eu1"), sitetest.Noop("eu2"), sitetest.Noop("eu3"))
+		r := executed(t, w, []string{"eu1", "eu2"}, []string{"eu3"})
+		w.Run(t, "back", rollback.New)
+		r.Reaches(t, procedure.PhaseVerifyRollback)
+		back := r.Find(t, "rolled_back").GetRolledBack().GetResults()
+		if got := targetsOf(back); !slices.Equal(got, []string{"eu3", "eu2", "eu1"}) {
+			t.Errorf("went back over %v", got)
 		}
-		last = effects[1].Time
-	}
+		var last time.Time
+		for _, target := range []string{"eu3", "eu2", "eu1"} {
+			effects := w.Effects(t, target, r.ID)
+			if len(effects) != 2 || effects[1].Action != ledger.Rollback || effects[1].Time.Before(last) || w.Running(t, target) != 1 {
+				t.Errorf("target %s carries version %d after %v", target, w.Running(t, target), effects)
+				continue
+			}
+			last = effects[1].Time
+		}
+	})
 }
 
 func TestATargetThatCannotGoBackStopsNoOther(t *testing.T) {
@@ -271,38 +273,40 @@ func TestAnOpaqueZombieDoesNotGoBack(t *testing.T) {
 // TestALostWakeUpIsMadeGood takes the message away that wakes the way back. The clock's
 // word that the wait is over wakes it as well.
 func TestALostWakeUpIsMadeGood(t *testing.T) {
-	w := sitetest.New(t, sitetest.Noop("eu1"))
-	w.Carries(t, "eu1", 1)
-	r := w.Release(t)
-	r.Step = 2 * time.Second
-	r.To(t, procedure.PhaseExecute)
-	forth := w.Executor(t, "forth", nil)
-	forth.Start(t, execute.New)
-	r.Reaches(t, procedure.PhaseVerify)
-	forth.Stop()
-	r.Do(t, "", proceduretest.Verified(r.State(t), releasev1.CheckResult_VERDICT_FAIL, false))
-	durable, err := forth.JS.Consumer(t.Context(), eventstore.StreamEvents, string(procedure.StepRollback))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for lost := ""; !strings.HasSuffix(lost, ".verification_failed"); {
-		m, err := durable.Next()
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		w := sitetest.On(t, n, sitetest.Noop("eu1"))
+		w.Carries(t, "eu1", 1)
+		r := w.Release(t)
+		r.Step = 2 * time.Second
+		r.To(t, procedure.PhaseExecute)
+		forth := w.Executor(t, "forth", nil)
+		forth.Start(t, execute.New)
+		r.Reaches(t, procedure.PhaseVerify)
+		forth.Stop()
+		r.Do(t, "", proceduretest.Verified(r.State(t), releasev1.CheckResult_VERDICT_FAIL, false))
+		durable, err := forth.JS.Consumer(t.Context(), eventstore.StreamEvents, string(procedure.StepRollback))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if lost = m.Subject(); m.DoubleAck(t.Context()) != nil {
-			t.Fatalf("%s is not lost", lost)
+		for lost := ""; !strings.HasSuffix(lost, ".verification_failed"); {
+			m, err := durable.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lost = m.Subject(); m.DoubleAck(t.Context()) != nil {
+				t.Fatalf("%s is not lost", lost)
+			}
 		}
-	}
-	w.Run(t, "back", rollback.New)
-	var overdue *releasev1.Event
-	natstest.Eventually(t, "the end of the wait", func() bool {
-		overdue = procedure.DecideDeadline(r.State(t), time.Now().Add(-50*time.Millisecond))
-		return overdue != nil
+		w.Run(t, "back", rollback.New)
+		var overdue *releasev1.Event
+		natstest.Eventually(t, "the end of the wait", func() bool {
+			overdue = procedure.DecideDeadline(r.State(t), time.Now().Add(-50*time.Millisecond))
+			return overdue != nil
+		})
+		if s := r.State(t); s.Phase != procedure.PhaseRemedy {
+			t.Fatalf("in phase %s without a message", s.Phase)
+		}
+		r.Do(t, "", overdue)
+		r.Reaches(t, procedure.PhaseVerifyRollback)
 	})
-	if s := r.State(t); s.Phase != procedure.PhaseRemedy {
-		t.Fatalf("in phase %s without a message", s.Phase)
-	}
-	r.Do(t, "", overdue)
-	r.Reaches(t, procedure.PhaseVerifyRollback)
 }

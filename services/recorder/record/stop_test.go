@@ -74,47 +74,53 @@ func restored(t *testing.T, n natstest.Server, change func(*jetstream.StreamConf
 func same(*jetstream.StreamConfig) {}
 
 func TestAStreamThatLostItsEndStopsTheRecorder(t *testing.T) {
-	n := natstest.Single(t)
-	dsn, s := recorded(t, n)
-	restored(t, n, same)
-	shorter := recordertest.LiveStream()
-	h := history(t, shorter, "a", procedure.PhaseApprove)
-	if shorter.Last >= s.Last {
-		t.Fatal("the copy is not older")
-	}
-	recordertest.Publish(t, n, h.Entries...)
-	stops(t, n, dsn, record.ReasonRegressed, record.ErrRegressed)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		dsn, s := recorded(t, n)
+		restored(t, n, same)
+		shorter := recordertest.LiveStream()
+		h := history(t, shorter, "a", procedure.PhaseApprove)
+		if shorter.Last >= s.Last {
+			t.Fatal("the copy is not older")
+		}
+		recordertest.Publish(t, n, h.Entries...)
+		stops(t, n, dsn, record.ReasonRegressed, record.ErrRegressed)
+	})
 }
 
 func TestSequencesThatWereGivenTwiceStopTheRecorder(t *testing.T) {
-	n := natstest.Single(t)
-	dsn, s := recorded(t, n)
-	restored(t, n, same)
-	// The same length and more, and other content: the sequences look as if all
-	// were well.
-	other := recordertest.LiveStream()
-	for other.Last < s.Last+3 {
-		recordertest.Publish(t, n, history(t, other, fmt.Sprint("m", other.Last), procedure.PhaseApprove).Entries...)
-	}
-	stops(t, n, dsn, record.ReasonRegressed, record.ErrRegressed)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		dsn, s := recorded(t, n)
+		restored(t, n, same)
+		// The same length and more, and other content: the sequences look as if all
+		// were well.
+		other := recordertest.LiveStream()
+		for other.Last < s.Last+3 {
+			recordertest.Publish(t, n, history(t, other, fmt.Sprint("m", other.Last), procedure.PhaseApprove).Entries...)
+		}
+		stops(t, n, dsn, record.ReasonRegressed, record.ErrRegressed)
+	})
 }
 
 func TestAnotherEpochStopsTheRecorder(t *testing.T) {
-	n := natstest.Single(t)
-	dsn, _ := recorded(t, n)
-	restored(t, n, func(c *jetstream.StreamConfig) { c.Metadata["epoch"] = "another" })
-	stops(t, n, dsn, record.ReasonEpoch, record.ErrEpoch)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		dsn, _ := recorded(t, n)
+		restored(t, n, func(c *jetstream.StreamConfig) { c.Metadata["epoch"] = "another" })
+		stops(t, n, dsn, record.ReasonEpoch, record.ErrEpoch)
+	})
 }
 
 func TestAMissingMessageStopsTheRecorder(t *testing.T) {
-	n := natstest.Single(t)
-	dsn, s := recorded(t, n)
-	restored(t, n, func(c *jetstream.StreamConfig) { c.DenyDelete, c.FirstSeq = false, s.Last+3 })
-	s.Last += 2
-	recordertest.Publish(t, n, history(t, s, "b", procedure.PhaseScope).Entries...)
-	stops(t, n, dsn, record.ReasonGap, record.ErrGap)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		dsn, s := recorded(t, n)
+		restored(t, n, func(c *jetstream.StreamConfig) { c.DenyDelete, c.FirstSeq = false, s.Last+3 })
+		s.Last += 2
+		recordertest.Publish(t, n, history(t, s, "b", procedure.PhaseScope).Entries...)
+		stops(t, n, dsn, record.ReasonGap, record.ErrGap)
+	})
 }
 
+// TestAMessageMissingInTheMiddleStopsTheRecorderInFrontOfIt runs on one server: of several,
+// one that has not heard yet that the message was taken away may still deliver it.
 func TestAMessageMissingInTheMiddleStopsTheRecorderInFrontOfIt(t *testing.T) {
 	n := natstest.Single(t)
 	eventstoretest.Provision(t, n)

@@ -87,13 +87,29 @@ func newRig(t *testing.T, document string, places map[string]*place, changes ...
 	}
 	r.digest = ref.GetDigest()
 	for id, p := range places {
-		if r.places[id], err = target.New(&configv1.TargetAddress{Target: id, BaseUrl: p.URL, DigestPath: "/digest"}, nil); err != nil {
-			t.Fatal(err)
-		}
+		r.place(t, id, p)
 	}
 	r.asked = proceduretest.Request(append([]func(*releasev1.Request){bake(time.Second, 100*time.Millisecond)}, changes...)...)
 	r.id = procedure.ReleaseID(r.asked.GetEnvironment(), r.asked.GetService(), r.asked.GetIdempotencyKey())
 	return r
+}
+
+func (r *rig) place(t *testing.T, id string, p *place) {
+	t.Helper()
+	at, err := target.New(&configv1.TargetAddress{Target: id, BaseUrl: p.URL, DigestPath: "/digest"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.places[id] = at
+}
+
+// look makes the named targets, on which the digest runs, all that can be looked at.
+func (r *rig) look(t *testing.T, digest string, ids ...string) {
+	t.Helper()
+	r.places = map[string]*target.Target{}
+	for _, id := range ids {
+		r.place(t, id, newPlace(t, digest))
+	}
 }
 
 func bake(all, interval time.Duration) func(*releasev1.Request) {

@@ -78,8 +78,10 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	return []eventstore.Draft{t.Draft(procedure.DecideVerified(t.State, v, ask))}, nil
 }
 
-// plan says what to look at. A target that this validator is not configured to look
-// at is not looked at, and what was not looked at has no verdict.
+// plan says what to look at, which on the way back is every target that was touched. A
+// target that this validator is not configured to look at is not looked at, and what
+// was not looked at has no verdict; the results say so of everything that was to be
+// seen there.
 func (s shell) plan(state procedure.State, index *policy.Index) (check.Plan, []*releasev1.CheckResult) {
 	v := state.Request.GetValidation()
 	plan := check.Plan{
@@ -94,9 +96,9 @@ func (s shell) plan(state procedure.State, index *policy.Index) (check.Plan, []*
 	for _, id := range wave {
 		place, ok := s.targets[id]
 		if !ok {
-			for _, c := range plan.Checks {
+			for _, name := range append([]string{check.RuleDigest}, names(plan.Checks)...) {
 				unseen = append(unseen, &releasev1.CheckResult{
-					Check: c.GetName(), Target: id, Verdict: releasev1.CheckResult_VERDICT_INCONCLUSIVE,
+					Check: name, Target: id, Verdict: releasev1.CheckResult_VERDICT_INCONCLUSIVE,
 					Reason: "no address is configured under which the target can be looked at",
 				})
 			}
@@ -105,6 +107,14 @@ func (s shell) plan(state procedure.State, index *policy.Index) (check.Plan, []*
 		plan.Subjects = append(plan.Subjects, check.Subject{Target: place, Digest: approved(state, id)})
 	}
 	return plan, unseen
+}
+
+func names(checks []*releasev1.Check) []string {
+	var all []string
+	for _, c := range checks {
+		all = append(all, c.GetName())
+	}
+	return all
 }
 
 // approved is the digest that must run on the target.

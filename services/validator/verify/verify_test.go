@@ -181,6 +181,43 @@ func TestTheWayBackIsJudgedByWhatRanBefore(t *testing.T) {
 	})
 }
 
+// TestTheWayBackIsLookedAtOnEveryTargetThatWentBack fails the second wave: the first
+// one went back as well, and is not in work any more.
+func TestTheWayBackIsLookedAtOnEveryTargetThatWentBack(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		seen    []string
+		eu1     releasev1.CheckResult_Verdict
+		outcome releasev1.Outcome
+	}{
+		{"and passes where all are well", []string{"eu1", "us1"}, pass, releasev1.Outcome_OUTCOME_ROLLED_BACK},
+		{"and has no verdict where one cannot be looked at", []string{"us1"}, inconclusive, releasev1.Outcome_OUTCOME_UNSPECIFIED},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			places := map[string]*place{"eu1": newPlace(t, released)}
+			r := newRig(t, "", places, proceduretest.Waves([]string{"eu1"}, []string{"us1"}))
+			r.to(t, procedure.PhaseVerify)
+			if _, err := r.turn(t); err != nil {
+				t.Fatal(err)
+			}
+			r.to(t, procedure.PhaseVerifyRollback)
+			r.look(t, before, test.seen...)
+			e, err := r.turn(t)
+			got := results(verification(e))
+			for name, want := range map[string]releasev1.CheckResult_Verdict{
+				"target.digest eu1": test.eu1, "health eu1": test.eu1, "target.digest us1": pass, "health us1": pass,
+			} {
+				if got[name].GetVerdict() != want {
+					t.Errorf("%s: %s, want %s", name, got[name].GetVerdict(), want)
+				}
+			}
+			if s := r.state(t); err != nil || s.Outcome != test.outcome {
+				t.Errorf("in phase %s, outcome %s: %v", s.Phase, s.Outcome, err)
+			}
+		})
+	}
+}
+
 // TestAValidatorThatTakesOverCountsNothingTwice cuts the first one off in the middle of
 // the bake. What it saw is not on record, and the second one says how much is missing.
 func TestAValidatorThatTakesOverCountsNothingTwice(t *testing.T) {

@@ -95,7 +95,13 @@ func Document(more string) string {
 // New starts a server, makes the streams and the targets' configuration.
 func New(t *testing.T, targets ...Target) *World {
 	t.Helper()
-	w := &World{Server: natstest.Single(t), Folder: t.TempDir(), stores: map[string]*eventstore.Store{}}
+	return On(t, natstest.Single(t), targets...)
+}
+
+// On is New on servers that have no streams yet.
+func On(t *testing.T, n natstest.Server, targets ...Target) *World {
+	t.Helper()
+	w := &World{Server: n, Folder: t.TempDir(), stores: map[string]*eventstore.Store{}}
 	if err := eventstore.Provision(t.Context(), w.JetStream(), eventstoretest.Topology(w).WithAckWait(AckWait)); err != nil {
 		t.Fatal(err)
 	}
