@@ -1672,15 +1672,14 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x126\n" +
 	"\x06filter\x18\x03 \x01(\v2\x1e.shipwarden.recorder.v1.FilterR\x06filter\x12!\n" +
-	"\fmin_sequence\x18\x04 \x01(\x04R\vminSequence\"\xec\x03\n" +
+	"\fmin_sequence\x18\x04 \x01(\x04R\vminSequence\"\xee\x03\n" +
 	"\x06Filter\x12!\n" +
 	"\aservice\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\aservice\x12)\n" +
 	"\venvironment\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\venvironment\x12\x1f\n" +
 	"\x06target\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06target\x12C\n" +
 	"\x0frequested_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0erequestedAfter\x12E\n" +
-	"\x10requested_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0frequestedBefore\x12I\n" +
-	"\boutcomes\x18\x06 \x03(\x0e2\x1e.shipwarden.release.v1.OutcomeB\r\xbaH\n" +
-	"\x92\x01\a\"\x05\x82\x01\x02\x10\x01R\boutcomes\x12\x1f\n" +
+	"\x10requested_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0frequestedBefore\x12K\n" +
+	"\boutcomes\x18\x06 \x03(\x0e2\x1e.shipwarden.release.v1.OutcomeB\x0f\xbaH\f\x92\x01\t\x10 \"\x05\x82\x01\x02\x10\x01R\boutcomes\x12\x1f\n" +
 	"\x06person\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\x06person\x12H\n" +
 	"\x0fartifact_digest\x18\b \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^(sha256:[0-9a-f]{64})?$R\x0eartifactDigest\x12\x12\n" +
 	"\x04open\x18\t \x01(\bR\x04open\x12\x1d\n" +
