@@ -140,6 +140,7 @@ func (s *GRPCServer) Addr() string { return s.listener.Addr().String() }
 // the rest, such as watches that would never end.
 func (s *GRPCServer) Run(ctx context.Context) error {
 	s.metrics.InitializeMetrics(s.Server)
+	s.health.know(s.Server.GetServiceInfo())
 	failed := make(chan error, 1)
 	go func() { failed <- s.Server.Serve(s.listener) }()
 	select {

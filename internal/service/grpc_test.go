@@ -198,19 +198,32 @@ func TestGRPCHealthFollowsReadinessUntilTheEnd(t *testing.T) {
 	})
 	server, stop := serveGRPC(t, service.GRPCConfig{Health: health})
 	api := grpc_health_v1.NewHealthClient(client(t, server))
-	watch, err := api.Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
-	if err != nil {
-		t.Fatal(err)
+	names := []string{"", "shipwarden.recorder.v1.RecorderService", "shipwarden.approval.v1.ApprovalService"}
+	watches := map[string]grpc.ServerStreamingClient[grpc_health_v1.HealthCheckResponse]{}
+	for _, name := range names {
+		watch, err := api.Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		watches[name] = watch
 	}
 	expect := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
 		t.Helper()
-		seen, err := watch.Recv()
-		if err != nil || seen.GetStatus() != want {
-			t.Errorf("the watch says %v, %v; want %v", seen.GetStatus(), err, want)
+		for name, watch := range watches {
+			seen, err := watch.Recv()
+			if err != nil || seen.GetStatus() != want {
+				t.Fatalf("the watch of %q says %v, %v; want %v", name, seen.GetStatus(), err, want)
+			}
+			answer, err := api.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: name})
+			if err != nil || answer.GetStatus() != want {
+				t.Errorf("the check of %q says %v, %v; want %v", name, answer.GetStatus(), err, want)
+			}
 		}
-		answer, err := api.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
-		if err != nil || answer.GetStatus() != want {
-			t.Errorf("the check says %v, %v; want %v", answer.GetStatus(), err, want)
+		all, err := api.List(t.Context(), &grpc_health_v1.HealthListRequest{})
+		for _, name := range names {
+			if got, ok := all.GetStatuses()[name]; err != nil || !ok || got.GetStatus() != want {
+				t.Errorf("the list says of %q %v, %v; want %v", name, got, err, want)
+			}
 		}
 	}
 	expect(grpc_health_v1.HealthCheckResponse_SERVING)
@@ -224,8 +237,10 @@ func TestGRPCHealthFollowsReadinessUntilTheEnd(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("with an open watch the server ends with %v", err)
 	}
-	if _, err := watch.Recv(); status.Code(err) != codes.Unavailable {
-		t.Errorf("the watch ends with %v", err)
+	for name, watch := range watches {
+		if _, err := watch.Recv(); status.Code(err) != codes.Unavailable {
+			t.Errorf("the watch of %q ends with %v", name, err)
+		}
 	}
 }
 
