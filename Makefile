@@ -83,7 +83,7 @@ fmt: setup-tools ## Format Go and .proto files
 .PHONY: tidy
 tidy: ## Tidy every go.mod, with the same versions in all of them
 	@go work sync
-	@tools/modules.sh | while read -r module; do GOWORK=off go -C "$$module" mod tidy; done
+	@{ tools/modules.sh; tools/modules.sh --pins; } | while read -r module; do GOWORK=off go -C "$$module" mod tidy; done
 
 .PHONY: clean
 clean: ## Remove what was built and the state of local runs; the tools in .bin stay
