@@ -29,6 +29,11 @@ generate: ## Generate the Go code of proto/
 	@tools/setup.sh go generators
 	@tools/generate.sh
 
+.PHONY: contract
+contract: ## Accept what was added to the contract; what was broken is refused
+	@tools/setup.sh go generators
+	@tools/breaking.sh --accept
+
 .PHONY: build
 build: ## Build the command and the services into bin/
 	@tools/build.sh
