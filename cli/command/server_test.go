@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -185,8 +186,12 @@ func (s *services) GetRelease(_ context.Context, r *recorderv1.GetReleaseRequest
 			answer.Release = release
 		}
 	}
-	if r.GetEvents() {
-		answer.Events = eventsOf(r.GetRelease())
+	if r.GetEvents() { // Three to an answer, as if they were large.
+		events := slices.DeleteFunc(eventsOf(r.GetRelease()), func(e *recorderv1.RecordedEvent) bool {
+			return e.GetSequence() <= r.GetEventsAfter()
+		})
+		answer.Events = events[:min(3, len(events))]
+		answer.MoreEvents = len(events) > 3
 	}
 	return answer, nil
 }
