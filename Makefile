@@ -29,6 +29,11 @@ generate: ## Generate the Go code of proto/
 	@tools/setup.sh go generators
 	@tools/generate.sh
 
+.PHONY: contract
+contract: ## Accept what was added to the contract; what was broken is refused
+	@tools/setup.sh go generators
+	@tools/breaking.sh --accept
+
 .PHONY: build
 build: ## Build the command and the services into bin/
 	@tools/build.sh
@@ -83,7 +88,7 @@ fmt: setup-tools ## Format Go and .proto files
 .PHONY: tidy
 tidy: ## Tidy every go.mod, with the same versions in all of them
 	@go work sync
-	@tools/modules.sh | while read -r module; do GOWORK=off go -C "$$module" mod tidy; done
+	@{ tools/modules.sh; tools/modules.sh --pins; } | while read -r module; do GOWORK=off go -C "$$module" mod tidy; done
 
 .PHONY: clean
 clean: ## Remove what was built and the state of local runs; the tools in .bin stay

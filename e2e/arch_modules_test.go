@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,11 +16,23 @@ import (
 // house is the path of the root module, and the prefix of all the others.
 const house = "github.com/blackdice/shipwarden"
 
-// module is one module of the workspace.
+// module is one module of ours.
 type module struct {
 	// dir is its folder as go.work writes it, path the same from this package.
 	dir, path string
 	file      *modfile.File
+}
+
+// beside are the modules that are not in go.work and keep to its rules all the same:
+// what they build or write becomes part of what we ship, or stands for it.
+var beside = []string{"examples/shop", "tools/mutants", "tools/protoc", "tools/protodeps"}
+
+// apart are the modules whose dependencies are their own, with the reason.
+var apart = map[string]string{
+	"tools/buf":     "buf asks for another version of protobuf than the plugins that we pin; it writes nothing that is built",
+	"tools/clients": "plain clients must work in whatever version people have them",
+	"tools/helm":    "helm's dependencies are those of Kubernetes, and nothing of ours is built with them",
+	"tools/lint":    "the linter's dependencies are hundreds, and nothing of ours is built with them",
 }
 
 func TestModulesKeepToTheRules(t *testing.T) {
@@ -26,10 +40,43 @@ func TestModulesKeepToTheRules(t *testing.T) {
 	if len(modules) < 8 {
 		t.Fatalf("found %d modules: the rules were asked about too little", len(modules))
 	}
+	for _, dir := range beside {
+		modules = append(modules, read(t, dir))
+	}
 	for _, violations := range [][]string{skewedVersions(modules), skewedGo(modules), oddReplaces(modules)} {
 		for _, v := range violations {
 			t.Error(v)
 		}
+	}
+}
+
+// A module that nobody decided about would be in no rule.
+func TestEveryModuleIsDecidedAbout(t *testing.T) {
+	var known []string
+	for _, m := range workspace(t) {
+		known = append(known, m.dir)
+	}
+	known = slices.Sorted(slices.Values(slices.Concat(known, beside, slices.Collect(maps.Keys(apart)))))
+	var found []string
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		switch name := entry.Name(); {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != ".." && (strings.HasPrefix(name, ".") || name == "bin" || name == "third_party"):
+			return filepath.SkipDir // Not ours: built, fetched, or state of local runs.
+		case name == "go.mod":
+			dir, err := filepath.Rel("..", filepath.Dir(path))
+			found = append(found, dir)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(found)
+	if !slices.Equal(found, known) {
+		t.Errorf("there are modules in %q, and decided about are %q", found, known)
 	}
 }
 
@@ -153,11 +200,7 @@ func workspace(t *testing.T) []module {
 	}
 	var modules []module
 	for _, use := range work.Use {
-		data, err := os.ReadFile(filepath.Join(root, use.Path, "go.mod"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		modules = append(modules, parse(t, filepath.Clean(use.Path), data))
+		modules = append(modules, read(t, filepath.Clean(use.Path)))
 	}
 	if root := modules[0].file; work.Go == nil || root.Go == nil || work.Go.Version != root.Go.Version {
 		t.Errorf("go.work and %s/go.mod differ in their go lines", modules[0].dir)
@@ -165,7 +208,17 @@ func workspace(t *testing.T) []module {
 	return modules
 }
 
-// parse reads one go.mod.
+// read reads the go.mod of a folder.
+func read(t *testing.T, dir string) module {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", dir, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parse(t, dir, data)
+}
+
+// parse parses one go.mod.
 func parse(t *testing.T, dir string, data []byte) module {
 	t.Helper()
 	file, err := modfile.Parse(filepath.Join(dir, "go.mod"), data, nil)

@@ -50,6 +50,49 @@ func TestDocumentIsUpToDate(t *testing.T) {
 	golden(t, "../docs/procedure.md", table.Markdown())
 }
 
+// TestDocumentHasEveryEvent asks for a row of every event, also of those that no step
+// writes: a reader who finds one on the bus looks it up there.
+func TestDocumentHasEveryEvent(t *testing.T) {
+	document := table.Markdown()
+	for _, e := range eventTypes() {
+		if n := strings.Count(document, "\n| `"+e+"` | "); n != 1 {
+			t.Errorf("%s has %d rows", e, n)
+		}
+	}
+}
+
+// TestEveryEventSaysWhenItIsRecorded holds the comments of the contract to one form,
+// which is all that a reader of the stream has to go by.
+func TestEveryEventSaysWhenItIsRecorded(t *testing.T) {
+	source, err := os.ReadFile("../proto/shipwarden/release/v1/event.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body, _ := strings.Cut(string(source), "  oneof data {\n")
+	body, _, found := strings.Cut(body, "\n  }\n")
+	if !found {
+		t.Fatal("the events are not found in their file")
+	}
+	said := map[string]string{}
+	var comment []string
+	for line := range strings.Lines(body) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) > 0 && words[0] == "//":
+			comment = append(comment, words[1:]...)
+			continue
+		case len(words) > 1:
+			said[words[1]] = strings.Join(comment, " ")
+		}
+		comment = nil
+	}
+	for _, e := range eventTypes() {
+		if c := said[e]; !strings.HasPrefix(c, "Recorded when ") || !strings.HasSuffix(c, ".") {
+			t.Errorf("%s says %q, want a sentence that begins with Recorded when", e, c)
+		}
+	}
+}
+
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *rewrite {
@@ -104,7 +147,7 @@ func TestTableAgreesWithItself(t *testing.T) {
 		if procedure.WriterOf(e) == "" {
 			t.Errorf("nobody may write %s", e)
 		}
-		// An administrator activates procedure documents; no step does.
+		// The service activates its procedure document when it starts; no step does.
 		if !appended[e] && e != "procedure_activated" {
 			t.Errorf("no step appends %s", e)
 		}

@@ -1,35 +1,28 @@
 #!/usr/bin/env bash
-# Compares the contract with the one that others may have: that of origin/main, or
-# of the commit before when this is origin/main already, as it is in CI. A shallow
-# clone has neither, and a first commit has no contract before it.
+# Compares the contract with the one that was last accepted, proto/contract.binpb. It is
+# committed, so that no history is needed, and no series of commits leads around it: it
+# must hold the contract as it is, and takes a broken one in only when that is said.
+#
+#   tools/breaking.sh            nothing was broken, and the accepted contract is this one
+#   tools/breaking.sh --accept   accept what was added; refuse what was broken
+#   tools/breaking.sh --break    accept whatever changed
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if ! head=$(git rev-parse --verify HEAD 2>/dev/null); then
-	echo "note: no git history here, nothing to compare with"
-	exit
-fi
-base=
-for candidate in origin/main HEAD~1; do
-	commit=$(git rev-parse --quiet --verify "$candidate^{commit}") || continue
-	if [ "$commit" != "$head" ]; then
-		base=$candidate
-		break
-	fi
-done
-if [ -z "$base" ]; then
-	echo "note: no earlier commit here, nothing to compare with"
-	exit
-fi
-if ! git ls-tree -r --name-only "$base" -- proto | grep '\.proto$' >/dev/null; then
-	echo "note: $base has no contract yet, nothing to compare with"
-	exit
-fi
+tools/third_party.sh
+accepted=proto/contract.binpb
+now=$(mktemp -d)/now.binpb
+trap 'rm -rf "${now%/*}"' EXIT
+.bin/buf build proto --as-file-descriptor-set --exclude-source-info -o "$now"
 
-# buf could read the earlier tree out of git itself, but third_party is not in it.
-before=$(mktemp -d)
-trap 'rm -rf "$before"' EXIT
-git archive "$base" proto | tar -x -C "$before"
-cp -R third_party buf.yaml "$before/"
-.bin/buf breaking --against "$before"
-echo "note: compared with $base"
+[ "${1:-}" = --break ] || .bin/buf breaking proto --against "$accepted"
+case "${1:-}" in
+'')
+	if ! cmp --quiet "$now" "$accepted"; then
+		echo "$accepted lacks what was added to the contract: run 'make contract' and commit it" >&2
+		exit 1
+	fi
+	;;
+--accept | --break) cp "$now" "$accepted" ;;
+*) echo "usage: $0 [--accept | --break]" >&2; exit 2 ;;
+esac

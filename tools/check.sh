@@ -55,6 +55,9 @@ for module in $(tools/modules.sh); do
 	step "tidy $module" tidy "$module"
 	step "lint $module" lint "$module"
 done
+for module in $(tools/modules.sh --pins); do
+	step "tidy $module" tidy "$module"
+done
 step "format of Go files" format
 if [ -n "$(find proto -name '*.proto' -print -quit)" ]; then
 	step "generated code" tools/generate.sh --check

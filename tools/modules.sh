@@ -2,11 +2,16 @@
 # Prints the folders of our modules, the deepest in the import direction first: a
 # mistake in proto is then reported where it was made.
 #
-#   tools/modules.sh          the modules of go.work, and the tools that we wrote
-#   tools/modules.sh --work   the modules of go.work alone
+#   tools/modules.sh           the modules of go.work, the example, and the tools that we wrote
+#   tools/modules.sh --work    the modules of go.work alone
+#   tools/modules.sh --pins    the modules that hold nothing but the versions of tools
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+if [ "${1:-}" = --pins ]; then
+	printf '%s\n' tools/buf tools/clients tools/helm tools/lint tools/protoc
+	exit
+fi
 go work edit -json | sed -n 's/.*"DiskPath": "\(.*\)".*/\1/p' | sed 's|^\./||' |
 	awk '
 		/^proto$/     { print 1, $0; next }
@@ -16,6 +21,5 @@ go work edit -json | sed -n 's/.*"DiskPath": "\(.*\)".*/\1/p' | sed 's|^\./||' |
 		              { print 5, $0 }
 	' | sort | cut -d ' ' -f 2-
 if [ "${1:-}" != --work ]; then
-	echo tools/mutants
-	echo tools/protodeps
+	printf '%s\n' examples/shop tools/mutants tools/protodeps
 fi

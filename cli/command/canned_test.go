@@ -178,7 +178,7 @@ func eventsOf(id string) []*recorderv1.RecordedEvent {
 	return out
 }
 
-func refusal(sequence uint64) *recorderv1.Refusal {
+func refusedRequest(sequence uint64) *recorderv1.Refusal {
 	return &recorderv1.Refusal{Sequence: sequence, Time: at(int(sequence % 60)), Refused: &releasev1.RequestRefused{
 		Subject: "request.production.shop",
 		Answer: &releasev1.Answer{Outcome: releasev1.Answer_OUTCOME_REFUSED, IdempotencyKey: "build-41", Violations: []*releasev1.Violation{

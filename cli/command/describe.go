@@ -25,7 +25,7 @@ func newDescribe(a *app) *cobra.Command {
 			defer done()
 			ctx, cancel := a.call(cmd.Context())
 			defer cancel()
-			answer, err := client.GetRelease(ctx, &recorderv1.GetReleaseRequest{Release: args[0], Events: true})
+			answer, err := whole(ctx, client, &recorderv1.GetReleaseRequest{Release: args[0], Events: true})
 			if err != nil {
 				return exit.Call("describe "+args[0], err)
 			}

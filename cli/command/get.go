@@ -85,7 +85,7 @@ func (a *app) getOne(ctx context.Context, release string, l *listing) error {
 	defer done()
 	ctx, cancel := a.call(ctx)
 	defer cancel()
-	answer, err := client.GetRelease(ctx, &recorderv1.GetReleaseRequest{Release: release, Events: l.events})
+	answer, err := whole(ctx, client, &recorderv1.GetReleaseRequest{Release: release, Events: l.events})
 	if err != nil {
 		return exit.Call("get "+release, err)
 	}
@@ -98,6 +98,24 @@ func (a *app) getOne(ctx context.Context, release string, l *listing) error {
 		return err
 	}
 	return a.releases(l.form, []*recorderv1.Release{answer.GetRelease()})
+}
+
+// whole gets a release with all of its events, where they are wanted, answer by answer.
+func whole(ctx context.Context, client recorderv1.RecorderServiceClient, request *recorderv1.GetReleaseRequest) (*recorderv1.GetReleaseResponse, error) {
+	var events []*recorderv1.RecordedEvent
+	for {
+		answer, err := client.GetRelease(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, answer.GetEvents()...)
+		if more := answer.GetEvents(); answer.GetMoreEvents() && len(more) > 0 {
+			request.EventsAfter = more[len(more)-1].GetSequence()
+			continue
+		}
+		answer.Events, answer.MoreEvents = events, false
+		return answer, nil
+	}
 }
 
 func (a *app) list(ctx context.Context, l *listing) error {

@@ -7,19 +7,22 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/cli/terminal"
+	"github.com/blackdice/shipwarden/internal/refusal"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -77,42 +80,29 @@ func oneLine(m proto.Message) string {
 	return out.String()
 }
 
-func withDetails(code codes.Code, message string, details ...*errdetails.ErrorInfo) error {
-	st := status.New(code, message)
-	for _, d := range details {
-		more, err := st.WithDetails(d)
-		if err != nil {
-			return err
-		}
-		st = more
-	}
-	return st.Err()
+// domain is that of the approval service's reasons.
+const domain = "shipwarden.approval.v1"
+
+func refuse(code codes.Code, reason, message string) error {
+	return refusal.New(code, domain, reason, message)
 }
 
-// known refuses what every decision is refused for.
+// known refuses what every decision is refused for, in the words of the real service.
 func known(release string) error {
 	switch release {
 	case "shop-unknown":
-		return status.Error(codes.NotFound, "there is no release shop-unknown")
+		return refuse(codes.NotFound, "RELEASE_NOT_FOUND", "there is no release shop-unknown")
 	case "shop-denied":
-		return withDetails(codes.PermissionDenied, "mia asked for this release \x1b[2J", &errdetails.ErrorInfo{
-			Reason: "approver.requester", Domain: "shipwarden", Metadata: map[string]string{"person": "mia", "group": "sre"},
-		})
+		return refuse(codes.PermissionDenied, "OWN_CHANGE", "mia asked for this release \x1b[2J")
 	case "shop-ended":
-		return status.Error(codes.FailedPrecondition, "the release has ended")
+		return refuse(codes.FailedPrecondition, "OTHER_STATE", "the release has ended")
 	case "shop-invalid":
-		st, err := status.New(codes.InvalidArgument, "the request is not valid").WithDetails(&errdetails.BadRequest{
-			FieldViolations: []*errdetails.BadRequest_FieldViolation{
-				{Field: "reason", Description: "must have at most 4096 bytes", Reason: "string.max_bytes"},
-				{Field: "follow_ups[0].owner", Description: "nobody is called \x07x"},
-			},
-		})
-		if err != nil {
-			return err
-		}
-		return st.Err()
+		return refusal.Invalid(domain, protovalidate.Validate(&approvalv1.CompleteReviewRequest{
+			Release: release, Result: releasev1.ReviewCompleted_RESULT_JUSTIFIED, ResidualRisk: strings.Repeat("x", 4097),
+			FollowUps: []*releasev1.FollowUp{{Action: "tell ops", Due: timestamppb.New(time.Unix(0, 0))}},
+		}))
 	case "shop-broken":
-		return status.Error(codes.Internal, "internal error")
+		return refuse(codes.Internal, refusal.ReasonInternal, "internal error")
 	}
 	return nil
 }
@@ -196,8 +186,12 @@ func (s *services) GetRelease(_ context.Context, r *recorderv1.GetReleaseRequest
 			answer.Release = release
 		}
 	}
-	if r.GetEvents() {
-		answer.Events = eventsOf(r.GetRelease())
+	if r.GetEvents() { // Three to an answer, as if they were large.
+		events := slices.DeleteFunc(eventsOf(r.GetRelease()), func(e *recorderv1.RecordedEvent) bool {
+			return e.GetSequence() <= r.GetEventsAfter()
+		})
+		answer.Events = events[:min(3, len(events))]
+		answer.MoreEvents = len(events) > 3
 	}
 	return answer, nil
 }
@@ -265,9 +259,9 @@ func (s *services) GetRecord(_ context.Context, r *recorderv1.GetRecordRequest) 
 
 func (s *services) ListRefusals(_ context.Context, r *recorderv1.ListRefusalsRequest) (*recorderv1.ListRefusalsResponse, error) {
 	if r.GetPageToken() != "" {
-		return &recorderv1.ListRefusalsResponse{Refusals: []*recorderv1.Refusal{refusal(11)}, AsOfSequence: 41}, nil
+		return &recorderv1.ListRefusalsResponse{Refusals: []*recorderv1.Refusal{refusedRequest(11)}, AsOfSequence: 41}, nil
 	}
-	return &recorderv1.ListRefusalsResponse{Refusals: []*recorderv1.Refusal{refusal(12)}, NextPageToken: "2", AsOfSequence: 40}, nil
+	return &recorderv1.ListRefusalsResponse{Refusals: []*recorderv1.Refusal{refusedRequest(12)}, NextPageToken: "2", AsOfSequence: 40}, nil
 }
 
 // course is a release on its way from the gates to its end.

@@ -1,8 +1,6 @@
 package exit
 
 import (
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -20,8 +18,8 @@ type called struct {
 }
 
 // Call names what was attempted by a call to a service; nil stays nil. The text of
-// the result has the server's message, and a line for each detail: every field that
-// is wrong, and the reason with what belongs to it. Text of the server is escaped.
+// the result says every field that is wrong in a line of its own, or else the
+// server's message, and then the reason. Text of the server is escaped.
 func Call(what string, err error) error {
 	if err == nil {
 		return nil
@@ -36,11 +34,12 @@ func (c *called) Error() string {
 	if !ok {
 		return c.what + ": " + c.err.Error()
 	}
-	out := []string{c.what + ": " + meaning(s.Code()) + ": " + terminal.Escape(s.Message())}
-	for _, d := range s.Details() {
-		out = append(out, detail(d)...)
+	fields, reasons := details(s)
+	head := c.what + ": " + meaning(s.Code())
+	if len(fields) == 0 { // Else the message says the same as they do, in one line.
+		head += ": " + terminal.Escape(s.Message())
 	}
-	return strings.Join(out, "\n")
+	return strings.Join(slices.Concat([]string{head}, fields, reasons), "\n")
 }
 
 // meaning says what a code means for the person at the keyboard.
@@ -66,27 +65,21 @@ func meaning(c codes.Code) string {
 	return strings.ToLower(c.String())
 }
 
-func detail(d any) []string {
-	var out []string
-	switch d := d.(type) {
-	case *errdetails.BadRequest:
-		for _, v := range d.GetFieldViolations() {
-			line := "  " + terminal.Escape(v.GetField()) + ": " + terminal.Escape(v.GetDescription())
-			if v.GetReason() != "" {
-				line += " (" + terminal.Escape(v.GetReason()) + ")"
+// details returns a line for every field that is wrong, and for every reason.
+func details(s *status.Status) (fields, reasons []string) {
+	for _, d := range s.Details() {
+		switch d := d.(type) {
+		case *errdetails.BadRequest:
+			for _, v := range d.GetFieldViolations() {
+				line := "  "
+				if v.GetField() != "" {
+					line += terminal.Escape(v.GetField()) + ": "
+				}
+				fields = append(fields, line+terminal.Escape(v.GetDescription()))
 			}
-			out = append(out, line)
-		}
-	case *errdetails.PreconditionFailure:
-		for _, v := range d.GetViolations() {
-			out = append(out, fmt.Sprintf("  %s %s: %s",
-				terminal.Escape(v.GetType()), terminal.Escape(v.GetSubject()), terminal.Escape(v.GetDescription())))
-		}
-	case *errdetails.ErrorInfo:
-		out = append(out, "  reason: "+terminal.Escape(d.GetReason()))
-		for _, k := range slices.Sorted(maps.Keys(d.GetMetadata())) {
-			out = append(out, "  "+terminal.Escape(k)+": "+terminal.Escape(d.GetMetadata()[k]))
+		case *errdetails.ErrorInfo:
+			reasons = append(reasons, "  ("+terminal.Escape(d.GetReason())+")")
 		}
 	}
-	return out
+	return fields, reasons
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/blackdice/shipwarden/cli/exit"
+	"github.com/blackdice/shipwarden/internal/refusal"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -87,6 +88,18 @@ func TestErrorsOfServicesAreEscaped(t *testing.T) {
 	}
 	if err := exit.Call("read", errors.New("odd")); err.Error() != "read: odd" {
 		t.Errorf("got %q", err)
+	}
+}
+
+func TestWrongFieldsHaveALineEach(t *testing.T) {
+	err := exit.Call("review shop", refusal.InvalidFields("shipwarden.approval.v1", refusal.ReasonField,
+		refusal.Field{Path: "reason", Rule: "STRING_MIN_LEN", Message: "must have at least 1 character"},
+		refusal.Field{Path: "follow_ups[0].owner", Message: "nobody is called \ax"},
+		refusal.Field{Message: "a rule about all of it"}))
+	want := "review shop: not valid\n  reason: must have at least 1 character\n" +
+		`  follow_ups[0].owner: nobody is called \ax` + "\n  a rule about all of it\n  (INVALID_FIELD)"
+	if got := err.Error(); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -65,7 +65,7 @@ func (f *fleet) look() (map[string]process, error) {
 
 func buildServices(ctx context.Context, source, folder string) error {
 	for _, service := range []string{"approval", "validator", "executor", "recorder"} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(folder, service), "./services/"+service+"/cmd/"+service) //nolint:gosec // Our own source.
+		cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(folder, service), "github.com/blackdice/shipwarden/services/"+service+"/cmd/"+service) //nolint:gosec // Our own source.
 		cmd.Dir = source
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", service, err, out)

@@ -24,10 +24,13 @@ func Inbox(user string) string { return "_INBOX_" + user }
 // or delete a stream of the record (S1, P13).
 func RightsOf(service string) Rights {
 	r := Rights{Subscribe: []string{Inbox(service) + ".>"}}
-	r.allow("$JS.API.INFO", "park.>")
+	r.allow("$JS.API.INFO")
 	// The record: read by the leader, appended under the service's own name.
 	r.allow("$JS.API.STREAM.INFO."+StreamEvents, "$JS.API.STREAM.MSG.GET."+StreamEvents, "rel.*."+service+".>")
 	r.objects(BucketEvidence)
+	if service != procedure.ServiceRecorder { // Which gives evidence out, and has none.
+		r.allow("$O." + BucketEvidence + ".>")
+	}
 	for _, step := range procedure.Steps {
 		if step.Service == service {
 			r.durable(streamOf(step.Subjects()), string(step.ID))
@@ -71,20 +74,24 @@ func (r *Rights) allow(subjects ...string) {
 	}
 }
 
-// durable lets a service take messages of a consumer that is there, and no more.
+// durable lets a service take messages of a consumer that is there, note those that it
+// cannot work on, and no more.
 func (r *Rights) durable(stream, name string) {
 	of := stream + "." + name
-	r.allow("$JS.API.CONSUMER.INFO."+of, "$JS.API.CONSUMER.MSG.NEXT."+of, "$JS.ACK."+of+".>")
+	r.allow("$JS.API.CONSUMER.INFO."+of, "$JS.API.CONSUMER.MSG.NEXT."+of, "$JS.ACK."+of+".>", "park."+name+".>")
 }
 
-// objects lets a service add to and read from an object store. Chunks of an upload
-// that failed may be purged; the names of what is stored are digests, so that an
-// object that was changed is no longer found under its name.
+// objects lets a service read an object store. Whoever may publish below "$O." as well
+// may add to it, and could also wipe it: a message that asks for a rollup replaces what
+// was there, and the client needs that for its own writing. What cannot be forged is
+// content, because its name is its digest.
+//
+// Nobody may purge it. The client would purge what an upload left behind that failed or
+// was repeated; it waits for the answer in vain, and the upload is what it was.
 func (r *Rights) objects(bucket string) {
 	stream := "OBJ_" + bucket
 	r.allow("$JS.API.STREAM.INFO."+stream, "$JS.API.STREAM.MSG.GET."+stream, "$JS.API.DIRECT.GET."+stream+".>",
-		"$JS.API.CONSUMER.CREATE."+stream+".>", "$JS.API.CONSUMER.DELETE."+stream+".>", "$JS.API.STREAM.PURGE."+stream,
-		"$O."+bucket+".>")
+		"$JS.API.CONSUMER.CREATE."+stream+".>", "$JS.API.CONSUMER.DELETE."+stream+".>")
 }
 
 // values lets a service read and write a key-value bucket.

@@ -88,7 +88,7 @@ func TestNoServiceMayActAsAnother(t *testing.T) {
 // durables, forge requests, and change what holds the record.
 func forbidden(service string) []string {
 	out := []string{"request.production.shop", "$SYS.REQ.SERVER.PING", "$JS.API.STREAM.CREATE.X", "$JS.API.STREAM.NAMES"}
-	for _, stream := range []string{"REL", "REQUESTS", "ANSWERS", "TIMERS", "PARKED"} {
+	for _, stream := range []string{"REL", "REQUESTS", "ANSWERS", "TIMERS", "PARKED", "OBJ_EVIDENCE"} {
 		for _, verb := range []string{"UPDATE", "DELETE", "PURGE", "RESTORE", "SNAPSHOT", "MSG.DELETE", "LEADER.STEPDOWN"} {
 			out = append(out, "$JS.API.STREAM."+verb+"."+stream)
 		}
@@ -99,12 +99,18 @@ func forbidden(service string) []string {
 		}
 	}
 	for _, step := range procedure.Steps {
+		if step.Service != service {
+			out = append(out, "park."+string(step.ID)+".REL.1.poisoned")
+		}
 		if step.Service == service || len(step.Subjects()) == 0 {
 			continue
 		}
 		id := string(step.ID)
 		out = append(out, "$JS.API.CONSUMER.DELETE.REL."+id, "$JS.ACK.REL."+id+".1.1.1.1.1")
 		out = append(out, "$JS.API.CONSUMER.MSG.NEXT.REL."+id, "$JS.API.CONSUMER.CREATE.REL."+id)
+	}
+	if service == procedure.ServiceRecorder {
+		out = append(out, "$O.EVIDENCE.C.x")
 	}
 	if service != procedure.ServiceExecutor {
 		out = append(out, "tgt.shop-eu1.executor.target_locked")

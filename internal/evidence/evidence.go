@@ -36,9 +36,13 @@ const (
 	// settleTime is how long a document that an event names may take to show:
 	// reads of the object store may be answered by a server that lags.
 	settleTime = 5 * time.Second
-	// readTime bounds one attempt to read: where a second put of the same content takes
-	// the first one's chunks away, whoever is reading them would wait for ever.
+	// readTime bounds one attempt to read: where the chunks of a document were taken
+	// away, whoever is reading them would wait for ever.
 	readTime = 2 * time.Second
+	// putTime bounds one put. Where another put came in between, the client asks for a
+	// purge of its chunks, and waits as long as it may for an answer: services have no
+	// right to purge what is kept.
+	putTime = 10 * time.Second
 	// maxChanged is how often other bytes must be read before they are believed to
 	// be what is stored: a read can meet a second put of the same content.
 	maxChanged = 3
@@ -95,7 +99,8 @@ func Digest(content []byte) string {
 
 // Put stores the document, unless it is there, and returns how events refer to
 // it. The media type and the name are the caller's words and not part of the
-// digest. Secrets must have been removed. Errors wrap ErrTooLarge or the client's.
+// digest. Secrets must have been removed. It takes ten seconds at most. Errors wrap
+// ErrTooLarge or the client's.
 func (s *Store) Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error) {
 	ref := &releasev1.EvidenceRef{
 		Digest: Digest(content), MediaType: mediaType, Size: int64(len(content)), Name: name,
@@ -103,6 +108,8 @@ func (s *Store) Put(ctx context.Context, mediaType, name string, content []byte)
 	if len(content) > MaxSize {
 		return nil, fmt.Errorf("put evidence %q: %d of %d bytes: %w", name, len(content), MaxSize, ErrTooLarge)
 	}
+	ctx, cancel := context.WithTimeout(ctx, putTime)
+	defer cancel()
 	bucket, err := s.bind(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("put evidence %q: %w", name, err)

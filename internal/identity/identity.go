@@ -13,14 +13,13 @@ import (
 	"fmt"
 	"strings"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
 
+	"github.com/blackdice/shipwarden/internal/refusal"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
 
@@ -150,16 +149,12 @@ func open(method string) bool {
 	return strings.HasPrefix(method, "/grpc.health.v1.") || strings.HasPrefix(method, "/grpc.reflection.")
 }
 
-// errUnauthenticated says the same whatever was wrong: a caller who guesses learns
+// unauthenticated says the same whatever was wrong: a caller who guesses learns
 // nothing.
-var errUnauthenticated = func() error {
-	st := status.New(codes.Unauthenticated, "no known client certificate or bearer token came with the call")
-	with, err := st.WithDetails(&errdetails.ErrorInfo{Reason: "UNAUTHENTICATED", Domain: "shipwarden"})
-	if err != nil {
-		return st.Err()
-	}
-	return with.Err()
-}()
+func unauthenticated(method string) error {
+	return refusal.New(codes.Unauthenticated, refusal.Domain(method), refusal.ReasonUnauthenticated,
+		"no known client certificate or bearer token came with the call")
+}
 
 // Unary refuses calls by unknown callers and puts the others into the context.
 func (a *Authenticator) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
@@ -168,7 +163,7 @@ func (a *Authenticator) Unary(ctx context.Context, req any, info *grpc.UnaryServ
 	}
 	c, err := a.Authenticate(ctx)
 	if err != nil {
-		return nil, errUnauthenticated
+		return nil, unauthenticated(info.FullMethod)
 	}
 	return next(NewContext(ctx, c), req)
 }
@@ -180,7 +175,7 @@ func (a *Authenticator) Stream(srv any, stream grpc.ServerStream, info *grpc.Str
 	}
 	c, err := a.Authenticate(stream.Context())
 	if err != nil {
-		return errUnauthenticated
+		return unauthenticated(info.FullMethod)
 	}
 	return next(srv, callerStream{stream, NewContext(stream.Context(), c)})
 }

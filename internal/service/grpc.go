@@ -10,10 +10,8 @@ import (
 	"runtime/debug"
 	"time"
 
-	"buf.build/go/protovalidate"
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
-	validateinterceptor "github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/protovalidate"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
@@ -22,7 +20,8 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
-	"google.golang.org/grpc/status"
+
+	"github.com/blackdice/shipwarden/internal/refusal"
 )
 
 // The limits of every gRPC server. They bound what one client can make a
@@ -93,8 +92,8 @@ func NewGRPCServer(ctx context.Context, cfg GRPCConfig) (*GRPCServer, error) {
 		logging.StreamServerInterceptor(logging.LoggerFunc(logCall), logOptions...),
 		recovery.StreamServerInterceptor(onPanic),
 	}
-	unary = append(append(unary, cfg.Unary...), validateinterceptor.UnaryServerInterceptor(protovalidate.GlobalValidator))
-	stream = append(append(stream, cfg.Stream...), validateinterceptor.StreamServerInterceptor(protovalidate.GlobalValidator))
+	unary = append(append(unary, cfg.Unary...), validateUnary)
+	stream = append(append(stream, cfg.Stream...), validateStream)
 	options := append(grpcLimits(), grpc.ChainUnaryInterceptor(unary...), grpc.ChainStreamInterceptor(stream...))
 	if cfg.TLS != nil {
 		options = append(options, grpc.Creds(grpccredentials.NewTLS(cfg.TLS)))
@@ -141,6 +140,7 @@ func (s *GRPCServer) Addr() string { return s.listener.Addr().String() }
 // the rest, such as watches that would never end.
 func (s *GRPCServer) Run(ctx context.Context) error {
 	s.metrics.InitializeMetrics(s.Server)
+	s.health.know(s.Server.GetServiceInfo())
 	failed := make(chan error, 1)
 	go func() { failed <- s.Server.Serve(s.listener) }()
 	select {
@@ -161,7 +161,8 @@ func (s *GRPCServer) Run(ctx context.Context) error {
 // answerPanic logs a panic with its stack, and gives nothing of it to the client.
 func answerPanic(ctx context.Context, p any) error {
 	slog.ErrorContext(ctx, "panic in a grpc handler", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-	return status.Error(codes.Internal, "internal error")
+	method, _ := grpc.Method(ctx)
+	return refusal.New(codes.Internal, refusal.Domain(method), refusal.ReasonInternal, "internal error")
 }
 
 // logCall carries the messages of the interceptor to slog; the levels are equal.

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/blackdice/shipwarden/internal/service"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 )
 
@@ -53,6 +54,7 @@ func serveGRPC(t *testing.T, cfg service.GRPCConfig) (server *service.GRPCServer
 		t.Fatal(err)
 	}
 	recorderv1.RegisterRecorderServiceServer(server.Server, recorder{})
+	approvalv1.RegisterApprovalServiceServer(server.Server, approvalv1.UnimplementedApprovalServiceServer{})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	var result error
@@ -81,18 +83,6 @@ func client(t *testing.T, server *service.GRPCServer, options ...grpc.DialOption
 
 const someRelease = "payments-2026-0001"
 
-func TestRequestsAreValidatedBeforeTheHandlerSeesThem(t *testing.T) {
-	server, _ := serveGRPC(t, service.GRPCConfig{})
-	api := recorderv1.NewRecorderServiceClient(client(t, server))
-	if _, err := api.GetRelease(t.Context(), &recorderv1.GetReleaseRequest{Release: someRelease}); err != nil {
-		t.Errorf("a good request: %v", err)
-	}
-	_, err := api.GetRelease(t.Context(), &recorderv1.GetReleaseRequest{})
-	if status.Code(err) != codes.InvalidArgument || len(status.Convert(err).Details()) == 0 {
-		t.Errorf("a bad request: got %v, want InvalidArgument with details", err)
-	}
-}
-
 func TestAPanicIsAnInternalErrorThatIsLoggedAndCounted(t *testing.T) {
 	var log bytes.Buffer
 	previous := slog.Default()
@@ -112,6 +102,9 @@ func TestAPanicIsAnInternalErrorThatIsLoggedAndCounted(t *testing.T) {
 		if !strings.Contains(log.String(), part) {
 			t.Errorf("the log lacks %q:\n%s", part, log.String())
 		}
+	}
+	if info := reasonOf(t, err); info.GetReason() != "INTERNAL" || info.GetDomain() != "shipwarden.recorder.v1" {
+		t.Errorf("reason %v", info)
 	}
 	if got := counter(t, registry, "grpc_server_handled_total", "GetStatus", "Internal"); got != 1 {
 		t.Errorf("counted %v times", got)
@@ -205,19 +198,32 @@ func TestGRPCHealthFollowsReadinessUntilTheEnd(t *testing.T) {
 	})
 	server, stop := serveGRPC(t, service.GRPCConfig{Health: health})
 	api := grpc_health_v1.NewHealthClient(client(t, server))
-	watch, err := api.Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
-	if err != nil {
-		t.Fatal(err)
+	names := []string{"", "shipwarden.recorder.v1.RecorderService", "shipwarden.approval.v1.ApprovalService"}
+	watches := map[string]grpc.ServerStreamingClient[grpc_health_v1.HealthCheckResponse]{}
+	for _, name := range names {
+		watch, err := api.Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		watches[name] = watch
 	}
 	expect := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
 		t.Helper()
-		seen, err := watch.Recv()
-		if err != nil || seen.GetStatus() != want {
-			t.Errorf("the watch says %v, %v; want %v", seen.GetStatus(), err, want)
+		for name, watch := range watches {
+			seen, err := watch.Recv()
+			if err != nil || seen.GetStatus() != want {
+				t.Fatalf("the watch of %q says %v, %v; want %v", name, seen.GetStatus(), err, want)
+			}
+			answer, err := api.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: name})
+			if err != nil || answer.GetStatus() != want {
+				t.Errorf("the check of %q says %v, %v; want %v", name, answer.GetStatus(), err, want)
+			}
 		}
-		answer, err := api.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
-		if err != nil || answer.GetStatus() != want {
-			t.Errorf("the check says %v, %v; want %v", answer.GetStatus(), err, want)
+		all, err := api.List(t.Context(), &grpc_health_v1.HealthListRequest{})
+		for _, name := range names {
+			if got, ok := all.GetStatuses()[name]; err != nil || !ok || got.GetStatus() != want {
+				t.Errorf("the list says of %q %v, %v; want %v", name, got, err, want)
+			}
 		}
 	}
 	expect(grpc_health_v1.HealthCheckResponse_SERVING)
@@ -231,8 +237,10 @@ func TestGRPCHealthFollowsReadinessUntilTheEnd(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("with an open watch the server ends with %v", err)
 	}
-	if _, err := watch.Recv(); status.Code(err) != codes.Unavailable {
-		t.Errorf("the watch ends with %v", err)
+	for name, watch := range watches {
+		if _, err := watch.Recv(); status.Code(err) != codes.Unavailable {
+			t.Errorf("the watch of %q ends with %v", name, err)
+		}
 	}
 }
 

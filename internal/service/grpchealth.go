@@ -2,6 +2,8 @@ package service
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,12 +16,14 @@ import (
 // watchInterval is how often a watcher of the health service looks again.
 const watchInterval = time.Second
 
-// healthService answers the standard gRPC health protocol from a Health. It
-// knows one service, the whole server, under the empty name.
+// healthService answers the standard gRPC health protocol from a Health. It knows
+// the whole server, under the empty name, and each of its services under its full
+// name; they are ready together, because they share what they need.
 type healthService struct {
 	grpc_health_v1.UnimplementedHealthServer
 
 	health *Health
+	names  []string // fixed before the server answers
 	once   sync.Once
 	over   chan struct{} // closed by shutdown
 }
@@ -27,6 +31,13 @@ type healthService struct {
 func newHealthService(health *Health) *healthService {
 	return &healthService{health: health, over: make(chan struct{})}
 }
+
+// know takes the names of what is served. It is called once, before the first call.
+func (h *healthService) know(services map[string]grpc.ServiceInfo) {
+	h.names = append([]string{""}, slices.Sorted(maps.Keys(services))...)
+}
+
+func (h *healthService) knows(name string) bool { return slices.Contains(h.names, name) }
 
 // shutdown ends all watches; they would keep the server from stopping.
 func (h *healthService) shutdown() { h.once.Do(func() { close(h.over) }) }
@@ -47,7 +58,7 @@ func (h *healthService) status(ctx context.Context) grpc_health_v1.HealthCheckRe
 func (h *healthService) Check(
 	ctx context.Context, request *grpc_health_v1.HealthCheckRequest,
 ) (*grpc_health_v1.HealthCheckResponse, error) {
-	if request.GetService() != "" {
+	if !h.knows(request.GetService()) {
 		return nil, status.Error(codes.NotFound, "unknown service")
 	}
 	return &grpc_health_v1.HealthCheckResponse{Status: h.status(ctx)}, nil
@@ -57,9 +68,12 @@ func (h *healthService) Check(
 func (h *healthService) List(
 	ctx context.Context, _ *grpc_health_v1.HealthListRequest,
 ) (*grpc_health_v1.HealthListResponse, error) {
-	return &grpc_health_v1.HealthListResponse{Statuses: map[string]*grpc_health_v1.HealthCheckResponse{
-		"": {Status: h.status(ctx)},
-	}}, nil
+	now := h.status(ctx)
+	all := map[string]*grpc_health_v1.HealthCheckResponse{}
+	for _, name := range h.names {
+		all[name] = &grpc_health_v1.HealthCheckResponse{Status: now}
+	}
+	return &grpc_health_v1.HealthListResponse{Statuses: all}, nil
 }
 
 // Watch implements the health protocol: it sends the status at once and whenever
@@ -74,7 +88,7 @@ func (h *healthService) Watch(
 	last := grpc_health_v1.HealthCheckResponse_UNKNOWN
 	for {
 		now := grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN
-		if request.GetService() == "" {
+		if h.knows(request.GetService()) {
 			now = h.status(ctx)
 		}
 		if now != last {

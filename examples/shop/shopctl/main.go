@@ -11,6 +11,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -110,18 +111,19 @@ func gone(pid int) bool {
 // start leaves the current release running in a session of its own and waits until
 // it answers.
 func start(folder, listen, digest string) error {
-	log, err := os.OpenFile(filepath.Join(folder, "shop.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(filepath.Join(folder, "shop.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(folder, "current", "shop"), "-listen", listen, "-digest", digest)
+	// No context: the shop goes on when this program ends.
+	cmd := exec.Command(filepath.Join(folder, "current", "shop"), "-listen", listen, "-digest", digest) //nolint:gosec,noctx // It starts what was placed here, and leaves it running.
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	if err := os.WriteFile(pidFile(folder), []byte(strconv.Itoa(cmd.Process.Pid)), 0o644); err != nil {
+	if err := os.WriteFile(pidFile(folder), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
 		return err
 	}
 	ended := make(chan struct{})
@@ -143,8 +145,13 @@ func dead(ended <-chan struct{}) bool {
 }
 
 func answers(listen, digest string) bool {
-	client := http.Client{Timeout: time.Second}
-	resp, err := client.Get("http://" + listen + "/digest")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+listen+"/digest", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return false
 	}

@@ -67,7 +67,7 @@ func TestBadInput(t *testing.T) {
 			s.Release = "shop.>"
 			_, err := desk.Approve(as(t, "anna"), approve(s))
 			return err
-		}, codes.InvalidArgument, ""},
+		}, codes.InvalidArgument, "INVALID_FIELD"},
 		{"37 emergency by a role that may not", []func(*releasev1.Request){proceduretest.Emergency}, approveAs("anna"), codes.PermissionDenied, "NOT_APPROVER"},
 		{"44 approved after it was withdrawn", nil, func(ctx context.Context, t *testing.T, s procedure.State) error {
 			t.Helper()
@@ -103,7 +103,7 @@ func TestBadInput(t *testing.T) {
 			t.Helper()
 			s.ChangeDigest = ""
 			return approveAs("anna")(ctx, t, s)
-		}, codes.InvalidArgument, ""},
+		}, codes.InvalidArgument, "INVALID_FIELD"},
 		{"51 taken back after it started", nil, func(_ context.Context, t *testing.T, s procedure.State) error {
 			t.Helper()
 			r.To(t, s.Release, procedure.PhaseExecuting)
@@ -127,13 +127,13 @@ func TestBadInput(t *testing.T) {
 		{"56 token of nobody", nil, bearer("anna"), codes.Unauthenticated, "UNAUTHENTICATED"},
 		{"56 no token", nil, bearer(""), codes.Unauthenticated, "UNAUTHENTICATED"},
 		{"56 caller who is in no document", nil, approveAs("mallory"), codes.PermissionDenied, "UNKNOWN_PERSON"},
-		{"57 comment of 4 KiB and one byte", nil, commented(strings.Repeat("x", 4097)), codes.InvalidArgument, ""},
+		{"57 comment of 4 KiB and one byte", nil, commented(strings.Repeat("x", 4097)), codes.InvalidArgument, "INVALID_FIELD"},
 		{"57 comment of 1 MiB", nil, commented(strings.Repeat("x", 1<<20)), codes.ResourceExhausted, ""},
 		{"57 comment of HTML, colors and a line that looks like a log", nil, commented("<script>alert(1)</script>\x1b[31m\r\nlevel=INFO msg=approved"), codes.OK, ""},
 		{"82 garbage as a page token", nil, listed(&approvalv1.ListPendingRequest{PageToken: "garbage!"}), codes.InvalidArgument, "INVALID_FIELD"},
 		{"82 page token of something else", nil, listed(&approvalv1.ListPendingRequest{PageToken: encode([]byte("1234"))}), codes.InvalidArgument, "INVALID_FIELD"},
-		{"82 negative page", nil, listed(&approvalv1.ListPendingRequest{PageSize: -5}), codes.InvalidArgument, ""},
-		{"82 page of a billion", nil, listed(&approvalv1.ListPendingRequest{PageSize: 1e9}), codes.InvalidArgument, ""},
+		{"82 negative page", nil, listed(&approvalv1.ListPendingRequest{PageSize: -5}), codes.InvalidArgument, "INVALID_FIELD"},
+		{"82 page of a billion", nil, listed(&approvalv1.ListPendingRequest{PageSize: 1e9}), codes.InvalidArgument, "INVALID_FIELD"},
 		{"83 SQL in a filter", nil, listed(&approvalv1.ListPendingRequest{Service: "' or 1=1--"}), codes.OK, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

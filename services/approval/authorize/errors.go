@@ -7,12 +7,11 @@ import (
 	"log/slog"
 	"strings"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/protoadapt"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/refusal"
 	"github.com/blackdice/shipwarden/procedure"
 )
 
@@ -22,7 +21,7 @@ const domain = "shipwarden.approval.v1"
 // Answers that need nothing of the call.
 var (
 	errNotFound        = refuse(codes.NotFound, "RELEASE_NOT_FOUND", "there is no such release")
-	errUnauthenticated = refuse(codes.Unauthenticated, "UNAUTHENTICATED", "nobody is known to be calling")
+	errUnauthenticated = refuse(codes.Unauthenticated, refusal.ReasonUnauthenticated, "nobody is known to be calling")
 	errStranger        = refuse(codes.PermissionDenied, "UNKNOWN_PERSON", "the caller is no person of the procedure")
 	errInactive        = refuse(codes.PermissionDenied, "INACTIVE_PERSON", "the caller has left")
 	errAmbiguous       = refuse(codes.PermissionDenied, "AMBIGUOUS_PERSON", "the caller's certificate names several people")
@@ -30,13 +29,8 @@ var (
 	errMachine         = refuse(codes.PermissionDenied, "MACHINE", "machines never decide about releases")
 )
 
-func refuse(code codes.Code, reason, message string, details ...protoadapt.MessageV1) error {
-	st := status.New(code, message)
-	with, err := st.WithDetails(append(details, &errdetails.ErrorInfo{Reason: reason, Domain: domain})...)
-	if err != nil {
-		return st.Err()
-	}
-	return with.Err()
+func refuse(code codes.Code, reason, message string) error {
+	return refusal.New(code, domain, reason, message)
 }
 
 func denied(format string, args ...any) error {
@@ -47,11 +41,9 @@ func precondition(format string, args ...any) error {
 	return refuse(codes.FailedPrecondition, "OTHER_STATE", fmt.Sprintf(format, args...))
 }
 
-func invalidField(list string, index int, field, message string) error {
-	path := fmt.Sprintf("%s[%d].%s", list, index, field)
-	return refuse(codes.InvalidArgument, "INVALID_FIELD", path+" "+message, &errdetails.BadRequest{
-		FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: path, Description: message}},
-	})
+// invalidField refuses a request for a field that no rule of the schema can judge.
+func invalidField(path, message string) error {
+	return refusal.InvalidFields(domain, refusal.ReasonField, refusal.Field{Path: path, Rule: refusal.ReasonField, Message: message})
 }
 
 // reasons maps what package procedure answers to what the caller is told.
@@ -71,8 +63,8 @@ var reasons = []struct {
 	{eventstore.ErrUnavailable, codes.Unavailable, "BUS_UNAVAILABLE"},
 	{eventstore.ErrUndecided, codes.Unavailable, "BUS_UNAVAILABLE"},
 	{eventstore.ErrRefused, codes.ResourceExhausted, "BUS_REFUSES"},
-	{context.DeadlineExceeded, codes.DeadlineExceeded, "DEADLINE_EXCEEDED"},
-	{context.Canceled, codes.Canceled, "CANCELED"},
+	{context.DeadlineExceeded, codes.DeadlineExceeded, refusal.ReasonDeadline},
+	{context.Canceled, codes.Canceled, refusal.ReasonCanceled},
 }
 
 // toStatus is the one place where errors become answers. What is not the caller's
@@ -87,5 +79,5 @@ func toStatus(ctx context.Context, err error) error {
 		}
 	}
 	slog.ErrorContext(ctx, "a decision was not taken", slog.Any("error", err))
-	return refuse(codes.Internal, "INTERNAL", "the decision was not taken, because of an internal error")
+	return refuse(codes.Internal, refusal.ReasonInternal, "the decision was not taken, because of an internal error")
 }

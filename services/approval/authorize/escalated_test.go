@@ -98,6 +98,9 @@ func TestAnEmergencyIsAuthorizedByOneAndReviewedByAnother(t *testing.T) {
 	for field, spoil := range map[string]func(*releasev1.FollowUp){
 		"owner by an alias":  func(f *releasev1.FollowUp) { f.Owner = "rr" },
 		"owner who has left": func(f *releasev1.FollowUp) { f.Owner = "hugo" },
+		"no owner":           func(f *releasev1.FollowUp) { f.Owner = "" },
+		"day that is none":   func(f *releasev1.FollowUp) { f.Due.Seconds = 1 << 60 },
+		"nanos that are not": func(f *releasev1.FollowUp) { f.Due.Nanos = 2e9 },
 		"no date":            func(f *releasev1.FollowUp) { f.Due = nil },
 		"no action":          func(f *releasev1.FollowUp) { f.Action = "" },
 		"endless action":     func(f *releasev1.FollowUp) { f.Action = strings.Repeat("x", 2000) },

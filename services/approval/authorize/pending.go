@@ -6,13 +6,12 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -37,7 +36,7 @@ func (s *Server) GetPending(ctx context.Context, r *approvalv1.GetPendingRequest
 
 // ListPending implements approvalv1.ApprovalServiceServer.
 func (s *Server) ListPending(ctx context.Context, r *approvalv1.ListPendingRequest) (*approvalv1.ListPendingResponse, error) {
-	after, err := pageToken(r.GetPageToken())
+	after, err := pageToken(r)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +56,7 @@ func (s *Server) ListPending(ctx context.Context, r *approvalv1.ListPendingReque
 		bytes += proto.Size(p)
 		if n := len(out.GetPending()); n == size || (n > 0 && bytes > maxPage) {
 			last := out.GetPending()[n-1]
-			out.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(position(last)))
+			out.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(question(r) + " " + position(last)))
 			break
 		}
 		out.Pending = append(out.Pending, p)
@@ -113,15 +112,25 @@ func position(p *approvalv1.Pending) string {
 	return p.GetRequested().AsTime().UTC().Format("2006-01-02T15:04:05.000000000Z") + " " + p.GetRelease()
 }
 
-func pageToken(t string) (string, error) {
-	b, err := base64.RawURLEncoding.DecodeString(t)
-	if err != nil || (len(b) > 0 && !positionPattern.Match(b)) {
-		return "", refuse(codes.InvalidArgument, "INVALID_FIELD", "page_token is not one that this service gave",
-			&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{
-				Field: "page_token", Description: "not one that this service gave",
-			}}})
+// question is what tells questions apart whose answers are paged: a position in the
+// answer to one says nothing about that to another.
+func question(r *approvalv1.ListPendingRequest) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%t %s", r.GetMine(), r.GetService()))
+	return hex.EncodeToString(sum[:12])
+}
+
+// pageToken returns the position behind which the page begins; "" is the beginning. A
+// token gives no access, so it need not be a secret.
+func pageToken(r *approvalv1.ListPendingRequest) (string, error) {
+	if r.GetPageToken() == "" {
+		return "", nil
 	}
-	return string(b), nil
+	b, err := base64.RawURLEncoding.Strict().DecodeString(r.GetPageToken())
+	asked, position, _ := strings.Cut(string(b), " ")
+	if err != nil || asked != question(r) || !positionPattern.MatchString(position) {
+		return "", invalidField("page_token", "not from a previous answer to the same question")
+	}
+	return position, nil
 }
 
 var positionPattern = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z [a-z][a-z0-9-]{0,79}$`)

@@ -159,10 +159,30 @@ func TestBadPageTokens(t *testing.T) {
 		_, err := desk.ListPending(as(t, "anna"), &approvalv1.ListPendingRequest{PageToken: token})
 		want(t, name, err, codes.InvalidArgument, "INVALID_FIELD")
 	}
+	for i := range 2 {
+		r.pending(t, key(fmt.Sprintf("p%d", i)))
+	}
+	asked := &approvalv1.ListPendingRequest{PageSize: 1, Service: "shop"}
+	first, err := desk.ListPending(as(t, "anna"), asked)
+	if err != nil || first.GetNextPageToken() == "" {
+		t.Fatalf("first page: %v, %v", first, err)
+	}
+	for name, call := range map[string]*approvalv1.ListPendingRequest{
+		"all services": {}, "another service": {Service: "billing"}, "mine alone": {Mine: true, Service: "shop"},
+	} {
+		call.PageToken = first.GetNextPageToken()
+		_, err := desk.ListPending(as(t, "anna"), call)
+		want(t, "a token of another question, "+name, err, codes.InvalidArgument, "INVALID_FIELD")
+	}
+	// How many are wanted at once is no part of the question.
+	asked.PageSize, asked.PageToken = 7, first.GetNextPageToken()
+	if second, err := desk.ListPending(as(t, "anna"), asked); err != nil || len(second.GetPending()) != 1 {
+		t.Errorf("second page: %v, %v", second, err)
+	}
 	for name, call := range map[string]*approvalv1.ListPendingRequest{
 		"negative size": {PageSize: -1}, "a billion": {PageSize: 1e9}, "endless token": {PageToken: strings.Repeat("a", 600)},
 	} {
 		_, err := desk.ListPending(as(t, "anna"), call)
-		want(t, name, err, codes.InvalidArgument, "")
+		want(t, name, err, codes.InvalidArgument, "INVALID_FIELD")
 	}
 }

@@ -130,14 +130,24 @@ func approve(s procedure.State) *approvalv1.ApproveRequest {
 
 func key(k string) func(*releasev1.Request) { return proceduretest.Key(k) }
 
-// want checks the code of an error and the reason in its ErrorInfo.
+// want checks the code of an error and the reason in its ErrorInfo. Whatever says that
+// a request is wrong says which fields are.
 func want(t *testing.T, what string, err error, code codes.Code, reason string) {
 	t.Helper()
-	got := ""
+	got, fields := "", 0
 	for _, d := range status.Convert(err).Details() {
-		if info, ok := d.(*errdetails.ErrorInfo); ok {
-			got = info.GetReason()
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			got = d.GetReason()
+			if d.GetDomain() != "shipwarden.approval.v1" {
+				t.Errorf("%s: the reason is of %q", what, d.GetDomain())
+			}
+		case *errdetails.BadRequest:
+			fields = len(d.GetFieldViolations())
 		}
+	}
+	if (fields > 0) != (code == codes.InvalidArgument) {
+		t.Errorf("%s: %s says of %d fields that they are wrong", what, code, fields)
 	}
 	if status.Code(err) != code || got != reason {
 		t.Errorf("%s: got %v (%q), want %s (%q)", what, err, got, code, reason)

@@ -181,18 +181,15 @@ func (s *Server) CompleteReview(ctx context.Context, r *approvalv1.CompleteRevie
 	return &approvalv1.CompleteReviewResponse{}, err
 }
 
-// maxAction bounds what a follow-up action says, in bytes.
-const maxAction = 1024
-
+// followUp judges what the schema cannot: who is there, and whether a time that lies
+// within its bounds is one at all.
 func (d desk) followUp(i int, f *releasev1.FollowUp) error {
 	owner := d.index.Person(f.GetOwner())
 	switch {
-	case f.GetAction() == "" || len(f.GetAction()) > maxAction:
-		return invalidField("follow_ups", i, "action", fmt.Sprintf("needs 1 to %d bytes", maxAction))
-	case f.GetDue() == nil || !f.GetDue().IsValid():
-		return invalidField("follow_ups", i, "due", "needs a date")
+	case !f.GetDue().IsValid():
+		return invalidField(fmt.Sprintf("follow_ups[%d].due", i), "needs a date")
 	case owner == nil || owner.GetId() != f.GetOwner() || owner.GetInactive() || owner.GetMachine():
-		return invalidField("follow_ups", i, "owner", "needs the id of a person of the procedure who has not left")
+		return invalidField(fmt.Sprintf("follow_ups[%d].owner", i), "needs the id of a person of the procedure who has not left")
 	}
 	return nil
 }

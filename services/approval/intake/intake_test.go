@@ -292,7 +292,7 @@ func TestARollbackNamesWhatWasExecuted(t *testing.T) {
 		{waiting, "rollback_of.untouched"},
 		{other, "rollback_of.foreign"},
 		{"shop-aaaaaaaaaaaaaaaa", "rollback_of.unknown"},
-		{"rel.*.>", "rollback_of.unknown"},
+		{"rel.*.>", "string.pattern"},
 	} {
 		id, want := c[0], c[1]
 		got := r.ask(t, key(fmt.Sprintf("back-%d", i)), proceduretest.Rollback, func(q *releasev1.Request) { q.RollbackOf = id })

@@ -5,28 +5,26 @@ import (
 	"errors"
 	"log/slog"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/protoadapt"
 
 	"github.com/blackdice/shipwarden/internal/evidence"
+	"github.com/blackdice/shipwarden/internal/refusal"
 	"github.com/blackdice/shipwarden/services/recorder/ledger"
 )
 
-// domain names whose reasons those in error details are.
-const domain = "recorder.shipwarden"
+// domain is that of the reasons in google.rpc.ErrorInfo.
+const domain = "shipwarden.recorder.v1"
 
 // Reasons in error details. They are contract.
 const (
-	reasonNotFound        = "RELEASE_NOT_ON_RECORD"
-	reasonNotYet          = "SEQUENCE_NOT_YET_RECORDED"
-	reasonFilterTime      = "FILTER_TIME_INVALID"
-	reasonPageToken       = "PAGE_TOKEN_INVALID"
-	reasonUnauthenticated = "TOKEN_UNKNOWN"
-	reasonUnavailable     = "RECORD_UNAVAILABLE"
-	reasonNoEvidence      = "EVIDENCE_NOT_STORED"
-	reasonTampered        = "EVIDENCE_CHANGED"
+	reasonNotFound    = "RELEASE_NOT_ON_RECORD"
+	reasonNotYet      = "SEQUENCE_NOT_YET_RECORDED"
+	reasonFilterTime  = "FILTER_TIME_INVALID"
+	reasonPageToken   = "PAGE_TOKEN_INVALID"
+	reasonUnavailable = "RECORD_UNAVAILABLE"
+	reasonNoEvidence  = "EVIDENCE_NOT_STORED"
+	reasonTampered    = "EVIDENCE_CHANGED"
 )
 
 var (
@@ -45,47 +43,38 @@ func toStatus(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, ledger.ErrNotFound):
-		return detailed(codes.NotFound, "release is not on record", info(reasonNotFound))
+		return refuse(codes.NotFound, reasonNotFound, "release is not on record")
 	case errors.Is(err, evidence.ErrNotFound):
-		return detailed(codes.NotFound, "there is no such evidence", info(reasonNoEvidence))
+		return refuse(codes.NotFound, reasonNoEvidence, "there is no such evidence")
 	case errors.Is(err, evidence.ErrTampered):
-		return detailed(codes.DataLoss, "what is stored is not what the digest names", info(reasonTampered))
+		return refuse(codes.DataLoss, reasonTampered, "what is stored is not what the digest names")
 	case errors.Is(err, errPageToken):
-		return detailed(codes.InvalidArgument, "page_token: "+errPageToken.Error(), info(reasonPageToken),
-			&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{
-				Field: "page_token", Reason: reasonPageToken, Description: errPageToken.Error(),
-			}}})
+		return invalidField("page_token", reasonPageToken, errPageToken)
 	case errors.Is(err, errFilterTime):
-		return detailed(codes.InvalidArgument, "filter: "+errFilterTime.Error(), info(reasonFilterTime),
-			&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{
-				Field: "filter", Reason: reasonFilterTime, Description: errFilterTime.Error(),
-			}}})
+		return invalidField("filter", reasonFilterTime, errFilterTime)
 	case errors.Is(err, errNotYet):
-		return detailed(codes.DeadlineExceeded, "min_sequence: "+errNotYet.Error(), info(reasonNotYet))
+		return refuse(codes.DeadlineExceeded, reasonNotYet, "min_sequence: "+errNotYet.Error())
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
-		return status.FromContextError(context.Canceled).Err()
+		return refuse(codes.Canceled, refusal.ReasonCanceled, context.Canceled.Error())
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
-		return status.FromContextError(context.DeadlineExceeded).Err()
+		return refuse(codes.DeadlineExceeded, refusal.ReasonDeadline, context.DeadlineExceeded.Error())
 	}
 	if s, ok := status.FromError(err); ok {
 		return s.Err() // A failed send, as gRPC has it.
 	}
 	slog.ErrorContext(ctx, "reading the record failed", slog.Any("error", err))
-	return detailed(codes.Unavailable, "the record cannot be read at the moment", info(reasonUnavailable))
+	return refuse(codes.Unavailable, reasonUnavailable, "the record cannot be read at the moment")
 }
 
 func errUnauthenticated(message string) error {
-	return detailed(codes.Unauthenticated, message, info(reasonUnauthenticated))
+	return refuse(codes.Unauthenticated, refusal.ReasonUnauthenticated, message)
 }
 
-func info(reason string) protoadapt.MessageV1 {
-	return &errdetails.ErrorInfo{Reason: reason, Domain: domain}
+func refuse(code codes.Code, reason, message string) error {
+	return refusal.New(code, domain, reason, message)
 }
 
-func detailed(code codes.Code, message string, details ...protoadapt.MessageV1) error {
-	s, err := status.New(code, message).WithDetails(details...)
-	if err != nil {
-		return status.Error(code, message)
-	}
-	return s.Err()
+// invalidField refuses a question for a field that no rule of the schema can judge.
+func invalidField(path, reason string, err error) error {
+	return refusal.InvalidFields(domain, reason, refusal.Field{Path: path, Rule: reason, Message: err.Error()})
 }

@@ -11,7 +11,9 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
@@ -98,6 +100,46 @@ func field(err error) string {
 		}
 	}
 	return ""
+}
+
+// A history can be larger than an answer may be: the client asks for the rest.
+func TestEventsOfALargeHistoryComeAnswerByAnswer(t *testing.T) {
+	s := serve(t)
+	h := s.release(t, procedure.PhaseApprove)
+	var want []uint64
+	for _, e := range h.Entries {
+		want = append(want, e.Sequence)
+	}
+	var messages []ledger.Message
+	for i := range uint64(16) {
+		e := proceduretest.Entry(h.State(), h.Last+1+i, h.Now, proceduretest.Person("anna"), &releasev1.Event{
+			Data: &releasev1.Event_ApprovalWithdrawn{ApprovalWithdrawn: &releasev1.ApprovalWithdrawn{Reason: strings.Repeat("x", 100_000)}},
+		})
+		want = append(want, e.Sequence)
+		messages = append(messages, recordertest.Message(e))
+	}
+	recordertest.Write(t, s.ledger, 4, messages)
+	var got []uint64
+	answers := 0
+	for q := (&recorderv1.GetReleaseRequest{Release: h.Release, Events: true}); ; answers++ {
+		answer, err := s.GetRelease(asReader(t), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := proto.Size(answer); size > service.MaxMessageBytes {
+			t.Errorf("an answer of %d bytes, which the server does not send", size)
+		}
+		for _, e := range answer.GetEvents() {
+			got = append(got, e.GetSequence())
+			q.EventsAfter = e.GetSequence()
+		}
+		if !answer.GetMoreEvents() {
+			break
+		}
+	}
+	if !slices.Equal(got, want) || answers < 2 {
+		t.Errorf("after %d answers: events %v, want %v", answers, got, want)
+	}
 }
 
 func TestRefusalsPageByPage(t *testing.T) {

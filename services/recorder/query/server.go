@@ -24,7 +24,7 @@ import (
 const (
 	defaultPage = 50
 	maxPage     = 500
-	// maxPageBytes bounds a page, which ends early where releases are large.
+	// maxPageBytes bounds a page, which ends early where releases or events are large.
 	maxPageBytes = 512 << 10
 	// maxWait is how long min_sequence waits where the client set no deadline.
 	maxWait = 30 * time.Second
@@ -59,7 +59,7 @@ func New(reader *ledger.Reader, tail *ledger.Tail, stream func() uint64) *Server
 	return &Server{reader: reader, tail: tail, stream: stream}
 }
 
-// GetRelease returns one release.
+// GetRelease returns one release, with as many of its events as one answer holds.
 func (s *Server) GetRelease(ctx context.Context, q *recorderv1.GetReleaseRequest) (*recorderv1.GetReleaseResponse, error) {
 	if err := s.wait(ctx, q.GetMinSequence()); err != nil {
 		return nil, toStatus(ctx, err)
@@ -69,8 +69,17 @@ func (s *Server) GetRelease(ctx context.Context, q *recorderv1.GetReleaseRequest
 		return nil, toStatus(ctx, err)
 	}
 	out := &recorderv1.GetReleaseResponse{Release: release, AsOfSequence: asOf}
+	size := 0
 	for _, e := range events {
-		out.Events = append(out.Events, e.Proto())
+		if e.Entry.Sequence <= q.GetEventsAfter() {
+			continue
+		}
+		event := e.Proto()
+		if size += proto.Size(event); size > maxPageBytes && len(out.GetEvents()) > 0 {
+			out.MoreEvents = true
+			break
+		}
+		out.Events = append(out.Events, event)
 	}
 	return out, nil
 }

@@ -42,8 +42,9 @@ const (
 //
 // ApprovalService takes people's decisions.
 //
-// Errors carry google.rpc.BadRequest or google.rpc.ErrorInfo details:
-// INVALID_ARGUMENT for a field that is wrong, NOT_FOUND for an unknown release,
+// Every refusal carries google.rpc.ErrorInfo with a reason and the domain
+// "shipwarden.approval.v1": INVALID_ARGUMENT, with google.rpc.BadRequest beside it,
+// for fields that are wrong, NOT_FOUND for an unknown release,
 // UNAUTHENTICATED and PERMISSION_DENIED for callers who are unknown or may not,
 // FAILED_PRECONDITION where the release is in another state, ABORTED where the
 // change digest is not the present one.
@@ -184,8 +185,9 @@ func (c *approvalServiceClient) CompleteReview(ctx context.Context, in *Complete
 //
 // ApprovalService takes people's decisions.
 //
-// Errors carry google.rpc.BadRequest or google.rpc.ErrorInfo details:
-// INVALID_ARGUMENT for a field that is wrong, NOT_FOUND for an unknown release,
+// Every refusal carries google.rpc.ErrorInfo with a reason and the domain
+// "shipwarden.approval.v1": INVALID_ARGUMENT, with google.rpc.BadRequest beside it,
+// for fields that are wrong, NOT_FOUND for an unknown release,
 // UNAUTHENTICATED and PERMISSION_DENIED for callers who are unknown or may not,
 // FAILED_PRECONDITION where the release is in another state, ABORTED where the
 // change digest is not the present one.

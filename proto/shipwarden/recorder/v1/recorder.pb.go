@@ -607,7 +607,9 @@ type GetReleaseRequest struct {
 	// Whether the events are wanted too.
 	Events bool `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
 	// Wait until the recorder has come to this sequence.
-	MinSequence   uint64 `protobuf:"varint,3,opt,name=min_sequence,json=minSequence,proto3" json:"min_sequence,omitempty"`
+	MinSequence uint64 `protobuf:"varint,3,opt,name=min_sequence,json=minSequence,proto3" json:"min_sequence,omitempty"`
+	// Only events behind this sequence: the last one of the answer before.
+	EventsAfter   uint64 `protobuf:"varint,4,opt,name=events_after,json=eventsAfter,proto3" json:"events_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -663,11 +665,21 @@ func (x *GetReleaseRequest) GetMinSequence() uint64 {
 	return 0
 }
 
+func (x *GetReleaseRequest) GetEventsAfter() uint64 {
+	if x != nil {
+		return x.EventsAfter
+	}
+	return 0
+}
+
 type GetReleaseResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Release       *Release               `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
-	Events        []*RecordedEvent       `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
-	AsOfSequence  uint64                 `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release *Release               `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// As many as one answer holds, in their order.
+	Events       []*RecordedEvent `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
+	AsOfSequence uint64           `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	// Whether there are more: ask for those after the last of these.
+	MoreEvents    bool `protobuf:"varint,4,opt,name=more_events,json=moreEvents,proto3" json:"more_events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -721,6 +733,13 @@ func (x *GetReleaseResponse) GetAsOfSequence() uint64 {
 		return x.AsOfSequence
 	}
 	return 0
+}
+
+func (x *GetReleaseResponse) GetMoreEvents() bool {
+	if x != nil {
+		return x.MoreEvents
+	}
+	return false
 }
 
 type ListReleasesRequest struct {
@@ -1657,30 +1676,32 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12\x1b\n" +
 	"\tsigned_by\x18\x05 \x01(\tR\bsignedBy\x122\n" +
 	"\x05event\x18\x06 \x01(\v2\x1c.shipwarden.release.v1.EventR\x05event\x12\x1a\n" +
-	"\brejected\x18\a \x01(\tR\brejected\"\x87\x01\n" +
+	"\brejected\x18\a \x01(\tR\brejected\"\xaa\x01\n" +
 	"\x11GetReleaseRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\x16\n" +
 	"\x06events\x18\x02 \x01(\bR\x06events\x12!\n" +
-	"\fmin_sequence\x18\x03 \x01(\x04R\vminSequence\"\xb4\x01\n" +
+	"\fmin_sequence\x18\x03 \x01(\x04R\vminSequence\x12!\n" +
+	"\fevents_after\x18\x04 \x01(\x04R\veventsAfter\"\xd5\x01\n" +
 	"\x12GetReleaseResponse\x129\n" +
 	"\arelease\x18\x01 \x01(\v2\x1f.shipwarden.recorder.v1.ReleaseR\arelease\x12=\n" +
 	"\x06events\x18\x02 \x03(\v2%.shipwarden.recorder.v1.RecordedEventR\x06events\x12$\n" +
-	"\x0eas_of_sequence\x18\x03 \x01(\x04R\fasOfSequence\"\xc2\x01\n" +
+	"\x0eas_of_sequence\x18\x03 \x01(\x04R\fasOfSequence\x12\x1f\n" +
+	"\vmore_events\x18\x04 \x01(\bR\n" +
+	"moreEvents\"\xc2\x01\n" +
 	"\x13ListReleasesRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x126\n" +
 	"\x06filter\x18\x03 \x01(\v2\x1e.shipwarden.recorder.v1.FilterR\x06filter\x12!\n" +
-	"\fmin_sequence\x18\x04 \x01(\x04R\vminSequence\"\xec\x03\n" +
+	"\fmin_sequence\x18\x04 \x01(\x04R\vminSequence\"\xee\x03\n" +
 	"\x06Filter\x12!\n" +
 	"\aservice\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\aservice\x12)\n" +
 	"\venvironment\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\venvironment\x12\x1f\n" +
 	"\x06target\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06target\x12C\n" +
 	"\x0frequested_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0erequestedAfter\x12E\n" +
-	"\x10requested_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0frequestedBefore\x12I\n" +
-	"\boutcomes\x18\x06 \x03(\x0e2\x1e.shipwarden.release.v1.OutcomeB\r\xbaH\n" +
-	"\x92\x01\a\"\x05\x82\x01\x02\x10\x01R\boutcomes\x12\x1f\n" +
+	"\x10requested_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0frequestedBefore\x12K\n" +
+	"\boutcomes\x18\x06 \x03(\x0e2\x1e.shipwarden.release.v1.OutcomeB\x0f\xbaH\f\x92\x01\t\x10 \"\x05\x82\x01\x02\x10\x01R\boutcomes\x12\x1f\n" +
 	"\x06person\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\x06person\x12H\n" +
 	"\x0fartifact_digest\x18\b \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^(sha256:[0-9a-f]{64})?$R\x0eartifactDigest\x12\x12\n" +
 	"\x04open\x18\t \x01(\bR\x04open\x12\x1d\n" +

@@ -38,6 +38,10 @@ const (
 // RecorderService reads the audit trail. Every answer says up to which event of
 // the stream it holds (as_of_sequence); min_sequence waits until the recorder
 // has come that far, or fails with DEADLINE_EXCEEDED.
+//
+// Every refusal carries google.rpc.ErrorInfo with a reason and the domain
+// "shipwarden.recorder.v1"; INVALID_ARGUMENT carries google.rpc.BadRequest as well,
+// with the path of every field that is wrong.
 type RecorderServiceClient interface {
 	// GetRelease returns one release. NOT_FOUND where there is none.
 	GetRelease(ctx context.Context, in *GetReleaseRequest, opts ...grpc.CallOption) (*GetReleaseResponse, error)
@@ -162,6 +166,10 @@ func (c *recorderServiceClient) GetStatus(ctx context.Context, in *GetStatusRequ
 // RecorderService reads the audit trail. Every answer says up to which event of
 // the stream it holds (as_of_sequence); min_sequence waits until the recorder
 // has come that far, or fails with DEADLINE_EXCEEDED.
+//
+// Every refusal carries google.rpc.ErrorInfo with a reason and the domain
+// "shipwarden.recorder.v1"; INVALID_ARGUMENT carries google.rpc.BadRequest as well,
+// with the path of every field that is wrong.
 type RecorderServiceServer interface {
 	// GetRelease returns one release. NOT_FOUND where there is none.
 	GetRelease(context.Context, *GetReleaseRequest) (*GetReleaseResponse, error)

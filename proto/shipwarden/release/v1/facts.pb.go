@@ -7,6 +7,7 @@
 package releasev1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -2139,7 +2140,7 @@ var File_shipwarden_release_v1_facts_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/facts.proto\x12\x15shipwarden.release.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#shipwarden/release/v1/request.proto\"\xd8\x01\n" +
+	"!shipwarden/release/v1/facts.proto\x12\x15shipwarden.release.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#shipwarden/release/v1/request.proto\"\xd8\x01\n" +
 	"\bTimeouts\x12-\n" +
 	"\x04step\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04step\x123\n" +
 	"\aexecute\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\aexecute\x121\n" +
@@ -2283,11 +2284,13 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12,\n" +
 	"\x03due\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x12;\n" +
 	"\vblocks_from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"blocksFrom\"f\n" +
-	"\bFollowUp\x12\x16\n" +
-	"\x06action\x18\x01 \x01(\tR\x06action\x12\x14\n" +
-	"\x05owner\x18\x02 \x01(\tR\x05owner\x12,\n" +
-	"\x03due\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x03due*\x8a\x02\n" +
+	"blocksFrom\"\x97\x02\n" +
+	"\bFollowUp\x12\"\n" +
+	"\x06action\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\bR\x06action\x12\x1f\n" +
+	"\x05owner\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05owner\x12\xc5\x01\n" +
+	"\x03due\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x96\x01\xbaH\x92\x01\xba\x01\x8b\x01\n" +
+	"\tdue.range\x12(must lie between the years 2020 and 2100\x1aTthis > timestamp('2020-01-01T00:00:00Z') && this < timestamp('2100-01-01T00:00:00Z')\xc8\x01\x01R\x03due*\x8a\x02\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_SUCCEEDED\x10\x01\x12!\n" +

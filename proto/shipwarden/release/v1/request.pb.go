@@ -1423,7 +1423,7 @@ var File_shipwarden_release_v1_request_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\n" +
-	"#shipwarden/release/v1/request.proto\x12\x15shipwarden.release.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x0e\n" +
+	"#shipwarden/release/v1/request.proto\x12\x15shipwarden.release.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x0e\n" +
 	"\aRequest\x12P\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tB'\xbaH$r\"2 ^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$R\x0eidempotencyKey\x127\n" +
 	"\aservice\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\aservice\x12?\n" +
@@ -1446,8 +1446,8 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"validation\x127\n" +
 	"\x04risk\x18\x0e \x01(\v2\x1b.shipwarden.release.v1.RiskB\x06\xbaH\x03\xc8\x01\x01R\x04risk\x12.\n" +
 	"\bevidence\x18\x0f \x03(\fB\x12\xbaH\x0f\x92\x01\f\x10 \"\bz\x06\x10\x01\x18\x80\x80\x01R\bevidence\x12>\n" +
-	"\temergency\x18\x10 \x01(\v2 .shipwarden.release.v1.EmergencyR\temergency\x12(\n" +
-	"\vrollback_of\x18\x11 \x01(\tB\a\xbaH\x04r\x02\x18`R\n" +
+	"\temergency\x18\x10 \x01(\v2 .shipwarden.release.v1.EmergencyR\temergency\x12A\n" +
+	"\vrollback_of\x18\x11 \x01(\tB \xbaH\x1dr\x1b2\x19^([a-z][a-z0-9-]{0,79})?$R\n" +
 	"rollbackOf\x12\xd6\x01\n" +
 	"\n" +
 	"not_before\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampB\x9a\x01\xbaH\x96\x01\xba\x01\x92\x01\n" +
