@@ -89,6 +89,12 @@ func (s *story) approve(ctx context.Context, id string, people ...string) error 
 	return nil
 }
 
+// ends begin the notice that tells of an outcome.
+var ends = map[releasev1.Outcome]string{
+	releasev1.Outcome_OUTCOME_SUCCEEDED:   "Release succeeded",
+	releasev1.Outcome_OUTCOME_ROLLED_BACK: "Release rolled back",
+}
+
 // finish waits for the release's end and shows the steps since the approvals.
 func (s *story) finish(ctx context.Context, id string, want releasev1.Outcome) (*recorderv1.Release, error) {
 	r, err := s.until(ctx, id, func(r *recorderv1.Release) bool {
@@ -103,7 +109,11 @@ func (s *story) finish(ctx context.Context, id string, want releasev1.Outcome) (
 		color = s.Paint.Yellow
 	}
 	s.line("outcome: %s", color(terminal.Word(r.GetOutcome(), "OUTCOME_")))
-	for _, notice := range s.notices() {
+	heard, err := s.notices(ctx, ends[want])
+	if err != nil {
+		return nil, err
+	}
+	for _, notice := range heard {
 		s.line("  #operations %s", s.Paint.Faint(terminal.Escape(notice)))
 	}
 	if r.GetOutcome() != want {
