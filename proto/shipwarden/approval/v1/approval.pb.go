@@ -1323,46 +1323,52 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\n" +
 	"authorized\x18\x01 \x01(\bR\n" +
 	"authorized\x12;\n" +
-	"\amissing\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\amissing\"v\n" +
+	"\amissing\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\amissing\"\xfc\x01\n" +
 	"\x17WithdrawApprovalRequest\x127\n" +
-	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\"\n" +
-	"\x06reason\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\x06reason\"\x1a\n" +
-	"\x18WithdrawApprovalResponse\"l\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x1a\n" +
+	"\x18WithdrawApprovalResponse\"\xf2\x01\n" +
 	"\rRejectRequest\x127\n" +
-	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\"\n" +
-	"\x06reason\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\x06reason\"\x10\n" +
-	"\x0eRejectResponse\"n\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x10\n" +
+	"\x0eRejectResponse\"\xf4\x01\n" +
 	"\x0fWithdrawRequest\x127\n" +
-	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\"\n" +
-	"\x06reason\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\x06reason\"\x12\n" +
-	"\x10WithdrawResponse\"k\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x12\n" +
+	"\x10WithdrawResponse\"\xf1\x01\n" +
 	"\fAbortRequest\x127\n" +
-	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\"\n" +
-	"\x06reason\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\x06reason\"\x0f\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x0f\n" +
 	"\rAbortResponse\"\xaf\x01\n" +
 	"\x12AcknowledgeRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12<\n" +
 	"\x05cause\x18\x02 \x01(\x0e2\x1c.shipwarden.release.v1.CauseB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05cause\x12\"\n" +
 	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\"9\n" +
 	"\x13AcknowledgeResponse\x12\"\n" +
-	"\facknowledged\x18\x01 \x01(\x05R\facknowledged\"\xbd\x01\n" +
+	"\facknowledged\x18\x01 \x01(\x05R\facknowledged\"\xc3\x02\n" +
 	"\x10InterveneRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12L\n" +
 	"\x06action\x18\x02 \x01(\x0e2(.shipwarden.release.v1.Intervened.ActionB\n" +
-	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06action\x12\"\n" +
-	"\x06reason\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\x06reason\"\x13\n" +
-	"\x11InterveneResponse\"\x9e\x02\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06action\x12\xa7\x01\n" +
+	"\x06reason\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x13\n" +
+	"\x11InterveneResponse\"\xa4\x03\n" +
 	"\x15CompleteReviewRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12Q\n" +
 	"\x06result\x18\x02 \x01(\x0e2-.shipwarden.release.v1.ReviewCompleted.ResultB\n" +
-	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06result\x12/\n" +
-	"\rresidual_risk\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\fresidualRisk\x12H\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06result\x12\xb4\x01\n" +
+	"\rresidual_risk\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\fresidualRisk\x12H\n" +
 	"\n" +
 	"follow_ups\x18\x04 \x03(\v2\x1f.shipwarden.release.v1.FollowUpB\b\xbaH\x05\x92\x01\x02\x10 R\tfollowUps\"\x18\n" +
 	"\x16CompleteReviewResponse2\xfa\a\n" +

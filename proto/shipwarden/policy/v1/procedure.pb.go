@@ -1763,11 +1763,12 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x04live\x18\x01 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04live\x12G\n" +
 	"\x05older\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05older\x12R\n" +
 	"\vrolled_back\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
-	"rolledBack\"\xb7\x01\n" +
+	"rolledBack\"\xbd\x02\n" +
 	"\x06Person\x12/\n" +
-	"\x02id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[a-z][a-z0-9._-]{0,63}$R\x02id\x12\x1e\n" +
-	"\x04name\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x04name\x12&\n" +
+	"\x02id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[a-z][a-z0-9._-]{0,63}$R\x02id\x12\xa3\x01\n" +
+	"\x04name\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03\x18\x80\x01R\x04name\x12&\n" +
 	"\aaliases\x18\x03 \x03(\tB\f\xbaH\t\x92\x01\x06\"\x04r\x02\x10\x01R\aaliases\x12\x18\n" +
 	"\amachine\x18\x04 \x01(\bR\amachine\x12\x1a\n" +
 	"\binactive\x18\x05 \x01(\bR\binactive\"T\n" +
@@ -1804,11 +1805,12 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x06driver\x18\x04 \x01(\tB\x1a\xbaH\x17r\x15R\x04hostR\acommandR\x04noopR\x06driver\x12C\n" +
 	"\x05kinds\x18\x05 \x03(\x0e2#.shipwarden.release.v1.ArtifactKindB\b\xbaH\x05\x92\x01\x02\b\x01R\x05kinds\x12\x18\n" +
 	"\aretired\x18\x06 \x01(\bR\aretired\x12\x1c\n" +
-	"\tcustomers\x18\a \x03(\tR\tcustomers\"\x8d\x04\n" +
+	"\tcustomers\x18\a \x03(\tR\tcustomers\"\x93\x05\n" +
 	"\x04Gate\x121\n" +
-	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12 \n" +
-	"\x05title\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x05title\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\xa5\x01\n" +
+	"\x05title\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03\x18\x80\x02R\x05title\x121\n" +
 	"\x0epredicate_type\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\rpredicateType\x12\x14\n" +
 	"\x05field\x18\x04 \x01(\tR\x05field\x12\x16\n" +
@@ -1823,12 +1825,13 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"bypassable\x18\v \x01(\bR\n" +
 	"bypassable\x12#\n" +
 	"\rmin_reviewers\x18\f \x01(\rR\fminReviewers\x12%\n" +
-	"\x0ereviewer_group\x18\r \x01(\tR\rreviewerGroup\"\x90\x03\n" +
+	"\x0ereviewer_group\x18\r \x01(\tR\rreviewerGroup\"\x96\x04\n" +
 	"\x06Freeze\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1e\n" +
-	"\x06set_by\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05setBy\x12\"\n" +
-	"\x06reason\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\bR\x06reason\x12\"\n" +
+	"\x06set_by\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05setBy\x12\xa7\x01\n" +
+	"\x06reason\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03\x18\x80\bR\x06reason\x12\"\n" +
 	"\fenvironments\x18\x04 \x03(\tR\fenvironments\x12\x1a\n" +
 	"\bservices\x18\x05 \x03(\tR\bservices\x12\x18\n" +
 	"\atargets\x18\x06 \x03(\tR\atargets\x12\x1c\n" +
