@@ -50,6 +50,7 @@ func Describe(w io.Writer, r *recorderv1.Release, events []*recorderv1.RecordedE
 	p.quorum("Approvals missing", r.GetMissing())
 	p.results(f.results)
 	p.verification(f.verified)
+	p.prose("No way back", f.noWayBack)
 	p.calls(f.calls)
 	p.review(f.review, f.reviewer)
 	if n := r.GetRejectedEvents(); n > 0 {
@@ -86,11 +87,20 @@ func (p *page) emergency(r *releasev1.Request, a *releasev1.Authorized) {
 	p.table("Emergency", t)
 }
 
+// required are the flags without which a command is refused.
+var required = map[string]string{
+	"reject": reason, "withdraw": reason, "withdraw-approval": reason, "abort": reason,
+	"retry": reason, "rollback": reason, "accept": reason, "confirm": reason,
+	"review": " --result RESULT --residual-risk TEXT",
+}
+
+const reason = " --reason TEXT"
+
 // actions are the server's words, which are the command's verbs.
 func (p *page) actions(r *recorderv1.Release) {
 	t := terminal.NewTable()
 	for _, a := range r.GetActions() {
-		t.Add("shipwarden " + a + " " + r.GetRelease())
+		t.Add("shipwarden " + a + " " + r.GetRelease() + required[a])
 	}
 	p.table("Possible now", t)
 }

@@ -116,8 +116,11 @@ func (p *page) verification(all []*releasev1.Verification) {
 			of = "way back"
 		}
 		for _, r := range v.GetResults() {
-			t.Add(of, r.GetTarget(), r.GetCheck(), terminal.Word(r.GetVerdict(), "VERDICT_"),
-				fmt.Sprintf("%d of %d samples passed", r.GetPassed(), r.GetSamples()), r.GetReason())
+			samples, why := fmt.Sprintf("%d of %d samples passed", r.GetPassed(), r.GetSamples()), r.GetReason()
+			if why == samples {
+				why = ""
+			}
+			t.Add(of, r.GetTarget(), r.GetCheck(), terminal.Word(r.GetVerdict(), "VERDICT_"), samples, why)
 		}
 	}
 	p.table("Checks", t)

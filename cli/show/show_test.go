@@ -154,3 +154,23 @@ func TestTheChecksOfEveryWaveAreShown(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 }
+
+// TestWhoDecidesHasTakenTheEscalationOn: a release that was accepted calls nobody.
+func TestWhoDecidesHasTakenTheEscalationOn(t *testing.T) {
+	event := func(by string, e *releasev1.Event) *recorderv1.RecordedEvent {
+		e.Actor = &releasev1.Actor{Id: by}
+		return &recorderv1.RecordedEvent{Event: e}
+	}
+	var out bytes.Buffer
+	err := show.Describe(&out, &recorderv1.Release{Release: "shop-1", Closed: true}, []*recorderv1.RecordedEvent{
+		event("executor", &releasev1.Event{Data: &releasev1.Event_RollbackUnavailable{RollbackUnavailable: &releasev1.RollbackUnavailable{Reason: "nothing ran before"}}}),
+		event("approval", &releasev1.Event{Data: &releasev1.Event_Escalated{Escalated: &releasev1.Escalated{Cause: releasev1.Cause_CAUSE_ROLLBACK_UNAVAILABLE}}}),
+		event("erin", &releasev1.Event{Data: &releasev1.Event_Intervened{Intervened: &releasev1.Intervened{Action: releasev1.Intervened_ACTION_ACCEPT}}}),
+	})
+	if err != nil || !strings.Contains(out.String(), "taken on by erin") || strings.Contains(out.String(), "open, acknowledge") {
+		t.Errorf("error %v\n%s", err, out.String())
+	}
+	if !strings.Contains(out.String(), "No way back\n  nothing ran before\n") {
+		t.Errorf("why there is no way back is not told:\n%s", out.String())
+	}
+}
