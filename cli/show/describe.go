@@ -132,7 +132,7 @@ func Decide(w io.Writer, pending *approvalv1.Pending) error {
 	p.risk(r.GetRisk())
 	p.prose("Way back", r.GetRollbackPlan().GetDescription())
 	p.prose("Without a way back", r.GetRollbackPlan().GetRecovery())
-	p.checks(r.GetValidation())
+	p.criteria(pending)
 	p.quorum("Approvals needed", pending.GetQuorum())
 	t := terminal.NewTable()
 	for _, a := range pending.GetApprovals() {
@@ -153,19 +153,4 @@ func (p *page) risk(r *releasev1.Risk) {
 		t.Add("declared", r.GetDescription())
 	}
 	p.table("Risk", t)
-}
-
-func (p *page) checks(v *releasev1.Validation) {
-	t := terminal.NewTable()
-	for _, c := range v.GetChecks() {
-		what := "tcp"
-		if h := c.GetHttp(); h != nil {
-			what = "http " + h.GetPath()
-		}
-		t.Add(c.GetName(), what)
-	}
-	if v.GetBake() != nil {
-		t.Add("over", v.GetBake().AsDuration().String())
-	}
-	p.table("Counts as good when", t)
 }
