@@ -75,10 +75,15 @@ func writeSettings(r *rig.Rig, person, file string) error {
 	if err != nil {
 		return err
 	}
+	return writeFile(file, out)
+}
+
+// writeFile writes a file, and its folder where that is missing.
+func writeFile(file string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(file, out, 0o600)
+	return os.WriteFile(file, content, 0o600)
 }
 
 // freeSettings refuses to take the settings of the working folder away from another
