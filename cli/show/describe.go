@@ -71,7 +71,7 @@ func (p *page) approvals(all []approval) {
 		t.Add(a.person, strings.Join(a.at.GetEvent().GetActor().GetGroups(), ","), terminal.Time(a.at.GetStored()),
 			"until "+terminal.Time(a.given.GetExpires()), a.given.GetComment())
 	}
-	p.table("Approvals given", t)
+	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "COMMENT")
 }
 
 func (p *page) emergency(r *releasev1.Request, a *releasev1.Authorized) {
@@ -138,7 +138,7 @@ func Decide(w io.Writer, pending *approvalv1.Pending) error {
 	for _, a := range pending.GetApprovals() {
 		t.Add(a.GetPerson(), strings.Join(a.GetGroups(), ","), terminal.Time(a.GetTime()), "until "+terminal.Time(a.GetExpires()), a.GetComment())
 	}
-	p.table("Approvals given", t)
+	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "COMMENT")
 	p.quorum("Approvals missing", pending.GetMissing())
 	return p.write(w)
 }

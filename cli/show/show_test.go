@@ -149,9 +149,10 @@ func TestTheChecksOfEveryWaveAreShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "Checks\n" +
-		"  wave 1     eu1   healthy   pass   3 of 3 samples passed   again\n" +
-		"  wave 2     us1   healthy   pass   3 of 3 samples passed   later\n" +
-		"  way back   eu1   healthy   pass   3 of 3 samples passed   back\n"
+		"  OF         TARGET   CHECK     VERDICT   SAMPLES                 REASON\n" +
+		"  wave 1     eu1      healthy   pass      3 of 3 samples passed   again\n" +
+		"  wave 2     us1      healthy   pass      3 of 3 samples passed   later\n" +
+		"  way back   eu1      healthy   pass      3 of 3 samples passed   back\n"
 	if !strings.Contains(out.String(), want) {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
