@@ -28,7 +28,8 @@ COPY services/${SERVICE} services/${SERVICE}
 ARG VERSION=
 RUN go -C services/${SERVICE} build -trimpath \
       -ldflags "-s -w -X github.com/blackdice/shipwarden/internal/service.version=${VERSION}" \
-      -o /out/service ./cmd/${SERVICE}
+      -o /out/shipwarden-${SERVICE} ./cmd/shipwarden-${SERVICE} \
+    && ln -s shipwarden-${SERVICE} /out/service
 
 # The command belongs to the roof and knows all services, for `shipwarden dev`.
 FROM modules AS build-command
@@ -56,6 +57,7 @@ ENTRYPOINT ["/usr/local/bin/shipwarden"]
 
 # The last stage is what `docker build` makes without a target.
 FROM base AS service
-COPY --from=build-service /out/service /usr/local/bin/service
+# Under its own name, shipwarden-<service>, and under one that is the same in all.
+COPY --from=build-service /out/ /usr/local/bin/
 EXPOSE 8080 9443
 ENTRYPOINT ["/usr/local/bin/service"]

@@ -3,6 +3,7 @@ package procedure
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -49,7 +50,7 @@ func (s *State) applyReviewCompleted(e Entry, d *releasev1.ReviewCompleted) erro
 	if role := s.ReviewConflict(by); role != "" {
 		return s.invalid(e, by+" is "+role+" and may not review")
 	}
-	if d.GetResult() == releasev1.ReviewCompleted_RESULT_UNSPECIFIED || d.GetResidualRisk() == "" {
+	if d.GetResult() == releasev1.ReviewCompleted_RESULT_UNSPECIFIED || strings.TrimSpace(d.GetResidualRisk()) == "" {
 		return s.invalid(e, "a review states its result and the residual risk")
 	}
 	s.Review, s.ReviewedBy = d, by

@@ -227,6 +227,9 @@ var workGuards = []guard{
 	{name: "review that does not state the residual risk", phase: procedure.PhaseFollowUp, request: proceduretest.Emergency, prepare: reviewable, want: "residual risk", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetReviewCompleted().ResidualRisk = ""
 	}},
+	{name: "review with a residual risk of blanks", phase: procedure.PhaseFollowUp, request: proceduretest.Emergency, prepare: reviewable, want: "residual risk", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetReviewCompleted().ResidualRisk = " \t\u00a0\u3000"
+	}},
 	{name: "review by who authorized it", phase: procedure.PhaseFollowUp, request: proceduretest.Emergency, prepare: reviewable, want: "may not review", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.Actor = proceduretest.Person("eve")
 	}},

@@ -18,7 +18,7 @@ func newAcknowledge(a *app) *cobra.Command {
 		Aliases:           []string{"ack"},
 		Short:             "Take an escalation on",
 		Long:              "Takes the open escalations of a release on, so that nobody else is called.",
-		Example:           "  shipwarden ack shop-k7q2m3xw5d8ta4bc --comment 'looking at it'",
+		Example:           "  shipwarden acknowledge shop-k7q2m3xw5d8ta4bc --comment 'looking at it'",
 		Args:              oneRelease,
 		ValidArgsFunction: a.complete(true),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blackdice/shipwarden/cli/exit"
+	"github.com/blackdice/shipwarden/internal/shape"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 )
 
@@ -27,8 +28,8 @@ func newDecision(a *app, d decision) *cobra.Command {
 		Args:              oneRelease,
 		ValidArgsFunction: a.complete(true),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
-			if reason == "" {
-				return exit.Withf(exit.Usage, "--reason is empty: the record needs one")
+			if err := notBlank("reason", reason); err != nil {
+				return err
 			}
 			client, done, err := a.approval()
 			if err != nil {
@@ -47,6 +48,14 @@ func newDecision(a *app, d decision) *cobra.Command {
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it goes on record")
 	_ = cmd.MarkFlagRequired("reason")
 	return cmd
+}
+
+// notBlank refuses a text of blanks: it would be on record for good.
+func notBlank(flag, text string) error {
+	if shape.Blank(text) {
+		return exit.Withf(exit.Usage, "--%s is blank: the record needs something that can be read", flag)
+	}
+	return nil
 }
 
 func newReject(a *app) *cobra.Command {

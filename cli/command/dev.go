@@ -2,24 +2,23 @@ package command
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/blackdice/shipwarden/cli/demo"
+	"github.com/blackdice/shipwarden/cli/exit"
+	"github.com/blackdice/shipwarden/cli/ground"
 	"github.com/blackdice/shipwarden/cli/settings"
 	"github.com/blackdice/shipwarden/cli/terminal"
 	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/e2e/shop"
-	"github.com/blackdice/shipwarden/internal/postgres"
+	"github.com/blackdice/shipwarden/internal/policy"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
 
@@ -48,7 +47,7 @@ func newDev(a *app) *cobra.Command {
 		Example: "  shipwarden dev",
 		Args:    cobra.NoArgs,
 		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
-			return a.dev(cmd.Context(), o)
+			return trial(a.dev(cmd.Context(), o))
 		}),
 	}
 	c.Flags().StringVar(&o.dir, "dir", "", "folder of everything that is stored (default .shipwarden/dev)")
@@ -66,8 +65,23 @@ type devOptions struct {
 }
 
 func (a *app) dev(ctx context.Context, o devOptions) error {
+	given, err := o.document()
+	if err != nil {
+		return err
+	}
+	if err := checkShop(o.source); err != nil {
+		return err
+	}
 	dir, err := a.stateDir(o.dir, "dev")
 	if err != nil {
+		return err
+	}
+	release, err := ground.Take(dir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := freeSettings(dir, settings.Local); err != nil {
 		return err
 	}
 	world, err := shop.New(filepath.Join(dir, "world"), o.source)
@@ -87,13 +101,7 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	}
 	defer board.Close(context.WithoutCancel(ctx))
 	world.Rules.Notice = true
-	cfg := rig.Config{
-		Dir: filepath.Join(dir, "state"), NATSPort: devNATSPort, ApprovalPort: devApprovalPort, RecorderPort: devRecorderPort,
-		LogLevel: configv1.Log_LEVEL_WARN,
-	}
-	if o.freePorts {
-		cfg.NATSPort, cfg.ApprovalPort, cfg.RecorderPort = 0, 0, 0
-	}
+	cfg := o.rig(dir)
 	if err := world.Listen(&cfg, board); err != nil {
 		return err
 	}
@@ -104,16 +112,17 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	if kept, err := os.ReadFile(filepath.Join(dir, "state", "procedure.yaml")); err == nil {
 		cfg.Procedure = kept
 	}
-	if o.procedure != "" {
-		if cfg.Procedure, err = os.ReadFile(o.procedure); err != nil {
-			return err
-		}
+	if given != nil {
+		cfg.Procedure = given
 	}
-	slog.SetLogLoggerLevel(slog.LevelWarn)
+	slog.SetDefault(slog.New(calm{slog.NewTextHandler(a.process.Err, &slog.HandlerOptions{Level: slog.LevelWarn})}))
 	starting, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	began := time.Now()
 	r, err := rig.Start(starting, cfg)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: something listens there already, another `shipwarden dev` perhaps; --free-ports takes ports that are free", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -123,6 +132,30 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	}
 	a.devBanner(r, dir, time.Since(began))
 	return r.Wait(ctx)
+}
+
+// document is the procedure document that was asked for, nil where none was.
+func (o devOptions) document() ([]byte, error) {
+	if o.procedure == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(o.procedure)
+	if err == nil {
+		_, err = policy.Parse(data, o.procedure)
+	}
+	if err != nil {
+		return nil, exit.With(exit.Usage, fmt.Errorf("--procedure: %w", err))
+	}
+	return data, nil
+}
+
+// rig is the configuration of what dev runs in its folder.
+func (o devOptions) rig(dir string) rig.Config {
+	cfg := rig.Config{Dir: filepath.Join(dir, "state"), LogLevel: configv1.Log_LEVEL_WARN}
+	if !o.freePorts {
+		cfg.NATSPort, cfg.ApprovalPort, cfg.RecorderPort = devNATSPort, devApprovalPort, devRecorderPort
+	}
+	return cfg
 }
 
 func (a *app) devBanner(r *rig.Rig, dir string, took time.Duration) {
@@ -137,74 +170,4 @@ func (a *app) devBanner(r *rig.Rig, dir string, took time.Duration) {
 	fmt.Fprintf(w, "  state      %s   (delete it to begin anew)\n", dir)
 	fmt.Fprintf(w, "  CLI        %s   (you are %s; --token-file makes you somebody else)\n\n", settings.Local, devPerson)
 	fmt.Fprintln(w, "Try `shipwarden pending` or `shipwarden get` in another terminal. Ctrl-C stops it.")
-}
-
-func newDemo(a *app) *cobra.Command {
-	var dir, source string
-	c := &cobra.Command{
-		Use:   "demo",
-		Short: "Tell the whole story once, with real parts",
-		Long: "Starts everything in one process, releases a small HTTP service, has a bad version\n" +
-			"rolled back by itself, carries an emergency through with its review debt, and a\n" +
-			"release through a freeze. Ends with 0 only if all of that happened.",
-		Example: "  shipwarden demo",
-		Args:    cobra.NoArgs,
-		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
-			state, err := a.stateDir(dir, "demo")
-			if err != nil {
-				return err
-			}
-			slog.SetLogLoggerLevel(slog.LevelError)
-			return demo.Run(cmd.Context(), demo.Config{
-				Dir: state, Source: source, Out: a.out, Paint: a.paint(),
-			})
-		}),
-	}
-	c.Flags().StringVar(&dir, "dir", "", "folder of everything that is made; replaced (default .shipwarden/demo)")
-	c.Flags().StringVar(&source, "shop", "examples/shop", "folder of the example application")
-	return c
-}
-
-// stateDir is the folder that was asked for, or one in .shipwarden. Where the user
-// who runs PostgreSQL cannot reach that, as below /root, it is one for temporary
-// files that stay.
-func (a *app) stateDir(asked, name string) (string, error) {
-	dir := asked
-	if dir == "" {
-		dir = filepath.Join(".shipwarden", name)
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
-	err = postgres.CheckDir(dir)
-	if asked != "" || !errors.Is(err, postgres.ErrUnreachable) {
-		return dir, ignoreMissing(err)
-	}
-	sum := sha256.Sum256([]byte(dir))
-	elsewhere := filepath.Join("/var/tmp", "shipwarden-"+hex.EncodeToString(sum[:4]), name)
-	a.say("PostgreSQL cannot reach %s as its own user; using %s instead.", dir, elsewhere)
-	return elsewhere, nil
-}
-
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// writeSettings writes a context file that leads to a rig, for one of its people.
-func writeSettings(r *rig.Rig, person, file string) error {
-	out, err := settings.Settings{
-		ApprovalURL: r.ApprovalURL, RecorderURL: r.RecorderURL, TokenFile: r.TokenFile(person),
-		NATSURL: r.NATSURL(), NATSUser: rig.UserCI, NATSPasswordFile: r.PasswordFile(rig.UserCI),
-	}.File()
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(file, out, 0o600)
 }

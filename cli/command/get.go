@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/blackdice/shipwarden/cli/exit"
 	"github.com/blackdice/shipwarden/cli/show"
 	"github.com/blackdice/shipwarden/cli/terminal"
+	"github.com/blackdice/shipwarden/procedure"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -47,6 +49,9 @@ func newGet(a *app) *cobra.Command {
 			if err := l.form.check(); err != nil {
 				return err
 			}
+			if err := l.check(len(args) == 1); err != nil {
+				return err
+			}
 			if len(args) == 1 {
 				return a.getOne(cmd.Context(), args[0], l)
 			}
@@ -67,7 +72,37 @@ func newGet(a *app) *cobra.Command {
 	f.IntVar(&l.limit, "limit", 50, "at most so many, 0 for all")
 	f.BoolVar(&l.events, "events", false, "with one release and json or yaml: its events too")
 	l.form = outputFlag(cmd, formTable, formWide, formJSON, formYAML, formName)
+	_ = cmd.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions(outcomeWords(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("phase", cobra.FixedCompletions(phaseWords(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// check refuses what would be ignored in silence, or match nothing for ever.
+func (l *listing) check(one bool) error {
+	if phase := l.filter.GetPhase(); phase != "" && !slices.Contains(phaseWords(), phase) {
+		return oneOf("phase", phase, phaseWords()...)
+	}
+	if l.events && (!one || l.form.value != formJSON && l.form.value != formYAML) {
+		return exit.Withf(exit.Usage, "--events: only with one release and -o json or -o yaml")
+	}
+	return checkLimit(l.limit)
+}
+
+// checkLimit refuses numbers that are none of releases.
+func checkLimit(limit int) error {
+	if limit < 0 {
+		return exit.Withf(exit.Usage, "--limit %d: must be 0, for all, or more", limit)
+	}
+	return nil
+}
+
+// phaseWords are the phases in which a release can be, in their order.
+func phaseWords() []string {
+	var out []string
+	for p := procedure.PhaseNone + 1; p <= procedure.PhaseClosed; p++ {
+		out = append(out, p.String())
+	}
+	return out
 }
 
 func optionalRelease(cmd *cobra.Command, args []string) error {
@@ -199,6 +234,9 @@ func (l *listing) request(now time.Time) (*recorderv1.ListReleasesRequest, error
 	}
 	if filter.RequestedBefore, err = moment("until", l.until, now); err != nil {
 		return nil, err
+	}
+	if after, before := filter.GetRequestedAfter(), filter.GetRequestedBefore(); after != nil && before != nil && !after.AsTime().Before(before.AsTime()) {
+		return nil, exit.Withf(exit.Usage, "--since %s is not before --until %s: nothing lies between them", l.since, l.until)
 	}
 	return &recorderv1.ListReleasesRequest{Filter: filter}, nil
 }

@@ -23,14 +23,20 @@ func newRefusals(a *app) *cobra.Command {
 			if err := output.check(); err != nil {
 				return err
 			}
+			if err := checkLimit(limit); err != nil {
+				return err
+			}
 			client, done, err := a.recorder()
 			if err != nil {
 				return err
 			}
 			defer done()
-			all, err := a.refused(cmd.Context(), client, limit)
+			all, more, err := a.refused(cmd.Context(), client, limit)
 			if err != nil {
 				return err
+			}
+			if more {
+				a.say("there are more; --limit 0 gets all")
 			}
 			if done, err := a.message(output, all); done || err != nil {
 				return err
@@ -47,8 +53,9 @@ func newRefusals(a *app) *cobra.Command {
 	return cmd
 }
 
-// refused asks page by page until the limit is reached.
-func (a *app) refused(ctx context.Context, client recorderv1.RecorderServiceClient, limit int) (*recorderv1.ListRefusalsResponse, error) {
+// refused asks page by page until the limit is reached, and reports whether there is
+// more.
+func (a *app) refused(ctx context.Context, client recorderv1.RecorderServiceClient, limit int) (*recorderv1.ListRefusalsResponse, bool, error) {
 	out := &recorderv1.ListRefusalsResponse{}
 	token := ""
 	for {
@@ -62,7 +69,7 @@ func (a *app) refused(ctx context.Context, client recorderv1.RecorderServiceClie
 			return client.ListRefusals(ctx, &recorderv1.ListRefusalsRequest{PageSize: int32(size), PageToken: token}) //nolint:gosec // at most maxPage
 		}()
 		if err != nil {
-			return nil, exit.Call("list refusals", err)
+			return nil, false, exit.Call("list refusals", err)
 		}
 		out.Refusals = append(out.Refusals, page.GetRefusals()...)
 		if out.GetAsOfSequence() == 0 {
@@ -70,7 +77,7 @@ func (a *app) refused(ctx context.Context, client recorderv1.RecorderServiceClie
 		}
 		token = page.GetNextPageToken()
 		if token == "" || limit > 0 && len(out.GetRefusals()) >= limit {
-			return out, nil
+			return out, token != "", nil
 		}
 	}
 }

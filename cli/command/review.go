@@ -56,6 +56,9 @@ func (a *app) review(ctx context.Context, release string, v *reviewing) error {
 	if !ok {
 		return oneOf("result", v.result, "justified", "justified-with-findings", "not-justified")
 	}
+	if err := notBlank("residual-risk", v.residualRisk); err != nil {
+		return err
+	}
 	request := &approvalv1.CompleteReviewRequest{Release: release, Result: result, ResidualRisk: v.residualRisk}
 	for _, text := range v.followUps {
 		f, err := followUp(text)

@@ -14,6 +14,7 @@ import (
 	"github.com/blackdice/shipwarden/cli/exit"
 	"github.com/blackdice/shipwarden/cli/settings"
 	"github.com/blackdice/shipwarden/cli/terminal"
+	"github.com/blackdice/shipwarden/internal/service"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 )
@@ -101,8 +102,10 @@ func newApp(p Process) *app {
 		Long: "shipwarden asks for releases, shows what becomes of them, and takes people's\n" +
 			"decisions. Every release goes through the same eight steps; everything that\n" +
 			"happens to it is on record.",
+		Version:      service.Build().String(),
 		SilenceUsage: true, SilenceErrors: true,
 	}
+	a.root.SetVersionTemplate("shipwarden {{.Version}}\n")
 	a.root.SetIn(p.In)
 	a.root.SetOut(p.Out)
 	a.root.SetErr(p.Err)
@@ -126,7 +129,33 @@ func newApp(p Process) *app {
 			a.root.AddCommand(c)
 		}
 	}
+	a.strict()
 	return a
+}
+
+// strict makes words that are no command an error everywhere. The library answers
+// some of them with the help and the exit code of success.
+func (a *app) strict() {
+	a.root.InitDefaultHelpCmd()
+	a.root.InitDefaultCompletionCmd()
+	for _, c := range a.root.Commands() {
+		switch {
+		case c.Name() == "help":
+			c.RunE = func(_ *cobra.Command, args []string) error {
+				of, rest, err := a.root.Find(args)
+				if err != nil {
+					return err
+				}
+				if len(rest) > 0 {
+					return fmt.Errorf("unknown command %q for %q", rest[0], of.CommandPath())
+				}
+				return of.Help()
+			}
+		case c.HasSubCommands() && !c.Runnable():
+			c.Args = cobra.NoArgs
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+	}
 }
 
 // run makes a RunE of a function, and notes that the command line was in order.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -86,6 +87,9 @@ func (a *app) follow(ctx context.Context, release string, f following) error {
 	if err != nil {
 		if ctx.Err() != nil && r != nil {
 			a.say("%s has not ended: %s", terminal.Escape(release), terminal.Escape(r.GetSummary()))
+		}
+		if f.timeout > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return exit.Withf(exit.TimedOut, "watch %s: timed out after %s", release, f.timeout)
 		}
 		return exit.Call("watch "+release, err)
 	}

@@ -33,7 +33,7 @@ func GRPC(s settings.Settings, name, address string) (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, exit.With(exit.Usage, err)
 	}
-	options := []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply))}
+	options := append(plainly(s), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)))
 	if secure {
 		conf, err := clientTLS(s)
 		if err != nil {

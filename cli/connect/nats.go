@@ -49,7 +49,7 @@ func NATS(ctx context.Context, s settings.Settings) (*nats.Conn, error) {
 	}
 	conn, err := nats.Connect(s.NATSURL, append(append(options, identity...), secure...)...)
 	if err != nil {
-		return nil, exit.With(exit.Unreachable, fmt.Errorf("cannot reach the bus at %s: %w", redact(s.NATSURL), err))
+		return nil, exit.With(exit.Unreachable, fmt.Errorf("cannot reach the bus at %s: %w%s", redact(s.NATSURL), err, Hint(s)))
 	}
 	return conn, nil
 }

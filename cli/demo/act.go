@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"buf.build/go/protoyaml"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/blackdice/shipwarden/cli/terminal"
 	"github.com/blackdice/shipwarden/e2e/shop"
@@ -22,7 +23,8 @@ import (
 // patience bounds the wait for anything that happens by itself.
 const patience = 60 * time.Second
 
-// write leaves a request as a file that a person could send.
+// write leaves a request as files that a person could send: YAML for the command, JSON
+// for the plain client of the bus.
 func (s *story) write(a shop.Artifact, name string, change func(*releasev1.Request)) (*releasev1.Request, error) {
 	request, err := s.world.Request(a, name)
 	if err != nil {
@@ -35,7 +37,14 @@ func (s *story) write(a shop.Artifact, name string, change func(*releasev1.Reque
 	if err != nil {
 		return nil, err
 	}
-	return request, os.WriteFile(s.requestFile(name), text, 0o600)
+	if err := os.WriteFile(s.requestFile(name), text, 0o600); err != nil {
+		return nil, err
+	}
+	body, err := protojson.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	return request, os.WriteFile(strings.TrimSuffix(s.requestFile(name), ".yaml")+".json", body, 0o600)
 }
 
 func (s *story) requestFile(name string) string {
@@ -89,6 +98,12 @@ func (s *story) approve(ctx context.Context, id string, people ...string) error 
 	return nil
 }
 
+// ends begin the notice that tells of an outcome.
+var ends = map[releasev1.Outcome]string{
+	releasev1.Outcome_OUTCOME_SUCCEEDED:   "Release succeeded",
+	releasev1.Outcome_OUTCOME_ROLLED_BACK: "Release rolled back",
+}
+
 // finish waits for the release's end and shows the steps since the approvals.
 func (s *story) finish(ctx context.Context, id string, want releasev1.Outcome) (*recorderv1.Release, error) {
 	r, err := s.until(ctx, id, func(r *recorderv1.Release) bool {
@@ -103,7 +118,11 @@ func (s *story) finish(ctx context.Context, id string, want releasev1.Outcome) (
 		color = s.Paint.Yellow
 	}
 	s.line("outcome: %s", color(terminal.Word(r.GetOutcome(), "OUTCOME_")))
-	for _, notice := range s.notices() {
+	heard, err := s.notices(ctx, ends[want])
+	if err != nil {
+		return nil, err
+	}
+	for _, notice := range heard {
 		s.line("  #operations %s", s.Paint.Faint(terminal.Escape(notice)))
 	}
 	if r.GetOutcome() != want {

@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/blackdice/shipwarden/cli/ground"
 	"github.com/blackdice/shipwarden/cli/terminal"
 	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/e2e/shop"
@@ -17,7 +19,7 @@ import (
 
 // Config says where and how to tell the story.
 type Config struct {
-	// Dir holds everything that is made; what was there before is replaced.
+	// Dir holds everything that is made; what an earlier demo made there is removed.
 	Dir string
 	// Source is the folder of examples/shop.
 	Source string
@@ -37,7 +39,8 @@ type story struct {
 	began time.Time
 
 	mu    sync.Mutex
-	heard []string // owned by mu
+	heard []string      // owned by mu
+	more  chan struct{} // has room for one: something was heard
 }
 
 // hear keeps what stakeholders were told, until it is shown.
@@ -45,23 +48,52 @@ func (s *story) hear(subject string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.heard = append(s.heard, subject)
+	select {
+	case s.more <- struct{}{}:
+	default:
+	}
 }
 
-// notices returns what was told since the last time.
-func (s *story) notices() []string {
+// notices returns what was told since the last time, as soon as the last of it is
+// there: it may be told a moment after the release has ended.
+func (s *story) notices(ctx context.Context, last string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		if out := s.upTo(last); out != nil {
+			return out, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("nobody was told %q: %w", last, ctx.Err())
+		case <-s.more:
+		}
+	}
+}
+
+// upTo takes what was told, nil where the last of it is not there yet.
+func (s *story) upTo(last string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := s.heard
-	s.heard = nil
-	return out
+	for _, subject := range s.heard {
+		if strings.HasPrefix(subject, last) {
+			out := s.heard
+			s.heard = nil
+			return out
+		}
+	}
+	return nil
 }
 
-// Run tells the story and returns nil only if all of it happened.
-func Run(ctx context.Context, cfg Config) (err error) {
-	if err := os.RemoveAll(cfg.Dir); err != nil {
+// Run tells the story and returns nil only if all of it happened. Its error wraps one
+// of package ground's where the folder may not be used.
+func Run(ctx context.Context, cfg Config) error {
+	release, err := ground.Empty(cfg.Dir)
+	if err != nil {
 		return err
 	}
-	s := &story{Config: cfg, began: time.Now()}
+	defer release()
+	s := &story{Config: cfg, began: time.Now(), more: make(chan struct{}, 1)}
 	defer func() {
 		if s.rig != nil {
 			s.rig.Stop()

@@ -28,7 +28,8 @@ const (
 	TimedOut = 3
 	// Denied means that the procedure, a policy or a person said no.
 	Denied = 4
-	// Unreachable means that a service or the bus cannot be reached or has failed.
+	// Unreachable means that a service or the bus cannot be reached, could not be
+	// started, or has failed.
 	Unreachable = 5
 	// Interrupted means that somebody pressed Ctrl-C or ended the process.
 	Interrupted = 130
@@ -40,14 +41,16 @@ const Topic = `Exit codes of shipwarden:
   0    What was asked for happened. Where a release was waited for: it succeeded
        (also with issues; the outcome is printed).
   1    The release ended other than succeeded (rolled back, rolled forward, failed,
-       withdrawn, superseded, expired), the request was refused, or lint found
-       something.
+       withdrawn, superseded, expired), the request was refused, lint found
+       something, or approve was answered with no.
   2    The command line, a setting or an input file is wrong, or names a release
        that does not exist.
   3    Waiting timed out. What was waited for may still happen.
   4    Denied: the release was rejected, the caller is unknown or may not do this,
        the release is in another state, or the change is not the one that was named.
-  5    A service or the bus cannot be reached, or has failed.
+  5    A service or the bus cannot be reached, or has failed. Of dev and demo: what
+       they run could not be started, a port or the folder is in use, or not all of
+       the demo's story happened.
   130  Interrupted.
 `
 
@@ -71,6 +74,15 @@ func With(code int, err error) error {
 // Withf is With for a new error.
 func Withf(code int, format string, args ...any) error {
 	return &coded{code: code, err: fmt.Errorf(format, args...)}
+}
+
+// Otherwise gives the error a code where it has none of its own; nil stays nil.
+func Otherwise(code int, err error) error {
+	var c *coded
+	if err == nil || errors.As(err, &c) {
+		return err
+	}
+	return With(code, err)
 }
 
 // silent ends the command with a code and without a word: all was said already.

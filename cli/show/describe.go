@@ -50,6 +50,7 @@ func Describe(w io.Writer, r *recorderv1.Release, events []*recorderv1.RecordedE
 	p.quorum("Approvals missing", r.GetMissing())
 	p.results(f.results)
 	p.verification(f.verified)
+	p.prose("No way back", f.noWayBack)
 	p.calls(f.calls)
 	p.review(f.review, f.reviewer)
 	if n := r.GetRejectedEvents(); n > 0 {
@@ -70,7 +71,7 @@ func (p *page) approvals(all []approval) {
 		t.Add(a.person, strings.Join(a.at.GetEvent().GetActor().GetGroups(), ","), terminal.Time(a.at.GetStored()),
 			"until "+terminal.Time(a.given.GetExpires()), a.given.GetComment())
 	}
-	p.table("Approvals given", t)
+	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "COMMENT")
 }
 
 func (p *page) emergency(r *releasev1.Request, a *releasev1.Authorized) {
@@ -86,11 +87,20 @@ func (p *page) emergency(r *releasev1.Request, a *releasev1.Authorized) {
 	p.table("Emergency", t)
 }
 
+// required are the flags without which a command is refused.
+var required = map[string]string{
+	"reject": reason, "withdraw": reason, "withdraw-approval": reason, "abort": reason,
+	"retry": reason, "rollback": reason, "accept": reason, "confirm": reason,
+	"review": " --result RESULT --residual-risk TEXT",
+}
+
+const reason = " --reason TEXT"
+
 // actions are the server's words, which are the command's verbs.
 func (p *page) actions(r *recorderv1.Release) {
 	t := terminal.NewTable()
 	for _, a := range r.GetActions() {
-		t.Add("shipwarden " + a + " " + r.GetRelease())
+		t.Add("shipwarden " + a + " " + r.GetRelease() + required[a])
 	}
 	p.table("Possible now", t)
 }
@@ -122,13 +132,13 @@ func Decide(w io.Writer, pending *approvalv1.Pending) error {
 	p.risk(r.GetRisk())
 	p.prose("Way back", r.GetRollbackPlan().GetDescription())
 	p.prose("Without a way back", r.GetRollbackPlan().GetRecovery())
-	p.checks(r.GetValidation())
+	p.criteria(pending)
 	p.quorum("Approvals needed", pending.GetQuorum())
 	t := terminal.NewTable()
 	for _, a := range pending.GetApprovals() {
 		t.Add(a.GetPerson(), strings.Join(a.GetGroups(), ","), terminal.Time(a.GetTime()), "until "+terminal.Time(a.GetExpires()), a.GetComment())
 	}
-	p.table("Approvals given", t)
+	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "COMMENT")
 	p.quorum("Approvals missing", pending.GetMissing())
 	return p.write(w)
 }
@@ -143,19 +153,4 @@ func (p *page) risk(r *releasev1.Risk) {
 		t.Add("declared", r.GetDescription())
 	}
 	p.table("Risk", t)
-}
-
-func (p *page) checks(v *releasev1.Validation) {
-	t := terminal.NewTable()
-	for _, c := range v.GetChecks() {
-		what := "tcp"
-		if h := c.GetHttp(); h != nil {
-			what = "http " + h.GetPath()
-		}
-		t.Add(c.GetName(), what)
-	}
-	if v.GetBake() != nil {
-		t.Add("over", v.GetBake().AsDuration().String())
-	}
-	p.table("Counts as good when", t)
 }

@@ -23,6 +23,7 @@ type facts struct {
 	calls     []call
 	review    *releasev1.ReviewCompleted
 	reviewer  string
+	noWayBack string
 }
 
 // approval is one that stands.
@@ -89,13 +90,21 @@ func (f *facts) decision(e *recorderv1.RecordedEvent) {
 	case *releasev1.Event_Escalated:
 		f.calls = append(f.calls, call{escalated: d.Escalated, at: e})
 	case *releasev1.Event_Acknowledged:
-		for i, c := range f.calls {
-			if c.taken == "" && c.escalated.GetCause() == d.Acknowledged.GetCause() {
-				f.calls[i].taken = by
-			}
-		}
+		f.take(by, func(c releasev1.Cause) bool { return c == d.Acknowledged.GetCause() })
+	case *releasev1.Event_Intervened: // who decides has taken on whatever was open
+		f.take(by, func(releasev1.Cause) bool { return true })
 	case *releasev1.Event_ReviewCompleted:
 		f.review, f.reviewer = d.ReviewCompleted, by
+		f.take(by, func(c releasev1.Cause) bool { return c == releasev1.Cause_CAUSE_REVIEW_OVERDUE })
+	}
+}
+
+// take notes who took the open calls of some causes on.
+func (f *facts) take(by string, which func(releasev1.Cause) bool) {
+	for i, c := range f.calls {
+		if c.taken == "" && which(c.escalated.GetCause()) {
+			f.calls[i].taken = by
+		}
 	}
 }
 
@@ -115,6 +124,8 @@ func (f *facts) work(e *recorderv1.RecordedEvent) {
 		f.result(d.RolledBack.GetResults())
 	case *releasev1.Event_RollbackFailed:
 		f.result(d.RollbackFailed.GetResults())
+	case *releasev1.Event_RollbackUnavailable:
+		f.noWayBack = d.RollbackUnavailable.GetReason()
 	case *releasev1.Event_TargetsReleased:
 		f.result(d.TargetsReleased.GetResults())
 	case *releasev1.Event_VerificationPassed:

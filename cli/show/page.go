@@ -24,10 +24,14 @@ func (p *page) fields(pairs ...[2]string) {
 	p.table("", t)
 }
 
-// table writes a section with a heading, and nothing where the table has no rows.
-func (p *page) table(heading string, t *terminal.Table) {
+// table writes a section with a heading, its columns with theirs, and nothing where
+// the table has no rows.
+func (p *page) table(heading string, t *terminal.Table, columns ...string) {
 	if t.Len() == 0 {
 		return
+	}
+	if len(columns) > 0 {
+		t.Head(columns...)
 	}
 	if heading != "" {
 		p.heading(heading)

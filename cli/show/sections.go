@@ -15,7 +15,7 @@ func (p *page) steps(all []*recorderv1.Step) {
 		t.Add(s.GetNumber(), s.GetName(), terminal.Word(s.GetStatus(), "STATUS_"),
 			terminal.Time(s.GetStarted()), terminal.Time(s.GetEnded()), s.GetDetail())
 	}
-	p.table("Steps", t)
+	p.table("Steps", t, "STEP", "NAME", "STATUS", "BEGAN", "ENDED", "RESULT")
 }
 
 func (p *page) gates(all []*releasev1.GateVerdict) {
@@ -23,7 +23,7 @@ func (p *page) gates(all []*releasev1.GateVerdict) {
 	for _, g := range all {
 		t.Add(g.GetGate(), terminal.Word(g.GetStatus(), "STATUS_"), g.GetReason(), g.GetSignedBy(), strings.Join(g.GetEvidence(), " "))
 	}
-	p.table("Gates", t)
+	p.table("Gates", t, "GATE", "STATUS", "REASON", "SIGNED BY", "EVIDENCE")
 }
 
 func (p *page) findings(all []*releasev1.Finding) {
@@ -31,7 +31,7 @@ func (p *page) findings(all []*releasev1.Finding) {
 	for _, f := range all {
 		t.Add(terminal.Word(f.GetSeverity(), "SEVERITY_"), f.GetRule(), f.GetSubject(), f.GetMessage())
 	}
-	p.table("Findings", t)
+	p.table("Findings", t, "SEVERITY", "RULE", "SUBJECT", "MESSAGE")
 }
 
 func (p *page) artifacts(all []*releasev1.PinnedArtifact) {
@@ -39,7 +39,7 @@ func (p *page) artifacts(all []*releasev1.PinnedArtifact) {
 	for _, a := range all {
 		t.Add(a.GetName(), terminal.Word(a.GetKind(), "ARTIFACT_KIND_"), a.GetLocation(), a.GetDigest(), fmt.Sprintf("%d bytes", a.GetSize()))
 	}
-	p.table("Artifacts", t)
+	p.table("Artifacts", t, "NAME", "KIND", "LOCATION", "DIGEST", "SIZE")
 }
 
 func (p *page) targets(all []*releasev1.ScopedTarget) {
@@ -52,7 +52,7 @@ func (p *page) targets(all []*releasev1.ScopedTarget) {
 		}
 		t.Add(fmt.Sprintf("wave %d", s.GetWave()+1), s.GetTarget(), s.GetDriver(), terminal.Word(s.GetRelation(), "RELATION_"), carries)
 	}
-	p.table("Targets", t)
+	p.table("Targets", t, "WAVE", "TARGET", "DRIVER", "CHANGE", "NOW")
 }
 
 // previews shows what would change, with the way back, target by target.
@@ -97,7 +97,7 @@ func (p *page) holds(all []*releasev1.HoldReason) {
 		}
 		t.Add(h.GetRule(), h.GetSubject(), until, h.GetSetBy(), h.GetMessage())
 	}
-	p.table("Waits for", t)
+	p.table("Waits for", t, "RULE", "SUBJECT", "UNTIL", "SET BY", "MESSAGE")
 }
 
 func (p *page) results(all []*releasev1.TargetResult) {
@@ -105,7 +105,7 @@ func (p *page) results(all []*releasev1.TargetResult) {
 	for _, r := range all {
 		t.Add(r.GetTarget(), terminal.Word(r.GetStatus(), "STATUS_"), r.GetDigest(), r.GetMessage())
 	}
-	p.table("Results", t)
+	p.table("Results", t, "TARGET", "STATUS", "DIGEST", "MESSAGE")
 }
 
 func (p *page) verification(all []*releasev1.Verification) {
@@ -116,11 +116,14 @@ func (p *page) verification(all []*releasev1.Verification) {
 			of = "way back"
 		}
 		for _, r := range v.GetResults() {
-			t.Add(of, r.GetTarget(), r.GetCheck(), terminal.Word(r.GetVerdict(), "VERDICT_"),
-				fmt.Sprintf("%d of %d samples passed", r.GetPassed(), r.GetSamples()), r.GetReason())
+			samples, why := fmt.Sprintf("%d of %d samples passed", r.GetPassed(), r.GetSamples()), r.GetReason()
+			if why == samples {
+				why = ""
+			}
+			t.Add(of, r.GetTarget(), r.GetCheck(), terminal.Word(r.GetVerdict(), "VERDICT_"), samples, why)
 		}
 	}
-	p.table("Checks", t)
+	p.table("Checks", t, "OF", "TARGET", "CHECK", "VERDICT", "SAMPLES", "REASON")
 }
 
 func (p *page) calls(all []call) {
@@ -133,7 +136,7 @@ func (p *page) calls(all []call) {
 		t.Add(terminal.Word(c.escalated.GetCause(), "CAUSE_"), fmt.Sprintf("rung %d", c.escalated.GetRung()),
 			terminal.Time(c.at.GetStored()), strings.Join(c.escalated.GetTo(), ","), taken, c.escalated.GetIncident())
 	}
-	p.table("Escalations", t)
+	p.table("Escalations", t, "CAUSE", "RUNG", "CALLED", "WHOM", "STATE", "INCIDENT")
 }
 
 func (p *page) review(v *releasev1.ReviewCompleted, by string) {

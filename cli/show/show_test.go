@@ -5,9 +5,11 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/cli/show"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
@@ -147,10 +149,53 @@ func TestTheChecksOfEveryWaveAreShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "Checks\n" +
-		"  wave 1     eu1   healthy   pass   3 of 3 samples passed   again\n" +
-		"  wave 2     us1   healthy   pass   3 of 3 samples passed   later\n" +
-		"  way back   eu1   healthy   pass   3 of 3 samples passed   back\n"
+		"  OF         TARGET   CHECK     VERDICT   SAMPLES                 REASON\n" +
+		"  wave 1     eu1      healthy   pass      3 of 3 samples passed   again\n" +
+		"  wave 2     us1      healthy   pass      3 of 3 samples passed   later\n" +
+		"  way back   eu1      healthy   pass      3 of 3 samples passed   back\n"
 	if !strings.Contains(out.String(), want) {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// TestAnApproverSeesAllThatDecides: of the catalogue, too, with what is expected.
+func TestAnApproverSeesAllThatDecides(t *testing.T) {
+	ratio, status := 0.95, uint32(204)
+	var out bytes.Buffer
+	err := show.Decide(&out, &approvalv1.Pending{
+		Artifacts: []*releasev1.PinnedArtifact{{Name: "web", Digest: "sha256:aa"}},
+		Request:   &releasev1.Request{Validation: &releasev1.Validation{Bake: durationpb.New(time.Minute), Interval: durationpb.New(time.Second)}},
+		Checks: []*releasev1.Check{
+			{Name: "healthy", Probe: &releasev1.Check_Http{Http: &releasev1.HttpProbe{Path: "/healthz", ExpectStatus: &status, ExpectBody: "ok"}}, MinPassRatio: &ratio},
+			{Name: "port", Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{Timeout: durationpb.New(2 * time.Second)}}},
+		},
+	})
+	want := "Counts as good when\n" +
+		"  healthy         http /healthz answers 204 with \"ok\" within 5s   95% of the samples, at least 2; 3 failures in a row end it\n" +
+		"  port            tcp connects within 2s                          all samples, at least 2; 3 failures in a row end it\n" +
+		"  target.digest   every target runs sha256:aa                     at the beginning and at the end\n" +
+		"  over            1m0s                                            each check every 1s\n"
+	if err != nil || !strings.Contains(out.String(), want) {
+		t.Errorf("error %v, got\n%s", err, out.String())
+	}
+}
+
+// TestWhoDecidesHasTakenTheEscalationOn: a release that was accepted calls nobody.
+func TestWhoDecidesHasTakenTheEscalationOn(t *testing.T) {
+	event := func(by string, e *releasev1.Event) *recorderv1.RecordedEvent {
+		e.Actor = &releasev1.Actor{Id: by}
+		return &recorderv1.RecordedEvent{Event: e}
+	}
+	var out bytes.Buffer
+	err := show.Describe(&out, &recorderv1.Release{Release: "shop-1", Closed: true}, []*recorderv1.RecordedEvent{
+		event("executor", &releasev1.Event{Data: &releasev1.Event_RollbackUnavailable{RollbackUnavailable: &releasev1.RollbackUnavailable{Reason: "nothing ran before"}}}),
+		event("approval", &releasev1.Event{Data: &releasev1.Event_Escalated{Escalated: &releasev1.Escalated{Cause: releasev1.Cause_CAUSE_ROLLBACK_UNAVAILABLE}}}),
+		event("erin", &releasev1.Event{Data: &releasev1.Event_Intervened{Intervened: &releasev1.Intervened{Action: releasev1.Intervened_ACTION_ACCEPT}}}),
+	})
+	if err != nil || !strings.Contains(out.String(), "taken on by erin") || strings.Contains(out.String(), "open, acknowledge") {
+		t.Errorf("error %v\n%s", err, out.String())
+	}
+	if !strings.Contains(out.String(), "No way back\n  nothing ran before\n") {
+		t.Errorf("why there is no way back is not told:\n%s", out.String())
 	}
 }

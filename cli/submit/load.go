@@ -14,10 +14,10 @@ import (
 	"fmt"
 	"os"
 
-	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/policy/strictyaml"
+	"github.com/blackdice/shipwarden/internal/shape"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/intake"
 )
@@ -52,13 +52,22 @@ func Load(data []byte, filename string, evidence []string) (*releasev1.Request, 
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	if err := protovalidate.Validate(request); err != nil {
-		return nil, fmt.Errorf("%s with its evidence files: %w", filename, err)
+	if found, err := shape.Check(request); err != nil || len(found) > 0 {
+		return nil, fmt.Errorf("%s with its evidence files: %w", filename, errors.Join(err, told(found)))
 	}
 	if size := proto.Size(request); size > intake.MaxRequest {
 		return nil, fmt.Errorf("%w: %s has %d bytes with its evidence, at most %d are taken", ErrTooLarge, filename, size, intake.MaxRequest)
 	}
 	return request, nil
+}
+
+// told is what is wrong as one error, nil where nothing is.
+func told(found []shape.Violation) error {
+	var out []error
+	for _, v := range found {
+		out = append(out, fmt.Errorf("%s: %s (%s)", v.Field, v.Message, v.Rule))
+	}
+	return errors.Join(out...)
 }
 
 // readEvidence reads a DSSE envelope. What is in it is for the gates to judge; that

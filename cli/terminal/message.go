@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"buf.build/go/protoyaml"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -20,6 +21,7 @@ func WriteJSON(w io.Writer, m proto.Message) error {
 		return fmt.Errorf("write %s as JSON: %w", m.ProtoReflect().Descriptor().Name(), err)
 	}
 	var out bytes.Buffer
+	raw = withLists(raw, m)
 	// The library varies its white space on purpose; this makes it one form.
 	if err := json.Indent(&out, compact(raw), "", "  "); err != nil {
 		return fmt.Errorf("indent JSON: %w", err)
@@ -27,6 +29,28 @@ func WriteJSON(w io.Writer, m proto.Message) error {
 	out.WriteByte('\n')
 	_, err = w.Write(escapeJSON(out.Bytes()))
 	return err
+}
+
+// withLists writes the lists of an answer that is a list also where they are empty: a
+// script that counts releases must not stumble over there being none.
+func withLists(raw []byte, m proto.Message) []byte {
+	d := m.ProtoReflect().Descriptor()
+	if !strings.HasPrefix(string(d.Name()), "List") {
+		return raw
+	}
+	raw = compact(raw)
+	for i := range d.Fields().Len() {
+		f := d.Fields().Get(i)
+		if !f.IsList() || m.ProtoReflect().Get(f).List().Len() > 0 {
+			continue
+		}
+		sep := ","
+		if string(raw) == "{}" {
+			sep = ""
+		}
+		raw = append([]byte(`{"`+string(f.Name())+`":[]`+sep), raw[1:]...)
+	}
+	return raw
 }
 
 func compact(raw []byte) []byte {

@@ -42,6 +42,12 @@ func (t *Table) Add(cells ...string) {
 	t.rows = append(t.rows, row)
 }
 
+// Head puts headings above the rows that are there.
+func (t *Table) Head(headings ...string) *Table {
+	t.rows = append([][]string{headings}, t.rows...)
+	return t
+}
+
 // Len is the number of rows, the heading included.
 func (t *Table) Len() int { return len(t.rows) }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/cli/terminal"
@@ -112,6 +113,19 @@ func TestJSONIsOneFormAndHarmless(t *testing.T) {
 	var back map[string]string
 	if err := json.Unmarshal(first.Bytes(), &back); err != nil || back["summary"] != m.GetSummary() {
 		t.Errorf("reads back as %q, %v", back["summary"], err)
+	}
+}
+
+func TestAnEmptyListIsAList(t *testing.T) {
+	for want, m := range map[string]proto.Message{
+		"{\n  \"releases\": []\n}\n":                               &recorderv1.ListReleasesResponse{},
+		"{\n  \"releases\": [],\n  \"as_of_sequence\": \"7\"\n}\n": &recorderv1.ListReleasesResponse{AsOfSequence: 7},
+		"{}\n": &recorderv1.Release{},
+	} {
+		var out bytes.Buffer
+		if err := terminal.WriteJSON(&out, m); err != nil || out.String() != want {
+			t.Errorf("got %s, %v, want %s", out.String(), err, want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package watch
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/blackdice/shipwarden/cli/terminal"
@@ -14,6 +15,8 @@ import (
 type Lines struct {
 	w    io.Writer
 	last *recorderv1.Release
+	// stood is the line that told last where the release stands, and nothing was told since.
+	stood string
 }
 
 // NewLines returns a view that writes lines to w.
@@ -25,12 +28,13 @@ func NewLines(w io.Writer) *Lines { return &Lines{w: w} }
 func (l *Lines) Show(answer *recorderv1.WatchReleaseResponse) {
 	r, e := answer.GetRelease(), answer.GetEvent()
 	before := l.last
-	l.last = r
+	l.last, l.stood = r, ""
 	if e == nil {
 		if before != nil && before.GetLastSequence() == r.GetLastSequence() {
 			return
 		}
-		fmt.Fprintf(l.w, "%s  #%d  %s: %s\n", terminal.Time(r.GetUpdated()), r.GetLastSequence(), position(r), terminal.Escape(r.GetSummary()))
+		l.stood = position(r) + ": " + terminal.Escape(r.GetSummary())
+		fmt.Fprintf(l.w, "%s  #%d  %s\n", terminal.Time(r.GetUpdated()), r.GetLastSequence(), l.stood)
 		return
 	}
 	if e.GetRejected() != "" {
@@ -39,7 +43,7 @@ func (l *Lines) Show(answer *recorderv1.WatchReleaseResponse) {
 	}
 	line := fmt.Sprintf("%s  #%d  %-26s", terminal.Time(e.GetStored()), e.GetSequence(), kind(e.GetEvent()))
 	if s := changed(before, r); s != nil {
-		line += fmt.Sprintf("  %s %s %s", s.GetNumber(), terminal.Escape(s.GetName()), terminal.Word(s.GetStatus(), "STATUS_"))
+		line += fmt.Sprintf("  %s %s %s", s.GetNumber(), terminal.Escape(s.GetName()), terminal.Word(standing(r, s), "STATUS_"))
 		if s.GetDetail() != "" {
 			line += ": " + terminal.Escape(s.GetDetail())
 		}
@@ -47,9 +51,12 @@ func (l *Lines) Show(answer *recorderv1.WatchReleaseResponse) {
 	fmt.Fprintln(l.w, strings.TrimRight(line, " "))
 }
 
-// End writes how it ended.
+// End writes how it ended, unless that was the last thing that was told.
 func (l *Lines) End(r *recorderv1.Release) {
-	fmt.Fprintf(l.w, "%s  %s: %s\n", terminal.Time(r.GetUpdated()), position(r), terminal.Escape(r.GetSummary()))
+	stands := position(r) + ": " + terminal.Escape(r.GetSummary())
+	if stands != l.stood {
+		fmt.Fprintf(l.w, "%s  %s\n", terminal.Time(r.GetUpdated()), stands)
+	}
 }
 
 // kind is the event's name, as it is the last token of its subject.
@@ -81,6 +88,19 @@ func changed(before, after *recorderv1.Release) *recorderv1.Step {
 		}
 	}
 	return out
+}
+
+// someWaves is how the detail of a step begins that every wave goes through.
+var someWaves = regexp.MustCompile(`^([0-9]+) of ([0-9]+) waves\b`)
+
+// standing is the status of a step. One that is done for some waves only, while the
+// release goes on, goes on too.
+func standing(r *recorderv1.Release, s *recorderv1.Step) recorderv1.Step_Status {
+	m := someWaves.FindStringSubmatch(s.GetDetail())
+	if m != nil && m[1] != m[2] && s.GetStatus() == recorderv1.Step_STATUS_DONE && r.GetOutcome() == releasev1.Outcome_OUTCOME_UNSPECIFIED {
+		return recorderv1.Step_STATUS_RUNNING
+	}
+	return s.GetStatus()
 }
 
 // position is the outcome, or else the phase.

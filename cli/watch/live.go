@@ -60,12 +60,13 @@ func (l *Live) draw(r *recorderv1.Release) []string {
 		terminal.Escape(r.GetVersion()), terminal.Escape(r.GetEnvironment()), position(r))
 	lines := []string{terminal.Cut(head, width)}
 	for _, s := range r.GetSteps() {
-		line := fmt.Sprintf("  %s %s  %-9s  %-8s", sign(s.GetStatus()), terminal.Escape(s.GetNumber()),
-			terminal.Escape(s.GetName()), terminal.Word(s.GetStatus(), "STATUS_"))
+		status := standing(r, s)
+		line := fmt.Sprintf("  %s %s  %-9s  %-8s", sign(status), terminal.Escape(s.GetNumber()),
+			terminal.Escape(s.GetName()), terminal.Word(status, "STATUS_"))
 		if s.GetDetail() != "" {
 			line += "  " + terminal.Escape(s.GetDetail())
 		}
-		lines = append(lines, l.color(s.GetStatus(), terminal.Cut(strings.TrimRight(line, " "), width)))
+		lines = append(lines, l.color(status, terminal.Cut(strings.TrimRight(line, " "), width)))
 	}
 	lines = append(lines, terminal.Cut(terminal.Escape(r.GetSummary()), width))
 	if len(r.GetActions()) > 0 {

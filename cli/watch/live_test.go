@@ -87,3 +87,26 @@ func TestLinesTellWhatDoesNotCount(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
 }
+
+// TestAStepIsNotDoneBetweenWaves: the next wave is executed, too.
+func TestAStepIsNotDoneBetweenWaves(t *testing.T) {
+	r := &recorderv1.Release{Phase: "verify", Steps: []*recorderv1.Step{
+		{Number: "5", Name: "execute", Status: recorderv1.Step_STATUS_DONE, Detail: "1 of 2 waves deployed"},
+	}}
+	draw := func() string {
+		var out bytes.Buffer
+		watch.NewLive(&out, func() int { return 0 }, terminal.Paint{}).Show(&recorderv1.WatchReleaseResponse{Release: r})
+		return out.String()
+	}
+	if got := draw(); !strings.Contains(got, "▸ 5  execute    running") {
+		t.Errorf("between waves: %q", got)
+	}
+	r.Steps[0].Detail = "2 of 2 waves deployed"
+	if got := draw(); !strings.Contains(got, "✓ 5  execute    done") {
+		t.Errorf("after the last wave: %q", got)
+	}
+	r.Steps[0].Detail, r.Outcome = "1 of 2 waves deployed", releasev1.Outcome_OUTCOME_ROLLED_BACK
+	if got := draw(); !strings.Contains(got, "✓ 5  execute    done") {
+		t.Errorf("when it is over: %q", got)
+	}
+}

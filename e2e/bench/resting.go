@@ -32,7 +32,7 @@ type fleet struct {
 
 // launch is a rig.Launcher.
 func (f *fleet) launch(ctx context.Context, service, config string) error {
-	cmd := exec.CommandContext(ctx, filepath.Join(f.folder, service), "-config", config) //nolint:gosec // Our own binaries.
+	cmd := exec.CommandContext(ctx, filepath.Join(f.folder, "shipwarden-"+service), "-config", config) //nolint:gosec // Our own binaries.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 30 * time.Second
@@ -65,7 +65,7 @@ func (f *fleet) look() (map[string]process, error) {
 
 func buildServices(ctx context.Context, source, folder string) error {
 	for _, service := range []string{"approval", "validator", "executor", "recorder"} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(folder, service), "github.com/blackdice/shipwarden/services/"+service+"/cmd/"+service) //nolint:gosec // Our own source.
+		cmd := exec.CommandContext(ctx, "go", "build", "-o", folder+"/", "github.com/blackdice/shipwarden/services/"+service+"/cmd/shipwarden-"+service) //nolint:gosec // Our own source.
 		cmd.Dir = source
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", service, err, out)

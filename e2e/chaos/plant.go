@@ -56,7 +56,7 @@ type plant struct {
 func build(ctx context.Context, root, bin, overlay string) error {
 	packages := map[string]string{"natsd": "./e2e/chaos/natsd", "effect": "./e2e/chaos/effect"}
 	for _, s := range services {
-		packages[s] = "github.com/blackdice/shipwarden/services/" + s + "/cmd/" + s
+		packages[s] = "github.com/blackdice/shipwarden/services/" + s + "/cmd/shipwarden-" + s
 	}
 	for name, pkg := range packages {
 		args := []string{"build", "-tags", "failpoints", "-o", filepath.Join(bin, name)}

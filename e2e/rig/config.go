@@ -40,7 +40,7 @@ func (r *Rig) configure() error {
 		},
 		procedure.ServiceRecorder: &configv1.Recorder{
 			Common: r.common(procedure.ServiceRecorder), Grpc: &configv1.Grpc{Listen: r.RecorderURL},
-			DatabaseUrlFile: r.secretFile("database.url"), TokensFile: r.configFile("tokens"),
+			DatabaseUrlFile: r.secretFile("database.url"), MigrateUrlFile: r.secretFile(ownerURL), TokensFile: r.configFile("tokens"),
 		},
 	}
 	for name, m := range files {

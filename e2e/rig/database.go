@@ -17,6 +17,10 @@ import (
 // the projections, and nothing else.
 const login = "shipwarden_recorder"
 
+// ownerURL is the file with the connection string of the owner of the tables, who
+// migrates and rebuilds; the recorder's login may do neither.
+const ownerURL = "owner.url"
+
 // database starts PostgreSQL, brings the schema up to date, and leaves a file with
 // the connection string of the recorder's login.
 func (r *Rig) database(ctx context.Context) error {
@@ -28,6 +32,9 @@ func (r *Rig) database(ctx context.Context) error {
 	}
 	r.undo(func() { server.Stop(context.WithoutCancel(ctx)) })
 	r.DatabaseURL = server.DSN("postgres")
+	if err := os.WriteFile(r.secretFile(ownerURL), []byte(r.DatabaseURL), 0o600); err != nil {
+		return err
+	}
 	config, err := pgx.ParseConfig(r.DatabaseURL)
 	if err != nil {
 		return err

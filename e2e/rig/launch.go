@@ -55,11 +55,11 @@ func InProcess(ctx context.Context, service, config string) error {
 // stopGrace is how long a process has to stop when it is asked to.
 const stopGrace = 30 * time.Second
 
-// Processes runs the services as processes of their own, from binaries in a folder
-// that are called like them. What they log goes to the writer.
+// Processes runs the services as processes of their own, from the binaries
+// shipwarden-<service> in a folder. What they log goes to the writer.
 func Processes(folder string, log io.Writer) Launcher {
 	return func(ctx context.Context, service, config string) error {
-		cmd := exec.CommandContext(ctx, filepath.Join(folder, service), "-config", config) //nolint:gosec // Our own binaries.
+		cmd := exec.CommandContext(ctx, filepath.Join(folder, "shipwarden-"+service), "-config", config) //nolint:gosec // Our own binaries.
 		cmd.Stdout, cmd.Stderr = log, log
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

@@ -122,6 +122,11 @@ func (r *Rig) prepare() error {
 	if err := os.WriteFile(r.ProcedureFile(), r.cfg.Procedure, 0o600); err != nil {
 		return err
 	}
+	if r.cfg.NATSPort != 0 {
+		if _, err := free(r.cfg.NATSPort); err != nil {
+			return err
+		}
+	}
 	if r.ApprovalURL, err = r.address(r.cfg.ApprovalPort); err != nil {
 		return err
 	}

@@ -32,7 +32,10 @@ const (
 // until its context ends, which happens at SIGTERM or SIGINT. A second signal
 // ends the process at once, with status 128 and its number. Main returns the exit
 // status.
-func Main[C any](name string, load func(path string) (C, error), run func(ctx context.Context, cfg C) error) int {
+//
+// A program that can do something else besides names it in also, for its help: how it
+// is typed after the name, and what it does.
+func Main[C any](name string, load func(path string) (C, error), run func(ctx context.Context, cfg C) error, also ...string) int {
 	// Both are taken from one channel: were the second left to its default effect,
 	// it would be lost while that is being brought back.
 	signals := make(chan os.Signal, 2)
@@ -47,16 +50,23 @@ func Main[C any](name string, load func(path string) (C, error), run func(ctx co
 			os.Exit(exitSignal + int(second))
 		}
 	}()
-	return mainWith(ctx, name, os.Args[1:], os.Stdout, os.Stderr, load, run)
+	return mainWith(ctx, name, os.Args[1:], os.Stdout, os.Stderr, load, run, also...)
 }
 
 // mainWith is Main without the process around it.
 func mainWith[C any](
 	ctx context.Context, name string, args []string, stdout, stderr io.Writer,
-	load func(string) (C, error), run func(context.Context, C) error,
+	load func(string) (C, error), run func(context.Context, C) error, also ...string,
 ) int {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		_, _ = fmt.Fprintf(stderr, "Usage of %s:\n", name)
+		flags.PrintDefaults()
+		for i := 0; i+1 < len(also); i += 2 {
+			_, _ = fmt.Fprintf(stderr, "Also:\n  %s %s\n    \t%s\n", name, also[i], also[i+1])
+		}
+	}
 	path := flags.String("config", "", "configuration `file` (required)")
 	check := flags.Bool("check-config", false, "say whether the configuration is valid, and end")
 	version := flags.Bool("version", false, "print the version, and end")

@@ -70,6 +70,7 @@ func TestMainFollowsItsCommandLine(t *testing.T) {
 		"refuses unknown flags":    {args: []string{"-verbose"}, status: ExitUsage, out: "verbose"},
 		"prints the version":       {args: []string{"-version"}, status: ExitOK, out: "test devel (revision "},
 		"helps":                    {args: []string{"-help"}, status: ExitOK, out: "-check-config"},
+		"names what else it does":  {args: []string{"-help"}, status: ExitOK, out: "test mend -config FILE"},
 		"version needs no file":    {args: []string{"-version", "-config", "absent"}, status: ExitOK, out: "go1."},
 		"a check needs a file too": {args: []string{"-check-config"}, status: ExitUsage, out: "-config"},
 	} {
@@ -80,7 +81,7 @@ func TestMainFollowsItsCommandLine(t *testing.T) {
 				func(_ context.Context, cfg *configv1.Tokens) error {
 					ran = len(cfg.GetTokens()) == 1
 					return test.runErr
-				})
+				}, "mend -config FILE", "mend everything")
 			if status != test.status || ran != test.ran || !strings.Contains(out.String(), test.out) {
 				t.Errorf("status %d, ran %t, output %q; want %d, %t, %q", status, ran, out.String(), test.status, test.ran, test.out)
 			}

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
-	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
-	"buf.build/go/protovalidate"
 	"buf.build/go/protoyaml"
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/blackdice/shipwarden/internal/shape"
 )
 
 // MaxSize is the size in bytes of the largest document that is read.
@@ -25,14 +26,7 @@ var (
 )
 
 // Violation is one thing that is wrong with a message that was read.
-type Violation struct {
-	// Field is a path such as people[0].aliases[1]; empty for the whole message.
-	Field string
-	// Rule is a stable word such as group.unknown.
-	Rule string
-	// Message says what is wrong, for a person.
-	Message string
-}
+type Violation = shape.Violation
 
 // Unmarshal reads data into message and checks it by its protovalidate rules and
 // by check, which may be nil and is called with the message filled as far as it
@@ -40,40 +34,72 @@ type Violation struct {
 // ErrTooLarge; its text has one entry for every problem, each beginning with
 // filename:line:column, and each violation names its field.
 func Unmarshal(data []byte, filename string, message proto.Message, check func() []Violation) error {
-	validator := &everything{check: check}
-	return unmarshal(data, filename, message, protoyaml.UnmarshalOptions{Path: filename, Validator: validator})
+	return unmarshal(data, filename, message, func() ([]Violation, error) {
+		found, err := shape.Check(message)
+		if err == nil && check != nil {
+			found = append(found, check()...)
+		}
+		return found, err
+	})
 }
 
 // Decode is Unmarshal without the rules of the message: for documents that were
 // checked when they came into force, possibly by an older version of the rules.
 func Decode(data []byte, filename string, message proto.Message) error {
-	return unmarshal(data, filename, message, protoyaml.UnmarshalOptions{Path: filename})
+	return unmarshal(data, filename, message, func() ([]Violation, error) { return nil, nil })
 }
 
-func unmarshal(data []byte, filename string, message proto.Message, options protoyaml.UnmarshalOptions) error {
+func unmarshal(data []byte, filename string, message proto.Message, check func() ([]Violation, error)) error {
 	if len(data) > MaxSize {
 		return fmt.Errorf("%w: %s has %d bytes, at most %d are read", ErrTooLarge, filename, len(data), MaxSize)
 	}
 	if err := checkText(data, filename); err != nil {
 		return fmt.Errorf("%w\n%w", ErrInvalid, err)
 	}
+	if strings.HasSuffix(filename, ".json") {
+		if err := checkJSON(data, filename); err != nil {
+			return fmt.Errorf("%w\n%w", ErrInvalid, err)
+		}
+		// JSON is YAML but for its tabs, which stand between values only.
+		data = bytes.ReplaceAll(data, []byte("\t"), []byte(" "))
+	}
 	root, err := parse(data, filename)
 	if err != nil {
 		return fmt.Errorf("%w\n%w", ErrInvalid, err)
 	}
-	w := &walker{filename: filename, lines: 1 + bytes.Count(data, []byte("\n"))}
-	w.node(root, message.ProtoReflect().Descriptor())
+	p := newPlaces(filename, data, root)
+	w := &walker{filename: filename, lines: len(p.lines), places: p}
+	w.node(root, message.ProtoReflect().Descriptor(), "")
 	if w.beyond {
 		return fmt.Errorf("%w\n%w", ErrInvalid, errors.Join(w.found...))
 	}
 	found := w.found
-	if err := options.Unmarshal(data, message); err != nil {
-		found = append(found, err)
+	if err := (protoyaml.UnmarshalOptions{Path: filename}).Unmarshal(data, message); err != nil {
+		for _, e := range each(err) {
+			found = append(found, p.read(e))
+		}
+	}
+	violations, err := check()
+	if err != nil {
+		found = append(found, p.at(root.Line, root.Column, err.Error()))
+	}
+	for _, v := range violations {
+		if err := p.violation(v); err != nil {
+			found = append(found, err)
+		}
 	}
 	if len(found) > 0 {
 		return fmt.Errorf("%w\n%w", ErrInvalid, errors.Join(found...))
 	}
 	return nil
+}
+
+// each returns the errors that were joined.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
 }
 
 // parse returns the only document of data.
@@ -84,51 +110,14 @@ func parse(data []byte, filename string) (*yaml.Node, error) {
 		if errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("%s:1:1 the document is empty", filename)
 		}
-		return nil, fmt.Errorf("%s: %w", filename, err)
+		return nil, syntax(err, data, filename)
 	}
 	switch err := decoder.Decode(&second); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", filename, err)
+		return nil, syntax(err, data, filename)
 	default:
 		return nil, fmt.Errorf("%s:%d:%d a second document begins here; only one is read", filename, second.Line, second.Column)
 	}
 	return root.Content[0], nil
-}
-
-// everything makes protoyaml find a place for the violations of check, too.
-type everything struct {
-	check func() []Violation
-}
-
-func (e *everything) Validate(message proto.Message) error {
-	var found []*protovalidate.Violation
-	if err := protovalidate.Validate(message); err != nil {
-		var invalid *protovalidate.ValidationError
-		if !errors.As(err, &invalid) {
-			return err
-		}
-		found = invalid.Violations
-	}
-	if e.check != nil {
-		for _, violation := range e.check() {
-			found = append(found, &protovalidate.Violation{Proto: violation.proto()})
-		}
-	}
-	if len(found) == 0 {
-		return nil
-	}
-	return &protovalidate.ValidationError{Violations: found}
-}
-
-// proto returns the violation as protovalidate would have reported it. The path
-// is one element: it is only ever printed, and printed it is the same.
-func (v Violation) proto() *validate.Violation {
-	var field *validate.FieldPath
-	if v.Field != "" {
-		field = validate.FieldPath_builder{Elements: []*validate.FieldPathElement{
-			validate.FieldPathElement_builder{FieldName: &v.Field}.Build(),
-		}}.Build()
-	}
-	return validate.Violation_builder{Field: field, RuleId: &v.Rule, Message: &v.Message}.Build()
 }

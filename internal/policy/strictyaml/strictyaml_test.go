@@ -7,6 +7,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/policy/strictyaml"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 func TestDocumentIsRead(t *testing.T) {
@@ -30,18 +31,20 @@ func TestWhatNobodyCanHaveMeantIsRefused(t *testing.T) {
 		{"null", "~\n", []string{"group.yaml:1:1", "name"}},
 		{"list", "- a\n", []string{"group.yaml:1:1 expected fields"}},
 		{"ends before a value", "? 1", []string{"group.yaml:2:1 the document ends where a value is expected"}},
-		{"no YAML", "name: [", []string{"group.yaml: yaml:"}},
+		{"no YAML", "name: [", []string{"group.yaml:1:1 no YAML: did not find expected node content"}},
+		{"what is not closed", "name: sre\nmembers: [a\nmore: b\n", []string{"group.yaml:2:1 no YAML: did not find expected ',' or ']' in what begins here"}},
+		{"wrong indent", "name: sre\n  members: [a]\n", []string{"group.yaml:2:3 no YAML: mapping values are not allowed"}},
 		{"unknown field", "name: sre\nmember: []\n", []string{`group.yaml:2:1 unknown field "member"`}},
 		{"key given twice", "name: sre\nmembers: [a]\nmembers: [b]\n", []string{"group.yaml:3:1 members is given twice, first in line 2"}},
 		{"second document", "name: sre\n---\nname: ops\n", []string{"group.yaml:2:1 a second document begins here"}},
-		{"broken second document", "name: sre\n---\n[\n", []string{"group.yaml: yaml:"}},
+		{"broken second document", "name: sre\n---\n[\n", []string{"group.yaml:3:1 no YAML:"}},
 		{"anchor and alias", "name: &n sre\nmembers: [*n]\n", []string{"group.yaml:1:7 anchors", "group.yaml:2:11 aliases"}},
 		{"field number as key", "1: sre\n", []string{"group.yaml:1:1 field 1: write the name"}},
 		{"lone carriage return", "name: sre\rmembers: 3\n", []string{"group.yaml:1:10 the character U+000D"}},
 		{"line separator", "name: sre # \u2028x\n", []string{"group.yaml:1:13 the character U+2028"}},
 		{"NUL", "name: \"a\x00\"\n", []string{"group.yaml:1:9 the character U+0000"}},
 		{"not UTF-8", "name: \xff\n", []string{"group.yaml:1:7 not UTF-8"}},
-		{"wrong type", "name: sre\nmembers: mia\n", []string{"group.yaml:2:10 expected sequence, got scalar"}},
+		{"wrong type", "name: sre\nmembers: mia\n", []string{"group.yaml:2:10 members: expected sequence, got scalar"}},
 		{"broken rule", "name: SRE\n", []string{"group.yaml:1:7 name: "}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -55,6 +58,54 @@ func TestWhatNobodyCanHaveMeantIsRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhatCouldNotBeReadIsToldOnce: that it is missing then, too, is no news.
+func TestWhatCouldNotBeReadIsToldOnce(t *testing.T) {
+	err := strictyaml.Unmarshal([]byte("bake: two\nchecks: [{name: a, tcp: {}}]\n"), "v.yaml", &releasev1.Validation{}, nil)
+	if err == nil || !strings.Contains(err.Error(), "v.yaml:1:7 bake: invalid") || strings.Count(err.Error(), "bake:") != 3 { // with its line, twice
+		t.Errorf("error %v", err)
+	}
+	if err == nil || !strings.Contains(err.Error(), "v.yaml:1:1 interval: required\n") {
+		t.Errorf("what is missing is not called required: %v", err)
+	}
+}
+
+func TestNobodyIsOfferedTheEnumsZero(t *testing.T) {
+	for _, text := range []string{"strategy: STRATEGY_NOWHERE\n", "description: a\n"} {
+		err := strictyaml.Unmarshal([]byte(text), "r.yaml", &releasev1.RollbackPlan{}, nil)
+		if err == nil || strings.Contains(err.Error(), "UNSPECIFIED") || !strings.Contains(err.Error(), "STRATEGY_PREVIOUS_VERSION") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+func TestARuleOfAMessageNamesItsPlace(t *testing.T) {
+	err := strictyaml.Unmarshal([]byte("\nstrategy: STRATEGY_NONE\ndescription: a\n"), "r.yaml", &releasev1.RollbackPlan{}, nil)
+	if err == nil || !strings.Contains(err.Error(), "r.yaml:2:1 recovery: required where") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestAFileOfJSONIsReadAsJSON: its author knows nothing of YAML.
+func TestAFileOfJSONIsReadAsJSON(t *testing.T) {
+	var group policyv1.Group
+	if err := strictyaml.Unmarshal([]byte("{\n\t\"name\": \"sre\",\n\t\"members\": [\"mia\"]\n}\n"), "g.json", &group, nil); err != nil || group.GetName() != "sre" {
+		t.Errorf("tabs, as in any JSON: %v, %v", &group, err)
+	}
+	for text, want := range map[string]string{
+		"":                                       "g.json:1:1 the document is empty",
+		"name: sre\n":                            "g.json:1:2 no JSON: invalid character 'a' in literal null",
+		"{\"name\": \"sre\"\n\t\"members\": []}": "g.json:2:2 no JSON: invalid character '\"' after object key:value pair",
+		"{\"name\": \"sre\",\n":                  "g.json:2:1 no JSON: it ends in the middle",
+		"{\"name\": \"sre\"}\n{}":                "g.json:2:1 no JSON: only one value is read",
+		"{\"name\": \"sre\",\n\t\"members\": 3}": "g.json:2:13 members: expected sequence, got scalar",
+	} {
+		err := strictyaml.Unmarshal([]byte(text), "g.json", &policyv1.Group{}, nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error lacks %q: %v", text, want, err)
+		}
 	}
 }
 

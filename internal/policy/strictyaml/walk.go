@@ -2,6 +2,7 @@ package strictyaml
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -37,14 +38,16 @@ type walker struct {
 	// beyond says that a value is where the document has ended already; protoyaml
 	// would look for the line and panic.
 	beyond bool
+	places *places
 }
 
 func (w *walker) report(node *yaml.Node, format string, args ...any) {
 	w.found = append(w.found, fmt.Errorf("%s:%d:%d %s", w.filename, node.Line, node.Column, fmt.Sprintf(format, args...)))
 }
 
-// node checks a node; message is nil where it holds no message.
-func (w *walker) node(node *yaml.Node, message protoreflect.MessageDescriptor) {
+// node checks a node, which is the value of the field at path; message is nil where it
+// holds no message.
+func (w *walker) node(node *yaml.Node, message protoreflect.MessageDescriptor, path string) {
 	if node.Line > w.lines {
 		w.beyond = true
 		w.report(node, "the document ends where a value is expected")
@@ -57,17 +60,19 @@ func (w *walker) node(node *yaml.Node, message protoreflect.MessageDescriptor) {
 		// Not followed: an alias may point to a node that holds it.
 		w.report(node, "aliases are not allowed: write the value where it is meant")
 	case yaml.SequenceNode:
-		for _, item := range node.Content {
-			w.node(item, message)
+		for i, item := range node.Content {
+			at := fmt.Sprintf("%s[%d]", path, i)
+			w.places.add(at, item)
+			w.node(item, message, at)
 		}
 	case yaml.MappingNode:
-		w.mapping(node, message)
+		w.mapping(node, message, path)
 	case yaml.DocumentNode, yaml.ScalarNode:
 		// Nothing below them is ours to check.
 	}
 }
 
-func (w *walker) mapping(node *yaml.Node, message protoreflect.MessageDescriptor) {
+func (w *walker) mapping(node *yaml.Node, message protoreflect.MessageDescriptor, path string) {
 	seen := make(map[string]*yaml.Node, len(node.Content)/2)
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
@@ -83,8 +88,13 @@ func (w *walker) mapping(node *yaml.Node, message protoreflect.MessageDescriptor
 		if message != nil && field == nil && allDigits(key.Value) {
 			w.report(key, "field %s: write the name of the field, not its number", key.Value)
 		}
-		w.node(key, nil)
-		w.node(value, childOf(field))
+		at := fmt.Sprintf("%s[%q]", path, key.Value) // of a map
+		if message != nil {
+			at = strings.TrimPrefix(path+"."+name, ".")
+		}
+		w.places.add(at, value)
+		w.node(key, nil, "")
+		w.node(value, childOf(field), at)
 	}
 }
 

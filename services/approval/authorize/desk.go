@@ -140,7 +140,7 @@ func (s *Server) decide(ctx context.Context, release string, what func(desk) (*r
 		}
 		event.Actor, event.ProcedureDigest = d.person, d.state.ProcedureDigest
 		if err := d.counts(event); err != nil {
-			return procedure.State{}, toStatus(ctx, err)
+			return procedure.State{}, toStatus(ctx, d.inWords(event, err))
 		}
 		stored, err := s.store.Append(ctx, eventstore.Draft{
 			Aggregate: d.head.Aggregate, Expect: d.head.Last, Previous: d.state.Head.Previous(), Event: event,

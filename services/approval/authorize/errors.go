@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -75,7 +74,7 @@ func toStatus(ctx context.Context, err error) error {
 	}
 	for _, r := range reasons {
 		if errors.Is(err, r.err) {
-			return refuse(r.code, r.reason, strings.TrimPrefix(err.Error(), procedure.ErrInvalidTransition.Error()+": "))
+			return refuse(r.code, r.reason, plain(err))
 		}
 	}
 	slog.ErrorContext(ctx, "a decision was not taken", slog.Any("error", err))

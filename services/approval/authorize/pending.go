@@ -149,6 +149,7 @@ func (d desk) pending() *approvalv1.Pending {
 			Time: timestamppb.New(a.Given), Expires: timestamppb.New(a.Expires),
 		})
 	}
+	p.Checks = d.checks()
 	p.ShownDigest = shownDigest(p)
 	if err := procedure.MayApprove(s, d.person, s.ChangeDigest, d.now); err != nil {
 		p.MayNotReason = err.Error()
@@ -156,6 +157,19 @@ func (d desk) pending() *approvalv1.Pending {
 		p.MayApprove = true
 	}
 	return p
+}
+
+// checks are what decides whether the release is good: those of the catalogue, and
+// those of the request that the catalogue does not name itself.
+func (d desk) checks() []*releasev1.Check {
+	all := slices.Clone(d.index.Service(d.state.Request.GetService()).GetChecks())
+	named := len(all)
+	for _, c := range d.state.Request.GetValidation().GetChecks() {
+		if !slices.ContainsFunc(all[:named], func(o *releasev1.Check) bool { return o.GetName() == c.GetName() }) {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // shownDigest is the digest of what is shown. It is made here and only compared

@@ -15,7 +15,9 @@ import (
 )
 
 func TestGetPendingShowsWhatIsDecidedOnAndWhetherTheCallerMay(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, func(p *policyv1.Procedure) {
+		p.Services[0].Checks = []*releasev1.Check{{Name: "port", Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{}}}}
+	})
 	s, desk := r.pending(t), r.dial(t)
 	call := &approvalv1.GetPendingRequest{Release: s.Release}
 	for person, why := range map[string]string{
@@ -28,6 +30,9 @@ func TestGetPendingShowsWhatIsDecidedOnAndWhetherTheCallerMay(t *testing.T) {
 		p := got.GetPending()
 		if p.GetMayApprove() != (why == "") || !strings.Contains(p.GetMayNotReason(), why) {
 			t.Errorf("%s: %v, %q", person, p.GetMayApprove(), p.GetMayNotReason())
+		}
+		if c := p.GetChecks(); len(c) != 2 || c[0].GetName() != "port" || c[1].GetName() != "health" {
+			t.Errorf("%s is not shown the checks of the catalogue, and those of the request: %v", person, c)
 		}
 		if p.GetChangeDigest() != s.ChangeDigest || len(p.GetPreviews()) != 1 || len(p.GetGates()) != 3 || len(p.GetMissing()) != 2 ||
 			!strings.HasPrefix(p.GetShownDigest(), "sha256:") {

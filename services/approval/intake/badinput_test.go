@@ -92,7 +92,7 @@ func badRequests(at time.Time) []badRequest {
 		{name: "8 key $JS", change: key("$JS"), field: "idempotency_key", rule: "string.pattern"},
 		{name: "8 key ../x", change: key("../x"), field: "idempotency_key", rule: "string.pattern"},
 		{name: "8 key of 300 characters", change: key(strings.Repeat("k", 300)), field: "idempotency_key", rule: "string.pattern"},
-		{name: "8 empty key", change: key(""), field: "idempotency_key", rule: "string.pattern"},
+		{name: "8 empty key", change: key(""), field: "idempotency_key", rule: "required"},
 		{name: "8 key with a look-alike", change: key("rele\u0430se"), field: "idempotency_key", rule: "string.pattern"},
 		{name: "8 key with a line feed", change: key("ci-1\n"), field: "idempotency_key", rule: "string.pattern"},
 		{name: "8 service with a wildcard", change: func(q *releasev1.Request) { q.Service = "shop.>" }, field: "service", rule: "subject.mismatch"},
@@ -124,7 +124,7 @@ func badRequests(at time.Time) []badRequest {
 		{name: "23 no rollback and no recovery", change: func(q *releasev1.Request) {
 			q.RollbackPlan.Strategy = releasev1.RollbackPlan_STRATEGY_NONE
 		}, field: "rollback_plan", rule: "recovery.required"},
-		{name: "26 no checks", change: func(q *releasev1.Request) { q.Validation.Checks = nil }, field: "validation.checks", rule: "repeated.min_items"},
+		{name: "26 no checks", change: func(q *releasev1.Request) { q.Validation.Checks = nil }, field: "validation.checks", rule: "required"},
 		{name: "27 ratio that is no number", change: check(&releasev1.Check{MinPassRatio: proto.Float64(math.NaN())}), field: "validation.checks[0].min_pass_ratio", rule: "double.gt_lte"},
 		{name: "27 infinite ratio", change: check(&releasev1.Check{MinPassRatio: proto.Float64(math.Inf(1))}), field: "validation.checks[0].min_pass_ratio", rule: "double.gt_lte"},
 		{name: "27 negative bake", change: func(q *releasev1.Request) { q.Validation.Bake = durationpb.New(-time.Minute) }, field: "validation.bake", rule: "duration.gte_lte"},
@@ -147,8 +147,15 @@ func badRequests(at time.Time) []badRequest {
 			q.NotBefore = &timestamppb.Timestamp{Seconds: at.Unix() + 3600, Nanos: -5}
 		}, body: mustProtobuf, rule: "request.invalid"},
 		{name: "33 start without a zone", body: edited(`"version"`, `"notBefore":"2030-01-01T00:00:00","version"`), rule: "body.json"},
-		{name: "36 emergency without a reason", change: func(q *releasev1.Request) { proceduretest.Emergency(q); q.Emergency.Reason = "" }, field: "emergency.reason", rule: "string.min_len"},
-		{name: "36 emergency without an incident", change: func(q *releasev1.Request) { proceduretest.Emergency(q); q.Emergency.Incident = "" }, field: "emergency.incident", rule: "string.pattern"},
+		{name: "36 emergency without a reason", change: func(q *releasev1.Request) { proceduretest.Emergency(q); q.Emergency.Reason = "" }, field: "emergency.reason", rule: "required"},
+		{name: "36 emergency for a reason of blanks", change: func(q *releasev1.Request) { proceduretest.Emergency(q); q.Emergency.Reason = strings.Repeat(" ", 13) }, field: "emergency.reason", rule: "text.blank"},
+		{name: "36 emergency for a reason of Unicode blanks", change: func(q *releasev1.Request) {
+			proceduretest.Emergency(q)
+			q.Emergency.Reason = strings.Repeat("\u00a0\u3000\u200b\u2800\u3164", 3)
+		}, field: "emergency.reason", rule: "text.blank"},
+		{name: "36 a plan that says nothing", change: func(q *releasev1.Request) { q.Plan.Description = " " }, field: "plan.description", rule: "text.blank"},
+		{name: "36 a way back that says nothing", change: func(q *releasev1.Request) { q.RollbackPlan.Description = "\n\t" }, field: "rollback_plan.description", rule: "text.blank"},
+		{name: "36 emergency without an incident", change: func(q *releasev1.Request) { proceduretest.Emergency(q); q.Emergency.Incident = "" }, field: "emergency.incident", rule: "required"},
 		{name: "36 emergency that says nothing", change: func(q *releasev1.Request) { q.Trigger = releasev1.Trigger_TRIGGER_EMERGENCY }, rule: "emergency.required"},
 		{name: "36 reason without an emergency", change: func(q *releasev1.Request) {
 			proceduretest.Emergency(q)

@@ -3,18 +3,17 @@ package intake
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"mime"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
-	validatepb "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
-	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/blackdice/shipwarden/internal/shape"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -77,15 +76,19 @@ func clean(err error) string {
 	return strings.TrimSpace(strings.TrimPrefix(s, "syntax error "))
 }
 
-// shape returns everything that is wrong with the form of a request, all of it at
+// malformed returns everything that is wrong with the form of a request, all of it at
 // once, each with the path of its field (PD-0.3).
-func shape(r *releasev1.Request) []*releasev1.Violation {
+func malformed(r *releasev1.Request) []*releasev1.Violation {
 	if size := proto.Size(r) - evidenceSize(r); size > MaxRequest {
 		return []*releasev1.Violation{violation("", "request.size", fmt.Sprintf(
 			"has %d bytes beside its evidence, more than %d", size, MaxRequest))}
 	}
-	err := protovalidate.Validate(r)
-	if err == nil {
+	found, err := shape.Check(r)
+	if err != nil {
+		// A rule could not be applied: to a time, for instance, that no calendar holds.
+		return []*releasev1.Violation{violation("", "request.invalid", clean(err))}
+	}
+	if len(found) == 0 {
 		// A time or a duration can be within its bounds and still be none. Whoever tells
 		// of the release later could not write it.
 		if _, err := protojson.Marshal(r); err != nil {
@@ -93,16 +96,21 @@ func shape(r *releasev1.Request) []*releasev1.Violation {
 		}
 		return nil
 	}
-	var invalid *protovalidate.ValidationError
-	if !errors.As(err, &invalid) {
-		// A rule could not be applied: to a time, for instance, that no calendar holds.
-		return []*releasev1.Violation{violation("", "request.invalid", clean(err))}
-	}
 	var out []*releasev1.Violation
-	for _, x := range invalid.Violations {
-		out = append(out, violation(fieldPath(x.Proto), x.Proto.GetRuleId(), x.Proto.GetMessage()))
+	for _, v := range found {
+		out = append(out, violation(v.Field, v.Rule, v.Message))
 	}
 	return out
+}
+
+// beyond leaves out what follows from what is missing: that nothing is no environment
+// of the procedure says nothing new.
+func beyond(said, more []*releasev1.Violation) []*releasev1.Violation {
+	return slices.DeleteFunc(more, func(v *releasev1.Violation) bool {
+		return v.GetField() != "" && slices.ContainsFunc(said, func(s *releasev1.Violation) bool {
+			return s.GetRule() == shape.Required && s.GetField() == v.GetField()
+		})
+	})
 }
 
 func evidenceSize(r *releasev1.Request) int {
@@ -111,10 +119,6 @@ func evidenceSize(r *releasev1.Request) int {
 		size += len(e)
 	}
 	return size
-}
-
-func fieldPath(v *validatepb.Violation) string {
-	return protovalidate.FieldPathString(v.GetField())
 }
 
 func violation(field, rule, message string) *releasev1.Violation {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,7 +124,8 @@ func (i *Intake) judge(ctx context.Context, index *policy.Index, active standing
 		answer.Violations = bounded([]*releasev1.Violation{unreadable})
 		return request, answer, nil
 	}
-	violations := append(shape(request), place(m.Subject, request)...)
+	unfit := malformed(request)
+	violations := append(slices.Clone(unfit), beyond(unfit, place(m.Subject, request))...)
 	if len(violations) == 0 {
 		// What was accepted once stays accepted: whoever asks again after the start time
 		// is past, or under a newer document, gets the answer of then.
@@ -141,7 +143,7 @@ func (i *Intake) judge(ctx context.Context, index *policy.Index, active standing
 		}
 		violations = append(append(violations, gone...), Room(index, request)...)
 	}
-	violations = append(violations, check(index, request, now)...)
+	violations = append(violations, beyond(unfit, check(index, request, now))...)
 	signedBy, bad := signer(index, request, m.Signature, m.Body, now)
 	if bad != nil {
 		violations = append(violations, bad)

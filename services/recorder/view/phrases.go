@@ -131,7 +131,11 @@ func ending(s procedure.State) string {
 	case releasev1.Outcome_OUTCOME_FAILED_UNRESOLVED:
 		out = "It failed and is unresolved"
 	}
-	out = strings.TrimSuffix(joined(out, s.EndReason), ".") + "."
+	if by, ok := strings.CutPrefix(s.EndReason, "superseded "); ok && s.Outcome == releasev1.Outcome_OUTCOME_SUPERSEDED {
+		out += " " + by + "."
+	} else {
+		out = strings.TrimSuffix(joined(out, s.EndReason), ".") + "."
+	}
 	switch {
 	case s.ReviewOwed():
 		out += " A retrospective review is owed."

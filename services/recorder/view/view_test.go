@@ -67,6 +67,14 @@ func TestStepsAsTheyGo(t *testing.T) {
 	}
 }
 
+// TestASupersededReleaseSaysOnceByWhich: "superseded: superseded by" says it twice.
+func TestASupersededReleaseSaysOnceByWhich(t *testing.T) {
+	got := view.Summary(procedure.State{Outcome: releasev1.Outcome_OUTCOME_SUPERSEDED, EndReason: "superseded by shop-2", Phase: procedure.PhaseClosed})
+	if want := "It was superseded by shop-2."; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestStepsOfSeveralWaves(t *testing.T) {
 	h := proceduretest.New(proceduretest.Request(proceduretest.Waves([]string{"eu1"}, []string{"us1"})))
 	h.To(t, procedure.PhaseVerify)

@@ -49,8 +49,12 @@ type Pending struct {
 	// Whether the caller may approve, and if not, why.
 	MayApprove   bool   `protobuf:"varint,14,opt,name=may_approve,json=mayApprove,proto3" json:"may_approve,omitempty"`
 	MayNotReason string `protobuf:"bytes,15,opt,name=may_not_reason,json=mayNotReason,proto3" json:"may_not_reason,omitempty"`
-	// SHA-256 of everything above but the last two, "sha256:…": what was shown.
-	ShownDigest   string `protobuf:"bytes,16,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	// SHA-256 of everything else but may_approve and may_not_reason, "sha256:…": what was
+	// shown.
+	ShownDigest string `protobuf:"bytes,16,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	// Every check that is made on the way there: those of the service's catalogue entry,
+	// and those of the request. Besides, every target must carry the digest.
+	Checks        []*v1.Check `protobuf:"bytes,17,rep,name=checks,proto3" json:"checks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -195,6 +199,13 @@ func (x *Pending) GetShownDigest() string {
 		return x.ShownDigest
 	}
 	return ""
+}
+
+func (x *Pending) GetChecks() []*v1.Check {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
 }
 
 // GivenApproval is an approval that counts.
@@ -1273,7 +1284,7 @@ var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\n" +
-	"%shipwarden/approval/v1/approval.proto\x12\x16shipwarden.approval.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xda\x06\n" +
+	"%shipwarden/approval/v1/approval.proto\x12\x16shipwarden.approval.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x90\a\n" +
 	"\aPending\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\rchange_digest\x18\x02 \x01(\tR\fchangeDigest\x128\n" +
@@ -1293,7 +1304,8 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\vmay_approve\x18\x0e \x01(\bR\n" +
 	"mayApprove\x12$\n" +
 	"\x0emay_not_reason\x18\x0f \x01(\tR\fmayNotReason\x12!\n" +
-	"\fshown_digest\x18\x10 \x01(\tR\vshownDigest\"\xbf\x01\n" +
+	"\fshown_digest\x18\x10 \x01(\tR\vshownDigest\x124\n" +
+	"\x06checks\x18\x11 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\"\xbf\x01\n" +
 	"\rGivenApproval\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12.\n" +
@@ -1323,46 +1335,52 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\n" +
 	"authorized\x18\x01 \x01(\bR\n" +
 	"authorized\x12;\n" +
-	"\amissing\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\amissing\"v\n" +
+	"\amissing\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\amissing\"\xfc\x01\n" +
 	"\x17WithdrawApprovalRequest\x127\n" +
-	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\"\n" +
-	"\x06reason\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\x06reason\"\x1a\n" +
-	"\x18WithdrawApprovalResponse\"l\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x1a\n" +
+	"\x18WithdrawApprovalResponse\"\xf2\x01\n" +
 	"\rRejectRequest\x127\n" +
-	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\"\n" +
-	"\x06reason\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\x06reason\"\x10\n" +
-	"\x0eRejectResponse\"n\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x10\n" +
+	"\x0eRejectResponse\"\xf4\x01\n" +
 	"\x0fWithdrawRequest\x127\n" +
-	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\"\n" +
-	"\x06reason\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\x06reason\"\x12\n" +
-	"\x10WithdrawResponse\"k\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x12\n" +
+	"\x10WithdrawResponse\"\xf1\x01\n" +
 	"\fAbortRequest\x127\n" +
-	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\"\n" +
-	"\x06reason\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\x06reason\"\x0f\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x0f\n" +
 	"\rAbortResponse\"\xaf\x01\n" +
 	"\x12AcknowledgeRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12<\n" +
 	"\x05cause\x18\x02 \x01(\x0e2\x1c.shipwarden.release.v1.CauseB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05cause\x12\"\n" +
 	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\"9\n" +
 	"\x13AcknowledgeResponse\x12\"\n" +
-	"\facknowledged\x18\x01 \x01(\x05R\facknowledged\"\xbd\x01\n" +
+	"\facknowledged\x18\x01 \x01(\x05R\facknowledged\"\xc3\x02\n" +
 	"\x10InterveneRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12L\n" +
 	"\x06action\x18\x02 \x01(\x0e2(.shipwarden.release.v1.Intervened.ActionB\n" +
-	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06action\x12\"\n" +
-	"\x06reason\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\x06reason\"\x13\n" +
-	"\x11InterveneResponse\"\x9e\x02\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06action\x12\xa7\x01\n" +
+	"\x06reason\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x13\n" +
+	"\x11InterveneResponse\"\xa4\x03\n" +
 	"\x15CompleteReviewRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12Q\n" +
 	"\x06result\x18\x02 \x01(\x0e2-.shipwarden.release.v1.ReviewCompleted.ResultB\n" +
-	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06result\x12/\n" +
-	"\rresidual_risk\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\fresidualRisk\x12H\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06result\x12\xb4\x01\n" +
+	"\rresidual_risk\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\fresidualRisk\x12H\n" +
 	"\n" +
 	"follow_ups\x18\x04 \x03(\v2\x1f.shipwarden.release.v1.FollowUpB\b\xbaH\x05\x92\x01\x02\x10 R\tfollowUps\"\x18\n" +
 	"\x16CompleteReviewResponse2\xfa\a\n" +
@@ -1423,10 +1441,11 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*v1.Finding)(nil),               // 27: shipwarden.release.v1.Finding
 	(*v1.QuorumRule)(nil),            // 28: shipwarden.release.v1.QuorumRule
 	(*timestamppb.Timestamp)(nil),    // 29: google.protobuf.Timestamp
-	(v1.Cause)(0),                    // 30: shipwarden.release.v1.Cause
-	(v1.Intervened_Action)(0),        // 31: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),   // 32: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),              // 33: shipwarden.release.v1.FollowUp
+	(*v1.Check)(nil),                 // 30: shipwarden.release.v1.Check
+	(v1.Cause)(0),                    // 31: shipwarden.release.v1.Cause
+	(v1.Intervened_Action)(0),        // 32: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),   // 33: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),              // 34: shipwarden.release.v1.FollowUp
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
 	22, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
@@ -1440,40 +1459,41 @@ var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
 	1,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
 	29, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
 	29, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	29, // 11: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	29, // 12: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
-	0,  // 13: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	0,  // 14: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	28, // 15: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	30, // 16: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	31, // 17: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	32, // 18: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	33, // 19: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	2,  // 20: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	4,  // 21: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	6,  // 22: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	8,  // 23: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	10, // 24: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	12, // 25: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	14, // 26: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	16, // 27: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	18, // 28: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	20, // 29: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	3,  // 30: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	5,  // 31: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	7,  // 32: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	9,  // 33: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	11, // 34: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	13, // 35: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	15, // 36: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	17, // 37: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	19, // 38: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	21, // 39: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	30, // [30:40] is the sub-list for method output_type
-	20, // [20:30] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	30, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	29, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	29, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	0,  // 14: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	0,  // 15: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	28, // 16: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	31, // 17: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	32, // 18: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	33, // 19: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	34, // 20: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	2,  // 21: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	4,  // 22: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	6,  // 23: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	8,  // 24: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	10, // 25: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	12, // 26: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	14, // 27: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	16, // 28: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	18, // 29: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	20, // 30: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	3,  // 31: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	5,  // 32: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	7,  // 33: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	9,  // 34: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	11, // 35: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	13, // 36: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	15, // 37: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	17, // 38: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	19, // 39: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	21, // 40: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	31, // [31:41] is the sub-list for method output_type
+	21, // [21:31] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }

@@ -1463,10 +1463,11 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12F\n" +
 	"\blocation\x18\x03 \x01(\tB*\xbaH'r%\x10\x01\x18\x80\x042\x1e^[A-Za-z0-9][A-Za-z0-9./_:-]*$R\blocation\x12\x93\x01\n" +
 	"\x06digest\x18\x04 \x01(\tB{\xbaHx\xba\x01u\n" +
-	"\rdigest.sha256\x12=digest required: sha256: and 64 lower-case hexadecimal digits\x1a%this.matches('^sha256:[0-9a-f]{64}$')R\x06digest\"\xb5\x02\n" +
-	"\x04Plan\x12,\n" +
-	"\vdescription\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80 R\vdescription\x12=\n" +
+	"\rdigest.sha256\x12=digest required: sha256: and 64 lower-case hexadecimal digits\x1a%this.matches('^sha256:[0-9a-f]{64}$')R\x06digest\"\xbb\x03\n" +
+	"\x04Plan\x12\xb1\x01\n" +
+	"\vdescription\x18\x01 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03\x18\x80 R\vdescription\x12=\n" +
 	"\x05waves\x18\x02 \x03(\v2\x1b.shipwarden.release.v1.WaveB\n" +
 	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\x05waves\x12\x80\x01\n" +
 	"\n" +
@@ -1476,19 +1477,20 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"M\n" +
 	"\x04Wave\x12E\n" +
-	"\atargets\x18\x01 \x03(\tB+\xbaH(\x92\x01%\b\x01\x10 \x18\x01\"\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\atargets\"\xdb\x03\n" +
+	"\atargets\x18\x01 \x03(\tB+\xbaH(\x92\x01%\b\x01\x10 \x18\x01\"\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\atargets\"\x9c\x05\n" +
 	"\fRollbackPlan\x12T\n" +
 	"\bstrategy\x18\x01 \x01(\x0e2,.shipwarden.release.v1.RollbackPlan.StrategyB\n" +
-	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\bstrategy\x12,\n" +
-	"\vdescription\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80 R\vdescription\x12$\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\bstrategy\x12\xb1\x01\n" +
+	"\vdescription\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03\x18\x80 R\vdescription\x12$\n" +
 	"\brecovery\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\brecovery\x12?\n" +
 	"\x06checks\x18\x04 \x03(\v2\x1c.shipwarden.release.v1.CheckB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\x06checks\"V\n" +
 	"\bStrategy\x12\x18\n" +
 	"\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19STRATEGY_PREVIOUS_VERSION\x10\x01\x12\x11\n" +
-	"\rSTRATEGY_NONE\x10\x02:\x87\x01\xbaH\x83\x01\x1a\x80\x01\n" +
-	"\x11recovery.required\x12@recovery: required where no rollback is possible (strategy NONE)\x1a)this.strategy != 2 || this.recovery != ''\"\xe4\x01\n" +
+	"\rSTRATEGY_NONE\x10\x02:\xc2\x01\xbaH\xbe\x01\x1a\xbb\x01\n" +
+	"\x11recovery.required\x12@recovery: required where no rollback is possible (strategy NONE)\x1adthis.strategy != 2 || this.recovery.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')\"\xe4\x01\n" +
 	"\n" +
 	"Validation\x12A\n" +
 	"\x06checks\x18\x01 \x03(\v2\x1c.shipwarden.release.v1.CheckB\v\xbaH\b\x92\x01\x05\b\x01\x10\xc8\x01R\x06checks\x12E\n" +
@@ -1526,10 +1528,11 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x10DATA_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eDATA_UNCHANGED\x10\x01\x12\x13\n" +
 	"\x0fDATA_REVERSIBLE\x10\x02\x12\x15\n" +
-	"\x11DATA_IRREVERSIBLE\x10\x03\"u\n" +
-	"\tEmergency\x12\"\n" +
-	"\x06reason\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\n" +
+	"\x11DATA_IRREVERSIBLE\x10\x03\"\xfd\x01\n" +
+	"\tEmergency\x12\xa9\x01\n" +
+	"\x06reason\x18\x01 \x01(\tB\x90\x01\xbaH\x8c\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x05\x10\n" +
 	"\x18\x80 R\x06reason\x12D\n" +
 	"\bincident\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\bincident\"\xe2\x03\n" +
 	"\x06Answer\x12?\n" +

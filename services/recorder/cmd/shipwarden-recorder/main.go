@@ -1,5 +1,4 @@
-// Command recorder is the recorder service as a process of its own; its binary is
-// called shipwarden-recorder.
+// Command shipwarden-recorder is the recorder service as a process of its own.
 //
 //	shipwarden-recorder -config recorder.yaml
 //	shipwarden-recorder rebuild -config recorder.yaml [-replace]
@@ -25,5 +24,5 @@ func main() {
 	}
 	os.Exit(service.Main("shipwarden-recorder", recorder.Load, func(ctx context.Context, cfg *configv1.Recorder) error {
 		return recorder.Run(ctx, cfg, recorder.Deps{})
-	}))
+	}, "rebuild -config recorder.yaml [-replace]", "record the whole stream once more, and compare both records"))
 }

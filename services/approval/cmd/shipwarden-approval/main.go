@@ -1,4 +1,4 @@
-// Command approval runs the approval service.
+// Command shipwarden-approval runs the approval service.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	os.Exit(service.Main("approval", approval.Load, func(ctx context.Context, cfg *configv1.Approval) error {
+	os.Exit(service.Main("shipwarden-approval", approval.Load, func(ctx context.Context, cfg *configv1.Approval) error {
 		return approval.Run(ctx, cfg)
 	}))
 }

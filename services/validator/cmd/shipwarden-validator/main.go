@@ -1,4 +1,4 @@
-// Command validator runs the validator service.
+// Command shipwarden-validator runs the validator service.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	os.Exit(service.Main("validator", validator.Load, func(ctx context.Context, cfg *configv1.Validator) error {
+	os.Exit(service.Main("shipwarden-validator", validator.Load, func(ctx context.Context, cfg *configv1.Validator) error {
 		return validator.Run(ctx, cfg)
 	}))
 }

@@ -1,4 +1,4 @@
-// Command executor runs the executor service.
+// Command shipwarden-executor runs the executor service.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	os.Exit(service.Main("executor", executor.Load, func(ctx context.Context, cfg *configv1.Executor) error {
+	os.Exit(service.Main("shipwarden-executor", executor.Load, func(ctx context.Context, cfg *configv1.Executor) error {
 		return executor.Run(ctx, cfg)
 	}))
 }

@@ -1,0 +1,79 @@
+package show
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/blackdice/shipwarden/cli/terminal"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// What holds where a check says nothing else; the contract says so (request.proto).
+const (
+	usualStatus   = 200
+	usualTimeout  = 5 * time.Second
+	usualFailures = 3
+	usualSamples  = 2
+)
+
+// criteria are everything that decides whether the release is good.
+func (p *page) criteria(pending *approvalv1.Pending) {
+	all, v := pending.GetChecks(), pending.GetRequest().GetValidation()
+	if len(all) == 0 { // of a service that is older than this command
+		all = v.GetChecks()
+	}
+	t := terminal.NewTable()
+	for _, c := range all {
+		t.Add(c.GetName(), probe(c), bounds(c))
+	}
+	if a := pending.GetArtifacts(); len(a) > 0 {
+		t.Add("target.digest", "every target runs "+a[0].GetDigest(), "at the beginning and at the end")
+	}
+	if v.GetBake() != nil {
+		t.Add("over", v.GetBake().AsDuration().String(), "each check every "+v.GetInterval().AsDuration().String())
+	}
+	p.table("Counts as good when", t)
+}
+
+// probe is what a check looks at, and what it expects there.
+func probe(c *releasev1.Check) string {
+	h := c.GetHttp()
+	if h == nil {
+		return "tcp connects within " + within(c.GetTcp().GetTimeout().AsDuration())
+	}
+	status := uint32(usualStatus)
+	if h.ExpectStatus != nil {
+		status = h.GetExpectStatus()
+	}
+	out := fmt.Sprintf("http %s answers %d", h.GetPath(), status)
+	if h.GetExpectBody() != "" {
+		out += " with " + strconv.Quote(h.GetExpectBody())
+	}
+	return out + " within " + within(h.GetTimeout().AsDuration())
+}
+
+func within(d time.Duration) string {
+	if d == 0 {
+		d = usualTimeout
+	}
+	return d.String()
+}
+
+// bounds are how many of its samples a check needs.
+func bounds(c *releasev1.Check) string {
+	failures, samples := uint32(usualFailures), uint32(usualSamples)
+	if c.MaxConsecutiveFailures != nil {
+		failures = c.GetMaxConsecutiveFailures()
+	}
+	if c.MinSamples != nil {
+		samples = c.GetMinSamples()
+	}
+	share := "all samples"
+	if c.MinPassRatio != nil && c.GetMinPassRatio() < 1 {
+		share = strings.TrimSuffix(fmt.Sprintf("%.2f", 100*c.GetMinPassRatio()), ".00") + "% of the samples"
+	}
+	return fmt.Sprintf("%s, at least %d; %d failures in a row end it", share, samples, failures)
+}
