@@ -33,18 +33,24 @@ type Server struct {
 	procedures  Procedures
 	procedureID string
 	waiting     Waiting
+	evidence    Evidence
 	now         func() time.Time
 }
 
-// NewServer returns the service for the procedure with that id.
-func NewServer(store Store, procedures Procedures, procedureID string, waiting Waiting, now func() time.Time) *Server {
-	return &Server{store: store, procedures: procedures, procedureID: procedureID, waiting: waiting, now: now}
+// NewServer returns the service for the procedure with that id. What people were shown
+// is kept as evidence.
+func NewServer(store Store, procedures Procedures, procedureID string, waiting Waiting, kept Evidence, now func() time.Time) *Server {
+	return &Server{store: store, procedures: procedures, procedureID: procedureID, waiting: waiting, evidence: kept, now: now}
 }
 
-// Approve implements approvalv1.ApprovalServiceServer (PD-A.2, PD-A.3).
+// Approve implements approvalv1.ApprovalServiceServer (PD-A.2, PD-A.3). What the caller
+// was shown is on record before the approval is (D-1.6).
 func (s *Server) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*approvalv1.ApproveResponse, error) {
 	state, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		if err := procedure.MayApprove(d.state, d.person, r.GetChangeDigest(), d.now); err != nil {
+			return nil, err
+		}
+		if err := s.keep(ctx, d, r.GetShownDigest()); err != nil {
 			return nil, err
 		}
 		return approval(d, r), nil

@@ -49,7 +49,9 @@ type Pending struct {
 	// Whether the caller may approve, and if not, why.
 	MayApprove   bool   `protobuf:"varint,14,opt,name=may_approve,json=mayApprove,proto3" json:"may_approve,omitempty"`
 	MayNotReason string `protobuf:"bytes,15,opt,name=may_not_reason,json=mayNotReason,proto3" json:"may_not_reason,omitempty"`
-	// SHA-256 of everything above but the last two, "sha256:…": what was shown.
+	// SHA-256 of everything above but missing, may_approve and may_not_reason, in JSON,
+	// "sha256:…": what was shown. It is the same for everybody. The recorder gives the
+	// document out as evidence once somebody has approved what it shows.
 	ShownDigest   string `protobuf:"bytes,16,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -493,7 +495,8 @@ type ApproveRequest struct {
 	// The change digest that the caller has seen; any other is refused.
 	ChangeDigest string `protobuf:"bytes,2,opt,name=change_digest,json=changeDigest,proto3" json:"change_digest,omitempty"`
 	Comment      string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
-	// Digest of what the caller was shown.
+	// Digest of what the caller was shown; ABORTED where that is not what there is to be
+	// seen. Approvals that others gave since then do not matter.
 	ShownDigest   string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1313,12 +1316,12 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x11GetPendingRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\"O\n" +
 	"\x12GetPendingResponse\x129\n" +
-	"\apending\x18\x01 \x01(\v2\x1f.shipwarden.approval.v1.PendingR\apending\"\xf4\x01\n" +
+	"\apending\x18\x01 \x01(\v2\x1f.shipwarden.approval.v1.PendingR\apending\"\xf1\x01\n" +
 	"\x0eApproveRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12A\n" +
 	"\rchange_digest\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\fchangeDigest\x12\"\n" +
-	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\x12B\n" +
-	"\fshown_digest\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^(sha256:[0-9a-f]{64})?$R\vshownDigest\"n\n" +
+	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\x12?\n" +
+	"\fshown_digest\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vshownDigest\"n\n" +
 	"\x0fApproveResponse\x12\x1e\n" +
 	"\n" +
 	"authorized\x18\x01 \x01(\bR\n" +

@@ -46,7 +46,7 @@ const (
 // INVALID_ARGUMENT for a field that is wrong, NOT_FOUND for an unknown release,
 // UNAUTHENTICATED and PERMISSION_DENIED for callers who are unknown or may not,
 // FAILED_PRECONDITION where the release is in another state, ABORTED where the
-// change digest is not the present one.
+// change digest is not the present one, or something else was shown.
 type ApprovalServiceClient interface {
 	// ListPending returns releases that wait for approvals, oldest first.
 	ListPending(ctx context.Context, in *ListPendingRequest, opts ...grpc.CallOption) (*ListPendingResponse, error)
@@ -188,7 +188,7 @@ func (c *approvalServiceClient) CompleteReview(ctx context.Context, in *Complete
 // INVALID_ARGUMENT for a field that is wrong, NOT_FOUND for an unknown release,
 // UNAUTHENTICATED and PERMISSION_DENIED for callers who are unknown or may not,
 // FAILED_PRECONDITION where the release is in another state, ABORTED where the
-// change digest is not the present one.
+// change digest is not the present one, or something else was shown.
 type ApprovalServiceServer interface {
 	// ListPending returns releases that wait for approvals, oldest first.
 	ListPending(context.Context, *ListPendingRequest) (*ListPendingResponse, error)

@@ -1,0 +1,16 @@
+package authorize
+
+import (
+	"github.com/blackdice/shipwarden/internal/evidence"
+	"github.com/blackdice/shipwarden/procedure"
+)
+
+// ShownDigest is the digest of what there is to be seen of a release in that state;
+// it panics where that cannot be written.
+func ShownDigest(s procedure.State) string {
+	document, _, err := content(pendingOf(s))
+	if err != nil {
+		panic(err)
+	}
+	return evidence.Digest(document)
+}
