@@ -47,8 +47,7 @@ func precondition(format string, args ...any) error {
 	return refuse(codes.FailedPrecondition, "OTHER_STATE", fmt.Sprintf(format, args...))
 }
 
-func invalidField(list string, index int, field, message string) error {
-	path := fmt.Sprintf("%s[%d].%s", list, index, field)
+func invalidField(path, message string) error {
 	return refuse(codes.InvalidArgument, "INVALID_FIELD", path+" "+message, &errdetails.BadRequest{
 		FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: path, Description: message}},
 	})

@@ -176,7 +176,7 @@ func (s *Server) CompleteReview(ctx context.Context, r *approvalv1.CompleteRevie
 			return nil, denied("%s is %s and may not review it", d.person.GetId(), role)
 		}
 		for i, f := range r.GetFollowUps() {
-			if err := d.followUp(i, f); err != nil {
+			if err := d.followUp(fmt.Sprintf("follow_ups[%d]", i), f); err != nil {
 				return nil, err
 			}
 		}
@@ -190,15 +190,15 @@ func (s *Server) CompleteReview(ctx context.Context, r *approvalv1.CompleteRevie
 // maxAction bounds what a follow-up action says, in bytes.
 const maxAction = 1024
 
-func (d desk) followUp(i int, f *releasev1.FollowUp) error {
+func (d desk) followUp(path string, f *releasev1.FollowUp) error {
 	owner := d.index.Person(f.GetOwner())
 	switch {
 	case f.GetAction() == "" || len(f.GetAction()) > maxAction:
-		return invalidField("follow_ups", i, "action", fmt.Sprintf("needs 1 to %d bytes", maxAction))
+		return invalidField(path+".action", fmt.Sprintf("needs 1 to %d bytes", maxAction))
 	case f.GetDue() == nil || !f.GetDue().IsValid():
-		return invalidField("follow_ups", i, "due", "needs a date")
+		return invalidField(path+".due", "needs a date")
 	case owner == nil || owner.GetId() != f.GetOwner() || owner.GetInactive() || owner.GetMachine():
-		return invalidField("follow_ups", i, "owner", "needs the id of a person of the procedure who has not left")
+		return invalidField(path+".owner", "needs the id of a person of the procedure who has not left")
 	}
 	return nil
 }
