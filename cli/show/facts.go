@@ -94,8 +94,20 @@ func (f *facts) decision(e *recorderv1.RecordedEvent) {
 				f.calls[i].taken = by
 			}
 		}
+	case *releasev1.Event_Intervened:
+		// Whoever decides has taken on everything that was open.
+		for i, c := range f.calls {
+			if c.taken == "" {
+				f.calls[i].taken = by
+			}
+		}
 	case *releasev1.Event_ReviewCompleted:
 		f.review, f.reviewer = d.ReviewCompleted, by
+		for i, c := range f.calls {
+			if c.taken == "" && c.escalated.GetCause() == releasev1.Cause_CAUSE_REVIEW_OVERDUE {
+				f.calls[i].taken = by
+			}
+		}
 	}
 }
 
