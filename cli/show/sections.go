@@ -154,7 +154,7 @@ func followUps(r *recorderv1.Release, v *releasev1.ReviewCompleted) []*recorderv
 		return all
 	}
 	for i, f := range v.GetFollowUps() {
-		all = append(all, &recorderv1.FollowUpAction{Number: uint32(i) + 1, FollowUp: f}) //nolint:gosec // A handful.
+		all = append(all, &recorderv1.FollowUpAction{Number: uint32(i) + 1, FollowUp: f})
 	}
 	return all
 }

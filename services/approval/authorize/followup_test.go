@@ -60,9 +60,9 @@ func TestWhoeverHasToDoItMaySayThatItIsDone(t *testing.T) {
 	desk := r.dial(t)
 	release := r.Reach(t, procedure.PhaseRecord)
 	r.close(t, release)
-	for _, owner := range []string{"finn", "ada"} {
+	for i, owner := range []string{"finn", "ada"} {
 		r.Do(t, release, "anna", &releasev1.Event{Data: &releasev1.Event_FollowUpAdded{FollowUpAdded: &releasev1.FollowUpAdded{
-			Number: uint32(len(r.State(t, release).FollowUps)) + 1, FollowUp: agreed(release, owner).GetFollowUp(),
+			Number: uint32(i) + 1, FollowUp: agreed(release, owner).GetFollowUp(),
 		}}})
 	}
 	call := &approvalv1.CloseFollowUpRequest{Release: release, Number: 2, Comment: "it is in the nightly run"}

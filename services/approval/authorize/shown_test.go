@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -85,6 +86,24 @@ func TestWhatWasShownIsKept(t *testing.T) {
 	}
 	if document.ChangeDigest != s.ChangeDigest || len(document.Previews) != 1 || document.Request.Owner != "otto" || document.MayApprove {
 		t.Errorf("kept is %s", kept)
+	}
+}
+
+// TestWithoutAPlaceToKeepItNothingIsApproved takes the evidence store away: an approval
+// of which nobody could say what was shown is not stored.
+func TestWithoutAPlaceToKeepItNothingIsApproved(t *testing.T) {
+	r := newRig(t)
+	desk := r.dial(t)
+	s := r.pending(t)
+	shown := r.look(t, desk, "anna", s.Release)
+	if err := r.JetStream().DeleteObjectStore(t.Context(), eventstore.BucketEvidence); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := desk.Approve(as(t, "anna"), seen(shown)); err == nil {
+		t.Error("approved")
+	}
+	if n := len(r.State(t, s.Release).Approvals); n != 0 {
+		t.Errorf("%d approvals are on record", n)
 	}
 }
 
