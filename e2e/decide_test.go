@@ -37,7 +37,7 @@ func (y *yard) rejection() {
 	}
 	r := y.finish(id, releasev1.Outcome_OUTCOME_REJECTED)
 	y.says(r, "Not in this week.")
-	_, err := y.as("dave").Approve(y.Context(), &approvalv1.ApproveRequest{Release: id, ChangeDigest: r.GetChangeDigest()})
+	_, err := y.as("dave").Approve(y.Context(), &approvalv1.ApproveRequest{Release: id, ChangeDigest: r.GetChangeDigest(), ShownDigest: unseen})
 	y.refused(err, codes.FailedPrecondition, "")
 	_, err = y.as("alice").Withdraw(y.Context(), &approvalv1.WithdrawRequest{Release: id, Reason: "Too late."})
 	y.refused(err, codes.FailedPrecondition, "")
@@ -57,6 +57,9 @@ func (y *yard) withdrawal() {
 	y.reach(id, "closed")
 }
 
+// unseen is the digest of what nobody was shown.
+var unseen = "sha256:" + strings.Repeat("0", 64)
+
 // ownChange has a release manager among the authors.
 func (y *yard) ownChange() {
 	id := y.submit(y.build("1.0.0", 0), "own", func(r *releasev1.Request) { r.Authors = []string{"bob", "dave"} })
@@ -68,21 +71,22 @@ func (y *yard) ownChange() {
 	if p := pending.GetPending(); p.GetMayApprove() || !strings.Contains(p.GetMayNotReason(), "author") {
 		y.Errorf("dave is told: %t %q", p.GetMayApprove(), p.GetMayNotReason())
 	}
-	_, err = y.as("dave").Approve(y.Context(), &approvalv1.ApproveRequest{Release: id, ChangeDigest: digest})
+	call := &approvalv1.ApproveRequest{Release: id, ChangeDigest: digest, ShownDigest: pending.GetPending().GetShownDigest()}
+	_, err = y.as("dave").Approve(y.Context(), call)
 	y.refused(err, codes.PermissionDenied, "author")
 	// Nor does somebody of no group that is asked for.
-	_, err = y.as("frank").Approve(y.Context(), &approvalv1.ApproveRequest{Release: id, ChangeDigest: digest})
+	_, err = y.as("frank").Approve(y.Context(), call)
 	y.refused(err, codes.PermissionDenied, "")
 	y.withdraw(id)
 }
 
 func (y *yard) otherDigest() {
 	id := y.submit(y.build("1.0.0", 0), "digest", nil)
-	y.reach(id, "approve")
-	_, err := y.as("carol").Approve(y.Context(), &approvalv1.ApproveRequest{
-		Release: id, ChangeDigest: "sha256:" + strings.Repeat("0", 64),
-	})
-	y.refused(err, codes.Aborted, "")
+	present := y.reach(id, "approve").GetChangeDigest()
+	_, err := y.as("carol").Approve(y.Context(), &approvalv1.ApproveRequest{Release: id, ChangeDigest: unseen, ShownDigest: unseen})
+	y.refused(err, codes.Aborted, "present change digest")
+	_, err = y.as("carol").Approve(y.Context(), &approvalv1.ApproveRequest{Release: id, ChangeDigest: present, ShownDigest: unseen})
+	y.refused(err, codes.Aborted, "look at it again")
 	y.withdraw(id)
 }
 
@@ -92,7 +96,7 @@ func (y *yard) supersession() {
 	newer := y.submit(y.build("1.1.0", 0), "newer", nil)
 	r := y.finish(older, releasev1.Outcome_OUTCOME_SUPERSEDED)
 	y.says(r, newer)
-	_, err := y.as("carol").Approve(y.Context(), &approvalv1.ApproveRequest{Release: older, ChangeDigest: r.GetChangeDigest()})
+	_, err := y.as("carol").Approve(y.Context(), &approvalv1.ApproveRequest{Release: older, ChangeDigest: r.GetChangeDigest(), ShownDigest: unseen})
 	y.refused(err, codes.FailedPrecondition, "")
 	y.reach(newer, "approve")
 	y.withdraw(newer)

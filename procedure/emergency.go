@@ -54,6 +54,7 @@ func (s *State) applyReviewCompleted(e Entry, d *releasev1.ReviewCompleted) erro
 		return s.invalid(e, "a review states its result and the residual risk")
 	}
 	s.Review, s.ReviewedBy = d, by
+	s.agree(e, by, d.GetFollowUps()...)
 	s.Escalations = slices.Clone(s.Escalations)
 	for i := range s.Escalations {
 		if x := &s.Escalations[i]; x.Cause == releasev1.Cause_CAUSE_REVIEW_OVERDUE && x.AcknowledgedBy == "" {

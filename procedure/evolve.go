@@ -158,6 +158,10 @@ func (s *State) apply(e Entry) error {
 		return s.applyRecorded(e, d.Recorded)
 	case *releasev1.Event_ReviewCompleted:
 		return s.applyReviewCompleted(e, d.ReviewCompleted)
+	case *releasev1.Event_FollowUpAdded:
+		return s.applyFollowUpAdded(e, d.FollowUpAdded)
+	case *releasev1.Event_FollowUpClosed:
+		return s.applyFollowUpClosed(e, d.FollowUpClosed)
 	}
 	return fmt.Errorf("%w: not an event of a release", ErrMalformed)
 }

@@ -191,7 +191,7 @@ func abstraction(n *node) string {
 	s := n.state
 	var b strings.Builder
 	put := func(values ...any) { fmt.Fprint(&b, append(values, "|")...) }
-	put(s.Phase, s.Started(), s.Outcome, s.Recorded, s.ReviewOwed(), s.ReviewOverdue, len(s.Wanted))
+	put(s.Phase, s.Started(), s.Outcome, s.Recorded, s.ReviewOwed(), s.ReviewOverdue, len(s.Wanted), s.OpenFollowUps() > 0)
 	put(slices.ContainsFunc(s.Wanted, func(w procedure.Notice) bool { return w.Occasion == releasev1.Occasion_OCCASION_START }))
 	escalated, issues := false, false
 	for _, x := range s.Escalations {

@@ -109,6 +109,8 @@ func moves(request *releasev1.Request, class releasev1.DriverClass) []move {
 		return proceduretest.Acknowledge(s.OpenEscalations()[0])
 	}))
 	add("review", "cleo", fixed(proceduretest.Review()))
+	add("follow up", "anna", of(proceduretest.FollowUp))
+	add("follow up done", "ada", fixed(proceduretest.FollowUpDone(1)))
 	add("early", "", of(func(s procedure.State) *releasev1.Event {
 		d, _ := procedure.NextDeadline(s)
 		return procedure.DecideDeadline(s, d.At)

@@ -83,6 +83,7 @@ var writers = map[string]string{
 	"rollback_claimed": ServiceExecutor, "rolled_back": ServiceExecutor, "rollback_failed": ServiceExecutor, "rollback_unavailable": ServiceExecutor,
 	"escalated": ServiceApproval, "acknowledged": ServiceApproval, "intervened": ServiceApproval, "aborted": ServiceApproval,
 	"deadline_passed": ServiceApproval, "recorded": ServiceRecorder, "review_completed": ServiceApproval,
+	"follow_up_added": ServiceApproval, "follow_up_closed": ServiceApproval,
 	"target_locked": ServiceExecutor, "target_unlocked": ServiceExecutor,
 	"service_changed": ServiceApproval, "request_refused": ServiceApproval, "procedure_activated": ServiceApproval,
 }

@@ -42,7 +42,8 @@ const (
 	// PhaseFollowUp has an outcome and still owes something: a notice, somebody
 	// who takes an escalation on, a retrospective review.
 	PhaseFollowUp
-	// PhaseClosed is the end: nothing more happens.
+	// PhaseClosed is the end: nothing more happens, but that people say what is to be
+	// done afterwards, and that it was.
 	PhaseClosed
 )
 

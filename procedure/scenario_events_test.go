@@ -1,6 +1,7 @@
 package procedure_test
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -154,6 +155,14 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		return proceduretest.Intervene(releasev1.Intervened_Action(releasev1.Intervened_Action_value["ACTION_"+strings.ToUpper(words[1])])), nil
 	case "review":
 		return proceduretest.Review(), nil
+	case "follow_up": // follow_up <person>
+		return proceduretest.FollowUp(s), nil
+	case "done": // done <person> <number>
+		n, err := strconv.ParseUint(words[1], 10, 32)
+		if err != nil {
+			return nil, unclearf("%v", err)
+		}
+		return proceduretest.FollowUpDone(uint32(n)), nil
 	}
 	return nil, unclearf("nobody can %s", verb)
 }

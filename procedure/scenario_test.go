@@ -205,6 +205,14 @@ func parts(s procedure.State) [][2]string {
 			review += ", done by " + s.ReviewedBy
 		}
 	}
+	var todo []string
+	for _, f := range s.FollowUps {
+		what := fmt.Sprintf("%d %s by %s", f.Number, f.What.GetAction(), f.What.GetOwner())
+		if f.ClosedBy != "" {
+			what += ", done says " + f.ClosedBy
+		}
+		todo = append(todo, what)
+	}
 	decide := ""
 	if !s.DecideFrom.IsZero() {
 		decide = clock(s.DecideFrom)
@@ -225,6 +233,7 @@ func parts(s procedure.State) [][2]string {
 		{"decide from", decide},
 		{"review", review},
 		{"outcome", outcome},
+		{"to do", strings.Join(todo, ", ")},
 	}
 }
 

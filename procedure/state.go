@@ -101,6 +101,8 @@ type State struct {
 	ReviewOverdue bool
 	Review        *releasev1.ReviewCompleted
 	ReviewedBy    string
+	// FollowUps is what is to be done afterwards, by number, done or not.
+	FollowUps []FollowUp
 }
 
 // Approval is one person's approval of the state's change digest.

@@ -143,7 +143,7 @@ var Steps = []Step{
 		ID: StepCatalog, Number: "-", Title: "Keep the service's open releases and review debts", Service: ServiceApproval, Package: "services/approval/catalog",
 		Clause:  "Emergency or exceptional deployments must be reviewed retrospectively and recorded.",
 		WakesOn: []string{"authorized", "recorded", "review_completed"},
-		Appends: []string{"service_changed", "review_completed"},
+		Appends: []string{"service_changed", "review_completed", "follow_up_added", "follow_up_closed"},
 	},
 	{
 		ID: StepDeadline, Number: "-", Title: "Set the timers", Service: ServiceApproval, Package: "services/approval/deadline",

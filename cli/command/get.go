@@ -27,6 +27,7 @@ type listing struct {
 	filter       recorderv1.Filter
 	outcomes     []string
 	since, until string
+	ended        [2]string
 	limit        int
 	events       bool
 	form         *form
@@ -69,6 +70,9 @@ func newGet(a *app) *cobra.Command {
 	f.BoolVar(&l.filter.Open, "open", false, "only those to which something can still happen")
 	f.StringVar(&l.since, "since", "", "only requested since then: a time, a date, or a duration such as 24h")
 	f.StringVar(&l.until, "until", "", "only requested before then, in the same forms")
+	f.StringVar(&l.ended[0], "ended-since", "", "only those that ended since then, in the same forms")
+	f.StringVar(&l.ended[1], "ended-until", "", "only those that ended before then, in the same forms")
+	f.BoolVar(&l.filter.OpenFollowUps, "open-follow-ups", false, "only those after which something is still to be done")
 	f.IntVar(&l.limit, "limit", 50, "at most so many, 0 for all")
 	f.BoolVar(&l.events, "events", false, "with one release and json or yaml: its events too")
 	l.form = outputFlag(cmd, formTable, formWide, formJSON, formYAML, formName)
@@ -237,6 +241,15 @@ func (l *listing) request(now time.Time) (*recorderv1.ListReleasesRequest, error
 	}
 	if after, before := filter.GetRequestedAfter(), filter.GetRequestedBefore(); after != nil && before != nil && !after.AsTime().Before(before.AsTime()) {
 		return nil, exit.Withf(exit.Usage, "--since %s is not before --until %s: nothing lies between them", l.since, l.until)
+	}
+	if filter.EndedAfter, err = moment("ended-since", l.ended[0], now); err != nil {
+		return nil, err
+	}
+	if filter.EndedBefore, err = moment("ended-until", l.ended[1], now); err != nil {
+		return nil, err
+	}
+	if after, before := filter.GetEndedAfter(), filter.GetEndedBefore(); after != nil && before != nil && !after.AsTime().Before(before.AsTime()) {
+		return nil, exit.Withf(exit.Usage, "--ended-since %s is not before --ended-until %s: nothing lies between them", l.ended[0], l.ended[1])
 	}
 	return &recorderv1.ListReleasesRequest{Filter: filter}, nil
 }

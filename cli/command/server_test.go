@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -174,6 +175,16 @@ func (s *services) CompleteReview(ctx context.Context, r *approvalv1.CompleteRev
 		rest += " [" + f.GetAction() + "/" + f.GetOwner() + "/" + f.GetDue().AsTime().Format(time.RFC3339) + "]"
 	}
 	return &approvalv1.CompleteReviewResponse{}, s.decide(ctx, "review", r.GetRelease(), rest)
+}
+
+func (s *services) AddFollowUp(ctx context.Context, r *approvalv1.AddFollowUpRequest) (*approvalv1.AddFollowUpResponse, error) {
+	f := r.GetFollowUp()
+	return &approvalv1.AddFollowUpResponse{Number: 3}, s.decide(ctx, "follow-up add", r.GetRelease(),
+		f.GetAction()+"/"+f.GetOwner()+"/"+f.GetDue().AsTime().Format(time.RFC3339))
+}
+
+func (s *services) CloseFollowUp(ctx context.Context, r *approvalv1.CloseFollowUpRequest) (*approvalv1.CloseFollowUpResponse, error) {
+	return &approvalv1.CloseFollowUpResponse{}, s.decide(ctx, "follow-up close", r.GetRelease(), fmt.Sprint(r.GetNumber(), " ", r.GetComment()))
 }
 
 func (s *services) GetRelease(_ context.Context, r *recorderv1.GetReleaseRequest) (*recorderv1.GetReleaseResponse, error) {

@@ -53,6 +53,8 @@ func Describe(w io.Writer, r *recorderv1.Release, events []*recorderv1.RecordedE
 	p.prose("No way back", f.noWayBack)
 	p.calls(f.calls)
 	p.review(f.review, f.reviewer)
+	p.followUps(followUps(r, f.review))
+	p.waysBack(r.GetTakenBackBy())
 	if n := r.GetRejectedEvents(); n > 0 {
 		p.heading("Warning")
 		p.line("  %d events were on the bus and do not count (shipwarden get %s -o json --events)", n, terminal.Escape(r.GetRelease()))

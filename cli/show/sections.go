@@ -146,8 +146,40 @@ func (p *page) review(v *releasev1.ReviewCompleted, by string) {
 	t := terminal.NewTable()
 	t.Add("result", terminal.Word(v.GetResult(), "RESULT_"), "by "+by)
 	t.Add("residual risk", v.GetResidualRisk())
-	for _, f := range v.GetFollowUps() {
-		t.Add("follow-up", f.GetAction(), f.GetOwner(), terminal.Time(f.GetDue()))
-	}
 	p.table("Review", t)
+}
+
+// followUps are those of the release; of one that was last recorded before they had
+// numbers, those of its review.
+func followUps(r *recorderv1.Release, v *releasev1.ReviewCompleted) []*recorderv1.FollowUpAction {
+	all := r.GetFollowUps()
+	if len(all) > 0 {
+		return all
+	}
+	for i, f := range v.GetFollowUps() {
+		all = append(all, &recorderv1.FollowUpAction{Number: uint32(i) + 1, FollowUp: f})
+	}
+	return all
+}
+
+// followUps is what is to be done afterwards, done or not.
+func (p *page) followUps(all []*recorderv1.FollowUpAction) {
+	t := terminal.NewTable()
+	for _, f := range all {
+		state := "open, due " + terminal.Time(f.GetFollowUp().GetDue())
+		if f.GetClosedBy() != "" {
+			state = "closed by " + f.GetClosedBy() + " " + terminal.Time(f.GetClosed())
+		}
+		t.Add(fmt.Sprint(f.GetNumber()), f.GetFollowUp().GetAction(), f.GetFollowUp().GetOwner(), state, f.GetComment())
+	}
+	p.table("Follow-up actions", t)
+}
+
+// waysBack are the releases that take this one back.
+func (p *page) waysBack(all []*recorderv1.WayBack) {
+	t := terminal.NewTable()
+	for _, b := range all {
+		t.Add(b.GetRelease(), terminal.Time(b.GetRequested()), b.GetPhase(), terminal.Word(b.GetOutcome(), "OUTCOME_"))
+	}
+	p.table("Taken back by", t)
 }

@@ -71,6 +71,21 @@ func Intervene(action releasev1.Intervened_Action) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_Intervened{Intervened: &releasev1.Intervened{Action: action, Reason: "looked at it"}}}
 }
 
+// FollowUp says what is to be done after the release.
+func FollowUp(s procedure.State) *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_FollowUpAdded{FollowUpAdded: &releasev1.FollowUpAdded{
+		Number:   uint32(len(s.FollowUps)) + 1, //nolint:gosec // Far below 2^32.
+		FollowUp: &releasev1.FollowUp{Action: "write a test for it", Owner: "ada", Due: timestamppb.New(Start.Add(120 * time.Hour))},
+	}}}
+}
+
+// FollowUpDone says that it is done.
+func FollowUpDone(number uint32) *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_FollowUpClosed{FollowUpClosed: &releasev1.FollowUpClosed{
+		Number: number, Comment: "it is in the nightly run",
+	}}}
+}
+
 // Review pays the debt of an emergency.
 func Review() *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_ReviewCompleted{ReviewCompleted: &releasev1.ReviewCompleted{

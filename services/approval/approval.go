@@ -269,7 +269,7 @@ func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, proce
 	if err != nil {
 		return err
 	}
-	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, procedureID, clock, s.Now))
+	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, procedureID, clock, s.Evidence, s.Now))
 	s.Group.Add("grpc", server.Run)
 	return nil
 }

@@ -4,9 +4,9 @@
 //
 // The step wakes on risk_cleared (for environments that need nobody) and on
 // approval_given, and appends authorized. The service appends approval_given,
-// approval_withdrawn, rejected, withdrawn, aborted, acknowledged, intervened and
-// review_completed, each in the name of the person who called, whose groups are
-// frozen into the event.
+// approval_withdrawn, rejected, withdrawn, aborted, acknowledged, intervened,
+// review_completed, follow_up_added and follow_up_closed, each in the name of the
+// person who called, whose groups are frozen into the event.
 //
 // The service holds no rule of its own: whether something may be decided is asked
 // of package procedure, once for a good answer and once more by everybody who

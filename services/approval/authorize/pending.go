@@ -16,6 +16,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/evidence"
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -31,7 +33,11 @@ func (s *Server) GetPending(ctx context.Context, r *approvalv1.GetPendingRequest
 	if d.state.Phase != procedure.PhaseApprove {
 		return nil, precondition("%s does not wait for approvals: it is in phase %s", r.GetRelease(), d.state.Phase)
 	}
-	return &approvalv1.GetPendingResponse{Pending: d.pending()}, nil
+	p, err := d.pending()
+	if err != nil {
+		return nil, toStatus(ctx, err)
+	}
+	return &approvalv1.GetPendingResponse{Pending: p}, nil
 }
 
 // ListPending implements approvalv1.ApprovalServiceServer.
@@ -94,7 +100,10 @@ func (s *Server) pending(ctx context.Context, r *approvalv1.ListPendingRequest) 
 		if r.GetService() != "" && d.state.Request.GetService() != r.GetService() {
 			continue
 		}
-		p := d.pending()
+		p, unread := d.pending()
+		if unread != nil {
+			return nil, unread
+		}
 		if err != nil {
 			p.MayApprove, p.MayNotReason = false, status.Convert(err).Message()
 		}
@@ -135,13 +144,29 @@ func pageToken(r *approvalv1.ListPendingRequest) (string, error) {
 
 var positionPattern = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z [a-z][a-z0-9-]{0,79}$`)
 
-func (d desk) pending() *approvalv1.Pending {
-	s := d.state
-	_, missing := procedure.Count(s, d.now)
+// pending is what there is to be seen, with what it means for the person.
+func (d desk) pending() (*approvalv1.Pending, error) {
+	p := pendingOf(d.index, d.state)
+	document, _, err := content(p)
+	if err != nil {
+		return nil, err
+	}
+	p.ShownDigest = evidence.Digest(document)
+	_, p.Missing = procedure.Count(d.state, d.now)
+	if err := procedure.MayApprove(d.state, d.person, d.state.ChangeDigest, d.now); err != nil {
+		p.MayNotReason = err.Error()
+	} else {
+		p.MayApprove = true
+	}
+	return p, nil
+}
+
+// pendingOf is what there is to be seen of a release in that state, by whomever.
+func pendingOf(index *policy.Index, s procedure.State) *approvalv1.Pending {
 	p := &approvalv1.Pending{
 		Release: s.Release, ChangeDigest: s.ChangeDigest, Request: s.Request, Artifacts: s.Artifacts, Targets: s.Targets,
-		Previews: s.Previews, Gates: s.Gates, Findings: s.Findings, Quorum: s.Quorum, Missing: missing,
-		ApproveBy: timestamppb.New(s.ApproveBy), Requested: timestamppb.New(s.RequestedAt),
+		Previews: s.Previews, Gates: s.Gates, Findings: s.Findings, Quorum: s.Quorum,
+		ApproveBy: timestamppb.New(s.ApproveBy), Requested: timestamppb.New(s.RequestedAt), Checks: checks(index, s),
 	}
 	for _, a := range s.Approvals {
 		p.Approvals = append(p.Approvals, &approvalv1.GivenApproval{
@@ -149,38 +174,20 @@ func (d desk) pending() *approvalv1.Pending {
 			Time: timestamppb.New(a.Given), Expires: timestamppb.New(a.Expires),
 		})
 	}
-	p.Checks = d.checks()
-	p.ShownDigest = shownDigest(p)
-	if err := procedure.MayApprove(s, d.person, s.ChangeDigest, d.now); err != nil {
-		p.MayNotReason = err.Error()
-	} else {
-		p.MayApprove = true
-	}
 	return p
 }
 
 // checks are what decides whether the release is good: those of the catalogue, and
 // those of the request that the catalogue does not name itself.
-func (d desk) checks() []*releasev1.Check {
-	all := slices.Clone(d.index.Service(d.state.Request.GetService()).GetChecks())
+func checks(index *policy.Index, s procedure.State) []*releasev1.Check {
+	all := slices.Clone(index.Service(s.Request.GetService()).GetChecks())
 	named := len(all)
-	for _, c := range d.state.Request.GetValidation().GetChecks() {
+	for _, c := range s.Request.GetValidation().GetChecks() {
 		if !slices.ContainsFunc(all[:named], func(o *releasev1.Check) bool { return o.GetName() == c.GetName() }) {
 			all = append(all, c)
 		}
 	}
 	return all
-}
-
-// shownDigest is the digest of what is shown. It is made here and only compared
-// with itself, so marshaled bytes are good enough.
-func shownDigest(p *approvalv1.Pending) string {
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(p)
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 func approval(d desk, r *approvalv1.ApproveRequest) *releasev1.Event {

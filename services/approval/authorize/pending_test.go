@@ -44,7 +44,7 @@ func TestGetPendingShowsWhatIsDecidedOnAndWhetherTheCallerMay(t *testing.T) {
 	if before.GetPending().GetShownDigest() != other.GetPending().GetShownDigest() {
 		t.Error("the digest of what is shown depends on who looks")
 	}
-	if _, err := desk.Approve(as(t, "anna"), approve(s)); err != nil {
+	if _, err := desk.Approve(as(t, "anna"), seen(before.GetPending())); err != nil {
 		t.Fatal(err)
 	}
 	after, err := desk.GetPending(as(t, "anna"), call)

@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/identity"
 	"github.com/blackdice/shipwarden/internal/natstest"
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -45,6 +47,8 @@ type rig struct {
 	address string
 	ca      authority
 	waiting *waiting
+	// ahead is how far the service's clock goes ahead, in nanoseconds.
+	ahead atomic.Int64
 }
 
 // waiting lists the releases that a test made.
@@ -83,7 +87,8 @@ func rigOn(t *testing.T, n natstest.Server, changes ...func(*policyv1.Procedure)
 		t.Fatal(err)
 	}
 	approvalv1.RegisterApprovalServiceServer(server.Server,
-		authorize.NewServer(r.Store, r.Procedures, approvaltest.ProcedureID, r.waiting, time.Now))
+		authorize.NewServer(r.Store, r.Procedures, approvaltest.ProcedureID, r.waiting, r.Evidence,
+			func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
@@ -124,8 +129,11 @@ func (r *rig) pending(t *testing.T, changes ...func(*releasev1.Request)) procedu
 	return r.State(t, release)
 }
 
+// approve is an approval of what there is to be seen in that state.
 func approve(s procedure.State) *approvalv1.ApproveRequest {
-	return &approvalv1.ApproveRequest{Release: s.Release, ChangeDigest: s.ChangeDigest, Comment: "seen"}
+	return &approvalv1.ApproveRequest{
+		Release: s.Release, ChangeDigest: s.ChangeDigest, Comment: "seen", ShownDigest: authorize.ShownDigest(policy.NewIndex(approvaltest.Document()), s),
+	}
 }
 
 func key(k string) func(*releasev1.Request) { return proceduretest.Key(k) }

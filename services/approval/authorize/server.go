@@ -33,18 +33,24 @@ type Server struct {
 	procedures  Procedures
 	procedureID string
 	waiting     Waiting
+	evidence    Evidence
 	now         func() time.Time
 }
 
-// NewServer returns the service for the procedure with that id.
-func NewServer(store Store, procedures Procedures, procedureID string, waiting Waiting, now func() time.Time) *Server {
-	return &Server{store: store, procedures: procedures, procedureID: procedureID, waiting: waiting, now: now}
+// NewServer returns the service for the procedure with that id. What people were shown
+// is kept as evidence.
+func NewServer(store Store, procedures Procedures, procedureID string, waiting Waiting, kept Evidence, now func() time.Time) *Server {
+	return &Server{store: store, procedures: procedures, procedureID: procedureID, waiting: waiting, evidence: kept, now: now}
 }
 
-// Approve implements approvalv1.ApprovalServiceServer (PD-A.2, PD-A.3).
+// Approve implements approvalv1.ApprovalServiceServer (PD-A.2, PD-A.3). What the caller
+// was shown is on record before the approval is (D-1.6).
 func (s *Server) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*approvalv1.ApproveResponse, error) {
 	state, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		if err := procedure.MayApprove(d.state, d.person, r.GetChangeDigest(), d.now); err != nil {
+			return nil, err
+		}
+		if err := s.keep(ctx, d, r.GetShownDigest()); err != nil {
 			return nil, err
 		}
 		return approval(d, r), nil
@@ -170,7 +176,7 @@ func (s *Server) CompleteReview(ctx context.Context, r *approvalv1.CompleteRevie
 			return nil, denied("%s is %s and may not review it", d.person.GetId(), role)
 		}
 		for i, f := range r.GetFollowUps() {
-			if err := d.followUp(i, f); err != nil {
+			if err := d.followUp(fmt.Sprintf("follow_ups[%d]", i), f); err != nil {
 				return nil, err
 			}
 		}
@@ -183,13 +189,13 @@ func (s *Server) CompleteReview(ctx context.Context, r *approvalv1.CompleteRevie
 
 // followUp judges what the schema cannot: who is there, and whether a time that lies
 // within its bounds is one at all.
-func (d desk) followUp(i int, f *releasev1.FollowUp) error {
+func (d desk) followUp(path string, f *releasev1.FollowUp) error {
 	owner := d.index.Person(f.GetOwner())
 	switch {
 	case !f.GetDue().IsValid():
-		return invalidField(fmt.Sprintf("follow_ups[%d].due", i), "needs a date")
+		return invalidField(path+".due", "needs a date")
 	case owner == nil || owner.GetId() != f.GetOwner() || owner.GetInactive() || owner.GetMachine():
-		return invalidField(fmt.Sprintf("follow_ups[%d].owner", i), "needs the id of a person of the procedure who has not left")
+		return invalidField(path+".owner", "needs the id of a person of the procedure who has not left")
 	}
 	return nil
 }

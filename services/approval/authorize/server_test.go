@@ -103,7 +103,9 @@ func TestWhoMayNotApprove(t *testing.T) {
 	stale.ChangeDigest = proceduretest.Digest('0')
 	_, err := desk.Approve(as(t, "anna"), stale)
 	want(t, "stale digest", err, codes.Aborted, "STALE_CHANGE_DIGEST")
-	_, err = desk.Approve(as(t, "anna"), &approvalv1.ApproveRequest{Release: "shop-aaaaaaaaaaaaaaaa", ChangeDigest: s.ChangeDigest})
+	_, err = desk.Approve(as(t, "anna"), &approvalv1.ApproveRequest{
+		Release: "shop-aaaaaaaaaaaaaaaa", ChangeDigest: s.ChangeDigest, ShownDigest: proceduretest.Digest('f'),
+	})
 	want(t, "no release", err, codes.NotFound, "RELEASE_NOT_FOUND")
 	if _, err = desk.Approve(as(t, "anna"), approve(s)); err != nil {
 		t.Fatal(err)
@@ -111,7 +113,9 @@ func TestWhoMayNotApprove(t *testing.T) {
 	_, err = desk.Approve(as(t, "ANNA@shop.example"), approve(s))
 	want(t, "twice, by an alias", err, codes.AlreadyExists, "APPROVED_ALREADY")
 	early := r.Request(t, key("early"))
-	_, err = desk.Approve(as(t, "anna"), &approvalv1.ApproveRequest{Release: early, ChangeDigest: s.ChangeDigest})
+	_, err = desk.Approve(as(t, "anna"), &approvalv1.ApproveRequest{
+		Release: early, ChangeDigest: s.ChangeDigest, ShownDigest: proceduretest.Digest('f'),
+	})
 	want(t, "before there is anything to approve", err, codes.FailedPrecondition, "NOT_PENDING")
 	if n := len(r.Events(t, s.Release)); n != 6 {
 		t.Errorf("%d events: what was refused is on record", n)

@@ -67,14 +67,6 @@ func AsOf(release string, all []view.Recorded, sequence uint64) *Record {
 	return Build(release, all)
 }
 
-// Given makes it the record as it is given out, and returns it: with what is good to
-// know and no part of what is digested. The version of the procedure document is not
-// among what the release's own events tell; it may be empty.
-func (r *Record) Given(procedureVersion string) *Record {
-	r.AsOf, r.ProcedureVersion = r.stored, procedureVersion
-	return r
-}
-
 // JSON is the form of the record that the event `recorded` carries the digest of,
 // unless it was made for giving out.
 func (r *Record) JSON() ([]byte, error) {

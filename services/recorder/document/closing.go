@@ -18,15 +18,9 @@ func (w *writer) closing(r *Record) {
 	w.part("Deviations and bypassed controls")
 	w.list(deviations)
 	w.part("Follow-up actions")
-	var rows [][]string
-	for _, f := range followUps(r) {
-		rows = append(rows, []string{escape(f.GetAction()), escape(f.GetOwner()), at(f.GetDue())})
-	}
-	if len(rows) == 0 {
-		w.list(nil)
-	}
-	w.table([]string{"Action", "Owner", "Due"}, rows)
+	w.followUps(r)
 	w.review(r)
+	w.ways(r)
 	w.part("Open")
 	still := open(r)
 	if r.Outcome == nil {
@@ -70,13 +64,22 @@ func (w *writer) troubles(r *Record) (issues, deviations []string) {
 	return issues, deviations
 }
 
-// followUps are what a review asked for.
-func followUps(r *Record) []*releasev1.FollowUp {
-	var all []*releasev1.FollowUp
-	for _, e := range from[*releasev1.Event_ReviewCompleted](r) {
-		all = append(all, e.data.ReviewCompleted.GetFollowUps()...)
+// followUps is what is to be done afterwards, with an explicit none.
+func (w *writer) followUps(r *Record) {
+	var rows [][]string
+	for _, f := range r.state.FollowUps {
+		closed := "open"
+		if f.ClosedBy != "" {
+			closed = because(fmt.Sprintf("%s by %s", stamp(f.Closed), escape(f.ClosedBy)), escape(f.Comment))
+		}
+		rows = append(rows, []string{
+			fmt.Sprint(f.Number), escape(f.What.GetAction()), escape(f.What.GetOwner()), at(f.What.GetDue()), escape(f.AddedBy), closed,
+		})
 	}
-	return all
+	if len(rows) == 0 {
+		w.list(nil)
+	}
+	w.table([]string{"Number", "Action", "Owner", "Due", "Agreed by", "Closed"}, rows)
 }
 
 func (w *writer) review(r *Record) {

@@ -69,6 +69,10 @@ func (b *builder) finish() {
 	d.state, d.steps = s, b.timeline.Steps()
 	d.Phase, d.ProcedureDigest, d.Bypassed = s.Phase.String(), s.ProcedureDigest, append(d.Bypassed, s.Bypassed...)
 	for _, p := range b.timeline.Parts() {
+		if p.Refused {
+			d.named = append(d.named, p.Person)
+			continue
+		}
 		d.People = append(d.People, Person{Person: p.Person, Part: p.Part})
 	}
 	b.timings(s)

@@ -126,6 +126,19 @@ func told(t *testing.T) map[string]*proceduretest.History {
 	h.Do(t, "eve", proceduretest.Intervene(releasev1.Intervened_ACTION_ACCEPT))
 	to(t, h, procedure.PhaseClosed)
 
+	h = tell("followed_up")
+	to(t, h, procedure.PhaseClosed)
+	h.Do(t, "otto", proceduretest.FollowUp(h.State()))
+	h.Do(t, "anna", proceduretest.FollowUp(h.State()))
+	h.Do(t, "ada", proceduretest.FollowUpDone(1))
+
+	h = tell("decided")
+	to(t, h, procedure.PhaseExecuting)
+	h.Do(t, "", rich(h, proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"eu1": releasev1.TargetResult_STATUS_UNKNOWN})))
+	h.Do(t, "", proceduretest.Escalate(h.State(), h.Now))
+	h.Do(t, "eve", proceduretest.Intervene(releasev1.Intervened_ACTION_ACCEPT))
+	to(t, h, procedure.PhaseClosed)
+
 	to(t, tell("waiting_for_approval"), procedure.PhaseApprove)
 	return all
 }

@@ -24,6 +24,7 @@ func (r *Record) Markdown() []byte {
 		w.execution(r)
 		w.verification(r)
 		w.remediation(r)
+		w.incident(r)
 		w.closing(r)
 	}
 	w.timeline(r)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
@@ -61,6 +62,7 @@ func (w *writer) overview(r *Record) {
 	}
 	w.table([]string{"Step", "Name", "Status", "Began", "Took", "Result"}, rows)
 	w.times(r)
+	w.plans(r)
 	w.people(r)
 }
 
@@ -109,6 +111,34 @@ func (w *writer) times(r *Record) {
 	w.table([]string{"Step", "What happened meanwhile", "Phase", "Time"}, rows)
 }
 
+// plans compares what was planned with what became of it.
+func (w *writer) plans(r *Record) {
+	p := r.planned()
+	when := func(t *time.Time) string {
+		if t == nil {
+			return none
+		}
+		return stamp(*t)
+	}
+	var rows [][]string
+	for _, row := range [][]string{
+		{"Approvals, until", when(p.ApproveBy), when(p.AuthorizedAt)},
+		{"Start, not before", when(p.NotBefore), when(p.StartedAt)},
+		{"Start, not later than", when(p.StartBy), when(p.StartedAt)},
+		{"Start, by the approvals until", when(p.ValidUntil), when(p.StartedAt)},
+	} {
+		if row[1] != none {
+			rows = append(rows, row)
+		}
+	}
+	rows = append(rows, []string{"Waves", fmt.Sprint(p.Waves), fmt.Sprintf("%d deployed, %d of them validated", p.Deployed, p.Validated)})
+	if p.Deployed > 0 {
+		rows = append(rows, []string{"Validation", millis(p.Bake), millis(p.BakeActual)})
+	}
+	w.part("Planned and actual")
+	w.table([]string{"What", "Planned", "Actual"}, rows)
+}
+
 func (w *writer) people(r *Record) {
 	w.part("People")
 	parts := map[string][]string{}
@@ -118,6 +148,12 @@ func (w *writer) people(r *Record) {
 			order = append(order, p.Person)
 		}
 		parts[p.Person] = append(parts[p.Person], p.Part)
+	}
+	for _, p := range r.named {
+		if parts[p] == nil {
+			order = append(order, p)
+		}
+		parts[p] = append(parts[p], "author, by the proof for the gates")
 	}
 	var rows [][]string
 	for _, p := range order {

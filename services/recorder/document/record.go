@@ -82,12 +82,21 @@ type Record struct {
 	Timeline []Line     `json:"timeline"`
 	Rejected []Rejected `json:"rejected"`
 
+	// What follows is in the record that is given out and not digested, as AsOf is.
+	Planned         *Planned    `json:"planned,omitempty"`
+	Incident        Message     `json:"incident,omitempty"`
+	FollowUpActions []Message   `json:"follow_up_actions,omitzero"`
+	Signatures      []Signature `json:"signatures,omitzero"`
+	TakenBackBy     []Message   `json:"taken_back_by,omitzero"`
+
 	// events are the messages that count, steps and state what they amount to: what
 	// the document for reading is written from besides.
 	events []view.Recorded
 	stored time.Time // of the last message
 	steps  []*recorderv1.Step
 	state  procedure.State
+	named  []string // authors whom only the proof for refused gates names
+	back   []*recorderv1.WayBack
 }
 
 // Message is a message of the contract in stable protobuf-JSON.

@@ -174,25 +174,25 @@ func open(r *Record) []string {
 }
 
 func openWords(r *Record) string {
-	actions := len(followUps(r))
+	actions := r.state.OpenFollowUps()
 	switch all := open(r); {
 	case len(all) > 0 && actions > 0:
-		return fmt.Sprintf("Open: %s; besides, %s agreed (step 8).", strings.Join(all, "; "), were(actions))
+		return fmt.Sprintf("Open: %s; besides, %s still to be done (step 8).", strings.Join(all, "; "), are(actions))
 	case len(all) > 0:
 		return "Open: " + sentence(strings.Join(all, "; "))
 	case r.state.Outcome == releasev1.Outcome_OUTCOME_UNSPECIFIED:
 		return ""
 	case actions > 0:
-		return fmt.Sprintf("Nothing is open here; %s agreed (step 8).", were(actions))
+		return fmt.Sprintf("Nothing is open here; %s still to be done (step 8).", are(actions))
 	}
 	return "Nothing is open."
 }
 
-func were(actions int) string {
+func are(actions int) string {
 	if actions == 1 {
-		return "1 follow-up action was"
+		return "1 follow-up action is"
 	}
-	return count(actions, "follow-up action") + " were"
+	return count(actions, "follow-up action") + " are"
 }
 
 // reviewed says what the retrospective review found.

@@ -13,7 +13,8 @@ import (
 )
 
 func eventsOf(ctx context.Context, tx pgx.Tx, aggregate string, after uint64) ([]view.Recorded, error) {
-	rows, err := tx.Query(ctx, `select seq, stored_nanos, sha256, body, subject, event_id, signed_by, coalesce(rejected, '')
+	rows, err := tx.Query(ctx, `select seq, stored_nanos, sha256, body, subject, event_id, signed_by, coalesce(rejected, ''),
+			case when type = 'approval_given' then headers end
 		from events where aggregate = $1 and seq > $2 order by seq`, aggregate, after)
 	if err != nil {
 		return nil, fmt.Errorf("read the events of %s: %w", aggregate, err)
@@ -28,15 +29,18 @@ func eventsOf(ctx context.Context, tx pgx.Tx, aggregate string, after uint64) ([
 func scanRecorded(row pgx.CollectableRow) (view.Recorded, error) {
 	var r view.Recorded
 	var nanos int64
-	var digest, body []byte
+	var digest, body, header []byte
 	var id string
-	if err := row.Scan(&r.Entry.Sequence, &nanos, &digest, &body, &r.Subject, &id, &r.SignedBy, &r.Rejected); err != nil {
+	if err := row.Scan(&r.Entry.Sequence, &nanos, &digest, &body, &r.Subject, &id, &r.SignedBy, &r.Rejected, &header); err != nil {
 		return r, err
 	}
 	copy(r.Entry.Digest[:], digest)
 	r.Entry.Stored = time.Unix(0, nanos).UTC()
 	if id == "" {
 		return r, nil // Not authentic: what its body claims is nobody's word.
+	}
+	if header != nil {
+		r.Body, r.Signature = body, signatureIn(header)
 	}
 	r.Entry.Event = &releasev1.Event{}
 	if err := proto.Unmarshal(body, r.Entry.Event); err != nil {

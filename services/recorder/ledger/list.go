@@ -55,6 +55,15 @@ func (c *conditions) filter(f *recorderv1.Filter) {
 	if t := f.GetRequestedBefore(); t != nil {
 		c.add("requested < ?", t.AsTime())
 	}
+	if t := f.GetEndedAfter(); t != nil {
+		c.add("ended >= ?", t.AsTime())
+	}
+	if t := f.GetEndedBefore(); t != nil {
+		c.add("ended < ?", t.AsTime())
+	}
+	if f.GetOpenFollowUps() {
+		c.where = append(c.where, "open_follow_ups > 0")
+	}
 	if len(f.GetOutcomes()) > 0 {
 		outcomes := make([]int16, 0, len(f.GetOutcomes()))
 		for _, o := range f.GetOutcomes() {

@@ -2,12 +2,14 @@ package ledger
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/procedure"
 )
 
@@ -79,6 +81,24 @@ func EncodeHeader(h nats.Header) []byte {
 		}
 	}
 	return out
+}
+
+// signatureIn is the signature in a header that EncodeHeader wrote; nil where there is
+// none.
+func signatureIn(header []byte) []byte {
+	for line := range strings.Lines(string(header)) {
+		value, found := strings.CutPrefix(line, envelope.SignatureHeader+": ")
+		if !found {
+			continue
+		}
+		_, text, _ := strings.Cut(strings.TrimSuffix(value, "\n"), " ")
+		signature, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return nil
+		}
+		return signature
+	}
+	return nil
 }
 
 // digest is the SHA-256 of the body, which opening it has computed already.

@@ -119,8 +119,12 @@ func (r *Reader) decode(ctx context.Context, views ...[]byte) ([]*recorderv1.Rel
 }
 
 // Complete adds to releases what their own events do not tell: the version of the
-// procedure document that they run under.
+// procedure document that they run under, and the releases that take them back, as of
+// now.
 func (r *Reader) Complete(ctx context.Context, releases ...*recorderv1.Release) error {
+	if err := r.link(ctx, releases); err != nil {
+		return err
+	}
 	var unknown []string
 	for _, release := range releases {
 		if _, ok := r.versions.Load(release.GetProcedureDigest()); !ok {

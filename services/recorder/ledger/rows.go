@@ -54,14 +54,14 @@ func notNull(b []byte) []byte {
 
 // releaseColumns are the releases of a batch, column by column.
 type releaseColumns struct {
-	release, service, environment, version, owner, requester, phase []string
-	trigger, outcome                                                []int16
-	requested, updated                                              []time.Time
-	ended                                                           []*time.Time
-	closed                                                          []bool
-	rejected                                                        []int32
-	last                                                            []int64
-	view                                                            [][]byte
+	release, service, environment, version, owner, requester, phase, rollbackOf []string
+	trigger, outcome                                                            []int16
+	requested, updated                                                          []time.Time
+	ended                                                                       []*time.Time
+	closed                                                                      []bool
+	rejected, followUps                                                         []int32
+	last                                                                        []int64
+	view                                                                        [][]byte
 }
 
 func (c *releaseColumns) add(h *history, view []byte) {
@@ -84,6 +84,8 @@ func (c *releaseColumns) add(h *history, view []byte) {
 	c.rejected = append(c.rejected, int32(h.rejected)) //nolint:gosec // The count of a column of that size.
 	c.last = append(c.last, int64(s.Head.Sequence))    //nolint:gosec // Sequences are far below 2^63.
 	c.view = append(c.view, view)
+	c.rollbackOf = append(c.rollbackOf, clean(r.GetRollbackOf()))
+	c.followUps = append(c.followUps, int32(s.OpenFollowUps())) //nolint:gosec // Package procedure bounds them.
 }
 
 // links are pairs and triples that lists are filtered by. They only grow.
@@ -121,7 +123,7 @@ func queueReleases(out *pgx.Batch, touched []*history) error {
 	}
 	if len(c.release) > 0 {
 		out.Queue(upsertReleases, c.release, c.service, c.environment, c.version, c.trigger, c.owner, c.requester, c.phase,
-			c.outcome, c.requested, c.updated, c.ended, c.closed, c.rejected, c.last, c.view)
+			c.outcome, c.requested, c.updated, c.ended, c.closed, c.rejected, c.last, c.view, c.rollbackOf, c.followUps)
 	}
 	if len(targets.name) > 0 {
 		out.Queue(`insert into release_targets (target, release) select * from unnest($1::text[], $2::text[])
@@ -139,13 +141,14 @@ func queueReleases(out *pgx.Batch, touched []*history) error {
 }
 
 const upsertReleases = `insert into releases (release, service, environment, version, trigger, owner, requester, phase,
-		outcome, requested, updated, ended, closed, rejected, last_seq, view)
+		outcome, requested, updated, ended, closed, rejected, last_seq, view, rollback_of, open_follow_ups)
 	select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::text[],
 		$9::smallint[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::boolean[], $14::integer[],
-		$15::bigint[], $16::bytea[])
+		$15::bigint[], $16::bytea[], $17::text[], $18::integer[])
 	on conflict (release) do update set phase = excluded.phase, outcome = excluded.outcome,
 		updated = excluded.updated, ended = excluded.ended, closed = excluded.closed,
-		rejected = excluded.rejected, last_seq = excluded.last_seq, view = excluded.view`
+		rejected = excluded.rejected, last_seq = excluded.last_seq, view = excluded.view,
+		open_follow_ups = excluded.open_follow_ups`
 
 // queueTargets writes every touched target once, as its newest event has it.
 func queueTargets(out *pgx.Batch, targets map[string]targetRow) {

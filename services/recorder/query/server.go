@@ -69,6 +69,9 @@ func (s *Server) GetRelease(ctx context.Context, q *recorderv1.GetReleaseRequest
 		return nil, toStatus(ctx, err)
 	}
 	out := &recorderv1.GetReleaseResponse{Release: release, AsOfSequence: asOf}
+	if q.GetEvents() {
+		out.Incident = view.IncidentOf(q.GetRelease(), events)
+	}
 	size := 0
 	for _, e := range events {
 		if e.Entry.Sequence <= q.GetEventsAfter() {
@@ -90,7 +93,8 @@ func (s *Server) ListReleases(ctx context.Context, q *recorderv1.ListReleasesReq
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}
-	for _, t := range []*timestamppb.Timestamp{q.GetFilter().GetRequestedAfter(), q.GetFilter().GetRequestedBefore()} {
+	f := q.GetFilter()
+	for _, t := range []*timestamppb.Timestamp{f.GetRequestedAfter(), f.GetRequestedBefore(), f.GetEndedAfter(), f.GetEndedBefore()} {
 		if t != nil && t.CheckValid() != nil {
 			return nil, toStatus(ctx, errFilterTime)
 		}
@@ -110,7 +114,7 @@ func (s *Server) ListReleases(ctx context.Context, q *recorderv1.ListReleasesReq
 	}
 	limit := pageSize(q.GetPageSize())
 	// One more than wanted tells whether there is a next page.
-	found, asOf, err := s.reader.List(ctx, q.GetFilter(), behind, limit+1)
+	found, asOf, err := s.reader.List(ctx, f, behind, limit+1)
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}
@@ -175,11 +179,11 @@ func (s *Server) GetRecord(ctx context.Context, q *recorderv1.GetRecordRequest) 
 		return nil, toStatus(ctx, ledger.ErrNotFound)
 	}
 	record := document.Build(q.GetRelease(), all)
-	known := &recorderv1.Release{ProcedureDigest: record.ProcedureDigest}
+	known := &recorderv1.Release{Release: q.GetRelease(), ProcedureDigest: record.ProcedureDigest}
 	if err := s.reader.Complete(ctx, known); err != nil {
 		return nil, toStatus(ctx, err)
 	}
-	record.Given(known.GetProcedureVersion())
+	record.Given(known.GetProcedureVersion(), known.GetTakenBackBy()...)
 	out := &recorderv1.GetRecordResponse{AsOfSequence: asOf}
 	if q.GetFormat() == recorderv1.GetRecordRequest_FORMAT_MARKDOWN {
 		out.Document, out.MediaType = record.Markdown(), "text/markdown; charset=utf-8"

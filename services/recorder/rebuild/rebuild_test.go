@@ -60,6 +60,19 @@ func (l *live) release(t *testing.T, to procedure.Phase) {
 	}
 }
 
+// afterwards publishes and records a release that takes another one back, and what is
+// to be done after it.
+func (l *live) afterwards(t *testing.T) {
+	t.Helper()
+	h := l.stream.New(proceduretest.Request(proceduretest.Key("back"), proceduretest.Rollback))
+	h.To(t, procedure.PhaseClosed)
+	h.Do(t, "otto", proceduretest.FollowUp(h.State()))
+	recordertest.Publish(t, l.n, h.Entries...)
+	if err := l.recorder.Until(t.Context(), l.stream.Last); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (l *live) rebuild(t *testing.T) *rebuild.Rebuild {
 	t.Helper()
 	r, err := rebuild.Start(t.Context(), l.dsn, l.n.JetStream(), envelopetest.Ring())
@@ -87,6 +100,7 @@ func TestARebuiltRecordIsTheSameByteForByte(t *testing.T) {
 	for _, to := range []procedure.Phase{procedure.PhaseClosed, procedure.PhaseEscalated, procedure.PhaseVerifyRollback, procedure.PhaseApprove} {
 		l.release(t, to)
 	}
+	l.afterwards(t)
 	if _, err := l.n.JetStream().Publish(t.Context(), "rel.foreign.x.y", []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +118,7 @@ func TestARebuiltRecordIsTheSameByteForByte(t *testing.T) {
 		t.Errorf("as of %d, want %d:\n%s", report.Sequence, l.stream.Last, text.String())
 	}
 	for _, table := range report.Tables {
-		if table.Name == "events" && fmt.Sprint(table.Live) != fmt.Sprint(l.stream.Last) || table.Name == "releases" && table.Live != 5 {
+		if table.Name == "events" && fmt.Sprint(table.Live) != fmt.Sprint(l.stream.Last) || table.Name == "releases" && table.Live != 6 {
 			t.Errorf("%d rows in %s", table.Live, table.Name)
 		}
 	}

@@ -99,6 +99,11 @@ func describeDecision(e *releasev1.Event) string {
 		return joined(Word(d.Intervened.GetAction(), "ACTION_")+" ordered by "+by, d.Intervened.GetReason())
 	case *releasev1.Event_ReviewCompleted:
 		return fmt.Sprintf("reviewed by %s: %s", by, Word(d.ReviewCompleted.GetResult(), "RESULT_"))
+	case *releasev1.Event_FollowUpAdded:
+		f := d.FollowUpAdded.GetFollowUp()
+		return fmt.Sprintf("follow-up action %d for %s, agreed by %s: %s", d.FollowUpAdded.GetNumber(), f.GetOwner(), by, f.GetAction())
+	case *releasev1.Event_FollowUpClosed:
+		return joined(fmt.Sprintf("follow-up action %d closed by %s", d.FollowUpClosed.GetNumber(), by), d.FollowUpClosed.GetComment())
 	}
 	return ""
 }

@@ -17,6 +17,9 @@ type Recorded struct {
 	SignedBy string
 	// Rejected says why it does not count; empty where it does.
 	Rejected string
+	// Body and Signature are, of an approval, its stored bytes and the signature over
+	// them. Those of other events are not read.
+	Body, Signature []byte
 }
 
 // Counts reports whether the event counts.
@@ -30,6 +33,7 @@ func (r Recorded) Proto() *recorderv1.RecordedEvent {
 	return &recorderv1.RecordedEvent{
 		Sequence: r.Entry.Sequence, Subject: r.Subject, Stored: timestamppb.New(r.Entry.Stored),
 		Digest: r.Digest(), SignedBy: r.SignedBy, Event: r.Entry.Event, Rejected: r.Rejected,
+		Body: r.Body, Signature: r.Signature,
 	}
 }
 

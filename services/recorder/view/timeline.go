@@ -29,6 +29,9 @@ type Span struct {
 type Part struct {
 	Person string
 	Part   string
+	// Refused says that only the proof for gates that were refused names them. The
+	// record, whose form is digested, does not list them among its people.
+	Refused bool
 }
 
 // New returns the timeline of a release of which nothing is known yet.
@@ -113,7 +116,7 @@ func (t *Timeline) Release(rejected uint32) *recorderv1.Release {
 		ChangeDigest: s.ChangeDigest, ProcedureDigest: s.ProcedureDigest, Artifacts: s.Artifacts,
 		Targets: procedure.Targets(s.Request), OpenEscalations: s.OpenEscalations(),
 		Summary: Summary(s), LastSequence: s.Head.Sequence,
-		Closed: s.Phase == procedure.PhaseClosed, RejectedEvents: rejected,
+		Closed: s.Phase == procedure.PhaseClosed, RejectedEvents: rejected, FollowUps: FollowUps(s),
 	}
 	if d, ok := procedure.NextDeadline(s); ok {
 		r.Deadline = stamp(d.At)
@@ -148,6 +151,12 @@ func (t *Timeline) note(e *releasev1.Event) {
 				t.part(a, "author")
 			}
 		}
+	case *releasev1.Event_GatesRefused:
+		for _, v := range d.GatesRefused.GetVerdicts() {
+			for _, a := range v.GetAuthors() {
+				t.add(Part{Person: a, Part: "author", Refused: true})
+			}
+		}
 	case *releasev1.Event_ScopeValidated:
 		for _, a := range d.ScopeValidated.GetArtifacts() {
 			t.digest(a.GetDigest())
@@ -171,14 +180,15 @@ func partOf(e *releasev1.Event) string {
 	return "operator"
 }
 
-func (t *Timeline) part(person, part string) {
-	p := Part{Person: person, Part: part}
+func (t *Timeline) part(person, part string) { t.add(Part{Person: person, Part: part}) }
+
+func (t *Timeline) add(p Part) {
 	for _, have := range t.parts {
-		if have == p {
+		if have.Person == p.Person && have.Part == p.Part {
 			return
 		}
 	}
-	if person != "" {
+	if p.Person != "" {
 		t.parts = append(t.parts, p)
 	}
 }

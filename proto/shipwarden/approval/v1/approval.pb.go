@@ -49,8 +49,9 @@ type Pending struct {
 	// Whether the caller may approve, and if not, why.
 	MayApprove   bool   `protobuf:"varint,14,opt,name=may_approve,json=mayApprove,proto3" json:"may_approve,omitempty"`
 	MayNotReason string `protobuf:"bytes,15,opt,name=may_not_reason,json=mayNotReason,proto3" json:"may_not_reason,omitempty"`
-	// SHA-256 of everything else but may_approve and may_not_reason, "sha256:…": what was
-	// shown.
+	// SHA-256 of everything else but missing, may_approve and may_not_reason, in JSON,
+	// "sha256:…": what was shown. It is the same for everybody. The recorder gives the
+	// document out as evidence once somebody has approved what it shows.
 	ShownDigest string `protobuf:"bytes,16,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
 	// Every check that is made on the way there: those of the service's catalogue entry,
 	// and those of the request. Besides, every target must carry the digest.
@@ -504,7 +505,8 @@ type ApproveRequest struct {
 	// The change digest that the caller has seen; any other is refused.
 	ChangeDigest string `protobuf:"bytes,2,opt,name=change_digest,json=changeDigest,proto3" json:"change_digest,omitempty"`
 	Comment      string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
-	// Digest of what the caller was shown.
+	// Digest of what the caller was shown; ABORTED where that is not what there is to be
+	// seen. Approvals that others gave since then do not matter.
 	ShownDigest   string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1280,6 +1282,200 @@ func (*CompleteReviewResponse) Descriptor() ([]byte, []int) {
 	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
 }
 
+type AddFollowUpRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Release       string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	FollowUp      *v1.FollowUp           `protobuf:"bytes,2,opt,name=follow_up,json=followUp,proto3" json:"follow_up,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddFollowUpRequest) Reset() {
+	*x = AddFollowUpRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddFollowUpRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddFollowUpRequest) ProtoMessage() {}
+
+func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddFollowUpRequest.ProtoReflect.Descriptor instead.
+func (*AddFollowUpRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *AddFollowUpRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *AddFollowUpRequest) GetFollowUp() *v1.FollowUp {
+	if x != nil {
+		return x.FollowUp
+	}
+	return nil
+}
+
+type AddFollowUpResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number within the release, from 1.
+	Number        uint32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddFollowUpResponse) Reset() {
+	*x = AddFollowUpResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddFollowUpResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddFollowUpResponse) ProtoMessage() {}
+
+func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddFollowUpResponse.ProtoReflect.Descriptor instead.
+func (*AddFollowUpResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *AddFollowUpResponse) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+type CloseFollowUpRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	Number  uint32                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// What came of it.
+	Comment       string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseFollowUpRequest) Reset() {
+	*x = CloseFollowUpRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseFollowUpRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseFollowUpRequest) ProtoMessage() {}
+
+func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseFollowUpRequest.ProtoReflect.Descriptor instead.
+func (*CloseFollowUpRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *CloseFollowUpRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *CloseFollowUpRequest) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *CloseFollowUpRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+type CloseFollowUpResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseFollowUpResponse) Reset() {
+	*x = CloseFollowUpResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseFollowUpResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseFollowUpResponse) ProtoMessage() {}
+
+func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseFollowUpResponse.ProtoReflect.Descriptor instead.
+func (*CloseFollowUpResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
+}
+
 var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
@@ -1325,12 +1521,12 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x11GetPendingRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\"O\n" +
 	"\x12GetPendingResponse\x129\n" +
-	"\apending\x18\x01 \x01(\v2\x1f.shipwarden.approval.v1.PendingR\apending\"\xf4\x01\n" +
+	"\apending\x18\x01 \x01(\v2\x1f.shipwarden.approval.v1.PendingR\apending\"\xf1\x01\n" +
 	"\x0eApproveRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12A\n" +
 	"\rchange_digest\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\fchangeDigest\x12\"\n" +
-	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\x12B\n" +
-	"\fshown_digest\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^(sha256:[0-9a-f]{64})?$R\vshownDigest\"n\n" +
+	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\x12?\n" +
+	"\fshown_digest\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vshownDigest\"n\n" +
 	"\x0fApproveResponse\x12\x1e\n" +
 	"\n" +
 	"authorized\x18\x01 \x01(\bR\n" +
@@ -1383,7 +1579,18 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\fresidualRisk\x12H\n" +
 	"\n" +
 	"follow_ups\x18\x04 \x03(\v2\x1f.shipwarden.release.v1.FollowUpB\b\xbaH\x05\x92\x01\x02\x10 R\tfollowUps\"\x18\n" +
-	"\x16CompleteReviewResponse2\xfa\a\n" +
+	"\x16CompleteReviewResponse\"\x93\x01\n" +
+	"\x12AddFollowUpRequest\x127\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12D\n" +
+	"\tfollow_up\x18\x02 \x01(\v2\x1f.shipwarden.release.v1.FollowUpB\x06\xbaH\x03\xc8\x01\x01R\bfollowUp\"-\n" +
+	"\x13AddFollowUpResponse\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\"\x96\x01\n" +
+	"\x14CloseFollowUpRequest\x127\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\x1f\n" +
+	"\x06number\x18\x02 \x01(\rB\a\xbaH\x04*\x02(\x01R\x06number\x12$\n" +
+	"\acomment\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80 R\acomment\"\x17\n" +
+	"\x15CloseFollowUpResponse2\xd0\t\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +
 	"\n" +
@@ -1395,7 +1602,9 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x05Abort\x12$.shipwarden.approval.v1.AbortRequest\x1a%.shipwarden.approval.v1.AbortResponse\x12f\n" +
 	"\vAcknowledge\x12*.shipwarden.approval.v1.AcknowledgeRequest\x1a+.shipwarden.approval.v1.AcknowledgeResponse\x12`\n" +
 	"\tIntervene\x12(.shipwarden.approval.v1.InterveneRequest\x1a).shipwarden.approval.v1.InterveneResponse\x12o\n" +
-	"\x0eCompleteReview\x12-.shipwarden.approval.v1.CompleteReviewRequest\x1a..shipwarden.approval.v1.CompleteReviewResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
+	"\x0eCompleteReview\x12-.shipwarden.approval.v1.CompleteReviewRequest\x1a..shipwarden.approval.v1.CompleteReviewResponse\x12f\n" +
+	"\vAddFollowUp\x12*.shipwarden.approval.v1.AddFollowUpRequest\x1a+.shipwarden.approval.v1.AddFollowUpResponse\x12l\n" +
+	"\rCloseFollowUp\x12,.shipwarden.approval.v1.CloseFollowUpRequest\x1a-.shipwarden.approval.v1.CloseFollowUpResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
 
 var (
 	file_shipwarden_approval_v1_approval_proto_rawDescOnce sync.Once
@@ -1409,7 +1618,7 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 	return file_shipwarden_approval_v1_approval_proto_rawDescData
 }
 
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*Pending)(nil),                  // 0: shipwarden.approval.v1.Pending
 	(*GivenApproval)(nil),            // 1: shipwarden.approval.v1.GivenApproval
@@ -1433,67 +1642,76 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*InterveneResponse)(nil),        // 19: shipwarden.approval.v1.InterveneResponse
 	(*CompleteReviewRequest)(nil),    // 20: shipwarden.approval.v1.CompleteReviewRequest
 	(*CompleteReviewResponse)(nil),   // 21: shipwarden.approval.v1.CompleteReviewResponse
-	(*v1.Request)(nil),               // 22: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),        // 23: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),          // 24: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),         // 25: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),           // 26: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),               // 27: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),            // 28: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),    // 29: google.protobuf.Timestamp
-	(*v1.Check)(nil),                 // 30: shipwarden.release.v1.Check
-	(v1.Cause)(0),                    // 31: shipwarden.release.v1.Cause
-	(v1.Intervened_Action)(0),        // 32: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),   // 33: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),              // 34: shipwarden.release.v1.FollowUp
+	(*AddFollowUpRequest)(nil),       // 22: shipwarden.approval.v1.AddFollowUpRequest
+	(*AddFollowUpResponse)(nil),      // 23: shipwarden.approval.v1.AddFollowUpResponse
+	(*CloseFollowUpRequest)(nil),     // 24: shipwarden.approval.v1.CloseFollowUpRequest
+	(*CloseFollowUpResponse)(nil),    // 25: shipwarden.approval.v1.CloseFollowUpResponse
+	(*v1.Request)(nil),               // 26: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),        // 27: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),          // 28: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),         // 29: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),           // 30: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),               // 31: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),            // 32: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),    // 33: google.protobuf.Timestamp
+	(*v1.Check)(nil),                 // 34: shipwarden.release.v1.Check
+	(v1.Cause)(0),                    // 35: shipwarden.release.v1.Cause
+	(v1.Intervened_Action)(0),        // 36: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),   // 37: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),              // 38: shipwarden.release.v1.FollowUp
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	22, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	23, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	24, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	25, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	26, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	27, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	28, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	28, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	26, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	27, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	28, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	29, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	30, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	31, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	32, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	32, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
 	1,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	29, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	29, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	30, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
-	29, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	29, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	33, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	33, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	34, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	33, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	33, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
 	0,  // 14: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	0,  // 15: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	28, // 16: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	31, // 17: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	32, // 18: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	33, // 19: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	34, // 20: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	2,  // 21: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	4,  // 22: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	6,  // 23: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	8,  // 24: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	10, // 25: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	12, // 26: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	14, // 27: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	16, // 28: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	18, // 29: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	20, // 30: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	3,  // 31: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	5,  // 32: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	7,  // 33: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	9,  // 34: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	11, // 35: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	13, // 36: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	15, // 37: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	17, // 38: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	19, // 39: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	21, // 40: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	31, // [31:41] is the sub-list for method output_type
-	21, // [21:31] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	32, // 16: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	35, // 17: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	36, // 18: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	37, // 19: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	38, // 20: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	38, // 21: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	2,  // 22: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	4,  // 23: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	6,  // 24: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	8,  // 25: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	10, // 26: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	12, // 27: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	14, // 28: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	16, // 29: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	18, // 30: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	20, // 31: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	22, // 32: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	24, // 33: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	3,  // 34: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	5,  // 35: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	7,  // 36: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	9,  // 37: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	11, // 38: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	13, // 39: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	15, // 40: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	17, // 41: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	19, // 42: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	21, // 43: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	23, // 44: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	25, // 45: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	34, // [34:46] is the sub-list for method output_type
+	22, // [22:34] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }
@@ -1507,7 +1725,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -34,6 +34,8 @@ const (
 	ApprovalService_Acknowledge_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/Acknowledge"
 	ApprovalService_Intervene_FullMethodName        = "/shipwarden.approval.v1.ApprovalService/Intervene"
 	ApprovalService_CompleteReview_FullMethodName   = "/shipwarden.approval.v1.ApprovalService/CompleteReview"
+	ApprovalService_AddFollowUp_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/AddFollowUp"
+	ApprovalService_CloseFollowUp_FullMethodName    = "/shipwarden.approval.v1.ApprovalService/CloseFollowUp"
 )
 
 // ApprovalServiceClient is the client API for ApprovalService service.
@@ -47,7 +49,7 @@ const (
 // for fields that are wrong, NOT_FOUND for an unknown release,
 // UNAUTHENTICATED and PERMISSION_DENIED for callers who are unknown or may not,
 // FAILED_PRECONDITION where the release is in another state, ABORTED where the
-// change digest is not the present one.
+// change digest is not the present one, or something else was shown.
 type ApprovalServiceClient interface {
 	// ListPending returns releases that wait for approvals, oldest first.
 	ListPending(ctx context.Context, in *ListPendingRequest, opts ...grpc.CallOption) (*ListPendingResponse, error)
@@ -69,6 +71,11 @@ type ApprovalServiceClient interface {
 	Intervene(ctx context.Context, in *InterveneRequest, opts ...grpc.CallOption) (*InterveneResponse, error)
 	// CompleteReview pays the review debt of an emergency.
 	CompleteReview(ctx context.Context, in *CompleteReviewRequest, opts ...grpc.CallOption) (*CompleteReviewResponse, error)
+	// AddFollowUp says what is to be done after a release. It may be said at any time,
+	// also when the release is over.
+	AddFollowUp(ctx context.Context, in *AddFollowUpRequest, opts ...grpc.CallOption) (*AddFollowUpResponse, error)
+	// CloseFollowUp says that it is done, or is not to be done any more.
+	CloseFollowUp(ctx context.Context, in *CloseFollowUpRequest, opts ...grpc.CallOption) (*CloseFollowUpResponse, error)
 }
 
 type approvalServiceClient struct {
@@ -179,6 +186,26 @@ func (c *approvalServiceClient) CompleteReview(ctx context.Context, in *Complete
 	return out, nil
 }
 
+func (c *approvalServiceClient) AddFollowUp(ctx context.Context, in *AddFollowUpRequest, opts ...grpc.CallOption) (*AddFollowUpResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddFollowUpResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_AddFollowUp_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) CloseFollowUp(ctx context.Context, in *CloseFollowUpRequest, opts ...grpc.CallOption) (*CloseFollowUpResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CloseFollowUpResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_CloseFollowUp_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ApprovalServiceServer is the server API for ApprovalService service.
 // All implementations must embed UnimplementedApprovalServiceServer
 // for forward compatibility.
@@ -190,7 +217,7 @@ func (c *approvalServiceClient) CompleteReview(ctx context.Context, in *Complete
 // for fields that are wrong, NOT_FOUND for an unknown release,
 // UNAUTHENTICATED and PERMISSION_DENIED for callers who are unknown or may not,
 // FAILED_PRECONDITION where the release is in another state, ABORTED where the
-// change digest is not the present one.
+// change digest is not the present one, or something else was shown.
 type ApprovalServiceServer interface {
 	// ListPending returns releases that wait for approvals, oldest first.
 	ListPending(context.Context, *ListPendingRequest) (*ListPendingResponse, error)
@@ -212,6 +239,11 @@ type ApprovalServiceServer interface {
 	Intervene(context.Context, *InterveneRequest) (*InterveneResponse, error)
 	// CompleteReview pays the review debt of an emergency.
 	CompleteReview(context.Context, *CompleteReviewRequest) (*CompleteReviewResponse, error)
+	// AddFollowUp says what is to be done after a release. It may be said at any time,
+	// also when the release is over.
+	AddFollowUp(context.Context, *AddFollowUpRequest) (*AddFollowUpResponse, error)
+	// CloseFollowUp says that it is done, or is not to be done any more.
+	CloseFollowUp(context.Context, *CloseFollowUpRequest) (*CloseFollowUpResponse, error)
 	mustEmbedUnimplementedApprovalServiceServer()
 }
 
@@ -251,6 +283,12 @@ func (UnimplementedApprovalServiceServer) Intervene(context.Context, *InterveneR
 }
 func (UnimplementedApprovalServiceServer) CompleteReview(context.Context, *CompleteReviewRequest) (*CompleteReviewResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CompleteReview not implemented")
+}
+func (UnimplementedApprovalServiceServer) AddFollowUp(context.Context, *AddFollowUpRequest) (*AddFollowUpResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddFollowUp not implemented")
+}
+func (UnimplementedApprovalServiceServer) CloseFollowUp(context.Context, *CloseFollowUpRequest) (*CloseFollowUpResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CloseFollowUp not implemented")
 }
 func (UnimplementedApprovalServiceServer) mustEmbedUnimplementedApprovalServiceServer() {}
 func (UnimplementedApprovalServiceServer) testEmbeddedByValue()                         {}
@@ -453,6 +491,42 @@ func _ApprovalService_CompleteReview_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ApprovalService_AddFollowUp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddFollowUpRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).AddFollowUp(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_AddFollowUp_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).AddFollowUp(ctx, req.(*AddFollowUpRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_CloseFollowUp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CloseFollowUpRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).CloseFollowUp(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_CloseFollowUp_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).CloseFollowUp(ctx, req.(*CloseFollowUpRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ApprovalService_ServiceDesc is the grpc.ServiceDesc for ApprovalService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -499,6 +573,14 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CompleteReview",
 			Handler:    _ApprovalService_CompleteReview_Handler,
+		},
+		{
+			MethodName: "AddFollowUp",
+			Handler:    _ApprovalService_AddFollowUp_Handler,
+		},
+		{
+			MethodName: "CloseFollowUp",
+			Handler:    _ApprovalService_CloseFollowUp_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -89,7 +89,7 @@ func (x Step_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Step_Status.Descriptor instead.
 func (Step_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{1, 0}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10, 0}
 }
 
 // Form of a document.
@@ -139,7 +139,7 @@ func (x GetRecordRequest_Format) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use GetRecordRequest_Format.Descriptor instead.
 func (GetRecordRequest_Format) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10, 0}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{19, 0}
 }
 
 // Release is one release as the record shows it.
@@ -186,8 +186,13 @@ type Release struct {
 	Closed bool `protobuf:"varint,27,opt,name=closed,proto3" json:"closed,omitempty"`
 	// How many events were on the bus and were not valid for it.
 	RejectedEvents uint32 `protobuf:"varint,28,opt,name=rejected_events,json=rejectedEvents,proto3" json:"rejected_events,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The releases that were asked for to take it back, oldest first, as of the time of
+	// asking: they are no part of its own history.
+	TakenBackBy []*WayBack `protobuf:"bytes,29,rep,name=taken_back_by,json=takenBackBy,proto3" json:"taken_back_by,omitempty"`
+	// What was agreed to be done after it, in the order of agreeing.
+	FollowUps     []*FollowUpAction `protobuf:"bytes,30,rep,name=follow_ups,json=followUps,proto3" json:"follow_ups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Release) Reset() {
@@ -416,6 +421,814 @@ func (x *Release) GetRejectedEvents() uint32 {
 	return 0
 }
 
+func (x *Release) GetTakenBackBy() []*WayBack {
+	if x != nil {
+		return x.TakenBackBy
+	}
+	return nil
+}
+
+func (x *Release) GetFollowUps() []*FollowUpAction {
+	if x != nil {
+		return x.FollowUps
+	}
+	return nil
+}
+
+// WayBack is a release that takes another one back.
+type WayBack struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	Release string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Where it stands, and how it ended, where it has.
+	Phase         string                 `protobuf:"bytes,2,opt,name=phase,proto3" json:"phase,omitempty"`
+	Outcome       v1.Outcome             `protobuf:"varint,3,opt,name=outcome,proto3,enum=shipwarden.release.v1.Outcome" json:"outcome,omitempty"`
+	Requested     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=requested,proto3" json:"requested,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WayBack) Reset() {
+	*x = WayBack{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WayBack) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WayBack) ProtoMessage() {}
+
+func (x *WayBack) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WayBack.ProtoReflect.Descriptor instead.
+func (*WayBack) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *WayBack) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *WayBack) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *WayBack) GetOutcome() v1.Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return v1.Outcome(0)
+}
+
+func (x *WayBack) GetRequested() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Requested
+	}
+	return nil
+}
+
+// FollowUpAction is something that is to be done after a release, and whether it is.
+type FollowUpAction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number within the release, from 1.
+	Number   uint32       `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	FollowUp *v1.FollowUp `protobuf:"bytes,2,opt,name=follow_up,json=followUp,proto3" json:"follow_up,omitempty"`
+	// Who agreed on it, and when.
+	AddedBy string                 `protobuf:"bytes,3,opt,name=added_by,json=addedBy,proto3" json:"added_by,omitempty"`
+	Added   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=added,proto3" json:"added,omitempty"`
+	// Who said that it is done, when, and what they said of it; absent while it is open.
+	ClosedBy      string                 `protobuf:"bytes,5,opt,name=closed_by,json=closedBy,proto3" json:"closed_by,omitempty"`
+	Closed        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=closed,proto3" json:"closed,omitempty"`
+	Comment       string                 `protobuf:"bytes,7,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowUpAction) Reset() {
+	*x = FollowUpAction{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowUpAction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowUpAction) ProtoMessage() {}
+
+func (x *FollowUpAction) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowUpAction.ProtoReflect.Descriptor instead.
+func (*FollowUpAction) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *FollowUpAction) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *FollowUpAction) GetFollowUp() *v1.FollowUp {
+	if x != nil {
+		return x.FollowUp
+	}
+	return nil
+}
+
+func (x *FollowUpAction) GetAddedBy() string {
+	if x != nil {
+		return x.AddedBy
+	}
+	return ""
+}
+
+func (x *FollowUpAction) GetAdded() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Added
+	}
+	return nil
+}
+
+func (x *FollowUpAction) GetClosedBy() string {
+	if x != nil {
+		return x.ClosedBy
+	}
+	return ""
+}
+
+func (x *FollowUpAction) GetClosed() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Closed
+	}
+	return nil
+}
+
+func (x *FollowUpAction) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+// Incident is what happened from the moment when people had to be called. It is made
+// from the events of the release alone.
+type Incident struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id, such as "INC-shop-k7q2m3xw5d8ta4bc"; empty until somebody was called.
+	Incident string `protobuf:"bytes,1,opt,name=incident,proto3" json:"incident,omitempty"`
+	// The incident elsewhere that an emergency answers.
+	Answers string `protobuf:"bytes,2,opt,name=answers,proto3" json:"answers,omitempty"`
+	// When and why it was opened: the event that made calling people necessary.
+	Opened        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=opened,proto3" json:"opened,omitempty"`
+	Cause         v1.Cause               `protobuf:"varint,4,opt,name=cause,proto3,enum=shipwarden.release.v1.Cause" json:"cause,omitempty"`
+	OpenedByEvent uint64                 `protobuf:"varint,5,opt,name=opened_by_event,json=openedByEvent,proto3" json:"opened_by_event,omitempty"`
+	// What happened, in a sentence.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What it touched.
+	Impact *Impact `protobuf:"bytes,7,opt,name=impact,proto3" json:"impact,omitempty"`
+	// Why people were called, and who took that on.
+	Escalations []*Escalation `protobuf:"bytes,8,rep,name=escalations,proto3" json:"escalations,omitempty"`
+	// Everything that happened since it was opened, in order.
+	Timeline []*IncidentEvent `protobuf:"bytes,9,rep,name=timeline,proto3" json:"timeline,omitempty"`
+	// Evidence that belongs to it, each digest once.
+	Evidence []*v1.EvidenceRef `protobuf:"bytes,10,rep,name=evidence,proto3" json:"evidence,omitempty"`
+	// Who was told, and with which result.
+	Told []*Told `protobuf:"bytes,11,rep,name=told,proto3" json:"told,omitempty"`
+	// How it was closed; absent while it is open.
+	Closing       *Closing `protobuf:"bytes,12,opt,name=closing,proto3" json:"closing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Incident) Reset() {
+	*x = Incident{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Incident) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Incident) ProtoMessage() {}
+
+func (x *Incident) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Incident.ProtoReflect.Descriptor instead.
+func (*Incident) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Incident) GetIncident() string {
+	if x != nil {
+		return x.Incident
+	}
+	return ""
+}
+
+func (x *Incident) GetAnswers() string {
+	if x != nil {
+		return x.Answers
+	}
+	return ""
+}
+
+func (x *Incident) GetOpened() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Opened
+	}
+	return nil
+}
+
+func (x *Incident) GetCause() v1.Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return v1.Cause(0)
+}
+
+func (x *Incident) GetOpenedByEvent() uint64 {
+	if x != nil {
+		return x.OpenedByEvent
+	}
+	return 0
+}
+
+func (x *Incident) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Incident) GetImpact() *Impact {
+	if x != nil {
+		return x.Impact
+	}
+	return nil
+}
+
+func (x *Incident) GetEscalations() []*Escalation {
+	if x != nil {
+		return x.Escalations
+	}
+	return nil
+}
+
+func (x *Incident) GetTimeline() []*IncidentEvent {
+	if x != nil {
+		return x.Timeline
+	}
+	return nil
+}
+
+func (x *Incident) GetEvidence() []*v1.EvidenceRef {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
+func (x *Incident) GetTold() []*Told {
+	if x != nil {
+		return x.Told
+	}
+	return nil
+}
+
+func (x *Incident) GetClosing() *Closing {
+	if x != nil {
+		return x.Closing
+	}
+	return nil
+}
+
+// Impact is what an incident touched, as far as the release's events tell.
+type Impact struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Service     string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Environment string                 `protobuf:"bytes,2,opt,name=environment,proto3" json:"environment,omitempty"`
+	Version     string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	// The targets that were touched; before the first one was, those that were planned.
+	Targets []string `protobuf:"bytes,4,rep,name=targets,proto3" json:"targets,omitempty"`
+	// What the requester said may go wrong, and which areas the change touches.
+	Risk          string   `protobuf:"bytes,5,opt,name=risk,proto3" json:"risk,omitempty"`
+	Areas         []string `protobuf:"bytes,6,rep,name=areas,proto3" json:"areas,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Impact) Reset() {
+	*x = Impact{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Impact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Impact) ProtoMessage() {}
+
+func (x *Impact) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Impact.ProtoReflect.Descriptor instead.
+func (*Impact) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Impact) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Impact) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *Impact) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Impact) GetTargets() []string {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+func (x *Impact) GetRisk() string {
+	if x != nil {
+		return x.Risk
+	}
+	return ""
+}
+
+func (x *Impact) GetAreas() []string {
+	if x != nil {
+		return x.Areas
+	}
+	return nil
+}
+
+// Escalation is one cause for which people were called.
+type Escalation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Cause v1.Cause               `protobuf:"varint,1,opt,name=cause,proto3,enum=shipwarden.release.v1.Cause" json:"cause,omitempty"`
+	// The calls, rung by rung.
+	Calls []*Call `protobuf:"bytes,2,rep,name=calls,proto3" json:"calls,omitempty"`
+	// Who took it on, when, and how: "acknowledged", "intervened" or
+	// "review_completed"; absent while nobody has.
+	TakenOnBy  string                 `protobuf:"bytes,3,opt,name=taken_on_by,json=takenOnBy,proto3" json:"taken_on_by,omitempty"`
+	TakenOn    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=taken_on,json=takenOn,proto3" json:"taken_on,omitempty"`
+	TakenOnHow string                 `protobuf:"bytes,5,opt,name=taken_on_how,json=takenOnHow,proto3" json:"taken_on_how,omitempty"`
+	// What they wrote.
+	Comment       string `protobuf:"bytes,6,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Escalation) Reset() {
+	*x = Escalation{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Escalation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Escalation) ProtoMessage() {}
+
+func (x *Escalation) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
+func (*Escalation) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Escalation) GetCause() v1.Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return v1.Cause(0)
+}
+
+func (x *Escalation) GetCalls() []*Call {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *Escalation) GetTakenOnBy() string {
+	if x != nil {
+		return x.TakenOnBy
+	}
+	return ""
+}
+
+func (x *Escalation) GetTakenOn() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TakenOn
+	}
+	return nil
+}
+
+func (x *Escalation) GetTakenOnHow() string {
+	if x != nil {
+		return x.TakenOnHow
+	}
+	return ""
+}
+
+func (x *Escalation) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+// Call is one rung that was called.
+type Call struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Rung          uint32                 `protobuf:"varint,2,opt,name=rung,proto3" json:"rung,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	To            []string               `protobuf:"bytes,4,rep,name=to,proto3" json:"to,omitempty"`
+	AcknowledgeBy *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=acknowledge_by,json=acknowledgeBy,proto3" json:"acknowledge_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Call) Reset() {
+	*x = Call{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Call) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Call) ProtoMessage() {}
+
+func (x *Call) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Call.ProtoReflect.Descriptor instead.
+func (*Call) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Call) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Call) GetRung() uint32 {
+	if x != nil {
+		return x.Rung
+	}
+	return 0
+}
+
+func (x *Call) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Call) GetTo() []string {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *Call) GetAcknowledgeBy() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AcknowledgeBy
+	}
+	return nil
+}
+
+// IncidentEvent is one event of an incident.
+type IncidentEvent struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Sequence uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Time     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// The type of the event, such as "intervened".
+	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	// The person who caused it; empty where it was a service.
+	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// What it says.
+	Text          string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IncidentEvent) Reset() {
+	*x = IncidentEvent{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IncidentEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IncidentEvent) ProtoMessage() {}
+
+func (x *IncidentEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IncidentEvent.ProtoReflect.Descriptor instead.
+func (*IncidentEvent) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *IncidentEvent) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *IncidentEvent) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *IncidentEvent) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *IncidentEvent) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *IncidentEvent) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// Told is one channel that was told of something, and whether that arrived.
+type Told struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Occasion      v1.Occasion            `protobuf:"varint,2,opt,name=occasion,proto3,enum=shipwarden.release.v1.Occasion" json:"occasion,omitempty"`
+	Receipt       *v1.Receipt            `protobuf:"bytes,3,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Told) Reset() {
+	*x = Told{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Told) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Told) ProtoMessage() {}
+
+func (x *Told) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Told.ProtoReflect.Descriptor instead.
+func (*Told) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Told) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Told) GetOccasion() v1.Occasion {
+	if x != nil {
+		return x.Occasion
+	}
+	return v1.Occasion(0)
+}
+
+func (x *Told) GetReceipt() *v1.Receipt {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+// Closing is how an incident was closed: when the release had an outcome and nobody
+// was waited for any more.
+type Closing struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Sequence uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Time     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// The person who decided last.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// What they decided, such as "accept", "roll_back" or "acknowledged", and why.
+	Decision string `protobuf:"bytes,4,opt,name=decision,proto3" json:"decision,omitempty"`
+	Reason   string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How the release ended.
+	Outcome       v1.Outcome `protobuf:"varint,6,opt,name=outcome,proto3,enum=shipwarden.release.v1.Outcome" json:"outcome,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Closing) Reset() {
+	*x = Closing{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Closing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Closing) ProtoMessage() {}
+
+func (x *Closing) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Closing.ProtoReflect.Descriptor instead.
+func (*Closing) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Closing) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Closing) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Closing) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Closing) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *Closing) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Closing) GetOutcome() v1.Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return v1.Outcome(0)
+}
+
 // Step is one step of the procedure, as it went.
 type Step struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -434,7 +1247,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[1]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -446,7 +1259,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[1]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -459,7 +1272,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Step) GetNumber() string {
@@ -517,14 +1330,20 @@ type RecordedEvent struct {
 	SignedBy string    `protobuf:"bytes,5,opt,name=signed_by,json=signedBy,proto3" json:"signed_by,omitempty"`
 	Event    *v1.Event `protobuf:"bytes,6,opt,name=event,proto3" json:"event,omitempty"`
 	// Why it does not count, where it does not.
-	Rejected      string `protobuf:"bytes,7,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	Rejected string `protobuf:"bytes,7,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	// Of an approval: its stored bytes, and the Ed25519 signature over their DSSE
+	// pre-authentication encoding with the type
+	// "application/vnd.shipwarden.event.v1+protobuf", so that anybody who has the public
+	// key can verify it.
+	Body          []byte `protobuf:"bytes,8,opt,name=body,proto3" json:"body,omitempty"`
+	Signature     []byte `protobuf:"bytes,9,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecordedEvent) Reset() {
 	*x = RecordedEvent{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +1355,7 @@ func (x *RecordedEvent) String() string {
 func (*RecordedEvent) ProtoMessage() {}
 
 func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +1368,7 @@ func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedEvent.ProtoReflect.Descriptor instead.
 func (*RecordedEvent) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RecordedEvent) GetSequence() uint64 {
@@ -601,6 +1420,20 @@ func (x *RecordedEvent) GetRejected() string {
 	return ""
 }
 
+func (x *RecordedEvent) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *RecordedEvent) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 type GetReleaseRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
@@ -616,7 +1449,7 @@ type GetReleaseRequest struct {
 
 func (x *GetReleaseRequest) Reset() {
 	*x = GetReleaseRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +1461,7 @@ func (x *GetReleaseRequest) String() string {
 func (*GetReleaseRequest) ProtoMessage() {}
 
 func (x *GetReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +1474,7 @@ func (x *GetReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReleaseRequest.ProtoReflect.Descriptor instead.
 func (*GetReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetReleaseRequest) GetRelease() string {
@@ -679,14 +1512,16 @@ type GetReleaseResponse struct {
 	Events       []*RecordedEvent `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
 	AsOfSequence uint64           `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
 	// Whether there are more: ask for those after the last of these.
-	MoreEvents    bool `protobuf:"varint,4,opt,name=more_events,json=moreEvents,proto3" json:"more_events,omitempty"`
+	MoreEvents bool `protobuf:"varint,4,opt,name=more_events,json=moreEvents,proto3" json:"more_events,omitempty"`
+	// Where events are wanted: the incident, where people had to be called.
+	Incident      *Incident `protobuf:"bytes,5,opt,name=incident,proto3" json:"incident,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetReleaseResponse) Reset() {
 	*x = GetReleaseResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +1533,7 @@ func (x *GetReleaseResponse) String() string {
 func (*GetReleaseResponse) ProtoMessage() {}
 
 func (x *GetReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +1546,7 @@ func (x *GetReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReleaseResponse.ProtoReflect.Descriptor instead.
 func (*GetReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetReleaseResponse) GetRelease() *Release {
@@ -742,6 +1577,13 @@ func (x *GetReleaseResponse) GetMoreEvents() bool {
 	return false
 }
 
+func (x *GetReleaseResponse) GetIncident() *Incident {
+	if x != nil {
+		return x.Incident
+	}
+	return nil
+}
+
 type ListReleasesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most so many, 1 to 500; absent: 50.
@@ -757,7 +1599,7 @@ type ListReleasesRequest struct {
 
 func (x *ListReleasesRequest) Reset() {
 	*x = ListReleasesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +1611,7 @@ func (x *ListReleasesRequest) String() string {
 func (*ListReleasesRequest) ProtoMessage() {}
 
 func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +1624,7 @@ func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesRequest.ProtoReflect.Descriptor instead.
 func (*ListReleasesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListReleasesRequest) GetPageSize() int32 {
@@ -819,25 +1661,33 @@ type Filter struct {
 	Service     string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	Environment string                 `protobuf:"bytes,2,opt,name=environment,proto3" json:"environment,omitempty"`
 	Target      string                 `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
-	// Requested at or after, and before.
+	// Requested at or after, and before. When something else happened to a release does
+	// not matter to these two.
 	RequestedAfter  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=requested_after,json=requestedAfter,proto3" json:"requested_after,omitempty"`
 	RequestedBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=requested_before,json=requestedBefore,proto3" json:"requested_before,omitempty"`
 	Outcomes        []v1.Outcome           `protobuf:"varint,6,rep,packed,name=outcomes,proto3,enum=shipwarden.release.v1.Outcome" json:"outcomes,omitempty"`
-	// Anybody who had a part: requester, owner, author, approver, operator, reviewer.
+	// Anybody who had a part: requester, owner, author (also one whom only the proof for
+	// the gates names), approver, operator, reviewer.
 	Person string `protobuf:"bytes,7,opt,name=person,proto3" json:"person,omitempty"`
 	// "sha256:…".
 	ArtifactDigest string `protobuf:"bytes,8,opt,name=artifact_digest,json=artifactDigest,proto3" json:"artifact_digest,omitempty"`
 	// Only releases to which something can still happen.
 	Open bool `protobuf:"varint,9,opt,name=open,proto3" json:"open,omitempty"`
 	// A phase, such as "approve".
-	Phase         string `protobuf:"bytes,10,opt,name=phase,proto3" json:"phase,omitempty"`
+	Phase string `protobuf:"bytes,10,opt,name=phase,proto3" json:"phase,omitempty"`
+	// Ended (got its outcome) at or after, and before; either leaves out what is not at
+	// an end.
+	EndedAfter  *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=ended_after,json=endedAfter,proto3" json:"ended_after,omitempty"`
+	EndedBefore *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=ended_before,json=endedBefore,proto3" json:"ended_before,omitempty"`
+	// Only releases after which something is still to be done.
+	OpenFollowUps bool `protobuf:"varint,13,opt,name=open_follow_ups,json=openFollowUps,proto3" json:"open_follow_ups,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Filter) Reset() {
 	*x = Filter{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +1699,7 @@ func (x *Filter) String() string {
 func (*Filter) ProtoMessage() {}
 
 func (x *Filter) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +1712,7 @@ func (x *Filter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Filter.ProtoReflect.Descriptor instead.
 func (*Filter) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Filter) GetService() string {
@@ -935,6 +1785,27 @@ func (x *Filter) GetPhase() string {
 	return ""
 }
 
+func (x *Filter) GetEndedAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAfter
+	}
+	return nil
+}
+
+func (x *Filter) GetEndedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedBefore
+	}
+	return nil
+}
+
+func (x *Filter) GetOpenFollowUps() bool {
+	if x != nil {
+		return x.OpenFollowUps
+	}
+	return false
+}
+
 type ListReleasesResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Releases []*Release             `protobuf:"bytes,1,rep,name=releases,proto3" json:"releases,omitempty"`
@@ -947,7 +1818,7 @@ type ListReleasesResponse struct {
 
 func (x *ListReleasesResponse) Reset() {
 	*x = ListReleasesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1830,7 @@ func (x *ListReleasesResponse) String() string {
 func (*ListReleasesResponse) ProtoMessage() {}
 
 func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1843,7 @@ func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesResponse.ProtoReflect.Descriptor instead.
 func (*ListReleasesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListReleasesResponse) GetReleases() []*Release {
@@ -1005,7 +1876,7 @@ type WatchReleaseRequest struct {
 
 func (x *WatchReleaseRequest) Reset() {
 	*x = WatchReleaseRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1017,7 +1888,7 @@ func (x *WatchReleaseRequest) String() string {
 func (*WatchReleaseRequest) ProtoMessage() {}
 
 func (x *WatchReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1030,7 +1901,7 @@ func (x *WatchReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchReleaseRequest.ProtoReflect.Descriptor instead.
 func (*WatchReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchReleaseRequest) GetRelease() string {
@@ -1052,7 +1923,7 @@ type WatchReleaseResponse struct {
 
 func (x *WatchReleaseResponse) Reset() {
 	*x = WatchReleaseResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1935,7 @@ func (x *WatchReleaseResponse) String() string {
 func (*WatchReleaseResponse) ProtoMessage() {}
 
 func (x *WatchReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1948,7 @@ func (x *WatchReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchReleaseResponse.ProtoReflect.Descriptor instead.
 func (*WatchReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchReleaseResponse) GetRelease() *Release {
@@ -1112,7 +1983,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1124,7 +1995,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1137,7 +2008,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetRecordRequest) GetRelease() string {
@@ -1175,7 +2046,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +2058,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +2071,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetRecordResponse) GetDocument() []byte {
@@ -1241,7 +2112,7 @@ type ListRefusalsRequest struct {
 
 func (x *ListRefusalsRequest) Reset() {
 	*x = ListRefusalsRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +2124,7 @@ func (x *ListRefusalsRequest) String() string {
 func (*ListRefusalsRequest) ProtoMessage() {}
 
 func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +2137,7 @@ func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsRequest.ProtoReflect.Descriptor instead.
 func (*ListRefusalsRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListRefusalsRequest) GetPageSize() int32 {
@@ -1295,7 +2166,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +2178,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +2191,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Refusal) GetSequence() uint64 {
@@ -1355,7 +2226,7 @@ type ListRefusalsResponse struct {
 
 func (x *ListRefusalsResponse) Reset() {
 	*x = ListRefusalsResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1367,7 +2238,7 @@ func (x *ListRefusalsResponse) String() string {
 func (*ListRefusalsResponse) ProtoMessage() {}
 
 func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1380,7 +2251,7 @@ func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsResponse.ProtoReflect.Descriptor instead.
 func (*ListRefusalsResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListRefusalsResponse) GetRefusals() []*Refusal {
@@ -1414,7 +2285,7 @@ type GetEvidenceRequest struct {
 
 func (x *GetEvidenceRequest) Reset() {
 	*x = GetEvidenceRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +2297,7 @@ func (x *GetEvidenceRequest) String() string {
 func (*GetEvidenceRequest) ProtoMessage() {}
 
 func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +2310,7 @@ func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceRequest.ProtoReflect.Descriptor instead.
 func (*GetEvidenceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetEvidenceRequest) GetDigest() string {
@@ -1459,7 +2330,7 @@ type GetEvidenceResponse struct {
 
 func (x *GetEvidenceResponse) Reset() {
 	*x = GetEvidenceResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +2342,7 @@ func (x *GetEvidenceResponse) String() string {
 func (*GetEvidenceResponse) ProtoMessage() {}
 
 func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +2355,7 @@ func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceResponse.ProtoReflect.Descriptor instead.
 func (*GetEvidenceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetEvidenceResponse) GetContent() []byte {
@@ -1502,7 +2373,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +2385,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +2398,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
 }
 
 type GetStatusResponse struct {
@@ -1547,7 +2418,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +2430,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +2443,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetStatusResponse) GetAsOfSequence() uint64 {
@@ -1621,7 +2492,8 @@ var File_shipwarden_recorder_v1_recorder_proto protoreflect.FileDescriptor
 
 const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\n" +
-	"%shipwarden/recorder/v1/recorder.proto\x12\x16shipwarden.recorder.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xb5\t\n" +
+	"%shipwarden/recorder/v1/recorder.proto\x12\x16shipwarden.recorder.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xc1\n" +
+	"\n" +
 	"\aRelease\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12 \n" +
@@ -1652,7 +2524,76 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\asummary\x18\x19 \x01(\tR\asummary\x12#\n" +
 	"\rlast_sequence\x18\x1a \x01(\x04R\flastSequence\x12\x16\n" +
 	"\x06closed\x18\x1b \x01(\bR\x06closed\x12'\n" +
-	"\x0frejected_events\x18\x1c \x01(\rR\x0erejectedEvents\"\x9b\x03\n" +
+	"\x0frejected_events\x18\x1c \x01(\rR\x0erejectedEvents\x12C\n" +
+	"\rtaken_back_by\x18\x1d \x03(\v2\x1f.shipwarden.recorder.v1.WayBackR\vtakenBackBy\x12E\n" +
+	"\n" +
+	"follow_ups\x18\x1e \x03(\v2&.shipwarden.recorder.v1.FollowUpActionR\tfollowUps\"\xad\x01\n" +
+	"\aWayBack\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x14\n" +
+	"\x05phase\x18\x02 \x01(\tR\x05phase\x128\n" +
+	"\aoutcome\x18\x03 \x01(\x0e2\x1e.shipwarden.release.v1.OutcomeR\aoutcome\x128\n" +
+	"\trequested\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\trequested\"\x9e\x02\n" +
+	"\x0eFollowUpAction\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12<\n" +
+	"\tfollow_up\x18\x02 \x01(\v2\x1f.shipwarden.release.v1.FollowUpR\bfollowUp\x12\x19\n" +
+	"\badded_by\x18\x03 \x01(\tR\aaddedBy\x120\n" +
+	"\x05added\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05added\x12\x1b\n" +
+	"\tclosed_by\x18\x05 \x01(\tR\bclosedBy\x122\n" +
+	"\x06closed\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x06closed\x12\x18\n" +
+	"\acomment\x18\a \x01(\tR\acomment\"\xd6\x04\n" +
+	"\bIncident\x12\x1a\n" +
+	"\bincident\x18\x01 \x01(\tR\bincident\x12\x18\n" +
+	"\aanswers\x18\x02 \x01(\tR\aanswers\x122\n" +
+	"\x06opened\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06opened\x122\n" +
+	"\x05cause\x18\x04 \x01(\x0e2\x1c.shipwarden.release.v1.CauseR\x05cause\x12&\n" +
+	"\x0fopened_by_event\x18\x05 \x01(\x04R\ropenedByEvent\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x126\n" +
+	"\x06impact\x18\a \x01(\v2\x1e.shipwarden.recorder.v1.ImpactR\x06impact\x12D\n" +
+	"\vescalations\x18\b \x03(\v2\".shipwarden.recorder.v1.EscalationR\vescalations\x12A\n" +
+	"\btimeline\x18\t \x03(\v2%.shipwarden.recorder.v1.IncidentEventR\btimeline\x12>\n" +
+	"\bevidence\x18\n" +
+	" \x03(\v2\".shipwarden.release.v1.EvidenceRefR\bevidence\x120\n" +
+	"\x04told\x18\v \x03(\v2\x1c.shipwarden.recorder.v1.ToldR\x04told\x129\n" +
+	"\aclosing\x18\f \x01(\v2\x1f.shipwarden.recorder.v1.ClosingR\aclosing\"\xa2\x01\n" +
+	"\x06Impact\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12 \n" +
+	"\venvironment\x18\x02 \x01(\tR\venvironment\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x18\n" +
+	"\atargets\x18\x04 \x03(\tR\atargets\x12\x12\n" +
+	"\x04risk\x18\x05 \x01(\tR\x04risk\x12\x14\n" +
+	"\x05areas\x18\x06 \x03(\tR\x05areas\"\x87\x02\n" +
+	"\n" +
+	"Escalation\x122\n" +
+	"\x05cause\x18\x01 \x01(\x0e2\x1c.shipwarden.release.v1.CauseR\x05cause\x122\n" +
+	"\x05calls\x18\x02 \x03(\v2\x1c.shipwarden.recorder.v1.CallR\x05calls\x12\x1e\n" +
+	"\vtaken_on_by\x18\x03 \x01(\tR\ttakenOnBy\x125\n" +
+	"\btaken_on\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\atakenOn\x12 \n" +
+	"\ftaken_on_how\x18\x05 \x01(\tR\n" +
+	"takenOnHow\x12\x18\n" +
+	"\acomment\x18\x06 \x01(\tR\acomment\"\xb9\x01\n" +
+	"\x04Call\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x12\n" +
+	"\x04rung\x18\x02 \x01(\rR\x04rung\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x0e\n" +
+	"\x02to\x18\x04 \x03(\tR\x02to\x12A\n" +
+	"\x0eacknowledge_by\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\racknowledgeBy\"\x93\x01\n" +
+	"\rIncidentEvent\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\tR\x04type\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\"\x99\x01\n" +
+	"\x04Told\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12;\n" +
+	"\boccasion\x18\x02 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x128\n" +
+	"\areceipt\x18\x03 \x01(\v2\x1e.shipwarden.release.v1.ReceiptR\areceipt\"\xd3\x01\n" +
+	"\aClosing\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x1a\n" +
+	"\bdecision\x18\x04 \x01(\tR\bdecision\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x128\n" +
+	"\aoutcome\x18\x06 \x01(\x0e2\x1e.shipwarden.release.v1.OutcomeR\aoutcome\"\x9b\x03\n" +
 	"\x04Step\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\tR\x06number\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12;\n" +
@@ -1668,7 +2609,7 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\vSTATUS_DONE\x10\x04\x12\x11\n" +
 	"\rSTATUS_FAILED\x10\x05\x12\x12\n" +
 	"\x0eSTATUS_SKIPPED\x10\x06\x12\x13\n" +
-	"\x0fSTATUS_BYPASSED\x10\a\"\xfe\x01\n" +
+	"\x0fSTATUS_BYPASSED\x10\a\"\xb0\x02\n" +
 	"\rRecordedEvent\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x122\n" +
@@ -1676,25 +2617,28 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12\x1b\n" +
 	"\tsigned_by\x18\x05 \x01(\tR\bsignedBy\x122\n" +
 	"\x05event\x18\x06 \x01(\v2\x1c.shipwarden.release.v1.EventR\x05event\x12\x1a\n" +
-	"\brejected\x18\a \x01(\tR\brejected\"\xaa\x01\n" +
+	"\brejected\x18\a \x01(\tR\brejected\x12\x12\n" +
+	"\x04body\x18\b \x01(\fR\x04body\x12\x1c\n" +
+	"\tsignature\x18\t \x01(\fR\tsignature\"\xaa\x01\n" +
 	"\x11GetReleaseRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\x16\n" +
 	"\x06events\x18\x02 \x01(\bR\x06events\x12!\n" +
 	"\fmin_sequence\x18\x03 \x01(\x04R\vminSequence\x12!\n" +
-	"\fevents_after\x18\x04 \x01(\x04R\veventsAfter\"\xd5\x01\n" +
+	"\fevents_after\x18\x04 \x01(\x04R\veventsAfter\"\x93\x02\n" +
 	"\x12GetReleaseResponse\x129\n" +
 	"\arelease\x18\x01 \x01(\v2\x1f.shipwarden.recorder.v1.ReleaseR\arelease\x12=\n" +
 	"\x06events\x18\x02 \x03(\v2%.shipwarden.recorder.v1.RecordedEventR\x06events\x12$\n" +
 	"\x0eas_of_sequence\x18\x03 \x01(\x04R\fasOfSequence\x12\x1f\n" +
 	"\vmore_events\x18\x04 \x01(\bR\n" +
-	"moreEvents\"\xc2\x01\n" +
+	"moreEvents\x12<\n" +
+	"\bincident\x18\x05 \x01(\v2 .shipwarden.recorder.v1.IncidentR\bincident\"\xc2\x01\n" +
 	"\x13ListReleasesRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x126\n" +
 	"\x06filter\x18\x03 \x01(\v2\x1e.shipwarden.recorder.v1.FilterR\x06filter\x12!\n" +
-	"\fmin_sequence\x18\x04 \x01(\x04R\vminSequence\"\xee\x03\n" +
+	"\fmin_sequence\x18\x04 \x01(\x04R\vminSequence\"\x92\x05\n" +
 	"\x06Filter\x12!\n" +
 	"\aservice\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\aservice\x12)\n" +
 	"\venvironment\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\venvironment\x12\x1f\n" +
@@ -1706,7 +2650,11 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x0fartifact_digest\x18\b \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^(sha256:[0-9a-f]{64})?$R\x0eartifactDigest\x12\x12\n" +
 	"\x04open\x18\t \x01(\bR\x04open\x12\x1d\n" +
 	"\x05phase\x18\n" +
-	" \x01(\tB\a\xbaH\x04r\x02\x18 R\x05phase\"\xa1\x01\n" +
+	" \x01(\tB\a\xbaH\x04r\x02\x18 R\x05phase\x12;\n" +
+	"\vended_after\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"endedAfter\x12=\n" +
+	"\fended_before\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vendedBefore\x12&\n" +
+	"\x0fopen_follow_ups\x18\r \x01(\bR\ropenFollowUps\"\xa1\x01\n" +
 	"\x14ListReleasesResponse\x12;\n" +
 	"\breleases\x18\x01 \x03(\v2\x1f.shipwarden.recorder.v1.ReleaseR\breleases\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12$\n" +
@@ -1779,89 +2727,130 @@ func file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_shipwarden_recorder_v1_recorder_proto_goTypes = []any{
 	(Step_Status)(0),              // 0: shipwarden.recorder.v1.Step.Status
 	(GetRecordRequest_Format)(0),  // 1: shipwarden.recorder.v1.GetRecordRequest.Format
 	(*Release)(nil),               // 2: shipwarden.recorder.v1.Release
-	(*Step)(nil),                  // 3: shipwarden.recorder.v1.Step
-	(*RecordedEvent)(nil),         // 4: shipwarden.recorder.v1.RecordedEvent
-	(*GetReleaseRequest)(nil),     // 5: shipwarden.recorder.v1.GetReleaseRequest
-	(*GetReleaseResponse)(nil),    // 6: shipwarden.recorder.v1.GetReleaseResponse
-	(*ListReleasesRequest)(nil),   // 7: shipwarden.recorder.v1.ListReleasesRequest
-	(*Filter)(nil),                // 8: shipwarden.recorder.v1.Filter
-	(*ListReleasesResponse)(nil),  // 9: shipwarden.recorder.v1.ListReleasesResponse
-	(*WatchReleaseRequest)(nil),   // 10: shipwarden.recorder.v1.WatchReleaseRequest
-	(*WatchReleaseResponse)(nil),  // 11: shipwarden.recorder.v1.WatchReleaseResponse
-	(*GetRecordRequest)(nil),      // 12: shipwarden.recorder.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),     // 13: shipwarden.recorder.v1.GetRecordResponse
-	(*ListRefusalsRequest)(nil),   // 14: shipwarden.recorder.v1.ListRefusalsRequest
-	(*Refusal)(nil),               // 15: shipwarden.recorder.v1.Refusal
-	(*ListRefusalsResponse)(nil),  // 16: shipwarden.recorder.v1.ListRefusalsResponse
-	(*GetEvidenceRequest)(nil),    // 17: shipwarden.recorder.v1.GetEvidenceRequest
-	(*GetEvidenceResponse)(nil),   // 18: shipwarden.recorder.v1.GetEvidenceResponse
-	(*GetStatusRequest)(nil),      // 19: shipwarden.recorder.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 20: shipwarden.recorder.v1.GetStatusResponse
-	(v1.Trigger)(0),               // 21: shipwarden.release.v1.Trigger
-	(v1.Outcome)(0),               // 22: shipwarden.release.v1.Outcome
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(*v1.HoldReason)(nil),         // 24: shipwarden.release.v1.HoldReason
-	(*v1.QuorumRule)(nil),         // 25: shipwarden.release.v1.QuorumRule
-	(*v1.PinnedArtifact)(nil),     // 26: shipwarden.release.v1.PinnedArtifact
-	(v1.Cause)(0),                 // 27: shipwarden.release.v1.Cause
-	(*v1.Event)(nil),              // 28: shipwarden.release.v1.Event
-	(*v1.RequestRefused)(nil),     // 29: shipwarden.release.v1.RequestRefused
+	(*WayBack)(nil),               // 3: shipwarden.recorder.v1.WayBack
+	(*FollowUpAction)(nil),        // 4: shipwarden.recorder.v1.FollowUpAction
+	(*Incident)(nil),              // 5: shipwarden.recorder.v1.Incident
+	(*Impact)(nil),                // 6: shipwarden.recorder.v1.Impact
+	(*Escalation)(nil),            // 7: shipwarden.recorder.v1.Escalation
+	(*Call)(nil),                  // 8: shipwarden.recorder.v1.Call
+	(*IncidentEvent)(nil),         // 9: shipwarden.recorder.v1.IncidentEvent
+	(*Told)(nil),                  // 10: shipwarden.recorder.v1.Told
+	(*Closing)(nil),               // 11: shipwarden.recorder.v1.Closing
+	(*Step)(nil),                  // 12: shipwarden.recorder.v1.Step
+	(*RecordedEvent)(nil),         // 13: shipwarden.recorder.v1.RecordedEvent
+	(*GetReleaseRequest)(nil),     // 14: shipwarden.recorder.v1.GetReleaseRequest
+	(*GetReleaseResponse)(nil),    // 15: shipwarden.recorder.v1.GetReleaseResponse
+	(*ListReleasesRequest)(nil),   // 16: shipwarden.recorder.v1.ListReleasesRequest
+	(*Filter)(nil),                // 17: shipwarden.recorder.v1.Filter
+	(*ListReleasesResponse)(nil),  // 18: shipwarden.recorder.v1.ListReleasesResponse
+	(*WatchReleaseRequest)(nil),   // 19: shipwarden.recorder.v1.WatchReleaseRequest
+	(*WatchReleaseResponse)(nil),  // 20: shipwarden.recorder.v1.WatchReleaseResponse
+	(*GetRecordRequest)(nil),      // 21: shipwarden.recorder.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),     // 22: shipwarden.recorder.v1.GetRecordResponse
+	(*ListRefusalsRequest)(nil),   // 23: shipwarden.recorder.v1.ListRefusalsRequest
+	(*Refusal)(nil),               // 24: shipwarden.recorder.v1.Refusal
+	(*ListRefusalsResponse)(nil),  // 25: shipwarden.recorder.v1.ListRefusalsResponse
+	(*GetEvidenceRequest)(nil),    // 26: shipwarden.recorder.v1.GetEvidenceRequest
+	(*GetEvidenceResponse)(nil),   // 27: shipwarden.recorder.v1.GetEvidenceResponse
+	(*GetStatusRequest)(nil),      // 28: shipwarden.recorder.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),     // 29: shipwarden.recorder.v1.GetStatusResponse
+	(v1.Trigger)(0),               // 30: shipwarden.release.v1.Trigger
+	(v1.Outcome)(0),               // 31: shipwarden.release.v1.Outcome
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*v1.HoldReason)(nil),         // 33: shipwarden.release.v1.HoldReason
+	(*v1.QuorumRule)(nil),         // 34: shipwarden.release.v1.QuorumRule
+	(*v1.PinnedArtifact)(nil),     // 35: shipwarden.release.v1.PinnedArtifact
+	(v1.Cause)(0),                 // 36: shipwarden.release.v1.Cause
+	(*v1.FollowUp)(nil),           // 37: shipwarden.release.v1.FollowUp
+	(*v1.EvidenceRef)(nil),        // 38: shipwarden.release.v1.EvidenceRef
+	(v1.Occasion)(0),              // 39: shipwarden.release.v1.Occasion
+	(*v1.Receipt)(nil),            // 40: shipwarden.release.v1.Receipt
+	(*v1.Event)(nil),              // 41: shipwarden.release.v1.Event
+	(*v1.RequestRefused)(nil),     // 42: shipwarden.release.v1.RequestRefused
 }
 var file_shipwarden_recorder_v1_recorder_proto_depIdxs = []int32{
-	21, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
-	22, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
-	23, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
-	23, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
-	23, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
-	3,  // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
-	24, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
-	23, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
-	25, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
-	26, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	27, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
-	23, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
-	0,  // 12: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
-	23, // 13: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
-	23, // 14: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
-	23, // 15: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
-	28, // 16: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
-	2,  // 17: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
-	4,  // 18: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
-	8,  // 19: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
-	23, // 20: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
-	23, // 21: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
-	22, // 22: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
-	2,  // 23: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
-	2,  // 24: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
-	4,  // 25: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
-	1,  // 26: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
-	23, // 27: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	29, // 28: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
-	15, // 29: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
-	5,  // 30: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
-	7,  // 31: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
-	10, // 32: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
-	12, // 33: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
-	14, // 34: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
-	17, // 35: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
-	19, // 36: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
-	6,  // 37: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
-	9,  // 38: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
-	11, // 39: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
-	13, // 40: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
-	16, // 41: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
-	18, // 42: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
-	20, // 43: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
-	37, // [37:44] is the sub-list for method output_type
-	30, // [30:37] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	30, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
+	31, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
+	32, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
+	32, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
+	32, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
+	12, // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
+	33, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
+	32, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
+	34, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
+	35, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	36, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
+	32, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
+	3,  // 12: shipwarden.recorder.v1.Release.taken_back_by:type_name -> shipwarden.recorder.v1.WayBack
+	4,  // 13: shipwarden.recorder.v1.Release.follow_ups:type_name -> shipwarden.recorder.v1.FollowUpAction
+	31, // 14: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
+	32, // 15: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
+	37, // 16: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	32, // 17: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
+	32, // 18: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
+	32, // 19: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
+	36, // 20: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
+	6,  // 21: shipwarden.recorder.v1.Incident.impact:type_name -> shipwarden.recorder.v1.Impact
+	7,  // 22: shipwarden.recorder.v1.Incident.escalations:type_name -> shipwarden.recorder.v1.Escalation
+	9,  // 23: shipwarden.recorder.v1.Incident.timeline:type_name -> shipwarden.recorder.v1.IncidentEvent
+	38, // 24: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	10, // 25: shipwarden.recorder.v1.Incident.told:type_name -> shipwarden.recorder.v1.Told
+	11, // 26: shipwarden.recorder.v1.Incident.closing:type_name -> shipwarden.recorder.v1.Closing
+	36, // 27: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
+	8,  // 28: shipwarden.recorder.v1.Escalation.calls:type_name -> shipwarden.recorder.v1.Call
+	32, // 29: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
+	32, // 30: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
+	32, // 31: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
+	32, // 32: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
+	39, // 33: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
+	40, // 34: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
+	32, // 35: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
+	31, // 36: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
+	0,  // 37: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
+	32, // 38: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
+	32, // 39: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
+	32, // 40: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
+	41, // 41: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
+	2,  // 42: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
+	13, // 43: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
+	5,  // 44: shipwarden.recorder.v1.GetReleaseResponse.incident:type_name -> shipwarden.recorder.v1.Incident
+	17, // 45: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
+	32, // 46: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
+	32, // 47: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
+	31, // 48: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
+	32, // 49: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
+	32, // 50: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
+	2,  // 51: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
+	2,  // 52: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
+	13, // 53: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
+	1,  // 54: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
+	32, // 55: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	42, // 56: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
+	24, // 57: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
+	14, // 58: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
+	16, // 59: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
+	19, // 60: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
+	21, // 61: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
+	23, // 62: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
+	26, // 63: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
+	28, // 64: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
+	15, // 65: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
+	18, // 66: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
+	20, // 67: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
+	22, // 68: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
+	25, // 69: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
+	27, // 70: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
+	29, // 71: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
+	65, // [65:72] is the sub-list for method output_type
+	58, // [58:65] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_recorder_v1_recorder_proto_init() }
@@ -1875,7 +2864,7 @@ func file_shipwarden_recorder_v1_recorder_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_recorder_v1_recorder_proto_rawDesc), len(file_shipwarden_recorder_v1_recorder_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   19,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

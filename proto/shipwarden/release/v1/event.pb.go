@@ -249,6 +249,8 @@ type Event struct {
 	//	*Event_DeadlinePassed
 	//	*Event_Recorded
 	//	*Event_ReviewCompleted
+	//	*Event_FollowUpAdded
+	//	*Event_FollowUpClosed
 	//	*Event_TargetLocked
 	//	*Event_TargetUnlocked
 	//	*Event_ServiceChanged
@@ -703,6 +705,24 @@ func (x *Event) GetReviewCompleted() *ReviewCompleted {
 	return nil
 }
 
+func (x *Event) GetFollowUpAdded() *FollowUpAdded {
+	if x != nil {
+		if x, ok := x.Data.(*Event_FollowUpAdded); ok {
+			return x.FollowUpAdded
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetFollowUpClosed() *FollowUpClosed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_FollowUpClosed); ok {
+			return x.FollowUpClosed
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetTargetLocked() *TargetLocked {
 	if x != nil {
 		if x, ok := x.Data.(*Event_TargetLocked); ok {
@@ -947,6 +967,16 @@ type Event_ReviewCompleted struct {
 	ReviewCompleted *ReviewCompleted `protobuf:"bytes,92,opt,name=review_completed,json=reviewCompleted,proto3,oneof"`
 }
 
+type Event_FollowUpAdded struct {
+	// Recorded when a person said what is to be done after the release.
+	FollowUpAdded *FollowUpAdded `protobuf:"bytes,93,opt,name=follow_up_added,json=followUpAdded,proto3,oneof"`
+}
+
+type Event_FollowUpClosed struct {
+	// Recorded when a person said that it is done, or is not to be done any more.
+	FollowUpClosed *FollowUpClosed `protobuf:"bytes,94,opt,name=follow_up_closed,json=followUpClosed,proto3,oneof"`
+}
+
 type Event_TargetLocked struct {
 	// Recorded when a target was locked for one release.
 	TargetLocked *TargetLocked `protobuf:"bytes,100,opt,name=target_locked,json=targetLocked,proto3,oneof"`
@@ -1049,6 +1079,10 @@ func (*Event_DeadlinePassed) isEvent_Data() {}
 func (*Event_Recorded) isEvent_Data() {}
 
 func (*Event_ReviewCompleted) isEvent_Data() {}
+
+func (*Event_FollowUpAdded) isEvent_Data() {}
+
+func (*Event_FollowUpClosed) isEvent_Data() {}
 
 func (*Event_TargetLocked) isEvent_Data() {}
 
@@ -3476,6 +3510,116 @@ func (x *ReviewCompleted) GetFollowUps() []*FollowUp {
 	return nil
 }
 
+// FollowUpAdded says what is to be done after a release.
+type FollowUpAdded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number within the release: those of a review are counted, too.
+	Number uint32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// What, by whom and until when.
+	FollowUp      *FollowUp `protobuf:"bytes,2,opt,name=follow_up,json=followUp,proto3" json:"follow_up,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowUpAdded) Reset() {
+	*x = FollowUpAdded{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowUpAdded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowUpAdded) ProtoMessage() {}
+
+func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowUpAdded.ProtoReflect.Descriptor instead.
+func (*FollowUpAdded) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *FollowUpAdded) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *FollowUpAdded) GetFollowUp() *FollowUp {
+	if x != nil {
+		return x.FollowUp
+	}
+	return nil
+}
+
+// FollowUpClosed ends something that was to be done.
+type FollowUpClosed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number within the release.
+	Number uint32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// What came of it.
+	Comment       string `protobuf:"bytes,2,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowUpClosed) Reset() {
+	*x = FollowUpClosed{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowUpClosed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowUpClosed) ProtoMessage() {}
+
+func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowUpClosed.ProtoReflect.Descriptor instead.
+func (*FollowUpClosed) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *FollowUpClosed) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *FollowUpClosed) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
 // TargetLocked carries the target's whole state, so that one event is enough.
 type TargetLocked struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3495,7 +3639,7 @@ type TargetLocked struct {
 
 func (x *TargetLocked) Reset() {
 	*x = TargetLocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3507,7 +3651,7 @@ func (x *TargetLocked) String() string {
 func (*TargetLocked) ProtoMessage() {}
 
 func (x *TargetLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3520,7 +3664,7 @@ func (x *TargetLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetLocked.ProtoReflect.Descriptor instead.
 func (*TargetLocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TargetLocked) GetRelease() string {
@@ -3571,7 +3715,7 @@ type TargetUnlocked struct {
 
 func (x *TargetUnlocked) Reset() {
 	*x = TargetUnlocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3583,7 +3727,7 @@ func (x *TargetUnlocked) String() string {
 func (*TargetUnlocked) ProtoMessage() {}
 
 func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3596,7 +3740,7 @@ func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetUnlocked.ProtoReflect.Descriptor instead.
 func (*TargetUnlocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TargetUnlocked) GetRelease() string {
@@ -3628,7 +3772,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3640,7 +3784,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3653,7 +3797,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -3694,7 +3838,7 @@ type RequestRefused struct {
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3706,7 +3850,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3719,7 +3863,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -3763,7 +3907,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3775,7 +3919,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3788,7 +3932,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -3809,7 +3953,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xd3\x1d\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xf6\x1e\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -3865,7 +4009,9 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\aaborted\x18W \x01(\v2\x1e.shipwarden.release.v1.AbortedH\x00R\aaborted\x12P\n" +
 	"\x0fdeadline_passed\x18Z \x01(\v2%.shipwarden.release.v1.DeadlinePassedH\x00R\x0edeadlinePassed\x12=\n" +
 	"\brecorded\x18[ \x01(\v2\x1f.shipwarden.release.v1.RecordedH\x00R\brecorded\x12S\n" +
-	"\x10review_completed\x18\\ \x01(\v2&.shipwarden.release.v1.ReviewCompletedH\x00R\x0freviewCompleted\x12J\n" +
+	"\x10review_completed\x18\\ \x01(\v2&.shipwarden.release.v1.ReviewCompletedH\x00R\x0freviewCompleted\x12N\n" +
+	"\x0ffollow_up_added\x18] \x01(\v2$.shipwarden.release.v1.FollowUpAddedH\x00R\rfollowUpAdded\x12Q\n" +
+	"\x10follow_up_closed\x18^ \x01(\v2%.shipwarden.release.v1.FollowUpClosedH\x00R\x0efollowUpClosed\x12J\n" +
 	"\rtarget_locked\x18d \x01(\v2#.shipwarden.release.v1.TargetLockedH\x00R\ftargetLocked\x12P\n" +
 	"\x0ftarget_unlocked\x18e \x01(\v2%.shipwarden.release.v1.TargetUnlockedH\x00R\x0etargetUnlocked\x12P\n" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
@@ -4042,7 +4188,13 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x12RESULT_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10RESULT_JUSTIFIED\x10\x01\x12\"\n" +
 	"\x1eRESULT_JUSTIFIED_WITH_FINDINGS\x10\x02\x12\x18\n" +
-	"\x14RESULT_NOT_JUSTIFIED\x10\x03\"\xde\x01\n" +
+	"\x14RESULT_NOT_JUSTIFIED\x10\x03\"e\n" +
+	"\rFollowUpAdded\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12<\n" +
+	"\tfollow_up\x18\x02 \x01(\v2\x1f.shipwarden.release.v1.FollowUpR\bfollowUp\"B\n" +
+	"\x0eFollowUpClosed\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12\x18\n" +
+	"\acomment\x18\x02 \x01(\tR\acomment\"\xde\x01\n" +
 	"\fTargetLocked\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\rchange_digest\x18\x02 \x01(\tR\fchangeDigest\x12\x18\n" +
@@ -4080,7 +4232,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                  // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),           // 1: shipwarden.release.v1.Intervened.Action
@@ -4126,37 +4278,39 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*DeadlinePassed)(nil),           // 41: shipwarden.release.v1.DeadlinePassed
 	(*Recorded)(nil),                 // 42: shipwarden.release.v1.Recorded
 	(*ReviewCompleted)(nil),          // 43: shipwarden.release.v1.ReviewCompleted
-	(*TargetLocked)(nil),             // 44: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),           // 45: shipwarden.release.v1.TargetUnlocked
-	(*ServiceChanged)(nil),           // 46: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),           // 47: shipwarden.release.v1.RequestRefused
-	(*ProcedureActivated)(nil),       // 48: shipwarden.release.v1.ProcedureActivated
-	(*timestamppb.Timestamp)(nil),    // 49: google.protobuf.Timestamp
-	(*Request)(nil),                  // 50: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),              // 51: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                 // 52: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),              // 53: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),           // 54: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),             // 55: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                  // 56: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),            // 57: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),               // 58: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 59: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),          // 60: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 61: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 62: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 63: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),             // 64: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 65: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 66: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 67: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 68: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 69: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 70: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 71: shipwarden.release.v1.Answer
+	(*FollowUpAdded)(nil),            // 44: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),           // 45: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),             // 46: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),           // 47: shipwarden.release.v1.TargetUnlocked
+	(*ServiceChanged)(nil),           // 48: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),           // 49: shipwarden.release.v1.RequestRefused
+	(*ProcedureActivated)(nil),       // 50: shipwarden.release.v1.ProcedureActivated
+	(*timestamppb.Timestamp)(nil),    // 51: google.protobuf.Timestamp
+	(*Request)(nil),                  // 52: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),              // 53: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                 // 54: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),              // 55: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),           // 56: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),             // 57: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                  // 58: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),            // 59: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),               // 60: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),               // 61: shipwarden.release.v1.HoldReason
+	(*CountedApproval)(nil),          // 62: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                    // 63: shipwarden.release.v1.Deadline
+	(Occasion)(0),                    // 64: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                  // 65: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),             // 66: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),             // 67: shipwarden.release.v1.Verification
+	(Cause)(0),                       // 68: shipwarden.release.v1.Cause
+	(Outcome)(0),                     // 69: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                 // 70: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),              // 71: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),               // 72: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                   // 73: shipwarden.release.v1.Answer
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	49,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	51,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	4,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	5,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
 	6,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
@@ -4198,71 +4352,74 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	41,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
 	42,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
 	43,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	44,  // 42: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	45,  // 43: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	46,  // 44: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	47,  // 45: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	48,  // 46: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	0,   // 47: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	50,  // 48: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	51,  // 49: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	49,  // 50: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	52,  // 51: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	53,  // 52: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	53,  // 53: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	54,  // 54: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	55,  // 55: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	56,  // 56: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	56,  // 57: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	57,  // 58: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	56,  // 59: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 60: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	49,  // 61: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	56,  // 62: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 63: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	49,  // 64: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	56,  // 65: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	49,  // 66: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	60,  // 67: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	49,  // 68: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	49,  // 69: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	61,  // 70: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	62,  // 71: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	63,  // 72: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	49,  // 73: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	49,  // 74: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	64,  // 75: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	64,  // 76: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	64,  // 77: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	56,  // 78: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	64,  // 79: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	65,  // 80: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	65,  // 81: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	65,  // 82: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	49,  // 83: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	49,  // 84: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	64,  // 85: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	64,  // 86: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 87: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	49,  // 88: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	66,  // 89: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 90: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	61,  // 91: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	49,  // 92: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	66,  // 93: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	67,  // 94: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 95: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	68,  // 96: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	49,  // 97: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	69,  // 98: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	69,  // 99: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	70,  // 100: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	71,  // 101: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	102, // [102:102] is the sub-list for method output_type
-	102, // [102:102] is the sub-list for method input_type
-	102, // [102:102] is the sub-list for extension type_name
-	102, // [102:102] is the sub-list for extension extendee
-	0,   // [0:102] is the sub-list for field type_name
+	44,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	45,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	46,  // 44: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	47,  // 45: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	48,  // 46: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	49,  // 47: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	50,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	0,   // 49: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	52,  // 50: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	53,  // 51: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	51,  // 52: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	54,  // 53: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	55,  // 54: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	55,  // 55: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	56,  // 56: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	57,  // 57: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	58,  // 58: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	58,  // 59: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	59,  // 60: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	58,  // 61: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	60,  // 62: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	51,  // 63: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	58,  // 64: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	61,  // 65: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	51,  // 66: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	58,  // 67: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	51,  // 68: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	62,  // 69: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	51,  // 70: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	51,  // 71: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	63,  // 72: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	64,  // 73: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	65,  // 74: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	51,  // 75: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	51,  // 76: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	66,  // 77: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	66,  // 78: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	66,  // 79: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	58,  // 80: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	66,  // 81: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	67,  // 82: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	67,  // 83: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	67,  // 84: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	51,  // 85: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	51,  // 86: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	66,  // 87: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	66,  // 88: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	68,  // 89: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	51,  // 90: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	68,  // 91: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 92: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	63,  // 93: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	51,  // 94: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	68,  // 95: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	69,  // 96: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 97: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	70,  // 98: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	70,  // 99: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	51,  // 100: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	71,  // 101: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	71,  // 102: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	72,  // 103: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	73,  // 104: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	105, // [105:105] is the sub-list for method output_type
+	105, // [105:105] is the sub-list for method input_type
+	105, // [105:105] is the sub-list for extension type_name
+	105, // [105:105] is the sub-list for extension extendee
+	0,   // [0:105] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4312,6 +4469,8 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_DeadlinePassed)(nil),
 		(*Event_Recorded)(nil),
 		(*Event_ReviewCompleted)(nil),
+		(*Event_FollowUpAdded)(nil),
+		(*Event_FollowUpClosed)(nil),
 		(*Event_TargetLocked)(nil),
 		(*Event_TargetUnlocked)(nil),
 		(*Event_ServiceChanged)(nil),
@@ -4324,7 +4483,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   46,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
