@@ -107,7 +107,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(gates.New(s.Procedures, s.Evidence))
 	s.Step(risk.New(s.Procedures, s.Store))
 	s.Step(authorize.New(s.Procedures))
-	s.Step(notify.New(s.Procedures, told, notices, s.Now))
+	s.Step(notify.New(s.Procedures, told, notices, s.Evidence, s.Now))
 	s.Step(escalate.New(s.Procedures))
 	s.Step(catalog.New(s.Procedures, s.Store))
 	s.Step(clock.Setter())
