@@ -82,6 +82,11 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	for _, c := range doc.GetChannels() {
+		if told[c.GetName()] == nil {
+			slog.WarnContext(ctx, "no address is configured for a channel of the procedure document", slog.String("channel", c.GetName()))
+		}
+	}
 	s, err := station.Open(ctx, procedure.ServiceApproval, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
@@ -234,6 +239,7 @@ func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, proce
 		return err
 	}
 	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, procedureID, clock, s.Now))
+	slog.InfoContext(ctx, "serving decisions", slog.String("grpc", server.Addr()))
 	s.Group.Add("grpc", server.Run)
 	return nil
 }
@@ -245,5 +251,6 @@ func callers(path string) (*identity.Authenticator, error) {
 			return nil, fmt.Errorf("tokens_file: %w", err)
 		}
 	}
-	return identity.New(tokens)
+	who, err := identity.New(tokens)
+	return who, service.InField("tokens_file", err)
 }

@@ -23,7 +23,7 @@ func main() {
 		stop()
 		os.Exit(status)
 	}
-	os.Exit(service.Main("shipwarden-recorder", recorder.Load, func(ctx context.Context, cfg *configv1.Recorder) error {
+	os.Exit(service.Main("shipwarden-recorder", recorder.Load, recorder.Check, func(ctx context.Context, cfg *configv1.Recorder) error {
 		return recorder.Run(ctx, cfg, recorder.Deps{})
 	}))
 }
