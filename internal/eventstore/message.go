@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -92,27 +94,47 @@ type infoResponse struct {
 
 // count returns how many messages of the aggregate the stream holds.
 func (s *Store) count(ctx context.Context, aggregate string) (int, error) {
-	body, err := json.Marshal(infoRequest{Filter: Filter(aggregate)})
-	if err != nil {
-		return 0, fmt.Errorf("read stream %s: %w", StreamEvents, err)
+	subjects, err := s.subjects(ctx, Filter(aggregate))
+	n := 0
+	for _, messages := range subjects {
+		n += messages
 	}
-	return retried(ctx, func(ctx context.Context) (int, error) {
+	return n, err
+}
+
+// Procedures returns the ids of all procedure documents that ever were in effect, in
+// alphabetical order and as they stand in subjects.
+func (s *Store) Procedures(ctx context.Context) ([]string, error) {
+	subjects, err := s.subjects(ctx, Filter(procedure.ProcedureAggregate("*")))
+	var ids []string
+	for subject := range subjects {
+		if id := strings.Split(subject, ".")[1]; !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, err
+}
+
+// subjects returns how many messages the stream holds under each subject of a filter.
+func (s *Store) subjects(ctx context.Context, filter string) (map[string]int, error) {
+	body, err := json.Marshal(infoRequest{Filter: filter})
+	if err != nil {
+		return nil, fmt.Errorf("read stream %s: %w", StreamEvents, err)
+	}
+	return retried(ctx, func(ctx context.Context) (map[string]int, error) {
 		answer, err := s.conn.RequestWithContext(ctx, s.infoSubject, body)
 		if err != nil {
-			return 0, fmt.Errorf("read stream %s: %w", StreamEvents, err)
+			return nil, fmt.Errorf("read stream %s: %w", StreamEvents, err)
 		}
 		var r infoResponse
 		if err := json.Unmarshal(answer.Data, &r); err != nil {
-			return 0, fmt.Errorf("read stream %s: answer: %w", StreamEvents, err)
+			return nil, fmt.Errorf("read stream %s: answer: %w", StreamEvents, err)
 		}
 		if r.Error != nil {
-			return 0, fmt.Errorf("read stream %s: %w", StreamEvents, r.Error)
+			return nil, fmt.Errorf("read stream %s: %w", StreamEvents, r.Error)
 		}
-		n := 0
-		for _, messages := range r.State.Subjects {
-			n += messages
-		}
-		return n, nil
+		return r.State.Subjects, nil
 	})
 }
 

@@ -18,6 +18,10 @@ const Horizon = 400 * 24 * time.Hour
 // Rule is the rule of every reason that this package gives.
 const Rule = "freeze"
 
+// NotYet stands between the time at which a freeze begins that does not hold yet
+// and its own reason; the procedure document's bounds leave room for it.
+const NotYet = ", before a start is possible: "
+
 var (
 	// ErrZone means that a time zone is not in the IANA database.
 	ErrZone = errors.New("unknown time zone")
@@ -44,10 +48,17 @@ type Verdict struct {
 	// with the end of this occurrence. None: it may start.
 	Reasons []*releasev1.HoldReason
 	// Following are freezes that do not hold now and begin before a start is
-	// possible, in the order of time; only where Reasons are given.
+	// possible, in the order of time; only where Reasons are given. The message of
+	// each says when it begins, because until then it holds nobody.
 	Following []*releasev1.HoldReason
 	// Until is the earliest feasible start: the moment itself where nothing holds.
 	Until time.Time
+}
+
+// Holds is everything that has to be over before a start, those that hold now first:
+// the earliest feasible start is nobody's guess where all of them are named.
+func (v Verdict) Holds() []*releasev1.HoldReason {
+	return slices.Concat(v.Reasons, v.Following)
 }
 
 // Evaluate says whether a release of this scope may start at a moment. A freeze
@@ -64,7 +75,7 @@ func Evaluate(freezes []*policyv1.Freeze, at time.Time, scope Scope) (Verdict, e
 	for verdict.Until.Sub(at) < Horizon {
 		end, held := verdict.Until, false
 		for i, window := range windows {
-			until, active := window.activeAt(verdict.Until)
+			from, until, active := window.activeAt(verdict.Until)
 			if !active {
 				continue
 			}
@@ -79,9 +90,10 @@ func Evaluate(freezes []*policyv1.Freeze, at time.Time, scope Scope) (Verdict, e
 			reason := window.reason(until)
 			if verdict.Until.Equal(at) {
 				verdict.Reasons = append(verdict.Reasons, reason)
-			} else {
-				verdict.Following = append(verdict.Following, reason)
+				continue
 			}
+			reason.Message = "begins " + from.UTC().Format(time.RFC3339) + NotYet + reason.GetMessage()
+			verdict.Following = append(verdict.Following, reason)
 		}
 		if !held {
 			return verdict, nil

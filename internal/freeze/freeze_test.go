@@ -151,6 +151,12 @@ func TestEveryFreezeThatHoldsIsNamed(t *testing.T) {
 	if diff := cmp.Diff([]string{"touching"}, subjects(verdict.Following)); diff != "" {
 		t.Errorf("following (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff([]string{"audit", "campaign", "touching"}, subjects(verdict.Holds())); diff != "" {
+		t.Errorf("holds (-want +got):\n%s", diff)
+	}
+	if got, want := verdict.Following[0].GetMessage(), "begins 2026-12-01T12:00:00Z, before a start is possible: because"; got != want {
+		t.Errorf("following message %q, want %q", got, want)
+	}
 	if want := at.Add(3 * time.Hour); !verdict.Until.Equal(want) {
 		t.Errorf("until %v, want %v", verdict.Until, want)
 	}

@@ -70,10 +70,10 @@ func sinceMonday(day policyv1.Weekly_Day, clock string) (time.Duration, error) {
 	return days + time.Duration(shown.Hour())*time.Hour + time.Duration(shown.Minute())*time.Minute, nil
 }
 
-// activeAt says whether the freeze holds at a moment, and until when.
-func (w window) activeAt(at time.Time) (time.Time, bool) {
+// activeAt says whether the freeze holds at a moment, since when and until when.
+func (w window) activeAt(at time.Time) (from, until time.Time, active bool) {
 	if w.zone == nil {
-		return w.end, !at.Before(w.start) && at.Before(w.end)
+		return w.start, w.end, !at.Before(w.start) && at.Before(w.end)
 	}
 	// An occurrence that holds now began on the clock at most a week ago, and a
 	// clock that jumps may have put its start into the next week or the one before.
@@ -83,10 +83,10 @@ func (w window) activeAt(at time.Time) (time.Time, bool) {
 		start := firstShown(from, w.zone)
 		end := lastBefore(from.Add(w.length), w.zone)
 		if !at.Before(start) && at.Before(end) {
-			return end, true
+			return start, end, true
 		}
 	}
-	return time.Time{}, false
+	return time.Time{}, time.Time{}, false
 }
 
 // mondayOf returns the Monday 00:00 before a wall time.

@@ -28,19 +28,35 @@ func (c *checker) environments() {
 // is there that must tell them; else the demand would be met by silence (PD-4.2).
 func (c *checker) notice(field, environment string) {
 	for _, service := range c.document.GetServices() {
-		told := slices.ContainsFunc(c.document.GetChannels(), func(channel *policyv1.Channel) bool {
-			return channel.GetRequired() &&
-				slices.Contains(channel.GetOccasions(), releasev1.Occasion_OCCASION_START) &&
-				emptyOrHas(channel.GetEnvironments(), environment) &&
-				emptyOrHas(channel.GetServices(), service.GetName())
-		})
-		deployed := slices.ContainsFunc(c.document.GetTargets(), func(target *policyv1.Target) bool {
-			return target.GetEnvironment() == environment && slices.Contains(target.GetServices(), service.GetName())
-		})
-		if deployed && !told {
+		if c.deployed(environment, service.GetName()) && !c.told(releasev1.Occasion_OCCASION_START, environment, service.GetName(), (*policyv1.Channel).GetRequired) {
 			c.report(field, "channel.missing", "no channel that is required tells of OCCASION_START for the service %s", service.GetName())
 		}
 	}
+}
+
+// heard checks that wherever something is released, some channel tells of the occasion
+// whom it is for: who is called by nothing at all is on record as called, and sleeps.
+func (c *checker) heard(field string, occasion releasev1.Occasion, whom string, serves func(*policyv1.Channel) bool) {
+	for _, environment := range c.document.GetEnvironments() {
+		for _, service := range c.document.GetServices() {
+			if c.deployed(environment.GetName(), service.GetName()) && !c.told(occasion, environment.GetName(), service.GetName(), serves) {
+				c.report(field, "channel.missing", "no channel tells %s of %s for the service %s in %s", whom, occasion, service.GetName(), environment.GetName())
+			}
+		}
+	}
+}
+
+func (c *checker) told(occasion releasev1.Occasion, environment, service string, serves func(*policyv1.Channel) bool) bool {
+	return slices.ContainsFunc(c.document.GetChannels(), func(channel *policyv1.Channel) bool {
+		return slices.Contains(channel.GetOccasions(), occasion) && emptyOrHas(channel.GetEnvironments(), environment) &&
+			emptyOrHas(channel.GetServices(), service) && serves(channel)
+	})
+}
+
+func (c *checker) deployed(environment, service string) bool {
+	return slices.ContainsFunc(c.document.GetTargets(), func(target *policyv1.Target) bool {
+		return target.GetEnvironment() == environment && slices.Contains(target.GetServices(), service)
+	})
 }
 
 // services checks the catalogue. A cycle of dependencies is allowed: it means

@@ -5,19 +5,20 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/blackdice/shipwarden/internal/freeze"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // Bounds on what one release can meet. All of it is written into one event (the
-// verdicts of all gates, the receipts of all channels, every freeze that holds, the
-// groups of who decides), and what does not fit there could not be stored: the
+// verdicts of all gates, the receipts of all channels, every freeze before a start by
+// the release's document and that in effect, the groups of who decides), and what does not fit there could not be stored: the
 // release would be stuck, with a document that was accepted.
 const (
 	maxGates    = 64       // that one environment requires
 	maxChannels = 64       // that are told of one service's releases to it
 	maxGroups   = 256      // in which one person may be
 	maxAsked    = 100      // people whose approvals one release may need
-	maxFreezes  = 16 << 10 // bytes of those that may hold one service at once
+	maxFreezes  = 24 << 10 // bytes of those that may hold one service one after the other
 )
 
 // sizes reports what one release could meet too much of.
@@ -55,10 +56,11 @@ func (c *checker) sizes() {
 // met reports what a release of the service to the environment may meet too much of.
 func (c *checker) met(field, environment, service string) {
 	freezes := 0
-	for _, freeze := range c.document.GetFreezes() {
-		if emptyOrHas(freeze.GetEnvironments(), environment) && emptyOrHas(freeze.GetServices(), service) {
-			// What step 3 says of it, with its end.
-			freezes += 48 + proto.Size(&releasev1.HoldReason{Subject: freeze.GetName(), SetBy: freeze.GetSetBy(), Message: freeze.GetReason()})
+	for _, window := range c.document.GetFreezes() {
+		if emptyOrHas(window.GetEnvironments(), environment) && emptyOrHas(window.GetServices(), service) {
+			// What step 3 says of it, with its end, or that it is to begin before that
+			// of another one.
+			freezes += 48 + len("begins 2006-01-02T15:04:05Z") + len(freeze.NotYet) + proto.Size(&releasev1.HoldReason{Subject: window.GetName(), SetBy: window.GetSetBy(), Message: window.GetReason()})
 		}
 	}
 	if freezes > maxFreezes {

@@ -67,6 +67,12 @@ func (c *checker) channels() {
 		enums(c, path+".occasions", channel.GetOccasions(), releasev1.Occasion_name)
 		c.known(path+".environments", "environment", channel.GetEnvironments(), c.hasEnvironment)
 		c.known(path+".services", "service", channel.GetServices(), c.hasService)
+		c.known(path+".groups", "rung", channel.GetGroups(), func(name string) bool {
+			return slices.ContainsFunc(c.document.GetEscalation().GetRungs(), func(rung *policyv1.Rung) bool { return rung.GetGroup() == name })
+		})
+		if len(channel.GetGroups()) > 0 && !slices.Contains(channel.GetOccasions(), releasev1.Occasion_OCCASION_ESCALATION) {
+			c.report(path+".groups", "channel.groups", "it serves groups that are called, and is not told of OCCASION_ESCALATION")
+		}
 	}
 }
 
@@ -86,9 +92,10 @@ func (c *checker) emergency() {
 	if lane.GetGrace() != nil && lane.GetGrace().AsDuration() < 0 {
 		c.report("emergency.grace", "duration.negative", "must not be negative")
 	}
+	c.heard("emergency.group", releasev1.Occasion_OCCASION_EMERGENCY, "anybody", func(*policyv1.Channel) bool { return true })
 }
 
-// escalation checks that every rung reaches a person.
+// escalation checks that every rung reaches a person, and by some channel.
 func (c *checker) escalation() {
 	for i, rung := range c.document.GetEscalation().GetRungs() {
 		field := fmt.Sprintf("escalation.rungs[%d].group", i)
@@ -98,6 +105,10 @@ func (c *checker) escalation() {
 			c.report(field, "group.unknown", "there is no group %q", rung.GetGroup())
 		case len(c.index.People(rung.GetGroup())) == 0:
 			c.report(field, "group.small", "nobody in the group %s can be called", rung.GetGroup())
+		default:
+			c.heard(field, releasev1.Occasion_OCCASION_ESCALATION, "the group "+rung.GetGroup(), func(channel *policyv1.Channel) bool {
+				return emptyOrHas(channel.GetGroups(), rung.GetGroup())
+			})
 		}
 	}
 }

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 )
 
 // DefaultDrainTimeout bounds the way out of a service. Kubernetes kills after 30
 // seconds by default; this leaves it time to collect the last log lines.
 const DefaultDrainTimeout = 25 * time.Second
+
+// readyEvery is how often a service that starts looks whether it is ready.
+const readyEvery = 250 * time.Millisecond
 
 var (
 	// ErrEnded means that a part of a service ended although nobody asked it to.
@@ -67,6 +71,11 @@ func (g *Group) Run(ctx context.Context) error {
 			ended <- p
 		}()
 	}
+	telling, told := context.WithCancel(ctx)
+	var ready sync.WaitGroup
+	ready.Go(func() { g.tellReady(telling) })
+	defer ready.Wait()
+	defer told()
 	var first *part
 	select {
 	case <-ctx.Done():
@@ -79,6 +88,27 @@ func (g *Group) Run(ctx context.Context) error {
 	}
 	late := g.stop()
 	return g.verdict(first, late)
+}
+
+// tellReady logs once when the service can work: what it says before is how it gets
+// there.
+func (g *Group) tellReady(ctx context.Context) {
+	if g.health == nil {
+		return
+	}
+	again := time.NewTicker(readyEvery)
+	defer again.Stop()
+	for {
+		if g.health.Ready(ctx) == nil {
+			slog.InfoContext(ctx, "ready")
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+	}
 }
 
 // stop ends the parts from the last to the first and returns the names of those

@@ -1,8 +1,10 @@
 package service_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -112,5 +114,33 @@ func TestAPartThatHangsIsNamedAtTheDeadlineAndTheOthersStillStop(t *testing.T) {
 			t.Errorf("stopped %v, want %v", seen.lines, want)
 		}
 		close(release)
+	})
+}
+
+// Whoever reads the log sees when the service could work, once.
+func TestAServiceSaysOnceThatItIsReady(t *testing.T) {
+	var out bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
+	defer slog.SetDefault(before)
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		health := &service.Health{}
+		health.Add("database", func(context.Context) error {
+			if time.Since(began) < 10*time.Second {
+				return service.ErrNoConnection
+			}
+			return nil
+		})
+		group := service.NewGroup(health, time.Minute)
+		group.Add("http", func(ctx context.Context) error { <-ctx.Done(); return nil })
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Hour, cancel)
+		if err := group.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if strings.Count(out.String(), "msg=ready") != 1 || !strings.Contains(out.String(), began.Add(10*time.Second).Format("15:04:05")) {
+			t.Errorf("it says %s", out.String())
+		}
 	})
 }

@@ -45,7 +45,7 @@ func TestRequestsAreValidatedBeforeTheHandlerSeesThem(t *testing.T) {
 				FollowUps: []*releasev1.FollowUp{{Action: "tell", Owner: "ada"}},
 			})
 			return err
-		}, "shipwarden.approval.v1", []string{"residual_risk STRING_MIN_LEN", "follow_ups[0].due REQUIRED"}},
+		}, "shipwarden.approval.v1", []string{"residual_risk TEXT_BLANK", "follow_ups[0].due REQUIRED"}},
 		"all outcomes, and more": {func() error {
 			_, err := records.ListReleases(t.Context(), &recorderv1.ListReleasesRequest{Filter: &recorderv1.Filter{
 				Outcomes: make([]releasev1.Outcome, 33),

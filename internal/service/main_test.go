@@ -22,7 +22,7 @@ const signalService = "SHIPWARDEN_SERVICE_TEST_SIGNALS"
 func TestMain(m *testing.M) {
 	if path := os.Getenv(signalService); path != "" {
 		os.Args = []string{"test", "-config", path}
-		os.Exit(Main("test", func(string) (string, error) { return "", nil }, waitForSignal))
+		os.Exit(Main("test", func(string) (string, error) { return "", nil }, func(string) error { return nil }, waitForSignal))
 	}
 	os.Exit(m.Run())
 }
@@ -53,31 +53,34 @@ func TestMainFollowsItsCommandLine(t *testing.T) {
 	}
 	failure := errors.New("the disk is on fire")
 	for name, test := range map[string]struct {
-		args   []string
-		runErr error
-		status int
-		ran    bool
-		out    string // within both outputs
+		args     []string
+		checkErr error
+		runErr   error
+		status   int
+		ran      bool
+		out      string // within both outputs
 	}{
-		"runs":                     {args: []string{"-config", good}, status: ExitOK, ran: true},
-		"fails":                    {args: []string{"-config", good}, runErr: failure, status: ExitFailure, ran: true, out: "test: the disk is on fire"},
-		"checks a good file":       {args: []string{"-check-config", "-config", good}, status: ExitOK, out: good + " is valid"},
-		"checks a bad file":        {args: []string{"-check-config", "-config", bad}, status: ExitUsage, out: "bad.yaml:2:1"},
-		"refuses a bad file":       {args: []string{"-config", bad}, status: ExitUsage, out: "color"},
-		"refuses a missing file":   {args: []string{"-config", filepath.Join(dir, "absent")}, status: ExitUsage, out: "no such file"},
-		"needs a file":             {args: nil, status: ExitUsage, out: "-config"},
-		"takes no arguments":       {args: []string{"-config", good, "more"}, status: ExitUsage, out: "-config"},
-		"refuses unknown flags":    {args: []string{"-verbose"}, status: ExitUsage, out: "verbose"},
-		"prints the version":       {args: []string{"-version"}, status: ExitOK, out: "test devel (revision "},
-		"helps":                    {args: []string{"-help"}, status: ExitOK, out: "-check-config"},
-		"names what else it does":  {args: []string{"-help"}, status: ExitOK, out: "test mend -config FILE"},
-		"version needs no file":    {args: []string{"-version", "-config", "absent"}, status: ExitOK, out: "go1."},
-		"a check needs a file too": {args: []string{"-check-config"}, status: ExitUsage, out: "-config"},
+		"runs":                      {args: []string{"-config", good}, status: ExitOK, ran: true},
+		"fails":                     {args: []string{"-config", good}, runErr: failure, status: ExitFailure, ran: true, out: "test: the disk is on fire"},
+		"checks what a file names":  {args: []string{"-check-config", "-config", good}, checkErr: failure, status: ExitUsage, out: "test: the disk is on fire"},
+		"starts with nothing amiss": {args: []string{"-config", good}, checkErr: failure, status: ExitUsage, out: "test: the disk is on fire"},
+		"checks a good file":        {args: []string{"-check-config", "-config", good}, status: ExitOK, out: good + " is valid"},
+		"checks a bad file":         {args: []string{"-check-config", "-config", bad}, status: ExitUsage, out: "bad.yaml:2:1"},
+		"refuses a bad file":        {args: []string{"-config", bad}, status: ExitUsage, out: "color"},
+		"refuses a missing file":    {args: []string{"-config", filepath.Join(dir, "absent")}, status: ExitUsage, out: "no such file"},
+		"needs a file":              {args: nil, status: ExitUsage, out: "-config"},
+		"takes no arguments":        {args: []string{"-config", good, "more"}, status: ExitUsage, out: "-config"},
+		"refuses unknown flags":     {args: []string{"-verbose"}, status: ExitUsage, out: "verbose"},
+		"prints the version":        {args: []string{"-version"}, status: ExitOK, out: "test devel (revision "},
+		"helps":                     {args: []string{"-help"}, status: ExitOK, out: "-check-config"},
+		"version needs no file":     {args: []string{"-version", "-config", "absent"}, status: ExitOK, out: "go1."},
+		"a check needs a file too":  {args: []string{"-check-config"}, status: ExitUsage, out: "-config"},
+		"names what else it does":   {args: []string{"-help"}, status: ExitOK, out: "test mend -config FILE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			ran := false
-			status := mainWith(t.Context(), "test", test.args, &out, &out, loadTokens,
+			status := mainWith(t.Context(), "test", test.args, &out, &out, loadTokens, func(*configv1.Tokens) error { return test.checkErr },
 				func(_ context.Context, cfg *configv1.Tokens) error {
 					ran = len(cfg.GetTokens()) == 1
 					return test.runErr
@@ -86,6 +89,33 @@ func TestMainFollowsItsCommandLine(t *testing.T) {
 				t.Errorf("status %d, ran %t, output %q; want %d, %t, %q", status, ran, out.String(), test.status, test.ran, test.out)
 			}
 		})
+	}
+}
+
+// A service that is stopped while it waits for the bus was asked to, and says nothing.
+func TestAServiceThatIsStoppedBeforeItWasReadyEndsWell(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "good.yaml")
+	if err := os.WriteFile(path, []byte("tokens: [{sha256: "+strings.Repeat("ab", 32)+", person: ada}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, broken := range map[string]bool{"waiting": false, "failing": true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var out bytes.Buffer
+		status := mainWith(ctx, "test", []string{"-config", path}, &out, &out, loadTokens, func(*configv1.Tokens) error { return nil },
+			func(ctx context.Context, _ *configv1.Tokens) error {
+				if broken {
+					cancel()
+					return ErrDrain
+				}
+				return WaitReady(ctx, func(context.Context) error {
+					cancel()
+					return ErrNoConnection
+				})
+			})
+		if want := map[bool]int{true: ExitFailure, false: ExitOK}[broken]; status != want || broken != (out.Len() > 0) {
+			t.Errorf("%s: status %d, and it says %q", name, status, out.String())
+		}
+		cancel()
 	}
 }
 

@@ -62,6 +62,9 @@ func ConnectNATS(ctx context.Context, name string, cfg *configv1.Nats, options .
 		nats.DrainTimeout(natsDrainTimeout),
 	}
 	all = append(all, natsLogging(ctx)...)
+	if err := checkURLs(cfg); err != nil {
+		return nil, fmt.Errorf("configure nats: %w", err)
+	}
 	identity, err := natsIdentity(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("configure nats: %w", err)
@@ -111,7 +114,7 @@ func natsIdentity(ctx context.Context, cfg *configv1.Nats) ([]nats.Option, error
 	var out []nats.Option
 	if cfg.GetUser() != "" {
 		if _, err := ReadSecret(cfg.GetPasswordFile()); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("password_file: %w", err)
 		}
 		out = append(out, nats.UserInfoHandler(func() (string, string) {
 			password, err := ReadSecret(cfg.GetPasswordFile())
@@ -123,7 +126,7 @@ func natsIdentity(ctx context.Context, cfg *configv1.Nats) ([]nats.Option, error
 	}
 	if path := cfg.GetNkeySeedFile(); path != "" {
 		if _, err := ReadSecret(path); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("nkey_seed_file: %w", err)
 		}
 		option, err := nats.NkeyOptionFromSeed(path)
 		if err != nil {
@@ -133,7 +136,7 @@ func natsIdentity(ctx context.Context, cfg *configv1.Nats) ([]nats.Option, error
 	}
 	if path := cfg.GetCredentialsFile(); path != "" {
 		if _, err := ReadSecret(path); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("credentials_file: %w", err)
 		}
 		out = append(out, nats.UserCredentials(path))
 	}
@@ -202,7 +205,8 @@ func HoldNATS(conn *nats.Conn) func(context.Context) error {
 
 // WaitReady repeats the probe until it succeeds. A bus that has just started, a
 // cluster above all, answers connections before it answers JetStream requests.
-// It returns an error that wraps ErrNotReady and the last probe's when ctx ends.
+// It returns an error that wraps ErrNotReady, that of ctx and the last probe's when ctx
+// ends.
 func WaitReady(ctx context.Context, probe func(context.Context) error) error {
 	told := false
 	for {
@@ -212,7 +216,7 @@ func WaitReady(ctx context.Context, probe func(context.Context) error) error {
 		if err == nil {
 			return nil
 		}
-		if !told {
+		if !told && ctx.Err() == nil {
 			told = true
 			slog.InfoContext(ctx, "waiting until jetstream answers", slog.Any("error", err))
 		}
@@ -220,7 +224,7 @@ func WaitReady(ctx context.Context, probe func(context.Context) error) error {
 		select {
 		case <-ctx.Done():
 			pause.Stop()
-			return fmt.Errorf("wait until jetstream answers: %w: %w", ErrNotReady, err)
+			return fmt.Errorf("wait until jetstream answers: %w: %w: %w", ErrNotReady, ctx.Err(), err)
 		case <-pause.C:
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -74,6 +75,7 @@ func Open(ctx context.Context, name string, cfg *configv1.Common, options ...nat
 	if s.HTTP, err = service.NewHTTPServer(ctx, cfg.GetHttpListen(), s.Registry, s.Health); err != nil {
 		return nil, err
 	}
+	slog.InfoContext(ctx, "serving health and metrics", slog.String("http", s.HTTP.Addr()))
 	answering := answer(ctx, s.HTTP)
 	s.Group.Add("http", answering.until)
 	s.Health.Add("started", func(context.Context) error {

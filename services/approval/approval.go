@@ -113,6 +113,11 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	for _, c := range doc.GetChannels() {
+		if told[c.GetName()] == nil {
+			slog.WarnContext(ctx, "no address is configured for a channel of the procedure document", slog.String("channel", c.GetName()))
+		}
+	}
 	s, err := station.Open(ctx, procedure.ServiceApproval, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
@@ -138,7 +143,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(gates.New(s.Procedures, s.Evidence))
 	s.Step(risk.New(s.Procedures, s.Store))
 	s.Step(authorize.New(s.Procedures))
-	s.Step(notify.New(s.Procedures, told, notices, s.Now))
+	s.Step(notify.New(s.Procedures, told, notices, s.Evidence, s.Now))
 	s.Step(escalate.New(s.Procedures))
 	s.Step(catalog.New(s.Procedures, s.Store))
 	s.Step(clock.Setter())
@@ -270,6 +275,7 @@ func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, proce
 		return err
 	}
 	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, procedureID, clock, s.Evidence, s.Now))
+	slog.InfoContext(ctx, "serving decisions", slog.String("grpc", server.Addr()))
 	s.Group.Add("grpc", server.Run)
 	return nil
 }
@@ -281,5 +287,6 @@ func callers(path string) (*identity.Authenticator, error) {
 			return nil, fmt.Errorf("tokens_file: %w", err)
 		}
 	}
-	return identity.New(tokens)
+	who, err := identity.New(tokens)
+	return who, service.InField("tokens_file", err)
 }

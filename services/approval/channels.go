@@ -1,6 +1,7 @@
 package approval
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/blackdice/shipwarden/internal/service"
@@ -10,24 +11,28 @@ import (
 )
 
 // channels opens the configured channels. Their addresses are secrets and come from
-// files.
+// files. The error names every field at fault.
 func channels(cfg *configv1.Approval) (map[string]notify.Channel, error) {
 	out := map[string]notify.Channel{}
+	var wrong []error
 	for i, c := range cfg.GetChannels() {
 		if out[c.GetChannel()] != nil {
-			return nil, fmt.Errorf("channels[%d].channel: %s is there already", i, c.GetChannel())
+			wrong = append(wrong, fmt.Errorf("channels[%d].channel: %s is there already", i, c.GetChannel()))
+			continue
 		}
 		url, err := service.ReadSecret(c.GetUrlFile())
 		if err != nil {
-			return nil, fmt.Errorf("channels[%d].url_file: %w", i, err)
+			wrong = append(wrong, fmt.Errorf("channels[%d].url_file: %w", i, err))
+			continue
 		}
 		ch, err := channel.New(channel.Config{
 			Name: c.GetChannel(), Kind: c.GetKind(), URL: url.Reveal(), Timeout: c.GetTimeout().AsDuration(),
 		})
 		if err != nil {
-			return nil, fmt.Errorf("channels[%d]: %w", i, err)
+			wrong = append(wrong, fmt.Errorf("channels[%d]: %w", i, err))
+			continue
 		}
 		out[c.GetChannel()] = ch
 	}
-	return out, nil
+	return out, errors.Join(wrong...)
 }

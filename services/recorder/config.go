@@ -100,5 +100,5 @@ func loadAccess(cfg *configv1.Recorder) (access, error) {
 		return access{}, fmt.Errorf("grpc.tls: %w", err)
 	}
 	readers, err := query.NewAccess(tokens, cfg.GetGrpc().GetTls().GetCaFile() != "")
-	return access{tls: secure, readers: readers}, err
+	return access{tls: secure, readers: readers}, service.InField("tokens_file", err)
 }

@@ -65,6 +65,7 @@ func Run(ctx context.Context, cfg *configv1.Recorder, deps Deps) error {
 	if err != nil {
 		return err
 	}
+	slog.InfoContext(ctx, "serving", slog.String("grpc", grpc.Addr()), slog.String("http", web.Addr()))
 	conn, err := service.ConnectNATS(ctx, Name, cfg.GetCommon().GetNats())
 	if err != nil {
 		return err

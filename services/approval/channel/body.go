@@ -16,10 +16,12 @@ const (
 	maxLine   = 256 // of a subject, and of a field's name and value
 	maxText   = 3000
 	maxFields = 32
+	maxTo     = 128
 )
 
-// body returns the JSON that is sent: for the same message always the same bytes.
-func (c *Channel) body(m notify.Message) ([]byte, error) {
+// Body returns the JSON that is sent: for the same message always the same bytes. It
+// holds nothing of where the channel leads to.
+func (c *Channel) Body(m notify.Message) ([]byte, error) {
 	if c.Remembers() {
 		return webhookBody(m)
 	}
@@ -33,17 +35,22 @@ func webhookBody(m notify.Message) ([]byte, error) {
 	for _, name := range fieldNames(m) {
 		fields[shorten(name, maxLine)] = shorten(m.Fields[name], maxLine)
 	}
+	var to []string
+	for _, name := range m.To[:min(len(m.To), maxTo)] {
+		to = append(to, shorten(name, maxLine))
+	}
 	return json.Marshal(struct {
 		Key      string            `json:"idempotency_key"`
 		Release  string            `json:"release"`
 		Occasion string            `json:"occasion"`
 		Subject  string            `json:"subject"`
 		Text     string            `json:"text"`
+		To       []string          `json:"to,omitempty"`
 		Fields   map[string]string `json:"fields"`
 		Time     string            `json:"time"`
 	}{
 		m.Key, m.Release, m.Occasion, shorten(m.Subject, maxLine), shorten(m.Text, maxText),
-		fields, m.Time.UTC().Format(time.RFC3339Nano),
+		to, fields, m.Time.UTC().Format(time.RFC3339Nano),
 	})
 }
 
@@ -54,6 +61,9 @@ func slackText(m notify.Message) string {
 	text.WriteString("*" + escape(line(m.Subject)) + "*\n")
 	if m.Text != "" {
 		text.WriteString(escape(shorten(m.Text, maxText)) + "\n")
+	}
+	if len(m.To) > 0 {
+		text.WriteString("Called: " + escape(shorten(strings.Join(m.To, ", "), maxText)) + "\n")
 	}
 	for _, name := range fieldNames(m) {
 		if value := line(m.Fields[name]); value != "" {

@@ -114,21 +114,15 @@ func (c *Channel) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // is pointless, or the context or the deadline ends. The receipt says what
 // happened; it holds no secret. It is certain, unless a request was sent to which no
 // answer came.
-func (c *Channel) Send(ctx context.Context, m notify.Message) (receipt *releasev1.Receipt, certain bool) {
-	receipt = &releasev1.Receipt{Channel: c.name, Key: m.Key}
-	body, err := c.body(m)
-	if err != nil {
-		receipt.Response = "the notice cannot be written as JSON"
-		receipt.Time = timestamppb.New(c.now())
-		return receipt, true
-	}
+func (c *Channel) Send(ctx context.Context, key string, body []byte) (receipt *releasev1.Receipt, certain bool) {
+	receipt = &releasev1.Receipt{Channel: c.name, Key: key}
 	sum := sha256.Sum256(body)
 	receipt.BodyDigest = "sha256:" + hex.EncodeToString(sum[:])
 	ctx, cancel := context.WithTimeout(ctx, c.deadline)
 	defer cancel()
 	for {
 		receipt.Attempts++
-		answer := c.post(ctx, m.Key, body)
+		answer := c.post(ctx, key, body)
 		receipt.Delivered, receipt.Response, certain = answer.delivered, answer.text, !answer.ambiguous
 		if answer.delivered || !answer.again || c.remembersNothing(answer) {
 			break

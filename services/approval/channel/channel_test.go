@@ -112,6 +112,15 @@ func open(t *testing.T, kind configv1.ChannelAddress_Kind, address string, chang
 	return c
 }
 
+// send is what step 4 does with a message.
+func send(ctx context.Context, c *channel.Channel, m notify.Message) (*releasev1.Receipt, bool) {
+	body, err := c.Body(m)
+	if err != nil {
+		panic(err)
+	}
+	return c.Send(ctx, m.Key, body)
+}
+
 func message() notify.Message {
 	return notify.Message{
 		Key: "shop-k7q2/start/0/ops", Release: "shop-k7q2", Occasion: "start",
@@ -149,7 +158,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			receiver := newReceiver(t, test.script...)
-			receipt, _ := open(t, test.kind, receiver.URL).Send(t.Context(), message())
+			receipt, _ := send(t.Context(), open(t, test.kind, receiver.URL), message())
 			if receipt.GetDelivered() != test.delivered || receipt.GetAttempts() != test.attempts || receipt.GetResponse() != test.response {
 				t.Errorf("receipt %v", receipt)
 			}
@@ -166,7 +175,7 @@ func TestReceiverThatDoesNotAnswer(t *testing.T) {
 	for kind, want := range map[configv1.ChannelAddress_Kind]uint32{webhook: 2, slack: 1} {
 		t.Run(kind.String(), func(t *testing.T) {
 			receiver := newReceiver(t, silent)
-			receipt, _ := open(t, kind, receiver.URL, short).Send(t.Context(), message())
+			receipt, _ := send(t.Context(), open(t, kind, receiver.URL, short), message())
 			if receipt.GetDelivered() || receipt.GetAttempts() != want || !strings.HasPrefix(receipt.GetResponse(), "no answer in time; nobody can tell") {
 				t.Errorf("receipt %v", receipt)
 			}
@@ -179,7 +188,7 @@ func TestDeadlineEndsAllAttempts(t *testing.T) {
 	patient := func(c *channel.Config) {
 		c.Deadline, c.Backoff, c.Attempts = 100*time.Millisecond, time.Hour, 1000
 	}
-	receipt, _ := open(t, webhook, receiver.URL, patient).Send(t.Context(), message())
+	receipt, _ := send(t.Context(), open(t, webhook, receiver.URL, patient), message())
 	if receipt.GetDelivered() || !strings.HasSuffix(receipt.GetResponse(), "no time was left to try again") {
 		t.Errorf("receipt %v", receipt)
 	}
@@ -191,7 +200,7 @@ func TestContextEndsAnAttempt(t *testing.T) {
 		cancel()
 		<-request.Context().Done()
 	})
-	receipt, _ := open(t, webhook, receiver.URL).Send(ctx, message())
+	receipt, _ := send(ctx, open(t, webhook, receiver.URL), message())
 	if receipt.GetDelivered() || receipt.GetAttempts() != 1 || !strings.HasPrefix(receipt.GetResponse(), "interrupted") {
 		t.Errorf("receipt %v", receipt)
 	}
@@ -201,7 +210,7 @@ func TestReceiverThatIsNotThere(t *testing.T) {
 	receiver := newReceiver(t, status(200))
 	receiver.Close()
 	for _, kind := range []configv1.ChannelAddress_Kind{webhook, slack} {
-		receipt, _ := open(t, kind, receiver.URL).Send(t.Context(), message())
+		receipt, _ := send(t.Context(), open(t, kind, receiver.URL), message())
 		// Nothing can have arrived, so that a chat is tried again, too.
 		if receipt.GetAttempts() != 4 || receipt.GetResponse() != "the receiver refuses connections; given up" {
 			t.Errorf("%v: receipt %v", kind, receipt)
@@ -211,7 +220,7 @@ func TestReceiverThatIsNotThere(t *testing.T) {
 
 func TestAddressThatMustNotBeReached(t *testing.T) {
 	for _, address := range []string{"http://169.254.169.254", "http://0.0.0.0:9", "http://[fe80::1]", "http://[::ffff:169.254.169.254]", "https://[64:ff9b::a9fe:a9fe]"} {
-		receipt, _ := open(t, webhook, address).Send(t.Context(), message())
+		receipt, _ := send(t.Context(), open(t, webhook, address), message())
 		if receipt.GetAttempts() != 1 || receipt.GetResponse() != "the address is one that must not be reached" {
 			t.Errorf("%s: receipt %v", address, receipt)
 		}
@@ -223,7 +232,7 @@ func TestCertificateMustBeTrusted(t *testing.T) {
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	receipt, _ := open(t, webhook, server.URL).Send(t.Context(), message())
+	receipt, _ := send(t.Context(), open(t, webhook, server.URL), message())
 	if receipt.GetDelivered() || receipt.GetAttempts() != 1 || receipt.GetResponse() != "the receiver's certificate is not trusted" {
 		t.Errorf("unknown certificate: receipt %v", receipt)
 	}
@@ -231,11 +240,11 @@ func TestCertificateMustBeTrusted(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
 	trusting := func(c *channel.Config) { c.Roots = roots }
-	if receipt, _ := open(t, webhook, server.URL, trusting).Send(t.Context(), message()); !receipt.GetDelivered() {
+	if receipt, _ := send(t.Context(), open(t, webhook, server.URL, trusting), message()); !receipt.GetDelivered() {
 		t.Errorf("known certificate: receipt %v", receipt)
 	}
 	plain := newReceiver(t, status(200))
-	spoken, _ := open(t, webhook, strings.Replace(plain.URL, "http:", "https:", 1)).Send(t.Context(), message())
+	spoken, _ := send(t.Context(), open(t, webhook, strings.Replace(plain.URL, "http:", "https:", 1)), message())
 	if spoken.GetDelivered() || spoken.GetResponse() != "the receiver does not speak TLS" {
 		t.Errorf("no TLS: receipt %v", spoken)
 	}
@@ -243,7 +252,7 @@ func TestCertificateMustBeTrusted(t *testing.T) {
 
 func TestRepetitionIsTheSameRequest(t *testing.T) {
 	receiver := newReceiver(t, status(500), reset, status(429), status(200))
-	receipt, _ := open(t, webhook, receiver.URL).Send(t.Context(), message())
+	receipt, _ := send(t.Context(), open(t, webhook, receiver.URL), message())
 	if !receipt.GetDelivered() || receiver.count() != 4 {
 		t.Fatalf("receipt %v", receipt)
 	}
@@ -267,7 +276,7 @@ func TestRepetitionIsTheSameRequest(t *testing.T) {
 
 func TestWebhookBody(t *testing.T) {
 	receiver := newReceiver(t, status(200))
-	open(t, webhook, receiver.URL).Send(t.Context(), message())
+	send(t.Context(), open(t, webhook, receiver.URL), message())
 	var got any
 	if err := json.Unmarshal(receiver.bodies[0], &got); err != nil {
 		t.Fatal(err)
@@ -291,7 +300,7 @@ func TestSlackText(t *testing.T) {
 	m.Subject = "shop <!channel> & <https://evil.example|click>"
 	m.Text = "@all look\u202ehere\x1b[31m\nsecond line"
 	m.Fields = map[string]string{"owner": "alice\nenvironment: staging", "empty": ""}
-	open(t, slack, receiver.URL).Send(t.Context(), m)
+	send(t.Context(), open(t, slack, receiver.URL), m)
 	var got map[string]string
 	if err := json.Unmarshal(receiver.bodies[0], &got); err != nil {
 		t.Fatal(err)
@@ -311,7 +320,7 @@ func TestLongNoticesAreCut(t *testing.T) {
 	}
 	for _, kind := range []configv1.ChannelAddress_Kind{webhook, slack} {
 		receiver := newReceiver(t, status(200))
-		if receipt, _ := open(t, kind, receiver.URL).Send(t.Context(), m); !receipt.GetDelivered() {
+		if receipt, _ := send(t.Context(), open(t, kind, receiver.URL), m); !receipt.GetDelivered() {
 			t.Errorf("receipt %v", receipt)
 		}
 		if size := len(receiver.bodies[0]); size > 32<<10 {
@@ -328,7 +337,7 @@ func TestAnswerWithoutEndIsNotRead(t *testing.T) {
 			}
 		}
 	})
-	if receipt, _ := open(t, webhook, receiver.URL).Send(t.Context(), message()); !receipt.GetDelivered() {
+	if receipt, _ := send(t.Context(), open(t, webhook, receiver.URL), message()); !receipt.GetDelivered() {
 		t.Errorf("receipt %v", receipt)
 	}
 }

@@ -19,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +29,6 @@ import (
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
-	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -46,18 +44,28 @@ type Message struct {
 	Occasion string
 	Subject  string
 	Text     string
-	Fields   map[string]string
-	Time     time.Time
+	// To is who is called, by an escalation.
+	To     []string
+	Fields map[string]string
+	// Time is when what it tells of was stored.
+	Time time.Time
 }
 
 // Channel is a way to tell people.
 type Channel interface {
-	// Send tries until the context ends or trying again is pointless. The receipt says
-	// what happened, without secrets; certain, whether that is known: a notice that
-	// was not delivered for certain may be sent again.
-	Send(ctx context.Context, m Message) (receipt *releasev1.Receipt, certain bool)
+	// Body is what is sent, without secrets: for the same message the same bytes.
+	Body(m Message) ([]byte, error)
+	// Send sends a body under a key and tries until the context ends or trying again is
+	// pointless. The receipt says what happened, without secrets; certain, whether that
+	// is known: a notice that was not delivered for certain may be sent again.
+	Send(ctx context.Context, key string, body []byte) (receipt *releasev1.Receipt, certain bool)
 	// Remembers says that the receiver knows keys, so that sending twice is seen once.
 	Remembers() bool
+}
+
+// Evidence keeps what was sent, under the digest that the receipt names (PD-4.1).
+type Evidence interface {
+	Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error)
 }
 
 // Ledger keeps which notices were begun to be sent, and what became of them.
@@ -95,8 +103,8 @@ const (
 
 // New returns the step. Channels of the procedure document without an address are
 // on record as not delivered.
-func New(procedures Procedures, channels map[string]Channel, ledger Ledger, now func() time.Time) reactor.Step {
-	s := shell{procedures, channels, ledger, now}
+func New(procedures Procedures, channels map[string]Channel, ledger Ledger, evidence Evidence, now func() time.Time) reactor.Step {
+	s := shell{procedures, channels, ledger, evidence, now}
 	return reactor.Step{ID: procedure.StepNotify, Act: s.act}
 }
 
@@ -104,6 +112,7 @@ type shell struct {
 	procedures Procedures
 	channels   map[string]Channel
 	ledger     Ledger
+	evidence   Evidence
 	now        func() time.Time
 }
 
@@ -132,8 +141,12 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 // announce tells every channel of one thing, all at once: one that does not answer
 // costs its own time and nobody else's.
 func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task, notice procedure.Notice) ([]*releasev1.Receipt, error) {
-	m := compose(t.State, notice, t.Now)
-	channels := audience(index.Document(), t.State.Request, notice.Occasion)
+	raised, err := raisedBy(t, notice)
+	if err != nil {
+		return nil, err
+	}
+	m := compose(index.Document(), raised)
+	channels := audience(index.Document(), raised)
 	told := make([]told, len(channels))
 	var all sync.WaitGroup
 	for i, c := range channels {
@@ -157,18 +170,6 @@ func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task
 	return receipts, nil
 }
 
-func audience(doc *policyv1.Procedure, r *releasev1.Request, o releasev1.Occasion) []*policyv1.Channel {
-	var out []*policyv1.Channel
-	for _, c := range doc.GetChannels() {
-		if slices.Contains(c.GetOccasions(), o) &&
-			(len(c.GetEnvironments()) == 0 || slices.Contains(c.GetEnvironments(), r.GetEnvironment())) &&
-			(len(c.GetServices()) == 0 || slices.Contains(c.GetServices(), r.GetService())) {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
 // told is what became of a notice on one channel.
 type told struct {
 	receipt *releasev1.Receipt
@@ -181,6 +182,13 @@ func (s shell) tell(ctx context.Context, name string, m Message) told {
 	channel, ok := s.channels[name]
 	if !ok {
 		return told{receipt: s.untold(name, m, "no address is configured for this channel"), again: true}
+	}
+	body, err := channel.Body(m)
+	if err != nil {
+		return told{err: fmt.Errorf("write the notice %s: %w", m.Key, err)}
+	}
+	if _, err := s.evidence.Put(ctx, "application/json", "notice "+m.Key, body); err != nil {
+		return told{err: fmt.Errorf("keep the notice: %w", err)}
 	}
 	sending, err := s.ledger.Begin(ctx, m.Key)
 	switch {
@@ -197,7 +205,7 @@ func (s shell) tell(ctx context.Context, name string, m Message) told {
 	if err := failpoint.Hit("notify.intended"); err != nil {
 		return told{err: err}
 	}
-	receipt, certain := channel.Send(ctx, m)
+	receipt, certain := channel.Send(ctx, m.Key, body)
 	receipt.Channel, receipt.Key = name, m.Key
 	if err := failpoint.Hit("notify.sent"); err != nil {
 		return told{err: err}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -33,6 +35,7 @@ type receiver struct {
 	status int
 	keys   []string
 	texts  []string
+	bodies [][]byte // of every attempt, delivered or not
 }
 
 func newReceiver(t *testing.T) *receiver {
@@ -49,6 +52,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	_ = json.Unmarshal(body, &said)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.bodies = append(r.bodies, body)
 	if r.status < 300 {
 		r.keys, r.texts = append(r.keys, q.Header.Get("Idempotency-Key")), append(r.texts, said.Subject+said.Text)
 	}
@@ -100,7 +104,7 @@ func open(t *testing.T, name string, kind configv1.ChannelAddress_Kind, url stri
 }
 
 func (r *rig) step() reactor.Step {
-	return notify.New(r.Procedures, r.channels, r.ledger, func() time.Time { return r.now })
+	return notify.New(r.Procedures, r.channels, r.ledger, r.Evidence, func() time.Time { return r.now })
 }
 
 // told is the newest notified event of the release.
@@ -205,14 +209,41 @@ func TestNothingHoldsAnEmergency(t *testing.T) {
 	}
 }
 
+// overdue is the release when the step that it is in has taken too long and the first
+// rung was called for it: what a test cannot wait for.
+func overdue(t *testing.T, task reactor.Task) reactor.Task {
+	t.Helper()
+	next, ok := procedure.NextDeadline(task.State)
+	if !ok {
+		t.Fatal("it has no deadline")
+	}
+	task = later(t, task, next.At, procedure.DecideDeadline(task.State, next.At))
+	return later(t, task, next.At.Add(time.Second), proceduretest.Escalate(task.State, next.At))
+}
+
+// later is the task when that event was stored at that time.
+func later(t *testing.T, task reactor.Task, at time.Time, event *releasev1.Event) reactor.Task {
+	t.Helper()
+	writer := procedure.WriterOf(procedure.TypeOf(event))
+	event.Id, event.Time, event.Aggregate, event.Writer = "later", timestamppb.New(at), procedure.Aggregate(task.State.Release), writer
+	event.Previous, event.ProcedureDigest, event.Actor = task.State.Head.Previous(), task.State.ProcedureDigest, proceduretest.Service(writer)
+	e := procedure.Entry{Sequence: task.State.Head.Sequence + 1, Stored: at, Event: event}
+	next, err := procedure.Evolve(task.State, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	task.State, task.Cause = next, e
+	task.History.Entries = append(slices.Clip(task.History.Entries), e)
+	return task
+}
+
 func TestPeopleHearThatAStartWaits(t *testing.T) {
 	r := newRig(t, func(d *policyv1.Procedure) {
 		d.Channels[0].Occasions = []releasev1.Occasion{releasev1.Occasion_OCCASION_START}
 	})
 	r.ops.answer(http.StatusServiceUnavailable)
 	release := r.Reach(t, procedure.PhaseNotify)
-	task := r.Task(t, release, r.now)
-	task.State.Wanted = append(task.State.Wanted, procedure.Notice{Occasion: releasev1.Occasion_OCCASION_ESCALATION, Number: 8001})
+	task := overdue(t, r.Task(t, release, r.now))
 	drafts, err := r.step().Act(t.Context(), task)
 	if err != nil || len(drafts) != 1 || drafts[0].Event.GetNotified().GetOccasion() != releasev1.Occasion_OCCASION_ESCALATION {
 		t.Fatalf("%v, %v", drafts, err)
@@ -224,8 +255,8 @@ type dying struct{ notify.Channel }
 
 var errKilled = errors.New("killed")
 
-func (d dying) Send(ctx context.Context, m notify.Message) (*releasev1.Receipt, bool) {
-	d.Channel.Send(ctx, m)
+func (d dying) Send(ctx context.Context, key string, body []byte) (*releasev1.Receipt, bool) {
+	d.Channel.Send(ctx, key, body)
 	panic(errKilled)
 }
 
@@ -243,7 +274,7 @@ func TestAChatIsToldOnceThoughTheProcessIsKilledBeforeItIsOnRecord(t *testing.T)
 				t.Error("it was not killed")
 			}
 		}()
-		dying{r.channels["chat"]}.Send(t.Context(), notify.Message{Key: key, Subject: "about to start"})
+		dying{r.channels["chat"]}.Send(t.Context(), key, []byte(`{"text": "about to start"}`))
 	}()
 	if _, err := r.Act(t, r.step(), release, r.now); err == nil {
 		t.Error("another process may still be sending it, and it went on")

@@ -98,7 +98,7 @@ func (l *look) freezes() error {
 	if err != nil && !errors.Is(err, freeze.ErrFrozen) {
 		return err
 	}
-	for _, h := range v.Reasons {
+	for _, h := range v.Holds() {
 		l.hold(h)
 	}
 	if len(v.Reasons) > 0 {

@@ -74,6 +74,23 @@ func TestAFreezeHoldsUntilItsEndAndTheReleaseGoesOnByItself(t *testing.T) {
 	}
 }
 
+// The evening ends in the weekend: whoever asks why it starts on Monday hears of both,
+// and of whoever set them.
+func TestEveryFreezeBeforeTheEarliestStartIsNamed(t *testing.T) {
+	now := time.Now()
+	begins, end := now.Add(30*time.Minute), now.Add(72*time.Hour)
+	r := newRig(t, freeze("evening", now.Add(-time.Hour), now.Add(time.Hour), false), freeze("weekend", begins, end, false))
+	s := judge(t, r, r.Reach(t, procedure.PhaseRisk), now)
+	if s.Phase != procedure.PhaseHeld || !s.HeldUntil.Equal(end) || len(s.Holds) != 2 {
+		t.Fatalf("phase %s until %s: %v", s.Phase, s.HeldUntil, s.Holds)
+	}
+	next := s.Holds[1]
+	if next.GetSubject() != "weekend" || next.GetSetBy() != "gina" || !next.GetUntil().AsTime().Equal(end) ||
+		next.GetMessage() != "begins "+begins.UTC().Format(time.RFC3339)+", before a start is possible: nobody is there" {
+		t.Errorf("reason %v", next)
+	}
+}
+
 func waitUntil(t *testing.T, at time.Time) {
 	t.Helper()
 	timer := time.NewTimer(time.Until(at))

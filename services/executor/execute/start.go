@@ -126,8 +126,9 @@ func (s shell) hold(ctx context.Context, t reactor.Task, holds []*releasev1.Hold
 }
 
 // holds names every reason to wait: what the request says, and the freezes of the
-// document that the release runs under and of the one in effect now. A freeze that
-// was declared after the approval is in the latter alone.
+// document that the release runs under and of the one in effect now, those that hold
+// now before those that follow. A freeze that was declared after the approval is in the
+// document in effect alone.
 func (s shell) holds(ctx context.Context, t reactor.Task, now time.Time) (holds []*releasev1.HoldReason, until time.Time, err error) {
 	r := t.State.Request
 	if nb := r.GetNotBefore(); nb != nil && now.Before(nb.AsTime()) {
@@ -139,22 +140,29 @@ func (s shell) holds(ctx context.Context, t reactor.Task, now time.Time) (holds 
 	if err != nil {
 		return nil, time.Time{}, err
 	}
+	var following []*releasev1.HoldReason
 	for _, index := range documents {
 		freezes, _ := freeze.Bypassable(index.Document().GetFreezes(), t.State.Emergency())
 		v, err := freeze.Evaluate(freezes, now, freeze.ScopeOf(index.Document(), r))
 		if err != nil && !errors.Is(err, freeze.ErrFrozen) {
 			return nil, time.Time{}, err
 		}
-		for _, h := range v.Reasons {
-			if !slices.ContainsFunc(holds, func(o *releasev1.HoldReason) bool { return o.GetSubject() == h.GetSubject() }) {
-				holds = append(holds, h)
-			}
-		}
+		holds, following = unnamed(holds, v.Reasons), unnamed(following, v.Following)
 		if len(v.Reasons) > 0 && v.Until.After(until) {
 			until = v.Until
 		}
 	}
-	return holds, until, nil
+	return unnamed(holds, following), until, nil
+}
+
+// unnamed adds those reasons whose subject none of the others names.
+func unnamed(holds, more []*releasev1.HoldReason) []*releasev1.HoldReason {
+	for _, h := range more {
+		if !slices.ContainsFunc(holds, func(o *releasev1.HoldReason) bool { return o.GetSubject() == h.GetSubject() }) {
+			holds = append(holds, h)
+		}
+	}
+	return holds
 }
 
 // documents are the procedure document of the release and, where it is another one,

@@ -23,8 +23,13 @@ import (
 
 // freeze is a procedure document with one freeze that is in effect for that time.
 func freeze(name string, from, until time.Time) string {
-	return sitetest.Document(fmt.Sprintf("freezes:\n  - name: %s\n    set_by: carol\n    reason: because\n    once:\n      start: %s\n      end: %s\n",
-		name, from.UTC().Format(time.RFC3339Nano), until.UTC().Format(time.RFC3339Nano)))
+	return sitetest.Document("freezes:\n" + window(name, from, until))
+}
+
+// window is one entry of a procedure document's freezes.
+func window(name string, from, until time.Time) string {
+	return fmt.Sprintf("  - name: %s\n    set_by: carol\n    reason: because\n    once:\n      start: %s\n      end: %s\n",
+		name, from.UTC().Format(time.RFC3339Nano), until.UTC().Format(time.RFC3339Nano))
 }
 
 func TestNothingStartsOnceTheApprovalIsOver(t *testing.T) {
@@ -198,6 +203,22 @@ func TestAFreezeThatWasDeclaredAfterTheApprovalHoldsTheStart(t *testing.T) {
 	started := r.State(t).Result("eu1").GetStarted().AsTime()
 	if started.Before(until) {
 		t.Errorf("started at %s, within the freeze until %s", started, until)
+	}
+}
+
+// The evening ends in the weekend: both are named, and the start is after both.
+func TestAFreezeThatBeginsBeforeAnotherEndsIsNamedToo(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	now := time.Now()
+	w.Activate(t, sitetest.Document("freezes:\n"+window("evening", now.Add(-time.Hour), now.Add(time.Hour))+
+		window("weekend", now.Add(30*time.Minute), now.Add(72*time.Hour))))
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	w.Run(t, "one", execute.New)
+	s := r.Reaches(t, procedure.PhaseHeld)
+	if len(s.Holds) != 2 || s.Holds[0].GetSubject() != "evening" || s.Holds[1].GetSubject() != "weekend" ||
+		!s.HeldUntil.Equal(now.Add(72*time.Hour)) {
+		t.Errorf("held until %s for %v", s.HeldUntil, s.Holds)
 	}
 }
 

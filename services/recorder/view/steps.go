@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -129,6 +130,11 @@ func detail(s procedure.State, e *releasev1.Event) string {
 	case *releasev1.Event_VerificationPassed:
 		if v := d.VerificationPassed.GetVerification(); waves > 1 && !v.GetRollback() {
 			return joined(fmt.Sprintf("%d of %d waves passed", v.GetWave()+1, waves), v.GetReason())
+		}
+	case *releasev1.Event_RiskCleared:
+		// The text of the event is part of records that are closed, and stays as it is.
+		if b := d.RiskCleared.GetBypassed(); len(b) > 0 {
+			return "cleared as an emergency: " + strings.Join(prefixed("bypassed ", b), "; ") + "; change digest " + d.RiskCleared.GetChangeDigest()
 		}
 	}
 	return Tell(e)

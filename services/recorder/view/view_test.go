@@ -117,6 +117,17 @@ func TestTheLastStepTellsOfTheRecord(t *testing.T) {
 	}
 }
 
+// Beside "bypassed" stands what was, and not that nothing spoke against it.
+func TestTheStepThatAnEmergencyGoesAroundSaysWhat(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request(proceduretest.Emergency))
+	h.To(t, procedure.PhaseApprove)
+	step := view.Of(h.Release, h.Entries).Steps()[3-1]
+	if step.GetStatus() != recorderv1.Step_STATUS_BYPASSED || strings.Contains(step.GetDetail(), "nothing speaks") ||
+		!strings.HasPrefix(step.GetDetail(), "cleared as an emergency: bypassed "+h.State().Bypassed[0]) {
+		t.Errorf("step 3 is %s: %q", step.GetStatus(), step.GetDetail())
+	}
+}
+
 func TestANoticeIsNoWorkOfAnotherStep(t *testing.T) {
 	h := proceduretest.New(proceduretest.Request())
 	h.To(t, procedure.PhaseRollingBack)

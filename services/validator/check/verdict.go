@@ -46,12 +46,12 @@ func decide(c *releasev1.Check, r *releasev1.CheckResult, run uint32) (releasev1
 		return inconclusive, fmt.Sprintf("%d of %d samples had an answer, at least %d are needed",
 			answers, r.GetSamples(), minSamples(c))
 	case share(r.GetPassed()+r.GetErrors(), r.GetSamples()) < ratio:
-		return fail, fmt.Sprintf("%d of %d samples failed, %v must pass", r.GetFailed(), r.GetSamples(), ratio)
+		return fail, fmt.Sprintf("%d of %d samples failed, %s must pass", r.GetFailed(), r.GetSamples(), percent(ratio))
 	case share(r.GetPassed(), r.GetSamples()) >= ratio:
 		return pass, fmt.Sprintf("%d of %d samples passed", r.GetPassed(), r.GetSamples())
 	}
-	return inconclusive, fmt.Sprintf("%d of %d samples could not be taken: that %v pass is neither shown nor refuted",
-		r.GetErrors(), r.GetSamples(), ratio)
+	return inconclusive, fmt.Sprintf("%d of %d samples could not be taken: that %s pass is neither shown nor refuted",
+		r.GetErrors(), r.GetSamples(), percent(ratio))
 }
 
 // Overall is the verdict of all results together: one failure fails all, else one
@@ -106,6 +106,9 @@ func longestFailure(samples []Sample) uint32 {
 	}
 	return longest
 }
+
+// percent writes a ratio so that nobody takes it for a number of samples.
+func percent(ratio float64) string { return fmt.Sprintf("%.6g %%", ratio*100) }
 
 // share divides once, so that 7 of 10 is exactly the ratio that 0.7 is read as.
 func share(part, whole uint32) float64 { return float64(part) / float64(whole) }

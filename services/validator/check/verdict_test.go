@@ -122,3 +122,22 @@ func samples(letters string) []check.Sample {
 	}
 	return all
 }
+
+// A ratio is told as one: "1 must pass" reads as one sample.
+func TestWhatMustPassIsAShareOfTheSamples(t *testing.T) {
+	for _, test := range []struct {
+		ratio   float64
+		samples string
+		want    string
+	}{
+		{1, "ppppppppppff", "2 of 12 samples failed, 100 % must pass"},
+		{0.57, "ppff", "2 of 4 samples failed, 57 % must pass"},
+		{0.999, "pppf", "1 of 4 samples failed, 99.9 % must pass"},
+		{0.7, "pppfppfe", "1 of 8 samples could not be taken: that 70 % pass is neither shown nor refuted"},
+	} {
+		got := check.Judge(&releasev1.Check{MinPassRatio: &test.ratio}, samples(test.samples)).GetReason()
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", test.samples, got, test.want)
+		}
+	}
+}

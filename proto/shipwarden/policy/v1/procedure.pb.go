@@ -1680,7 +1680,10 @@ type Channel struct {
 	Environments []string `protobuf:"bytes,3,rep,name=environments,proto3" json:"environments,omitempty"`
 	Services     []string `protobuf:"bytes,4,rep,name=services,proto3" json:"services,omitempty"`
 	// Whether execution waits until it was told, where the environment requires notice.
-	Required      bool `protobuf:"varint,5,opt,name=required,proto3" json:"required,omitempty"`
+	Required bool `protobuf:"varint,5,opt,name=required,proto3" json:"required,omitempty"`
+	// The groups of the rungs whose escalations it is told; an empty list means those of
+	// every rung. Of other occasions everybody hears.
+	Groups        []string `protobuf:"bytes,6,rep,name=groups,proto3" json:"groups,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1748,6 +1751,13 @@ func (x *Channel) GetRequired() bool {
 		return x.Required
 	}
 	return false
+}
+
+func (x *Channel) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
 }
 
 // Deadlines are the spans of time that the procedure grants.
@@ -2211,13 +2221,14 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"DAY_FRIDAY\x10\x05\x12\x10\n" +
 	"\fDAY_SATURDAY\x10\x06\x12\x0e\n" +
 	"\n" +
-	"DAY_SUNDAY\x10\a\"\xe1\x01\n" +
+	"DAY_SUNDAY\x10\a\"\xf9\x01\n" +
 	"\aChannel\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
 	"\toccasions\x18\x02 \x03(\x0e2\x1f.shipwarden.release.v1.OccasionB\b\xbaH\x05\x92\x01\x02\b\x01R\toccasions\x12\"\n" +
 	"\fenvironments\x18\x03 \x03(\tR\fenvironments\x12\x1a\n" +
 	"\bservices\x18\x04 \x03(\tR\bservices\x12\x1a\n" +
-	"\brequired\x18\x05 \x01(\bR\brequired\"\xb8\x04\n" +
+	"\brequired\x18\x05 \x01(\bR\brequired\x12\x16\n" +
+	"\x06groups\x18\x06 \x03(\tR\x06groups\"\xb8\x04\n" +
 	"\tDeadlines\x12I\n" +
 	"\fstart_within\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\vstartWithin\x12M\n" +
 	"\x0eapprove_within\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\rapproveWithin\x12M\n" +

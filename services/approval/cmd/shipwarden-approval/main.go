@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	os.Exit(service.Main("shipwarden-approval", approval.Load, func(ctx context.Context, cfg *configv1.Approval) error {
+	os.Exit(service.Main("shipwarden-approval", approval.Load, approval.Check, func(ctx context.Context, cfg *configv1.Approval) error {
 		return approval.Run(ctx, cfg)
 	}))
 }

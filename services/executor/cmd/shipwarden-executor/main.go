@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	os.Exit(service.Main("shipwarden-executor", executor.Load, func(ctx context.Context, cfg *configv1.Executor) error {
+	os.Exit(service.Main("shipwarden-executor", executor.Load, executor.Check, func(ctx context.Context, cfg *configv1.Executor) error {
 		return executor.Run(ctx, cfg)
 	}))
 }

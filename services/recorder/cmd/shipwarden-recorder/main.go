@@ -22,7 +22,7 @@ func main() {
 		stop()
 		os.Exit(status)
 	}
-	os.Exit(service.Main("shipwarden-recorder", recorder.Load, func(ctx context.Context, cfg *configv1.Recorder) error {
+	os.Exit(service.Main("shipwarden-recorder", recorder.Load, recorder.Check, func(ctx context.Context, cfg *configv1.Recorder) error {
 		return recorder.Run(ctx, cfg, recorder.Deps{})
 	}, "rebuild -config recorder.yaml [-replace]", "record the whole stream once more, and compare both records"))
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	os.Exit(service.Main("shipwarden-validator", validator.Load, func(ctx context.Context, cfg *configv1.Validator) error {
+	os.Exit(service.Main("shipwarden-validator", validator.Load, validator.Check, func(ctx context.Context, cfg *configv1.Validator) error {
 		return validator.Run(ctx, cfg)
 	}))
 }

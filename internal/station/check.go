@@ -1,0 +1,74 @@
+package station
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/service"
+	"github.com/blackdice/shipwarden/internal/standing"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+)
+
+// Check says what is wrong with what every service needs, as far as that can be known
+// without reaching anybody. The error names every field at fault.
+func Check(name string, cfg *configv1.Common) error {
+	_, _, err := keys(name, cfg)
+	return errors.Join(
+		service.Below("common", err),
+		service.Below("common.nats", service.CheckNATS(cfg.GetNats())),
+		service.InField("common.http_listen", service.CheckListen(cfg.GetHttpListen())),
+	)
+}
+
+// comparing bounds how long a start looks for the procedure documents in effect.
+const comparing = 5 * time.Second
+
+// WarnOfTargets logs which of the configured targets no procedure document in effect
+// knows: releases to such a target are refused, and the name is most likely misspelled.
+// Only the bus has the documents, so it is no reason not to start; where there are none
+// yet, nothing is said.
+func (s *Station) WarnOfTargets(ctx context.Context, ids []string) {
+	ctx, cancel := context.WithTimeout(ctx, comparing)
+	defer cancel()
+	documents, err := s.documents(ctx)
+	if err != nil {
+		slog.WarnContext(ctx, "the configured targets are not compared with the procedure document", slog.Any("error", err))
+	}
+	for i, id := range ids {
+		known := len(documents) == 0
+		for _, d := range documents {
+			known = known || d.Target(id) != nil
+		}
+		if !known {
+			slog.WarnContext(ctx, "no procedure document in effect has the target",
+				slog.String("field", fmt.Sprintf("targets[%d].target", i)), slog.String("target", id))
+		}
+	}
+}
+
+func (s *Station) documents(ctx context.Context) ([]*policy.Index, error) {
+	ids, err := s.Store.Procedures(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []*policy.Index
+	for _, id := range ids {
+		active, err := standing.ReadProcedure(ctx, s.Store, id)
+		if err != nil {
+			return nil, err
+		}
+		if active.Digest == "" {
+			continue
+		}
+		index, err := s.Procedures.ByDigest(ctx, active.Digest)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, index)
+	}
+	return out, nil
+}

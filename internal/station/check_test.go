@@ -1,0 +1,67 @@
+package station_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
+	"github.com/blackdice/shipwarden/internal/natstest"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/station"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// logged is what is logged while f runs.
+func logged(t *testing.T, f func()) string {
+	t.Helper()
+	var out bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
+	defer slog.SetDefault(before)
+	f()
+	return out.String()
+}
+
+// A target that is misspelled in a service's configuration shows at the start, as soon
+// as a document is in effect that could know it.
+func TestATargetThatNoDocumentKnowsIsWarnedOf(t *testing.T) {
+	n := natstest.Single(t)
+	eventstoretest.Provision(t, n)
+	c := config(t, n.URL(), envelopetest.PrivateKey(procedure.ServiceApproval))
+	ctx, cancel := context.WithCancel(t.Context())
+	s, err := station.Open(ctx, procedure.ServiceApproval, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := []string{"shop-eu1", "shop-eu3"}
+	if text := logged(t, func() { s.WarnOfTargets(ctx, targets) }); text != "" {
+		t.Errorf("without a document it says %s", text)
+	}
+	data, err := os.ReadFile("../../examples/procedure.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Evidence.Put(ctx, "application/yaml", "procedure", data); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Store.Append(ctx, eventstore.Draft{Aggregate: procedure.ProcedureAggregate("PROC-DEPLOY-001"), Event: &releasev1.Event{
+		Data: &releasev1.Event_ProcedureActivated{ProcedureActivated: &releasev1.ProcedureActivated{Version: "1.0", Digest: policy.Digest(data)}},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	text := logged(t, func() { s.WarnOfTargets(ctx, targets) })
+	if strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "field=targets[1].target target=shop-eu3") {
+		t.Errorf("it says %q", text)
+	}
+	cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+}

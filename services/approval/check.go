@@ -1,0 +1,46 @@
+package approval
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/blackdice/shipwarden/internal/service"
+	"github.com/blackdice/shipwarden/internal/station"
+	"github.com/blackdice/shipwarden/procedure"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+)
+
+// Check says what is wrong with a configuration that can be known without reaching
+// anybody: files that are named, keys, addresses, and channels that the procedure
+// document does not have. The error names every field at fault.
+func Check(cfg *configv1.Approval) error {
+	doc, _, document := document(cfg)
+	_, told := channels(cfg)
+	_, tokens := callers(cfg.GetTokensFile())
+	_, secure := service.ServerTLS(cfg.GetGrpc().GetTls())
+	return errors.Join(
+		station.Check(procedure.ServiceApproval, cfg.GetCommon()),
+		service.InField("grpc.listen", service.CheckListen(cfg.GetGrpc().GetListen())),
+		service.InField("grpc.tls", secure),
+		document, told, tokens, unknown(cfg, doc),
+	)
+}
+
+// unknown names addresses of channels that the document does not have: nobody would
+// ever be told there, and whoever wrote the name down means another one.
+func unknown(cfg *configv1.Approval, doc *policyv1.Procedure) error {
+	if doc == nil {
+		return nil // Something worse is said of it.
+	}
+	var wrong []error
+	for i, c := range cfg.GetChannels() {
+		if !slices.ContainsFunc(doc.GetChannels(), func(known *policyv1.Channel) bool { return known.GetName() == c.GetChannel() }) {
+			wrong = append(wrong, fmt.Errorf("channels[%d].channel: %w: %s", i, errUnknownChannel, c.GetChannel()))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+var errUnknownChannel = errors.New("the procedure document has no such channel")

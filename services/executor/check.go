@@ -1,0 +1,61 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/blackdice/shipwarden/internal/service"
+	"github.com/blackdice/shipwarden/internal/station"
+	"github.com/blackdice/shipwarden/procedure"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+)
+
+// Check says what is wrong with a configuration beside what Load reads in it, without
+// reaching anybody: executables, files and folders that are named, keys and addresses.
+// The error names every field at fault.
+func Check(cfg *configv1.Executor) error {
+	return errors.Join(
+		station.Check(procedure.ServiceExecutor, cfg.GetCommon()),
+		service.InField("artifact_folder", service.CheckFolder(cfg.GetArtifactFolder())),
+		service.CheckRegistries(cfg.GetRegistries()),
+		executables(cfg.GetTargets()),
+	)
+}
+
+// executables names what targets would run and what cannot be: a wave would find it out
+// after it has changed something.
+func executables(targets []*configv1.TargetDriver) error {
+	var wrong []error
+	look := func(field, path string) {
+		// What comes with a release is not there before it.
+		if path != "" && !strings.Contains(path, "{") {
+			wrong = append(wrong, service.InField(field, service.CheckExecutable(path)))
+		}
+	}
+	for i, t := range targets {
+		field := fmt.Sprintf("targets[%d].", i)
+		look(field+"host.restart.argv[0]", first(t.GetHost().GetRestart()))
+		look(field+"command.deploy.argv[0]", first(t.GetCommand().GetDeploy()))
+		look(field+"command.rollback.argv[0]", first(t.GetCommand().GetRollback()))
+		for j, path := range t.GetCommand().GetAllow() {
+			look(fmt.Sprintf("%scommand.allow[%d]", field, j), path)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func first(c *configv1.Command) string {
+	if len(c.GetArgv()) == 0 {
+		return ""
+	}
+	return c.GetArgv()[0]
+}
+
+func names(cfg *configv1.Executor) []string {
+	var out []string
+	for _, t := range cfg.GetTargets() {
+		out = append(out, t.GetTarget())
+	}
+	return out
+}

@@ -1,0 +1,47 @@
+package executor_test
+
+import (
+	"testing"
+
+	"github.com/blackdice/shipwarden/internal/station/stationtest"
+	"github.com/blackdice/shipwarden/procedure"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/executor"
+)
+
+func TestWhatTheConfigurationNamesIsThere(t *testing.T) {
+	host := func(restart string) *configv1.TargetDriver {
+		return &configv1.TargetDriver{Target: "eu1", Driver: &configv1.TargetDriver_Host{Host: &configv1.HostDriver{
+			Folder: "/srv/shop", Restart: &configv1.Command{Argv: []string{restart}},
+		}}}
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*configv1.Executor)
+		fields []string
+	}{
+		{"nothing", func(*configv1.Executor) {}, nil},
+		{"the private key", func(c *configv1.Executor) { c.Common.SigningKey.File = "/none" }, []string{"common.signing_key.file"}},
+		{"the folder of the artifacts", func(c *configv1.Executor) { c.ArtifactFolder = "/none" }, []string{"artifact_folder"}},
+		{"what restarts", func(c *configv1.Executor) { c.Targets[1] = host("/none") }, []string{"targets[1].host.restart.argv[0]"}},
+		{"what comes with the release", func(c *configv1.Executor) { c.Targets[1] = host("{current}/restart") }, nil},
+		{"what deploys", func(c *configv1.Executor) {
+			c.Targets[0].Driver = &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{
+				Deploy: &configv1.Command{Argv: []string{"/none"}}, Rollback: &configv1.Command{Argv: []string{"/nothing"}}, Allow: []string{"/none", "/nothing"},
+			}}
+		}, []string{
+			"targets[0].command.deploy.argv[0]", "targets[0].command.rollback.argv[0]", "targets[0].command.allow[0]", "targets[0].command.allow[1]",
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := &configv1.Executor{
+				Common: stationtest.Common(t, procedure.ServiceExecutor), ArtifactFolder: t.TempDir(),
+				Targets: []*configv1.TargetDriver{
+					{Target: "eu0", Driver: &configv1.TargetDriver_Noop{Noop: &configv1.NoopDriver{}}}, host("/bin/sh"),
+				},
+			}
+			test.change(cfg)
+			stationtest.Named(t, executor.Check(cfg), test.fields...)
+		})
+	}
+}

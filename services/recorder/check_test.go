@@ -1,0 +1,36 @@
+package recorder_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/blackdice/shipwarden/internal/station/stationtest"
+	"github.com/blackdice/shipwarden/procedure"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/recorder"
+)
+
+func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*configv1.Recorder)
+		fields []string
+	}{
+		{"nothing", func(*configv1.Recorder) {}, nil},
+		{"the key is another's", func(c *configv1.Recorder) { c.Common.SigningKey.Id = "approval-test" }, []string{"common.signing_key.id"}},
+		{"no connection string", func(c *configv1.Recorder) { c.DatabaseUrlFile = "/none" }, []string{"database_url_file"}},
+		{"no owner's either", func(c *configv1.Recorder) { c.MigrateUrlFile = "/none" }, []string{"migrate_url_file"}},
+		{"everybody may read", func(c *configv1.Recorder) { c.TokensFile = "" }, []string{"tokens_file"}},
+		{"nowhere to ask", func(c *configv1.Recorder) { c.Grpc.Listen = "here" }, []string{"grpc.listen"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := &configv1.Recorder{
+				Common: stationtest.Common(t, procedure.ServiceRecorder), Grpc: &configv1.Grpc{Listen: "127.0.0.1:0"},
+				DatabaseUrlFile: stationtest.File(t, "dsn", "postgres://127.0.0.1:1/none"),
+				TokensFile:      stationtest.File(t, "tokens.yaml", "tokens: [{sha256: "+strings.Repeat("ab", 32)+", person: audra, reader: true}]\n"),
+			}
+			test.change(cfg)
+			stationtest.Named(t, recorder.Check(cfg), test.fields...)
+		})
+	}
+}
