@@ -45,6 +45,9 @@ type Config struct {
 	Focus     []string
 	Action    string
 	FocusOnly bool
+	// Until names counts of the verdict: the run ends as soon as one of them can not be
+	// zero any more. Empty: it goes to its end.
+	Until []string
 	// Overlay replaces sources of the services, as `go build -overlay` takes it.
 	Overlay string
 	// Root is the folder of the repository, Dir what the run leaves behind; an empty
@@ -53,7 +56,8 @@ type Config struct {
 	Out       io.Writer
 }
 
-// ErrBroken says that a promise was broken, or that a failpoint was never passed.
+// ErrBroken says that a promise was broken, or that the run did not do what it is there
+// for: a failpoint was never passed, or fewer releases were asked for than demanded.
 var ErrBroken = errors.New("chaos has found something")
 
 // run is one run.
@@ -66,7 +70,11 @@ type run struct {
 	js      jetstream.JetStream
 	ring    *envelope.Keyring
 	watcher *watcher
+	history *history
 	began   time.Time
+	// missing is what was to happen and did not, found what ended the run early.
+	missing []string
+	found   *Verdict
 
 	mu    sync.Mutex // guards what follows
 	asked int
@@ -167,6 +175,9 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	r.plant = &plant{dir: r.cfg.Dir, root: r.cfg.Root, world: r.world, ackWait: time.Second, log: log}
+	if r.history, err = newHistory(filepath.Join(r.cfg.Dir, historyName)); err != nil {
+		return err
+	}
 	return r.plant.secrets()
 }
 
@@ -191,6 +202,9 @@ func (r *run) work(ctx context.Context) error {
 	}
 	bad.Go(func() { r.progress(striking) })
 	submit, done := context.WithTimeout(ctx, r.cfg.Duration)
+	if len(r.cfg.Until) > 0 {
+		around.Go(func() { r.look(watching, done) })
+	}
 	var lanes sync.WaitGroup
 	for i := range r.plan.Lanes {
 		lanes.Go(func() { r.lane(submit, submit, i) })
@@ -200,13 +214,19 @@ func (r *run) work(ctx context.Context) error {
 	enough()
 	bad.Wait()
 	r.say("faults end: %s", list(f.counts))
+	r.say("the bus was killed at: %s", list(f.atBus))
 	r.say("on the bus: %s", list(h.counts))
+	if !r.cfg.Quiet {
+		r.missing = append(h.missing(), f.missing()...)
+	}
 	r.report(f)
 	r.say("decided too early and refused: %d", c.refused())
-	err = r.settle(ctx)
+	if r.ended() == nil {
+		err = r.settle(watching)
+	}
 	unwatch()
 	around.Wait()
-	return err
+	return errors.Join(err, r.history.close())
 }
 
 func (r *run) progress(ctx context.Context) {
@@ -245,7 +265,10 @@ func (r *run) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Settle)
 	defer cancel()
 	for quiet := 0; quiet < 5; {
-		if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
+		if pause(ctx, 200*time.Millisecond); r.ended() != nil {
+			return nil
+		}
+		if ctx.Err() != nil {
 			r.say("not settled after %s", r.cfg.Settle)
 			return nil // What is not settled is for the judge to count.
 		}
@@ -275,9 +298,16 @@ func (r *run) answered(ctx context.Context) (bool, error) {
 
 // conclude asks the judge.
 func (r *run) conclude(ctx context.Context) (Verdict, error) {
+	if v := r.ended(); v != nil {
+		return *v, fmt.Errorf("%w: %s (seed %d, state in %s)", ErrBroken, v, r.cfg.Seed, r.cfg.Dir)
+	}
 	v, err := judge(ctx, r.js, r.plant.database.url, r.ring, r.world)
 	if err != nil {
 		return v, fmt.Errorf("judge: %w", err)
+	}
+	v.Missing = append(v.Missing, r.missing...)
+	if v.Asked < r.cfg.Releases || v.Settled < r.cfg.Releases {
+		v.Missing = append(v.Missing, fmt.Sprintf("of %d releases %d were asked for and %d came to their end", r.cfg.Releases, v.Asked, v.Settled))
 	}
 	for _, p := range failpoint.Points {
 		if r.hits(p.Name) == 0 {
@@ -291,9 +321,13 @@ func (r *run) conclude(ctx context.Context) (Verdict, error) {
 	if len(v.Unhit) > 0 {
 		r.say("never passed: %s", strings.Join(v.Unhit, ", "))
 	}
+	for _, missing := range v.Missing {
+		r.say("missing: %s", missing)
+	}
 	fmt.Fprintln(r.cfg.Out, v)
 	if !v.Clean() {
-		return v, fmt.Errorf("%w: %s (seed %d, state in %s)", ErrBroken, v, r.cfg.Seed, r.cfg.Dir)
+		return v, fmt.Errorf("%w: %s, %d failpoints never passed, %d things missing (seed %d, state in %s)",
+			ErrBroken, v, len(v.Unhit), len(v.Missing), r.cfg.Seed, r.cfg.Dir)
 	}
 	return v, nil
 }

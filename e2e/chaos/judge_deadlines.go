@@ -1,0 +1,48 @@
+package chaos
+
+import (
+	"time"
+
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// deadlines counts deadlines that were said to have passed before they had. Also an
+// event that does not count says what its writer believed.
+func (b *bench) deadlines() {
+	for release, s := range b.states {
+		for _, e := range b.entries["rel."+release] {
+			var due time.Time
+			switch d := e.Event.GetData().(type) {
+			case *releasev1.Event_DeadlinePassed:
+				due = d.DeadlinePassed.GetDue().AsTime()
+			case *releasev1.Event_Expired:
+				due = b.expiry(release, s, e, d.Expired.GetDeadline())
+			}
+			if !due.IsZero() && e.Stored.Before(due) {
+				b.count(&b.Early, "early", "%s: %s %s before it was due", release, procedure.TypeOf(e.Event), due.Sub(e.Stored))
+			}
+		}
+	}
+}
+
+// expiry is when the release expired, by the newest event before that says so.
+func (b *bench) expiry(release string, s procedure.State, at procedure.Entry, kind releasev1.Deadline) time.Time {
+	due := s.Requested.GetStartBy().AsTime()
+	for _, e := range b.counted[release] {
+		if e.Sequence >= at.Sequence {
+			break
+		}
+		switch d := e.Event.GetData().(type) {
+		case *releasev1.Event_RiskCleared:
+			if kind == releasev1.Deadline_DEADLINE_APPROVE {
+				due = d.RiskCleared.GetApproveBy().AsTime()
+			}
+		case *releasev1.Event_Authorized:
+			if until := d.Authorized.GetValidUntil().AsTime(); kind == releasev1.Deadline_DEADLINE_START && until.Before(due) {
+				due = until
+			}
+		}
+	}
+	return due
+}
