@@ -71,7 +71,7 @@ func (c Config) complete() Config {
 		c.Rest = 10 * time.Second
 	}
 	if len(c.Recorded) == 0 {
-		c.Recorded = []int{1000, 10_000}
+		c.Recorded = []int{1000, 100_000}
 	}
 	if len(c.Parts) == 0 {
 		c.Parts = Parts

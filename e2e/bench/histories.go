@@ -104,7 +104,11 @@ func (h *histories) fill(ctx context.Context, cfg Config, recorded int) error {
 	if err := h.write(ctx, missing); err != nil {
 		return err
 	}
-	cfg.say("  written in %s; now they are recorded", time.Since(began).Round(time.Millisecond))
+	s, err := h.js.Stream(ctx, eventstore.StreamEvents)
+	if err != nil {
+		return err
+	}
+	cfg.say("  written in %s, %d MB in the stream; now they are recorded", time.Since(began).Round(time.Millisecond), s.CachedInfo().State.Bytes>>20)
 	began = time.Now()
 	if err := h.resume(ctx); err != nil {
 		return err
