@@ -23,13 +23,14 @@ const (
 	opReview      = "review"
 )
 
-// ok is the answer to what was done. Every other answer is the error's text.
+// ok is the answer to what was done. Every other answer is the error's text, and none
+// that of a call that has only begun.
 const ok = "ok"
 
-// call is one line of the clients' history: what somebody asked for, and what they were
-// told.
+// call is one line of the clients' history: what somebody asks for, and, in a line of its
+// own, what they were told.
 type call struct {
-	// Time is when the answer came.
+	// Time is when the call began or the answer came.
 	Time    time.Time `json:"time"`
 	Op      string    `json:"op"`
 	Person  string    `json:"person,omitempty"`
@@ -39,7 +40,7 @@ type call struct {
 	Key    string `json:"key,omitempty"`
 	Digest string `json:"digest,omitempty"`
 	Action string `json:"action,omitempty"`
-	Answer string `json:"answer"`
+	Answer string `json:"answer,omitempty"`
 }
 
 // history is the file of what clients were told, which services do not know of. It may
@@ -55,12 +56,20 @@ func newHistory(path string) (*history, error) {
 	return &history{file: file}, err
 }
 
-// note writes down what somebody was answered. The time is taken here, after the answer.
-func (h *history) note(c call, err error) {
-	c.Time, c.Answer = time.Now(), ok
+// do makes a call, and writes down before what is asked for and afterwards the answer.
+func (h *history) do(c call, ask func() error) error {
+	h.note(c)
+	err := ask()
+	c.Answer = ok
 	if err != nil {
 		c.Answer = err.Error()
 	}
+	h.note(c)
+	return err
+}
+
+func (h *history) note(c call) {
+	c.Time = time.Now()
 	line, wrong := json.Marshal(c)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -80,7 +89,7 @@ func (h *history) close() error {
 // historyName is the history's file in the folder of the run.
 const historyName = "history.jsonl"
 
-// readHistory reads all calls, oldest answer first; none where there is no file.
+// readHistory reads all lines, oldest first; none where there is no file.
 func readHistory(path string) ([]call, error) {
 	var all []call
 	return all, lines(path, func(line []byte) error {

@@ -114,15 +114,16 @@ func newBench(w *world) (*bench, error) {
 	if err == nil {
 		b.document, err = policy.Parse(text, "procedure.yaml")
 	}
-	if err == nil {
-		b.calls, err = readHistory(filepath.Join(w.dir, historyName))
-	}
 	for _, t := range w.plan.Targets {
 		var wrong [3]error
 		b.effects[t.ID], wrong[0] = w.effects(t)
 		b.touched[t.ID], wrong[1] = readEffects(w.touchedFile(t))
 		b.seen[t.ID], wrong[2] = readEffects(w.seenFile(t))
 		err = errors.Join(append(wrong[:], err)...)
+	}
+	if err == nil {
+		// Behind the effects: who asked for them had begun to by then.
+		b.calls, err = readHistory(filepath.Join(w.dir, historyName))
 	}
 	return b, err
 }

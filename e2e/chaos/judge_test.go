@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -37,6 +38,7 @@ func TestAnAnswerWithoutItsEventIsLost(t *testing.T) {
 		"another person":           {with(func(c *call) { c.Person = "dave" }), 1},
 		"another release":          {with(func(c *call) { c.Release = "s" }), 1},
 		"another decision":         {with(func(c *call) { c.Op = opReject }), 1},
+		"not answered":             {with(func(c *call) { c.Digest, c.Answer = "e", "" }), 0},
 		"refused":                  {with(func(c *call) { c.Digest, c.Answer = "e", "no" }), 0},
 		"aborted":                  {with(func(c *call) { c.Op, c.Person = opAbort, "dave" }), 0},
 		"reviewed":                 {with(func(c *call) { c.Op = opReview }), 1},
@@ -176,14 +178,23 @@ func TestTheHistoryIsReadAsItWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.note(call{Op: opAbort, Person: "dave", Release: "r"}, nil)
-	h.note(call{Op: opRequest, Release: "s", Key: "k"}, os.ErrDeadlineExceeded)
+	for c, err := range map[call]error{{Op: opAbort, Person: "dave", Release: "r"}: nil, {Op: opRequest, Release: "s", Key: "k"}: os.ErrDeadlineExceeded} {
+		if got := h.do(c, func() error { return err }); !errors.Is(got, err) {
+			t.Errorf("got %v", got)
+		}
+	}
 	if err := h.close(); err != nil {
 		t.Fatal(err)
 	}
 	calls, err := readHistory(path)
-	if err != nil || len(calls) != 2 || calls[0].Answer != ok || calls[1].Answer != os.ErrDeadlineExceeded.Error() || calls[1].Key != "k" {
-		t.Errorf("%v, %+v", err, calls)
+	if err != nil || len(calls) != 4 {
+		t.Fatalf("%v, %+v", err, calls)
+	}
+	for _, c := range calls {
+		want := map[string]string{opAbort: ok, opRequest: os.ErrDeadlineExceeded.Error()}[c.Op]
+		if c.Answer != "" && c.Answer != want || c.Time.IsZero() {
+			t.Errorf("%+v", c)
+		}
 	}
 }
 

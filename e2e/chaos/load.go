@@ -52,9 +52,8 @@ func (r *run) ask(ctx context.Context, l lane, p releasePlan) error {
 		Subject: "request." + environment + "." + l.Service, Data: body, Header: nats.Header{"Content-Type": []string{"application/json"}},
 	}
 	for sent := 0; sent <= p.Repeats && ctx.Err() == nil; {
-		err := r.publish(ctx, m)
-		r.history.note(call{Op: opRequest, Release: procedure.ReleaseID(environment, l.Service, p.Key), Key: p.Key}, err)
-		if err == nil {
+		asked := call{Op: opRequest, Release: procedure.ReleaseID(environment, l.Service, p.Key), Key: p.Key}
+		if r.history.do(asked, func() error { return r.publish(ctx, m) }) == nil {
 			sent++
 		}
 	}
