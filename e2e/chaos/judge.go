@@ -131,6 +131,7 @@ func newBench(w *world) (*bench, error) {
 // always counts what can not become better with time.
 func (b *bench) always() {
 	b.deadlines()
+	b.decisions()
 	b.locks()
 	b.answers()
 	b.targets()

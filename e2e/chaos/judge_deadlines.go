@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"slices"
 	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
@@ -24,6 +25,42 @@ func (b *bench) deadlines() {
 			}
 		}
 	}
+}
+
+// decisions counts what a person decided before an executor that was lost could no
+// longer come back, and was told that it is done. It does not count by the fold.
+func (b *bench) decisions() {
+	for _, c := range b.calls {
+		if c.Op != opIntervene || c.Answer != ok {
+			continue
+		}
+		for _, e := range b.entries["rel."+c.Release] {
+			if e.Stored.After(c.Time) || !c.did(e.Event) || b.countsAt(c.Release, e.Sequence) {
+				continue
+			}
+			if from := b.upTo(c.Release, e.Sequence).DecideFrom; e.Stored.Before(from) {
+				b.count(&b.Early, "early", "%s decided about %s %s before an executor that was lost was over", c.Person, c.Release, from.Sub(e.Stored))
+			}
+		}
+	}
+}
+
+// countsAt reports whether the message of that sequence is an event of the release that
+// counts.
+func (b *bench) countsAt(release string, sequence uint64) bool {
+	return slices.ContainsFunc(b.counted[release], func(e procedure.Entry) bool { return e.Sequence == sequence })
+}
+
+// upTo is a release before a sequence.
+func (b *bench) upTo(release string, sequence uint64) procedure.State {
+	var before []procedure.Entry
+	for _, e := range b.counted[release] {
+		if e.Sequence < sequence {
+			before = append(before, e)
+		}
+	}
+	state, _ := procedure.Fold(release, before)
+	return state
 }
 
 // expiry is when the release expired, by the newest event before that says so.

@@ -78,12 +78,7 @@ func (b *bench) counts(m message) bool {
 	if len(parts) < 2 {
 		return false
 	}
-	for _, e := range b.counted[parts[1]] {
-		if e.Sequence == m.Sequence {
-			return true
-		}
-	}
-	return false
+	return b.countsAt(parts[1], m.Sequence)
 }
 
 // views compares what the record says of the releases with their folds.
