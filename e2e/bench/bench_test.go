@@ -25,7 +25,7 @@ func TestASmallRunMeasuresEverything(t *testing.T) {
 		// Behind few, behind many, and from the beginning.
 		"T3": 3, "events recorded behind ": 2, "into an empty schema": 1,
 		// How long every step took, with few and with many on record.
-		"Time from one event": 2, "     verification_passed ": 2,
+		"Time from one event": 2, "verification_passed  ": 2,
 	} {
 		if n := strings.Count(out.String(), want); n < times {
 			t.Errorf("the table holds %q %d times, not %d:\n%s", want, n, times, &out)

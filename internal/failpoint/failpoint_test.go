@@ -92,7 +92,7 @@ func TestABusIsKilledWhileTheProcessStandsStill(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	cmd := exec.Command(build(t, "failpoints")) //nolint:noctx // It is ended below.
+	cmd := exec.Command(build(t, "failpoints"))
 	cmd.Env, cmd.Stdout = []string{failpoint.Variable + "=" + folder}, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
