@@ -73,27 +73,42 @@ func (b *batcher) drain(ctx context.Context) {
 // storeBatch stores the messages as one atomic batch and returns the sequence of the
 // last one.
 func storeBatch(ctx context.Context, conn *nats.Conn, messages []*nats.Msg) (uint64, error) {
-	last := len(messages) - 1
-	if last > 0 {
-		id := nuid.Next()
-		for i, m := range messages {
-			if m.Header == nil {
-				m.Header = nats.Header{}
-			}
-			m.Header["Nats-Batch-Id"] = []string{id}
-			m.Header["Nats-Batch-Sequence"] = []string{strconv.Itoa(i + 1)}
-		}
-		messages[last].Header["Nats-Batch-Commit"] = []string{"1"}
-		for _, m := range messages[:last] {
-			if err := conn.PublishMsg(m); err != nil {
-				return 0, err
-			}
-		}
-	}
-	answer, err := conn.RequestMsgWithContext(ctx, messages[last])
+	commit, err := openBatch(conn, messages)
 	if err != nil {
 		return 0, err
 	}
+	answer, err := conn.RequestMsgWithContext(ctx, commit)
+	if err != nil {
+		return 0, err
+	}
+	return committed(answer)
+}
+
+// openBatch sends all of a batch but its last message, which commits it.
+func openBatch(conn *nats.Conn, messages []*nats.Msg) (commit *nats.Msg, err error) {
+	last := len(messages) - 1
+	if last == 0 {
+		return messages[0], nil
+	}
+	id := nuid.Next()
+	for i, m := range messages {
+		if m.Header == nil {
+			m.Header = nats.Header{}
+		}
+		m.Header["Nats-Batch-Id"] = []string{id}
+		m.Header["Nats-Batch-Sequence"] = []string{strconv.Itoa(i + 1)}
+	}
+	messages[last].Header["Nats-Batch-Commit"] = []string{"1"}
+	for _, m := range messages[:last] {
+		if err := conn.PublishMsg(m); err != nil {
+			return nil, err
+		}
+	}
+	return messages[last], nil
+}
+
+// committed is the sequence of the last message of a batch, by the server's answer.
+func committed(answer *nats.Msg) (uint64, error) {
 	var ack struct {
 		Error *struct {
 			Description string `json:"description"`

@@ -46,10 +46,11 @@ const (
 	PartLoad    = "load"
 	PartRecord  = "record"
 	PartResting = "resting"
+	PartStart   = "start"
 )
 
 // Parts are all parts, in order.
-var Parts = []string{PartLoad, PartRecord, PartResting}
+var Parts = []string{PartLoad, PartRecord, PartResting, PartStart}
 
 func (c Config) complete() Config {
 	def := func(n *int, value int) {
@@ -70,7 +71,7 @@ func (c Config) complete() Config {
 		c.Rest = 10 * time.Second
 	}
 	if len(c.Recorded) == 0 {
-		c.Recorded = []int{1000, 10_000}
+		c.Recorded = []int{1000, 100_000}
 	}
 	if len(c.Parts) == 0 {
 		c.Parts = Parts
@@ -121,6 +122,9 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	if err == nil && cfg.wants(PartResting) {
 		err = measureResting(ctx, cfg, dir, t)
+	}
+	if err == nil && cfg.wants(PartStart) {
+		err = measureStart(ctx, cfg, dir, t)
 	}
 	t.print(cfg.Out, cfg, time.Since(began))
 	if errors.Is(err, context.Canceled) {

@@ -9,7 +9,8 @@
 //	                    PostgreSQL
 //	with many releases  the same with few
 //	recorded
-//	memory, processor   the targets of docs/performance.md
+//	memory, processor,  the targets of docs/performance.md
+//	start
 //
 // Everything but the drivers is what runs in production: the bus and the database
 // wait for the disk, requests come over the bus, a person approves over gRPC, the

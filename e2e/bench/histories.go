@@ -9,11 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/internal/envelope"
@@ -101,6 +97,31 @@ func (h *histories) fill(ctx context.Context, cfg Config, recorded int) error {
 		return nil
 	}
 	cfg.say("writing down %d releases", missing)
+	if err := h.rest(ctx); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := h.write(ctx, missing); err != nil {
+		return err
+	}
+	s, err := h.js.Stream(ctx, eventstore.StreamEvents)
+	if err != nil {
+		return err
+	}
+	cfg.say("  written in %s, %d MB in the stream; now they are recorded", time.Since(began).Round(time.Millisecond), s.CachedInfo().State.Bytes>>20)
+	began = time.Now()
+	if err := h.resume(ctx); err != nil {
+		return err
+	}
+	if err := h.recorded(ctx); err != nil {
+		return err
+	}
+	cfg.say("  recorded in %s", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// rest stops the services once they have nothing left to do.
+func (h *histories) rest(ctx context.Context) error {
 	if err := h.settled(ctx); err != nil {
 		return err
 	}
@@ -109,25 +130,20 @@ func (h *histories) fill(ctx context.Context, cfg Config, recorded int) error {
 			return err
 		}
 	}
-	began := time.Now()
-	if err := h.write(ctx, missing); err != nil {
-		return err
-	}
+	return nil
+}
+
+// resume starts the services again, behind what was written meanwhile.
+func (h *histories) resume(ctx context.Context) error {
 	if err := h.skip(ctx); err != nil {
 		return err
 	}
-	cfg.say("  written in %s; now they are recorded", time.Since(began).Round(time.Millisecond))
 	for name := range h.rig.HTTP {
 		h.rig.StartService(ctx, name)
 		if err := h.rig.WaitReady(ctx, name); err != nil {
 			return err
 		}
 	}
-	began = time.Now()
-	if err := h.recorded(ctx); err != nil {
-		return err
-	}
-	cfg.say("  recorded in %s", time.Since(began).Round(time.Millisecond))
 	return nil
 }
 
@@ -153,88 +169,6 @@ func (h *histories) recorded(ctx context.Context) error {
 			return ctx.Err()
 		case <-ticker.C:
 		}
-	}
-}
-
-// write appends copies of real releases to the stream.
-func (h *histories) write(ctx context.Context, releases int) error {
-	next, err := h.last(ctx)
-	if err != nil {
-		return err
-	}
-	var batch []*nats.Msg
-	flush := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
-		stored, err := storeBatch(ctx, h.admin, batch)
-		if err == nil && stored != next {
-			err = fmt.Errorf("stored up to %d, not %d", stored, next)
-		}
-		batch = nil
-		return err
-	}
-	for range releases {
-		h.copies++
-		messages, err := h.copy(h.templates[h.copies%len(h.templates)], h.copies, next)
-		if err != nil {
-			return err
-		}
-		next += uint64(len(messages))
-		if batch = append(batch, messages...); len(batch) >= maxBatch {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return flush()
-}
-
-// copy is a release under another name: each event is decided anew where it depends
-// on the name, and signed by the service that writes such events.
-func (h *histories) copy(template []*releasev1.Event, number int, last uint64) ([]*nats.Msg, error) {
-	key := fmt.Sprintf("copy-%d", number)
-	asked := template[0].GetRequested().GetRequest()
-	state := procedure.State{Release: procedure.ReleaseID(asked.GetEnvironment(), asked.GetService(), key)}
-	now := time.Now()
-	var out []*nats.Msg
-	for _, original := range template {
-		e := proto.CloneOf(original)
-		id, err := uuid.NewV7()
-		if err != nil {
-			return nil, err
-		}
-		e.Id, e.Aggregate, e.Previous, e.Time = id.String(), procedure.Aggregate(state.Release), state.Head.Previous(), timestamppb.New(now)
-		rename(e, key, state)
-		m, err := envelope.Seal(h.signers[e.GetWriter()], e)
-		if err != nil {
-			return nil, err
-		}
-		last++
-		if state, err = procedure.Evolve(state, procedure.Entry{Sequence: last, Digest: digest(m.Data), Stored: now, Event: e}); err != nil {
-			return nil, fmt.Errorf("copy a release: %w", err)
-		}
-		out = append(out, m)
-	}
-	return out, nil
-}
-
-// rename changes what depends on the release's name.
-func rename(e *releasev1.Event, key string, state procedure.State) {
-	switch d := e.GetData().(type) {
-	case *releasev1.Event_Requested:
-		d.Requested.Request.IdempotencyKey = key
-		d.Requested.RequestDigest = procedure.RequestDigest(d.Requested.GetRequest())
-	case *releasev1.Event_RiskCleared:
-		d.RiskCleared.ChangeDigest = procedure.ChangeDigest(state)
-	case *releasev1.Event_ApprovalGiven:
-		d.ApprovalGiven.ChangeDigest = state.ChangeDigest
-	case *releasev1.Event_Authorized:
-		d.Authorized.ChangeDigest = state.ChangeDigest
-	case *releasev1.Event_ExecutionClaimed:
-		d.ExecutionClaimed.ChangeDigest = state.ChangeDigest
-	case *releasev1.Event_Recorded:
-		e.Data = procedure.DecideRecorded(state, d.Recorded.GetRecordDigest()).GetData()
 	}
 }
 

@@ -39,6 +39,28 @@ func (b busy) bounds() string {
 	return fmt.Sprintf("%s (cpu %.1f of %.0f, own %.1f)", what, b.machine, cpus, b.own)
 }
 
+// boundsOf says what all rounds ran into: the mean of what was used, and in how many of
+// them processors were what bounds where that was not so in all or in none.
+func boundsOf(rounds []busy) string {
+	if len(rounds) == 0 {
+		return ""
+	}
+	var mean busy
+	cpu := 0
+	for _, b := range rounds {
+		mean.own += b.own / float64(len(rounds))
+		mean.machine += b.machine / float64(len(rounds))
+		if b.machine >= full*float64(runtime.NumCPU()) {
+			cpu++
+		}
+	}
+	text := mean.bounds()
+	if cpu > 0 && cpu < len(rounds) {
+		text += fmt.Sprintf(", cpu in %d of %d rounds", cpu, len(rounds))
+	}
+	return text
+}
+
 // watchMachine begins to count; the function returned ends it.
 func watchMachine() func() busy {
 	began, own, all := time.Now(), ownTime(), machineTime()

@@ -2,45 +2,27 @@ package bench
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/blackdice/shipwarden/internal/envelope"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/recorder"
-	"github.com/blackdice/shipwarden/services/recorder/ledger"
-	"github.com/blackdice/shipwarden/services/recorder/migrations"
 	"github.com/blackdice/shipwarden/services/recorder/rebuild"
-	"github.com/blackdice/shipwarden/services/recorder/record"
 )
 
-// benchSchema is the schema that is recorded into, beside the live one.
-const benchSchema = "shipwarden_bench"
-
-// copyRows is how many rows one COPY commits.
-const copyRows = 1000
-
-func digest(b []byte) [sha256.Size]byte { return sha256.Sum256(b) }
-
-// message is what COPY stores of a message: as much as must be stored at least.
-type message struct {
-	sequence uint64
-	subject  string
-	stored   time.Time
-	body     []byte
+// keyring is that of a rig in a folder.
+func keyring(dir string) (*envelope.Keyring, error) {
+	return recorder.LoadKeyring(&configv1.Common{KeyringFile: filepath.Join(dir, "config", "keyring.yaml")})
 }
 
-// measureRecord measures how fast the stream is recorded, beside COPY of the same
-// bodies, and how fast the whole record is rebuilt.
+// measureRecord measures how fast the stream is recorded from its beginning, beside COPY
+// of the same bodies, and how fast the whole record is rebuilt.
 func measureRecord(ctx context.Context, cfg Config, d *driver, dir string, t *table) error {
-	ring, err := recorder.LoadKeyring(&configv1.Common{KeyringFile: filepath.Join(dir, "config", "keyring.yaml")})
+	ring, err := keyring(dir)
 	if err != nil {
 		return err
 	}
@@ -56,96 +38,18 @@ func measureRecord(ctx context.Context, cfg Config, d *driver, dir string, t *ta
 		return err
 	}
 	upTo := min(last, uint64(cfg.Events)) //nolint:gosec // A count of events.
-	var messages []message
-	if err := d.read(ctx, 0, upTo, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-		messages = append(messages, message{meta.Sequence.Stream, m.Subject(), meta.Timestamp, m.Data()})
-		return nil
-	}); err != nil {
-		return err
-	}
-	var ours, bound []float64
-	var used busy
+	var all ingested
 	for round := range cfg.Rounds {
-		cfg.say("recording %d events, round %d", upTo, round+1)
-		plain, err := copyPlain(ctx, d.rig.DatabaseURL, messages)
-		if err != nil {
-			return fmt.Errorf("copy: %w", err)
-		}
-		profiled, err := cfg.profile(fmt.Sprintf("record-%d", round+1))
-		if err != nil {
+		cfg.say("recording %d events into an empty schema, round %d", upTo, round+1)
+		if err := empty(ctx, d); err != nil {
 			return err
 		}
-		look := watchMachine()
-		took, err := ingest(ctx, d, ring, upTo)
-		used = look()
-		profiled()
-		if err != nil {
-			return fmt.Errorf("record: %w", err)
+		if err := all.round(ctx, cfg, d, ring, benchSchema, 0, upTo); err != nil {
+			return err
 		}
-		ours, bound = append(ours, float64(upTo)/took.Seconds()), append(bound, float64(upTo)/plain.Seconds())
-		cfg.say("  recorded %.0f/s, COPY %.0f/s; %s", ours[round], bound[round], used.bounds())
 	}
-	t.add(line{
-		id: "T3", figure: fmt.Sprintf("events recorded, beside COPY of %d rows a commit", copyRows), ours: ours, bound: bound, ratio: ratios(ours, bound),
-		unit: "/s", target: 0.25, limited: used.bounds(),
-	})
+	all.tell(t, "events recorded into an empty schema")
 	return measureRebuild(ctx, cfg, d, ring, last, t)
-}
-
-// ingest records the stream up to a sequence into an empty schema.
-func ingest(ctx context.Context, d *driver, ring *envelope.Keyring, upTo uint64) (time.Duration, error) {
-	config, err := pgx.ParseConfig(d.rig.DatabaseURL)
-	if err != nil {
-		return 0, err
-	}
-	if err := execute(ctx, d.rig.DatabaseURL, "drop schema if exists "+benchSchema+" cascade"); err != nil {
-		return 0, err
-	}
-	if err := migrations.Up(ctx, config, benchSchema); err != nil {
-		return 0, err
-	}
-	l, err := ledger.Open(ctx, d.rig.DatabaseURL, benchSchema)
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	began := time.Now()
-	err = record.New(d.js, ring, l, nil, nil).Until(ctx, upTo)
-	return time.Since(began), err
-}
-
-// copyPlain copies the messages into a table with nothing but a primary key.
-func copyPlain(ctx context.Context, dsn string, messages []message) (time.Duration, error) {
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if _, err := conn.Exec(ctx, `drop table if exists plain;
-		create table plain (seq bigint primary key, subject text, stored timestamptz, body bytea)`); err != nil {
-		return 0, err
-	}
-	began := time.Now()
-	for chunk := range slices.Chunk(messages, copyRows) {
-		_, err := conn.CopyFrom(ctx, pgx.Identifier{"plain"}, []string{"seq", "subject", "stored", "body"},
-			pgx.CopyFromSlice(len(chunk), func(i int) ([]any, error) {
-				return []any{chunk[i].sequence, chunk[i].subject, chunk[i].stored, chunk[i].body}, nil
-			}))
-		if err != nil {
-			return 0, err
-		}
-	}
-	return time.Since(began), nil
-}
-
-func execute(ctx context.Context, dsn, statement string) error {
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	_, err = conn.Exec(ctx, statement)
-	return err
 }
 
 // measureRebuild rebuilds the whole record and watches the memory.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,28 @@ func TestTheTableTellsMedianAndSpread(t *testing.T) {
 	for _, want := range []string{"20.0/s (10.0/s–30.0/s)", "100/s", "0.20 (0.10–0.30)", "≥ 0.50", "missed by 150 %", "a note"} {
 		if !strings.Contains(strings.ReplaceAll(out.String(), "(10.0–30.0)", "(10.0/s–30.0/s)"), want) {
 			t.Errorf("the table does not hold %q:\n%s", want, &out)
+		}
+	}
+}
+
+// What bounds a figure is what bounded all of its rounds, not the last one.
+func TestWhatBoundsIsToldOfAllRounds(t *testing.T) {
+	cpus := float64(runtime.NumCPU())
+	idle, full := busy{own: 0, machine: 0}, busy{own: cpus / 2, machine: cpus}
+	tests := map[string]struct {
+		rounds    []busy
+		want, not string
+	}{
+		"none":       {nil, "", "cpu"},
+		"all":        {[]busy{full, full}, "cpu (cpu", "of 2 rounds"},
+		"the first":  {[]busy{full, idle, idle}, "cpu in 1 of 3 rounds", "cpu (cpu"},
+		"not at all": {[]busy{idle}, "disk sync", "rounds"},
+		"not known":  {[]busy{{own: 1, machine: -1}, {own: 2, machine: -1}}, "own cpu 1.5", "rounds"},
+	}
+	for name, test := range tests {
+		got := boundsOf(test.rounds)
+		if !strings.Contains(got, test.want) || strings.Contains(got, test.not) {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,6 +19,9 @@ import (
 type bug struct {
 	name  string
 	edits []edit
+	// wants are the counts by one of which it must be noticed: others would say no more
+	// than that something was not as usual.
+	wants []string
 	// focus and action say where to strike, so that it shows soon; empty for
 	// everywhere. nap and blackout are those of Config.
 	focus    []string
@@ -35,41 +39,72 @@ type bug struct {
 
 type edit struct{ file, from, to string }
 
-// ErrSurvived says that a bug was built in and nobody noticed.
+// settleBugs is the time to end that a run has whose services have a bug: one without
+// any needs less, however many of its processes were stopped when the faults ended.
+const settleBugs = 90 * time.Second
+
+// control is a run with no bug. It must find nothing, or no run with one says anything.
+var control = bug{name: "none"}
+
+// ErrSurvived says that a bug was built in and nobody noticed, or that something was
+// found where there is none.
 var ErrSurvived = errors.New("a bug was not caught")
 
 // Bugs builds each of the bugs whose name holds the text into the services, one
-// after the other, and returns an error that wraps ErrSurvived unless every one
-// breaks a promise. Production code holds none of them: they are laid over it.
+// after the other, and returns an error that wraps ErrSurvived unless every one is
+// noticed by a count that it is to be noticed by, and a run without any finds nothing.
+// Production code holds none of them: they are laid over it.
 func Bugs(ctx context.Context, cfg Config, only string) error {
-	survived := 0
-	tried := 0
-	for _, b := range bugs {
-		if !strings.Contains(b.name, only) {
+	survived, tried := 0, 0
+	for _, b := range append([]bug{control}, bugs...) {
+		if b.name != control.name && !strings.Contains(b.name, only) {
 			continue
 		}
-		tried++
 		began := time.Now()
 		v, err := try(ctx, cfg, b)
-		switch {
-		case err != nil:
-			survived++
-			fmt.Fprintf(cfg.Out, "ERROR     %s: %v\n", b.name, err)
-		case v.Broken() == "":
-			survived++
-			fmt.Fprintf(cfg.Out, "SURVIVED  %s\n", b.name)
-		default:
-			fmt.Fprintf(cfg.Out, "caught    %-66s %s (%.0f s)\n", b.name, v.Broken(), time.Since(began).Seconds())
-		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		word, good := b.judged(v, err)
+		if !good {
+			survived++
+		}
+		if b.name != control.name {
+			tried++
+		}
+		fmt.Fprintf(cfg.Out, "%-9s %-66s %s (%.0f s)\n", word, b.name, told(v, err), time.Since(began).Seconds())
 	}
 	if survived > 0 || tried == 0 {
-		return fmt.Errorf("%w: %d of %d", ErrSurvived, survived, tried)
+		return fmt.Errorf("%w: %d of %d runs are not as they must be", ErrSurvived, survived, tried+1)
 	}
-	fmt.Fprintf(cfg.Out, "ok: all of %d bugs are caught\n", tried)
+	fmt.Fprintf(cfg.Out, "ok: all of %d bugs are caught, and where there is none nothing is\n", tried)
 	return nil
+}
+
+func told(v Verdict, err error) string {
+	switch {
+	case err != nil:
+		return err.Error()
+	case v.Broken() == "":
+		return "nothing found"
+	}
+	return v.Broken()
+}
+
+// judged says what a run made of a bug, and whether that is as it must be.
+func (b bug) judged(v Verdict, err error) (word string, good bool) {
+	counts := v.Counts()
+	switch {
+	case err != nil:
+		return "ERROR", false
+	case len(b.edits) == 0 && v.Broken() == "":
+		return "clean", true
+	case len(b.edits) == 0:
+		return "NOT CLEAN", false
+	case slices.ContainsFunc(b.wants, func(name string) bool { return counts[name] > 0 }):
+		return "caught", true
+	}
+	return "SURVIVED", false
 }
 
 // try makes a short run with the bug. An error says that there was no verdict.
@@ -86,12 +121,12 @@ func try(ctx context.Context, cfg Config, b bug) (Verdict, error) {
 		return Verdict{}, err
 	}
 	out := cfg.Out
-	cfg.Releases, cfg.Duration, cfg.Settle, cfg.Interval = 60, 35*time.Second, 15*time.Second, 250*time.Millisecond
+	cfg.Releases, cfg.Duration, cfg.Settle, cfg.Interval = 60, 35*time.Second, settleBugs, 250*time.Millisecond
 	if cfg.Seed == 0 {
 		cfg.Seed = 1
 	}
 	cfg.Dir, cfg.Out = filepath.Join(scratch, "run"), io.Discard
-	cfg.Focus, cfg.Action, cfg.Blackout = b.focus, b.action, b.blackout
+	cfg.Focus, cfg.Action, cfg.Blackout, cfg.Until = b.focus, b.action, b.blackout, b.wants
 	if b.nap > 0 {
 		cfg.Nap = b.nap
 	}

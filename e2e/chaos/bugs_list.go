@@ -10,16 +10,19 @@ import (
 var bugs = []bug{
 	{
 		name:  "a message is acknowledged before anything is stored",
+		wants: []string{"stuck", "lost"},
 		edits: []edit{{"internal/reactor/deliver.go", "	err = d.call(ctx, m)\n", "	_ = msg.Ack()\n	err = d.call(ctx, m)\n"}},
 		focus: []string{"step.before", "append.before", "execute.claimed", "verify.judged"}, action: failpoint.Kill,
 	},
 	{
 		name:  "no answer of the bus is taken for a yes",
+		wants: []string{"lost", "stuck"},
 		edits: []edit{{"internal/eventstore/gather.go", "		if err != nil {\n			go q.part(", "		if refused(err) {\n			go q.part("}},
 		focus: []string{"append.before"}, action: failpoint.Error,
 	},
 	{
-		name: "a target compares neither fences nor keys",
+		name:  "a target compares neither fences nor keys",
+		wants: []string{"double"},
 		edits: []edit{
 			{"services/executor/driver/fence/record.go", "	case f.Epoch == r.Epoch && f.Sequence < r.Sequence, slices", "	case slices"},
 			{"services/executor/driver/fence/record.go", "	case slices.Contains(r.PastKeys, key):\n		return r, false,", "	case key == \"\":\n		return r, false,"},
@@ -27,7 +30,8 @@ var bugs = []bug{
 		focus: []string{"execute.fenced"}, action: failpoint.Stop, nap: 8 * time.Second, interval: 400 * time.Millisecond, bad: 70, calm: true, long: 100 * time.Second,
 	},
 	{
-		name: "a target that another release holds is taken",
+		name:  "a target that another release holds is taken",
+		wants: []string{"double"},
 		edits: []edit{
 			{"services/executor/site/claim.go", "	if target.LockedBy == \"\" || target.LockedBy == release {\n", "	if id != \"\" {\n"},
 			{"services/approval/risk/risk.go", "	if t.LockedBy == \"\" || t.LockedBy == l.state.Release {\n", "	if id != \"\" {\n"},
@@ -35,16 +39,19 @@ var bugs = []bug{
 	},
 	{
 		name:  "a lost command is run again",
+		wants: []string{"double"},
 		edits: []edit{{"procedure/step5_execute.go", "	default:\n		return false, 0\n", "	default:\n		return true, 0\n"}},
 		focus: []string{"command.ran", "command.ended", "execute.applied"}, action: failpoint.Kill,
 	},
 	{
 		name:  "a person decides while an executor that was lost may still begin",
+		wants: []string{"early"},
 		edits: []edit{{"procedure/step7_escalate.go", "	if e.Stored.Before(s.DecideFrom) {\n", "	if false {\n"}},
 		focus: []string{"command.ticket", "command.started"}, action: failpoint.Stop, nap: 5 * time.Second, interval: 400 * time.Millisecond, calm: true, long: 60 * time.Second,
 	},
 	{
-		name: "a crash in the middle of an effect is forgotten",
+		name:  "a crash in the middle of an effect is forgotten",
+		wants: []string{"double"},
 		edits: []edit{{
 			"services/executor/driver/noop/noop.go", "		if last.Digest == digest && (last.Effect == key.Effect() || action == ledger.Rollback) {\n",
 			"		if last.Digest == digest && digest == \"\" {\n",
@@ -53,10 +60,12 @@ var bugs = []bug{
 	},
 	{
 		name:  "an approval counts for whatever there is",
+		wants: []string{"unapproved"},
 		edits: []edit{{"procedure/authorize.go", "	case changeDigest != s.ChangeDigest:\n", "	case changeDigest == \"\":\n"}},
 	},
 	{
-		name: "an authorization never ends",
+		name:  "an authorization never ends",
+		wants: []string{"unapproved"},
 		edits: []edit{
 			{"procedure/step5_execute.go", "	case !s.Started() && !e.Stored.Before(s.startBy()):\n", "	case false:\n"},
 			{"procedure/step5_execute.go", "	if !s.Started() {\n		// An authorization may", "	if false {\n		// An authorization may"},
@@ -70,33 +79,38 @@ var bugs = []bug{
 		blackout: 5 * time.Second,
 	},
 	{
-		name: "a timer is believed",
+		name:  "a timer is believed",
+		wants: []string{"early"},
 		edits: []edit{
 			{"procedure/deadline.go", "	if !ok || at.Before(d.At) {\n", "	if !ok {\n"},
 			{"procedure/deadline.go", "d.Cause == cause && !at.Before(d.At) {", "d.Cause == cause {"},
 		},
 	},
 	{
-		name: "a freeze holds nothing",
+		name:  "a freeze holds nothing",
+		wants: []string{"early"},
 		edits: []edit{{
 			"internal/freeze/freeze.go", "	windows, err := applicable(freezes, scope)\n", "	windows, err := applicable(freezes[:0], scope)\n",
 		}},
 	},
 	{
-		name: "the newest message of a target is taken for its newest event",
+		name:  "the newest message of a target is taken for its newest event",
+		wants: []string{"double", "stuck"},
 		edits: []edit{{
 			"internal/eventstore/load.go", "err == nil && sameHead(entry.Event.GetPrevious(), from) {", "err == nil {",
 		}},
 	},
 	{
-		name: "what does not count is not recorded",
+		name:  "what does not count is not recorded",
+		wants: []string{"gap"},
 		edits: []edit{{
 			"services/recorder/ledger/fold.go", "			b.rejected++\n		}\n	}\n	return nil\n",
 			"			b.rejected++\n		}\n	}\n	all := b.rows\n	b.rows = nil\n	for _, r := range all {\n		if r.rejected == nil {\n			b.rows = append(b.rows, r)\n		}\n	}\n	return nil\n",
 		}},
 	},
 	{
-		name: "the checkpoint moves before the rows are there",
+		name:  "the checkpoint moves before the rows are there",
+		wants: []string{"gap"},
 		edits: []edit{
 			{"services/recorder/ledger/write.go", "	results := conn.SendBatch(ctx, p.statements)\n", `	first := &pgx.Batch{QueuedQueries: p.statements.QueuedQueries[1:2]}
 	if err := conn.SendBatch(ctx, first).Close(); err != nil {
@@ -108,5 +122,33 @@ var bugs = []bug{
 			{"services/recorder/ledger/write.go", "err == nil && moved.RowsAffected() != 1 {\n", "err == nil && moved.RowsAffected() < 0 {\n"},
 		},
 		focus: []string{"record.before-commit"}, action: failpoint.Kill,
+	},
+	{
+		name:  "the desk answers before it stores",
+		wants: []string{"lost"},
+		edits: []edit{{"services/approval/authorize/desk.go", `		stored, err := s.store.Append(ctx, eventstore.Draft{
+			Aggregate: d.head.Aggregate, Expect: d.head.Last, Previous: d.state.Head.Previous(), Event: event,
+		})
+`, `		if ctx.Err() == nil {
+			go func() {
+				_, _ = s.store.Append(context.WithoutCancel(ctx), eventstore.Draft{
+					Aggregate: d.head.Aggregate, Expect: d.head.Last, Previous: d.state.Head.Previous(), Event: event,
+				})
+			}()
+			return d.state, nil
+		}
+		stored, err := []eventstore.Stored{}, ctx.Err()
+`}},
+	},
+	{
+		name:  "a target does again what it has done",
+		wants: []string{"double"},
+		edits: []edit{{"services/executor/driver/fence/record.go", "	repeated = r.Done && ", "	repeated = false && r.Done && "}},
+		focus: []string{"execute.applied", "append.before"}, action: failpoint.Kill,
+	},
+	{
+		name:  "one group's approval is enough",
+		wants: []string{"unapproved"},
+		edits: []edit{{"internal/policy/require.go", "		if environment.GetName() == request.GetEnvironment() {\n			need(environment.GetApprovals())\n", "		if environment.GetName() == request.GetEnvironment() {\n			need(environment.GetApprovals()[:1])\n"}},
 	},
 }

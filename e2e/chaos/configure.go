@@ -189,7 +189,9 @@ func (p *plant) drivers() []*configv1.TargetDriver {
 		switch t.Kind {
 		case kindHost:
 			d.Driver = &configv1.TargetDriver_Host{Host: &configv1.HostDriver{
-				Folder: filepath.Join(p.dir, "hosts", t.ID), Restart: &configv1.Command{Argv: []string{"/bin/true"}},
+				Folder: filepath.Join(p.dir, "hosts", t.ID), Restart: &configv1.Command{Argv: []string{
+					filepath.Join(p.dir, "bin", "effect"), "-ledger", p.world.seenFile(t), "-target", t.ID, "-action", "restart", "-version", "{version}", "-digest", "{digest}",
+				}},
 			}}
 		case kindCommand:
 			program := filepath.Join(p.dir, "bin", "effect")

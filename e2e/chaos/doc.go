@@ -8,10 +8,11 @@
 // copies of old events, forged ones and timers that fire early.
 //
 // When the last release has ended, or the time is up, the faults stop, and a judge
-// that knows nothing of the run reads the stream, the database and the ledgers of
-// the targets, and counts what must never be:
+// that knows nothing of the run reads the stream, the database, the ledgers of the
+// targets and what clients were told, and counts what must never be:
 //
-//	lost        requests of which nothing became, or that were never answered
+//	lost        requests of which nothing became, or that were never answered, and
+//	            whatever somebody was told is done and was not stored
 //	double      effects that a target had twice, targets that two releases held
 //	unapproved  effects without valid approvals of exactly that change before them
 //	early       effects and deadlines before their time or after it

@@ -1,13 +1,9 @@
 package chaos
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -43,21 +39,30 @@ func (w *world) ledger(t targetPlan) string {
 // effects are all that a target had, oldest first. Restarts are no effects: a repair
 // may do them again.
 func (w *world) effects(t targetPlan) ([]effect, error) {
-	data, err := os.ReadFile(w.ledger(t))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+	all, err := readEffects(w.ledger(t))
+	return slices.DeleteFunc(all, func(e effect) bool { return e.Action != "apply" && e.Action != "rollback" }), err
+}
+
+// touchedFile is where the noop driver writes down every effect that it begins, and that
+// it is done, before and after it looks into its ledger.
+func (w *world) touchedFile(t targetPlan) string {
+	return filepath.Join(filepath.Dir(w.ledger(t)), "touched.jsonl")
+}
+
+// seenFile is what the application of a host has seen: a line for every start, with what
+// it was started from. No driver writes it.
+func (w *world) seenFile(t targetPlan) string {
+	return filepath.Join(w.dir, "hosts", t.ID+".seen.jsonl")
+}
+
+// readEffects reads all lines of a ledger, oldest first; none where there is no file.
+func readEffects(path string) ([]effect, error) {
 	var all []effect
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for lines.Scan() {
+	return all, lines(path, func(line []byte) error {
 		var e effect
-		// A line that a crash cut short is none.
-		if json.Unmarshal(lines.Bytes(), &e) == nil && (e.Action == "apply" || e.Action == "rollback") {
+		if json.Unmarshal(line, &e) == nil {
 			all = append(all, e)
 		}
-	}
-	return all, lines.Err()
+		return nil // A line that a crash cut short is none.
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,23 +19,30 @@ import (
 type faults struct {
 	run    *run
 	random *rand.Rand
-	// counts of what was done.
-	counts map[string]int
 
 	points       []failpoint.Point // in the order in which they are struck next
-	seen         map[string]bool   // orders that were taken
-	struck       map[string]int
+	buses        []string          // where the bus is killed next
 	nats, db     time.Time
 	blackout     time.Time
 	resting      time.Time // until when a process sleeps that stopped itself
 	interval     time.Duration
 	databaseDone chan error
+
+	mu sync.Mutex // guards what follows
+	// counts of what was done, struck by failpoint, and atBus where the bus was killed.
+	counts, struck, atBus map[string]int
+}
+
+func (f *faults) count(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.counts[what]++
 }
 
 func newFaults(r *run) *faults {
 	f := &faults{
-		run: r, random: rand.New(rand.NewPCG(r.cfg.Seed, 3)), counts: map[string]int{}, seen: map[string]bool{}, //nolint:gosec // A test's dice.
-		struck: map[string]int{}, nats: time.Now(), db: time.Now(), blackout: time.Now(), interval: r.cfg.Interval,
+		run: r, random: rand.New(rand.NewPCG(r.cfg.Seed, 3)), counts: map[string]int{}, //nolint:gosec // A test's dice.
+		struck: map[string]int{}, atBus: map[string]int{}, nats: time.Now(), db: time.Now(), blackout: time.Now(), interval: r.cfg.Interval,
 		databaseDone: make(chan error, 1),
 	}
 	f.databaseDone <- nil
@@ -42,6 +50,9 @@ func newFaults(r *run) *faults {
 }
 
 func (f *faults) live(ctx context.Context) {
+	attending, enough := context.WithCancel(context.WithoutCancel(ctx))
+	var waiter sync.WaitGroup
+	waiter.Go(func() { f.attend(attending) })
 	for ctx.Err() == nil {
 		pause(ctx, f.interval/2+time.Duration(f.random.Int64N(int64(f.interval))))
 		f.collect(ctx)
@@ -50,6 +61,8 @@ func (f *faults) live(ctx context.Context) {
 		}
 	}
 	f.disarm()
+	enough()
+	waiter.Wait()
 	if err := <-f.databaseDone; err != nil {
 		f.run.say("the database did not come back: %v", err)
 	}
@@ -61,23 +74,22 @@ func (f *faults) strike(ctx context.Context) {
 		f.order()
 	case dice < 70:
 		p := f.victim()
-		f.counts["kill "+p.name[:len(p.name)-2]]++
+		f.count("kill " + p.name[:len(p.name)-2])
 		p.signal(syscall.SIGKILL)
 	case dice < 82:
 		p := f.victim()
-		f.counts["stop "+p.name[:len(p.name)-2]]++
+		f.count("stop " + p.name[:len(p.name)-2])
 		p.freeze(ctx, f.nap())
 	case dice < 88 && time.Since(f.nats) > 6*time.Second:
 		f.nats = time.Now()
-		f.counts["kill nats"]++
-		f.run.plant.nats.signal(syscall.SIGKILL)
+		f.killBus()
 	case dice < 94 && time.Since(f.db) > 8*time.Second:
 		f.db = time.Now()
 		f.killDatabase(ctx)
 	case dice < 98 && time.Since(f.blackout) > f.run.cfg.Blackout:
 		// Longer than an approval is valid: what was authorized must expire.
 		f.blackout = time.Now()
-		f.counts["stop all executors"]++
+		f.count("stop all executors")
 		for _, p := range f.run.plant.services["executor"] {
 			p.freeze(ctx, 17*time.Second)
 		}
@@ -104,7 +116,7 @@ func (f *faults) killDatabase(ctx context.Context) {
 	default:
 		return // still being started
 	}
-	f.counts["kill postgres"]++
+	f.count("kill postgres")
 	away := time.Duration(f.random.Int64N(int64(time.Second)))
 	go func() { f.databaseDone <- f.run.plant.database.kill(ctx, away) }()
 }
@@ -160,13 +172,15 @@ func (f *faults) collect(ctx context.Context) {
 		for _, file := range taken {
 			text, err := os.ReadFile(file)
 			pid, wrong := strconv.Atoi(file[strings.LastIndexByte(file, '.')+1:])
-			if err != nil || wrong != nil {
-				continue
+			if err != nil || wrong != nil || strings.HasPrefix(string(text), failpoint.Bus) {
+				continue // Who asks for the bus is attended to at once.
 			}
 			_ = os.Remove(file)
 			action, _, _ := strings.Cut(string(text), " ")
+			f.mu.Lock()
 			f.counts["failpoint "+action]++
 			f.struck[p.Name]++
+			f.mu.Unlock()
 			if action == failpoint.Stop {
 				long := f.nap()
 				f.resting = time.Now().Add(long)

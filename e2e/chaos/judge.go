@@ -2,7 +2,9 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -10,19 +12,24 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
 // Verdict is what the judge counted.
 type Verdict struct {
 	Lost, Double, Unapproved, Early, Stuck, Gap int
-	// Unhit are failpoints that no process passed.
-	Unhit []string
+	// Asked is how many releases the bus was asked for, Settled how many of them came to
+	// their end.
+	Asked, Settled int
+	// Unhit are failpoints that no process passed, Missing what else was to happen in the
+	// run and did not.
+	Unhit, Missing []string
 	// Notes say of each thing that was counted what it was.
 	Notes []string
-	// Outcomes counts how releases ended.
-	Outcomes map[string]int
+	// Outcomes counts how releases ended, Passed how many had an event of a type.
+	Outcomes, Passed map[string]int
 }
 
 // String is the verdict's one line.
@@ -30,8 +37,16 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("lost=%d double=%d unapproved=%d early=%d stuck=%d gap=%d", v.Lost, v.Double, v.Unapproved, v.Early, v.Stuck, v.Gap)
 }
 
-// Clean reports whether no promise was broken and every failpoint was passed.
-func (v Verdict) Clean() bool { return v.Broken() == "" && len(v.Unhit) == 0 }
+// Clean reports whether no promise was broken, every failpoint was passed, and all
+// happened that was to happen.
+func (v Verdict) Clean() bool { return v.Broken() == "" && len(v.Unhit) == 0 && len(v.Missing) == 0 }
+
+// Counts are the counts by name.
+func (v Verdict) Counts() map[string]int {
+	return map[string]int{
+		"lost": v.Lost, "double": v.Double, "unapproved": v.Unapproved, "early": v.Early, "stuck": v.Stuck, "gap": v.Gap,
+	}
+}
 
 // Broken names the counts that are not zero; empty where all are.
 func (v Verdict) Broken() string {
@@ -49,7 +64,15 @@ type bench struct {
 	Verdict
 
 	world    *world
+	document *policyv1.Procedure
 	messages []message
+	// calls are what clients were told; effects, touched and seen what targets had, by
+	// target. They were read before the messages, so that whatever they follow from is
+	// among these.
+	calls   []call
+	effects map[string][]effect
+	touched map[string][]effect
+	seen    map[string][]effect
 	// entries are the authentic events by aggregate, in the order of the stream.
 	entries map[string][]procedure.Entry
 	// states are the releases at the end, counted the events that count of each.
@@ -59,48 +82,83 @@ type bench struct {
 	artifacts map[string]string
 }
 
-// judge reads the streams, the database and the ledgers, and nothing else.
+// judge reads the streams, the database, the ledgers and the clients' history, and
+// nothing else.
 func judge(ctx context.Context, js jetstream.JetStream, databaseURL string, ring *envelope.Keyring, w *world) (Verdict, error) {
-	b := &bench{
-		world: w, entries: map[string][]procedure.Entry{}, states: map[string]procedure.State{},
-		counted: map[string][]procedure.Entry{}, artifacts: map[string]string{},
+	b, err := newBench(w)
+	if err != nil {
+		return Verdict{}, err
 	}
-	b.Outcomes = map[string]int{}
-	var err error
-	if b.messages, err = readAll(ctx, js, eventstore.StreamEvents); err != nil {
+	var missing []uint64
+	if b.messages, missing, err = readAll(ctx, js, eventstore.StreamEvents); err != nil {
 		return b.Verdict, err
 	}
+	b.holes(eventstore.StreamEvents, missing)
 	b.fold(ring)
+	b.always()
 	b.releases()
-	b.deadlines()
-	b.locks()
 	if err := b.requests(ctx, js); err != nil {
 		return b.Verdict, err
 	}
-	if err := b.targets(); err != nil {
-		return b.Verdict, err
-	}
-	if err := b.record(ctx, databaseURL); err != nil {
-		return b.Verdict, err
-	}
-	return b.Verdict, nil
+	return b.Verdict, b.record(ctx, databaseURL, true)
 }
 
-// readAll reads a stream from its first to its last message.
-func readAll(ctx context.Context, js jetstream.JetStream, stream string) ([]message, error) {
+// newBench reads what targets and clients have written down.
+func newBench(w *world) (*bench, error) {
+	b := &bench{
+		world: w, entries: map[string][]procedure.Entry{}, states: map[string]procedure.State{}, counted: map[string][]procedure.Entry{},
+		artifacts: map[string]string{}, effects: map[string][]effect{}, touched: map[string][]effect{}, seen: map[string][]effect{},
+	}
+	b.Outcomes, b.Passed = map[string]int{}, map[string]int{}
+	text, err := w.procedure()
+	if err == nil {
+		b.document, err = policy.Parse(text, "procedure.yaml")
+	}
+	for _, t := range w.plan.Targets {
+		var wrong [3]error
+		b.effects[t.ID], wrong[0] = w.effects(t)
+		b.touched[t.ID], wrong[1] = readEffects(w.touchedFile(t))
+		b.seen[t.ID], wrong[2] = readEffects(w.seenFile(t))
+		err = errors.Join(append(wrong[:], err)...)
+	}
+	if err == nil {
+		// Behind the effects: who asked for them had begun to by then.
+		b.calls, err = readHistory(filepath.Join(w.dir, historyName))
+	}
+	return b, err
+}
+
+// always counts what can not become better with time.
+func (b *bench) always() {
+	b.deadlines()
+	b.decisions()
+	b.locks()
+	b.answers()
+	b.targets()
+}
+
+// readAll reads a stream from its first to its last message, and says which are not
+// there: of a stream that drops nothing, all must be.
+func readAll(ctx context.Context, js jetstream.JetStream, stream string) (all []message, missing []uint64, err error) {
 	newest, err := last(ctx, js, stream)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var all []message
 	for sequence := uint64(1); sequence <= newest; sequence++ {
-		// A message that is not there was dropped by the stream's own limits, which
-		// only the stream of answers has.
 		if m, ok := read(ctx, js, stream, sequence); ok {
 			all = append(all, m)
+		} else {
+			missing = append(missing, sequence)
 		}
 	}
-	return all, ctx.Err()
+	return all, missing, ctx.Err()
+}
+
+// holes counts messages that a stream had and has no more.
+func (b *bench) holes(stream string, missing []uint64) {
+	for _, sequence := range missing {
+		b.count(&b.Gap, "gap", "message %d of %s is not there any more", sequence, stream)
+	}
 }
 
 // count adds to a count and says why.
@@ -140,6 +198,9 @@ func (b *bench) fold(ring *envelope.Keyring) {
 // releases counts those that did not come to their end.
 func (b *bench) releases() {
 	for release, s := range b.states {
+		for kind := range types(b.counted[release]) {
+			b.Passed[kind]++
+		}
 		b.Outcomes[strings.ToLower(strings.TrimPrefix(s.Outcome.String(), "OUTCOME_"))]++
 		if s.Phase != procedure.PhaseClosed {
 			b.count(&b.Stuck, "stuck", "%s is in phase %s after %d events (last: %s)", release, s.Phase, s.Events, lastType(b.counted[release]))
@@ -147,64 +208,17 @@ func (b *bench) releases() {
 	}
 }
 
+func types(all []procedure.Entry) map[string]bool {
+	out := map[string]bool{}
+	for _, e := range all {
+		out[procedure.TypeOf(e.Event)] = true
+	}
+	return out
+}
+
 func lastType(all []procedure.Entry) string {
 	if len(all) == 0 {
 		return "none"
 	}
 	return procedure.TypeOf(all[len(all)-1].Event)
-}
-
-// locks counts targets that one release locked while another one held them. Events
-// of a target count in a chain: each names the one before.
-func (b *bench) locks() {
-	for aggregate, all := range b.entries {
-		if !strings.HasPrefix(aggregate, "tgt.") {
-			continue
-		}
-		var head procedure.Head
-		holder := ""
-		for _, e := range all {
-			if p := e.Event.GetPrevious(); p.GetSequence() != head.Sequence || head.Sequence != 0 && !slices.Equal(p.GetSha256(), head.Digest[:]) {
-				if e.Event.GetTargetLocked() != nil && b.used(e) {
-					b.count(&b.Double, "double", "%s: the lock of %s at %d follows %d and not %d, and was used",
-						aggregate, e.Event.GetTargetLocked().GetRelease(), e.Sequence, p.GetSequence(), head.Sequence)
-				}
-				continue
-			}
-			head = procedure.Head{Sequence: e.Sequence, Digest: e.Digest}
-			switch d := e.Event.GetData().(type) {
-			case *releasev1.Event_TargetLocked:
-				if by := d.TargetLocked.GetRelease(); holder != "" && holder != by && b.holds(holder, e) {
-					b.count(&b.Double, "double", "%s is locked by %s at %d while %s holds it", aggregate, by, e.Sequence, holder)
-				}
-				holder = d.TargetLocked.GetRelease()
-			case *releasev1.Event_TargetUnlocked:
-				holder = ""
-			}
-		}
-	}
-}
-
-// holds reports whether a release holds the target that another one locked: it has
-// claimed it, with a claim that counts, and has not let it go.
-func (b *bench) holds(release string, lock procedure.Entry) bool {
-	target := strings.TrimPrefix(lock.Event.GetAggregate(), "tgt.")
-	claimed := false
-	for _, e := range b.counted[release] {
-		if e.Sequence > lock.Sequence {
-			break
-		}
-		claimed = claimed || slices.Contains(e.Event.GetExecutionClaimed().GetTargets(), target)
-		if e.Event.GetTargetsReleased() != nil {
-			return false
-		}
-	}
-	return claimed
-}
-
-// used reports whether a target changed something under that lock.
-func (b *bench) used(e procedure.Entry) bool {
-	t := b.world.target(strings.TrimPrefix(e.Event.GetAggregate(), "tgt."))
-	effects, _ := b.world.effects(t)
-	return slices.ContainsFunc(effects, func(x effect) bool { return x.Fence.Sequence == e.Sequence })
 }

@@ -3,21 +3,16 @@ package chaos
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // targets looks at every effect that every target had.
-func (b *bench) targets() error {
+func (b *bench) targets() {
 	for _, t := range b.world.plan.Targets {
-		effects, err := b.world.effects(t)
-		if err != nil {
-			return err
-		}
 		times := map[string]int{}
-		for _, e := range effects {
+		for _, e := range b.effects[t.ID] {
 			release, name := b.owner(t, e)
 			times[name]++
 			if times[name] > b.allowed(t, release, e) {
@@ -25,8 +20,9 @@ func (b *bench) targets() error {
 			}
 			b.effect(t, release, e)
 		}
+		b.touches(t)
+		b.starts(t)
 	}
-	return nil
 }
 
 // owner is the release to which an effect belongs, and the effect's name: all
@@ -82,6 +78,9 @@ func (b *bench) effect(t targetPlan, release string, e effect) {
 		}
 	}
 	if e.Action != "apply" {
+		if want := b.before(t, release); e.Digest != want {
+			b.count(&b.Unapproved, "unapproved", "%s was taken back to %s by %s, and had carried %q", t.ID, e.Digest, release, want)
+		}
 		return
 	}
 	if want := state.Request.GetArtifacts()[0].GetDigest(); e.Digest != want {
@@ -137,123 +136,16 @@ func (b *bench) time(t targetPlan, release string, e effect, claim procedure.Ent
 	}
 }
 
-// unapproved says why a claim was not approved; empty where it was. It counts the
-// approvals by itself: by whom they are, of what, and until when.
-func (b *bench) unapproved(release string, claim procedure.Entry) string {
-	var before []procedure.Entry
-	for _, e := range b.counted[release] {
-		if e.Sequence < claim.Sequence {
-			before = append(before, e)
-		}
-	}
-	state, _ := procedure.Fold(release, before)
-	digest := claim.Event.GetExecutionClaimed().GetChangeDigest()
-	if digest != procedure.ChangeDigest(state) {
-		return "the claim is of another change"
-	}
-	approved := map[string]*releasev1.Actor{}
-	var authorized *releasev1.Authorized
-	var quorum []*releasev1.QuorumRule
-	started := false
-	for _, e := range before {
-		actor := e.Event.GetActor()
-		switch d := e.Event.GetData().(type) {
-		case *releasev1.Event_RiskCleared:
-			quorum = d.RiskCleared.GetQuorum()
-		case *releasev1.Event_ApprovalGiven:
-			own := []string{state.Request.GetOwner(), state.Request.GetRequester()}
-			if d.ApprovalGiven.GetChangeDigest() == digest && actor.GetKind() == releasev1.Actor_KIND_HUMAN &&
-				!slices.Contains(append(own, state.Request.GetAuthors()...), actor.GetId()) &&
-				(started || claim.Stored.Before(d.ApprovalGiven.GetExpires().AsTime()) || begun(before)) {
-				approved[actor.GetId()] = actor
-			}
-		case *releasev1.Event_ApprovalWithdrawn:
-			delete(approved, actor.GetId())
-		case *releasev1.Event_Authorized:
-			authorized = d.Authorized
-		case *releasev1.Event_ExecutionClaimed:
-			started = true
-		case *releasev1.Event_Rejected, *releasev1.Event_Withdrawn, *releasev1.Event_Expired, *releasev1.Event_Superseded:
-			return "it had ended: " + procedure.TypeOf(e.Event)
-		}
-	}
-	return short(state, authorized, quorum, approved, digest, claim.Stored, started)
-}
-
-// begun reports whether the wave was begun before: who takes over goes on.
-func begun(before []procedure.Entry) bool {
-	return slices.ContainsFunc(before, func(e procedure.Entry) bool { return e.Event.GetExecutionClaimed() != nil })
-}
-
-func short(
-	state procedure.State, authorized *releasev1.Authorized, quorum []*releasev1.QuorumRule, approved map[string]*releasev1.Actor,
-	digest string, at time.Time, started bool,
-) string {
-	switch {
-	case authorized.GetChangeDigest() != digest:
-		return "what was authorized is another change"
-	case !started && !at.Before(authorized.GetValidUntil().AsTime()):
-		return "the authorization was over"
-	case !started && !at.Before(state.Requested.GetStartBy().AsTime()):
-		return "it was to start earlier"
-	case len(quorum) == 0:
-		return "no quorum was set"
-	}
-	total := 0
-	for _, q := range quorum {
-		total += int(q.GetCount())
-		of := 0
-		for _, a := range approved {
-			if slices.Contains(a.GetGroups(), q.GetGroup()) {
-				of++
-			}
-		}
-		if of < int(q.GetCount()) {
-			return "approvals of " + q.GetGroup() + " are missing"
-		}
-	}
-	if len(approved) < total {
-		return "somebody was counted twice"
-	}
-	return ""
-}
-
-// deadlines counts deadlines that were said to have passed before they had. Also an
-// event that does not count says what its writer believed.
-func (b *bench) deadlines() {
-	for release, s := range b.states {
-		for _, e := range b.entries["rel."+release] {
-			var due time.Time
-			switch d := e.Event.GetData().(type) {
-			case *releasev1.Event_DeadlinePassed:
-				due = d.DeadlinePassed.GetDue().AsTime()
-			case *releasev1.Event_Expired:
-				due = b.expiry(release, s, e, d.Expired.GetDeadline())
-			}
-			if !due.IsZero() && e.Stored.Before(due) {
-				b.count(&b.Early, "early", "%s: %s %s before it was due", release, procedure.TypeOf(e.Event), due.Sub(e.Stored))
-			}
-		}
-	}
-}
-
-// expiry is when the release expired, by the newest event before that says so.
-func (b *bench) expiry(release string, s procedure.State, at procedure.Entry, kind releasev1.Deadline) time.Time {
-	due := s.Requested.GetStartBy().AsTime()
-	for _, e := range b.counted[release] {
-		if e.Sequence >= at.Sequence {
+// before is what a target carried before a release came: what the newest effect of
+// another one left there, for nobody else has the target meanwhile.
+func (b *bench) before(t targetPlan, release string) string {
+	carried := ""
+	for _, e := range b.effects[t.ID] {
+		owner, _ := b.owner(t, e)
+		if owner == release {
 			break
 		}
-		switch d := e.Event.GetData().(type) {
-		case *releasev1.Event_RiskCleared:
-			if kind == releasev1.Deadline_DEADLINE_APPROVE {
-				due = d.RiskCleared.GetApproveBy().AsTime()
-			}
-		case *releasev1.Event_Authorized:
-			if until := d.Authorized.GetValidUntil().AsTime(); kind == releasev1.Deadline_DEADLINE_START && until.Before(due) {
-				due = until
-			}
-		}
+		carried = e.Digest
 	}
-	return due
+	return carried
 }

@@ -15,11 +15,13 @@ import (
 // requests counts those that the bus has and of which no release was made, or that
 // were never answered, or answered wrongly.
 func (b *bench) requests(ctx context.Context, js jetstream.JetStream) error {
-	asked, err := readAll(ctx, js, eventstore.StreamRequests)
+	asked, missing, err := readAll(ctx, js, eventstore.StreamRequests)
 	if err != nil {
 		return err
 	}
-	given, err := readAll(ctx, js, eventstore.StreamAnswers)
+	b.holes(eventstore.StreamRequests, missing)
+	// The stream of answers drops old ones by itself.
+	given, _, err := readAll(ctx, js, eventstore.StreamAnswers)
 	if err != nil {
 		return err
 	}
@@ -41,6 +43,10 @@ func (b *bench) requests(ctx context.Context, js jetstream.JetStream) error {
 			continue
 		}
 		seen[release] = true
+		b.Asked++
+		if b.states[release].Phase == procedure.PhaseClosed {
+			b.Settled++
+		}
 		if b.states[release].Phase == procedure.PhaseNone {
 			b.count(&b.Lost, "lost", "request %d made no release %s", m.Sequence, release)
 		}
@@ -52,6 +58,11 @@ func (b *bench) requests(ctx context.Context, js jetstream.JetStream) error {
 			if a.GetRelease() != release {
 				b.count(&b.Lost, "lost", "request %d was answered with %s %q, and is %s", m.Sequence, a.GetOutcome(), a.GetRelease(), release)
 			}
+		}
+	}
+	for _, c := range b.calls {
+		if c.Op == opRequest && c.Answer == ok && !seen[c.Release] {
+			b.count(&b.Lost, "lost", "the bus took the request for %s, and does not have it", c.Release)
 		}
 	}
 	for release := range b.states {

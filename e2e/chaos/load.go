@@ -52,7 +52,8 @@ func (r *run) ask(ctx context.Context, l lane, p releasePlan) error {
 		Subject: "request." + environment + "." + l.Service, Data: body, Header: nats.Header{"Content-Type": []string{"application/json"}},
 	}
 	for sent := 0; sent <= p.Repeats && ctx.Err() == nil; {
-		if r.publish(ctx, m) == nil {
+		asked := call{Op: opRequest, Release: procedure.ReleaseID(environment, l.Service, p.Key), Key: p.Key}
+		if r.history.do(asked, func() error { return r.publish(ctx, m) }) == nil {
 			sent++
 		}
 	}

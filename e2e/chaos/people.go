@@ -113,10 +113,16 @@ func (c *crowd) decide(ctx context.Context, person string, p *approvalv1.Pending
 	case fateNeglected:
 		return
 	case fateRejected:
-		_, _ = c.as(person).Reject(ctx, &approvalv1.RejectRequest{Release: p.GetRelease(), Reason: "It was to be rejected."})
+		_ = c.run.history.do(call{Op: opReject, Person: person, Release: p.GetRelease()}, func() error {
+			_, err := c.as(person).Reject(ctx, &approvalv1.RejectRequest{Release: p.GetRelease(), Reason: "It was to be rejected."})
+			return err
+		})
 		return
 	case fateWithdrawn:
-		_, _ = c.as("alice").Withdraw(ctx, &approvalv1.WithdrawRequest{Release: p.GetRelease(), Reason: "It was to be withdrawn."})
+		_ = c.run.history.do(call{Op: opWithdraw, Person: "alice", Release: p.GetRelease()}, func() error {
+			_, err := c.as("alice").Withdraw(ctx, &approvalv1.WithdrawRequest{Release: p.GetRelease(), Reason: "It was to be withdrawn."})
+			return err
+		})
 		return
 	}
 	digest := p.GetChangeDigest()
@@ -124,8 +130,11 @@ func (c *crowd) decide(ctx context.Context, person string, p *approvalv1.Pending
 		// Somebody shows them another change. Their approval of it must not count.
 		digest = digestOf("another change")
 	}
-	_, _ = c.as(person).Approve(ctx, &approvalv1.ApproveRequest{
-		Release: p.GetRelease(), ChangeDigest: digest, ShownDigest: p.GetShownDigest(),
+	_ = c.run.history.do(call{Op: opApprove, Person: person, Release: p.GetRelease(), Digest: digest}, func() error {
+		_, err := c.as(person).Approve(ctx, &approvalv1.ApproveRequest{
+			Release: p.GetRelease(), ChangeDigest: digest, ShownDigest: p.GetShownDigest(),
+		})
+		return err
 	})
 }
 
@@ -150,14 +159,23 @@ func (c *crowd) operator(ctx context.Context) {
 		}
 		switch {
 		case c.run.planned[s.Release].Fate == fateAborted && slices.Contains(procedure.Actions(s), "abort"):
-			_, _ = c.as("dave").Abort(ctx, &approvalv1.AbortRequest{Release: s.Release, Reason: "It was to be aborted."})
+			_ = c.run.history.do(call{Op: opAbort, Person: "dave", Release: s.Release}, func() error {
+				_, err := c.as("dave").Abort(ctx, &approvalv1.AbortRequest{Release: s.Release, Reason: "It was to be aborted."})
+				return err
+			})
 		case s.Phase == procedure.PhaseEscalated:
 			c.intervene(ctx, s)
 		case len(s.OpenEscalations()) > 0 && called(s):
-			_, _ = c.as("erin").Acknowledge(ctx, &approvalv1.AcknowledgeRequest{Release: s.Release})
+			_ = c.run.history.do(call{Op: opAcknowledge, Person: "erin", Release: s.Release}, func() error {
+				_, err := c.as("erin").Acknowledge(ctx, &approvalv1.AcknowledgeRequest{Release: s.Release})
+				return err
+			})
 		case s.ReviewOwed() && s.Recorded:
-			_, _ = c.as("frank").CompleteReview(ctx, &approvalv1.CompleteReviewRequest{
-				Release: s.Release, Result: releasev1.ReviewCompleted_RESULT_JUSTIFIED, ResidualRisk: "None known.",
+			_ = c.run.history.do(call{Op: opReview, Person: "frank", Release: s.Release}, func() error {
+				_, err := c.as("frank").CompleteReview(ctx, &approvalv1.CompleteReviewRequest{
+					Release: s.Release, Result: releasev1.ReviewCompleted_RESULT_JUSTIFIED, ResidualRisk: "None known.",
+				})
+				return err
 			})
 		}
 	}
@@ -189,7 +207,10 @@ func (c *crowd) intervene(ctx context.Context, s procedure.State) {
 			action = releasev1.Intervened_ACTION_ACCEPT
 		}
 	}
-	_, err := c.as("erin").Intervene(ctx, &approvalv1.InterveneRequest{Release: s.Release, Action: action, Reason: "Looked at the targets."})
+	err := c.run.history.do(call{Op: opIntervene, Person: "erin", Release: s.Release, Action: action.String()}, func() error {
+		_, err := c.as("erin").Intervene(ctx, &approvalv1.InterveneRequest{Release: s.Release, Action: action, Reason: "Looked at the targets."})
+		return err
+	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -41,6 +42,12 @@ const (
 	fateNeglected = "neglected" // nobody approves it: it has to expire
 	fateAborted   = "aborted"
 )
+
+// certainFates come first among those that are not the first of their lane, so that a
+// short run has some of each as well.
+var certainFates = []string{
+	fateBad, fateAborted, fateEmergency, fateRejected, fateBad, fateWithdrawn, fateNeglected, fateAborted, fateEmergency,
+}
 
 // releasePlan is one release to be.
 type releasePlan struct {
@@ -95,9 +102,16 @@ func newPlan(releases, bad int, random *rand.Rand) plan {
 		p.Lanes = append(p.Lanes, lane{Service: "calm", Share: 4, Frozen: true, Waves: [][]string{{target(kindNoop, "calm", fmt.Sprintf("calm-%d", i))}}})
 	}
 	p.Releases = make([][]releasePlan, len(p.Lanes))
+	certain := slices.Clone(certainFates)
 	for n := range releases {
 		at := p.pick(n, random)
-		p.Releases[at] = append(p.Releases[at], release(n, bad, len(p.Releases[at]) == 0, random))
+		first := len(p.Releases[at]) == 0
+		r := release(n, bad, first, random)
+		if !first && len(certain) > 0 {
+			r.Fate, certain = certain[0], certain[1:]
+			r.Wrong = r.Wrong && r.Fate != fateNeglected
+		}
+		p.Releases[at] = append(p.Releases[at], r)
 	}
 	return p
 }

@@ -54,20 +54,21 @@ type plant struct {
 
 // build builds the programs. The overlay replaces sources, and may be empty.
 func build(ctx context.Context, root, bin, overlay string) error {
-	packages := map[string]string{"natsd": "./e2e/chaos/natsd", "effect": "./e2e/chaos/effect"}
-	for _, s := range services {
-		packages[s] = "github.com/blackdice/shipwarden/services/" + s + "/cmd/shipwarden-" + s
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return err
 	}
-	for name, pkg := range packages {
-		args := []string{"build", "-tags", "failpoints", "-o", filepath.Join(bin, name)}
-		if overlay != "" {
-			args = append(args, "-overlay", overlay)
-		}
-		cmd := exec.CommandContext(ctx, "go", append(args, pkg)...) //nolint:gosec // Our own packages.
-		cmd.Dir = root
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
-		}
+	args := []string{"build", "-tags", "failpoints", "-o", bin + string(filepath.Separator)}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay)
+	}
+	args = append(args, "./e2e/chaos/natsd", "./e2e/chaos/effect")
+	for _, s := range services {
+		args = append(args, "github.com/blackdice/shipwarden/services/"+s+"/cmd/shipwarden-"+s)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // Our own packages.
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the services: %w\n%s", err, out)
 	}
 	return nil
 }
@@ -135,8 +136,9 @@ func (p *plant) provision(ctx context.Context) error {
 	}
 	topology := eventstore.NewTopology(1, 0).WithAckWait(p.ackWait)
 	for i := range topology.Streams {
-		// So that copies get in: nothing rests on the server's memory of ids.
-		topology.Streams[i].Duplicates = time.Second
+		// So that copies get in: nothing rests on the server's memory of ids. It is as
+		// short as a server allows.
+		topology.Streams[i].Duplicates = 100 * time.Millisecond
 	}
 	for {
 		if err = eventstore.Provision(ctx, js, topology); err == nil || ctx.Err() != nil {
@@ -154,7 +156,7 @@ func (p *plant) connect() (*nats.Conn, error) {
 
 func (p *plant) service(name string, i int) *process {
 	s := &process{
-		name: fmt.Sprintf("%s-%d", name, i), binary: filepath.Join(p.dir, "bin", name), log: p.log, pause: 200 * time.Millisecond,
+		name: fmt.Sprintf("%s-%d", name, i), binary: filepath.Join(p.dir, "bin", "shipwarden-"+name), log: p.log, pause: 200 * time.Millisecond,
 		args: []string{"-config", p.configFile(name, i)},
 		env: []string{
 			"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "GOMAXPROCS=2",

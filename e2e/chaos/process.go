@@ -91,9 +91,7 @@ func (p *process) signal(s syscall.Signal) {
 
 // freeze stops the process for a while.
 func (p *process) freeze(ctx context.Context, long time.Duration) {
-	p.mu.Lock()
-	pid := p.pid
-	p.mu.Unlock()
+	pid := p.current()
 	p.signal(syscall.SIGSTOP)
 	go thaw(ctx, pid, long)
 }
@@ -116,4 +114,19 @@ func (p *process) counts() (ends int, lastEnd string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ends, p.lastEnd
+}
+
+// down kills the process and returns when it is gone.
+func (p *process) down(ctx context.Context) {
+	pid := p.current()
+	p.signal(syscall.SIGKILL)
+	for pid > 0 && ctx.Err() == nil && p.current() == pid {
+		pause(ctx, time.Millisecond)
+	}
+}
+
+func (p *process) current() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pid
 }

@@ -5,19 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/blackdice/shipwarden/internal/envelope"
-	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/procedure"
 )
@@ -45,6 +41,9 @@ type Config struct {
 	Focus     []string
 	Action    string
 	FocusOnly bool
+	// Until names counts of the verdict: the run ends as soon as one of them can not be
+	// zero any more. Empty: it goes to its end.
+	Until []string
 	// Overlay replaces sources of the services, as `go build -overlay` takes it.
 	Overlay string
 	// Root is the folder of the repository, Dir what the run leaves behind; an empty
@@ -53,7 +52,8 @@ type Config struct {
 	Out       io.Writer
 }
 
-// ErrBroken says that a promise was broken, or that a failpoint was never passed.
+// ErrBroken says that a promise was broken, or that the run did not do what it is there
+// for: a failpoint was never passed, or fewer releases were asked for than demanded.
 var ErrBroken = errors.New("chaos has found something")
 
 // run is one run.
@@ -66,7 +66,11 @@ type run struct {
 	js      jetstream.JetStream
 	ring    *envelope.Keyring
 	watcher *watcher
+	history *history
 	began   time.Time
+	// missing is what was to happen and did not, found what ended the run early.
+	missing []string
+	found   *Verdict
 
 	mu    sync.Mutex // guards what follows
 	asked int
@@ -167,6 +171,9 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	r.plant = &plant{dir: r.cfg.Dir, root: r.cfg.Root, world: r.world, ackWait: time.Second, log: log}
+	if r.history, err = newHistory(filepath.Join(r.cfg.Dir, historyName)); err != nil {
+		return err
+	}
 	return r.plant.secrets()
 }
 
@@ -191,6 +198,9 @@ func (r *run) work(ctx context.Context) error {
 	}
 	bad.Go(func() { r.progress(striking) })
 	submit, done := context.WithTimeout(ctx, r.cfg.Duration)
+	if len(r.cfg.Until) > 0 {
+		around.Go(func() { r.look(watching, done) })
+	}
 	var lanes sync.WaitGroup
 	for i := range r.plan.Lanes {
 		lanes.Go(func() { r.lane(submit, submit, i) })
@@ -200,13 +210,19 @@ func (r *run) work(ctx context.Context) error {
 	enough()
 	bad.Wait()
 	r.say("faults end: %s", list(f.counts))
+	r.say("the bus was killed at: %s", list(f.atBus))
 	r.say("on the bus: %s", list(h.counts))
+	if !r.cfg.Quiet {
+		r.missing = append(h.missing(), f.missing()...)
+	}
 	r.report(f)
 	r.say("decided too early and refused: %d", c.refused())
-	err = r.settle(ctx)
+	if r.ended() == nil {
+		err = r.settle(watching)
+	}
 	unwatch()
 	around.Wait()
-	return err
+	return errors.Join(err, r.history.close())
 }
 
 func (r *run) progress(ctx context.Context) {
@@ -237,71 +253,4 @@ func (r *run) report(f *faults) {
 		}
 	}
 	r.say("%d of %d failpoints were struck at", len(failpoint.Points)-never, len(failpoint.Points))
-}
-
-// settle waits until every release that is known is closed and on record, or the
-// time for that is over.
-func (r *run) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.Settle)
-	defer cancel()
-	for quiet := 0; quiet < 5; {
-		if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
-			r.say("not settled after %s", r.cfg.Settle)
-			return nil // What is not settled is for the judge to count.
-		}
-		newest, err := last(ctx, r.js, eventstore.StreamEvents)
-		answered, unheard := r.answered(ctx)
-		if unheard != nil || err != nil || newest != r.watcher.at() || len(r.watcher.open()) > 0 || !answered || r.plant.database.recorded(ctx) != newest {
-			quiet = 0
-			continue
-		}
-		quiet++
-	}
-	r.say("settled: %d releases closed", r.watcher.closed())
-	return nil
-}
-
-// answered reports whether no request waits to be taken in.
-func (r *run) answered(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	c, err := r.js.Consumer(ctx, eventstore.StreamRequests, string(procedure.StepIntake))
-	if err != nil {
-		return false, err
-	}
-	info := c.CachedInfo()
-	return info.NumPending == 0 && info.NumAckPending == 0, nil
-}
-
-// conclude asks the judge.
-func (r *run) conclude(ctx context.Context) (Verdict, error) {
-	v, err := judge(ctx, r.js, r.plant.database.url, r.ring, r.world)
-	if err != nil {
-		return v, fmt.Errorf("judge: %w", err)
-	}
-	for _, p := range failpoint.Points {
-		if r.hits(p.Name) == 0 {
-			v.Unhit = append(v.Unhit, p.Name)
-		}
-	}
-	for _, note := range v.Notes {
-		r.say("%s", note)
-	}
-	r.say("outcomes: %s", list(v.Outcomes))
-	if len(v.Unhit) > 0 {
-		r.say("never passed: %s", strings.Join(v.Unhit, ", "))
-	}
-	fmt.Fprintln(r.cfg.Out, v)
-	if !v.Clean() {
-		return v, fmt.Errorf("%w: %s (seed %d, state in %s)", ErrBroken, v, r.cfg.Seed, r.cfg.Dir)
-	}
-	return v, nil
-}
-
-func list(counts map[string]int) string {
-	var out []string
-	for _, name := range slices.Sorted(maps.Keys(counts)) {
-		out = append(out, fmt.Sprintf("%s %d", name, counts[name]))
-	}
-	return strings.Join(out, ", ")
 }

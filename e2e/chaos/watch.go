@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,17 @@ func read(ctx context.Context, js jetstream.JetStream, stream string, sequence u
 	return message{}, false
 }
 
+// nextOf is the first message from a sequence on whose subject matches.
+func nextOf(ctx context.Context, js jetstream.JetStream, stream string, from uint64, subject string) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	return s.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subject))
+}
+
 func readOnce(ctx context.Context, js jetstream.JetStream, stream string, sequence uint64) (*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -70,6 +82,7 @@ type watcher struct {
 	mu     sync.Mutex
 	states map[string]procedure.State
 	read   uint64
+	all    []message // in the order of the stream
 }
 
 func (w *watcher) run(ctx context.Context) {
@@ -92,7 +105,7 @@ func (w *watcher) at() uint64 {
 func (w *watcher) take(m message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.read = m.Sequence
+	w.read, w.all = m.Sequence, append(w.all, m)
 	entry, _, err := envelope.Open(w.ring, m.Subject, m.Header, m.Data, m.Sequence, m.Stored)
 	release, ok := strings.CutPrefix(entry.Event.GetAggregate(), "rel.")
 	if err != nil || !ok {
@@ -136,4 +149,26 @@ func (w *watcher) closed() int {
 		}
 	}
 	return n
+}
+
+// recent are the messages of an age, oldest first.
+func (w *watcher) recent(youngest, oldest time.Duration) []message {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now, end := time.Now(), len(w.all)
+	for end > 0 && now.Sub(w.all[end-1].Stored) < youngest {
+		end--
+	}
+	begin := end
+	for begin > 0 && now.Sub(w.all[begin-1].Stored) <= oldest {
+		begin--
+	}
+	return slices.Clone(w.all[begin:end])
+}
+
+// messages are all that were read.
+func (w *watcher) messages() []message {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.all)
 }

@@ -12,8 +12,11 @@
 //	<folder>/<point>.<pid>    the order, once a process has taken it
 //
 // An order is taken by one process and carried out once. The actions are kill and
-// stop (SIGKILL and SIGSTOP to the process itself) and error (Hit returns one).
-// `make chaos` drives it.
+// stop (SIGKILL and SIGSTOP to the process itself), error (Hit returns one), and bus:
+// the process stops itself and asks whoever gave the order to kill the bus just then.
+// That is done when the file of the taken order is removed; until then the process
+// passes the place no further, though it may have been let go on. `make chaos` drives
+// it.
 package failpoint
 
 import "errors"
@@ -26,6 +29,7 @@ const (
 	Kill  = "kill"
 	Stop  = "stop"
 	Error = "error"
+	Bus   = "bus"
 )
 
 // ErrOrdered is what Hit returns where an error was ordered.

@@ -4,8 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/blackdice/shipwarden/internal/failpoint"
 )
@@ -82,6 +85,55 @@ func TestAnOrderIsCarriedOutOnceAtItsPassage(t *testing.T) {
 	}
 }
 
+// Who asks for the bus to be killed goes no further until that is done.
+func TestABusIsKilledWhileTheProcessStandsStill(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "append.before.order"), []byte("bus 2"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	cmd := exec.Command(build(t, "failpoints"))
+	cmd.Env, cmd.Stdout = []string{failpoint.Variable + "=" + folder}, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	taken := filepath.Join(folder, "append.before."+strconv.Itoa(cmd.Process.Pid))
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for limit := time.Now().Add(time.Minute); ; <-ticker.C {
+		if _, err := os.Stat(taken); err == nil {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Fatal("nobody took the order")
+		}
+	}
+	// Let go on too early, it still waits until the bus is dead.
+	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	hits, err := os.ReadFile(filepath.Join(folder, "append.before.hits"))
+	if err != nil || len(hits) != 2 {
+		t.Errorf("%d passages on record (%v), not 2", len(hits), err)
+	}
+	if err := os.Remove(taken); err != nil {
+		t.Fatal(err)
+	}
+	for done := false; !done; {
+		select {
+		case err := <-ended:
+			if done = true; err != nil || out.String() != strings.Repeat("<nil>\n", 3) {
+				t.Errorf("said %q and ended with %v", out.String(), err)
+			}
+		case <-ticker.C:
+			_ = cmd.Process.Signal(syscall.SIGCONT)
+		}
+	}
+}
+
 func TestAnOrdinaryBuildKnowsNoOrders(t *testing.T) {
 	if failpoint.Enabled {
 		t.Fatal("the tests of this package are for an ordinary build")
@@ -106,5 +158,10 @@ func TestPointsHaveNamesOfTheirOwn(t *testing.T) {
 			t.Errorf("point %q is there twice, or is no file name", p.Name)
 		}
 		seen[p.Name] = true
+	}
+	for _, name := range failpoint.BusPoints {
+		if !seen[name] {
+			t.Errorf("the bus is killed at %q, which is no point", name)
+		}
 	}
 }

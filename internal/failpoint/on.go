@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Enabled says whether this build can be struck.
@@ -25,12 +26,18 @@ func Hit(point string) error {
 	if err != nil {
 		return fmt.Errorf("count %s: %w", point, err)
 	}
-	switch take(point, passed) {
+	action, taken := take(point, passed)
+	switch action {
 	case Kill:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // the signal is on its way
 	case Stop:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	case Bus:
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		for exists(taken) {
+			time.Sleep(time.Millisecond)
+		}
 	case Error:
 		return fmt.Errorf("%s: %w", point, ErrOrdered)
 	}
@@ -65,19 +72,26 @@ func count(point string) (int64, error) {
 	return info.Size(), nil
 }
 
-// take returns what is ordered for this passage. Who renames the order has it.
-func take(point string, passed int64) string {
+// take returns what is ordered for this passage, and the file that says who has taken
+// the order. Who renames the order has it.
+func take(point string, passed int64) (action, taken string) {
 	order := filepath.Join(folder, point+".order")
 	text, err := os.ReadFile(order)
 	if err != nil {
-		return ""
+		return "", ""
 	}
 	action, from, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
 	if n, err := strconv.ParseInt(from, 10, 64); err != nil || passed < n {
-		return ""
+		return "", ""
 	}
-	if os.Rename(order, filepath.Join(folder, point+"."+strconv.Itoa(os.Getpid()))) != nil {
-		return ""
+	taken = filepath.Join(folder, point+"."+strconv.Itoa(os.Getpid()))
+	if os.Rename(order, taken) != nil {
+		return "", ""
 	}
-	return action
+	return action, taken
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }

@@ -64,3 +64,9 @@ var Points = []Point{
 	{"record.after-commit", true}, // on record, and the recorder has not heard of it
 	{"record.closing", true},      // the record's digest is made, `recorded` is not stored
 }
+
+// BusPoints are those of Points at which it matters most that the bus dies just then: what
+// was sent may be stored or not, and what follows from it is not done.
+var BusPoints = []string{
+	"append.inside", "append.after", "step.before-ack", "intake.stored", "deadline.scheduled", "desk.stored", "execute.claimed",
+}

@@ -20,7 +20,7 @@ func main() {
 	cfg := chaos.Config{Out: os.Stdout}
 	flag.IntVar(&cfg.Releases, "releases", 300, "how many releases to carry")
 	flag.Uint64Var(&cfg.Seed, "seed", 0, "what everything random follows from; 0 picks one")
-	flag.DurationVar(&cfg.Duration, "duration", 12*time.Minute, "bound of the time in which releases are asked for")
+	flag.DurationVar(&cfg.Duration, "duration", 40*time.Minute, "bound of the time in which releases are asked for; fewer than demanded are a failed run")
 	flag.DurationVar(&cfg.Settle, "settle", 2*time.Minute, "bound of the time that releases have to end once the faults have stopped")
 	flag.DurationVar(&cfg.Interval, "interval", 500*time.Millisecond, "mean time between two faults")
 	flag.DurationVar(&cfg.Nap, "nap", 3*time.Second, "longest time for which a process is stopped, beyond what the bus waits for")

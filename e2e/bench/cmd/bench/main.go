@@ -26,7 +26,7 @@ func main() {
 	flag.DurationVar(&cfg.Round, "round", 0, "how long each side is measured in a round (default 6s)")
 	flag.IntVar(&cfg.Rounds, "rounds", 0, "rounds (default 3)")
 	flag.IntVar(&cfg.Idle, "idle", 0, "releases that are measured one after the other in a round (default 25)")
-	flag.StringVar(&recorded, "recorded", "1000,10000", "releases on record with which all is measured, rising; 1000,100000 is the full form")
+	flag.StringVar(&recorded, "recorded", "1000,100000", "releases on record with which all is measured, rising; 1000,10000 is the short form")
 	flag.IntVar(&cfg.Events, "events", 0, "events that are recorded in a round (default 20000)")
 	flag.IntVar(&cfg.Waiting, "waiting", 0, "releases that wait for approval (default 1000)")
 	flag.DurationVar(&cfg.Rest, "rest", 0, "how long the services are watched at rest (default 10s)")

@@ -17,8 +17,15 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/driver/ledger"
 )
 
-// LedgerName is the name of the ledger in Options.Folder.
-const LedgerName = "ledger.jsonl"
+// LedgerName is the name of the ledger in Options.Folder, and TouchedName that of what
+// the driver did before it looked there, for whoever judges the driver itself.
+const (
+	LedgerName  = "ledger.jsonl"
+	TouchedName = "touched.jsonl"
+)
+
+// done is the action of a line that says that an effect is complete.
+const done = "done"
 
 // The places at which a crash leaves something different behind.
 const (
@@ -185,12 +192,18 @@ func (d *Driver) change(ctx context.Context, key driver.Key, f driver.Fence, dig
 	if err := held.Keep(record); err != nil {
 		return fail(err)
 	}
+	if err := d.touch(key, f, digest, done); err != nil {
+		return fail(err)
+	}
 	d.options.At(PointDone)
 	return result, nil
 }
 
 // count is the effect. Where it outlives a crash, it finds itself again.
 func (d *Driver) count(key driver.Key, f driver.Fence, digest, action string) error {
+	if err := d.touch(key, f, digest, action); err != nil {
+		return err
+	}
 	if d.options.Folder != "" {
 		path := filepath.Join(d.options.Folder, LedgerName)
 		last, err := ledger.LastEffect(path, "")
@@ -209,4 +222,14 @@ func (d *Driver) count(key driver.Key, f driver.Fence, digest, action string) er
 	}
 	d.effects.Add(1)
 	return nil
+}
+
+// touch writes down what is done, whether or not it had been done before.
+func (d *Driver) touch(key driver.Key, f driver.Fence, digest, action string) error {
+	if d.options.Folder == "" {
+		return nil
+	}
+	return ledger.Append(filepath.Join(d.options.Folder, TouchedName), ledger.Entry{
+		Time: d.options.Now().UTC(), Target: d.options.Target, Key: key, Fence: f, Digest: digest, Action: action,
+	})
 }
