@@ -220,47 +220,26 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 	return out, nil
 }
 
-// errMoved says that another release locked or left a target while it was looked at.
-var errMoved = errors.New("it is not as it was a moment ago")
-
 // drifted says what the target carries otherwise than when it was previewed, where
 // nobody released anything to it since: somebody changed it by hand, and what people
 // approved would not be what happens, nor the way back what was promised. A target that
 // this release has touched differs on purpose, and so does one that another release
 // holds, for which this one waits; of one that cannot tell nothing is known.
 func (s shell) drifted(ctx context.Context, state procedure.State, id string, target standing.Target) (string, error) {
-	d, err := s.Driver(id)
-	if err != nil || slices.Contains(state.Touched, id) {
+	if _, err := s.Driver(id); err != nil || slices.Contains(state.Touched, id) {
 		return "", nil //nolint:nilerr // Somebody else says that there is no driver.
 	}
-	if held, err := s.Held(ctx, id, target, state.Release); err != nil || held {
-		return "", err
-	}
-	running, err := d.Running(ctx)
-	if now, err := standing.ReadTarget(ctx, s.Store, id); err != nil {
-		return "", err
-	} else if now.Expect != target.Expect {
-		return "", fmt.Errorf("target %s: %w", id, errMoved)
-	}
+	running, known, err := s.Carries(ctx, id, target, state.Release)
 	saw := state.Preview(id).GetRollbackDigest()
 	switch {
-	case errors.Is(err, driver.ErrUnknown):
-		return "", nil
 	case errors.Is(err, driver.ErrConflict):
 		return site.Line(err.Error()), nil
 	case err != nil:
 		return "", err
-	case running == saw:
+	case !known, running == saw:
 		return "", nil
 	}
-	return fmt.Sprintf("it carries %s, and carried %s", orNothing(running), orNothing(saw)), nil
-}
-
-func orNothing(digest string) string {
-	if digest == "" {
-		return "nothing"
-	}
-	return digest
+	return fmt.Sprintf("it carries %s, and carried %s", site.OrNothing(running), site.OrNothing(saw)), nil
 }
 
 // same reports whether the target is as it was when it was looked at in step 2. One

@@ -1494,7 +1494,9 @@ func (x *ScopeRefused) GetFindings() []*Finding {
 type ChangePreviewed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One preview for every target.
-	Previews      []*TargetPreview `protobuf:"bytes,1,rep,name=previews,proto3" json:"previews,omitempty"`
+	Previews []*TargetPreview `protobuf:"bytes,1,rep,name=previews,proto3" json:"previews,omitempty"`
+	// What was called out without stopping the release.
+	Findings      []*Finding `protobuf:"bytes,2,rep,name=findings,proto3" json:"findings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1532,6 +1534,13 @@ func (*ChangePreviewed) Descriptor() ([]byte, []int) {
 func (x *ChangePreviewed) GetPreviews() []*TargetPreview {
 	if x != nil {
 		return x.Previews
+	}
+	return nil
+}
+
+func (x *ChangePreviewed) GetFindings() []*Finding {
+	if x != nil {
+		return x.Findings
 	}
 	return nil
 }
@@ -3902,9 +3911,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\atargets\x18\x02 \x03(\v2#.shipwarden.release.v1.ScopedTargetR\atargets\x12:\n" +
 	"\bfindings\x18\x03 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"J\n" +
 	"\fScopeRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"S\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\x8f\x01\n" +
 	"\x0fChangePreviewed\x12@\n" +
-	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\"L\n" +
+	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
+	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
 	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa9\x02\n" +
 	"\vRiskCleared\x12#\n" +
@@ -4215,54 +4225,55 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	56,  // 56: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
 	56,  // 57: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
 	57,  // 58: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	56,  // 59: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 60: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	49,  // 61: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	56,  // 62: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 63: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	49,  // 64: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	56,  // 65: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	49,  // 66: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	60,  // 67: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	49,  // 68: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	49,  // 69: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	61,  // 70: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	62,  // 71: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	63,  // 72: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	49,  // 73: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	49,  // 74: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	64,  // 75: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	64,  // 76: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	64,  // 77: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	56,  // 78: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	64,  // 79: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	65,  // 80: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	65,  // 81: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	65,  // 82: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	49,  // 83: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	49,  // 84: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	64,  // 85: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	64,  // 86: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 87: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	49,  // 88: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	66,  // 89: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 90: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	61,  // 91: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	49,  // 92: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	66,  // 93: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	67,  // 94: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 95: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	68,  // 96: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	49,  // 97: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	69,  // 98: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	69,  // 99: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	70,  // 100: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	71,  // 101: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	102, // [102:102] is the sub-list for method output_type
-	102, // [102:102] is the sub-list for method input_type
-	102, // [102:102] is the sub-list for extension type_name
-	102, // [102:102] is the sub-list for extension extendee
-	0,   // [0:102] is the sub-list for field type_name
+	56,  // 59: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	56,  // 60: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	58,  // 61: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	49,  // 62: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	56,  // 63: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	59,  // 64: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	49,  // 65: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	56,  // 66: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	49,  // 67: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	60,  // 68: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	49,  // 69: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	49,  // 70: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	61,  // 71: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	62,  // 72: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	63,  // 73: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	49,  // 74: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	49,  // 75: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	64,  // 76: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	64,  // 77: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	64,  // 78: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	56,  // 79: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	64,  // 80: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	65,  // 81: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	65,  // 82: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	65,  // 83: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	49,  // 84: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	49,  // 85: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	64,  // 86: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	64,  // 87: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	66,  // 88: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	49,  // 89: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	66,  // 90: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 91: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	61,  // 92: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	49,  // 93: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	66,  // 94: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	67,  // 95: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 96: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	68,  // 97: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	49,  // 98: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	69,  // 99: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	69,  // 100: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	70,  // 101: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	71,  // 102: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	103, // [103:103] is the sub-list for method output_type
+	103, // [103:103] is the sub-list for method input_type
+	103, // [103:103] is the sub-list for extension type_name
+	103, // [103:103] is the sub-list for extension extendee
+	0,   // [0:103] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

@@ -1147,7 +1147,8 @@ type TargetPreview struct {
 	Summary string `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`
 	// The full preview.
 	Detail *EvidenceRef `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
-	// What would be placed again on the way back; empty where nothing was there.
+	// What is placed again on the way back: what the target carries, or, where its driver
+	// cannot tell, what it carries by the record; empty where that is nothing.
 	RollbackDigest string `protobuf:"bytes,4,opt,name=rollback_digest,json=rollbackDigest,proto3" json:"rollback_digest,omitempty"`
 	// Whether the driver says that it can go back.
 	RollbackReady bool `protobuf:"varint,5,opt,name=rollback_ready,json=rollbackReady,proto3" json:"rollback_ready,omitempty"`
