@@ -163,6 +163,6 @@ func shownDigest(p *approvalv1.Pending) string {
 func approval(d desk, r *approvalv1.ApproveRequest) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_ApprovalGiven{ApprovalGiven: &releasev1.ApprovalGiven{
 		ChangeDigest: r.GetChangeDigest(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(),
-		Expires: timestamppb.New(d.now.Add(d.index.Document().GetDeadlines().GetApprovalValid().AsDuration())),
+		Expires: timestamppb.New(procedure.ValidUntil(d.state, d.now, d.index.Document().GetDeadlines().GetApprovalValid().AsDuration())),
 	}}}
 }

@@ -1442,11 +1442,12 @@ func (x *Channel) GetRequired() bool {
 // Deadlines are the spans of time that the procedure grants.
 type Deadlines struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// From request to start at the most.
+	// From request to start at the most; from the request's not_before where that is later.
 	StartWithin *durationpb.Duration `protobuf:"bytes,1,opt,name=start_within,json=startWithin,proto3" json:"start_within,omitempty"`
 	// From cleared risk to the last approval.
 	ApproveWithin *durationpb.Duration `protobuf:"bytes,2,opt,name=approve_within,json=approveWithin,proto3" json:"approve_within,omitempty"`
-	// How long one approval counts, and how long an authorization does.
+	// How long one approval counts, and how long an authorization does; from the request's
+	// not_before on where that is later, and never longer than a release may start.
 	ApprovalValid *durationpb.Duration `protobuf:"bytes,3,opt,name=approval_valid,json=approvalValid,proto3" json:"approval_valid,omitempty"`
 	// Steps 1 to 4 and 8, each.
 	Step *durationpb.Duration `protobuf:"bytes,4,opt,name=step,proto3" json:"step,omitempty"`
