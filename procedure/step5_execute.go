@@ -163,6 +163,7 @@ func (s *State) applyExecutionFinished(e Entry, d *releasev1.ExecutionFinished) 
 	if len(d.GetResults()) != len(s.WaveTargets()) {
 		return s.invalid(e, "a target of the wave is missing")
 	}
+	s.begin(d.GetResults())
 	s.setResults(d.GetResults())
 	s.Claim = Claim{}
 	if s.AbortBy != "" {
@@ -180,6 +181,7 @@ func (s *State) applyExecutionFailed(e Entry, d *releasev1.ExecutionFailed) erro
 	if why := unknownTarget(d.GetResults(), s.WaveTargets()); why != "" {
 		return s.invalid(e, why)
 	}
+	s.begin(d.GetResults())
 	s.setResults(d.GetResults())
 	s.raise(releasev1.Cause_CAUSE_EXECUTION_FAILED, e.Stored)
 	s.EndReason = "execution failed: " + d.GetReason()
@@ -199,6 +201,9 @@ func (s *State) applyExecutionUnknown(e Entry, d *releasev1.ExecutionUnknown) er
 	}
 	if why := unknownTarget(d.GetResults(), targets); why != "" {
 		return s.invalid(e, why)
+	}
+	if !d.GetRollback() {
+		s.begin(d.GetResults())
 	}
 	s.setResults(d.GetResults())
 	s.EndReason = "outcome unknown: " + d.GetReason()

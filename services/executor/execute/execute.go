@@ -116,7 +116,7 @@ func (s shell) effect(ctx context.Context, t reactor.Task) ([]eventstore.Draft, 
 	}
 	targets := t.State.WaveTargets()
 	if why != "" {
-		return s.ended(t, site.Failed(targets, "it was not begun: "+why))
+		return s.ended(t, site.Skipped(targets, "it was not begun: "+why))
 	}
 	results, err := site.Each(ctx, s.Until(t), targets, parallel, func(ctx context.Context, target string) (*releasev1.TargetResult, error) {
 		return s.apply(ctx, t, target)
@@ -130,6 +130,7 @@ func (s shell) effect(ctx context.Context, t reactor.Task) ([]eventstore.Draft, 
 	if err := failpoint.Hit("execute.applied"); err != nil {
 		return nil, err
 	}
+	s.skipped(ctx, t, results)
 	return s.ended(t, results)
 }
 

@@ -95,19 +95,31 @@ func first(t reactor.Task) bool {
 
 // begun reports whether a target has seen any attempt at the wave, or may have.
 func (s shell) begun(ctx context.Context, t reactor.Task) bool {
-	for _, id := range t.State.WaveTargets() {
-		d, err := s.Driver(id)
-		if err != nil {
+	return slices.ContainsFunc(t.State.WaveTargets(), func(id string) bool { return s.begunOn(ctx, t, id) })
+}
+
+func (s shell) begunOn(ctx context.Context, t reactor.Task, id string) bool {
+	d, err := s.Driver(id)
+	if err != nil {
+		return true
+	}
+	for attempt := uint32(1); attempt <= t.State.Attempt; attempt++ {
+		status, err := d.Probe(ctx, driver.ApplyKey(t.State.Release, t.State.Wave, attempt))
+		if err != nil || status != driver.StatusNotStarted {
 			return true
-		}
-		for attempt := uint32(1); attempt <= t.State.Attempt; attempt++ {
-			status, err := d.Probe(ctx, driver.ApplyKey(t.State.Release, t.State.Wave, attempt))
-			if err != nil || status != driver.StatusNotStarted {
-				return true
-			}
 		}
 	}
 	return false
+}
+
+// skipped tells those of the failed targets that saw nothing of it from those that may
+// have: what never ran anywhere is not remembered as what was taken back (PD-2.3).
+func (s shell) skipped(ctx context.Context, t reactor.Task, results []*releasev1.TargetResult) {
+	for _, r := range results {
+		if r.GetStatus() == releasev1.TargetResult_STATUS_FAILED && !s.begunOn(ctx, t, r.GetTarget()) {
+			r.Status = releasev1.TargetResult_STATUS_SKIPPED
+		}
+	}
 }
 
 // hold makes the start wait, until the given time or, where that is not known, for
