@@ -307,12 +307,14 @@ func (x *Procedure) GetVersionRules() *VersionRules {
 // and a rollback are never stopped by these, only called out.
 type VersionRules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The version is live already. Absent: a warning.
+	// The artifact is live already. Absent: a warning.
 	Live v1.Finding_Severity `protobuf:"varint,1,opt,name=live,proto3,enum=shipwarden.release.v1.Finding_Severity" json:"live,omitempty"`
 	// It is older than the live one. Absent: blocking.
 	Older v1.Finding_Severity `protobuf:"varint,2,opt,name=older,proto3,enum=shipwarden.release.v1.Finding_Severity" json:"older,omitempty"`
-	// It was rolled back from the target before. Absent: blocking.
-	RolledBack    v1.Finding_Severity `protobuf:"varint,3,opt,name=rolled_back,json=rolledBack,proto3,enum=shipwarden.release.v1.Finding_Severity" json:"rolled_back,omitempty"`
+	// The artifact or the version was rolled back from the target before. Absent: blocking.
+	RolledBack v1.Finding_Severity `protobuf:"varint,3,opt,name=rolled_back,json=rolledBack,proto3,enum=shipwarden.release.v1.Finding_Severity" json:"rolled_back,omitempty"`
+	// The version is live already, as another artifact. Absent: blocking.
+	Reused        v1.Finding_Severity `protobuf:"varint,4,opt,name=reused,proto3,enum=shipwarden.release.v1.Finding_Severity" json:"reused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -364,6 +366,13 @@ func (x *VersionRules) GetOlder() v1.Finding_Severity {
 func (x *VersionRules) GetRolledBack() v1.Finding_Severity {
 	if x != nil {
 		return x.RolledBack
+	}
+	return v1.Finding_Severity(0)
+}
+
+func (x *VersionRules) GetReused() v1.Finding_Severity {
+	if x != nil {
+		return x.Reused
 	}
 	return v1.Finding_Severity(0)
 }
@@ -1759,12 +1768,13 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x0foperators_group\x18\x10 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x0eoperatorsGroup\x12S\n" +
 	"\x15no_rollback_approvals\x18\x11 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x13noRollbackApprovals\x12O\n" +
 	"\x13high_risk_approvals\x18\x12 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x11highRiskApprovals\x12G\n" +
-	"\rversion_rules\x18\x13 \x01(\v2\".shipwarden.policy.v1.VersionRulesR\fversionRules\"\xf2\x01\n" +
+	"\rversion_rules\x18\x13 \x01(\v2\".shipwarden.policy.v1.VersionRulesR\fversionRules\"\xbd\x02\n" +
 	"\fVersionRules\x12E\n" +
 	"\x04live\x18\x01 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04live\x12G\n" +
 	"\x05older\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05older\x12R\n" +
 	"\vrolled_back\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
-	"rolledBack\"\xb7\x01\n" +
+	"rolledBack\x12I\n" +
+	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\xb7\x01\n" +
 	"\x06Person\x12/\n" +
 	"\x02id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[a-z][a-z0-9._-]{0,63}$R\x02id\x12\x1e\n" +
 	"\x04name\x18\x02 \x01(\tB\n" +
@@ -1955,38 +1965,39 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	19, // 15: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
 	19, // 16: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
 	19, // 17: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	20, // 18: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	20, // 19: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	7,  // 20: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	21, // 21: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	22, // 22: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	23, // 23: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	22, // 24: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	24, // 25: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	12, // 26: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	13, // 27: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	20, // 28: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	20, // 29: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	0,  // 30: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	0,  // 31: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	25, // 32: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	23, // 33: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	23, // 34: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	23, // 35: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	23, // 36: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	23, // 37: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	23, // 38: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	23, // 39: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	23, // 40: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	23, // 41: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	23, // 42: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	18, // 43: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	23, // 44: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	19, // 18: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	20, // 19: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	20, // 20: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	7,  // 21: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	21, // 22: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	22, // 23: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	23, // 24: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	22, // 25: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	24, // 26: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	12, // 27: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	13, // 28: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	20, // 29: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	20, // 30: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	0,  // 31: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	0,  // 32: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	25, // 33: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	23, // 34: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	23, // 35: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	23, // 36: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	23, // 37: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	23, // 38: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	23, // 39: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	23, // 40: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	23, // 41: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	23, // 42: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	23, // 43: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	18, // 44: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	23, // 45: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
