@@ -17,6 +17,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 	"github.com/blackdice/shipwarden/services/executor/site"
 )
 
@@ -63,6 +64,14 @@ func (s shell) look(ctx context.Context, state procedure.State, target string) (
 	return p, drift, err
 }
 
+// redacted is a driver's text without what looks like a secret: what is shown to
+// approvers is on record for good, and an argument vector may have been given one that
+// does not belong there.
+func redacted(text string) string {
+	clean, _ := argv.Redact([]byte(text))
+	return string(clean)
+}
+
 func (s shell) preview(ctx context.Context, state procedure.State, target, back string) (*releasev1.TargetPreview, error) {
 	d, err := s.Driver(target)
 	if err != nil {
@@ -81,12 +90,12 @@ func (s shell) preview(ctx context.Context, state procedure.State, target, back 
 		return nil, fmt.Errorf("target %s: it may take %s there, and the procedure document gives an execution %s; it could never begin: %w",
 			target, p.Bound, most, driver.ErrInvalid)
 	}
-	detail, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "preview of "+target, []byte(p.Detail))
+	detail, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "preview of "+target, []byte(redacted(p.Detail)))
 	if err != nil {
 		return nil, err
 	}
 	return &releasev1.TargetPreview{
-		Target: target, Summary: site.Line(p.Summary), Detail: detail, Class: d.Class(),
-		RollbackDigest: back, RollbackReady: p.RollbackReady, RollbackReason: site.Line(p.RollbackReason),
+		Target: target, Summary: site.Line(redacted(p.Summary)), Detail: detail, Class: d.Class(),
+		RollbackDigest: back, RollbackReady: p.RollbackReady, RollbackReason: site.Line(redacted(p.RollbackReason)),
 	}, nil
 }
