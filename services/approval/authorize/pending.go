@@ -72,7 +72,7 @@ const maxPage = 768 << 10
 // runs under a document which does not know the caller is shown all the same, and
 // says so; one that cannot be read hides none of the others.
 func (s *Server) pending(ctx context.Context, r *approvalv1.ListPendingRequest) ([]*approvalv1.Pending, error) {
-	caller, err := s.known(ctx)
+	caller, active, err := s.known(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (s *Server) pending(ctx context.Context, r *approvalv1.ListPendingRequest) 
 	}
 	var all []*approvalv1.Pending
 	for _, id := range ids {
-		d, err := s.view(ctx, caller, id)
+		d, err := s.view(ctx, caller, active, id)
 		if d.state.Phase != procedure.PhaseApprove {
 			if err != nil && ctx.Err() != nil {
 				return nil, err

@@ -71,18 +71,33 @@ func (s shell) late(ctx context.Context, t reactor.Task) (string, error) {
 	case first(t) && over(t.State, now):
 		why = "the approvals have expired"
 	default:
-		holds, _, err := s.holds(ctx, t, now)
-		if err != nil {
+		var err error
+		if why, err = s.stopped(ctx, t, now); err != nil {
 			return "", err
-		}
-		if len(holds) > 0 {
-			why = "held by " + holds[0].GetRule() + " " + holds[0].GetSubject()
 		}
 	}
 	if why == "" || s.begun(ctx, t) {
 		return "", nil
 	}
 	return why, nil
+}
+
+// stopped says what came up since the claim that would have kept it from being made.
+func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (string, error) {
+	holds, _, err := s.holds(ctx, t, now)
+	switch {
+	case err != nil:
+		return "", err
+	case len(holds) > 0:
+		return "held by " + holds[0].GetRule() + " " + holds[0].GetSubject(), nil
+	case !first(t):
+		return "", nil
+	}
+	gone, err := s.left(ctx, t)
+	if err != nil || len(gone) == 0 {
+		return "", err
+	}
+	return gone[0].GetPerson() + ", whose approval was counted, is not in " + gone[0].GetGroup() + " any more", nil
 }
 
 // first reports whether it is the start of the release that was claimed. Later waves
@@ -203,6 +218,15 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 			return nil, err
 		}
 		say("artifact.changed", "", "%s", site.Line(err.Error()))
+	}
+	if !t.State.Started() {
+		gone, err := s.left(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range gone {
+			say(ruleApprover, c.GetPerson(), "%s approved for %s, and is not among them any more: request it again", c.GetPerson(), c.GetGroup())
+		}
 	}
 	for _, id := range t.State.WaveTargets() {
 		if _, err := s.Driver(id); err != nil {
