@@ -82,6 +82,8 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 		return s.invalid(e, "its targets are not those of the wave")
 	case d.GetClaimer() == "" || d.GetLeaseUntil() == nil || d.GetDeadline() == nil || !e.Stored.Before(d.GetDeadline().AsTime()):
 		return s.invalid(e, "claimer, lease or deadline is missing or over")
+	case len(d.GetBypassed()) > 0 && !s.Emergency():
+		return s.invalid(e, "a control is bypassed without an emergency")
 	case !s.Started() && !e.Stored.Before(s.startBy()):
 		return s.invalid(e, "the authorization is valid no longer")
 	}
@@ -107,6 +109,7 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 		}
 	}
 	s.Touched = touched
+	s.bypass(d.GetBypassed())
 	s.Holds, s.HeldUntil, s.HeldSince = nil, time.Time{}, time.Time{}
 	// Who takes over inherits the deadline: executors that die one after the other
 	// would otherwise put it off for good.

@@ -11,8 +11,9 @@
 //	          ── claimer gone ── fenced: claim again; opaque: seal, then unknown
 //	          ── claimer at work ── nothing
 //
-// Before the claim everything that was approved is looked at again: approvals,
-// freezes, the targets, what they carry, and every byte of the artifacts; and what may take long
+// Before the claim everything that was approved is looked at again: approvals and who
+// gave them, reviews that are owed, freezes, the targets, what they carry, and every byte
+// of the artifacts; and what may take long
 // between the claim and the effect, approvals and freezes, once more before the
 // effect. A crash anywhere brings the same message again, and the driver's class says
 // what that means.
@@ -93,6 +94,11 @@ func (s shell) claim(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	// The digest is computed here, from the record that this executor folded and
 	// verified, and not copied from the authorization.
 	event := procedure.DecideClaim(t.State, s.Name, procedure.ChangeDigest(t.State), deadline, deadline)
+	around, err := s.around(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	event.GetExecutionClaimed().Bypassed = around
 	drafts, busy, err := s.Claim(ctx, t, event, t.State.WaveTargets(), deadline)
 	if err != nil {
 		return nil, err

@@ -10,8 +10,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
-	"github.com/blackdice/shipwarden/internal/freeze"
-	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -150,56 +148,6 @@ func (s shell) hold(ctx context.Context, t reactor.Task, holds []*releasev1.Hold
 	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: &releasev1.Held{
 		Reasons: holds, Until: timestamppb.New(until),
 	}}})}, nil
-}
-
-// holds names every reason to wait: what the request says, and the freezes of the
-// document that the release runs under and of the one in effect now. A freeze that
-// was declared after the approval is in the latter alone.
-func (s shell) holds(ctx context.Context, t reactor.Task, now time.Time) (holds []*releasev1.HoldReason, until time.Time, err error) {
-	r := t.State.Request
-	if nb := r.GetNotBefore(); nb != nil && now.Before(nb.AsTime()) {
-		return []*releasev1.HoldReason{{
-			Rule: "not_before", Message: "it is not to start earlier", Until: nb, SetBy: r.GetRequester(),
-		}}, nb.AsTime(), nil
-	}
-	documents, err := s.documents(ctx, t)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	for _, index := range documents {
-		freezes, _ := freeze.Bypassable(index.Document().GetFreezes(), t.State.Emergency())
-		v, err := freeze.Evaluate(freezes, now, freeze.ScopeOf(index.Document(), r))
-		if err != nil && !errors.Is(err, freeze.ErrFrozen) {
-			return nil, time.Time{}, err
-		}
-		for _, h := range v.Reasons {
-			if !slices.ContainsFunc(holds, func(o *releasev1.HoldReason) bool { return o.GetSubject() == h.GetSubject() }) {
-				holds = append(holds, h)
-			}
-		}
-		if len(v.Reasons) > 0 && v.Until.After(until) {
-			until = v.Until
-		}
-	}
-	return holds, until, nil
-}
-
-// documents are the procedure document of the release and, where it is another one,
-// that in effect now.
-func (s shell) documents(ctx context.Context, t reactor.Task) ([]*policy.Index, error) {
-	own, err := s.Procedures.ByDigest(ctx, t.State.ProcedureDigest)
-	if err != nil {
-		return nil, err
-	}
-	active, err := standing.ReadProcedure(ctx, s.Store, own.Document().GetId())
-	if err != nil || active.Digest == "" || active.Digest == t.State.ProcedureDigest {
-		return []*policy.Index{own}, err
-	}
-	now, err := s.Procedures.ByDigest(ctx, active.Digest)
-	if err != nil {
-		return nil, err
-	}
-	return []*policy.Index{own, now}, nil
 }
 
 // changes names everything that is not any more what was approved.

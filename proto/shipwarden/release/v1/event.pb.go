@@ -2257,7 +2257,9 @@ type ExecutionClaimed struct {
 	// Nobody else takes over before this time, unless the driver is fenced.
 	LeaseUntil *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=lease_until,json=leaseUntil,proto3" json:"lease_until,omitempty"`
 	// The wave must be done by then.
-	Deadline      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// Controls that the emergency bypasses at this start and did not bypass before.
+	Bypassed      []string `protobuf:"bytes,8,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2337,6 +2339,13 @@ func (x *ExecutionClaimed) GetLeaseUntil() *timestamppb.Timestamp {
 func (x *ExecutionClaimed) GetDeadline() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Deadline
+	}
+	return nil
+}
+
+func (x *ExecutionClaimed) GetBypassed() []string {
+	if x != nil {
+		return x.Bypassed
 	}
 	return nil
 }
@@ -3960,7 +3969,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bNotified\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12:\n" +
 	"\breceipts\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.ReceiptR\breceipts\x12\x16\n" +
-	"\x06number\x18\x03 \x01(\rR\x06number\"\x8e\x02\n" +
+	"\x06number\x18\x03 \x01(\rR\x06number\"\xaa\x02\n" +
 	"\x10ExecutionClaimed\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12#\n" +
@@ -3969,7 +3978,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\aclaimer\x18\x05 \x01(\tR\aclaimer\x12;\n" +
 	"\vlease_until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"leaseUntil\x126\n" +
-	"\bdeadline\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"\x80\x01\n" +
+	"\bdeadline\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x1a\n" +
+	"\bbypassed\x18\b \x03(\tR\bbypassed\"\x80\x01\n" +
 	"\x11ExecutionFinished\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
