@@ -145,13 +145,18 @@ func largest(t *testing.T, r *releasev1.Request) map[string]*releasev1.Event {
 		return &releasev1.EvidenceRef{Digest: digest, MediaType: "text/plain; charset=utf-8", Size: math.MaxInt64, Name: name}
 	}
 	var previews []*releasev1.TargetPreview
+	var drifted []*releasev1.Finding
 	for _, id := range procedure.Targets(r) {
 		previews = append(previews, &releasev1.TargetPreview{
 			Target: id, Summary: line, Detail: ref("preview of " + id), RollbackDigest: digest, RollbackReason: line, RollbackReady: true,
 			Class: releasev1.DriverClass_DRIVER_CLASS_OPAQUE,
 		})
+		drifted = append(drifted, &releasev1.Finding{
+			Rule: "target.drift", Severity: releasev1.Finding_SEVERITY_WARNING, Subject: id,
+			Message: fmt.Sprintf("it carries %s, and %s by the record: it was changed by hand", digest[:19], digest[:19]),
+		})
 	}
-	keep("", procedure.DecidePreview(previews, nil))
+	keep("", procedure.DecidePreview(previews, drifted))
 
 	results := func(targets []string) []*releasev1.TargetResult {
 		all := site.Unknown(targets, line)

@@ -152,16 +152,31 @@ func addMissing(missing []*releasev1.QuorumRule, group string) []*releasev1.Quor
 	return append(missing, &releasev1.QuorumRule{Group: group, Count: 1})
 }
 
+// ValidUntil is until when an approval counts that is given at that time, and so an
+// authorization that comes of it: for that span, counted from the planned start where
+// that is later, because people approve what is to happen then; and at most for as long
+// as the release may start (PD-A.3).
+func ValidUntil(s State, at time.Time, span time.Duration) time.Time {
+	if start := s.Request.GetNotBefore(); start != nil && start.AsTime().After(at) {
+		at = start.AsTime()
+	}
+	until := at.Add(span)
+	if last := s.Requested.GetStartBy(); last != nil && last.AsTime().Before(until) {
+		until = last.AsTime()
+	}
+	return until
+}
+
 // DecideAuthorize returns the authorization that the approvals amount to at that
 // time; nil while they do not suffice. The authorization is valid as long as the
-// first of the counted approvals, and at most validFor. In an emergency it lists
-// what was bypassed and sets when the review is due (PD-A.5).
+// first of the counted approvals, and at most as ValidUntil says of validFor. In an
+// emergency it lists what was bypassed and sets when the review is due (PD-A.5).
 func DecideAuthorize(s State, at time.Time, validFor time.Duration, reviewDue time.Time) *releasev1.Event {
 	counted, missing := Count(s, at)
 	if s.Phase != PhaseApprove || len(missing) > 0 {
 		return nil
 	}
-	until := at.Add(validFor)
+	until := ValidUntil(s, at, validFor)
 	for _, c := range counted {
 		if a := s.Approvals[s.approvalOf(c.GetPerson())]; a.Expires.Before(until) {
 			until = a.Expires

@@ -25,6 +25,18 @@ func (s State) bypassedBy(counted []*releasev1.CountedApproval) []string {
 	return out
 }
 
+// bypass adds controls that an emergency goes around when it starts: what was declared
+// since it was authorized is on record as well (PD-A.5).
+func (s *State) bypass(controls []string) {
+	out := slices.Clone(s.Bypassed)
+	for _, b := range controls {
+		if !slices.Contains(out, b) {
+			out = append(out, b)
+		}
+	}
+	s.Bypassed = out
+}
+
 // startDebt opens what an emergency costs: people are called at once, stakeholders
 // told, and a review is owed (PD-A.5).
 func (s *State) startDebt(e Entry, d *releasev1.Authorized) {

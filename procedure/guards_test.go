@@ -125,6 +125,9 @@ var guards = []guard{
 	{name: "preview by a driver without a class", phase: procedure.PhasePreview, want: "class", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetChangePreviewed().GetPreviews()[0].Class = 0
 	}},
+	{name: "preview with a blocking finding", phase: procedure.PhasePreview, want: "blocking", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetChangePreviewed().Findings = proceduretest.Blocking("target.drift")
+	}},
 	{name: "risk cleared for another digest", phase: procedure.PhaseRisk, want: "change digest", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetRiskCleared().ChangeDigest = proceduretest.Digest('0')
 	}},

@@ -64,6 +64,9 @@ type State struct {
 	Claim Claim
 	// Touched is every target that was ever claimed, in the order of claiming.
 	Touched []string
+	// Begun is every target on which an effect was begun, or may have been; a target that
+	// was claimed and skipped is not among them.
+	Begun []string
 	// Results is the newest known result of every touched target.
 	Results []*releasev1.TargetResult
 	// Verifications counts the verifications that ended.
@@ -290,6 +293,21 @@ func (s *State) want(o releasev1.Occasion, number uint32) {
 // forgetStart takes the announcement of a start back that does not come now.
 func (s *State) forgetStart() {
 	s.Wanted = slices.DeleteFunc(slices.Clone(s.Wanted), func(n Notice) bool { return n.Occasion == releasev1.Occasion_OCCASION_START })
+}
+
+// begin notes on which targets of the wave in work something may have changed: on all
+// of them but those that are known to have been skipped.
+func (s *State) begin(results []*releasev1.TargetResult) {
+	begun := slices.Clone(s.Begun)
+	for _, t := range s.WaveTargets() {
+		skipped := slices.ContainsFunc(results, func(r *releasev1.TargetResult) bool {
+			return r.GetTarget() == t && r.GetStatus() == releasev1.TargetResult_STATUS_SKIPPED
+		})
+		if !skipped && !slices.Contains(begun, t) {
+			begun = append(begun, t)
+		}
+	}
+	s.Begun = begun
 }
 
 func (s *State) setResults(results []*releasev1.TargetResult) {

@@ -15,7 +15,9 @@ func DecidePreview(previews []*releasev1.TargetPreview, findings []*releasev1.Fi
 	if len(blocking(findings)) > 0 {
 		return &releasev1.Event{Data: &releasev1.Event_PreviewRefused{PreviewRefused: &releasev1.PreviewRefused{Findings: findings}}}
 	}
-	return &releasev1.Event{Data: &releasev1.Event_ChangePreviewed{ChangePreviewed: &releasev1.ChangePreviewed{Previews: previews}}}
+	return &releasev1.Event{Data: &releasev1.Event_ChangePreviewed{ChangePreviewed: &releasev1.ChangePreviewed{
+		Previews: previews, Findings: findings,
+	}}}
 }
 
 // Rules of holds after which a release begins again with step 2, because another
@@ -93,6 +95,9 @@ func (s *State) applyChangePreviewed(e Entry, d *releasev1.ChangePreviewed) erro
 	if err := s.expect(e, PhasePreview); err != nil {
 		return err
 	}
+	if len(blocking(d.GetFindings())) > 0 {
+		return s.invalid(e, "a finding is blocking")
+	}
 	var previewed []string
 	for _, p := range d.GetPreviews() {
 		if p.GetClass() == releasev1.DriverClass_DRIVER_CLASS_UNSPECIFIED {
@@ -104,6 +109,7 @@ func (s *State) applyChangePreviewed(e Entry, d *releasev1.ChangePreviewed) erro
 		return s.invalid(e, "targets are missing, added or out of order")
 	}
 	s.Previews = d.GetPreviews()
+	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
 	s.enter(PhaseRisk, e.Stored)
 	return nil
 }

@@ -82,6 +82,8 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 		return s.invalid(e, "its targets are not those of the wave")
 	case d.GetClaimer() == "" || d.GetLeaseUntil() == nil || d.GetDeadline() == nil || !e.Stored.Before(d.GetDeadline().AsTime()):
 		return s.invalid(e, "claimer, lease or deadline is missing or over")
+	case len(d.GetBypassed()) > 0 && !s.Emergency():
+		return s.invalid(e, "a control is bypassed without an emergency")
 	case !s.Started() && !e.Stored.Before(s.startBy()):
 		return s.invalid(e, "the authorization is valid no longer")
 	}
@@ -107,6 +109,7 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 		}
 	}
 	s.Touched = touched
+	s.bypass(d.GetBypassed())
 	s.Holds, s.HeldUntil, s.HeldSince = nil, time.Time{}, time.Time{}
 	// Who takes over inherits the deadline: executors that die one after the other
 	// would otherwise put it off for good.
@@ -163,6 +166,7 @@ func (s *State) applyExecutionFinished(e Entry, d *releasev1.ExecutionFinished) 
 	if len(d.GetResults()) != len(s.WaveTargets()) {
 		return s.invalid(e, "a target of the wave is missing")
 	}
+	s.begin(d.GetResults())
 	s.setResults(d.GetResults())
 	s.Claim = Claim{}
 	if s.AbortBy != "" {
@@ -180,6 +184,7 @@ func (s *State) applyExecutionFailed(e Entry, d *releasev1.ExecutionFailed) erro
 	if why := unknownTarget(d.GetResults(), s.WaveTargets()); why != "" {
 		return s.invalid(e, why)
 	}
+	s.begin(d.GetResults())
 	s.setResults(d.GetResults())
 	s.raise(releasev1.Cause_CAUSE_EXECUTION_FAILED, e.Stored)
 	s.EndReason = "execution failed: " + d.GetReason()
@@ -199,6 +204,9 @@ func (s *State) applyExecutionUnknown(e Entry, d *releasev1.ExecutionUnknown) er
 	}
 	if why := unknownTarget(d.GetResults(), targets); why != "" {
 		return s.invalid(e, why)
+	}
+	if !d.GetRollback() {
+		s.begin(d.GetResults())
 	}
 	s.setResults(d.GetResults())
 	s.EndReason = "outcome unknown: " + d.GetReason()

@@ -40,3 +40,17 @@ func TestWhoCanGoBack(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatThePreviewCallsOutIsKept: approvers are shown it, and so is whoever reads the
+// record.
+func TestWhatThePreviewCallsOutIsKept(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request(proceduretest.Emergency))
+	h.To(t, procedure.PhasePreview)
+	before := len(h.State().Findings)
+	drift := &releasev1.Finding{Rule: "target.drift", Severity: releasev1.Finding_SEVERITY_WARNING, Subject: "eu1"}
+	previews := proceduretest.Preview(h.State(), h.Class, nil, nil).GetChangePreviewed().GetPreviews()
+	h.Do(t, "", procedure.DecidePreview(previews, []*releasev1.Finding{drift}))
+	if found := h.State().Findings; len(found) != before+1 || found[before].GetRule() != "target.drift" || h.State().Phase != procedure.PhaseRisk {
+		t.Errorf("in phase %s: %v", h.State().Phase, found)
+	}
+}

@@ -236,7 +236,7 @@ func (r *run) carriesAll(s procedure.State) bool {
 	for _, t := range targets {
 		want := s.PrimaryArtifact().GetDigest()
 		if s.EscalatedRollback {
-			want = s.Scoped(t).GetState().GetDeployed().GetDigest()
+			want = s.Preview(t).GetRollbackDigest()
 		}
 		if r.world.carries(t) != want {
 			return false

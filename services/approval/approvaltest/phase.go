@@ -98,12 +98,18 @@ func (r *Rig) Lock(t testing.TB, target, release string) {
 // Unlock lets a target go on which the release was verified.
 func (r *Rig) Unlock(t testing.TB, target, release string) {
 	t.Helper()
+	r.Carries(t, target, &releasev1.Deployment{Release: release, Digest: proceduretest.Digest('a')})
+}
+
+// Carries makes a target carry something, by the record.
+func (r *Rig) Carries(t testing.TB, target string, d *releasev1.Deployment) {
+	t.Helper()
 	now, err := standing.ReadTarget(t.Context(), r.Store, target)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.place(t, now.Draft(&releasev1.Event{Data: &releasev1.Event_TargetUnlocked{TargetUnlocked: &releasev1.TargetUnlocked{
-		Release: release, State: standing.Carrying(now.State, &releasev1.Deployment{Release: release, Digest: proceduretest.Digest('a')}),
+		Release: d.GetRelease(), State: standing.Carrying(now.State, d),
 	}}}))
 }
 

@@ -24,22 +24,25 @@ type desk struct {
 	state  procedure.State
 	head   eventstore.History
 	index  *policy.Index
+	active *policy.Index
 	person *releasev1.Actor
 	now    time.Time
 }
 
 // sit finds out who calls, and loads the release.
 func (s *Server) sit(ctx context.Context, release string) (desk, error) {
-	caller, err := s.known(ctx)
+	caller, active, err := s.known(ctx)
 	if err != nil {
 		return desk{}, err
 	}
-	return s.view(ctx, caller, release)
+	return s.view(ctx, caller, active, release)
 }
 
 // view loads the release, with the caller as the release's own procedure document
 // knows them: a release is carried to its end under the document that it began with.
-func (s *Server) view(ctx context.Context, caller identity.Caller, release string) (desk, error) {
+// Of the groups that it has the caller in, those count in which the caller still is, by
+// the document in effect now.
+func (s *Server) view(ctx context.Context, caller identity.Caller, active *policy.Index, release string) (desk, error) {
 	h, err := s.store.Load(ctx, procedure.Aggregate(release))
 	if err != nil {
 		return desk{}, err
@@ -52,32 +55,36 @@ func (s *Server) view(ctx context.Context, caller identity.Caller, release strin
 	if err != nil {
 		return desk{}, err
 	}
-	d := desk{state: state, head: h, index: index, now: s.now()}
-	d.person, err = personOf(caller, index)
-	return d, err
+	d := desk{state: state, head: h, index: index, active: active, now: s.now()}
+	if d.person, err = personOf(caller, index); err != nil {
+		return d, err
+	}
+	still := active.GroupsOf(d.person.GetId())
+	d.person.Groups = slices.DeleteFunc(d.person.GetGroups(), func(g string) bool { return !slices.Contains(still, g) })
+	return d, nil
 }
 
-// known returns the caller, who must be a person of the document that is in effect
-// now: whoever has left decides nothing more, not even about releases that began when
+// known returns the caller, and the document that is in effect now, of which the caller
+// must be a person: whoever has left decides nothing more, not even about releases that began when
 // they were there. Until a document is in effect, nobody is known.
-func (s *Server) known(ctx context.Context) (identity.Caller, error) {
+func (s *Server) known(ctx context.Context) (identity.Caller, *policy.Index, error) {
 	caller, ok := identity.FromContext(ctx)
 	if !ok {
-		return identity.Caller{}, errUnauthenticated
+		return identity.Caller{}, nil, errUnauthenticated
 	}
 	active, err := standing.ReadProcedure(ctx, s.store, s.procedureID)
 	if err != nil {
-		return identity.Caller{}, err
+		return identity.Caller{}, nil, err
 	}
 	if active.Digest == "" {
-		return identity.Caller{}, errStranger
+		return identity.Caller{}, nil, errStranger
 	}
 	index, err := s.procedures.ByDigest(ctx, active.Digest)
 	if err != nil {
-		return identity.Caller{}, err
+		return identity.Caller{}, nil, err
 	}
 	_, err = personOf(caller, index)
-	return caller, err
+	return caller, index, err
 }
 
 // personOf turns the caller into a person, with the groups that the document has the
@@ -110,10 +117,20 @@ func personOf(caller identity.Caller, index *policy.Index) (*releasev1.Actor, er
 
 func (d desk) memberOf(group string) bool { return slices.Contains(d.person.GetGroups(), group) }
 
+// stands reports whether the caller is in a group that the release's document names for
+// something that must not be left undone, or, where the document in effect now has no
+// such group any more, in the one that it names instead: nobody could do it otherwise.
+func (d desk) stands(own, now string) bool {
+	if d.active.Group(own) == nil {
+		return slices.Contains(d.active.GroupsOf(d.person.GetId()), now)
+	}
+	return d.memberOf(own)
+}
+
 // operator refuses people who may not handle a release that is under way: its
 // owner and the operators may.
 func (d desk) operator() error {
-	if d.person.GetId() == d.state.Request.GetOwner() || d.memberOf(d.index.Document().GetOperatorsGroup()) {
+	if d.person.GetId() == d.state.Request.GetOwner() || d.stands(d.index.Document().GetOperatorsGroup(), d.active.Document().GetOperatorsGroup()) {
 		return nil
 	}
 	return denied("only the owner %s or a member of %s may do this",

@@ -77,7 +77,7 @@ const maxPage = 768 << 10
 // runs under a document which does not know the caller is shown all the same, and
 // says so; one that cannot be read hides none of the others.
 func (s *Server) pending(ctx context.Context, r *approvalv1.ListPendingRequest) ([]*approvalv1.Pending, error) {
-	caller, err := s.known(ctx)
+	caller, active, err := s.known(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (s *Server) pending(ctx context.Context, r *approvalv1.ListPendingRequest) 
 	}
 	var all []*approvalv1.Pending
 	for _, id := range ids {
-		d, err := s.view(ctx, caller, id)
+		d, err := s.view(ctx, caller, active, id)
 		if d.state.Phase != procedure.PhaseApprove {
 			if err != nil && ctx.Err() != nil {
 				return nil, err
@@ -193,6 +193,6 @@ func checks(index *policy.Index, s procedure.State) []*releasev1.Check {
 func approval(d desk, r *approvalv1.ApproveRequest) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_ApprovalGiven{ApprovalGiven: &releasev1.ApprovalGiven{
 		ChangeDigest: r.GetChangeDigest(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(),
-		Expires: timestamppb.New(d.now.Add(d.index.Document().GetDeadlines().GetApprovalValid().AsDuration())),
+		Expires: timestamppb.New(procedure.ValidUntil(d.state, d.now, d.index.Document().GetDeadlines().GetApprovalValid().AsDuration())),
 	}}}
 }

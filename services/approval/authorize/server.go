@@ -169,7 +169,7 @@ func (s *Server) Intervene(ctx context.Context, r *approvalv1.InterveneRequest) 
 func (s *Server) CompleteReview(ctx context.Context, r *approvalv1.CompleteReviewRequest) (*approvalv1.CompleteReviewResponse, error) {
 	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		group := d.index.Document().GetEmergency().GetReviewGroup()
-		if !d.memberOf(group) {
+		if !d.stands(group, d.active.Document().GetEmergency().GetReviewGroup()) {
 			return nil, denied("only a member of %s may review an emergency", group)
 		}
 		if role := d.state.ReviewConflict(d.person.GetId()); role != "" && d.state.ReviewOwed() {

@@ -3,6 +3,7 @@ package authorize_test
 import (
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -143,6 +144,49 @@ func TestWhoeverHasLeftDecidesNothingMore(t *testing.T) {
 				t.Errorf("the release goes on under its own document: %v", err)
 			}
 		})
+	}
+}
+
+// TestWhoeverLeftTheGroupApprovesNoMore: whose approval counts is judged by both
+// documents, the release's own and the one in effect.
+func TestWhoeverLeftTheGroupApprovesNoMore(t *testing.T) {
+	r := newRig(t)
+	s, desk := r.pending(t), r.dial(t)
+	r.Activate(t, approvaltest.Document(func(d *policyv1.Procedure) {
+		d.Version = "2.0"
+		d.Groups[0].Members = []string{"dan", "finn", "rita", "otto"}
+	}))
+	for _, person := range []string{"anna", "finn"} {
+		_, err := desk.Approve(as(t, person), approve(s))
+		want(t, person, err, codes.PermissionDenied, "NOT_APPROVER")
+	}
+	if _, err := desk.Approve(as(t, "cleo"), approve(s)); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.State(t, s.Release).Approvals[0].Groups; !slices.Equal(got, []string{"security"}) {
+		t.Errorf("Cleo approved for %v", got)
+	}
+}
+
+// TestAGroupThatIsGoneIsReplaced: an operator of today handles what began when the
+// operators were another group.
+func TestAGroupThatIsGoneIsReplaced(t *testing.T) {
+	r := newRig(t)
+	release, desk := r.Reach(t, procedure.PhaseExecuting), r.dial(t)
+	r.Activate(t, approvaltest.Document(func(d *policyv1.Procedure) {
+		d.Version = "2.0"
+		i := slices.IndexFunc(d.GetGroups(), func(g *policyv1.Group) bool { return g.GetName() == d.GetOperatorsGroup() })
+		d.Groups[i].Name, d.Groups[i].Members, d.OperatorsGroup = "duty", []string{"finn"}, "duty"
+		for _, rung := range d.GetEscalation().GetRungs() {
+			if rung.GetGroup() == "operators" {
+				rung.Group = "duty"
+			}
+		}
+	}))
+	_, err := desk.Abort(as(t, "gina"), &approvalv1.AbortRequest{Release: release, Reason: "x"})
+	want(t, "who was an operator", err, codes.PermissionDenied, "NOT_ALLOWED")
+	if _, err := desk.Abort(as(t, "finn"), &approvalv1.AbortRequest{Release: release, Reason: "x"}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/takeback"
 )
 
 // Procedures gives procedure documents.
@@ -164,8 +165,8 @@ func (i *Intake) release(ctx context.Context, id string) (procedure.State, error
 	return state, nil
 }
 
-// takesBack refuses a rollback of what was never released there: nothing would be
-// taken back, and the record would say that it was.
+// takesBack refuses a rollback of what was never released there, and one to what was
+// never there before: nothing would be taken back, and the record would say that it was.
 func (i *Intake) takesBack(ctx context.Context, r *releasev1.Request) ([]*releasev1.Violation, error) {
 	id := r.GetRollbackOf()
 	if id == "" {
@@ -187,5 +188,10 @@ func (i *Intake) takesBack(ctx context.Context, r *releasev1.Request) ([]*releas
 	case !state.Started():
 		return []*releasev1.Violation{violation("rollback_of", "rollback_of.untouched", id+" was never executed")}, nil
 	}
-	return nil, nil
+	problems, err := takeback.Check(ctx, i.store, r, state)
+	var out []*releasev1.Violation
+	for _, p := range problems {
+		out = append(out, violation(p.Field, p.Rule, p.Message))
+	}
+	return out, err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -299,5 +300,51 @@ func TestARollbackNamesWhatWasExecuted(t *testing.T) {
 		if rules(got)["rollback_of"] != want {
 			t.Errorf("back from %s: %v, want %q", id, got, want)
 		}
+	}
+}
+
+// TestARollbackPlacesWhatWasThereBefore: what is new does not go around steps 2 and 3 by
+// calling itself a way back.
+func TestARollbackPlacesWhatWasThereBefore(t *testing.T) {
+	r := newRig(t)
+	key := proceduretest.Key
+	config := func(digit byte) *releasev1.Artifact {
+		return &releasev1.Artifact{Name: "config", Kind: releasev1.ArtifactKind_ARTIFACT_KIND_FILE, Location: "shop/config", Digest: proceduretest.Digest(digit)}
+	}
+	was := func(version string, digit byte) func(*releasev1.Request) {
+		return func(q *releasev1.Request) { q.Version, q.Artifacts[0].Digest = version, proceduretest.Digest(digit) }
+	}
+	with := func(digit byte) func(*releasev1.Request) {
+		return func(q *releasev1.Request) { q.Artifacts = append(q.Artifacts, config(digit)) }
+	}
+	before := r.Reach(t, procedure.PhasePreview, key("before"), was("1.4.1", 'b'), with('c'))
+	gone := r.Reach(t, procedure.PhaseExecuting, key("gone"))
+	r.Carries(t, "eu1", &releasev1.Deployment{Release: before, Version: "1.4.1", Digest: proceduretest.Digest('b'), Service: "shop"})
+	r.Carries(t, "eu1", &releasev1.Deployment{Release: gone, Version: "1.4.2", Digest: proceduretest.Digest('a'), Service: "shop"})
+	for i, test := range []struct {
+		name   string
+		change func(*releasev1.Request)
+		want   map[string]string
+	}{
+		{"what was there before", was("1.4.1", 'b'), nil},
+		{"all of what was there before", func(q *releasev1.Request) { was("1.4.1", 'b')(q); with('c')(q) }, nil},
+		{"what was never there", was("99.0.0", '9'), map[string]string{"artifacts[0].digest": "rollback_of.artifact"}},
+		{"itself", was("1.4.2", 'a'), map[string]string{"artifacts[0].digest": "rollback_of.artifact"}},
+		{"what was there under another name", was("99.0.0", 'b'), map[string]string{"version": "rollback_of.version"}},
+		{"on a target where it never was", func(q *releasev1.Request) {
+			was("1.4.1", 'b')(q)
+			proceduretest.Waves([]string{"eu1", "us2"})(q)
+		}, map[string]string{"plan.waves[0].targets[1]": "rollback_of.target"}},
+		{"together with something new", func(q *releasev1.Request) {
+			was("1.4.1", 'b')(q)
+			with('9')(q)
+		}, map[string]string{"artifacts[1].digest": "rollback_of.artifact"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := r.ask(t, key(fmt.Sprintf("way-%d", i)), proceduretest.Rollback, func(q *releasev1.Request) { q.RollbackOf = gone }, test.change)
+			if diff := cmp.Diff(test.want, rules(got), cmpopts.EquateEmpty()); diff != "" || (got.GetOutcome() == refused) != (test.want != nil) {
+				t.Errorf("%s: %s", got.GetOutcome(), diff)
+			}
+		})
 	}
 }

@@ -110,7 +110,8 @@ func finding(subject string, message int) *releasev1.Finding {
 	}
 }
 
-// largestPreview is what drivers say at the greatest length about every target.
+// largestPreview is what drivers say at the greatest length about every target, none of
+// which carries what the record says.
 func largestPreview(r *releasev1.Request) *releasev1.ChangePreviewed {
 	out := &releasev1.ChangePreviewed{}
 	for _, id := range procedure.Targets(r) {
@@ -118,6 +119,7 @@ func largestPreview(r *releasev1.Request) *releasev1.ChangePreviewed {
 			Target: id, Summary: text(longLine), Detail: kept("preview of " + id), RollbackDigest: text(longDigest),
 			RollbackReady: true, RollbackReason: text(longLine), Class: releasev1.DriverClass_DRIVER_CLASS_OPAQUE,
 		})
+		out.Findings = append(out.Findings, finding(id, 96)) // It carries something else than the record says.
 	}
 	return out
 }

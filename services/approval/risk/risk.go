@@ -21,6 +21,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/takeback"
 )
 
 // Procedures gives the procedure document that a release runs under.
@@ -165,8 +166,16 @@ func (l *look) debts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range s.Overdue(l.now) {
-		if r.GetTrigger() != releasev1.Trigger_TRIGGER_PLANNED {
+	overdue := s.Overdue(l.now)
+	if len(overdue) == 0 {
+		return nil
+	}
+	normal, err := l.normal(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range overdue {
+		if !normal {
 			l.find(releasev1.Finding_SEVERITY_WARNING, "review.overdue", d.GetRelease(),
 				"the review of emergency %s is overdue", d.GetRelease())
 			continue
@@ -178,6 +187,22 @@ func (l *look) debts(ctx context.Context) error {
 		})
 	}
 	return nil
+}
+
+// normal reports whether the release is one that a debt blocks: every one but an
+// emergency, and a rollback that takes back what it names.
+func (l *look) normal(ctx context.Context) (bool, error) {
+	r := l.state.Request
+	if r.GetTrigger() != releasev1.Trigger_TRIGGER_ROLLBACK {
+		return r.GetTrigger() == releasev1.Trigger_TRIGGER_PLANNED, nil
+	}
+	h, err := l.store.Load(ctx, procedure.Aggregate(r.GetRollbackOf()))
+	if err != nil {
+		return false, err
+	}
+	of, _ := procedure.Fold(r.GetRollbackOf(), h.Entries)
+	problems, err := takeback.Check(ctx, l.store, r, of)
+	return len(problems) > 0, err
 }
 
 // dependencies holds the release while one of a service that it depends on is

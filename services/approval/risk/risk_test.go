@@ -221,6 +221,32 @@ func TestAnOverdueReviewBlocksPlannedReleasesAndNoEmergency(t *testing.T) {
 	}
 }
 
+// TestAnOverdueReviewLetsAWayBackPass and blocks what only calls itself one.
+func TestAnOverdueReviewLetsAWayBackPass(t *testing.T) {
+	r := newRig(t)
+	now := time.Now()
+	owe(t, r, now)
+	gone := r.Reach(t, procedure.PhaseExecuting, proceduretest.Key("gone"))
+	r.Carries(t, "eu1", &releasev1.Deployment{Release: "shop-before", Version: "1.4.1", Digest: proceduretest.Digest('b'), Service: "shop"})
+	r.Carries(t, "eu1", &releasev1.Deployment{Release: gone, Version: "1.4.2", Digest: proceduretest.Digest('a'), Service: "shop"})
+	for _, test := range []struct {
+		name  string
+		digit byte
+		want  procedure.Phase
+	}{{"back", 'b', procedure.PhaseApprove}, {"forth", '9', procedure.PhaseHeld}} {
+		release := r.Reach(t, procedure.PhaseScope, proceduretest.Key(test.name), proceduretest.Rollback, func(q *releasev1.Request) {
+			q.RollbackOf, q.Version, q.Artifacts[0].Digest = gone, "1.4.1", proceduretest.Digest(test.digit)
+		})
+		scope := approvaltest.Scope(r.State(t, release))
+		scope.GetScopeValidated().GetTargets()[0].State = &releasev1.TargetState{Generation: 2}
+		r.Do(t, release, "", scope)
+		r.To(t, release, procedure.PhaseRisk)
+		if s := judge(t, r, release, now); s.Phase != test.want {
+			t.Errorf("%s: phase %s, %v, %s", test.name, s.Phase, s.Holds, s.EndReason)
+		}
+	}
+}
+
 // owe makes the shop owe a review whose grace ends at that time.
 func owe(t *testing.T, r *approvaltest.Rig, at time.Time) {
 	t.Helper()

@@ -41,8 +41,8 @@ var (
 type Driver interface {
 	// Class says what an interruption means; it never changes.
 	Class() releasev1.DriverClass
-	// Preview says what Apply would do and whether Rollback could undo it. It
-	// changes nothing, and the same target and plan give the same preview.
+	// Preview says what Apply would do and whether Rollback could place plan.Previous
+	// again. It changes nothing, and the same target and plan give the same preview.
 	Preview(ctx context.Context, plan Plan) (Preview, error)
 	// Apply makes the target carry the plan's artifact. When it returns nil the
 	// effect is done and survives a crash of the machine. The result is of use
@@ -90,10 +90,8 @@ type Preview struct {
 	Summary string
 	// Detail is the full text, for evidence. No secrets, no times.
 	Detail string
-	// RollbackDigest is what would be placed again, which is what the target carries; ""
-	// where nothing is there.
-	RollbackDigest string
-	// RollbackReady says that it could be placed again, as far as a look can tell.
+	// RollbackReady says that plan.Previous could be placed again, as far as a look can
+	// tell.
 	RollbackReady bool
 	// RollbackReason says why, or why not.
 	RollbackReason string

@@ -11,8 +11,9 @@
 //	          ── claimer gone ── fenced: claim again; opaque: seal, then unknown
 //	          ── claimer at work ── nothing
 //
-// Before the claim everything that was approved is looked at again: approvals,
-// freezes, the targets, what they carry, and every byte of the artifacts; and what may take long
+// Before the claim everything that was approved is looked at again: approvals and who
+// gave them, reviews that are owed, freezes, the targets, what they carry, and every byte
+// of the artifacts; and what may take long
 // between the claim and the effect, approvals and freezes, once more before the
 // effect. A crash anywhere brings the same message again, and the driver's class says
 // what that means.
@@ -93,6 +94,11 @@ func (s shell) claim(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	// The digest is computed here, from the record that this executor folded and
 	// verified, and not copied from the authorization.
 	event := procedure.DecideClaim(t.State, s.Name, procedure.ChangeDigest(t.State), deadline, deadline)
+	around, err := s.around(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	event.GetExecutionClaimed().Bypassed = around
 	drafts, busy, err := s.Claim(ctx, t, event, t.State.WaveTargets(), deadline)
 	if err != nil {
 		return nil, err
@@ -116,7 +122,7 @@ func (s shell) effect(ctx context.Context, t reactor.Task) ([]eventstore.Draft, 
 	}
 	targets := t.State.WaveTargets()
 	if why != "" {
-		return s.ended(t, site.Failed(targets, "it was not begun: "+why))
+		return s.ended(t, site.Skipped(targets, "it was not begun: "+why))
 	}
 	results, err := site.Each(ctx, s.Until(t), targets, parallel, func(ctx context.Context, target string) (*releasev1.TargetResult, error) {
 		return s.apply(ctx, t, target)
@@ -130,6 +136,7 @@ func (s shell) effect(ctx context.Context, t reactor.Task) ([]eventstore.Draft, 
 	if err := failpoint.Hit("execute.applied"); err != nil {
 		return nil, err
 	}
+	s.skipped(ctx, t, results)
 	return s.ended(t, results)
 }
 

@@ -27,6 +27,7 @@ func TestWhatWasClaimedInTimeIsNotBegunTooLate(t *testing.T) {
 		{"a freeze is declared", func(t *testing.T, w *sitetest.World, _ *sitetest.Release) {
 			w.Activate(t, freeze("outage", time.Now().Add(-time.Hour), time.Now().Add(time.Hour)))
 		}, time.Now, "held by freeze outage"},
+		{"an approver leaves", func(t *testing.T, w *sitetest.World, _ *sitetest.Release) { w.Activate(t, sitetest.Without("ben")) }, time.Now, "ben, whose approval was counted, is not in security any more"},
 		{"a person aborts", func(t *testing.T, _ *sitetest.World, r *sitetest.Release) { r.Do(t, "eve", proceduretest.Abort()) }, time.Now, "aborted by eve"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -10,8 +10,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
-	"github.com/blackdice/shipwarden/internal/freeze"
-	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -71,18 +69,33 @@ func (s shell) late(ctx context.Context, t reactor.Task) (string, error) {
 	case first(t) && over(t.State, now):
 		why = "the approvals have expired"
 	default:
-		holds, _, err := s.holds(ctx, t, now)
-		if err != nil {
+		var err error
+		if why, err = s.stopped(ctx, t, now); err != nil {
 			return "", err
-		}
-		if len(holds) > 0 {
-			why = "held by " + holds[0].GetRule() + " " + holds[0].GetSubject()
 		}
 	}
 	if why == "" || s.begun(ctx, t) {
 		return "", nil
 	}
 	return why, nil
+}
+
+// stopped says what came up since the claim that would have kept it from being made.
+func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (string, error) {
+	holds, _, err := s.holds(ctx, t, now)
+	switch {
+	case err != nil:
+		return "", err
+	case len(holds) > 0:
+		return "held by " + holds[0].GetRule() + " " + holds[0].GetSubject(), nil
+	case !first(t):
+		return "", nil
+	}
+	gone, err := s.left(ctx, t)
+	if err != nil || len(gone) == 0 {
+		return "", err
+	}
+	return gone[0].GetPerson() + ", whose approval was counted, is not in " + gone[0].GetGroup() + " any more", nil
 }
 
 // first reports whether it is the start of the release that was claimed. Later waves
@@ -95,19 +108,31 @@ func first(t reactor.Task) bool {
 
 // begun reports whether a target has seen any attempt at the wave, or may have.
 func (s shell) begun(ctx context.Context, t reactor.Task) bool {
-	for _, id := range t.State.WaveTargets() {
-		d, err := s.Driver(id)
-		if err != nil {
+	return slices.ContainsFunc(t.State.WaveTargets(), func(id string) bool { return s.begunOn(ctx, t, id) })
+}
+
+func (s shell) begunOn(ctx context.Context, t reactor.Task, id string) bool {
+	d, err := s.Driver(id)
+	if err != nil {
+		return true
+	}
+	for attempt := uint32(1); attempt <= t.State.Attempt; attempt++ {
+		status, err := d.Probe(ctx, driver.ApplyKey(t.State.Release, t.State.Wave, attempt))
+		if err != nil || status != driver.StatusNotStarted {
 			return true
-		}
-		for attempt := uint32(1); attempt <= t.State.Attempt; attempt++ {
-			status, err := d.Probe(ctx, driver.ApplyKey(t.State.Release, t.State.Wave, attempt))
-			if err != nil || status != driver.StatusNotStarted {
-				return true
-			}
 		}
 	}
 	return false
+}
+
+// skipped tells those of the failed targets that saw nothing of it from those that may
+// have: what never ran anywhere is not remembered as what was taken back (PD-2.3).
+func (s shell) skipped(ctx context.Context, t reactor.Task, results []*releasev1.TargetResult) {
+	for _, r := range results {
+		if r.GetStatus() == releasev1.TargetResult_STATUS_FAILED && !s.begunOn(ctx, t, r.GetTarget()) {
+			r.Status = releasev1.TargetResult_STATUS_SKIPPED
+		}
+	}
 }
 
 // hold makes the start wait, until the given time or, where that is not known, for
@@ -123,64 +148,6 @@ func (s shell) hold(ctx context.Context, t reactor.Task, holds []*releasev1.Hold
 	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: &releasev1.Held{
 		Reasons: holds, Until: timestamppb.New(until),
 	}}})}, nil
-}
-
-// holds names every reason to wait: what the request says, and the freezes of the
-// document that the release runs under and of the one in effect now, those that hold
-// now before those that follow. A freeze that was declared after the approval is in the
-// document in effect alone.
-func (s shell) holds(ctx context.Context, t reactor.Task, now time.Time) (holds []*releasev1.HoldReason, until time.Time, err error) {
-	r := t.State.Request
-	if nb := r.GetNotBefore(); nb != nil && now.Before(nb.AsTime()) {
-		return []*releasev1.HoldReason{{
-			Rule: "not_before", Message: "it is not to start earlier", Until: nb, SetBy: r.GetRequester(),
-		}}, nb.AsTime(), nil
-	}
-	documents, err := s.documents(ctx, t)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	var following []*releasev1.HoldReason
-	for _, index := range documents {
-		freezes, _ := freeze.Bypassable(index.Document().GetFreezes(), t.State.Emergency())
-		v, err := freeze.Evaluate(freezes, now, freeze.ScopeOf(index.Document(), r))
-		if err != nil && !errors.Is(err, freeze.ErrFrozen) {
-			return nil, time.Time{}, err
-		}
-		holds, following = unnamed(holds, v.Reasons), unnamed(following, v.Following)
-		if len(v.Reasons) > 0 && v.Until.After(until) {
-			until = v.Until
-		}
-	}
-	return unnamed(holds, following), until, nil
-}
-
-// unnamed adds those reasons whose subject none of the others names.
-func unnamed(holds, more []*releasev1.HoldReason) []*releasev1.HoldReason {
-	for _, h := range more {
-		if !slices.ContainsFunc(holds, func(o *releasev1.HoldReason) bool { return o.GetSubject() == h.GetSubject() }) {
-			holds = append(holds, h)
-		}
-	}
-	return holds
-}
-
-// documents are the procedure document of the release and, where it is another one,
-// that in effect now.
-func (s shell) documents(ctx context.Context, t reactor.Task) ([]*policy.Index, error) {
-	own, err := s.Procedures.ByDigest(ctx, t.State.ProcedureDigest)
-	if err != nil {
-		return nil, err
-	}
-	active, err := standing.ReadProcedure(ctx, s.Store, own.Document().GetId())
-	if err != nil || active.Digest == "" || active.Digest == t.State.ProcedureDigest {
-		return []*policy.Index{own}, err
-	}
-	now, err := s.Procedures.ByDigest(ctx, active.Digest)
-	if err != nil {
-		return nil, err
-	}
-	return []*policy.Index{own, now}, nil
 }
 
 // changes names everything that is not any more what was approved.
@@ -199,6 +166,15 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 			return nil, err
 		}
 		say("artifact.changed", "", "%s", site.Line(err.Error()))
+	}
+	if !t.State.Started() {
+		gone, err := s.left(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range gone {
+			say(ruleApprover, c.GetPerson(), "%s approved for %s, and is not among them any more: request it again", c.GetPerson(), c.GetGroup())
+		}
 	}
 	for _, id := range t.State.WaveTargets() {
 		if _, err := s.Driver(id); err != nil {
@@ -228,47 +204,26 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 	return out, nil
 }
 
-// errMoved says that another release locked or left a target while it was looked at.
-var errMoved = errors.New("it is not as it was a moment ago")
-
 // drifted says what the target carries otherwise than when it was previewed, where
 // nobody released anything to it since: somebody changed it by hand, and what people
 // approved would not be what happens, nor the way back what was promised. A target that
 // this release has touched differs on purpose, and so does one that another release
 // holds, for which this one waits; of one that cannot tell nothing is known.
 func (s shell) drifted(ctx context.Context, state procedure.State, id string, target standing.Target) (string, error) {
-	d, err := s.Driver(id)
-	if err != nil || slices.Contains(state.Touched, id) {
+	if _, err := s.Driver(id); err != nil || slices.Contains(state.Touched, id) {
 		return "", nil //nolint:nilerr // Somebody else says that there is no driver.
 	}
-	if held, err := s.Held(ctx, id, target, state.Release); err != nil || held {
-		return "", err
-	}
-	running, err := d.Running(ctx)
-	if now, err := standing.ReadTarget(ctx, s.Store, id); err != nil {
-		return "", err
-	} else if now.Expect != target.Expect {
-		return "", fmt.Errorf("target %s: %w", id, errMoved)
-	}
+	running, known, err := s.Carries(ctx, id, target, state.Release)
 	saw := state.Preview(id).GetRollbackDigest()
 	switch {
-	case errors.Is(err, driver.ErrUnknown):
-		return "", nil
 	case errors.Is(err, driver.ErrConflict):
 		return site.Line(err.Error()), nil
 	case err != nil:
 		return "", err
-	case running == saw:
+	case !known, running == saw:
 		return "", nil
 	}
-	return fmt.Sprintf("it carries %s, and carried %s", orNothing(running), orNothing(saw)), nil
-}
-
-func orNothing(digest string) string {
-	if digest == "" {
-		return "nothing"
-	}
-	return digest
+	return fmt.Sprintf("it carries %s, and carried %s", site.OrNothing(running), site.OrNothing(saw)), nil
 }
 
 // same reports whether the target is as it was when it was looked at in step 2. One

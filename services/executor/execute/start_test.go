@@ -249,3 +249,33 @@ func TestNothingStartsBeforeItsTime(t *testing.T) {
 		t.Errorf("started at %s, before %s", started, at)
 	}
 }
+
+// TestWhoseApproversHaveLeftDoesNotStart: what was approved by somebody who is not in
+// the group any more is to be approved by somebody who is.
+func TestWhoseApproversHaveLeftDoesNotStart(t *testing.T) {
+	for _, test := range []struct {
+		name, document string
+		starts         bool
+	}{
+		{"another document with the same people", sitetest.Document("# new\n"), true},
+		{"who left the group", sitetest.Without("ben"), false},
+		{"who left", strings.Replace(sitetest.Document(""), "{id: ben, ", "{id: ben, inactive: true, ", 1), false},
+		{"who is not known any more", strings.Replace(sitetest.Document(""), "  - {id: ben, name: ben}\n", "", 1), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := sitetest.New(t, sitetest.Noop("eu1"))
+			r := w.Release(t)
+			r.To(t, procedure.PhaseExecute)
+			w.Activate(t, test.document)
+			e := w.Executor(t, "one", nil)
+			if _, err := e.Turn(t.Context(), execute.New(e.Site, time.Now), r.Task(t, 1)); err != nil {
+				t.Fatal(err)
+			}
+			s := r.State(t)
+			f := r.Find(t, "execution_refused").GetExecutionRefused().GetFindings()
+			if s.Started() != test.starts || !test.starts && (len(f) != 1 || f[0].GetRule() != "approval.person" || f[0].GetSubject() != "ben") {
+				t.Errorf("in phase %s, %s: %v", s.Phase, s.EndReason, f)
+			}
+		})
+	}
+}

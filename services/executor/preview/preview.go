@@ -2,7 +2,8 @@
 // every target what it would change, and whether it could undo it (PD-3.5).
 //
 // It wakes on scope_validated, and appends change_previewed or preview_refused. It
-// changes nothing. A registry or a target that does not answer just now is a
+// changes nothing. What is shown as the way back is what is placed when it comes to
+// that, and a target that carries something else than the record says is called out. A registry or a target that does not answer just now is a
 // transient error; an artifact that is not what was asked for refuses.
 package preview
 
@@ -16,6 +17,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 	"github.com/blackdice/shipwarden/services/executor/site"
 )
 
@@ -30,7 +32,10 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	var previews []*releasev1.TargetPreview
 	var findings []*releasev1.Finding
 	for _, target := range procedure.Targets(t.State.Request) {
-		p, err := s.look(ctx, t.State, target)
+		p, drift, err := s.look(ctx, t.State, target)
+		if drift != nil {
+			findings = append(findings, drift)
+		}
 		switch {
 		case err == nil:
 			previews = append(previews, p)
@@ -50,7 +55,24 @@ func permanent(err error) bool {
 		errors.Is(err, driver.ErrInvalid) || errors.Is(err, driver.ErrConflict)
 }
 
-func (s shell) look(ctx context.Context, state procedure.State, target string) (*releasev1.TargetPreview, error) {
+func (s shell) look(ctx context.Context, state procedure.State, target string) (*releasev1.TargetPreview, *releasev1.Finding, error) {
+	back, drift, err := s.wayBack(ctx, state, target)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := s.preview(ctx, state, target, back)
+	return p, drift, err
+}
+
+// redacted is a driver's text without what looks like a secret: what is shown to
+// approvers is on record for good, and an argument vector may have been given one that
+// does not belong there.
+func redacted(text string) string {
+	clean, _ := argv.Redact([]byte(text))
+	return string(clean)
+}
+
+func (s shell) preview(ctx context.Context, state procedure.State, target, back string) (*releasev1.TargetPreview, error) {
 	d, err := s.Driver(target)
 	if err != nil {
 		return nil, err
@@ -59,6 +81,7 @@ func (s shell) look(ctx context.Context, state procedure.State, target string) (
 	if err != nil {
 		return nil, err
 	}
+	plan.Previous, plan.PreviousVersion = back, site.VersionOf(state, target, back)
 	p, err := d.Preview(ctx, plan)
 	if err != nil {
 		return nil, err
@@ -67,12 +90,12 @@ func (s shell) look(ctx context.Context, state procedure.State, target string) (
 		return nil, fmt.Errorf("target %s: it may take %s there, and the procedure document gives an execution %s; it could never begin: %w",
 			target, p.Bound, most, driver.ErrInvalid)
 	}
-	detail, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "preview of "+target, []byte(p.Detail))
+	detail, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "preview of "+target, []byte(redacted(p.Detail)))
 	if err != nil {
 		return nil, err
 	}
 	return &releasev1.TargetPreview{
-		Target: target, Summary: site.Line(p.Summary), Detail: detail, Class: d.Class(),
-		RollbackDigest: p.RollbackDigest, RollbackReady: p.RollbackReady, RollbackReason: site.Line(p.RollbackReason),
+		Target: target, Summary: site.Line(redacted(p.Summary)), Detail: detail, Class: d.Class(),
+		RollbackDigest: back, RollbackReady: p.RollbackReady, RollbackReason: site.Line(redacted(p.RollbackReason)),
 	}, nil
 }

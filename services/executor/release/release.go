@@ -11,6 +11,7 @@ package release
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -76,6 +77,11 @@ func (s shell) settle(ctx context.Context, state procedure.State, id string, tar
 	if !known {
 		result.Message = "the target cannot tell what it carries; taken from its last result and the outcome"
 	}
+	if !slices.Contains(state.Begun, id) {
+		// It was claimed, and the artifact never ran there: there is nothing that was
+		// taken back, and the target is as it was.
+		return result, target.State
+	}
 	if running == placed.GetDigest() && state.Outcome != releasev1.Outcome_OUTCOME_ROLLED_BACK {
 		return result, standing.Carrying(target.State, placed)
 	}
@@ -87,7 +93,7 @@ func (s shell) settle(ctx context.Context, state procedure.State, id string, tar
 func presumed(state procedure.State, id, placed, before string) string {
 	last := state.Result(id)
 	switch {
-	case state.Outcome == releasev1.Outcome_OUTCOME_ROLLED_BACK:
+	case state.Outcome == releasev1.Outcome_OUTCOME_ROLLED_BACK, !slices.Contains(state.Begun, id):
 		return before
 	case last.GetStatus() == releasev1.TargetResult_STATUS_DONE && last.GetDigest() != "":
 		return last.GetDigest()

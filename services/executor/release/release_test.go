@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -208,5 +210,36 @@ func TestAnotherReleasesLockIsNotTakenAway(t *testing.T) {
 	r.Reaches(t, procedure.PhaseRecord)
 	if now := w.Standing(t, "eu1"); now.LockedBy != "shop-other" {
 		t.Errorf("held by %q", now.LockedBy)
+	}
+}
+
+// TestWhatNeverRanIsNotRemembered stops a release between its claim and its effect, and
+// asks for it again.
+func TestWhatNeverRanIsNotRemembered(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	w.Carries(t, "eu1", 1)
+	before := w.Standing(t, "eu1").State
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	e := w.Executor(t, "one", nil)
+	step := execute.New(e.Site, time.Now)
+	cause := r.Cause(t)
+	if _, err := e.Turn(t.Context(), step, r.TaskBy(t, cause, 1)); err != nil {
+		t.Fatal(err)
+	}
+	r.Do(t, "eve", proceduretest.Abort())
+	if _, err := e.Turn(t.Context(), step, r.TaskBy(t, cause, 1)); err != nil {
+		t.Fatal(err)
+	}
+	e.Start(t, rollback.New, release.New)
+	r.Reaches(t, procedure.PhaseVerifyRollback)
+	r.Do(t, "", proceduretest.Verified(r.State(t), releasev1.CheckResult_VERDICT_PASS, false))
+	s := r.Reaches(t, procedure.PhaseRecord)
+	if s.Outcome != releasev1.Outcome_OUTCOME_ROLLED_BACK || len(w.Effects(t, "eu1", r.ID)) != 0 {
+		t.Fatalf("ended %s after %d effects", s.Outcome, len(w.Effects(t, "eu1", r.ID)))
+	}
+	now := w.Standing(t, "eu1")
+	if now.LockedBy != "" || !proto.Equal(now.State, before) {
+		t.Errorf("held by %q: %v, was %v", now.LockedBy, now.State, before)
 	}
 }

@@ -88,20 +88,27 @@ func untried(target string, failure error) *releasev1.TargetResult {
 	}
 }
 
-// Failed is the result of every target that was not touched, for that reason.
+// Failed is the result of every target that this executor did not change, for that
+// reason.
 func Failed(targets []string, reason string) []*releasev1.TargetResult {
-	var out []*releasev1.TargetResult
-	for _, target := range targets {
-		out = append(out, &releasev1.TargetResult{Target: target, Status: releasev1.TargetResult_STATUS_FAILED, Message: Line(reason)})
-	}
-	return out
+	return as(releasev1.TargetResult_STATUS_FAILED, targets, reason)
+}
+
+// Skipped is the result of every target that was claimed and never begun, for that
+// reason.
+func Skipped(targets []string, reason string) []*releasev1.TargetResult {
+	return as(releasev1.TargetResult_STATUS_SKIPPED, targets, reason)
 }
 
 // Unknown is the result of every target of which nobody can tell anything.
 func Unknown(targets []string, reason string) []*releasev1.TargetResult {
-	out := Failed(targets, reason)
-	for _, r := range out {
-		r.Status = releasev1.TargetResult_STATUS_UNKNOWN
+	return as(releasev1.TargetResult_STATUS_UNKNOWN, targets, reason)
+}
+
+func as(status releasev1.TargetResult_Status, targets []string, reason string) []*releasev1.TargetResult {
+	var out []*releasev1.TargetResult
+	for _, target := range targets {
+		out = append(out, &releasev1.TargetResult{Target: target, Status: status, Message: Line(reason)})
 	}
 	return out
 }

@@ -78,18 +78,31 @@ func (s *Site) Plan(ctx context.Context, state procedure.State, target string) (
 
 // PlanBack is the plan without the artifact's content. The way back needs no more:
 // what the target goes back to is there, and a registry that is down, or that has
-// lost the new artifact, must not keep a target from going back to it.
+// lost the new artifact, must not keep a target from going back to it. It leads where
+// the preview said that people approved, and nowhere else (PD-3.5).
 func PlanBack(state procedure.State, target string) driver.Plan {
 	pinned := state.PrimaryArtifact()
 	named := &releasev1.Artifact{
 		Name: pinned.GetName(), Kind: pinned.GetKind(), Location: pinned.GetLocation(), Digest: pinned.GetDigest(),
 	}
-	before := state.Scoped(target).GetState().GetDeployed()
+	before := state.Preview(target).GetRollbackDigest()
 	return driver.Plan{
 		Target: target, Version: state.Request.GetVersion(), Artifact: artifact.New(named, pinned.GetSize(), nil),
-		Previous: before.GetDigest(), PreviousVersion: before.GetVersion(),
+		Previous: before, PreviousVersion: VersionOf(state, target, before),
 		Parameters: state.Request.GetPlan().GetParameters(),
 	}
+}
+
+// VersionOf is the version of what a target carries or carried, by the record; "" where
+// the record does not know that digest.
+func VersionOf(state procedure.State, target, digest string) string {
+	seen := state.Scoped(target).GetState()
+	for _, d := range []*releasev1.Deployment{seen.GetDeployed(), seen.GetPrevious()} {
+		if d.GetDigest() == digest {
+			return d.GetVersion()
+		}
+	}
+	return ""
 }
 
 // Verify reads every artifact of a release to its end, so that it is known to be

@@ -101,10 +101,12 @@ func (w *writer) risk(r *Record) {
 		case *releasev1.Event_PreviewRefused:
 			findings, reached = append(findings, d.PreviewRefused.GetFindings()...), true
 		case *releasev1.Event_RiskCleared:
-			findings, reached = d.RiskCleared.GetFindings(), true
+			findings, reached = append(findings, d.RiskCleared.GetFindings()...), true
 		case *releasev1.Event_RiskRefused:
 			findings, reached = append(findings, d.RiskRefused.GetFindings()...), true
-		case *releasev1.Event_ChangePreviewed, *releasev1.Event_Held:
+		case *releasev1.Event_ChangePreviewed:
+			findings, reached = d.ChangePreviewed.GetFindings(), true // those of an earlier look are no longer true
+		case *releasev1.Event_Held:
 			reached = true
 		}
 	}

@@ -38,6 +38,11 @@ func (w *writer) execution(r *Record) {
 	w.section("Step 5: execution")
 	w.waited(held)
 	w.table([]string{"Event", "Claimed", "Wave", "Attempt", "Targets", "Executor", "Change", "To be done by"}, claims)
+	for _, e := range from[*releasev1.Event_ExecutionClaimed](r) {
+		if b := e.data.ExecutionClaimed.GetBypassed(); len(b) > 0 {
+			w.paragraph(sentence(fmt.Sprintf("Bypassed at this start (event %d): ", e.Entry.Sequence) + and(escaped(b))))
+		}
+	}
 	w.table(resultHead, results)
 	for _, e := range refused {
 		w.paragraph(fmt.Sprintf("The executor refused to start at %s (event %d):", stamp(e.Entry.Stored), e.Entry.Sequence))

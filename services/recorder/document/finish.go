@@ -126,6 +126,9 @@ func (b *builder) deviations(s procedure.State) {
 		say("emergency lane: %s (incident %s)", s.Request.GetEmergency().GetReason(), s.Request.GetEmergency().GetIncident())
 	}
 	for _, t := range s.Targets {
+		if t.GetRelation() == releasev1.ScopedTarget_RELATION_REUSED {
+			say("target %s: it carried another artifact under this version", t.GetTarget())
+		}
 		if t.GetRelation() == releasev1.ScopedTarget_RELATION_DOWNGRADE || t.GetRelation() == releasev1.ScopedTarget_RELATION_SAME {
 			say("target %s: the version is a %s of what it carried", t.GetTarget(), view.Word(t.GetRelation(), "RELATION_"))
 		}

@@ -135,7 +135,9 @@ func line(text string) string {
 	return text
 }
 
-// relation compares the requested version with the live one.
+// relation compares the requested version with the live one. Versions that differ in
+// their build alone have no order; another artifact under the very same name is one
+// that nobody could tell from it (PD-2.3).
 func (l *look) relation(state *releasev1.TargetState) releasev1.ScopedTarget_Relation {
 	live := state.GetDeployed()
 	if live == nil {
@@ -150,7 +152,10 @@ func (l *look) relation(state *releasev1.TargetState) releasev1.ScopedTarget_Rel
 	case -1:
 		return releasev1.ScopedTarget_RELATION_DOWNGRADE
 	}
-	return releasev1.ScopedTarget_RELATION_SAME
+	if live.GetVersion() == l.request.GetVersion() {
+		return releasev1.ScopedTarget_RELATION_REUSED
+	}
+	return releasev1.ScopedTarget_RELATION_UPGRADE
 }
 
 // version calls out what the procedure wants called out (PD-2.3).
@@ -161,6 +166,9 @@ func (l *look) version(id string, relation releasev1.ScopedTarget_Relation, stat
 	case releasev1.ScopedTarget_RELATION_SAME:
 		l.find(l.severity(rules.GetLive(), releasev1.Finding_SEVERITY_WARNING), "version.live", id,
 			"%s carries version %s already, since release %s", id, live.GetVersion(), live.GetRelease())
+	case releasev1.ScopedTarget_RELATION_REUSED:
+		l.find(l.severity(rules.GetReused(), releasev1.Finding_SEVERITY_BLOCKING), "version.reused", id,
+			"%s carries another artifact as %s, since release %s", id, live.GetVersion(), live.GetRelease())
 	case releasev1.ScopedTarget_RELATION_DOWNGRADE:
 		l.find(l.severity(rules.GetOlder(), releasev1.Finding_SEVERITY_BLOCKING), "version.older", id,
 			"%s carries version %s, which is newer than %s", id, live.GetVersion(), l.request.GetVersion())
@@ -168,11 +176,18 @@ func (l *look) version(id string, relation releasev1.ScopedTarget_Relation, stat
 		l.find(releasev1.Finding_SEVERITY_OK, "version", id, "%s carries %s", id, carries(live))
 	}
 	for _, gone := range state.GetRolledBack() {
-		if gone.GetDigest() == l.request.GetArtifacts()[0].GetDigest() {
-			l.find(l.severity(rules.GetRolledBack(), releasev1.Finding_SEVERITY_BLOCKING), "version.rolled_back", id,
-				"this artifact was rolled back from %s before, by release %s", id, gone.GetRelease())
-			return
+		what := ""
+		switch {
+		case slices.ContainsFunc(l.request.GetArtifacts(), func(a *releasev1.Artifact) bool { return a.GetDigest() == gone.GetDigest() }):
+			what = "artifact"
+		case gone.GetVersion() == l.request.GetVersion():
+			what = "version"
+		default:
+			continue
 		}
+		l.find(l.severity(rules.GetRolledBack(), releasev1.Finding_SEVERITY_BLOCKING), "version.rolled_back", id,
+			"this %s was rolled back from %s before, by release %s", what, id, gone.GetRelease())
+		return
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -233,7 +234,11 @@ func TestWhatRefusesARelease(t *testing.T) {
 // procedure is used (PD-2.3).
 func TestVersionsThatWereThereBefore(t *testing.T) {
 	const strict = "version_rules: {live: SEVERITY_BLOCKING, older: SEVERITY_WARNING, rolled_back: SEVERITY_OK}\n"
+	const fine = "version_rules: {reused: SEVERITY_WARNING}\n"
 	planned := func(*releasev1.Request) {}
+	another := func(r *releasev1.Request) {
+		r.Artifacts[0].Location, r.Artifacts[0].Digest = "shop/another", digestOf("another")
+	}
 	for _, test := range []struct {
 		name, rules, asked string
 		lane               func(*releasev1.Request)
@@ -252,12 +257,25 @@ func TestVersionsThatWereThereBefore(t *testing.T) {
 		{"rolled back before, where that is fine", strict, "1.5.0", planned, "version.rolled_back eu1 OK", false},
 		{"rolled back before, in an emergency", "", "1.5.0", proceduretest.Emergency, "version.rolled_back eu1 WARNING", false},
 		{"newer", "", "1.10.0", planned, "version eu1 OK", false},
+		{"live as another artifact", "", "1.4.1", another, "version.reused eu1 BLOCKING", true},
+		{"live as another artifact, where that does not block", fine, "1.4.1", another, "version.reused eu1 WARNING", false},
+		{"live as another artifact, in an emergency", "", "1.4.1", func(r *releasev1.Request) { another(r); proceduretest.Emergency(r) }, "version.reused eu1 WARNING", false},
+		{"live as another build", "", "1.4.1+2", planned, "version eu1 OK", false},
+		{"rolled back before as another artifact", "", "1.5.0", another, "version.rolled_back eu1 BLOCKING", true},
+		{"rolled back before, and hidden behind another one", "", "1.7.0", func(r *releasev1.Request) {
+			other := proto.CloneOf(r.GetArtifacts()[0])
+			other.Name, other.Location, other.Digest = "shop-1.5", "shop/1.5.0", digestOf("1.5.0")
+			r.Artifacts = append(r.Artifacts, other)
+		}, "version.rolled_back eu1 BLOCKING", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, document(test.rules))
 			w.stands(t, "eu1", &releasev1.TargetState{
 				Generation: 4, Deployed: deployment("1.4.1"), RolledBack: []*releasev1.Deployment{deployment("1.6.0"), deployment("1.5.0")},
 			})
+			for _, there := range []string{"another", "1.5.0"} {
+				w.place(t, there)
+			}
 			found, s, err := w.look(t, w.place(t, test.asked), test.lane)
 			if err != nil || (s.Outcome == releasev1.Outcome_OUTCOME_REJECTED) != test.refused || !has(found, test.want) {
 				t.Errorf("outcome %s, %v: %q is not among %q", s.Outcome, err, test.want, found)

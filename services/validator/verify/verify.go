@@ -117,10 +117,11 @@ func names(checks []*releasev1.Check) []string {
 	return all
 }
 
-// approved is the digest that must run on the target.
+// approved is the digest that must run on the target: that of the release, or the one
+// that the preview named for the way back.
 func approved(state procedure.State, id string) string {
 	if state.Phase == procedure.PhaseVerifyRollback {
-		return state.Scoped(id).GetState().GetDeployed().GetDigest()
+		return state.Preview(id).GetRollbackDigest()
 	}
 	return state.PrimaryArtifact().GetDigest()
 }

@@ -541,12 +541,14 @@ func (*Identity_SubjectPattern) isIdentity_Name() {}
 // and a rollback are never stopped by these, only called out.
 type VersionRules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The version is live already. Absent: a warning.
+	// The artifact is live already. Absent: a warning.
 	Live v1.Finding_Severity `protobuf:"varint,1,opt,name=live,proto3,enum=shipwarden.release.v1.Finding_Severity" json:"live,omitempty"`
 	// It is older than the live one. Absent: blocking.
 	Older v1.Finding_Severity `protobuf:"varint,2,opt,name=older,proto3,enum=shipwarden.release.v1.Finding_Severity" json:"older,omitempty"`
-	// It was rolled back from the target before. Absent: blocking.
-	RolledBack    v1.Finding_Severity `protobuf:"varint,3,opt,name=rolled_back,json=rolledBack,proto3,enum=shipwarden.release.v1.Finding_Severity" json:"rolled_back,omitempty"`
+	// The artifact or the version was rolled back from the target before. Absent: blocking.
+	RolledBack v1.Finding_Severity `protobuf:"varint,3,opt,name=rolled_back,json=rolledBack,proto3,enum=shipwarden.release.v1.Finding_Severity" json:"rolled_back,omitempty"`
+	// The version is live already, as another artifact. Absent: blocking.
+	Reused        v1.Finding_Severity `protobuf:"varint,4,opt,name=reused,proto3,enum=shipwarden.release.v1.Finding_Severity" json:"reused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -598,6 +600,13 @@ func (x *VersionRules) GetOlder() v1.Finding_Severity {
 func (x *VersionRules) GetRolledBack() v1.Finding_Severity {
 	if x != nil {
 		return x.RolledBack
+	}
+	return v1.Finding_Severity(0)
+}
+
+func (x *VersionRules) GetReused() v1.Finding_Severity {
+	if x != nil {
+		return x.Reused
 	}
 	return v1.Finding_Severity(0)
 }
@@ -1763,11 +1772,12 @@ func (x *Channel) GetGroups() []string {
 // Deadlines are the spans of time that the procedure grants.
 type Deadlines struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// From request to start at the most.
+	// From request to start at the most; from the request's not_before where that is later.
 	StartWithin *durationpb.Duration `protobuf:"bytes,1,opt,name=start_within,json=startWithin,proto3" json:"start_within,omitempty"`
 	// From cleared risk to the last approval.
 	ApproveWithin *durationpb.Duration `protobuf:"bytes,2,opt,name=approve_within,json=approveWithin,proto3" json:"approve_within,omitempty"`
-	// How long one approval counts, and how long an authorization does.
+	// How long one approval counts, and how long an authorization does; from the request's
+	// not_before on where that is later, and never longer than a release may start.
 	ApprovalValid *durationpb.Duration `protobuf:"bytes,3,opt,name=approval_valid,json=approvalValid,proto3" json:"approval_valid,omitempty"`
 	// Steps 1 to 4 and 8, each.
 	Step *durationpb.Duration `protobuf:"bytes,4,opt,name=step,proto3" json:"step,omitempty"`
@@ -2103,12 +2113,13 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x06runner\x18\n" +
 	" \x01(\tB\a\xbaH\x04r\x02\x18@R\x06runner\x12\x18\n" +
 	"\arevoked\x18\v \x01(\bR\arevokedB\r\n" +
-	"\x04name\x12\x05\xbaH\x02\b\x01\"\xf2\x01\n" +
+	"\x04name\x12\x05\xbaH\x02\b\x01\"\xbd\x02\n" +
 	"\fVersionRules\x12E\n" +
 	"\x04live\x18\x01 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04live\x12G\n" +
 	"\x05older\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05older\x12R\n" +
 	"\vrolled_back\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
-	"rolledBack\"\xbd\x02\n" +
+	"rolledBack\x12I\n" +
+	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\xbd\x02\n" +
 	"\x06Person\x12/\n" +
 	"\x02id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[a-z][a-z0-9._-]{0,63}$R\x02id\x12\xa3\x01\n" +
 	"\x04name\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
@@ -2317,39 +2328,40 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	22, // 17: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
 	22, // 18: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
 	22, // 19: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	23, // 20: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	23, // 21: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	9,  // 22: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	24, // 23: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	25, // 24: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	26, // 25: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	25, // 26: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	27, // 27: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	13, // 28: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	15, // 29: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	16, // 30: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	23, // 31: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	23, // 32: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	0,  // 33: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	0,  // 34: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	28, // 35: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	26, // 36: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	26, // 37: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	26, // 38: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	26, // 39: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	26, // 40: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	26, // 41: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	26, // 42: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	26, // 43: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	26, // 44: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	26, // 45: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	21, // 46: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	26, // 47: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	22, // 20: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	23, // 21: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	23, // 22: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	9,  // 23: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	24, // 24: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	25, // 25: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	26, // 26: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	25, // 27: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	27, // 28: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	13, // 29: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	15, // 30: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	16, // 31: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	23, // 32: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	23, // 33: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	0,  // 34: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	0,  // 35: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	28, // 36: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	26, // 37: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	26, // 38: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	26, // 39: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	26, // 40: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	26, // 41: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	26, // 42: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	26, // 43: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	26, // 44: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	26, // 45: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	26, // 46: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	21, // 47: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	26, // 48: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }

@@ -1528,7 +1528,9 @@ func (x *ScopeRefused) GetFindings() []*Finding {
 type ChangePreviewed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One preview for every target.
-	Previews      []*TargetPreview `protobuf:"bytes,1,rep,name=previews,proto3" json:"previews,omitempty"`
+	Previews []*TargetPreview `protobuf:"bytes,1,rep,name=previews,proto3" json:"previews,omitempty"`
+	// What was called out without stopping the release.
+	Findings      []*Finding `protobuf:"bytes,2,rep,name=findings,proto3" json:"findings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1566,6 +1568,13 @@ func (*ChangePreviewed) Descriptor() ([]byte, []int) {
 func (x *ChangePreviewed) GetPreviews() []*TargetPreview {
 	if x != nil {
 		return x.Previews
+	}
+	return nil
+}
+
+func (x *ChangePreviewed) GetFindings() []*Finding {
+	if x != nil {
+		return x.Findings
 	}
 	return nil
 }
@@ -2282,7 +2291,9 @@ type ExecutionClaimed struct {
 	// Nobody else takes over before this time, unless the driver is fenced.
 	LeaseUntil *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=lease_until,json=leaseUntil,proto3" json:"lease_until,omitempty"`
 	// The wave must be done by then.
-	Deadline      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// Controls that the emergency bypasses at this start and did not bypass before.
+	Bypassed      []string `protobuf:"bytes,8,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2362,6 +2373,13 @@ func (x *ExecutionClaimed) GetLeaseUntil() *timestamppb.Timestamp {
 func (x *ExecutionClaimed) GetDeadline() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Deadline
+	}
+	return nil
+}
+
+func (x *ExecutionClaimed) GetBypassed() []string {
+	if x != nil {
+		return x.Bypassed
 	}
 	return nil
 }
@@ -4048,9 +4066,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\atargets\x18\x02 \x03(\v2#.shipwarden.release.v1.ScopedTargetR\atargets\x12:\n" +
 	"\bfindings\x18\x03 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"J\n" +
 	"\fScopeRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"S\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\x8f\x01\n" +
 	"\x0fChangePreviewed\x12@\n" +
-	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\"L\n" +
+	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
+	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
 	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa9\x02\n" +
 	"\vRiskCleared\x12#\n" +
@@ -4096,7 +4115,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bNotified\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12:\n" +
 	"\breceipts\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.ReceiptR\breceipts\x12\x16\n" +
-	"\x06number\x18\x03 \x01(\rR\x06number\"\x8e\x02\n" +
+	"\x06number\x18\x03 \x01(\rR\x06number\"\xaa\x02\n" +
 	"\x10ExecutionClaimed\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12#\n" +
@@ -4105,7 +4124,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\aclaimer\x18\x05 \x01(\tR\aclaimer\x12;\n" +
 	"\vlease_until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"leaseUntil\x126\n" +
-	"\bdeadline\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"\x80\x01\n" +
+	"\bdeadline\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x1a\n" +
+	"\bbypassed\x18\b \x03(\tR\bbypassed\"\x80\x01\n" +
 	"\x11ExecutionFinished\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
@@ -4371,55 +4391,56 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	58,  // 58: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
 	58,  // 59: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
 	59,  // 60: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	58,  // 61: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	60,  // 62: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	51,  // 63: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	58,  // 64: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 65: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	51,  // 66: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	58,  // 67: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	51,  // 68: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	62,  // 69: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	51,  // 70: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	51,  // 71: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	63,  // 72: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	64,  // 73: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	65,  // 74: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	51,  // 75: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 76: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 77: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 78: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 79: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	58,  // 80: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	66,  // 81: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	67,  // 82: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 83: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 84: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	51,  // 85: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 86: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 87: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 88: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 89: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	51,  // 90: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	68,  // 91: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 92: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	63,  // 93: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	51,  // 94: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	68,  // 95: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	69,  // 96: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 97: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	70,  // 98: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	70,  // 99: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	51,  // 100: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	71,  // 101: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	71,  // 102: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	72,  // 103: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	73,  // 104: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	105, // [105:105] is the sub-list for method output_type
-	105, // [105:105] is the sub-list for method input_type
-	105, // [105:105] is the sub-list for extension type_name
-	105, // [105:105] is the sub-list for extension extendee
-	0,   // [0:105] is the sub-list for field type_name
+	58,  // 61: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	58,  // 62: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	60,  // 63: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	51,  // 64: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	58,  // 65: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	61,  // 66: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	51,  // 67: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	58,  // 68: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	51,  // 69: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	62,  // 70: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	51,  // 71: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	51,  // 72: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	63,  // 73: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	64,  // 74: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	65,  // 75: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	51,  // 76: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	51,  // 77: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	66,  // 78: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	66,  // 79: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	66,  // 80: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	58,  // 81: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	66,  // 82: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	67,  // 83: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	67,  // 84: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	67,  // 85: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	51,  // 86: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	51,  // 87: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	66,  // 88: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	66,  // 89: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	68,  // 90: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	51,  // 91: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	68,  // 92: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 93: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	63,  // 94: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	51,  // 95: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	68,  // 96: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	69,  // 97: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 98: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	70,  // 99: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	70,  // 100: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	51,  // 101: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	71,  // 102: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	71,  // 103: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	72,  // 104: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	73,  // 105: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	106, // [106:106] is the sub-list for method output_type
+	106, // [106:106] is the sub-list for method input_type
+	106, // [106:106] is the sub-list for extension type_name
+	106, // [106:106] is the sub-list for extension extendee
+	0,   // [0:106] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

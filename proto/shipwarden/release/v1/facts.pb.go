@@ -433,7 +433,10 @@ const (
 	ScopedTarget_RELATION_FIRST       ScopedTarget_Relation = 1
 	ScopedTarget_RELATION_UPGRADE     ScopedTarget_Relation = 2
 	ScopedTarget_RELATION_DOWNGRADE   ScopedTarget_Relation = 3
-	ScopedTarget_RELATION_SAME        ScopedTarget_Relation = 4
+	// The same artifact.
+	ScopedTarget_RELATION_SAME ScopedTarget_Relation = 4
+	// Another artifact under the same version.
+	ScopedTarget_RELATION_REUSED ScopedTarget_Relation = 5
 )
 
 // Enum value maps for ScopedTarget_Relation.
@@ -444,6 +447,7 @@ var (
 		2: "RELATION_UPGRADE",
 		3: "RELATION_DOWNGRADE",
 		4: "RELATION_SAME",
+		5: "RELATION_REUSED",
 	}
 	ScopedTarget_Relation_value = map[string]int32{
 		"RELATION_UNSPECIFIED": 0,
@@ -451,6 +455,7 @@ var (
 		"RELATION_UPGRADE":     2,
 		"RELATION_DOWNGRADE":   3,
 		"RELATION_SAME":        4,
+		"RELATION_REUSED":      5,
 	}
 )
 
@@ -1148,7 +1153,8 @@ type TargetPreview struct {
 	Summary string `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`
 	// The full preview.
 	Detail *EvidenceRef `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
-	// What would be placed again on the way back; empty where nothing was there.
+	// What is placed again on the way back: what the target carries, or, where its driver
+	// cannot tell, what it carries by the record; empty where that is nothing.
 	RollbackDigest string `protobuf:"bytes,4,opt,name=rollback_digest,json=rollbackDigest,proto3" json:"rollback_digest,omitempty"`
 	// Whether the driver says that it can go back.
 	RollbackReady bool `protobuf:"varint,5,opt,name=rollback_ready,json=rollbackReady,proto3" json:"rollback_ready,omitempty"`
@@ -2172,19 +2178,20 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04size\x18\x05 \x01(\x03R\x04size\x12\x1d\n" +
 	"\n" +
-	"media_type\x18\x06 \x01(\tR\tmediaType\"\xd1\x02\n" +
+	"media_type\x18\x06 \x01(\tR\tmediaType\"\xe7\x02\n" +
 	"\fScopedTarget\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x12\n" +
 	"\x04wave\x18\x02 \x01(\rR\x04wave\x12\x16\n" +
 	"\x06driver\x18\x03 \x01(\tR\x06driver\x128\n" +
 	"\x05state\x18\x04 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\x12H\n" +
-	"\brelation\x18\x05 \x01(\x0e2,.shipwarden.release.v1.ScopedTarget.RelationR\brelation\"y\n" +
+	"\brelation\x18\x05 \x01(\x0e2,.shipwarden.release.v1.ScopedTarget.RelationR\brelation\"\x8e\x01\n" +
 	"\bRelation\x12\x18\n" +
 	"\x14RELATION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eRELATION_FIRST\x10\x01\x12\x14\n" +
 	"\x10RELATION_UPGRADE\x10\x02\x12\x16\n" +
 	"\x12RELATION_DOWNGRADE\x10\x03\x12\x11\n" +
-	"\rRELATION_SAME\x10\x04\"\xfa\x01\n" +
+	"\rRELATION_SAME\x10\x04\x12\x13\n" +
+	"\x0fRELATION_REUSED\x10\x05\"\xfa\x01\n" +
 	"\aFinding\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12C\n" +
 	"\bseverity\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityR\bseverity\x12\x18\n" +

@@ -29,6 +29,8 @@ var secrets = []struct {
 	{"NATS seed", []string{"sa", "sn", "so", "su", "sc", "sx"}, regexp.MustCompile(`\bS[ANOUCX][A-Z2-7]{56}\b`)},
 	{"bearer token", []string{"bearer", "basic"}, regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}`)},
 	{"password in URL", []string{"://"}, regexp.MustCompile(`(\b[a-z][a-z0-9+.-]{1,30}://[^\s/:@]{0,256}:)[^\s/@]+(?:@)`)},
+	// As two arguments, quoted or not.
+	{"secret", []string{"key", "secret", "token", "passw"}, regexp.MustCompile(`(?i)((?:^|[\s"'\[])--?(?:[a-z0-9]+[_-])*(?:secret|token|password|passwd|(?:api|access|secret)[_-]?key)["']?\s+["']?)[^\s"',;-][^\s"',;]{3,}`)},
 	{"secret", []string{"key", "secret", "token", "passw"}, regexp.MustCompile(`(?i)((?:secret[_-]?access[_-]?key|secret[_-]?key|client[_-]?secret|api[_-]?key|access[_-]?token|auth[_-]?token|refresh[_-]?token|password|passwd|secret|token)["']?\s*[=:]\s*["']?)[^\s"',;]{4,}`)},
 }
 

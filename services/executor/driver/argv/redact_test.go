@@ -28,6 +28,8 @@ func TestSecretsAreRemoved(t *testing.T) {
 		{"NATS seed", "seed " + seed, seed, "seed "},
 		{"password in a URL", "postgres://shop:hunter2@db:5432/shop", "hunter2", "@db:5432/shop"},
 		{"password by name", `{"password": "hunter2xyz"}`, "hunter2", `{"password": "`},
+		{"argument after its name", "shopctl --db-password hunter2xyz --now", "hunter2", " --now"},
+		{"quoted argument after its name", `["shopctl" "-token" "hunter2xyz" "now"]`, "hunter2", `"now"]`},
 		{"variable by name", "DB_PASSWORD=hunter2xyz", "hunter2", "DB_PASSWORD="},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -42,7 +44,7 @@ func TestSecretsAreRemoved(t *testing.T) {
 func TestWhatIsNoSecretStays(t *testing.T) {
 	for _, text := range []string{
 		"deployed sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 in 3 s",
-		"https://registry.example/shop/web:1.2.3", "user@example.com", "tokens used: 3", "basic checks passed", "",
+		"https://registry.example/shop/web:1.2.3", "user@example.com", "tokens used: 3", "refresh-token used: 3", "--token --verbose", "basic checks passed", "",
 	} {
 		if got, n := Redact([]byte(text)); string(got) != text || n != 0 {
 			t.Errorf("%q became %q, %d redacted", text, got, n)

@@ -230,21 +230,21 @@ func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 	if err != nil {
 		return fail(err)
 	}
-	before, p := record.Carries, driver.Preview{RollbackDigest: record.Carries, Bound: d.deploy.Timeout()}
+	before, p := record.Carries, driver.Preview{Bound: d.deploy.Timeout()}
 	if d.rollback != nil {
 		p.Bound = max(p.Bound, d.rollback.Timeout())
 	}
-	if before == "" {
+	if open, err := d.open(record); before == "" || record.Pending || err != nil || open >= started {
 		before = "unknown"
 	}
 	var back []string
 	switch {
 	case d.rollback == nil:
 		p.RollbackReason = "no rollback command is configured"
-	case record.Carries == "":
-		p.RollbackReason = "nothing was placed by this command before: there is no release to go back to"
+	case plan.Previous == "":
+		p.RollbackReason = "nothing is known to have been placed before: there is no release to go back to"
 	default:
-		if back, err = d.expand(d.rollback, plan, record.Carries, ""); err != nil {
+		if back, err = d.expand(d.rollback, plan, plan.Previous, plan.PreviousVersion); err != nil {
 			p.RollbackReason = fmt.Sprintf("the rollback command cannot be run: %v", err)
 			break
 		}

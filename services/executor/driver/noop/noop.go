@@ -122,10 +122,11 @@ func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 	if err != nil {
 		return driver.Preview{}, fmt.Errorf("preview target %s: %w", d.options.Target, err)
 	}
-	before, p := record.Carries, driver.Preview{RollbackDigest: record.Carries}
-	p.RollbackReady, p.RollbackReason = true, "nothing is changed, so nothing needs undoing"
+	before, p := record.Carries, driver.Preview{RollbackReady: true, RollbackReason: "nothing is changed, so nothing needs undoing"}
 	if before == "" {
 		before = "nothing"
+	}
+	if plan.Previous == "" {
 		p.RollbackReady, p.RollbackReason = false, "nothing was placed before: there is no release to go back to"
 	}
 	p.Summary = fmt.Sprintf("%s -> %s, in name only", before, plan.Artifact.Digest)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,7 +90,22 @@ func executable() string {
 
 // Document is the procedure document of a world, with more lines at its end.
 func Document(more string) string {
-	return "id: PROC-DEPLOY-001\nversion: \"1.0\"\ndeadlines:\n  recheck: 1s\n" + more
+	return Without("nobody") + more
+}
+
+// Without is the procedure document of a world in which a person is in no group.
+func Without(person string) string {
+	out := "id: PROC-DEPLOY-001\nversion: \"1.0\"\ndeadlines:\n  recheck: 1s\npeople:\n"
+	in := func(all ...string) string {
+		return strings.Join(slices.DeleteFunc(all, func(p string) bool { return p == person }), ", ")
+	}
+	for _, p := range []string{"anna", "ben", "eve"} {
+		out += fmt.Sprintf("  - {id: %s, name: %s}\n", p, p)
+	}
+	return out + "groups:\n" +
+		"  - {name: release-managers, members: [" + in("anna") + "]}\n" +
+		"  - {name: security, members: [" + in("ben") + "]}\n" +
+		"  - {name: incident-commanders, members: [" + in("eve") + "]}\n"
 }
 
 // New starts a server, makes the streams and the targets' configuration.

@@ -1,0 +1,53 @@
+package procedure_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// TestWhichTargetsWereBegun: what was claimed and skipped never ran anywhere, and
+// whatever else came of a claim may have run.
+func TestWhichTargetsWereBegun(t *testing.T) {
+	const done, failed, unknown, skipped = releasev1.TargetResult_STATUS_DONE, releasev1.TargetResult_STATUS_FAILED,
+		releasev1.TargetResult_STATUS_UNKNOWN, releasev1.TargetResult_STATUS_SKIPPED
+	for _, test := range []struct {
+		name     string
+		eu1, eu2 releasev1.TargetResult_Status
+		want     []string
+	}{
+		{"done", done, done, []string{"eu1", "eu2"}},
+		{"failed", done, failed, []string{"eu1", "eu2"}},
+		{"unknown", failed, unknown, []string{"eu1", "eu2"}},
+		{"one skipped", failed, skipped, []string{"eu1"}},
+		{"all skipped", skipped, skipped, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := proceduretest.New(proceduretest.Request(proceduretest.Waves([]string{"eu1", "eu2"})))
+			h.To(t, procedure.PhaseExecuting)
+			h.Do(t, "", proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"eu1": test.eu1, "eu2": test.eu2}))
+			if got := h.State().Begun; !slices.Equal(got, test.want) {
+				t.Errorf("begun on %v, want %v", got, test.want)
+			}
+			h.To(t, procedure.PhaseRelease)
+			if got := h.State().Begun; !slices.Equal(got, test.want) {
+				t.Errorf("begun on %v at the end, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// TestWhatOneAttemptBeganStaysBegun: that a later one skipped it does not unmake it.
+func TestWhatOneAttemptBeganStaysBegun(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseEscalated)
+	h.Do(t, "eve", proceduretest.Intervene(releasev1.Intervened_ACTION_RETRY))
+	h.To(t, procedure.PhaseExecuting)
+	h.Do(t, "", proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"eu1": releasev1.TargetResult_STATUS_SKIPPED}))
+	if got := h.State().Begun; !slices.Equal(got, []string{"eu1"}) {
+		t.Errorf("begun on %v", got)
+	}
+}

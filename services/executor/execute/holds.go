@@ -1,0 +1,127 @@
+package execute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/freeze"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/internal/standing"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// holds names every reason to wait: what the request says, reviews that are overdue, and
+// the freezes of the document that the release runs under and of the one in effect now,
+// those that hold now before those that follow. A freeze that was declared after the
+// approval is in the document in effect alone.
+func (s shell) holds(ctx context.Context, t reactor.Task, now time.Time) (holds []*releasev1.HoldReason, until time.Time, err error) {
+	r := t.State.Request
+	if nb := r.GetNotBefore(); nb != nil && now.Before(nb.AsTime()) {
+		return []*releasev1.HoldReason{{
+			Rule: "not_before", Message: "it is not to start earlier", Until: nb, SetBy: r.GetRequester(),
+		}}, nb.AsTime(), nil
+	}
+	if holds, err = s.debts(ctx, t, now); err != nil {
+		return nil, time.Time{}, err
+	}
+	owed := len(holds) > 0
+	documents, err := s.documents(ctx, t)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	var following []*releasev1.HoldReason
+	for _, index := range documents {
+		freezes, _ := freeze.Bypassable(index.Document().GetFreezes(), t.State.Emergency())
+		v, err := freeze.Evaluate(freezes, now, freeze.ScopeOf(index.Document(), r))
+		if err != nil && !errors.Is(err, freeze.ErrFrozen) {
+			return nil, time.Time{}, err
+		}
+		holds, following = unnamed(holds, v.Reasons), unnamed(following, v.Following)
+		if len(v.Reasons) > 0 && v.Until.After(until) {
+			until = v.Until
+		}
+	}
+	if owed {
+		until = time.Time{} // nobody knows when it will be done
+	}
+	return unnamed(holds, following), until, nil
+}
+
+// unnamed adds those reasons whose subject none of the others names.
+func unnamed(holds, more []*releasev1.HoldReason) []*releasev1.HoldReason {
+	for _, h := range more {
+		if !slices.ContainsFunc(holds, func(o *releasev1.HoldReason) bool { return o.GetSubject() == h.GetSubject() }) {
+			holds = append(holds, h)
+		}
+	}
+	return holds
+}
+
+// debts names the reviews that hold a planned release which has not begun: one may have
+// become overdue since step 3 (PD-A.5).
+func (s shell) debts(ctx context.Context, t reactor.Task, now time.Time) ([]*releasev1.HoldReason, error) {
+	r := t.State.Request
+	if r.GetTrigger() != releasev1.Trigger_TRIGGER_PLANNED || !first(t) {
+		return nil, nil
+	}
+	service, err := standing.ReadService(ctx, s.Store, r.GetEnvironment(), r.GetService())
+	if err != nil {
+		return nil, err
+	}
+	var out []*releasev1.HoldReason
+	for _, d := range service.Overdue(now) {
+		out = append(out, &releasev1.HoldReason{
+			Rule: "review.overdue", Subject: d.GetRelease(),
+			Message: fmt.Sprintf("the review of emergency %s was due %s", d.GetRelease(), d.GetDue().AsTime().UTC().Format(time.RFC3339)),
+		})
+	}
+	return out, nil
+}
+
+// around names the freezes that an emergency goes around now and has not on record yet:
+// they were declared since step 3, or began.
+func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
+	if !t.State.Emergency() {
+		return nil, nil
+	}
+	documents, err := s.documents(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, index := range documents {
+		_, bypassed := freeze.Bypassable(index.Document().GetFreezes(), true)
+		v, err := freeze.Evaluate(bypassed, t.Now, freeze.ScopeOf(index.Document(), t.State.Request))
+		if err != nil && !errors.Is(err, freeze.ErrFrozen) {
+			return nil, err
+		}
+		for _, h := range v.Reasons {
+			if b := "freeze " + h.GetSubject(); !slices.Contains(out, b) && !slices.Contains(t.State.Bypassed, b) {
+				out = append(out, b)
+			}
+		}
+	}
+	return out, nil
+}
+
+// documents are the procedure document of the release and, where it is another one,
+// that in effect now.
+func (s shell) documents(ctx context.Context, t reactor.Task) ([]*policy.Index, error) {
+	own, err := s.Procedures.ByDigest(ctx, t.State.ProcedureDigest)
+	if err != nil {
+		return nil, err
+	}
+	active, err := standing.ReadProcedure(ctx, s.Store, own.Document().GetId())
+	if err != nil || active.Digest == "" || active.Digest == t.State.ProcedureDigest {
+		return []*policy.Index{own}, err
+	}
+	now, err := s.Procedures.ByDigest(ctx, active.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return []*policy.Index{own, now}, nil
+}
