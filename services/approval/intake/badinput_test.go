@@ -66,7 +66,7 @@ func badRequests(at time.Time) []badRequest {
 	return []badRequest{
 		{name: "1 empty message", body: raw(nil), rule: "body.empty"},
 		{name: "1 empty object", body: raw([]byte("{}")), field: "change_record", rule: "required"},
-		{name: "2 unknown field in JSON", body: edited(`"version"`, `"verzion":"1","version"`), rule: "body.json"},
+		{name: "2 unknown field in JSON", body: edited(`"version"`, `"verzion":"1","version"`), field: "verzion", rule: "field.unknown"},
 		{name: "4 truncated protobuf", body: func(q *releasev1.Request) []byte { b := mustProtobuf(q); return b[:len(b)-3] }, rule: "body.protobuf"},
 		{name: "4 truncated JSON", body: func(q *releasev1.Request) []byte { b := mustJSON(q); return b[:len(b)-3] }, rule: "body.json"},
 		{name: "5 more than an event takes", change: func(q *releasev1.Request) {
@@ -146,7 +146,7 @@ func badRequests(at time.Time) []badRequest {
 		{name: "33 start between two seconds and neither", change: func(q *releasev1.Request) {
 			q.NotBefore = &timestamppb.Timestamp{Seconds: at.Unix() + 3600, Nanos: -5}
 		}, body: mustProtobuf, rule: "request.invalid"},
-		{name: "33 start without a zone", body: edited(`"version"`, `"notBefore":"2030-01-01T00:00:00","version"`), rule: "body.json"},
+		{name: "33 start without a zone", body: edited(`"version"`, `"notBefore":"2030-01-01T00:00:00","version"`), field: "not_before", rule: "field.value"},
 		{name: "36 emergency without a reason", change: func(q *releasev1.Request) { proceduretest.Emergency(q); q.Emergency.Reason = "" }, field: "emergency.reason", rule: "string.min_len"},
 		{name: "36 emergency without an incident", change: func(q *releasev1.Request) { proceduretest.Emergency(q); q.Emergency.Incident = "" }, field: "emergency.incident", rule: "string.pattern"},
 		{name: "36 emergency that says nothing", change: func(q *releasev1.Request) { q.Trigger = releasev1.Trigger_TRIGGER_EMERGENCY }, rule: "emergency.required"},

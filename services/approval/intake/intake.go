@@ -115,16 +115,16 @@ func (i *Intake) judge(ctx context.Context, index *policy.Index, active standing
 		Outcome: releasev1.Answer_OUTCOME_REFUSED, ProcedureVersion: active.Version, ProcedureDigest: active.Digest,
 		Time: timestamppb.New(now),
 	}
-	request, unreadable := decode(m.ContentType, m.Body)
+	request, faults := decode(m.ContentType, m.Body)
 	if token.MatchString(request.GetIdempotencyKey()) {
 		answer.IdempotencyKey = request.GetIdempotencyKey()
 	}
-	if unreadable != nil {
-		answer.Violations = bounded([]*releasev1.Violation{unreadable})
-		return request, answer, nil
+	if request == nil {
+		answer.Violations = bounded(faults)
+		return nil, answer, nil
 	}
 	violations := append(shape(request), place(m.Subject, request)...)
-	if len(violations) == 0 {
+	if len(violations)+len(faults) == 0 {
 		// What was accepted once stays accepted: whoever asks again after the start time
 		// is past, or under a newer document, gets the answer of then.
 		answer.RequestDigest = procedure.RequestDigest(request)
@@ -146,6 +146,7 @@ func (i *Intake) judge(ctx context.Context, index *policy.Index, active standing
 	if bad != nil {
 		violations = append(violations, bad)
 	}
+	violations = append(faults, beside(faults, violations)...)
 	if len(violations) > 0 {
 		answer.Violations = bounded(violations)
 		return request, answer, nil
