@@ -110,6 +110,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(notify.New(s.Procedures, told, notices, s.Now))
 	s.Step(escalate.New(s.Procedures))
 	s.Step(catalog.New(s.Procedures, s.Store))
+	s.Step(intake.NewTeller(intake.NewBoard(s.JS)))
 	s.Step(clock.Setter())
 	watch(s, clock, doc)
 	if err := desk(ctx, s, cfg, doc.GetId(), clock); err != nil {
