@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"regexp"
 	"slices"
@@ -37,7 +38,7 @@ func (s *Server) GetPending(ctx context.Context, r *approvalv1.GetPendingRequest
 
 // ListPending implements approvalv1.ApprovalServiceServer.
 func (s *Server) ListPending(ctx context.Context, r *approvalv1.ListPendingRequest) (*approvalv1.ListPendingResponse, error) {
-	after, err := pageToken(r.GetPageToken())
+	after, err := pageToken(r.GetPageToken(), question(r))
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func (s *Server) ListPending(ctx context.Context, r *approvalv1.ListPendingReque
 		bytes += proto.Size(p)
 		if n := len(out.GetPending()); n == size || (n > 0 && bytes > maxPage) {
 			last := out.GetPending()[n-1]
-			out.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(position(last)))
+			out.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(question(r) + " " + position(last)))
 			break
 		}
 		out.Pending = append(out.Pending, p)
@@ -113,15 +114,24 @@ func position(p *approvalv1.Pending) string {
 	return p.GetRequested().AsTime().UTC().Format("2006-01-02T15:04:05.000000000Z") + " " + p.GetRelease()
 }
 
-func pageToken(t string) (string, error) {
+// question tells lists apart, so that a page of one is not taken for a page of
+// another: what it leaves out would look like the end.
+func question(r *approvalv1.ListPendingRequest) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%t %s", r.GetMine(), r.GetService()))
+	return hex.EncodeToString(sum[:8])
+}
+
+// pageToken returns the position in a token that was given in answer to the question.
+func pageToken(t, question string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(t)
-	if err != nil || (len(b) > 0 && !positionPattern.Match(b)) {
+	after, own := strings.CutPrefix(string(b), question+" ")
+	if err != nil || (len(b) > 0 && (!own || !positionPattern.MatchString(after))) {
 		return "", refuse(codes.InvalidArgument, "INVALID_FIELD", "page_token is not one that this service gave",
 			&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{
 				Field: "page_token", Description: "not one that this service gave",
 			}}})
 	}
-	return string(b), nil
+	return after, nil
 }
 
 var positionPattern = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z [a-z][a-z0-9-]{0,79}$`)
