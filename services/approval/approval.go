@@ -160,6 +160,7 @@ func door(s *station.Station, procedureID string) error {
 	if err != nil {
 		return err
 	}
+	s.Registry.MustRegister(in.Refusals())
 	s.Consume(eventstore.StreamRequests, string(procedure.StepIntake), func(ctx context.Context, m reactor.Message) error {
 		return in.Take(ctx, intake.Message{
 			Subject: m.Subject, ContentType: headerOf(m.Header, "Content-Type"), Signature: headerOf(m.Header, intake.SignatureHeader),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -239,6 +240,26 @@ func TestBadInput(t *testing.T) {
 	}
 	if n := r.count(t, "rel.>"); n != 0 {
 		t.Errorf("%d events of releases", n)
+	}
+}
+
+// TestARefusedSignatureIsCounted is what the alert ShipwardenSignaturesRefused looks at.
+func TestARefusedSignatureIsCounted(t *testing.T) {
+	at := time.Now().Truncate(time.Second)
+	r := newRig(t, signedOnly(at))
+	r.now = at
+	m := r.message(mustJSON(proceduretest.Request()))
+	m.Signature = intake.SignRequest("ci", approvaltest.Key("ci"), []byte("another request"))
+	r.take(t, m)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(r.intake.Refusals())
+	families, err := registry.Gather()
+	if err != nil || len(families) != 1 || len(families[0].GetMetric()) != 1 {
+		t.Fatal(families, err)
+	}
+	got := families[0].GetMetric()[0]
+	if got.GetLabel()[0].GetValue() != "signature.bad" || got.GetCounter().GetValue() != 1 {
+		t.Errorf("counted %v", got)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -42,6 +43,7 @@ type Intake struct {
 	blobs       Blobs
 	answers     Answers
 	now         func() time.Time
+	refusals    *prometheus.CounterVec
 }
 
 // New returns an intake for the procedure with that id.
@@ -53,8 +55,15 @@ func New(store *eventstore.Store, procedures Procedures, procedureID string, blo
 	}
 	return &Intake{
 		store: store, procedures: procedures, procedureID: procedureID, blobs: blobs, answers: answers, now: now,
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shipwarden_requests_refused_total",
+			Help: "Violations for which requests were refused, as far as they were told, by rule.",
+		}, []string{"rule"}),
 	}, nil
 }
+
+// Refusals counts the violations of requests that were refused, by rule (PD-9.2).
+func (i *Intake) Refusals() prometheus.Collector { return i.refusals }
 
 // Message is a request as the stream REQUESTS holds it.
 type Message struct {
@@ -90,6 +99,9 @@ func (i *Intake) Take(ctx context.Context, m Message) error {
 		answer.RequestDigest = "" // it is that of requests that were accepted
 		if err := i.refuse(ctx, active, m, answer); err != nil {
 			return err
+		}
+		for _, v := range answer.GetViolations() {
+			i.refusals.WithLabelValues(v.GetRule()).Inc()
 		}
 	} else if index.Environment(request.GetEnvironment()).GetSupersedeOlder() && request.GetTrigger() == releasev1.Trigger_TRIGGER_PLANNED {
 		if err := i.supersede(ctx, request, answer.GetRelease()); err != nil {
