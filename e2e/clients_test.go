@@ -122,11 +122,35 @@ func (y *yard) natsCommand() {
 		y.Fatalf("it was answered with %v", answer)
 	}
 	y.reach(answer.GetRelease(), "approve")
+	y.lateReader("answer.production.shop.by-command.change", answer.GetRelease())
 	y.withdraw(answer.GetRelease())
 	heard := <-events
 	for _, part := range []string{"rel." + answer.GetRelease() + ".", "ce-type: ", "Shipwarden-Signature: "} {
 		if !strings.Contains(heard, part) {
 			y.Errorf("%q is not in what the observer heard:\n%s", part, heard)
+		}
+	}
+}
+
+// lateReader finds the second answer in the stream, with the digest that approvals are
+// bound to.
+func (y *yard) lateReader(subject, release string) {
+	ctx, cancel := context.WithTimeout(y.Context(), patience)
+	defer cancel()
+	for {
+		out, err := y.program(ctx, y.user(rig.UserCI), "", "nats", "stream", "get", "ANSWERS", "--last-for", subject)
+		if err == nil {
+			for _, part := range []string{"OUTCOME_CHANGE_FIXED", release, `"changeDigest":`} {
+				if !strings.Contains(strings.ReplaceAll(out, `": `, `":`), part) {
+					y.Errorf("%q is not in the second answer:\n%s", part, out)
+				}
+			}
+			return
+		}
+		select {
+		case <-ctx.Done():
+			y.Fatalf("nothing on %s: %v\n%s", subject, err, out)
+		case <-time.After(time.Second):
 		}
 	}
 }

@@ -118,7 +118,7 @@ func (sc *scenario) show() []string {
 	var due []string
 	for _, step := range procedure.Steps {
 		switch step.ID {
-		case procedure.StepDeadline, procedure.StepCatalog:
+		case procedure.StepDeadline, procedure.StepCatalog, procedure.StepAnswer:
 		default:
 			if procedure.Due(step.ID, s, sc.h.Now) {
 				due = append(due, string(step.ID))

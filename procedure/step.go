@@ -27,6 +27,7 @@ const (
 	StepDeadline  StepID = "approval-deadline"
 	StepClock     StepID = "approval-clock"
 	StepCatalog   StepID = "approval-catalog"
+	StepAnswer    StepID = "approval-answer"
 	StepRecord    StepID = "recorder-record"
 )
 
@@ -146,6 +147,13 @@ var Steps = []Step{
 		Appends: []string{"service_changed", "review_completed", "follow_up_added", "follow_up_closed"},
 	},
 	{
+		ID: StepAnswer, Number: "-", Title: "Tell the requester of the change", Service: ServiceApproval, Package: "services/approval/intake",
+		Clause: "Notify relevant stakeholders where communication is required.",
+		WakesOn: []string{
+			"risk_cleared", "gates_refused", "scope_refused", "preview_refused", "risk_refused", "withdrawn", "superseded", "expired",
+		},
+	},
+	{
 		ID: StepDeadline, Number: "-", Title: "Set the timers", Service: ServiceApproval, Package: "services/approval/deadline",
 		Clause: "Every wait has an end.",
 		WakesOn: []string{
@@ -221,6 +229,8 @@ func Due(step StepID, s State, now time.Time) bool {
 		return len(DueCalls(s)) > 0
 	case StepCatalog:
 		return s.Recorded || s.Authorized.GetEmergency()
+	case StepAnswer:
+		return s.ChangeDigest != "" || s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED
 	case StepDeadline:
 		_, ok := NextDeadline(s)
 		return ok

@@ -179,6 +179,7 @@ func TestWhatIsNotAuthenticIsRefused(t *testing.T) {
 		{"another writer's subject", on("rel.shop-k7q2m3xw5d8ta4bc.executor.withdrawn"), envelope.ErrSubject},
 		{"a subject with a tail", on(subject + ".x"), envelope.ErrSubject},
 		{"a header of another event", header(func(h nats.Header) { h.Set("ce-id", cause) }), envelope.ErrHeader},
+		{"another version of CloudEvents", header(func(h nats.Header) { h.Set("ce-specversion", "0.3") }), envelope.ErrHeader},
 		{"a header that is missing", header(func(h nats.Header) { delete(h, "ce-source") }), envelope.ErrHeader},
 		{"a header that is there twice", header(func(h nats.Header) { h.Add("ce-time", h.Get("ce-time")) }), envelope.ErrHeader},
 		{"a header in two spellings", header(func(h nats.Header) { h["Ce-Id"] = []string{cause} }), envelope.ErrHeader},

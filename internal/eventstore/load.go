@@ -59,7 +59,7 @@ func (s *Store) Load(ctx context.Context, aggregate string) (History, error) {
 	if err := s.readOn(ctx, h); err != nil {
 		return History{}, fmt.Errorf("load %s: %w", aggregate, err)
 	}
-	return h.shared(), nil
+	return s.share(ctx, h), nil
 }
 
 // LoadCounted is Load for whoever acts on the world by what is read. It asks the server
@@ -100,22 +100,28 @@ func (s *Store) LoadCounted(ctx context.Context, aggregate string) (History, err
 	if err != nil && !errors.Is(err, errNoMessage) {
 		return History{}, fmt.Errorf("load %s: %w", aggregate, err)
 	}
-	return h.shared(), nil
+	return s.share(ctx, h), nil
 }
 
 // countAttempts is how often a history that others write to is counted again, before
 // the difference is taken for one that stays.
 const countAttempts = 3
 
-// shared is the history as others see it, without spare capacity: a caller that
-// appends does not write into ours.
-func (h *history) shared() History {
+// share returns the history as others see it, without spare capacity: a caller that
+// appends does not write into ours. An authentic event that does not count in it is told
+// to operators once: most have lost a race, but a claim that nobody allowed is an alarm.
+func (s *Store) share(ctx context.Context, h *history) History {
 	if release, ok := strings.CutPrefix(h.aggregate, procedure.Aggregate("")); ok {
 		h.state.Release = release
 		for _, e := range h.entries[h.folded:] {
-			if next, err := procedure.Evolve(h.state, e); err == nil {
-				h.state = next
+			next, err := procedure.Evolve(h.state, e)
+			if err != nil {
+				s.metrics.uncounted.WithLabelValues(procedure.TypeOf(e.Event)).Inc()
+				slog.WarnContext(ctx, "an event does not count", slog.String("release", release),
+					slog.Uint64("sequence", e.Sequence), slog.String("event", procedure.TypeOf(e.Event)), slog.Any("error", err))
+				continue
 			}
+			h.state = next
 		}
 		h.folded = len(h.entries)
 	}
@@ -137,7 +143,7 @@ func (s *Store) Known(aggregate string) (History, bool) {
 		return History{}, false
 	}
 	defer s.cache.give(h)
-	return h.shared(), h.last > 0
+	return s.share(context.Background(), h), h.last > 0
 }
 
 // readOn reads the messages that came after those that are known. Where the history

@@ -10,6 +10,7 @@ import (
 type metrics struct {
 	appended  *prometheus.CounterVec
 	rejected  *prometheus.CounterVec
+	uncounted *prometheus.CounterVec
 	publishes *prometheus.CounterVec
 	messages  prometheus.Counter
 }
@@ -24,6 +25,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "shipwarden_events_rejected_total",
 			Help: "Messages found in the record that do not count, by reason.",
 		}, []string{"reason"})),
+		uncounted: shared(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shipwarden_events_uncounted_total",
+			Help: "Authentic events found in histories of releases in which they do not count, by type.",
+		}, []string{"event"})),
 		publishes: shared(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shipwarden_append_publishes_total",
 			Help: "Publishes to the record, each one message or one atomic batch, by result.",

@@ -146,6 +146,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(notify.New(s.Procedures, told, notices, s.Evidence, s.Now))
 	s.Step(escalate.New(s.Procedures))
 	s.Step(catalog.New(s.Procedures, s.Store))
+	s.Step(intake.NewTeller(intake.NewBoard(s.JS)))
 	s.Step(clock.Setter())
 	watch(s, clock, doc)
 	if err := desk(ctx, s, cfg, doc.GetId(), clock); err != nil {
@@ -200,6 +201,7 @@ func door(s *station.Station, procedureID string) error {
 	if err != nil {
 		return err
 	}
+	s.Registry.MustRegister(in.Refusals())
 	s.Consume(eventstore.StreamRequests, string(procedure.StepIntake), func(ctx context.Context, m reactor.Message) error {
 		return in.Take(ctx, intake.Message{
 			Subject: m.Subject, ContentType: headerOf(m.Header, "Content-Type"), Signature: headerOf(m.Header, intake.SignatureHeader),

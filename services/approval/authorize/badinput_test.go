@@ -129,12 +129,10 @@ func TestBadInput(t *testing.T) {
 		{"56 caller who is in no document", nil, approveAs("mallory"), codes.PermissionDenied, "UNKNOWN_PERSON"},
 		{"57 comment of 4 KiB and one byte", nil, commented(strings.Repeat("x", 4097)), codes.InvalidArgument, "INVALID_FIELD"},
 		{"57 comment of 1 MiB", nil, commented(strings.Repeat("x", 1<<20)), codes.ResourceExhausted, ""},
-		{"57 comment of HTML, colors and a line that looks like a log", nil, commented("<script>alert(1)</script>\x1b[31m\r\nlevel=INFO msg=approved"), codes.OK, ""},
 		{"82 garbage as a page token", nil, listed(&approvalv1.ListPendingRequest{PageToken: "garbage!"}), codes.InvalidArgument, "INVALID_FIELD"},
-		{"82 page token of something else", nil, listed(&approvalv1.ListPendingRequest{PageToken: encode([]byte("1234"))}), codes.InvalidArgument, "INVALID_FIELD"},
+		{"82 page token with a number in it", nil, listed(&approvalv1.ListPendingRequest{PageToken: encode([]byte("1234"))}), codes.InvalidArgument, "INVALID_FIELD"},
 		{"82 negative page", nil, listed(&approvalv1.ListPendingRequest{PageSize: -5}), codes.InvalidArgument, "INVALID_FIELD"},
 		{"82 page of a billion", nil, listed(&approvalv1.ListPendingRequest{PageSize: 1e9}), codes.InvalidArgument, "INVALID_FIELD"},
-		{"83 SQL in a filter", nil, listed(&approvalv1.ListPendingRequest{Service: "' or 1=1--"}), codes.OK, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := r.pending(t, append(c.changes, key(fmt.Sprintf("bad-%d", i)))...)
@@ -184,6 +182,23 @@ func TestBadInput53AnApprovalOnTheBusWithoutARequestDoesNotCount(t *testing.T) {
 	}
 	if s, rejected := procedure.Fold("shop-nothing", h.Entries); s.Phase != procedure.PhaseNone || len(rejected) != 1 {
 		t.Errorf("phase %s, rejected %v", s.Phase, rejected)
+	}
+}
+
+// TestBadInput57ACommentIsOnRecordAsItWasWritten: nothing is taken out of what a person
+// said. Whoever shows it escapes it.
+func TestBadInput57ACommentIsOnRecordAsItWasWritten(t *testing.T) {
+	r := newRig(t)
+	s, desk := r.pending(t), r.dial(t)
+	comment := "<script>alert(1)</script>\x1b[31m\r\nlevel=INFO msg=approved"
+	call := approve(s)
+	call.Comment = comment
+	if _, err := desk.Approve(as(t, "anna"), call); err != nil {
+		t.Fatal(err)
+	}
+	given := r.Task(t, s.Release, time.Now()).Cause.Event.GetApprovalGiven()
+	if given == nil || given.GetComment() != comment {
+		t.Errorf("on record is %q", given.GetComment())
 	}
 }
 

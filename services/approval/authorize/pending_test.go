@@ -87,6 +87,13 @@ func TestPagesStayWhatTheyAre(t *testing.T) {
 	if strings.Join(got, " ") != strings.Join(made, " ") {
 		t.Errorf("pages hold %v, want %v", got, made)
 	}
+	for name, other := range map[string]*approvalv1.ListPendingRequest{
+		"of one service": {Service: "shop"}, "of the caller": {Mine: true},
+	} {
+		other.PageToken = first.GetNextPageToken()
+		_, err := desk.ListPending(ctx, other)
+		want(t, "82 a token of all for the list "+name, err, codes.InvalidArgument, "INVALID_FIELD")
+	}
 }
 
 func TestPagesEndBeforeAnAnswerIsTooLarge(t *testing.T) {

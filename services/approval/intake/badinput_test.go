@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -66,7 +67,7 @@ func badRequests(at time.Time) []badRequest {
 	return []badRequest{
 		{name: "1 empty message", body: raw(nil), rule: "body.empty"},
 		{name: "1 empty object", body: raw([]byte("{}")), field: "change_record", rule: "required"},
-		{name: "2 unknown field in JSON", body: edited(`"version"`, `"verzion":"1","version"`), rule: "body.json"},
+		{name: "2 unknown field in JSON", body: edited(`"version"`, `"verzion":"1","version"`), field: "verzion", rule: "field.unknown"},
 		{name: "4 truncated protobuf", body: func(q *releasev1.Request) []byte { b := mustProtobuf(q); return b[:len(b)-3] }, rule: "body.protobuf"},
 		{name: "4 truncated JSON", body: func(q *releasev1.Request) []byte { b := mustJSON(q); return b[:len(b)-3] }, rule: "body.json"},
 		{name: "5 more than an event takes", change: func(q *releasev1.Request) {
@@ -131,7 +132,21 @@ func badRequests(at time.Time) []badRequest {
 		{name: "27 bake that no clock holds", change: func(q *releasev1.Request) {
 			q.Validation.Bake = &durationpb.Duration{Seconds: 60, Nanos: -5}
 		}, body: mustProtobuf, rule: "request.invalid"},
-		{name: "28 5,000 checks", change: func(q *releasev1.Request) {
+		{name: "28 201 checks, each of them good", change: func(q *releasev1.Request) {
+			for i := range 200 {
+				c := proto.CloneOf(q.GetValidation().GetChecks()[0])
+				c.Name = fmt.Sprintf("c%d", i)
+				q.Validation.Checks = append(q.Validation.Checks, c)
+			}
+		}, field: "validation.checks", rule: "repeated.max_items"},
+		{name: "28 201 checks of the way back", change: func(q *releasev1.Request) {
+			for i := range 201 {
+				c := proto.CloneOf(q.GetValidation().GetChecks()[0])
+				c.Name = fmt.Sprintf("c%d", i)
+				q.RollbackPlan.Checks = append(q.RollbackPlan.Checks, c)
+			}
+		}, field: "rollback_plan.checks", rule: "repeated.max_items"},
+		{name: "28 5,000 checks with nothing in them, more faults than an answer holds", change: func(q *releasev1.Request) {
 			for range 5000 {
 				q.Validation.Checks = append(q.Validation.Checks, &releasev1.Check{})
 			}
@@ -146,7 +161,7 @@ func badRequests(at time.Time) []badRequest {
 		{name: "33 start between two seconds and neither", change: func(q *releasev1.Request) {
 			q.NotBefore = &timestamppb.Timestamp{Seconds: at.Unix() + 3600, Nanos: -5}
 		}, body: mustProtobuf, rule: "request.invalid"},
-		{name: "33 start without a zone", body: edited(`"version"`, `"notBefore":"2030-01-01T00:00:00","version"`), rule: "body.json"},
+		{name: "33 start without a zone", body: edited(`"version"`, `"notBefore":"2030-01-01T00:00:00","version"`), field: "not_before", rule: "field.value"},
 		{name: "36 emergency without a reason", change: func(q *releasev1.Request) { proceduretest.Emergency(q); q.Emergency.Reason = "" }, field: "emergency.reason", rule: "required"},
 		{name: "36 emergency for a reason of blanks", change: func(q *releasev1.Request) { proceduretest.Emergency(q); q.Emergency.Reason = strings.Repeat(" ", 13) }, field: "emergency.reason", rule: "text.blank"},
 		{name: "36 emergency for a reason of Unicode blanks", change: func(q *releasev1.Request) {
@@ -213,6 +228,7 @@ func TestBadInput(t *testing.T) {
 				c.sign = func(b []byte) string { return intake.SignRequest("ci", approvaltest.Key("ci"), b) }
 			}
 			m.Signature = c.sign(m.Body)
+			before := r.count(t, "req.>")
 			got := r.take(t, m)
 			if !strings.HasPrefix(got.subject, answerTo) || strings.Count(got.subject, ".") != 3 {
 				t.Errorf("answer on %s", got.subject)
@@ -224,13 +240,33 @@ func TestBadInput(t *testing.T) {
 			if got.answer.GetOutcome() != refused || !named {
 				t.Errorf("%v\nwant %q by %s", got.answer, c.field, c.rule)
 			}
-			if n := r.count(t, fmt.Sprintf("req.%d-*.>", m.Sequence)) + r.count(t, "req.*.>"); n < i+1 {
-				t.Errorf("%d refusals are kept after %d", n, i+1)
+			if n := r.count(t, "req.>") - before; n != 1 {
+				t.Errorf("%d refusals are kept of it, want 1", n)
 			}
 		})
 	}
 	if n := r.count(t, "rel.>"); n != 0 {
 		t.Errorf("%d events of releases", n)
+	}
+}
+
+// TestARefusedSignatureIsCounted is what the alert ShipwardenSignaturesRefused looks at.
+func TestARefusedSignatureIsCounted(t *testing.T) {
+	at := time.Now().Truncate(time.Second)
+	r := newRig(t, signedOnly(at))
+	r.now = at
+	m := r.message(mustJSON(proceduretest.Request()))
+	m.Signature = intake.SignRequest("ci", approvaltest.Key("ci"), []byte("another request"))
+	r.take(t, m)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(r.intake.Refusals())
+	families, err := registry.Gather()
+	if err != nil || len(families) != 1 || len(families[0].GetMetric()) != 1 {
+		t.Fatal(families, err)
+	}
+	got := families[0].GetMetric()[0]
+	if got.GetLabel()[0].GetValue() != "signature.bad" || got.GetCounter().GetValue() != 1 {
+		t.Errorf("counted %v", got)
 	}
 }
 

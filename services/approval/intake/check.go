@@ -125,10 +125,10 @@ func (c *checker) target(field, id string) {
 		return
 	case t.GetRetired():
 		c.say(field, "target.retired", "%s is retired", id)
-	case t.GetEnvironment() != c.r.GetEnvironment():
+	case c.r.GetEnvironment() != "" && t.GetEnvironment() != c.r.GetEnvironment(): // without one it is said by shape
 		c.say(field, "target.environment", "%s belongs to %s, not to %s", id, t.GetEnvironment(), c.r.GetEnvironment())
 	}
-	if !slices.Contains(t.GetServices(), c.r.GetService()) {
+	if c.r.GetService() != "" && !slices.Contains(t.GetServices(), c.r.GetService()) {
 		c.say(field, "target.service", "%s does not take %s", id, c.r.GetService())
 	}
 	for i, a := range c.r.GetArtifacts() {

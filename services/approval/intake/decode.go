@@ -31,18 +31,23 @@ const MaxRequest = 48 << 10
 
 var token = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
-// decode reads the body as the header says. What cannot be read at all is one
-// violation that says where; the request is then whatever could be read.
-func decode(contentType string, body []byte) (*releasev1.Request, *releasev1.Violation) {
+// decode reads the body as the header says, and returns what is wrong with it as such.
+// What cannot be read at all is one violation, and no request; of JSON that is no
+// request, everything is named that makes it none, and the request is what could be
+// read of it.
+func decode(contentType string, body []byte) (*releasev1.Request, []*releasev1.Violation) {
 	r := &releasev1.Request{}
+	unreadable := func(rule, message string) (*releasev1.Request, []*releasev1.Violation) {
+		return nil, []*releasev1.Violation{violation("", rule, message)}
+	}
 	if len(body) == 0 {
-		return r, violation("", "body.empty", "the request is empty")
+		return unreadable("body.empty", "the request is empty")
 	}
 	media := ""
 	if contentType != "" {
 		m, _, err := mime.ParseMediaType(contentType)
 		if err != nil {
-			return r, violation("", "content_type", "the header Content-Type cannot be read: "+err.Error())
+			return unreadable("content_type", "the header Content-Type cannot be read: "+err.Error())
 		}
 		media = m
 	} else if strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 64)])), "{") {
@@ -53,17 +58,25 @@ func decode(contentType string, body []byte) (*releasev1.Request, *releasev1.Vio
 	switch media {
 	case mediaJSON:
 		if !utf8.Valid(body) {
-			return r, violation("", "body.utf8", "the request is not valid UTF-8")
+			return unreadable("body.utf8", "the request is not valid UTF-8")
 		}
 		if err := protojson.Unmarshal(body, r); err != nil {
-			return r, violation("", "body.json", clean(err))
+			r = &releasev1.Request{}
+			faults, broken := walk(body, r)
+			switch {
+			case broken != nil:
+				return unreadable("body.json", "the request is not JSON: "+broken.Error())
+			case len(faults) == 0: // Nothing that is known; the library knows better.
+				return unreadable("body.json", clean(err))
+			}
+			return r, faults
 		}
 	case mediaProtobuf, "application/x-protobuf":
 		if err := proto.Unmarshal(body, r); err != nil {
-			return r, violation("", "body.protobuf", clean(err))
+			return unreadable("body.protobuf", clean(err))
 		}
 	default:
-		return r, violation("", "content_type", "the header Content-Type must be "+mediaJSON+" or "+mediaProtobuf+", not "+media)
+		return unreadable("content_type", "the header Content-Type must be "+mediaJSON+" or "+mediaProtobuf+", not "+media)
 	}
 	return r, nil
 }

@@ -18,6 +18,9 @@
 //	                                        │
 //	                                 answer.<environment>.<service>.<key>
 //
+// When the change of a release is fixed, or the release ends before that, the
+// requester is told with a second answer one subject below the first (tell.go).
+//
 // Until the answer is stored, the request is not acknowledged; a crash anywhere
 // in between repeats all of it, and finds what is done already.
 package intake

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -44,6 +45,7 @@ type Intake struct {
 	blobs       Blobs
 	answers     Answers
 	now         func() time.Time
+	refusals    *prometheus.CounterVec
 }
 
 // New returns an intake for the procedure with that id.
@@ -55,8 +57,15 @@ func New(store *eventstore.Store, procedures Procedures, procedureID string, blo
 	}
 	return &Intake{
 		store: store, procedures: procedures, procedureID: procedureID, blobs: blobs, answers: answers, now: now,
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shipwarden_requests_refused_total",
+			Help: "Violations for which requests were refused, as far as they were told, by rule.",
+		}, []string{"rule"}),
 	}, nil
 }
+
+// Refusals counts the violations of requests that were refused, by rule (PD-9.2).
+func (i *Intake) Refusals() prometheus.Collector { return i.refusals }
 
 // Message is a request as the stream REQUESTS holds it.
 type Message struct {
@@ -93,6 +102,9 @@ func (i *Intake) Take(ctx context.Context, m Message) error {
 		if err := i.refuse(ctx, active, m, answer); err != nil {
 			return err
 		}
+		for _, v := range answer.GetViolations() {
+			i.refusals.WithLabelValues(v.GetRule()).Inc()
+		}
 	} else if index.Environment(request.GetEnvironment()).GetSupersedeOlder() && request.GetTrigger() == releasev1.Trigger_TRIGGER_PLANNED {
 		if err := i.supersede(ctx, request, answer.GetRelease()); err != nil {
 			return err
@@ -117,17 +129,17 @@ func (i *Intake) judge(ctx context.Context, index *policy.Index, active standing
 		Outcome: releasev1.Answer_OUTCOME_REFUSED, ProcedureVersion: active.Version, ProcedureDigest: active.Digest,
 		Time: timestamppb.New(now),
 	}
-	request, unreadable := decode(m.ContentType, m.Body)
+	request, faults := decode(m.ContentType, m.Body)
 	if token.MatchString(request.GetIdempotencyKey()) {
 		answer.IdempotencyKey = request.GetIdempotencyKey()
 	}
-	if unreadable != nil {
-		answer.Violations = bounded([]*releasev1.Violation{unreadable})
-		return request, answer, nil
+	if request == nil {
+		answer.Violations = bounded(faults)
+		return nil, answer, nil
 	}
 	unfit := malformed(request)
 	violations := append(slices.Clone(unfit), beyond(unfit, place(m.Subject, request))...)
-	if len(violations) == 0 {
+	if len(violations)+len(faults) == 0 {
 		// What was accepted once stays accepted: whoever asks again after the start time
 		// is past, or under a newer document, gets the answer of then.
 		answer.RequestDigest = procedure.RequestDigest(request)
@@ -149,6 +161,7 @@ func (i *Intake) judge(ctx context.Context, index *policy.Index, active standing
 	if bad != nil {
 		violations = append(violations, bad)
 	}
+	violations = append(faults, beside(faults, violations)...)
 	if len(violations) > 0 {
 		answer.Violations = bounded(violations)
 		return request, answer, nil

@@ -74,7 +74,7 @@ func repeated(answer *releasev1.Answer, state procedure.State) []*releasev1.Viol
 	case state.Phase == procedure.PhaseNone:
 		return nil
 	case state.Requested.GetRequestDigest() == answer.GetRequestDigest():
-		answer.Outcome, answer.Release = releasev1.Answer_OUTCOME_REPEATED, state.Release
+		answer.Outcome, answer.Release, answer.ChangeDigest = releasev1.Answer_OUTCOME_REPEATED, state.Release, state.ChangeDigest
 		return nil
 	}
 	return []*releasev1.Violation{violation("idempotency_key", "idempotency_key.reused",

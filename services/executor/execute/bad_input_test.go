@@ -4,11 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -75,6 +77,49 @@ func TestEventsOfAnExecutionThatDoNotCount(t *testing.T) {
 				t.Errorf("it counts: in phase %s after %s", after.Phase, before.Phase)
 			}
 		})
+	}
+}
+
+// TestAClaimWithoutApprovalRaisesAnAlarm is bad input 59: the claim has no effect, and
+// whoever reads the history says so in the metric of ShipwardenClaimUncounted, once.
+func TestAClaimWithoutApprovalRaisesAnAlarm(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	r := w.Release(t)
+	r.To(t, procedure.PhaseApprove)
+	h, before := r.History(t), r.State(t)
+	registry := prometheus.NewRegistry()
+	reader := eventstoretest.Store(w, procedure.ServiceApproval, eventstore.WithMetrics(registry))
+	uncounted := func() (claims float64) {
+		t.Helper()
+		for range 2 { // A message is counted once by whoever reads it.
+			if _, err := reader.Load(t.Context(), h.Aggregate); err != nil {
+				t.Fatal(err)
+			}
+		}
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				if f.GetName() == "shipwarden_events_uncounted_total" && m.GetLabel()[0].GetValue() == "execution_claimed" {
+					claims += m.GetCounter().GetValue()
+				}
+			}
+		}
+		return claims
+	}
+	if n := uncounted(); n != 0 {
+		t.Fatalf("%v claims before there is one", n)
+	}
+	claim := proceduretest.Claim(before, "one", time.Now())
+	claim.ProcedureDigest = w.Digest
+	w.Append(t, procedure.ServiceExecutor, eventstore.Draft{Aggregate: h.Aggregate, Expect: h.Last, Previous: before.Head.Previous(), Event: claim})
+	if n := uncounted(); n != 1 {
+		t.Errorf("%v claims are counted, want 1", n)
+	}
+	if after := r.State(t); after.Phase != procedure.PhaseApprove || after.Head != before.Head {
+		t.Errorf("the claim counts: phase %s", after.Phase)
 	}
 }
 

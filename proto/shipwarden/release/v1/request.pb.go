@@ -257,6 +257,10 @@ const (
 	Answer_OUTCOME_REPEATED Answer_Outcome = 2
 	// Nothing was made; violations say why.
 	Answer_OUTCOME_REFUSED Answer_Outcome = 3
+	// Second answer: the change is fixed, and people may approve it.
+	Answer_OUTCOME_CHANGE_FIXED Answer_Outcome = 4
+	// Second answer: the release ended before its change was fixed; reason says why.
+	Answer_OUTCOME_ENDED Answer_Outcome = 5
 )
 
 // Enum value maps for Answer_Outcome.
@@ -266,12 +270,16 @@ var (
 		1: "OUTCOME_ACCEPTED",
 		2: "OUTCOME_REPEATED",
 		3: "OUTCOME_REFUSED",
+		4: "OUTCOME_CHANGE_FIXED",
+		5: "OUTCOME_ENDED",
 	}
 	Answer_Outcome_value = map[string]int32{
-		"OUTCOME_UNSPECIFIED": 0,
-		"OUTCOME_ACCEPTED":    1,
-		"OUTCOME_REPEATED":    2,
-		"OUTCOME_REFUSED":     3,
+		"OUTCOME_UNSPECIFIED":  0,
+		"OUTCOME_ACCEPTED":     1,
+		"OUTCOME_REPEATED":     2,
+		"OUTCOME_REFUSED":      3,
+		"OUTCOME_CHANGE_FIXED": 4,
+		"OUTCOME_ENDED":        5,
 	}
 )
 
@@ -1246,7 +1254,8 @@ func (x *Emergency) GetIncident() string {
 
 // Answer tells the requester what became of a request. It is published on
 // `answer.<environment>.<service>.<idempotency key>`; where no key could be read,
-// the last token is the SHA-256 of the request's body in hexadecimal.
+// the last token is the SHA-256 of the request's body in hexadecimal. What an accepted
+// request comes to is a second answer, one subject below, with the last token `change`.
 type Answer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The outcome.
@@ -1261,12 +1270,17 @@ type Answer struct {
 	ProcedureVersion string `protobuf:"bytes,5,opt,name=procedure_version,json=procedureVersion,proto3" json:"procedure_version,omitempty"`
 	// SHA-256 of that procedure document, "sha256:…".
 	ProcedureDigest string `protobuf:"bytes,6,opt,name=procedure_digest,json=procedureDigest,proto3" json:"procedure_digest,omitempty"`
-	// When it was answered.
+	// When it was answered; in the second answer, when what it tells of was stored.
 	Time *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=time,proto3" json:"time,omitempty"`
 	// The idempotency key, as far as it could be read.
 	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// SHA-256 of the change that approvals are bound to, "sha256:…". It exists from the
+	// end of step 3 on: in the second answer, and in that to a repetition after it.
+	ChangeDigest string `protobuf:"bytes,9,opt,name=change_digest,json=changeDigest,proto3" json:"change_digest,omitempty"`
+	// Why the release ended, for a person; with ENDED only.
+	Reason        string `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Answer) Reset() {
@@ -1351,6 +1365,20 @@ func (x *Answer) GetTime() *timestamppb.Timestamp {
 func (x *Answer) GetIdempotencyKey() string {
 	if x != nil {
 		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *Answer) GetChangeDigest() string {
+	if x != nil {
+		return x.ChangeDigest
+	}
+	return ""
+}
+
+func (x *Answer) GetReason() string {
+	if x != nil {
+		return x.Reason
 	}
 	return ""
 }
@@ -1534,7 +1562,7 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\n" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x05\x10\n" +
 	"\x18\x80 R\x06reason\x12D\n" +
-	"\bincident\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\bincident\"\xe2\x03\n" +
+	"\bincident\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\bincident\"\xcd\x04\n" +
 	"\x06Answer\x12?\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2%.shipwarden.release.v1.Answer.OutcomeR\aoutcome\x12\x18\n" +
 	"\arelease\x18\x02 \x01(\tR\arelease\x12%\n" +
@@ -1545,12 +1573,17 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x11procedure_version\x18\x05 \x01(\tR\x10procedureVersion\x12)\n" +
 	"\x10procedure_digest\x18\x06 \x01(\tR\x0fprocedureDigest\x12.\n" +
 	"\x04time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12'\n" +
-	"\x0fidempotency_key\x18\b \x01(\tR\x0eidempotencyKey\"c\n" +
+	"\x0fidempotency_key\x18\b \x01(\tR\x0eidempotencyKey\x12#\n" +
+	"\rchange_digest\x18\t \x01(\tR\fchangeDigest\x12\x16\n" +
+	"\x06reason\x18\n" +
+	" \x01(\tR\x06reason\"\x90\x01\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10OUTCOME_ACCEPTED\x10\x01\x12\x14\n" +
 	"\x10OUTCOME_REPEATED\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_REFUSED\x10\x03\"O\n" +
+	"\x0fOUTCOME_REFUSED\x10\x03\x12\x18\n" +
+	"\x14OUTCOME_CHANGE_FIXED\x10\x04\x12\x11\n" +
+	"\rOUTCOME_ENDED\x10\x05\"O\n" +
 	"\tViolation\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x18\n" +
