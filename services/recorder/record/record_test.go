@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,7 +92,8 @@ func TestWhatIsPublishedIsRecordedAndClosed(t *testing.T) {
 		eventstoretest.Provision(t, n)
 		dsn := recordertest.Database(t)
 		reader := recordertest.Reader(t, dsn)
-		step := record.NewStep(reader, eventstoretest.Store(n, procedure.ServiceRecorder), time.Now, nil)
+		registry := prometheus.NewRegistry()
+		step := record.NewStep(reader, eventstoretest.Store(n, procedure.ServiceRecorder), time.Now, registry)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); _ = step.Run(ctx) }()
@@ -121,6 +123,20 @@ func TestWhatIsPublishedIsRecordedAndClosed(t *testing.T) {
 		info, err := n.JetStream().Stream(t.Context(), eventstore.StreamEvents)
 		if err != nil || info.CachedInfo().State.LastSeq != h.Last+1 {
 			t.Errorf("the stream ends at %d, want %d (%v)", info.CachedInfo().State.LastSeq, h.Last+1, err)
+		}
+		natstest.Eventually(t, "a release that is counted", func() bool {
+			n, err := testutil.GatherAndCount(registry, "shipwarden_release_duration_seconds")
+			return err == nil && n == 1
+		})
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(`
+# HELP shipwarden_releases_ended_total Releases whose record was closed.
+# TYPE shipwarden_releases_ended_total counter
+shipwarden_releases_ended_total{environment="production",outcome="succeeded",trigger="planned"} 1
+`), "shipwarden_releases_ended_total"); err != nil {
+			t.Error(err)
+		}
+		if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
+			t.Errorf("metrics: %v %v", problems, err)
 		}
 	})
 }

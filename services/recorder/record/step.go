@@ -40,6 +40,7 @@ type Step struct {
 	store  *eventstore.Store
 	now    func() time.Time
 	closed *prometheus.CounterVec
+	ended  outcomes
 
 	queue chan string
 
@@ -55,6 +56,7 @@ func NewStep(reader *ledger.Reader, store *eventstore.Store, now func() time.Tim
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shipwarden_recorder_records_total", Help: "Attempts to close the record of a release, by result.",
 		}, []string{"result"}),
+		ended: newOutcomes(registerer),
 		queue: make(chan string, waiting), queued: map[string]bool{},
 	}
 	if registerer != nil {
@@ -177,6 +179,7 @@ func (s *Step) Close(ctx context.Context, release string) error {
 	if err != nil {
 		return fmt.Errorf("close the record of %s: %w", release, err)
 	}
+	s.ended.observe(state, s.now())
 	return nil
 }
 
