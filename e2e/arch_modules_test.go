@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -226,4 +227,26 @@ func parse(t *testing.T, dir string, data []byte) module {
 		t.Fatal(err)
 	}
 	return module{dir: dir, path: filepath.Join("..", dir), file: file}
+}
+
+// Where the list of modules comes out empty, everything passes: nothing is looked at.
+func TestTheModulesAreListedWithAndWithoutTheWorkspace(t *testing.T) {
+	list := func(workspace string) string {
+		cmd := exec.Command("bash", filepath.Join("..", "tools", "modules.sh"))
+		cmd.Env = append(os.Environ(), "GOWORK="+workspace)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("GOWORK=%s: %v", workspace, err)
+		}
+		return string(out)
+	}
+	with, without := list(""), list("off")
+	if with != without {
+		t.Errorf("listed with the workspace:\n%swithout:\n%s", with, without)
+	}
+	for _, module := range []string{"proto", "procedure", "internal", "services/executor", "."} {
+		if !strings.Contains("\n"+without, "\n"+module+"\n") {
+			t.Errorf("%s is not listed:\n%s", module, without)
+		}
+	}
 }

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 version=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
 mkdir -p bin
-for module in $(tools/modules.sh --work); do
+modules=$(tools/modules.sh --work)
+for module in $modules; do
 	mains=$(GOWORK=off go -C "$module" list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./...)
 	for main in $mains; do
 		[[ $main == */cmd/shipwarden* ]] || continue # what only tests and tools run

@@ -45,7 +45,8 @@ tidy() { GOWORK=off go -C "$1" mod tidy -diff; }
 lint() { (cd "$1" && GOWORK=off "$root/.bin/golangci-lint" run --allow-parallel-runners ./...); }
 format() { "$root/.bin/golangci-lint" fmt --diff; }
 
-for module in $(tools/modules.sh); do
+modules=$(tools/modules.sh)
+for module in $modules; do
 	if ! packages "$module"; then
 		echo "--    $module: no packages yet"
 		continue

@@ -12,7 +12,8 @@ if [ "${1:-}" = --pins ]; then
 	printf '%s\n' tools/buf tools/clients tools/helm tools/lint tools/protoc
 	exit
 fi
-go work edit -json | sed -n 's/.*"DiskPath": "\(.*\)".*/\1/p' | sed 's|^\./||' |
+# Whoever works without the workspace wants to know of it all the same.
+GOWORK='' go work edit -json | sed -n 's/.*"DiskPath": "\(.*\)".*/\1/p' | sed 's|^\./||' |
 	awk '
 		/^proto$/     { print 1, $0; next }
 		/^procedure$/ { print 2, $0; next }
