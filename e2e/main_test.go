@@ -93,7 +93,7 @@ func binaries(t *testing.T) string {
 var buildAll = sync.OnceValue(func() error {
 	packages := []string{"./cmd/shipwarden"}
 	for _, name := range []string{"approval", "validator", "executor", "recorder"} {
-		packages = append(packages, "./services/"+name+"/cmd/shipwarden-"+name)
+		packages = append(packages, "github.com/blackdice/shipwarden/services/"+name+"/cmd/shipwarden-"+name)
 	}
 	cmd := exec.CommandContext(context.Background(), "go", append([]string{"build", "-o", built + "/"}, packages...)...)
 	cmd.Dir = ".."

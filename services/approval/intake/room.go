@@ -31,7 +31,7 @@ const (
 	longLine    = 512     // of a driver, a target or a registry, cut by the steps
 	longReasons = 4 << 10 // of several targets together, cut by the executor
 	longVerdict = 2 << 10 // of a verification: the first result that decided, and notes
-	longJudged  = 128     // of one check
+	longJudged  = 108     // of one check
 	longRunning = 224     // of what was found to run
 	longMedia   = 96
 	longVersion = 160
