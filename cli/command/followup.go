@@ -37,6 +37,9 @@ func newFollowUpAdd(a *app) *cobra.Command {
 		Args:              oneRelease,
 		ValidArgsFunction: a.complete(false),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
+			if err := notBlank("action", action); err != nil {
+				return err
+			}
 			day, err := time.Parse(time.DateOnly, due)
 			if err != nil {
 				return exit.Withf(exit.Usage, "--due %q: expected a date such as 2026-12-01", due)
@@ -90,6 +93,9 @@ func newFollowUpClose(a *app) *cobra.Command {
 			defer done()
 			ctx, cancel := a.call(cmd.Context())
 			defer cancel()
+			if err := notBlank("comment", comment); err != nil {
+				return err
+			}
 			request := &approvalv1.CloseFollowUpRequest{Release: args[0], Number: uint32(number), Comment: comment}
 			if _, err := client.CloseFollowUp(ctx, request); err != nil {
 				return exit.Call("follow-up close "+args[0], err)

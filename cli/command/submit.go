@@ -50,7 +50,7 @@ func newSubmit(a *app) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVarP(&s.file, "filename", "f", "", "file with the request, - for standard input")
-	f.StringArrayVar(&s.evidence, "evidence", nil, "file with a DSSE envelope for the gates; may be repeated")
+	f.StringArrayVar(&s.evidence, "evidence", nil, "file with a DSSE envelope or a sigstore bundle for the gates; may be repeated")
 	f.BoolVar(&s.dryRun, "dry-run", false, "check the request and print the id it would get, publish nothing")
 	f.StringVar(&s.key, "key", "", "PEM file with the Ed25519 key that signs the request")
 	f.StringVar(&s.keyID, "key-id", "", "id of that key in the procedure document")

@@ -13,17 +13,22 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy/strictyaml"
 	"github.com/blackdice/shipwarden/internal/shape"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/intake"
 )
 
-// maxEvidence is the largest piece of evidence in bytes, as the contract says.
-const maxEvidence = 16384
+const (
+	// maxEvidence is the largest piece of evidence in bytes, as the contract says.
+	maxEvidence = 16384
+	// bundleType begins the media types of sigstore bundles.
+	bundleType = "application/vnd.dev.sigstore.bundle"
+)
 
 var (
 	// ErrTooLarge means that the request does not fit into a message.
@@ -55,8 +60,8 @@ func Load(data []byte, filename string, evidence []string) (*releasev1.Request, 
 	if found, err := shape.Check(request); err != nil || len(found) > 0 {
 		return nil, fmt.Errorf("%s with its evidence files: %w", filename, errors.Join(err, told(found)))
 	}
-	if size := proto.Size(request); size > intake.MaxRequest {
-		return nil, fmt.Errorf("%w: %s has %d bytes with its evidence, at most %d are taken", ErrTooLarge, filename, size, intake.MaxRequest)
+	if size := proto.Size(request); size > eventstore.MaxMessageSize {
+		return nil, fmt.Errorf("%w: %s has %d bytes with its evidence, at most %d are taken", ErrTooLarge, filename, size, eventstore.MaxMessageSize)
 	}
 	return request, nil
 }
@@ -70,8 +75,8 @@ func told(found []shape.Violation) error {
 	return errors.Join(out...)
 }
 
-// readEvidence reads a DSSE envelope. What is in it is for the gates to judge; that
-// it is one at all can be told here, before somebody waits for a refusal.
+// readEvidence reads a DSSE envelope or a sigstore bundle. What is in it is for the gates
+// to judge; that it is one at all can be told here, before somebody waits for a refusal.
 func readEvidence(file string) ([]byte, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -81,15 +86,19 @@ func readEvidence(file string) ([]byte, error) {
 		return nil, fmt.Errorf("evidence: %s: %w: %d bytes, at most %d are taken", file, ErrEvidence, len(content), maxEvidence)
 	}
 	var envelope struct {
+		MediaType   string            `json:"mediaType"`
 		PayloadType *string           `json:"payloadType"`
 		Payload     *string           `json:"payload"`
 		Signatures  []json.RawMessage `json:"signatures"`
 	}
 	if err := json.Unmarshal(content, &envelope); err != nil {
-		return nil, fmt.Errorf("evidence: %s: %w: not a DSSE envelope: %w", file, ErrEvidence, err)
+		return nil, fmt.Errorf("evidence: %s: %w: not JSON: %w", file, ErrEvidence, err)
+	}
+	if strings.HasPrefix(envelope.MediaType, bundleType) {
+		return content, nil
 	}
 	if envelope.PayloadType == nil || envelope.Payload == nil || len(envelope.Signatures) == 0 {
-		return nil, fmt.Errorf("evidence: %s: %w: a DSSE envelope has payloadType, payload and signatures", file, ErrEvidence)
+		return nil, fmt.Errorf("evidence: %s: %w: neither a sigstore bundle nor a DSSE envelope, which has payloadType, payload and signatures", file, ErrEvidence)
 	}
 	return content, nil
 }

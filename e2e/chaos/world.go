@@ -182,7 +182,7 @@ func (w *world) attest(gate, location, digest string) ([]byte, error) {
 		s.PredicateType, s.Predicate = "https://in-toto.io/attestation/test-result/v0.1", map[string]any{"result": "PASSED"}
 		return attest.Sign(s, "attester", w.key)
 	}
-	s.PredicateType = "https://shipwarden.example/code-review/v1"
+	s.PredicateType = "https://github.com/blackdice/shipwarden/predicate/code-review/v1"
 	s.Predicate = map[string]any{"result": "approved", "authors": []string{"bob"}, "reviewers": []string{"alice"}}
 	return attest.Sign(s, "attester", w.key)
 }

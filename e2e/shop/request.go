@@ -65,7 +65,7 @@ func (w *World) Attest(gate string, a Artifact) ([]byte, error) {
 	system := ""
 	switch gate {
 	case "code-review":
-		system, s.PredicateType = "review-system", "https://shipwarden.example/code-review/v1"
+		system, s.PredicateType = "review-system", "https://github.com/blackdice/shipwarden/predicate/code-review/v1"
 		s.Predicate = map[string]any{"result": "approved", "authors": []string{"bob"}, "reviewers": []string{"alice"}}
 	case "tests":
 		system, s.PredicateType = "ci-tests", "https://in-toto.io/attestation/test-result/v0.1"

@@ -24,10 +24,18 @@ func (j *judge) rules(s *statement, signer string, artifact *releasev1.Artifact)
 	if err != nil {
 		return fmt.Sprintf("cannot be judged by the rules: %v", err)
 	}
-	named, _ := texts(s.predicate["reviewers"])
+	// A list that cannot be read must not look like one that is empty: of that, all
+	// conditions with "all" and "not exists" are true.
+	for _, field := range []string{"authors", "reviewers"} {
+		if _, there := s.predicate[field]; there {
+			if _, ok := texts(s.predicate[field]); !ok && !emptyList(s.predicate[field]) {
+				return "cannot be judged by the rules: " + field + " is no list of names"
+			}
+		}
+	}
 	facts := condition.Facts{
 		Attestation: seen, Artifact: artifact, Request: j.request, Now: j.now,
-		Authors: s.authors(j.index), Reviewers: persons(j.index, named), Groups: j.index.Members(),
+		Authors: j.wrote, Reviewers: s.counted(j.index, j.wrote), Groups: j.index.Members(),
 	}
 	var reasons []string
 	for _, rule := range j.gate.GetRules() {
@@ -44,6 +52,11 @@ func (j *judge) rules(s *statement, signer string, artifact *releasev1.Artifact)
 		}
 	}
 	return strings.Join(reasons, " and ")
+}
+
+func emptyList(value any) bool {
+	list, ok := value.([]any)
+	return ok && len(list) == 0
 }
 
 // seen is the statement as rules see it.

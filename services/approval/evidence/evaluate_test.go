@@ -27,7 +27,7 @@ const (
 	failed = releasev1.GateVerdict_STATUS_FAILED
 
 	testType   = "https://in-toto.io/attestation/test-result/v0.1"
-	reviewType = "https://shipwarden.example/code-review/v1"
+	reviewType = "https://github.com/blackdice/shipwarden/predicate/code-review/v1"
 )
 
 // keyOf returns the private key that belongs to a key id.

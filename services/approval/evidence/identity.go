@@ -11,9 +11,16 @@ import (
 )
 
 // certified returns the identity that counts for a gate, or why none does. A
-// certificate counts by the first identity that it is and that may vouch for the gate.
+// certificate counts by the first identity that it is and that may vouch for the gate;
+// where it is also one that is revoked, it counts by none: whoever revokes a workflow
+// means it, whatever wider pattern lets it in.
 func certified(identities []*policyv1.Identity, c sigstore.Certificate, gate string) (signer, reason string) {
 	var reasons []string
+	for _, identity := range identities {
+		if identity.GetRevoked() && mismatch(identity, c) == "" {
+			return "", fmt.Sprintf("is signed by %q, who is revoked", identity.GetId())
+		}
+	}
 	for _, identity := range identities {
 		if differs := mismatch(identity, c); differs != "" {
 			if identity.GetIssuer() == c.Issuer && slices.Contains(identity.GetGates(), gate) {
@@ -21,14 +28,10 @@ func certified(identities []*policyv1.Identity, c sigstore.Certificate, gate str
 			}
 			continue
 		}
-		switch {
-		case !slices.Contains(identity.GetGates(), gate):
-			reasons = append(reasons, fmt.Sprintf("is signed by %q, who is not trusted for this gate", identity.GetId()))
-		case identity.GetRevoked():
-			reasons = append(reasons, fmt.Sprintf("is signed by %q, who is revoked", identity.GetId()))
-		default:
+		if slices.Contains(identity.GetGates(), gate) {
 			return identity.GetId(), ""
 		}
+		reasons = append(reasons, fmt.Sprintf("is signed by %q, who is not trusted for this gate", identity.GetId()))
 	}
 	who := fmt.Sprintf("is signed by %.128q, for whom %.128q vouches", c.Subject, c.Issuer)
 	if len(reasons) == 0 {

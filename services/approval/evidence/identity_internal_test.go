@@ -47,6 +47,19 @@ func TestEveryClaimThatIsNamedCounts(t *testing.T) {
 	}
 }
 
+func TestARevokedIdentityCountsUnderNoOther(t *testing.T) {
+	c := sigstore.Certificate{Issuer: "https://provider.example", Subject: "https://git.example/w@main"}
+	wide := &policyv1.Identity{
+		Id: "wide", Issuer: c.Issuer, Name: &policyv1.Identity_SubjectPattern{SubjectPattern: "https://git[.]example/.*"}, Gates: []string{"provenance"},
+	}
+	revoked := &policyv1.Identity{Id: "revoked", Issuer: c.Issuer, Name: &policyv1.Identity_Subject{Subject: c.Subject}, Gates: []string{"tests"}, Revoked: true}
+	for _, order := range [][]*policyv1.Identity{{wide, revoked}, {revoked, wide}} {
+		if signer, reason := certified(order, c, "provenance"); signer != "" || !strings.Contains(reason, `"revoked", who is revoked`) {
+			t.Errorf("signer %q, %s", signer, reason)
+		}
+	}
+}
+
 func TestAPatternMatchesAllOrNothing(t *testing.T) {
 	for _, test := range []struct {
 		pattern, text string

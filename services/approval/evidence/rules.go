@@ -105,25 +105,33 @@ func (s *statement) reviewers(index *policy.Index, gate *policyv1.Gate, wrote []
 	if len(s.authors(index)) == 0 {
 		return "names no authors, so that nobody knows who reviewed their own work"
 	}
-	named, ok := texts(s.predicate["reviewers"])
-	if !ok {
+	if _, ok := texts(s.predicate["reviewers"]); !ok {
 		return "names no reviewers"
 	}
-	counted := make(map[string]bool)
-	for _, name := range named {
-		person := index.Person(name)
-		if person == nil || person.GetInactive() || person.GetMachine() || slices.Contains(wrote, person.GetId()) {
-			continue
-		}
-		if group := gate.GetReviewerGroup(); group != "" && !slices.Contains(index.GroupsOf(person.GetId()), group) {
-			continue
-		}
-		counted[person.GetId()] = true
-	}
+	counted := slices.DeleteFunc(s.counted(index, wrote), func(person string) bool {
+		group := gate.GetReviewerGroup()
+		return group != "" && !slices.Contains(index.GroupsOf(person), group)
+	})
 	if len(counted) < int(gate.GetMinReviewers()) {
 		return fmt.Sprintf("names %d of %d %s", len(counted), gate.GetMinReviewers(), reviewersOf(gate))
 	}
 	return ""
+}
+
+// counted returns the ids of the reviewers that the predicate names and that count: people
+// of the procedure who may decide something and wrote nothing of the change, each once
+// under all their names.
+func (s *statement) counted(index *policy.Index, wrote []string) []string {
+	named, _ := texts(s.predicate["reviewers"])
+	var out []string
+	for _, name := range named {
+		person := index.Person(name)
+		if person == nil || person.GetInactive() || person.GetMachine() || slices.Contains(wrote, person.GetId()) || slices.Contains(out, person.GetId()) {
+			continue
+		}
+		out = append(out, person.GetId())
+	}
+	return out
 }
 
 func reviewersOf(gate *policyv1.Gate) string {

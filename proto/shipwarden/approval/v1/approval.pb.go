@@ -1584,12 +1584,13 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12D\n" +
 	"\tfollow_up\x18\x02 \x01(\v2\x1f.shipwarden.release.v1.FollowUpB\x06\xbaH\x03\xc8\x01\x01R\bfollowUp\"-\n" +
 	"\x13AddFollowUpResponse\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\rR\x06number\"\x96\x01\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\"\x9c\x02\n" +
 	"\x14CloseFollowUpRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\x1f\n" +
-	"\x06number\x18\x02 \x01(\rB\a\xbaH\x04*\x02(\x01R\x06number\x12$\n" +
-	"\acomment\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80 R\acomment\"\x17\n" +
+	"\x06number\x18\x02 \x01(\rB\a\xbaH\x04*\x02(\x01R\x06number\x12\xa9\x01\n" +
+	"\acomment\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\acomment\"\x17\n" +
 	"\x15CloseFollowUpResponse2\xd0\t\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +

@@ -71,8 +71,8 @@ type ApprovalServiceClient interface {
 	Intervene(ctx context.Context, in *InterveneRequest, opts ...grpc.CallOption) (*InterveneResponse, error)
 	// CompleteReview pays the review debt of an emergency.
 	CompleteReview(ctx context.Context, in *CompleteReviewRequest, opts ...grpc.CallOption) (*CompleteReviewResponse, error)
-	// AddFollowUp says what is to be done after a release. It may be said at any time,
-	// also when the release is over.
+	// AddFollowUp says what is to be done after a release, from when it is on record on
+	// and without an end.
 	AddFollowUp(ctx context.Context, in *AddFollowUpRequest, opts ...grpc.CallOption) (*AddFollowUpResponse, error)
 	// CloseFollowUp says that it is done, or is not to be done any more.
 	CloseFollowUp(ctx context.Context, in *CloseFollowUpRequest, opts ...grpc.CallOption) (*CloseFollowUpResponse, error)
@@ -239,8 +239,8 @@ type ApprovalServiceServer interface {
 	Intervene(context.Context, *InterveneRequest) (*InterveneResponse, error)
 	// CompleteReview pays the review debt of an emergency.
 	CompleteReview(context.Context, *CompleteReviewRequest) (*CompleteReviewResponse, error)
-	// AddFollowUp says what is to be done after a release. It may be said at any time,
-	// also when the release is over.
+	// AddFollowUp says what is to be done after a release, from when it is on record on
+	// and without an end.
 	AddFollowUp(context.Context, *AddFollowUpRequest) (*AddFollowUpResponse, error)
 	// CloseFollowUp says that it is done, or is not to be done any more.
 	CloseFollowUp(context.Context, *CloseFollowUpRequest) (*CloseFollowUpResponse, error)

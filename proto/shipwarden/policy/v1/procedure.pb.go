@@ -1323,9 +1323,9 @@ func (x *Gate) GetRules() []*Rule {
 }
 
 // Rule is a condition in CEL, the Common Expression Language. It sees `attestation`
-// (Attestation), `artifact` and `request` (of shipwarden.release.v1), `now`, the ids of
-// the people whom the predicate names as `authors` and `reviewers`, and `groups`, the
-// ids of the people in each group. A rule that cannot be evaluated, or not in bounded
+// (Attestation), `artifact` and `request` (of shipwarden.release.v1), `now`, the
+// `authors` of the change by any source, the ids of those `reviewers` that count, and
+// `groups`, the ids of the people in each group. A rule that cannot be evaluated, or not in bounded
 // time, does not hold.
 type Rule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`

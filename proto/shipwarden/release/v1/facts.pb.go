@@ -2291,10 +2291,11 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12,\n" +
 	"\x03due\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x12;\n" +
 	"\vblocks_from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"blocksFrom\"\x97\x02\n" +
-	"\bFollowUp\x12\"\n" +
-	"\x06action\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\x80\bR\x06action\x12\x1f\n" +
+	"blocksFrom\"\x9d\x03\n" +
+	"\bFollowUp\x12\xa7\x01\n" +
+	"\x06action\x18\x01 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\x06action\x12\x1f\n" +
 	"\x05owner\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05owner\x12\xc5\x01\n" +
 	"\x03due\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x96\x01\xbaH\x92\x01\xba\x01\x8b\x01\n" +
 	"\tdue.range\x12(must lie between the years 2020 and 2100\x1aTthis > timestamp('2020-01-01T00:00:00Z') && this < timestamp('2100-01-01T00:00:00Z')\xc8\x01\x01R\x03due*\x8a\x02\n" +

@@ -346,7 +346,7 @@ type Request struct {
 	Validation *Validation `protobuf:"bytes,13,opt,name=validation,proto3" json:"validation,omitempty"`
 	// What is known to be risky about it.
 	Risk *Risk `protobuf:"bytes,14,opt,name=risk,proto3" json:"risk,omitempty"`
-	// Proof for the gates: DSSE envelopes (JSON) holding in-toto statements.
+	// Proof for the gates: DSSE envelopes or sigstore bundles (JSON) holding in-toto statements.
 	Evidence [][]byte `protobuf:"bytes,15,rep,name=evidence,proto3" json:"evidence,omitempty"`
 	// Why the procedure is shortened; only with trigger EMERGENCY, and then required.
 	Emergency *Emergency `protobuf:"bytes,16,opt,name=emergency,proto3" json:"emergency,omitempty"`
