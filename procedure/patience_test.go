@@ -129,3 +129,16 @@ func TestAWaitThatIsOverIsForgotten(t *testing.T) {
 		t.Errorf("after the first wave the first look comes after %s, want a minute", next.Sub(h.Now))
 	}
 }
+
+// The planned time has come, and a target is busy for a moment: it is looked at again
+// soon, though the release was held for days.
+func TestAWaitWhoseEndIsKnownMakesNoOtherOneLonger(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseExecute)
+	planned := h.Now.Add(6 * time.Hour)
+	h.Do(t, "", &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: proceduretest.Hold("not_before", planned)}})
+	pass(t, h)
+	if next := procedure.NextLook(h.State(), time.Minute, h.Now); next.Sub(h.Now) != time.Minute {
+		t.Errorf("a busy target is looked at again after %s, want a minute", next.Sub(h.Now))
+	}
+}

@@ -39,7 +39,8 @@ type State struct {
 	Findings []*releasev1.Finding
 	// Holds is why it waits, HeldUntil until when, and HeldFor which phase goes on
 	// afterwards: PhaseScope, PhaseRisk or PhaseExecute. HeldSince is when the first
-	// of the holds began that nothing but looking again came between.
+	// of the holds began whose end nobody knows and between which there was nothing but
+	// looking again.
 	Holds     []*releasev1.HoldReason
 	HeldUntil time.Time
 	HeldFor   Phase

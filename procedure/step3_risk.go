@@ -178,7 +178,12 @@ func (s *State) hold(e Entry, d *releasev1.Held, then Phase) error {
 		return s.invalid(e, "a hold needs a reason and an end")
 	}
 	s.Holds, s.HeldUntil, s.HeldFor = d.GetReasons(), d.GetUntil().AsTime(), then
-	if s.HeldSince.IsZero() {
+	// A wait whose end is known is looked at when it is over, and makes no other one longer.
+	known := !slices.ContainsFunc(d.GetReasons(), func(h *releasev1.HoldReason) bool { return h.GetUntil() == nil })
+	switch {
+	case known:
+		s.HeldSince = time.Time{}
+	case s.HeldSince.IsZero():
 		s.HeldSince = e.Stored
 	}
 	s.enter(PhaseHeld, e.Stored)

@@ -112,12 +112,12 @@ func Risk(s procedure.State, at time.Time, changes ...func(*procedure.RiskFacts)
 	return procedure.DecideRisk(s, f)
 }
 
-// Hold is one reason to wait until then.
+// Hold is one reason to wait until then. Of a freeze and a planned start it is known that
+// they end then; of anything else, that it is looked at again.
 func Hold(rule string, until time.Time) *releasev1.Held {
-	return &releasev1.Held{
-		Reasons: []*releasev1.HoldReason{{
-			Rule: rule, Subject: rule + "-1", SetBy: "anna", Message: "wait", Until: timestamppb.New(until),
-		}},
-		Until: timestamppb.New(until),
+	reason := &releasev1.HoldReason{Rule: rule, Subject: rule + "-1", SetBy: "anna", Message: "wait"}
+	if rule == "freeze" || rule == "not_before" {
+		reason.Until = timestamppb.New(until)
 	}
+	return &releasev1.Held{Reasons: []*releasev1.HoldReason{reason}, Until: timestamppb.New(until)}
 }

@@ -77,6 +77,11 @@ func (s shell) late(ctx context.Context, t reactor.Task) (string, error) {
 	if why == "" || s.begun(ctx, t) {
 		return "", nil
 	}
+	for _, id := range t.State.WaveTargets() {
+		if not, err := s.NotBegun(ctx, id, key(t.State)); err != nil || !not {
+			return "", err
+		}
+	}
 	return why, nil
 }
 
@@ -125,11 +130,15 @@ func (s shell) begunOn(ctx context.Context, t reactor.Task, id string) bool {
 	return false
 }
 
-// skipped tells those of the failed targets that saw nothing of it from those that may
-// have: what never ran anywhere is not remembered as what was taken back (PD-2.3).
+// skipped tells those of the failed targets that saw nothing of it, and will not, from
+// those that may have: what never ran anywhere is not remembered as what was taken back
+// (PD-2.3).
 func (s shell) skipped(ctx context.Context, t reactor.Task, results []*releasev1.TargetResult) {
 	for _, r := range results {
-		if r.GetStatus() == releasev1.TargetResult_STATUS_FAILED && !s.begunOn(ctx, t, r.GetTarget()) {
+		if r.GetStatus() != releasev1.TargetResult_STATUS_FAILED || s.begunOn(ctx, t, r.GetTarget()) {
+			continue
+		}
+		if not, err := s.NotBegun(ctx, r.GetTarget(), key(t.State)); err == nil && not {
 			r.Status = releasev1.TargetResult_STATUS_SKIPPED
 		}
 	}
@@ -207,10 +216,10 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 // drifted says what the target carries otherwise than when it was previewed, where
 // nobody released anything to it since: somebody changed it by hand, and what people
 // approved would not be what happens, nor the way back what was promised. A target that
-// this release has touched differs on purpose, and so does one that another release
+// this release has changed differs on purpose, and so does one that another release
 // holds, for which this one waits; of one that cannot tell nothing is known.
 func (s shell) drifted(ctx context.Context, state procedure.State, id string, target standing.Target) (string, error) {
-	if _, err := s.Driver(id); err != nil || slices.Contains(state.Touched, id) {
+	if _, err := s.Driver(id); err != nil || slices.Contains(state.Begun, id) {
 		return "", nil //nolint:nilerr // Somebody else says that there is no driver.
 	}
 	running, known, err := s.Carries(ctx, id, target, state.Release)

@@ -77,7 +77,8 @@ func (s shell) settle(ctx context.Context, state procedure.State, id string, tar
 	if !known {
 		result.Message = "the target cannot tell what it carries; taken from its last result and the outcome"
 	}
-	if !slices.Contains(state.Begun, id) {
+	there := known && running == placed.GetDigest() && running != target.State.GetDeployed().GetDigest()
+	if !slices.Contains(state.Begun, id) && !there {
 		// It was claimed, and the artifact never ran there: there is nothing that was
 		// taken back, and the target is as it was.
 		return result, target.State

@@ -82,6 +82,22 @@ func (s *Site) Shut(ctx context.Context, state procedure.State, id string, targe
 	return ctx.Err()
 }
 
+// NotBegun seals a key on a target under the newest lock, and reports whether nothing had
+// been begun with it: what is said to have been skipped must not be begun afterwards by
+// an executor that sleeps with an older claim.
+func (s *Site) NotBegun(ctx context.Context, id string, key driver.Key) (bool, error) {
+	epoch, err := s.Store.Epoch(ctx)
+	if err != nil {
+		return false, err
+	}
+	target, err := standing.ReadTarget(ctx, s.Store, id)
+	if err != nil {
+		return false, err
+	}
+	status, err := s.seal(ctx, id, key, driver.Fence{Epoch: epoch, Sequence: target.Fence})
+	return err == nil && status == driver.StatusNotStarted, err
+}
+
 func (s *Site) seal(ctx context.Context, target string, key driver.Key, fence driver.Fence) (driver.Status, error) {
 	d, err := s.Driver(target)
 	if err != nil {
