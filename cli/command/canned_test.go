@@ -51,6 +51,7 @@ func pendingRelease() *approvalv1.Pending {
 		Approvals: []*approvalv1.GivenApproval{
 			{Person: "mia", Groups: []string{"sre"}, Time: at(8), Expires: at(58), Comment: "looks good\u202e"},
 		},
+		Checks:    cannedRequest().GetValidation().GetChecks(),
 		ApproveBy: at(50), Requested: at(0), MayApprove: true, ShownDigest: "sha256:" + strings.Repeat("d", 64),
 	}
 }

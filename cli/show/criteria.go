@@ -22,9 +22,6 @@ const (
 // criteria are everything that decides whether the release is good.
 func (p *page) criteria(pending *approvalv1.Pending) {
 	all, v := pending.GetChecks(), pending.GetRequest().GetValidation()
-	if len(all) == 0 { // of a service that is older than this command
-		all = v.GetChecks()
-	}
 	t := terminal.NewTable()
 	for _, c := range all {
 		t.Add(c.GetName(), probe(c), bounds(c))
@@ -36,6 +33,15 @@ func (p *page) criteria(pending *approvalv1.Pending) {
 		t.Add("over", v.GetBake().AsDuration().String(), "each check every "+v.GetInterval().AsDuration().String())
 	}
 	p.table("Counts as good when", t)
+}
+
+// checks are the request's own checks of the way back; those of the catalog come on top.
+func (p *page) checks(title string, all []*releasev1.Check) {
+	t := terminal.NewTable()
+	for _, c := range all {
+		t.Add(c.GetName(), probe(c), bounds(c))
+	}
+	p.table(title, t)
 }
 
 // probe is what a check looks at, and what it expects there.

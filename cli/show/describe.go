@@ -123,6 +123,7 @@ func Decide(w io.Writer, pending *approvalv1.Pending) error {
 		[2]string{"Change digest", pending.GetChangeDigest()},
 		[2]string{"Requested", terminal.Time(pending.GetRequested())},
 		[2]string{"Approve by", terminal.Time(pending.GetApproveBy())},
+		[2]string{"Not before", terminal.Time(r.GetNotBefore())},
 	)
 	p.emergency(r, nil)
 	p.prose("Plan", r.GetPlan().GetDescription())
@@ -130,11 +131,14 @@ func Decide(w io.Writer, pending *approvalv1.Pending) error {
 	p.targets(pending.GetTargets())
 	p.previews(pending.GetPreviews())
 	p.gates(pending.GetGates())
+	p.rules(pending.GetGates())
 	p.findings(pending.GetFindings())
 	p.risk(r.GetRisk())
-	p.prose("Way back", r.GetRollbackPlan().GetDescription())
-	p.prose("Without a way back", r.GetRollbackPlan().GetRecovery())
+	back := r.GetRollbackPlan()
+	p.prose("Way back ("+terminal.Word(back.GetStrategy(), "STRATEGY_")+")", back.GetDescription())
+	p.prose("Without a way back", back.GetRecovery())
 	p.criteria(pending)
+	p.checks("The way back counts as good when", back.GetChecks())
 	p.quorum("Approvals needed", pending.GetQuorum())
 	t := terminal.NewTable()
 	for _, a := range pending.GetApprovals() {

@@ -26,6 +26,17 @@ func (p *page) gates(all []*releasev1.GateVerdict) {
 	p.table("Gates", t, "GATE", "STATUS", "REASON", "SIGNED BY", "EVIDENCE")
 }
 
+// rules are what each gate demanded: a verdict is worth as much as its rule.
+func (p *page) rules(all []*releasev1.GateVerdict) {
+	t := terminal.NewTable()
+	for _, g := range all {
+		if g.GetRule() != "" {
+			t.Add(g.GetGate(), g.GetRule())
+		}
+	}
+	p.table("What the gates demand", t)
+}
+
 func (p *page) findings(all []*releasev1.Finding) {
 	t := terminal.NewTable()
 	for _, f := range all {

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/cli/show"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
@@ -164,7 +165,15 @@ func TestAnApproverSeesAllThatDecides(t *testing.T) {
 	var out bytes.Buffer
 	err := show.Decide(&out, &approvalv1.Pending{
 		Artifacts: []*releasev1.PinnedArtifact{{Name: "web", Digest: "sha256:aa"}},
-		Request:   &releasev1.Request{Validation: &releasev1.Validation{Bake: durationpb.New(time.Minute), Interval: durationpb.New(time.Second)}},
+		Request: &releasev1.Request{
+			Validation: &releasev1.Validation{Bake: durationpb.New(time.Minute), Interval: durationpb.New(time.Second)},
+			NotBefore:  timestamppb.New(time.Date(2026, 12, 1, 20, 0, 0, 0, time.UTC)),
+			RollbackPlan: &releasev1.RollbackPlan{
+				Strategy: releasev1.RollbackPlan_STRATEGY_PREVIOUS_VERSION, Description: "Place it again.",
+				Checks: []*releasev1.Check{{Name: "old-port", Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{}}}},
+			},
+		},
+		Gates: []*releasev1.GateVerdict{{Gate: "tests", Rule: "not older than a week"}},
 		Checks: []*releasev1.Check{
 			{Name: "healthy", Probe: &releasev1.Check_Http{Http: &releasev1.HttpProbe{Path: "/healthz", ExpectStatus: &status, ExpectBody: "ok"}}, MinPassRatio: &ratio},
 			{Name: "port", Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{Timeout: durationpb.New(2 * time.Second)}}},
@@ -175,8 +184,13 @@ func TestAnApproverSeesAllThatDecides(t *testing.T) {
 		"  port            tcp connects within 2s                          all samples, at least 2; 3 failures in a row end it\n" +
 		"  target.digest   every target runs sha256:aa                     at the beginning and at the end\n" +
 		"  over            1m0s                                            each check every 1s\n"
-	if err != nil || !strings.Contains(out.String(), want) {
-		t.Errorf("error %v, got\n%s", err, out.String())
+	for _, want := range []string{
+		want, "Not before:", "2026-12-01T20:00:00Z", "Way back (previous-version)\n  Place it again.\n", "What the gates demand\n  tests   not older than a week\n",
+		"The way back counts as good when\n  old-port   tcp connects within 5s   all samples",
+	} {
+		if err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("error %v, without %q:\n%s", err, want, out.String())
+		}
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -21,14 +20,11 @@ import (
 	"github.com/blackdice/shipwarden/internal/policy/strictyaml"
 	"github.com/blackdice/shipwarden/internal/shape"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
 
-const (
-	// maxEvidence is the largest piece of evidence in bytes, as the contract says.
-	maxEvidence = 16384
-	// bundleType begins the media types of sigstore bundles.
-	bundleType = "application/vnd.dev.sigstore.bundle"
-)
+// maxEvidence is the largest piece of evidence in bytes, as the contract says.
+const maxEvidence = 16384
 
 var (
 	// ErrTooLarge means that the request does not fit into a message.
@@ -94,7 +90,7 @@ func readEvidence(file string) ([]byte, error) {
 	if err := json.Unmarshal(content, &envelope); err != nil {
 		return nil, fmt.Errorf("evidence: %s: %w: not JSON: %w", file, ErrEvidence, err)
 	}
-	if strings.HasPrefix(envelope.MediaType, bundleType) {
+	if sigstore.IsBundle(envelope.MediaType) {
 		return content, nil
 	}
 	if envelope.PayloadType == nil || envelope.Payload == nil || len(envelope.Signatures) == 0 {
