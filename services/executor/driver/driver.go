@@ -59,8 +59,8 @@ type Driver interface {
 	Probe(ctx context.Context, key Key) (Status, error)
 	// Seal keeps an attempt that has not begun from ever beginning, whoever is on his
 	// way with it and however long he slept. It says what it found: StatusNotStarted
-	// where nothing had begun, and nothing will. What had begun is not stopped. Sealing
-	// again changes nothing. A FENCED driver refuses older fences from then on as well,
+	// where nothing had begun, and nothing will; StatusSealed where it had been sealed
+	// before that already. What had begun is not stopped. Sealing again changes nothing. A FENCED driver refuses older fences from then on as well,
 	// and answers ErrBusy while somebody is at work on the target; an OPAQUE one, of
 	// whose callers nobody can tell whether they are asleep, waits for nobody.
 	Seal(ctx context.Context, key Key, fence Fence) (Status, error)
@@ -133,6 +133,8 @@ const (
 	StatusFailed
 	// StatusSuperseded says that another key came after it.
 	StatusSuperseded
+	// StatusSealed says that it was sealed before it had begun, and so never will.
+	StatusSealed
 )
 
 // String is the status in a word.
@@ -148,6 +150,8 @@ func (s Status) String() string {
 		return "failed"
 	case StatusSuperseded:
 		return "superseded"
+	case StatusSealed:
+		return "sealed"
 	case StatusUnknown:
 	}
 	return "unknown"

@@ -147,7 +147,9 @@ func (s shell) giveWay(ctx context.Context, t reactor.Task, stale error) ([]even
 	if !still {
 		return nil, err
 	}
-	return s.ended(t, site.Failed(t.State.WaveTargets(), stale.Error()))
+	results := site.Failed(t.State.WaveTargets(), stale.Error())
+	s.skipped(ctx, t, results) // it may be that this executor sealed it, and was lost
+	return s.ended(t, results)
 }
 
 // apply changes one target. An error means that nothing can be said about it yet.

@@ -123,7 +123,7 @@ func (s shell) begunOn(ctx context.Context, t reactor.Task, id string) bool {
 	}
 	for attempt := uint32(1); attempt <= t.State.Attempt; attempt++ {
 		status, err := d.Probe(ctx, driver.ApplyKey(t.State.Release, t.State.Wave, attempt))
-		if err != nil || status != driver.StatusNotStarted {
+		if err != nil || !site.Untouched(status) {
 			return true
 		}
 	}

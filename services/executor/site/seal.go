@@ -82,6 +82,11 @@ func (s *Site) Shut(ctx context.Context, state procedure.State, id string, targe
 	return ctx.Err()
 }
 
+// Untouched reports whether nothing was begun with a key, by what its target knows of it.
+func Untouched(status driver.Status) bool {
+	return status == driver.StatusNotStarted || status == driver.StatusSealed
+}
+
 // NotBegun seals a key on a target under the newest lock, and reports whether nothing had
 // been begun with it: what is said to have been skipped must not be begun afterwards by
 // an executor that sleeps with an older claim.
@@ -95,7 +100,7 @@ func (s *Site) NotBegun(ctx context.Context, id string, key driver.Key) (bool, e
 		return false, err
 	}
 	status, err := s.seal(ctx, id, key, driver.Fence{Epoch: epoch, Sequence: target.Fence})
-	return err == nil && status == driver.StatusNotStarted, err
+	return err == nil && Untouched(status), err
 }
 
 func (s *Site) seal(ctx context.Context, target string, key driver.Key, fence driver.Fence) (driver.Status, error) {
@@ -113,7 +118,7 @@ func found(status driver.Status, err error, until time.Time) string {
 	switch {
 	case err != nil:
 		return fmt.Sprintf("it could not be sealed, and may begin until %s: %v", until.UTC().Format(time.RFC3339), err)
-	case status == driver.StatusNotStarted, status == driver.StatusSuperseded:
+	case Untouched(status):
 		return "it had not begun, and cannot any more"
 	case status == driver.StatusUnknown:
 		return "it was begun, and its end is not on record"

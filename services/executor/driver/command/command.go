@@ -205,7 +205,7 @@ func (d *Driver) Seal(_ context.Context, key driver.Key, f driver.Fence) (driver
 	case err != nil:
 		return driver.StatusUnknown, fmt.Errorf("seal %s on target %s: %w", key, d.target, err)
 	case how == sealed:
-		return driver.StatusNotStarted, nil
+		return how.probe(), nil
 	}
 	if err := m.void(); err != nil {
 		return driver.StatusUnknown, fmt.Errorf("seal %s on target %s: %w", key, d.target, err)

@@ -41,7 +41,7 @@ func (p progress) probe() driver.Status {
 	case notStarted:
 		return driver.StatusNotStarted
 	case sealed:
-		return driver.StatusSuperseded
+		return driver.StatusSealed
 	case running:
 		return driver.StatusStarted
 	case started:

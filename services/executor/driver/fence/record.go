@@ -40,6 +40,8 @@ type Record struct {
 	Carries string `json:"carries,omitempty"`
 	// PastKeys are keys that others superseded or sealed, the newest last.
 	PastKeys []driver.Key `json:"past_keys,omitempty"`
+	// SealedKeys are those of PastKeys that were sealed before they had begun.
+	SealedKeys []driver.Key `json:"sealed_keys,omitempty"`
 	// PastEpochs are epochs that were left, the newest last.
 	PastEpochs []string `json:"past_epochs,omitempty"`
 }
@@ -94,6 +96,9 @@ func (r Record) Seal(key driver.Key, f driver.Fence) (next Record, was driver.St
 	if !slices.Contains(next.PastKeys, key) {
 		next.PastKeys = newest(append(next.PastKeys, key), keepKeys)
 	}
+	if was == driver.StatusNotStarted {
+		next.SealedKeys = newest(append(slices.Clone(r.SealedKeys), key), keepKeys)
+	}
 	switch {
 	case slices.Contains(r.PastEpochs, f.Epoch), f.Epoch == r.Epoch && f.Sequence <= r.Sequence:
 		// Somebody newer has the target; the fence is refused already.
@@ -136,6 +141,8 @@ func (r Record) Holds(key driver.Key, f driver.Fence) error {
 // Status is what the record knows of a key.
 func (r Record) Status(key driver.Key) driver.Status {
 	switch {
+	case slices.Contains(r.SealedKeys, key):
+		return driver.StatusSealed
 	case slices.Contains(r.PastKeys, key):
 		return driver.StatusSuperseded
 	case r.Key != key:
