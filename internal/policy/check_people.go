@@ -88,6 +88,9 @@ func (c *checker) approvals(path string, rules []*policyv1.Approvals) {
 	c.unique(path, "group", names(rules, (*policyv1.Approvals).GetGroup))
 	for i, rule := range rules {
 		c.approvers(fmt.Sprintf("%s[%d].group", path, i), rule.GetGroup(), int(rule.GetCount()))
+		if rule.GetSigned() {
+			c.signers(fmt.Sprintf("%s[%d].signed", path, i), rule.GetGroup(), int(rule.GetCount()))
+		}
 	}
 }
 

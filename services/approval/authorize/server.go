@@ -50,10 +50,11 @@ func (s *Server) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*ap
 		if err := procedure.MayApprove(d.state, d.person, r.GetChangeDigest(), d.now); err != nil {
 			return nil, err
 		}
-		if err := s.keep(ctx, d, r.GetShownDigest()); err != nil {
+		event, err := approval(d, r)
+		if err != nil {
 			return nil, err
 		}
-		return approval(d, r), nil
+		return event, s.keep(ctx, d, r.GetShownDigest())
 	})
 	if err != nil {
 		return nil, err

@@ -91,7 +91,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -624,7 +624,9 @@ type Person struct {
 	// Machines may be named as requesters, and never approve.
 	Machine bool `protobuf:"varint,4,opt,name=machine,proto3" json:"machine,omitempty"`
 	// Somebody who has left: may be named nowhere.
-	Inactive      bool `protobuf:"varint,5,opt,name=inactive,proto3" json:"inactive,omitempty"`
+	Inactive bool `protobuf:"varint,5,opt,name=inactive,proto3" json:"inactive,omitempty"`
+	// Keys with which the person signs approvals. No two people have the same.
+	SigningKeys   []*PersonKey `protobuf:"bytes,6,rep,name=signing_keys,json=signingKeys,proto3" json:"signing_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -694,6 +696,87 @@ func (x *Person) GetInactive() bool {
 	return false
 }
 
+func (x *Person) GetSigningKeys() []*PersonKey {
+	if x != nil {
+		return x.SigningKeys
+	}
+	return nil
+}
+
+// PersonKey is a public key of a person, whose private half nobody else has.
+type PersonKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it stands in ~/.ssh/….pub: "ssh-ed25519 AAAA…". Ed25519, ECDSA, RSA from 2048
+	// bits on, and the keys of security keys (sk-…), which the person has to touch.
+	Ssh string `protobuf:"bytes,1,opt,name=ssh,proto3" json:"ssh,omitempty"`
+	// What is signed outside of this span does not count.
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	NotAfter  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// Revoked: nothing that it signed counts any more, whenever that was. What was begun
+	// is not undone by it.
+	Revoked       bool `protobuf:"varint,4,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PersonKey) Reset() {
+	*x = PersonKey{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PersonKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PersonKey) ProtoMessage() {}
+
+func (x *PersonKey) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PersonKey.ProtoReflect.Descriptor instead.
+func (*PersonKey) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PersonKey) GetSsh() string {
+	if x != nil {
+		return x.Ssh
+	}
+	return ""
+}
+
+func (x *PersonKey) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *PersonKey) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
+func (x *PersonKey) GetRevoked() bool {
+	if x != nil {
+		return x.Revoked
+	}
+	return false
+}
+
 // Group is a set of people.
 type Group struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -707,7 +790,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +802,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +815,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Group) GetName() string {
@@ -771,7 +854,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -783,7 +866,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -796,7 +879,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Key) GetId() string {
@@ -862,13 +945,16 @@ type Environment struct {
 	// Whether a newer request supersedes older releases of the same service that
 	// have not started.
 	SupersedeOlder bool `protobuf:"varint,5,opt,name=supersede_older,json=supersedeOlder,proto3" json:"supersede_older,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Whether every approval must be signed with the approver's own key, those for high
+	// risk, for no way back and of emergencies as well.
+	RequireSignedApprovals bool `protobuf:"varint,6,opt,name=require_signed_approvals,json=requireSignedApprovals,proto3" json:"require_signed_approvals,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +966,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +979,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Environment) GetName() string {
@@ -931,20 +1017,29 @@ func (x *Environment) GetSupersedeOlder() bool {
 	return false
 }
 
+func (x *Environment) GetRequireSignedApprovals() bool {
+	if x != nil {
+		return x.RequireSignedApprovals
+	}
+	return false
+}
+
 // Approvals asks for a number of distinct members of a group.
 type Approvals struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The group.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// How many.
-	Count         uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Count uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// Whether these approvals must be signed with the approver's own key.
+	Signed        bool `protobuf:"varint,3,opt,name=signed,proto3" json:"signed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -956,7 +1051,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -969,7 +1064,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -984,6 +1079,13 @@ func (x *Approvals) GetCount() uint32 {
 		return x.Count
 	}
 	return 0
+}
+
+func (x *Approvals) GetSigned() bool {
+	if x != nil {
+		return x.Signed
+	}
+	return false
 }
 
 // Service is an entry of the catalogue.
@@ -1003,7 +1105,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1117,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1130,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Service) GetName() string {
@@ -1082,7 +1184,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1196,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1209,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Target) GetId() string {
@@ -1196,7 +1298,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +1310,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,7 +1323,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Gate) GetName() string {
@@ -1341,7 +1443,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1455,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1468,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Rule) GetName() string {
@@ -1419,7 +1521,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1533,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1546,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Freeze) GetName() string {
@@ -1555,7 +1657,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1669,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1682,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -1614,7 +1716,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1728,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1741,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -1699,7 +1801,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1711,7 +1813,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1724,7 +1826,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Channel) GetName() string {
@@ -1795,7 +1897,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1807,7 +1909,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1820,7 +1922,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -1896,7 +1998,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +2010,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +2023,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -1965,7 +2067,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2079,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2092,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -2020,7 +2122,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2032,7 +2134,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2045,7 +2147,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Rung) GetGroup() string {
@@ -2119,7 +2221,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x05older\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05older\x12R\n" +
 	"\vrolled_back\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
 	"rolledBack\x12I\n" +
-	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\xbd\x02\n" +
+	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\x8b\x03\n" +
 	"\x06Person\x12/\n" +
 	"\x02id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[a-z][a-z0-9._-]{0,63}$R\x02id\x12\xa3\x01\n" +
 	"\x04name\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
@@ -2127,7 +2229,15 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03\x18\x80\x01R\x04name\x12&\n" +
 	"\aaliases\x18\x03 \x03(\tB\f\xbaH\t\x92\x01\x06\"\x04r\x02\x10\x01R\aaliases\x12\x18\n" +
 	"\amachine\x18\x04 \x01(\bR\amachine\x12\x1a\n" +
-	"\binactive\x18\x05 \x01(\bR\binactive\"T\n" +
+	"\binactive\x18\x05 \x01(\bR\binactive\x12L\n" +
+	"\fsigning_keys\x18\x06 \x03(\v2\x1f.shipwarden.policy.v1.PersonKeyB\b\xbaH\x05\x92\x01\x02\x10\x10R\vsigningKeys\"\xb7\x01\n" +
+	"\tPersonKey\x12\x1c\n" +
+	"\x03ssh\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80@R\x03ssh\x129\n" +
+	"\n" +
+	"not_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
+	"\tnot_after\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
+	"\arevoked\x18\x04 \x01(\bR\arevoked\"T\n" +
 	"\x05Group\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x18\n" +
 	"\amembers\x18\x02 \x03(\tR\amembers\"\x9c\x02\n" +
@@ -2139,16 +2249,18 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
-	"\arevoked\x18\a \x01(\bR\arevoked\"\x91\x02\n" +
+	"\arevoked\x18\a \x01(\bR\arevoked\"\xcb\x02\n" +
 	"\vEnvironment\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
 	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsB\b\xbaH\x05\x92\x01\x02\b\x01R\tapprovals\x126\n" +
 	"\x17require_signed_requests\x18\x03 \x01(\bR\x15requireSignedRequests\x12%\n" +
 	"\x0erequire_notice\x18\x04 \x01(\bR\rrequireNotice\x12'\n" +
-	"\x0fsupersede_older\x18\x05 \x01(\bR\x0esupersedeOlder\"K\n" +
+	"\x0fsupersede_older\x18\x05 \x01(\bR\x0esupersedeOlder\x128\n" +
+	"\x18require_signed_approvals\x18\x06 \x01(\bR\x16requireSignedApprovals\"c\n" +
 	"\tApprovals\x12\x1d\n" +
 	"\x05group\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\x12\x1f\n" +
-	"\x05count\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01R\x05count\"\xc3\x01\n" +
+	"\x05count\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01R\x05count\x12\x16\n" +
+	"\x06signed\x18\x03 \x01(\bR\x06signed\"\xc3\x01\n" +
 	"\aService\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12+\n" +
 	"\fowner_groups\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\vownerGroups\x12\"\n" +
@@ -2275,7 +2387,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Weekly_Day)(0),               // 0: shipwarden.policy.v1.Weekly.Day
 	(*Procedure)(nil),             // 1: shipwarden.policy.v1.Procedure
@@ -2283,85 +2395,89 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(*Identity)(nil),              // 3: shipwarden.policy.v1.Identity
 	(*VersionRules)(nil),          // 4: shipwarden.policy.v1.VersionRules
 	(*Person)(nil),                // 5: shipwarden.policy.v1.Person
-	(*Group)(nil),                 // 6: shipwarden.policy.v1.Group
-	(*Key)(nil),                   // 7: shipwarden.policy.v1.Key
-	(*Environment)(nil),           // 8: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),             // 9: shipwarden.policy.v1.Approvals
-	(*Service)(nil),               // 10: shipwarden.policy.v1.Service
-	(*Target)(nil),                // 11: shipwarden.policy.v1.Target
-	(*Gate)(nil),                  // 12: shipwarden.policy.v1.Gate
-	(*Rule)(nil),                  // 13: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 14: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 15: shipwarden.policy.v1.Span
-	(*Weekly)(nil),                // 16: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 17: shipwarden.policy.v1.Channel
-	(*Deadlines)(nil),             // 18: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 19: shipwarden.policy.v1.EmergencyLane
-	(*Escalation)(nil),            // 20: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 21: shipwarden.policy.v1.Rung
-	(v1.Finding_Severity)(0),      // 22: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 24: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 25: shipwarden.release.v1.ArtifactKind
-	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
-	(v1.Trigger)(0),               // 27: shipwarden.release.v1.Trigger
-	(v1.Occasion)(0),              // 28: shipwarden.release.v1.Occasion
+	(*PersonKey)(nil),             // 6: shipwarden.policy.v1.PersonKey
+	(*Group)(nil),                 // 7: shipwarden.policy.v1.Group
+	(*Key)(nil),                   // 8: shipwarden.policy.v1.Key
+	(*Environment)(nil),           // 9: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),             // 10: shipwarden.policy.v1.Approvals
+	(*Service)(nil),               // 11: shipwarden.policy.v1.Service
+	(*Target)(nil),                // 12: shipwarden.policy.v1.Target
+	(*Gate)(nil),                  // 13: shipwarden.policy.v1.Gate
+	(*Rule)(nil),                  // 14: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 15: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 16: shipwarden.policy.v1.Span
+	(*Weekly)(nil),                // 17: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 18: shipwarden.policy.v1.Channel
+	(*Deadlines)(nil),             // 19: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 20: shipwarden.policy.v1.EmergencyLane
+	(*Escalation)(nil),            // 21: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 22: shipwarden.policy.v1.Rung
+	(v1.Finding_Severity)(0),      // 23: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 25: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 26: shipwarden.release.v1.ArtifactKind
+	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
+	(v1.Trigger)(0),               // 28: shipwarden.release.v1.Trigger
+	(v1.Occasion)(0),              // 29: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	5,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	6,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	7,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	8,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	10, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	11, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	12, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	14, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	17, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	18, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	19, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	20, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	9,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	9,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	7,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	8,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	9,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	11, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	12, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	13, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	15, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	18, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	19, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	20, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	21, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	10, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	10, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
 	4,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
 	2,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
 	3,  // 16: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	22, // 17: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	22, // 18: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	22, // 19: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	22, // 20: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	23, // 21: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	23, // 22: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	9,  // 23: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	24, // 24: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	25, // 25: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	26, // 26: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	25, // 27: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	27, // 28: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	13, // 29: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	15, // 30: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	16, // 31: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	23, // 32: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	23, // 33: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	0,  // 34: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	0,  // 35: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	28, // 36: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	26, // 37: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	26, // 38: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	26, // 39: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	26, // 40: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	26, // 41: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	26, // 42: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	26, // 43: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	26, // 44: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	26, // 45: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	26, // 46: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	21, // 47: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	26, // 48: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	23, // 17: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	23, // 18: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	23, // 19: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	23, // 20: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	6,  // 21: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	24, // 22: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	24, // 23: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	24, // 24: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	24, // 25: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	10, // 26: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	25, // 27: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	26, // 28: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	27, // 29: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	26, // 30: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	28, // 31: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	14, // 32: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	16, // 33: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	17, // 34: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	24, // 35: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	24, // 36: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	0,  // 37: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	0,  // 38: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	29, // 39: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	27, // 40: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	27, // 41: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	27, // 42: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	27, // 43: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	27, // 44: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	27, // 45: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	27, // 46: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	27, // 47: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	27, // 48: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	27, // 49: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	22, // 50: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	27, // 51: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -2373,7 +2489,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[13].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[14].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 	}
@@ -2383,7 +2499,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

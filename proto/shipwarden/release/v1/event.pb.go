@@ -1827,7 +1827,9 @@ type ApprovalGiven struct {
 	// After this time it does not count.
 	Expires *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires,proto3" json:"expires,omitempty"`
 	// SHA-256 of what the person was shown, "sha256:…".
-	ShownDigest   string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	ShownDigest string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	// The person's own signature; absent where none was given.
+	Signature     *ApprovalSignature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1888,6 +1890,13 @@ func (x *ApprovalGiven) GetShownDigest() string {
 		return x.ShownDigest
 	}
 	return ""
+}
+
+func (x *ApprovalGiven) GetSignature() *ApprovalSignature {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
 }
 
 // ApprovalWithdrawn takes the actor's own approval back.
@@ -4084,12 +4093,13 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"I\n" +
 	"\vRiskRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa7\x01\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xef\x01\n" +
 	"\rApprovalGiven\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x12\x18\n" +
 	"\acomment\x18\x02 \x01(\tR\acomment\x124\n" +
 	"\aexpires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12!\n" +
-	"\fshown_digest\x18\x04 \x01(\tR\vshownDigest\"+\n" +
+	"\fshown_digest\x18\x04 \x01(\tR\vshownDigest\x12F\n" +
+	"\tsignature\x18\x05 \x01(\v2(.shipwarden.release.v1.ApprovalSignatureR\tsignature\"+\n" +
 	"\x11ApprovalWithdrawn\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\"\n" +
 	"\bRejected\x12\x16\n" +
@@ -4316,18 +4326,19 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*TargetPreview)(nil),            // 59: shipwarden.release.v1.TargetPreview
 	(*QuorumRule)(nil),               // 60: shipwarden.release.v1.QuorumRule
 	(*HoldReason)(nil),               // 61: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),          // 62: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 63: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 64: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 65: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),             // 66: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 67: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 68: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 69: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 70: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 71: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 72: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 73: shipwarden.release.v1.Answer
+	(*ApprovalSignature)(nil),        // 62: shipwarden.release.v1.ApprovalSignature
+	(*CountedApproval)(nil),          // 63: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                    // 64: shipwarden.release.v1.Deadline
+	(Occasion)(0),                    // 65: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                  // 66: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),             // 67: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),             // 68: shipwarden.release.v1.Verification
+	(Cause)(0),                       // 69: shipwarden.release.v1.Cause
+	(Outcome)(0),                     // 70: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                 // 71: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),              // 72: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),               // 73: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                   // 74: shipwarden.release.v1.Answer
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	51,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -4400,47 +4411,48 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	51,  // 67: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
 	58,  // 68: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
 	51,  // 69: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	62,  // 70: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	51,  // 71: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	51,  // 72: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	63,  // 73: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	64,  // 74: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	65,  // 75: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	51,  // 76: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 77: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 78: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 79: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 80: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	58,  // 81: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	66,  // 82: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	67,  // 83: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 84: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 85: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	51,  // 86: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 87: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 88: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 89: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 90: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	51,  // 91: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	68,  // 92: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 93: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	63,  // 94: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	51,  // 95: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	68,  // 96: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	69,  // 97: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 98: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	70,  // 99: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	70,  // 100: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	51,  // 101: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	71,  // 102: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	71,  // 103: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	72,  // 104: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	73,  // 105: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	106, // [106:106] is the sub-list for method output_type
-	106, // [106:106] is the sub-list for method input_type
-	106, // [106:106] is the sub-list for extension type_name
-	106, // [106:106] is the sub-list for extension extendee
-	0,   // [0:106] is the sub-list for field type_name
+	62,  // 70: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	63,  // 71: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	51,  // 72: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	51,  // 73: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	64,  // 74: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	65,  // 75: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	66,  // 76: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	51,  // 77: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	51,  // 78: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	67,  // 79: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	67,  // 80: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	67,  // 81: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	58,  // 82: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	67,  // 83: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	68,  // 84: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	68,  // 85: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	68,  // 86: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	51,  // 87: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	51,  // 88: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	67,  // 89: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	67,  // 90: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 91: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	51,  // 92: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	69,  // 93: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 94: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	64,  // 95: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	51,  // 96: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	69,  // 97: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	70,  // 98: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 99: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	71,  // 100: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	71,  // 101: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	51,  // 102: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	72,  // 103: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	72,  // 104: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	73,  // 105: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	74,  // 106: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	107, // [107:107] is the sub-list for method output_type
+	107, // [107:107] is the sub-list for method input_type
+	107, // [107:107] is the sub-list for extension type_name
+	107, // [107:107] is the sub-list for extension extendee
+	0,   // [0:107] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
