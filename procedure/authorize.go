@@ -55,19 +55,29 @@ func MayApprove(s State, actor *releasev1.Actor, changeDigest string, at time.Ti
 	return nil
 }
 
-// ownRole names the part that a person has in the change itself; empty for none.
-func (s State) ownRole(person string) string {
-	switch {
-	case person == s.Request.GetRequester():
-		return "the requester"
-	case person == s.Request.GetOwner():
-		return "the owner"
-	case slices.Contains(s.Request.GetAuthors(), person):
-		return "an author"
+// Part is what a person is in a change.
+type Part struct{ Person, Role string }
+
+// Parts are the parts that people have in the change itself: who has one approves it in
+// no lane but the emergency, and reviews it in none (PD-A.1).
+func (s State) Parts() []Part {
+	parts := []Part{{s.Request.GetRequester(), "the requester"}, {s.Request.GetOwner(), "the owner"}}
+	for _, a := range s.Request.GetAuthors() {
+		parts = append(parts, Part{a, "an author"})
 	}
 	for _, v := range s.Gates {
-		if slices.Contains(v.GetAuthors(), person) {
-			return "an author, by the evidence of gate " + v.GetGate()
+		for _, a := range v.GetAuthors() {
+			parts = append(parts, Part{a, "an author, by the evidence of gate " + v.GetGate()})
+		}
+	}
+	return parts
+}
+
+// ownRole names the part that a person has in the change itself; empty for none.
+func (s State) ownRole(person string) string {
+	for _, p := range s.Parts() {
+		if p.Person == person {
+			return p.Role
 		}
 	}
 	return ""

@@ -3848,7 +3848,8 @@ func (x *ServiceChanged) GetDebts() []*ReviewDebt {
 	return nil
 }
 
-// RequestRefused keeps a refused request for audit.
+// RequestRefused keeps a refused request for audit, or a person's decision that was
+// refused because they may not make it.
 type RequestRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The subject it came on.
@@ -3859,8 +3860,10 @@ type RequestRefused struct {
 	Answer *Answer `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
 	// Its sequence in the stream REQUESTS.
 	RequestSequence uint64 `protobuf:"varint,4,opt,name=request_sequence,json=requestSequence,proto3" json:"request_sequence,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// With a decision: what was to be decided, and by whom. There is no body then.
+	Decision      *RefusedDecision `protobuf:"bytes,5,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RequestRefused) Reset() {
@@ -3921,6 +3924,95 @@ func (x *RequestRefused) GetRequestSequence() uint64 {
 	return 0
 }
 
+func (x *RequestRefused) GetDecision() *RefusedDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+// RefusedDecision is what somebody tried to decide and may not.
+type RefusedDecision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release.
+	Release string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Person id of the procedure document in effect.
+	Person string `protobuf:"bytes,2,opt,name=person,proto3" json:"person,omitempty"`
+	// The call, such as Approve.
+	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
+	// How the identity was proved, as in Actor.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// The change digest that the release had then; empty where it had none.
+	ChangeDigest  string `protobuf:"bytes,5,opt,name=change_digest,json=changeDigest,proto3" json:"change_digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusedDecision) Reset() {
+	*x = RefusedDecision{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusedDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusedDecision) ProtoMessage() {}
+
+func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusedDecision.ProtoReflect.Descriptor instead.
+func (*RefusedDecision) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *RefusedDecision) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetChangeDigest() string {
+	if x != nil {
+		return x.ChangeDigest
+	}
+	return ""
+}
+
 // ProcedureActivated names the procedure document that new releases run under.
 type ProcedureActivated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3934,7 +4026,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3946,7 +4038,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3959,7 +4051,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -4238,13 +4330,20 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0eServiceChanged\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\ropen_releases\x18\x02 \x03(\tR\fopenReleases\x127\n" +
-	"\x05debts\x18\x03 \x03(\v2!.shipwarden.release.v1.ReviewDebtR\x05debts\"\xad\x01\n" +
+	"\x05debts\x18\x03 \x03(\v2!.shipwarden.release.v1.ReviewDebtR\x05debts\"\xf1\x01\n" +
 	"\x0eRequestRefused\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x1f\n" +
 	"\vbody_digest\x18\x02 \x01(\tR\n" +
 	"bodyDigest\x125\n" +
 	"\x06answer\x18\x03 \x01(\v2\x1d.shipwarden.release.v1.AnswerR\x06answer\x12)\n" +
-	"\x10request_sequence\x18\x04 \x01(\x04R\x0frequestSequence\"F\n" +
+	"\x10request_sequence\x18\x04 \x01(\x04R\x0frequestSequence\x12B\n" +
+	"\bdecision\x18\x05 \x01(\v2&.shipwarden.release.v1.RefusedDecisionR\bdecision\"\x98\x01\n" +
+	"\x0fRefusedDecision\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x16\n" +
+	"\x06person\x18\x02 \x01(\tR\x06person\x12\x16\n" +
+	"\x06action\x18\x03 \x01(\tR\x06action\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12#\n" +
+	"\rchange_digest\x18\x05 \x01(\tR\fchangeDigest\"F\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digestBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
@@ -4262,7 +4361,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                  // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),           // 1: shipwarden.release.v1.Intervened.Action
@@ -4314,34 +4413,35 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*TargetUnlocked)(nil),           // 47: shipwarden.release.v1.TargetUnlocked
 	(*ServiceChanged)(nil),           // 48: shipwarden.release.v1.ServiceChanged
 	(*RequestRefused)(nil),           // 49: shipwarden.release.v1.RequestRefused
-	(*ProcedureActivated)(nil),       // 50: shipwarden.release.v1.ProcedureActivated
-	(*timestamppb.Timestamp)(nil),    // 51: google.protobuf.Timestamp
-	(*Request)(nil),                  // 52: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),              // 53: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                 // 54: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),              // 55: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),           // 56: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),             // 57: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                  // 58: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),            // 59: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),               // 60: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 61: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),        // 62: shipwarden.release.v1.ApprovalSignature
-	(*CountedApproval)(nil),          // 63: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 64: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 65: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 66: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),             // 67: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 68: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 69: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 70: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 71: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 72: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 73: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 74: shipwarden.release.v1.Answer
+	(*RefusedDecision)(nil),          // 50: shipwarden.release.v1.RefusedDecision
+	(*ProcedureActivated)(nil),       // 51: shipwarden.release.v1.ProcedureActivated
+	(*timestamppb.Timestamp)(nil),    // 52: google.protobuf.Timestamp
+	(*Request)(nil),                  // 53: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),              // 54: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                 // 55: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),              // 56: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),           // 57: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),             // 58: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                  // 59: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),            // 60: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),               // 61: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),               // 62: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),        // 63: shipwarden.release.v1.ApprovalSignature
+	(*CountedApproval)(nil),          // 64: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                    // 65: shipwarden.release.v1.Deadline
+	(Occasion)(0),                    // 66: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                  // 67: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),             // 68: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),             // 69: shipwarden.release.v1.Verification
+	(Cause)(0),                       // 70: shipwarden.release.v1.Cause
+	(Outcome)(0),                     // 71: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                 // 72: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),              // 73: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),               // 74: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                   // 75: shipwarden.release.v1.Answer
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	51,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	52,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	4,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	5,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
 	6,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
@@ -4389,70 +4489,71 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	47,  // 45: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
 	48,  // 46: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
 	49,  // 47: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	50,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	51,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
 	0,   // 49: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	52,  // 50: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	53,  // 51: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	51,  // 52: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	54,  // 53: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	55,  // 54: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	55,  // 55: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	56,  // 56: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	57,  // 57: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	58,  // 58: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 59: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 60: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	58,  // 61: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 62: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	60,  // 63: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	51,  // 64: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	58,  // 65: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 66: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	51,  // 67: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	58,  // 68: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	51,  // 69: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	62,  // 70: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	63,  // 71: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	51,  // 72: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	51,  // 73: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	64,  // 74: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	65,  // 75: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	66,  // 76: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	51,  // 77: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 78: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	67,  // 79: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	67,  // 80: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	67,  // 81: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	58,  // 82: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	67,  // 83: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 84: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	68,  // 85: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	68,  // 86: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	51,  // 87: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 88: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	67,  // 89: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	67,  // 90: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	69,  // 91: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	51,  // 92: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	69,  // 93: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	53,  // 50: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	54,  // 51: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	52,  // 52: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	55,  // 53: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	56,  // 54: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	56,  // 55: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	57,  // 56: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	58,  // 57: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	59,  // 58: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	59,  // 59: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	60,  // 60: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	59,  // 61: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	59,  // 62: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	61,  // 63: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	52,  // 64: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	59,  // 65: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	62,  // 66: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	52,  // 67: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	59,  // 68: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	52,  // 69: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	63,  // 70: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	64,  // 71: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	52,  // 72: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	52,  // 73: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	65,  // 74: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	66,  // 75: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	67,  // 76: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	52,  // 77: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	52,  // 78: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	68,  // 79: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	68,  // 80: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	68,  // 81: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	59,  // 82: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	68,  // 83: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 84: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	69,  // 85: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	69,  // 86: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	52,  // 87: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	52,  // 88: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	68,  // 89: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	68,  // 90: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	70,  // 91: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	52,  // 92: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	70,  // 93: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
 	1,   // 94: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	64,  // 95: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	51,  // 96: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	69,  // 97: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	70,  // 98: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	65,  // 95: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	52,  // 96: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	70,  // 97: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	71,  // 98: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
 	2,   // 99: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	71,  // 100: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	71,  // 101: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	51,  // 102: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	72,  // 103: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	72,  // 104: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	73,  // 105: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	74,  // 106: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	107, // [107:107] is the sub-list for method output_type
-	107, // [107:107] is the sub-list for method input_type
-	107, // [107:107] is the sub-list for extension type_name
-	107, // [107:107] is the sub-list for extension extendee
-	0,   // [0:107] is the sub-list for field type_name
+	72,  // 100: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	72,  // 101: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	52,  // 102: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	73,  // 103: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	73,  // 104: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	74,  // 105: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	75,  // 106: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	50,  // 107: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	108, // [108:108] is the sub-list for method output_type
+	108, // [108:108] is the sub-list for method input_type
+	108, // [108:108] is the sub-list for extension type_name
+	108, // [108:108] is the sub-list for extension extendee
+	0,   // [0:108] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4516,7 +4617,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   48,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
