@@ -33,6 +33,11 @@ var (
 // that time; the error says why not. It is asked by the edge, to give a good
 // answer, and by Evolve, which is what counts.
 func MayApprove(s State, actor *releasev1.Actor, changeDigest string, at time.Time) error {
+	return MayApproveFor(s, actor, nil, changeDigest, at)
+}
+
+// MayApproveFor is MayApprove in place of somebody else; nil for themselves.
+func MayApproveFor(s State, actor *releasev1.Actor, stand *releasev1.StandIn, changeDigest string, at time.Time) error {
 	switch {
 	case actor.GetKind() != releasev1.Actor_KIND_HUMAN || actor.GetId() == "":
 		return ErrNotHuman
@@ -46,10 +51,16 @@ func MayApprove(s State, actor *releasev1.Actor, changeDigest string, at time.Ti
 	if role := s.ownRole(actor.GetId()); role != "" && !s.Emergency() {
 		return fmt.Errorf("%w: %s is %s", ErrOwnChange, actor.GetId(), role)
 	}
-	if !slices.ContainsFunc(s.Quorum, func(q *releasev1.QuorumRule) bool { return slices.Contains(actor.GetGroups(), q.GetGroup()) }) {
+	whose := actor.GetId()
+	if stand != nil {
+		if err := MayStandIn(s, stand, actor.GetId()); err != nil {
+			return err
+		}
+		whose = stand.GetPerson()
+	} else if !slices.ContainsFunc(s.Quorum, func(q *releasev1.QuorumRule) bool { return slices.Contains(actor.GetGroups(), q.GetGroup()) }) {
 		return fmt.Errorf("%w: %s", ErrNotApprover, actor.GetId())
 	}
-	if i := s.approvalOf(actor.GetId()); i >= 0 && at.Before(s.Approvals[i].Expires) {
+	if i := s.approvalOf(actor.GetId()); (i >= 0 && at.Before(s.Approvals[i].Expires)) || s.usedUp(whose, at) {
 		return ErrApprovedAlready
 	}
 	return nil
@@ -112,7 +123,7 @@ func Count(s State, at time.Time) (counted []*releasev1.CountedApproval, missing
 	var fill func(slot int, seen []bool) bool
 	fill = func(slot int, seen []bool) bool {
 		for i, a := range valid {
-			if seen[i] || !slices.Contains(a.Groups, slots[slot].GetGroup()) || (slots[slot].GetSigned() && a.Signature == nil) {
+			if seen[i] || !slices.Contains(a.Groups, slots[slot].GetGroup()) || (slots[slot].GetSigned() && !a.byHand()) {
 				continue
 			}
 			seen[i] = true
@@ -219,7 +230,7 @@ func (s State) given(counted []*releasev1.CountedApproval, at time.Time) bool {
 			!slices.Contains(s.Approvals[i].Groups, c.GetGroup()) {
 			return false
 		}
-		if s.Approvals[i].Signature == nil {
+		if !s.Approvals[i].byHand() {
 			unsigned[c.GetGroup()]--
 		}
 		persons = append(persons, c.GetPerson())
@@ -235,7 +246,7 @@ func (s State) given(counted []*releasev1.CountedApproval, at time.Time) bool {
 
 func (s *State) applyApprovalGiven(e Entry, d *releasev1.ApprovalGiven) error {
 	a := e.Event.GetActor()
-	if err := MayApprove(*s, a, d.GetChangeDigest(), e.Stored); err != nil {
+	if err := MayApproveFor(*s, a, d.GetStandIn(), d.GetChangeDigest(), e.Stored); err != nil {
 		return s.invalid(e, err.Error())
 	}
 	if d.GetExpires() == nil || !e.Stored.Before(d.GetExpires().AsTime()) {

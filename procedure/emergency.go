@@ -90,5 +90,8 @@ func (s State) ReviewConflict(person string) string {
 	if s.approvalOf(person) >= 0 {
 		return "who approved it"
 	}
+	if slices.ContainsFunc(s.Approvals, func(a Approval) bool { return a.by() == person }) {
+		return "for whom it was approved"
+	}
 	return ""
 }

@@ -48,6 +48,13 @@ func ServiceAggregate(environment, service string) string {
 // ProcedureAggregate is the history of the procedure document with that id.
 func ProcedureAggregate(id string) string { return "pol." + strings.ToLower(id) }
 
+// DelegationsAggregate is the history of who approves for whom under the procedure with
+// that id.
+func DelegationsAggregate(id string) string {
+	// No id of a procedure begins with a digit.
+	return "pol.0-stand-ins-" + strings.ToLower(id)
+}
+
 // TypeOf returns the event's type as it stands in subjects, such as
 // "gates_confirmed"; empty for an event without data.
 func TypeOf(e *releasev1.Event) string {
@@ -85,7 +92,8 @@ var writers = map[string]string{
 	"deadline_passed": ServiceApproval, "recorded": ServiceRecorder, "review_completed": ServiceApproval,
 	"follow_up_added": ServiceApproval, "follow_up_closed": ServiceApproval,
 	"target_locked": ServiceExecutor, "target_unlocked": ServiceExecutor,
-	"service_changed": ServiceApproval, "request_refused": ServiceApproval, "procedure_activated": ServiceApproval,
+	"delegations_changed": ServiceApproval,
+	"service_changed":     ServiceApproval, "request_refused": ServiceApproval, "procedure_activated": ServiceApproval,
 }
 
 // WriterOf returns the service that may write events of that type; empty for an

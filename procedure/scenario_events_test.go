@@ -156,6 +156,18 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 			}
 		}
 		return e, nil
+	case "stand-in": // stand-in <person> <for> [<between>...] in <group>...: approves in place of another
+		e, i := proceduretest.Approval(s, now.Add(12*time.Hour)), slices.Index(words, "in")
+		if i < 2 {
+			return nil, unclearf("in which groups?")
+		}
+		stand := &releasev1.StandIn{Person: words[1], Groups: words[i+1:]}
+		way := append(append([]string{words[1]}, words[2:i]...), words[0])
+		for n := range way[1:] {
+			stand.Delegations = append(stand.Delegations, &releasev1.Delegation{Number: uint32(n) + 1, Person: way[n], StandIn: way[n+1]}) //nolint:gosec // A handful.
+		}
+		e.GetApprovalGiven().StandIn = stand
+		return e, nil
 	case "unapprove":
 		return proceduretest.WithdrawApproval(), nil
 	case "reject":

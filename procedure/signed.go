@@ -46,6 +46,7 @@ func ApprovalText(s State, a Approval) ([]byte, error) {
 		{"requested", moment(s.RequestedAt)},
 		{"procedure", s.ProcedureDigest},
 		{"person", a.Person},
+		{"for", a.by()},
 		{"change", s.ChangeDigest},
 		{"shown", a.ShownDigest},
 		{"comment", "sha256:" + hex.EncodeToString(comment[:])},
@@ -136,5 +137,5 @@ func given(e Entry, d *releasev1.ApprovalGiven) Approval {
 	return Approval{
 		Person: a.GetId(), Groups: a.GetGroups(), Given: e.Stored, Expires: d.GetExpires().AsTime(), Comment: d.GetComment(),
 		ShownDigest: d.GetShownDigest(), Signature: d.GetSignature(),
-	}
+	}.inPlace(d.GetStandIn())
 }

@@ -35,6 +35,7 @@ environment: production
 requested: 2026-03-02T09:00:01Z
 procedure: sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd
 person: anna
+for: anna
 change: ` + h.State().ChangeDigest + `
 shown: sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff
 comment: sha256:71812f1411ad3970d2bea9e750b43a246d37d61479293f8e33b153a26bec2d4d
@@ -78,6 +79,7 @@ func TestNoTwoApprovalsHaveOneText(t *testing.T) {
 	try("the procedure document", func(s *st, _ *ap) { s.ProcedureDigest = proceduretest.Digest('0') })
 	try("the change", func(s *st, _ *ap) { s.ChangeDigest = proceduretest.Digest('0') })
 	try("the person", func(_ *st, a *ap) { a.Person = "ben" })
+	try("for whom", func(_ *st, a *ap) { a.StandIn = &releasev1.StandIn{Person: "ben"} })
 	try("what was shown", func(_ *st, a *ap) { a.ShownDigest = proceduretest.Digest('0') })
 	try("the comment", func(_ *st, a *ap) { a.Comment = "" })
 	try("when it was signed", func(_ *st, a *ap) { a.Signature.Signed.Nanos++ })

@@ -122,6 +122,9 @@ type Approval struct {
 	// where there is none.
 	ShownDigest string
 	Signature   *releasev1.ApprovalSignature
+	// StandIn is for whom the person approved, whose groups Groups are then; nil where for
+	// themselves.
+	StandIn *releasev1.StandIn
 }
 
 // Claim is an executor's hold on a wave or on the way back.

@@ -86,7 +86,7 @@ var Steps = []Step{
 		ID: StepAuthorize, Number: "A", Title: "Authorize", Service: ServiceApproval, Package: "services/approval/authorize",
 		Clause:  "Reviewers and approvers must confirm the deployment is authorised.",
 		WakesOn: []string{"risk_cleared", "approval_given"},
-		Appends: []string{"approval_given", "approval_withdrawn", "rejected", "authorized", "withdrawn"},
+		Appends: []string{"approval_given", "approval_withdrawn", "rejected", "authorized", "withdrawn", "delegations_changed", "request_refused"},
 	},
 	{
 		ID: StepNotify, Number: "4", Title: "Notify stakeholders", Service: ServiceApproval, Package: "services/approval/notify",

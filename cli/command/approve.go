@@ -20,9 +20,13 @@ var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 // approval is what the flags of approve say.
 type approval struct {
 	digest, comment string
+	standInFor      string
 	yes             bool
 	sign            signing
 }
+
+// words are what the person says that stands in the signed text.
+func (v *approval) words() words { return words{comment: v.comment, standInFor: v.standInFor} }
 
 func newApprove(a *app) *cobra.Command {
 	v := &approval{}
@@ -49,6 +53,7 @@ func newApprove(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&v.digest, "digest", "", "change digest that is approved; any other is refused")
 	cmd.Flags().StringVar(&v.comment, "comment", "", "what to say about it")
 	cmd.Flags().BoolVarP(&v.yes, "yes", "y", false, "do not ask")
+	cmd.Flags().StringVar(&v.standInFor, "for", "", "person in whose place the approval is given, as their stand-in")
 	cmd.Flags().StringVar(&v.sign.key, "sign-with", "", "file of the SSH key that signs the approval")
 	cmd.Flags().BoolVar(&v.sign.show, "print-text", false, "print what there is to be signed, and approve nothing")
 	cmd.Flags().StringVar(&v.sign.text, "signed", "", "file with the text that was signed elsewhere")
@@ -82,7 +87,7 @@ func (a *app) approve(ctx context.Context, release string, v *approval) error {
 	if err := show.Decide(page, pending); err != nil {
 		return err
 	}
-	if !pending.GetMayApprove() {
+	if !pending.GetMayApprove() && v.standInFor == "" {
 		return exit.Withf(exit.Denied, "approve %s: you may not: %s", release, terminal.Escape(pending.GetMayNotReason()))
 	}
 	if v.digest != "" && v.digest != pending.GetChangeDigest() {
@@ -90,7 +95,7 @@ func (a *app) approve(ctx context.Context, release string, v *approval) error {
 	}
 	if v.sign.show {
 		s := shown.GetSigning()
-		text, _, err := toSign(pending, s, v.comment, time.Now().Truncate(time.Second), s.GetExpires().AsTime())
+		text, _, err := toSign(pending, s, v.words(), time.Now().Truncate(time.Second), s.GetExpires().AsTime())
 		if err != nil {
 			return err
 		}
@@ -100,7 +105,7 @@ func (a *app) approve(ctx context.Context, release string, v *approval) error {
 	if ask && !a.confirm(ctx, "\nApprove this change?") {
 		return exit.Withf(exit.Failed, "not approved")
 	}
-	signature, err := a.sign(ctx, shown, v.comment, v.sign)
+	signature, err := a.sign(ctx, shown, v.words(), v.sign)
 	if err != nil {
 		return err
 	}
@@ -108,7 +113,7 @@ func (a *app) approve(ctx context.Context, release string, v *approval) error {
 	defer cancel()
 	answer, err := client.Approve(ctx, &approvalv1.ApproveRequest{
 		Release: release, ChangeDigest: pending.GetChangeDigest(), Comment: v.comment, ShownDigest: pending.GetShownDigest(),
-		Signature: signature,
+		Signature: signature, StandInFor: v.standInFor,
 	})
 	if err != nil {
 		return exit.Call("approve "+release, err)

@@ -23,10 +23,11 @@ import (
 func commands(a *app) map[string][]*cobra.Command {
 	return map[string][]*cobra.Command{
 		groupRequest: {newSubmit(a), newAttest(a), newLint(a)},
-		groupLook:    {newGet(a), newDescribe(a), newWatch(a), newRecord(a), newEvidence(a), newRefusals(a), newPending(a)},
+		groupLook:    {newGet(a), newDescribe(a), newWatch(a), newRecord(a), newEvidence(a), newRefusals(a), newPending(a), newDelegations(a)},
 		groupDecide: {
 			newApprove(a), newReject(a), newWithdrawApproval(a), newWithdraw(a), newAbort(a),
 			newAcknowledge(a), newRetry(a), newRollback(a), newAccept(a), newConfirm(a), newReview(a), newFollowUp(a),
+			newDelegate(a), newRevokeDelegation(a),
 		},
 		groupTry:   {newDemo(a), newDev(a)},
 		groupOther: {newAdmin(a), newVersion(a), newExitCodes(), newSettingsTopic()},

@@ -187,6 +187,25 @@ func (s *services) CloseFollowUp(ctx context.Context, r *approvalv1.CloseFollowU
 	return &approvalv1.CloseFollowUpResponse{}, s.decide(ctx, "follow-up close", r.GetRelease(), fmt.Sprint(r.GetNumber(), " ", r.GetComment()))
 }
 
+func (s *services) Delegate(ctx context.Context, r *approvalv1.DelegateRequest) (*approvalv1.DelegateResponse, error) {
+	if r.GetStandIn() == "zoe" {
+		return nil, refuse(codes.InvalidArgument, "INVALID_FIELD", "stand_in: there is no person \"zoe\"")
+	}
+	return &approvalv1.DelegateResponse{Delegation: &releasev1.Delegation{Number: 7}}, s.decide(ctx, "delegate", r.GetStandIn(),
+		strings.Join(r.GetGroups(), ",")+" "+r.GetFrom().AsTime().Format(time.RFC3339)+" "+r.GetUntil().AsTime().Format(time.RFC3339)+" "+r.GetReason())
+}
+
+func (s *services) RevokeDelegation(ctx context.Context, r *approvalv1.RevokeDelegationRequest) (*approvalv1.RevokeDelegationResponse, error) {
+	return &approvalv1.RevokeDelegationResponse{}, s.decide(ctx, "revoke-delegation", fmt.Sprint(r.GetNumber()), r.GetReason())
+}
+
+func (s *services) ListDelegations(context.Context, *approvalv1.ListDelegationsRequest) (*approvalv1.ListDelegationsResponse, error) {
+	return &approvalv1.ListDelegationsResponse{Delegations: []*releasev1.Delegation{
+		{Number: 7, Person: "olu", StandIn: "mia", From: at(0), Until: at(50), Reason: "on leave\x1b[2J"},
+		{Number: 8, Person: "mia", StandIn: "bob", Groups: []string{"sre"}, From: at(1), Until: at(51), Reason: "night"},
+	}}, nil
+}
+
 func (s *services) GetRelease(_ context.Context, r *recorderv1.GetReleaseRequest) (*recorderv1.GetReleaseResponse, error) {
 	if err := known(r.GetRelease()); err != nil {
 		return nil, err

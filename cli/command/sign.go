@@ -28,6 +28,9 @@ type signing struct {
 	show      bool
 }
 
+// words is what somebody says with an approval, and for whom.
+type words struct{ comment, standInFor string }
+
 // asked counts the ways that were asked for.
 func (v signing) asked() int {
 	n := 0
@@ -45,7 +48,7 @@ const maxSigned = 64 << 10
 // toSign is what the person signs: made here, from what was shown here, and not taken
 // from the service. Both digests are computed again, so that a service that shows one
 // thing and has another one signed is found out (PD-A.3, PD-A.4).
-func toSign(p *approvalv1.Pending, s *approvalv1.Signing, comment string, signed, expires time.Time) ([]byte, *releasev1.ApprovalSignature, error) {
+func toSign(p *approvalv1.Pending, s *approvalv1.Signing, said words, signed, expires time.Time) ([]byte, *releasev1.ApprovalSignature, error) {
 	if s.GetPerson() == "" {
 		return nil, nil, exit.Withf(exit.Failed, "the approval service takes no signatures: it is older than this program")
 	}
@@ -63,26 +66,28 @@ func toSign(p *approvalv1.Pending, s *approvalv1.Signing, comment string, signed
 			"(change %s, shown %s); it may be newer than this program", terminal.Escape(p.GetChangeDigest()), terminal.Escape(p.GetShownDigest()))
 	}
 	signature := &releasev1.ApprovalSignature{Signed: timestamppb.New(signed), Expires: timestamppb.New(expires)}
-	text, err := procedure.ApprovalText(state, procedure.Approval{
-		Person: s.GetPerson(), Comment: comment, ShownDigest: p.GetShownDigest(), Signature: signature,
-	})
+	a := procedure.Approval{Person: s.GetPerson(), Comment: said.comment, ShownDigest: p.GetShownDigest(), Signature: signature}
+	if said.standInFor != "" {
+		a.StandIn = &releasev1.StandIn{Person: said.standInFor}
+	}
+	text, err := procedure.ApprovalText(state, a)
 	return text, signature, err
 }
 
 // sign returns the signature that the flags ask for; nil where they ask for none.
-func (a *app) sign(ctx context.Context, answer *approvalv1.GetPendingResponse, comment string, v signing) (*releasev1.ApprovalSignature, error) {
+func (a *app) sign(ctx context.Context, answer *approvalv1.GetPendingResponse, said words, v signing) (*releasev1.ApprovalSignature, error) {
 	p, s := answer.GetPending(), answer.GetSigning()
 	switch {
 	case v.key != "":
-		text, signature, err := toSign(p, s, comment, time.Now().Truncate(time.Second), s.GetExpires().AsTime())
+		text, signature, err := toSign(p, s, said, time.Now().Truncate(time.Second), s.GetExpires().AsTime())
 		if err != nil {
 			return nil, err
 		}
 		signature.Armored, err = a.sshKeygen(ctx, v.key, text)
 		return signature, err
 	case v.text != "":
-		return signedElsewhere(p, s, comment, v.text)
-	case s.GetRequired():
+		return signedElsewhere(p, s, said, v.text)
+	case s.GetRequired() && said.standInFor == "":
 		return nil, exit.Withf(exit.Usage, "approve %s: your approval counts only if you sign it: give --sign-with with your key, or --print-text and then --signed", p.GetRelease())
 	}
 	return nil, nil //nolint:nilnil // None is asked for.
@@ -108,7 +113,7 @@ func (a *app) sshKeygen(ctx context.Context, key string, text []byte) (string, e
 }
 
 // signedElsewhere takes a text that --print-text printed, and the signature beside it.
-func signedElsewhere(p *approvalv1.Pending, s *approvalv1.Signing, comment, file string) (*releasev1.ApprovalSignature, error) {
+func signedElsewhere(p *approvalv1.Pending, s *approvalv1.Signing, said words, file string) (*releasev1.ApprovalSignature, error) {
 	text, err := readSmall(file)
 	if err != nil {
 		return nil, err
@@ -125,7 +130,7 @@ func signedElsewhere(p *approvalv1.Pending, s *approvalv1.Signing, comment, file
 	if err != nil {
 		return nil, exit.Withf(exit.Usage, "--signed %s: %v", file, err)
 	}
-	want, signature, err := toSign(p, s, comment, signed, expires)
+	want, signature, err := toSign(p, s, said, signed, expires)
 	if err != nil {
 		return nil, err
 	}

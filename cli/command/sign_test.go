@@ -140,7 +140,7 @@ func TestAnApprovalIsSignedAsPeopleSign(t *testing.T) {
 		}
 		shell(t, nil, "ssh-keygen", "-q", "-Y", "sign", "-n", procedure.SignatureNamespace, "-f", "key", "text")
 		holds(t, "--signed", "text")
-		if code, _, said := approve("--signed", "text", "--comment", "another"); code != exit.Denied || !strings.Contains(said, "line 10 (comment)") {
+		if code, _, said := approve("--signed", "text", "--comment", "another"); code != exit.Denied || !strings.Contains(said, "line 11 (comment)") {
 			t.Errorf("with another comment: code %d, %s", code, said)
 		}
 	})

@@ -142,11 +142,19 @@ func Decide(w io.Writer, pending *approvalv1.Pending) error {
 	p.quorum("Approvals needed", pending.GetQuorum())
 	t := terminal.NewTable()
 	for _, a := range pending.GetApprovals() {
-		t.Add(a.GetPerson(), strings.Join(a.GetGroups(), ","), terminal.Time(a.GetTime()), "until "+terminal.Time(a.GetExpires()), a.GetSignedBy(), a.GetComment())
+		t.Add(inPlace(a), strings.Join(a.GetGroups(), ","), terminal.Time(a.GetTime()), "until "+terminal.Time(a.GetExpires()), a.GetSignedBy(), a.GetComment())
 	}
 	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "SIGNED WITH", "COMMENT")
 	p.quorum("Approvals missing", pending.GetMissing())
 	return p.write(w)
+}
+
+// inPlace names who approved, and for whom.
+func inPlace(a *approvalv1.GivenApproval) string {
+	if a.GetStandInFor() == "" {
+		return a.GetPerson()
+	}
+	return a.GetPerson() + " for " + a.GetStandInFor()
 }
 
 func (p *page) risk(r *releasev1.Risk) {

@@ -16,6 +16,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.groups()
 	c.signingKeys()
 	c.signedEnvironments()
+	c.known("stand_ins.groups", "group", document.GetStandIns().GetGroups(), c.hasGroup)
 	c.keys()
 	c.identities()
 	c.environments()

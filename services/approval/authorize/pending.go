@@ -173,7 +173,7 @@ func pendingOf(index *policy.Index, s procedure.State) *approvalv1.Pending {
 	for _, a := range s.Approvals {
 		p.Approvals = append(p.Approvals, &approvalv1.GivenApproval{
 			Person: a.Person, Groups: a.Groups, Comment: a.Comment,
-			Time: timestamppb.New(a.Given), Expires: timestamppb.New(a.Expires), SignedBy: signedBy(a.Signature),
+			Time: timestamppb.New(a.Given), Expires: timestamppb.New(a.Expires), SignedBy: signedBy(a.Signature), StandInFor: a.StandIn.GetPerson(),
 		})
 	}
 	return p

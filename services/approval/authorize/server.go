@@ -47,13 +47,17 @@ func NewServer(store Store, procedures Procedures, procedureID string, waiting W
 // was shown is on record before the approval is (D-1.6).
 func (s *Server) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*approvalv1.ApproveResponse, error) {
 	state, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
-		if err := procedure.MayApprove(d.state, d.person, r.GetChangeDigest(), d.now); err != nil {
+		stand, err := s.standIn(ctx, d, r.GetStandInFor())
+		if err != nil {
+			return nil, err
+		}
+		if err := procedure.MayApproveFor(d.state, d.person, stand, r.GetChangeDigest(), d.now); err != nil {
 			return nil, err
 		}
 		if why := d.active.Linked(d.state, d.person.GetId()); why != "" {
 			return nil, fmt.Errorf("%w: %s", procedure.ErrOwnChange, why)
 		}
-		event, err := approval(d, r)
+		event, err := approval(d, stand, r)
 		if err != nil {
 			return nil, err
 		}

@@ -12,14 +12,14 @@ import (
 
 // approval is the approval that the caller gives, signed where it has to be. The
 // signature is verified here for a good answer, and by the executor for good (PD-A.4).
-func approval(d desk, r *approvalv1.ApproveRequest) (*releasev1.Event, error) {
+func approval(d desk, stand *releasev1.StandIn, r *approvalv1.ApproveRequest) (*releasev1.Event, error) {
 	given := &releasev1.ApprovalGiven{
 		ChangeDigest: r.GetChangeDigest(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(),
-		Expires: timestamppb.New(d.until()), Signature: r.GetSignature(),
+		Expires: timestamppb.New(d.until()), Signature: r.GetSignature(), StandIn: stand,
 	}
 	event := &releasev1.Event{Data: &releasev1.Event_ApprovalGiven{ApprovalGiven: given}}
 	if r.GetSignature() == nil {
-		if procedure.NeedsSignature(d.state, d.person.GetGroups()) {
+		if stand == nil && procedure.NeedsSignature(d.state, d.person.GetGroups()) {
 			return nil, procedure.ErrUnsigned
 		}
 		return event, nil
@@ -30,7 +30,7 @@ func approval(d desk, r *approvalv1.ApproveRequest) (*releasev1.Event, error) {
 	}
 	given.Expires = expires
 	_, err := consent.Verify(d.state, procedure.Approval{
-		Person: d.person.GetId(), Given: d.now, Expires: expires.AsTime(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(), Signature: r.GetSignature(),
+		Person: d.person.GetId(), Given: d.now, Expires: expires.AsTime(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(), Signature: r.GetSignature(), StandIn: stand,
 	}, d.index, d.active)
 	return event, err
 }

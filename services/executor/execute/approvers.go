@@ -23,6 +23,8 @@ func (s shell) left(ctx context.Context, t reactor.Task) ([]*releasev1.CountedAp
 	}
 	now := documents[1]
 	return slices.DeleteFunc(slices.Clone(t.State.Authorized.GetApprovals()), func(c *releasev1.CountedApproval) bool {
-		return slices.Contains(now.People(c.GetGroup()), c.GetPerson()) && now.Linked(t.State, c.GetPerson()) == ""
+		by := now.Person(c.GetPerson())
+		return by != nil && !by.GetInactive() && !by.GetMachine() &&
+			slices.Contains(now.People(c.GetGroup()), t.State.StoodInFor(c.GetPerson())) && now.Linked(t.State, c.GetPerson()) == ""
 	}), nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/consent"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -52,6 +53,18 @@ func (s shell) unsigned(ctx context.Context, t reactor.Task) ([]*releasev1.Findi
 			continue // the fold does not count such
 		}
 		a := t.State.Approvals[i]
+		if a.StandIn != nil {
+			why, err := s.standsIn(ctx, t, documents[0], a)
+			if err != nil {
+				return nil, err
+			}
+			if why != "" {
+				say(ruleApprover, a.Person, "%s", why)
+			}
+			if s.Signers != nil || signedFor(needed, c.GetGroup()) {
+				say(ruleSignature, a.Person, "%s approved in place of %s, and such approvals must be signed by the person", a.Person, a.StandIn.GetPerson())
+			}
+		}
 		if a.Signature == nil && s.Signers == nil && !signedFor(needed, c.GetGroup()) && !signedFor(t.State.Quorum, c.GetGroup()) {
 			continue
 		}
@@ -63,11 +76,33 @@ func (s shell) unsigned(ctx context.Context, t reactor.Task) ([]*releasev1.Findi
 			say(ruleSignature, a.Person, "the approval of %s is not theirs: %v", a.Person, err)
 			continue
 		}
-		if !slices.Contains(documents[0].People(c.GetGroup()), a.Person) {
+		if !slices.Contains(documents[0].People(c.GetGroup()), t.State.StoodInFor(a.Person)) {
 			say(ruleSignature, a.Person, "%s approved for %s, and is not among them", a.Person, c.GetGroup())
 		}
 	}
 	return out, nil
+}
+
+// standsIn says why a stand-in's approval does not hold any more: one of the delegations
+// was revoked since, or the document has no such stand-ins at all. One that has come to
+// its end since does not matter: the approval was given in its time.
+func (s shell) standsIn(ctx context.Context, t reactor.Task, document *policy.Index, a procedure.Approval) (string, error) {
+	now, err := standing.ReadDelegations(ctx, s.Store, document.Document().GetId())
+	if err != nil {
+		return "", err
+	}
+	for _, d := range a.StandIn.GetDelegations() {
+		if t.Now.Before(d.GetUntil().AsTime()) && now.Find(d.GetNumber()) == nil {
+			return fmt.Sprintf("%s approved in place of %s, and delegation %d was revoked since: request it again", a.Person, a.StandIn.GetPerson(), d.GetNumber()), nil
+		}
+	}
+	right := document.StandIn(a.StandIn.GetDelegations(), a.StandIn.GetPerson(), a.Person, a.Given)
+	for _, g := range a.Groups {
+		if !slices.Contains(right.GetGroups(), g) {
+			return fmt.Sprintf("%s approved in place of %s for %s, and the procedure has no such stand-in", a.Person, a.StandIn.GetPerson(), g), nil
+		}
+	}
+	return "", nil
 }
 
 // asked reports whether at least what is needed of a group was asked for.

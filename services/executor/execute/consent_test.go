@@ -7,9 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/blackdice/shipwarden/internal/consent/consenttest"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/sshsig/sshsigtest"
+	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -151,6 +154,64 @@ func TestAForgedApprovalExecutesNothing(t *testing.T) {
 			events, err = one.Turn(t.Context(), execute.New(one.Site, time.Now), r.Task(t, 1))
 			if err != nil || len(events) != 1 || events[0].GetExecutionFailed() == nil || len(w.Effects(t, "eu1", r.ID)) != 0 {
 				t.Errorf("after the claim: %v, %v, %d effects", events, err, len(w.Effects(t, "eu1", r.ID)))
+			}
+		})
+	}
+}
+
+// TestAStandInsApprovalIsLookedAtAgain: at the start the delegation still has to be there,
+// and the document has to have such.
+func TestAStandInsApprovalIsLookedAtAgain(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	w.Carries(t, "eu1", 1)
+	rule := "stand_ins: {longest: 24h, groups: [release-managers]}\n"
+	delegation := &releasev1.Delegation{
+		Number: 1, Person: "anna", StandIn: "eve", From: timestamppb.New(time.Now().Add(-time.Hour)), Until: timestamppb.New(time.Now().Add(time.Hour)),
+	}
+	for i, c := range []struct {
+		name, document  string
+		revoked, signed bool
+		rules           []string
+	}{
+		{"revoked since", rule, true, false, []string{"approval.person"}},
+		{"never there, by the document", "", false, false, []string{"approval.person"}},
+		{"where people sign", rule, false, true, []string{"approval.signature", "approval.signature", "approval.signature"}},
+		{"as it should be", rule, false, false, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w.Digest = w.Activate(t, sitetest.Document(c.document+fmt.Sprintf("# %d\n", i)))
+			all, err := standing.ReadDelegations(t.Context(), w.Store(procedure.ServiceApproval), "PROC-DEPLOY-001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			changed := &releasev1.DelegationsChanged{Changed: delegation, LastNumber: 1}
+			if !c.revoked {
+				changed.Delegations = []*releasev1.Delegation{delegation}
+			}
+			w.Append(t, procedure.ServiceApproval, all.Draft(&releasev1.Event{
+				ProcedureDigest: w.Digest, Data: &releasev1.Event_DelegationsChanged{DelegationsChanged: changed},
+			}))
+			r := w.Release(t, proceduretest.Key(fmt.Sprintf("stand-in-%d", i)))
+			r.To(t, procedure.PhaseApprove)
+			e := proceduretest.Approval(r.State(t), time.Now().Add(time.Hour))
+			e.GetApprovalGiven().StandIn = &releasev1.StandIn{Person: "anna", Groups: []string{"release-managers"}, Delegations: []*releasev1.Delegation{delegation}}
+			r.Do(t, "eve", e)
+			r.Do(t, "ben", proceduretest.Approval(r.State(t), time.Now().Add(time.Hour)))
+			r.To(t, procedure.PhaseExecute)
+			one := w.Executor(t, "one", nil)
+			if c.signed {
+				one.Signers = policy.NewIndex(&policyv1.Procedure{})
+			}
+			events, err := one.Turn(t.Context(), execute.New(one.Site, time.Now), r.Task(t, 1))
+			if err != nil || len(events) == 0 {
+				t.Fatalf("%v, %v", events, err)
+			}
+			var rules []string
+			for _, f := range events[0].GetExecutionRefused().GetFindings() {
+				rules = append(rules, f.GetRule())
+			}
+			if !slices.Equal(rules, c.rules) || r.State(t).Started() != (len(c.rules) == 0) {
+				t.Errorf("refused by %v, want %v: %s", rules, c.rules, r.State(t).EndReason)
 			}
 		})
 	}

@@ -53,13 +53,13 @@ func (w *writer) authorization(r *Record) {
 			proved = escape(a.Method) + ", signed with " + code(a.SignedBy)
 		}
 		rows = append(rows, []string{
-			escape(a.Person), series(a.Groups), counted, stamp(a.Time), stamp(a.Expires),
+			escape(a.Person), escape(a.StandInFor), series(a.Groups), counted, stamp(a.Time), stamp(a.Expires),
 			w.digest(a.ChangeDigest, "change that "+a.Person+" approved"), w.digest(a.ShownDigest, "what "+a.Person+" was shown"),
 			proved, escape(a.Comment), taken, own(a),
 		})
 	}
 	w.table([]string{
-		"Approved by", "Member of", "Counted for", "When", "Valid until", "Change", "Was shown", "Identity proved by", "Comment", "Taken back", "Signed by the person",
+		"Approved by", "In place of", "Member of", "Counted for", "When", "Valid until", "Change", "Was shown", "Identity proved by", "Comment", "Taken back", "Signed by the person",
 	}, rows)
 	w.consents(r)
 	w.table([]string{"Event", "When", "Who", "Decision", "Why"}, decisions)

@@ -24,6 +24,7 @@ func (b *builder) approve(r view.Recorded, d *releasev1.ApprovalGiven) {
 		Person: actor.GetId(), Groups: actor.GetGroups(), Method: actor.GetMethod(), Time: r.Entry.Stored,
 		Expires: sane(d.GetExpires().AsTime()), ChangeDigest: d.GetChangeDigest(), ShownDigest: d.GetShownDigest(),
 		Comment: d.GetComment(), SignedBy: r.SignedBy, Consent: b.consent(actor.GetId(), d),
+		StandInFor: d.GetStandIn().GetPerson(), StandInGroups: d.GetStandIn().GetGroups(),
 	})
 }
 
@@ -34,7 +35,7 @@ func (b *builder) consent(person string, d *releasev1.ApprovalGiven) *Consent {
 		return nil
 	}
 	text, err := procedure.ApprovalText(b.timeline.State(), procedure.Approval{
-		Person: person, Comment: d.GetComment(), ShownDigest: d.GetShownDigest(), Signature: d.GetSignature(),
+		Person: person, Comment: d.GetComment(), ShownDigest: d.GetShownDigest(), Signature: d.GetSignature(), StandIn: d.GetStandIn(),
 	})
 	if err != nil {
 		return nil // the fold takes no such approval

@@ -128,6 +128,10 @@ type Approval struct {
 	WithdrawnAt *time.Time `json:"withdrawn_at,omitempty"`
 	// Consent is the person's own signature; absent where none was given.
 	Consent *Consent `json:"consent,omitempty"`
+	// StandInFor is for whom the person approved, and StandInGroups the groups of that
+	// person for which it could count; empty where they approved for themselves.
+	StandInFor    string   `json:"stand_in_for,omitempty"`
+	StandInGroups []string `json:"stand_in_groups,omitempty"`
 }
 
 // Consent is a person's own signature of an approval, as stock `ssh-keygen -Y verify`

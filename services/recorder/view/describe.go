@@ -78,6 +78,9 @@ func describeDecision(e *releasev1.Event) string {
 	case *releasev1.Event_RiskRefused:
 		return findings(d.RiskRefused.GetFindings())
 	case *releasev1.Event_ApprovalGiven:
+		if of := d.ApprovalGiven.GetStandIn().GetPerson(); of != "" {
+			return "approved by " + by + " in place of " + of
+		}
 		return "approved by " + by
 	case *releasev1.Event_ApprovalWithdrawn:
 		return joined("approval taken back by "+by, d.ApprovalWithdrawn.GetReason())

@@ -218,7 +218,9 @@ type GivenApproval struct {
 	Expires *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
 	Comment string                 `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
 	// Fingerprint of the key that signed it, "SHA256:…"; empty where none did.
-	SignedBy      string `protobuf:"bytes,6,opt,name=signed_by,json=signedBy,proto3" json:"signed_by,omitempty"`
+	SignedBy string `protobuf:"bytes,6,opt,name=signed_by,json=signedBy,proto3" json:"signed_by,omitempty"`
+	// The person for whom it was given, by a stand-in; empty where for themselves.
+	StandInFor    string `protobuf:"bytes,7,opt,name=stand_in_for,json=standInFor,proto3" json:"stand_in_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +293,13 @@ func (x *GivenApproval) GetComment() string {
 func (x *GivenApproval) GetSignedBy() string {
 	if x != nil {
 		return x.SignedBy
+	}
+	return ""
+}
+
+func (x *GivenApproval) GetStandInFor() string {
+	if x != nil {
+		return x.StandInFor
 	}
 	return ""
 }
@@ -610,7 +619,9 @@ type ApproveRequest struct {
 	ShownDigest string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
 	// The caller's own signature of all this. Where it is demanded, no approval counts
 	// without; where it is not, one that is given must be right all the same.
-	Signature     *v1.ApprovalSignature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
+	Signature *v1.ApprovalSignature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
+	// The person for whom the caller approves, as their stand-in; empty: for themselves.
+	StandInFor    string `protobuf:"bytes,6,opt,name=stand_in_for,json=standInFor,proto3" json:"stand_in_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -678,6 +689,13 @@ func (x *ApproveRequest) GetSignature() *v1.ApprovalSignature {
 		return x.Signature
 	}
 	return nil
+}
+
+func (x *ApproveRequest) GetStandInFor() string {
+	if x != nil {
+		return x.StandInFor
+	}
+	return ""
 }
 
 type ApproveResponse struct {
@@ -1586,6 +1604,300 @@ func (*CloseFollowUpResponse) Descriptor() ([]byte, []int) {
 	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
 }
 
+type DelegateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who approves for the caller, a person id.
+	StandIn string `protobuf:"bytes,1,opt,name=stand_in,json=standIn,proto3" json:"stand_in,omitempty"`
+	// For which of the caller's groups; none: all for which the procedure has stand-ins.
+	Groups []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	// From when on; absent: now.
+	From *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// Up to but not including when.
+	Until *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DelegateRequest) Reset() {
+	*x = DelegateRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DelegateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DelegateRequest) ProtoMessage() {}
+
+func (x *DelegateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DelegateRequest.ProtoReflect.Descriptor instead.
+func (*DelegateRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *DelegateRequest) GetStandIn() string {
+	if x != nil {
+		return x.StandIn
+	}
+	return ""
+}
+
+func (x *DelegateRequest) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *DelegateRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *DelegateRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *DelegateRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type DelegateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Delegation    *v1.Delegation         `protobuf:"bytes,1,opt,name=delegation,proto3" json:"delegation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DelegateResponse) Reset() {
+	*x = DelegateResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DelegateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DelegateResponse) ProtoMessage() {}
+
+func (x *DelegateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DelegateResponse.ProtoReflect.Descriptor instead.
+func (*DelegateResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *DelegateResponse) GetDelegation() *v1.Delegation {
+	if x != nil {
+		return x.Delegation
+	}
+	return nil
+}
+
+type RevokeDelegationRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeDelegationRequest) Reset() {
+	*x = RevokeDelegationRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeDelegationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeDelegationRequest) ProtoMessage() {}
+
+func (x *RevokeDelegationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeDelegationRequest.ProtoReflect.Descriptor instead.
+func (*RevokeDelegationRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *RevokeDelegationRequest) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *RevokeDelegationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RevokeDelegationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeDelegationResponse) Reset() {
+	*x = RevokeDelegationResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeDelegationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeDelegationResponse) ProtoMessage() {}
+
+func (x *RevokeDelegationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeDelegationResponse.ProtoReflect.Descriptor instead.
+func (*RevokeDelegationResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
+}
+
+type ListDelegationsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDelegationsRequest) Reset() {
+	*x = ListDelegationsRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDelegationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDelegationsRequest) ProtoMessage() {}
+
+func (x *ListDelegationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDelegationsRequest.ProtoReflect.Descriptor instead.
+func (*ListDelegationsRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
+}
+
+type ListDelegationsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Delegations   []*v1.Delegation       `protobuf:"bytes,1,rep,name=delegations,proto3" json:"delegations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDelegationsResponse) Reset() {
+	*x = ListDelegationsResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDelegationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDelegationsResponse) ProtoMessage() {}
+
+func (x *ListDelegationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDelegationsResponse.ProtoReflect.Descriptor instead.
+func (*ListDelegationsResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ListDelegationsResponse) GetDelegations() []*v1.Delegation {
+	if x != nil {
+		return x.Delegations
+	}
+	return nil
+}
+
 var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
@@ -1611,14 +1923,16 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"mayApprove\x12$\n" +
 	"\x0emay_not_reason\x18\x0f \x01(\tR\fmayNotReason\x12!\n" +
 	"\fshown_digest\x18\x10 \x01(\tR\vshownDigest\x124\n" +
-	"\x06checks\x18\x11 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\"\xdc\x01\n" +
+	"\x06checks\x18\x11 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\"\xfe\x01\n" +
 	"\rGivenApproval\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x124\n" +
 	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x18\n" +
 	"\acomment\x18\x05 \x01(\tR\acomment\x12\x1b\n" +
-	"\tsigned_by\x18\x06 \x01(\tR\bsignedBy\"\x9d\x01\n" +
+	"\tsigned_by\x18\x06 \x01(\tR\bsignedBy\x12 \n" +
+	"\fstand_in_for\x18\a \x01(\tR\n" +
+	"standInFor\"\x9d\x01\n" +
 	"\x12ListPendingRequest\x12\x12\n" +
 	"\x04mine\x18\x01 \x01(\bR\x04mine\x12!\n" +
 	"\aservice\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\aservice\x12'\n" +
@@ -1639,13 +1953,15 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x10procedure_digest\x18\x02 \x01(\tR\x0fprocedureDigest\x12\x1a\n" +
 	"\brequired\x18\x03 \x01(\bR\brequired\x124\n" +
 	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x12\n" +
-	"\x04keys\x18\x05 \x03(\tR\x04keys\"\xb9\x02\n" +
+	"\x04keys\x18\x05 \x03(\tR\x04keys\"\xe4\x02\n" +
 	"\x0eApproveRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12A\n" +
 	"\rchange_digest\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\fchangeDigest\x12\"\n" +
 	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\x12?\n" +
 	"\fshown_digest\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vshownDigest\x12F\n" +
-	"\tsignature\x18\x05 \x01(\v2(.shipwarden.release.v1.ApprovalSignatureR\tsignature\"n\n" +
+	"\tsignature\x18\x05 \x01(\v2(.shipwarden.release.v1.ApprovalSignatureR\tsignature\x12)\n" +
+	"\fstand_in_for\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\n" +
+	"standInFor\"n\n" +
 	"\x0fApproveResponse\x12\x1e\n" +
 	"\n" +
 	"authorized\x18\x01 \x01(\bR\n" +
@@ -1710,7 +2026,28 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\acomment\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\acomment\"\x17\n" +
-	"\x15CloseFollowUpResponse2\xd0\t\n" +
+	"\x15CloseFollowUpResponse\"\xed\x02\n" +
+	"\x0fDelegateRequest\x12$\n" +
+	"\bstand_in\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\astandIn\x12 \n" +
+	"\x06groups\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10 R\x06groups\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x128\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x05until\x12\xa7\x01\n" +
+	"\x06reason\x18\x05 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"U\n" +
+	"\x10DelegateResponse\x12A\n" +
+	"\n" +
+	"delegation\x18\x01 \x01(\v2!.shipwarden.release.v1.DelegationR\n" +
+	"delegation\"\xe4\x01\n" +
+	"\x17RevokeDelegationRequest\x12\x1f\n" +
+	"\x06number\x18\x01 \x01(\rB\a\xbaH\x04*\x02(\x01R\x06number\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x1a\n" +
+	"\x18RevokeDelegationResponse\"\x18\n" +
+	"\x16ListDelegationsRequest\"^\n" +
+	"\x17ListDelegationsResponse\x12C\n" +
+	"\vdelegations\x18\x01 \x03(\v2!.shipwarden.release.v1.DelegationR\vdelegations2\x9a\f\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +
 	"\n" +
@@ -1724,7 +2061,10 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\tIntervene\x12(.shipwarden.approval.v1.InterveneRequest\x1a).shipwarden.approval.v1.InterveneResponse\x12o\n" +
 	"\x0eCompleteReview\x12-.shipwarden.approval.v1.CompleteReviewRequest\x1a..shipwarden.approval.v1.CompleteReviewResponse\x12f\n" +
 	"\vAddFollowUp\x12*.shipwarden.approval.v1.AddFollowUpRequest\x1a+.shipwarden.approval.v1.AddFollowUpResponse\x12l\n" +
-	"\rCloseFollowUp\x12,.shipwarden.approval.v1.CloseFollowUpRequest\x1a-.shipwarden.approval.v1.CloseFollowUpResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
+	"\rCloseFollowUp\x12,.shipwarden.approval.v1.CloseFollowUpRequest\x1a-.shipwarden.approval.v1.CloseFollowUpResponse\x12]\n" +
+	"\bDelegate\x12'.shipwarden.approval.v1.DelegateRequest\x1a(.shipwarden.approval.v1.DelegateResponse\x12u\n" +
+	"\x10RevokeDelegation\x12/.shipwarden.approval.v1.RevokeDelegationRequest\x1a0.shipwarden.approval.v1.RevokeDelegationResponse\x12r\n" +
+	"\x0fListDelegations\x12..shipwarden.approval.v1.ListDelegationsRequest\x1a/.shipwarden.approval.v1.ListDelegationsResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
 
 var (
 	file_shipwarden_approval_v1_approval_proto_rawDescOnce sync.Once
@@ -1738,7 +2078,7 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 	return file_shipwarden_approval_v1_approval_proto_rawDescData
 }
 
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*Pending)(nil),                  // 0: shipwarden.approval.v1.Pending
 	(*GivenApproval)(nil),            // 1: shipwarden.approval.v1.GivenApproval
@@ -1767,76 +2107,93 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*AddFollowUpResponse)(nil),      // 24: shipwarden.approval.v1.AddFollowUpResponse
 	(*CloseFollowUpRequest)(nil),     // 25: shipwarden.approval.v1.CloseFollowUpRequest
 	(*CloseFollowUpResponse)(nil),    // 26: shipwarden.approval.v1.CloseFollowUpResponse
-	(*v1.Request)(nil),               // 27: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),        // 28: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),          // 29: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),         // 30: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),           // 31: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),               // 32: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),            // 33: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),    // 34: google.protobuf.Timestamp
-	(*v1.Check)(nil),                 // 35: shipwarden.release.v1.Check
-	(*v1.ApprovalSignature)(nil),     // 36: shipwarden.release.v1.ApprovalSignature
-	(v1.Cause)(0),                    // 37: shipwarden.release.v1.Cause
-	(v1.Intervened_Action)(0),        // 38: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),   // 39: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),              // 40: shipwarden.release.v1.FollowUp
+	(*DelegateRequest)(nil),          // 27: shipwarden.approval.v1.DelegateRequest
+	(*DelegateResponse)(nil),         // 28: shipwarden.approval.v1.DelegateResponse
+	(*RevokeDelegationRequest)(nil),  // 29: shipwarden.approval.v1.RevokeDelegationRequest
+	(*RevokeDelegationResponse)(nil), // 30: shipwarden.approval.v1.RevokeDelegationResponse
+	(*ListDelegationsRequest)(nil),   // 31: shipwarden.approval.v1.ListDelegationsRequest
+	(*ListDelegationsResponse)(nil),  // 32: shipwarden.approval.v1.ListDelegationsResponse
+	(*v1.Request)(nil),               // 33: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),        // 34: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),          // 35: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),         // 36: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),           // 37: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),               // 38: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),            // 39: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),    // 40: google.protobuf.Timestamp
+	(*v1.Check)(nil),                 // 41: shipwarden.release.v1.Check
+	(*v1.ApprovalSignature)(nil),     // 42: shipwarden.release.v1.ApprovalSignature
+	(v1.Cause)(0),                    // 43: shipwarden.release.v1.Cause
+	(v1.Intervened_Action)(0),        // 44: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),   // 45: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),              // 46: shipwarden.release.v1.FollowUp
+	(*v1.Delegation)(nil),            // 47: shipwarden.release.v1.Delegation
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	27, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	28, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	29, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	30, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	31, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	32, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	33, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	33, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	33, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	34, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	35, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	36, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	37, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	38, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	39, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	39, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
 	1,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	34, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	34, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	35, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
-	34, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	34, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	40, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	40, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	41, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	40, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	40, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
 	0,  // 14: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	0,  // 15: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	6,  // 16: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
-	34, // 17: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
-	36, // 18: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	33, // 19: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	37, // 20: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	38, // 21: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	39, // 22: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	40, // 23: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	40, // 24: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	2,  // 25: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	4,  // 26: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	7,  // 27: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	9,  // 28: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	11, // 29: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	13, // 30: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	15, // 31: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	17, // 32: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	19, // 33: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	21, // 34: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	23, // 35: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	25, // 36: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	3,  // 37: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	5,  // 38: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	8,  // 39: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	10, // 40: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	12, // 41: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	14, // 42: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	16, // 43: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	18, // 44: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	20, // 45: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	22, // 46: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	24, // 47: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	26, // 48: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	37, // [37:49] is the sub-list for method output_type
-	25, // [25:37] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	40, // 17: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
+	42, // 18: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	39, // 19: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	43, // 20: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	44, // 21: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	45, // 22: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	46, // 23: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	46, // 24: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	40, // 25: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
+	40, // 26: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
+	47, // 27: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
+	47, // 28: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
+	2,  // 29: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	4,  // 30: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	7,  // 31: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	9,  // 32: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	11, // 33: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	13, // 34: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	15, // 35: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	17, // 36: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	19, // 37: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	21, // 38: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	23, // 39: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	25, // 40: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	27, // 41: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
+	29, // 42: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
+	31, // 43: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
+	3,  // 44: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	5,  // 45: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	8,  // 46: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	10, // 47: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	12, // 48: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	14, // 49: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	16, // 50: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	18, // 51: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	20, // 52: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	22, // 53: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	24, // 54: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	26, // 55: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	28, // 56: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
+	30, // 57: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
+	32, // 58: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
+	44, // [44:59] is the sub-list for method output_type
+	29, // [29:44] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }
@@ -1850,7 +2207,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,6 +36,9 @@ const (
 	ApprovalService_CompleteReview_FullMethodName   = "/shipwarden.approval.v1.ApprovalService/CompleteReview"
 	ApprovalService_AddFollowUp_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/AddFollowUp"
 	ApprovalService_CloseFollowUp_FullMethodName    = "/shipwarden.approval.v1.ApprovalService/CloseFollowUp"
+	ApprovalService_Delegate_FullMethodName         = "/shipwarden.approval.v1.ApprovalService/Delegate"
+	ApprovalService_RevokeDelegation_FullMethodName = "/shipwarden.approval.v1.ApprovalService/RevokeDelegation"
+	ApprovalService_ListDelegations_FullMethodName  = "/shipwarden.approval.v1.ApprovalService/ListDelegations"
 )
 
 // ApprovalServiceClient is the client API for ApprovalService service.
@@ -76,6 +79,12 @@ type ApprovalServiceClient interface {
 	AddFollowUp(ctx context.Context, in *AddFollowUpRequest, opts ...grpc.CallOption) (*AddFollowUpResponse, error)
 	// CloseFollowUp says that it is done, or is not to be done any more.
 	CloseFollowUp(ctx context.Context, in *CloseFollowUpRequest, opts ...grpc.CallOption) (*CloseFollowUpResponse, error)
+	// Delegate has somebody else approve for the caller, for a time.
+	Delegate(ctx context.Context, in *DelegateRequest, opts ...grpc.CallOption) (*DelegateResponse, error)
+	// RevokeDelegation ends that at once, by either of the two or an operator.
+	RevokeDelegation(ctx context.Context, in *RevokeDelegationRequest, opts ...grpc.CallOption) (*RevokeDelegationResponse, error)
+	// ListDelegations returns who approves for whom, now and later.
+	ListDelegations(ctx context.Context, in *ListDelegationsRequest, opts ...grpc.CallOption) (*ListDelegationsResponse, error)
 }
 
 type approvalServiceClient struct {
@@ -206,6 +215,36 @@ func (c *approvalServiceClient) CloseFollowUp(ctx context.Context, in *CloseFoll
 	return out, nil
 }
 
+func (c *approvalServiceClient) Delegate(ctx context.Context, in *DelegateRequest, opts ...grpc.CallOption) (*DelegateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DelegateResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_Delegate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) RevokeDelegation(ctx context.Context, in *RevokeDelegationRequest, opts ...grpc.CallOption) (*RevokeDelegationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeDelegationResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_RevokeDelegation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) ListDelegations(ctx context.Context, in *ListDelegationsRequest, opts ...grpc.CallOption) (*ListDelegationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDelegationsResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_ListDelegations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ApprovalServiceServer is the server API for ApprovalService service.
 // All implementations must embed UnimplementedApprovalServiceServer
 // for forward compatibility.
@@ -244,6 +283,12 @@ type ApprovalServiceServer interface {
 	AddFollowUp(context.Context, *AddFollowUpRequest) (*AddFollowUpResponse, error)
 	// CloseFollowUp says that it is done, or is not to be done any more.
 	CloseFollowUp(context.Context, *CloseFollowUpRequest) (*CloseFollowUpResponse, error)
+	// Delegate has somebody else approve for the caller, for a time.
+	Delegate(context.Context, *DelegateRequest) (*DelegateResponse, error)
+	// RevokeDelegation ends that at once, by either of the two or an operator.
+	RevokeDelegation(context.Context, *RevokeDelegationRequest) (*RevokeDelegationResponse, error)
+	// ListDelegations returns who approves for whom, now and later.
+	ListDelegations(context.Context, *ListDelegationsRequest) (*ListDelegationsResponse, error)
 	mustEmbedUnimplementedApprovalServiceServer()
 }
 
@@ -289,6 +334,15 @@ func (UnimplementedApprovalServiceServer) AddFollowUp(context.Context, *AddFollo
 }
 func (UnimplementedApprovalServiceServer) CloseFollowUp(context.Context, *CloseFollowUpRequest) (*CloseFollowUpResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CloseFollowUp not implemented")
+}
+func (UnimplementedApprovalServiceServer) Delegate(context.Context, *DelegateRequest) (*DelegateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Delegate not implemented")
+}
+func (UnimplementedApprovalServiceServer) RevokeDelegation(context.Context, *RevokeDelegationRequest) (*RevokeDelegationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeDelegation not implemented")
+}
+func (UnimplementedApprovalServiceServer) ListDelegations(context.Context, *ListDelegationsRequest) (*ListDelegationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDelegations not implemented")
 }
 func (UnimplementedApprovalServiceServer) mustEmbedUnimplementedApprovalServiceServer() {}
 func (UnimplementedApprovalServiceServer) testEmbeddedByValue()                         {}
@@ -527,6 +581,60 @@ func _ApprovalService_CloseFollowUp_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ApprovalService_Delegate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DelegateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).Delegate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_Delegate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).Delegate(ctx, req.(*DelegateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_RevokeDelegation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeDelegationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).RevokeDelegation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_RevokeDelegation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).RevokeDelegation(ctx, req.(*RevokeDelegationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_ListDelegations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDelegationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).ListDelegations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_ListDelegations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).ListDelegations(ctx, req.(*ListDelegationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ApprovalService_ServiceDesc is the grpc.ServiceDesc for ApprovalService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -581,6 +689,18 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CloseFollowUp",
 			Handler:    _ApprovalService_CloseFollowUp_Handler,
+		},
+		{
+			MethodName: "Delegate",
+			Handler:    _ApprovalService_Delegate_Handler,
+		},
+		{
+			MethodName: "RevokeDelegation",
+			Handler:    _ApprovalService_RevokeDelegation_Handler,
+		},
+		{
+			MethodName: "ListDelegations",
+			Handler:    _ApprovalService_ListDelegations_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -256,6 +256,7 @@ type Event struct {
 	//	*Event_ServiceChanged
 	//	*Event_RequestRefused
 	//	*Event_ProcedureActivated
+	//	*Event_DelegationsChanged
 	Data          isEvent_Data `protobuf_oneof:"data"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -768,6 +769,15 @@ func (x *Event) GetProcedureActivated() *ProcedureActivated {
 	return nil
 }
 
+func (x *Event) GetDelegationsChanged() *DelegationsChanged {
+	if x != nil {
+		if x, ok := x.Data.(*Event_DelegationsChanged); ok {
+			return x.DelegationsChanged
+		}
+	}
+	return nil
+}
+
 type isEvent_Data interface {
 	isEvent_Data()
 }
@@ -1002,6 +1012,11 @@ type Event_ProcedureActivated struct {
 	ProcedureActivated *ProcedureActivated `protobuf:"bytes,104,opt,name=procedure_activated,json=procedureActivated,proto3,oneof"`
 }
 
+type Event_DelegationsChanged struct {
+	// Recorded when somebody got a stand-in, or has one no more.
+	DelegationsChanged *DelegationsChanged `protobuf:"bytes,155,opt,name=delegations_changed,json=delegationsChanged,proto3,oneof"`
+}
+
 func (*Event_Requested) isEvent_Data() {}
 
 func (*Event_GatesConfirmed) isEvent_Data() {}
@@ -1093,6 +1108,8 @@ func (*Event_ServiceChanged) isEvent_Data() {}
 func (*Event_RequestRefused) isEvent_Data() {}
 
 func (*Event_ProcedureActivated) isEvent_Data() {}
+
+func (*Event_DelegationsChanged) isEvent_Data() {}
 
 // Previous names the event before this one in the same aggregate.
 type Previous struct {
@@ -1829,7 +1846,9 @@ type ApprovalGiven struct {
 	// SHA-256 of what the person was shown, "sha256:…".
 	ShownDigest string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
 	// The person's own signature; absent where none was given.
-	Signature     *ApprovalSignature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
+	Signature *ApprovalSignature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
+	// For whom the person approves; absent where it is for themselves.
+	StandIn       *StandIn `protobuf:"bytes,6,opt,name=stand_in,json=standIn,proto3" json:"stand_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1895,6 +1914,13 @@ func (x *ApprovalGiven) GetShownDigest() string {
 func (x *ApprovalGiven) GetSignature() *ApprovalSignature {
 	if x != nil {
 		return x.Signature
+	}
+	return nil
+}
+
+func (x *ApprovalGiven) GetStandIn() *StandIn {
+	if x != nil {
+		return x.StandIn
 	}
 	return nil
 }
@@ -4013,6 +4039,87 @@ func (x *RefusedDecision) GetChangeDigest() string {
 	return ""
 }
 
+// DelegationsChanged carries all delegations that are not over, so that one event is enough.
+type DelegationsChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those that are not over.
+	Delegations []*Delegation `protobuf:"bytes,1,rep,name=delegations,proto3" json:"delegations,omitempty"`
+	// The one that was made or revoked.
+	Changed *Delegation `protobuf:"bytes,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Whether it was revoked, and why.
+	Revoked bool   `protobuf:"varint,3,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	Reason  string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The highest number that was ever given.
+	LastNumber    uint32 `protobuf:"varint,5,opt,name=last_number,json=lastNumber,proto3" json:"last_number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DelegationsChanged) Reset() {
+	*x = DelegationsChanged{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DelegationsChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DelegationsChanged) ProtoMessage() {}
+
+func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DelegationsChanged.ProtoReflect.Descriptor instead.
+func (*DelegationsChanged) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *DelegationsChanged) GetDelegations() []*Delegation {
+	if x != nil {
+		return x.Delegations
+	}
+	return nil
+}
+
+func (x *DelegationsChanged) GetChanged() *Delegation {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *DelegationsChanged) GetRevoked() bool {
+	if x != nil {
+		return x.Revoked
+	}
+	return false
+}
+
+func (x *DelegationsChanged) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DelegationsChanged) GetLastNumber() uint32 {
+	if x != nil {
+		return x.LastNumber
+	}
+	return 0
+}
+
 // ProcedureActivated names the procedure document that new releases run under.
 type ProcedureActivated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4026,7 +4133,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4038,7 +4145,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4051,7 +4158,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -4072,7 +4179,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xf6\x1e\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xd5\x1f\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -4135,7 +4242,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0ftarget_unlocked\x18e \x01(\v2%.shipwarden.release.v1.TargetUnlockedH\x00R\x0etargetUnlocked\x12P\n" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
 	"\x0frequest_refused\x18g \x01(\v2%.shipwarden.release.v1.RequestRefusedH\x00R\x0erequestRefused\x12\\\n" +
-	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivatedB\x06\n" +
+	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivated\x12]\n" +
+	"\x13delegations_changed\x18\x9b\x01 \x01(\v2).shipwarden.release.v1.DelegationsChangedH\x00R\x12delegationsChangedB\x06\n" +
 	"\x04dataJ\x04\b=\x10>R\x14execution_progressed\">\n" +
 	"\bPrevious\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
@@ -4185,13 +4293,14 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"I\n" +
 	"\vRiskRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xef\x01\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xaa\x02\n" +
 	"\rApprovalGiven\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x12\x18\n" +
 	"\acomment\x18\x02 \x01(\tR\acomment\x124\n" +
 	"\aexpires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12!\n" +
 	"\fshown_digest\x18\x04 \x01(\tR\vshownDigest\x12F\n" +
-	"\tsignature\x18\x05 \x01(\v2(.shipwarden.release.v1.ApprovalSignatureR\tsignature\"+\n" +
+	"\tsignature\x18\x05 \x01(\v2(.shipwarden.release.v1.ApprovalSignatureR\tsignature\x129\n" +
+	"\bstand_in\x18\x06 \x01(\v2\x1e.shipwarden.release.v1.StandInR\astandIn\"+\n" +
 	"\x11ApprovalWithdrawn\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\"\n" +
 	"\bRejected\x12\x16\n" +
@@ -4343,7 +4452,14 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x06person\x18\x02 \x01(\tR\x06person\x12\x16\n" +
 	"\x06action\x18\x03 \x01(\tR\x06action\x12\x16\n" +
 	"\x06method\x18\x04 \x01(\tR\x06method\x12#\n" +
-	"\rchange_digest\x18\x05 \x01(\tR\fchangeDigest\"F\n" +
+	"\rchange_digest\x18\x05 \x01(\tR\fchangeDigest\"\xe9\x01\n" +
+	"\x12DelegationsChanged\x12C\n" +
+	"\vdelegations\x18\x01 \x03(\v2!.shipwarden.release.v1.DelegationR\vdelegations\x12;\n" +
+	"\achanged\x18\x02 \x01(\v2!.shipwarden.release.v1.DelegationR\achanged\x12\x18\n" +
+	"\arevoked\x18\x03 \x01(\bR\arevoked\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1f\n" +
+	"\vlast_number\x18\x05 \x01(\rR\n" +
+	"lastNumber\"F\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digestBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
@@ -4361,7 +4477,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                  // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),           // 1: shipwarden.release.v1.Intervened.Action
@@ -4414,34 +4530,37 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*ServiceChanged)(nil),           // 48: shipwarden.release.v1.ServiceChanged
 	(*RequestRefused)(nil),           // 49: shipwarden.release.v1.RequestRefused
 	(*RefusedDecision)(nil),          // 50: shipwarden.release.v1.RefusedDecision
-	(*ProcedureActivated)(nil),       // 51: shipwarden.release.v1.ProcedureActivated
-	(*timestamppb.Timestamp)(nil),    // 52: google.protobuf.Timestamp
-	(*Request)(nil),                  // 53: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),              // 54: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                 // 55: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),              // 56: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),           // 57: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),             // 58: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                  // 59: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),            // 60: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),               // 61: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 62: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),        // 63: shipwarden.release.v1.ApprovalSignature
-	(*CountedApproval)(nil),          // 64: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 65: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 66: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 67: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),             // 68: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 69: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 70: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 71: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 72: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 73: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 74: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 75: shipwarden.release.v1.Answer
+	(*DelegationsChanged)(nil),       // 51: shipwarden.release.v1.DelegationsChanged
+	(*ProcedureActivated)(nil),       // 52: shipwarden.release.v1.ProcedureActivated
+	(*timestamppb.Timestamp)(nil),    // 53: google.protobuf.Timestamp
+	(*Request)(nil),                  // 54: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),              // 55: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                 // 56: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),              // 57: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),           // 58: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),             // 59: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                  // 60: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),            // 61: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),               // 62: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),               // 63: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),        // 64: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                  // 65: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),          // 66: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                    // 67: shipwarden.release.v1.Deadline
+	(Occasion)(0),                    // 68: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                  // 69: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),             // 70: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),             // 71: shipwarden.release.v1.Verification
+	(Cause)(0),                       // 72: shipwarden.release.v1.Cause
+	(Outcome)(0),                     // 73: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                 // 74: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),              // 75: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),               // 76: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                   // 77: shipwarden.release.v1.Answer
+	(*Delegation)(nil),               // 78: shipwarden.release.v1.Delegation
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	52,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	53,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	4,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	5,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
 	6,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
@@ -4489,71 +4608,75 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	47,  // 45: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
 	48,  // 46: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
 	49,  // 47: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	51,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	0,   // 49: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	53,  // 50: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	54,  // 51: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	52,  // 52: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	55,  // 53: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	56,  // 54: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	56,  // 55: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	57,  // 56: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	58,  // 57: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	59,  // 58: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 59: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	60,  // 60: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	59,  // 61: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 62: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 63: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	52,  // 64: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	59,  // 65: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	62,  // 66: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	52,  // 67: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	59,  // 68: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	52,  // 69: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	63,  // 70: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	64,  // 71: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	52,  // 72: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	52,  // 73: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	65,  // 74: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	66,  // 75: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	67,  // 76: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	52,  // 77: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	52,  // 78: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	68,  // 79: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 80: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 81: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	59,  // 82: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	68,  // 83: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	69,  // 84: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	69,  // 85: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	69,  // 86: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	52,  // 87: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	52,  // 88: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	68,  // 89: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 90: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	70,  // 91: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	52,  // 92: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	70,  // 93: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 94: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	65,  // 95: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	52,  // 96: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	70,  // 97: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	71,  // 98: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 99: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	72,  // 100: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	72,  // 101: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	52,  // 102: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	73,  // 103: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	73,  // 104: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	74,  // 105: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	75,  // 106: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	50,  // 107: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	108, // [108:108] is the sub-list for method output_type
-	108, // [108:108] is the sub-list for method input_type
-	108, // [108:108] is the sub-list for extension type_name
-	108, // [108:108] is the sub-list for extension extendee
-	0,   // [0:108] is the sub-list for field type_name
+	52,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	51,  // 49: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
+	0,   // 50: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	54,  // 51: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	55,  // 52: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	53,  // 53: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	56,  // 54: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	57,  // 55: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	57,  // 56: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	58,  // 57: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	59,  // 58: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	60,  // 59: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	60,  // 60: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	61,  // 61: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	60,  // 62: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	60,  // 63: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	62,  // 64: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	53,  // 65: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	60,  // 66: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	63,  // 67: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	53,  // 68: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	60,  // 69: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	53,  // 70: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	64,  // 71: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	65,  // 72: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	66,  // 73: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	53,  // 74: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	53,  // 75: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	67,  // 76: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	68,  // 77: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	69,  // 78: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	53,  // 79: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	53,  // 80: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	70,  // 81: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	70,  // 82: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	70,  // 83: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	60,  // 84: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	70,  // 85: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	71,  // 86: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	71,  // 87: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	71,  // 88: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	53,  // 89: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	53,  // 90: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	70,  // 91: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	70,  // 92: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	72,  // 93: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	53,  // 94: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	72,  // 95: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 96: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	67,  // 97: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	53,  // 98: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	72,  // 99: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	73,  // 100: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 101: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	74,  // 102: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	74,  // 103: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	53,  // 104: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	75,  // 105: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	75,  // 106: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	76,  // 107: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	77,  // 108: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	50,  // 109: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	78,  // 110: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	78,  // 111: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	112, // [112:112] is the sub-list for method output_type
+	112, // [112:112] is the sub-list for method input_type
+	112, // [112:112] is the sub-list for extension type_name
+	112, // [112:112] is the sub-list for extension extendee
+	0,   // [0:112] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4610,6 +4733,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ServiceChanged)(nil),
 		(*Event_RequestRefused)(nil),
 		(*Event_ProcedureActivated)(nil),
+		(*Event_DelegationsChanged)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4617,7 +4741,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   49,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

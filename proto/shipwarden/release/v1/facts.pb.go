@@ -596,7 +596,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // Verdict of a check.
@@ -649,7 +649,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1375,6 +1375,168 @@ func (x *ApprovalSignature) GetArmored() string {
 	return ""
 }
 
+// Delegation is that somebody approves for somebody else, for a time.
+type Delegation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number in the procedure, never given twice.
+	Number uint32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// Who has the stand-in, and who it is: person ids.
+	Person  string `protobuf:"bytes,2,opt,name=person,proto3" json:"person,omitempty"`
+	StandIn string `protobuf:"bytes,3,opt,name=stand_in,json=standIn,proto3" json:"stand_in,omitempty"`
+	// The groups for which; an empty list means all that the person is in.
+	Groups []string `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
+	// From when on, and up to but not including when.
+	From  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until,proto3" json:"until,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Delegation) Reset() {
+	*x = Delegation{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Delegation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Delegation) ProtoMessage() {}
+
+func (x *Delegation) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Delegation.ProtoReflect.Descriptor instead.
+func (*Delegation) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Delegation) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Delegation) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *Delegation) GetStandIn() string {
+	if x != nil {
+		return x.StandIn
+	}
+	return ""
+}
+
+func (x *Delegation) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *Delegation) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Delegation) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Delegation) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// StandIn is for whom somebody approves, and by which right.
+type StandIn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The person whose approval it is in place of.
+	Person string `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	// The groups of that person for which it counts, at that moment.
+	Groups []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	// The delegations, from the person to who approves.
+	Delegations   []*Delegation `protobuf:"bytes,3,rep,name=delegations,proto3" json:"delegations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StandIn) Reset() {
+	*x = StandIn{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandIn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandIn) ProtoMessage() {}
+
+func (x *StandIn) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandIn.ProtoReflect.Descriptor instead.
+func (*StandIn) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *StandIn) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *StandIn) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *StandIn) GetDelegations() []*Delegation {
+	if x != nil {
+		return x.Delegations
+	}
+	return nil
+}
+
 // CountedApproval is an approval and the group it counted for.
 type CountedApproval struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1388,7 +1550,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1562,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1575,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -1449,7 +1611,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +1623,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +1636,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -1535,7 +1697,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1709,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1722,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -1636,7 +1798,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1648,7 +1810,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1661,7 +1823,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -1744,7 +1906,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1918,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1931,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -1850,7 +2012,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +2024,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +2037,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -1953,7 +2115,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1965,7 +2127,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1978,7 +2140,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -2033,7 +2195,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2207,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2220,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -2104,7 +2266,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2278,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2291,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -2168,7 +2330,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2180,7 +2342,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2193,7 +2355,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -2294,7 +2456,20 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06signed\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x06signed\x12<\n" +
 	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\aexpires\x12$\n" +
 	"\aarmored\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80@R\aarmored\"?\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80@R\aarmored\"\xe9\x01\n" +
+	"\n" +
+	"Delegation\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12\x16\n" +
+	"\x06person\x18\x02 \x01(\tR\x06person\x12\x19\n" +
+	"\bstand_in\x18\x03 \x01(\tR\astandIn\x12\x16\n" +
+	"\x06groups\x18\x04 \x03(\tR\x06groups\x12.\n" +
+	"\x04from\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"~\n" +
+	"\aStandIn\x12\x16\n" +
+	"\x06person\x18\x01 \x01(\tR\x06person\x12\x16\n" +
+	"\x06groups\x18\x02 \x03(\tR\x06groups\x12C\n" +
+	"\vdelegations\x18\x03 \x03(\v2!.shipwarden.release.v1.DelegationR\vdelegations\"?\n" +
 	"\x0fCountedApproval\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\"\x9d\x01\n" +
@@ -2439,7 +2614,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -2460,57 +2635,62 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*TargetPreview)(nil),         // 16: shipwarden.release.v1.TargetPreview
 	(*QuorumRule)(nil),            // 17: shipwarden.release.v1.QuorumRule
 	(*ApprovalSignature)(nil),     // 18: shipwarden.release.v1.ApprovalSignature
-	(*CountedApproval)(nil),       // 19: shipwarden.release.v1.CountedApproval
-	(*HoldReason)(nil),            // 20: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 21: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),          // 22: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 23: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 24: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 25: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 26: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 27: shipwarden.release.v1.ReviewDebt
-	(*FollowUp)(nil),              // 28: shipwarden.release.v1.FollowUp
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
-	(ArtifactKind)(0),             // 30: shipwarden.release.v1.ArtifactKind
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(*Delegation)(nil),            // 19: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 20: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),       // 21: shipwarden.release.v1.CountedApproval
+	(*HoldReason)(nil),            // 22: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 23: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),          // 24: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 25: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 26: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 27: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 28: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 29: shipwarden.release.v1.ReviewDebt
+	(*FollowUp)(nil),              // 30: shipwarden.release.v1.FollowUp
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(ArtifactKind)(0),             // 32: shipwarden.release.v1.ArtifactKind
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	29, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	29, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	29, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	29, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	31, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	31, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	31, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	31, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	30, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	26, // 6: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	32, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	28, // 6: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 7: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	7,  // 8: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
 	11, // 9: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 10: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	31, // 11: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	31, // 12: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	31, // 13: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	31, // 14: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	8,  // 15: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	11, // 16: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	31, // 17: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	31, // 18: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	24, // 19: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	31, // 20: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	31, // 21: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	11, // 22: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	9,  // 23: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	31, // 24: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	25, // 25: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	25, // 26: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	25, // 27: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	31, // 28: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	31, // 29: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	31, // 30: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	33, // 11: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	33, // 12: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	33, // 13: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	33, // 14: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	19, // 15: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	33, // 16: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	33, // 17: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	8,  // 18: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	11, // 19: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	33, // 20: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	33, // 21: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	26, // 22: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	33, // 23: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	33, // 24: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	11, // 25: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	9,  // 26: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	33, // 27: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	27, // 28: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	27, // 29: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	27, // 30: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	33, // 31: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	33, // 32: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	33, // 33: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -2525,7 +2705,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
