@@ -1,6 +1,6 @@
 // Package identity says who calls a gRPC service: by a client certificate that the
-// server verified, or by a static token of which the service knows only the
-// SHA-256 (PD-A.4). Who the caller is, is a name; what that name may do is for the
+// server verified, by a static token of which the service knows only the SHA-256, or
+// by a token of an OpenID Connect provider (PD-A.4). Who the caller is, is a name; what that name may do is for the
 // procedure document to say.
 package identity
 
@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -44,6 +45,10 @@ type Caller struct {
 	Names []string
 	// Method is how the identity was proved.
 	Method string
+	// Provided says that an identity provider named the caller, and Groups are the groups
+	// that it has them in.
+	Provided bool
+	Groups   []string
 	// Reader says that the caller may read the record without being a person of
 	// the procedure document.
 	Reader bool
@@ -51,7 +56,14 @@ type Caller struct {
 
 // Authenticator recognizes callers. It is safe for concurrent use.
 type Authenticator struct {
-	tokens []known
+	tokens   []known
+	provider *Provider
+}
+
+// WithProvider makes it take tokens of a provider as well; nil for none.
+func (a *Authenticator) WithProvider(p *Provider) *Authenticator {
+	a.provider = p
+	return a
 }
 
 type known struct {
@@ -90,6 +102,14 @@ func (a *Authenticator) Authenticate(ctx context.Context) (Caller, error) {
 			if subtle.ConstantTimeCompare(sum[:], k.digest) == 1 {
 				return k.caller, nil
 			}
+		}
+		// A static token is no three parts with dots between them; what is gets one answer.
+		if a.provider != nil && strings.Count(token, ".") == 2 {
+			c, err := a.provider.Verify(ctx, token)
+			if err != nil {
+				slog.WarnContext(ctx, "a token of the identity provider is not taken", slog.Any("error", err))
+			}
+			return c, err
 		}
 		return Caller{}, ErrUnknown
 	}

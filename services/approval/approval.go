@@ -261,7 +261,7 @@ func open(ctx context.Context, r standing.Reader, doc *policyv1.Procedure) ([]st
 
 // desk is the gRPC service through which people decide.
 func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, procedureID string, clock *deadline.Clock) error {
-	who, err := callers(cfg.GetTokensFile())
+	who, err := callers(cfg, s.Now)
 	if err != nil {
 		return err
 	}
@@ -282,13 +282,21 @@ func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, proce
 	return nil
 }
 
-func callers(path string) (*identity.Authenticator, error) {
+// callers knows who calls: by the tokens of the file, and by those of the provider.
+func callers(cfg *configv1.Approval, now func() time.Time) (*identity.Authenticator, error) {
+	provider, err := identity.NewProvider(cfg.GetOidc(), now)
+	if err != nil {
+		return nil, err
+	}
 	tokens := &configv1.Tokens{}
-	if path != "" {
+	if path := cfg.GetTokensFile(); path != "" {
 		if err := service.LoadConfig(path, tokens); err != nil {
 			return nil, fmt.Errorf("tokens_file: %w", err)
 		}
 	}
 	who, err := identity.New(tokens)
-	return who, service.InField("tokens_file", err)
+	if err != nil {
+		return nil, service.InField("tokens_file", err)
+	}
+	return who.WithProvider(provider), nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/station"
@@ -18,7 +19,7 @@ import (
 func Check(cfg *configv1.Approval) error {
 	doc, _, document := document(cfg)
 	_, told := channels(cfg)
-	_, tokens := callers(cfg.GetTokensFile())
+	_, tokens := callers(cfg, time.Now)
 	_, secure := service.ServerTLS(cfg.GetGrpc().GetTls())
 	return errors.Join(
 		station.Check(procedure.ServiceApproval, cfg.GetCommon()),

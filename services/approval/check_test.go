@@ -25,6 +25,9 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		{"a token of nothing", func(c *configv1.Approval) {
 			c.TokensFile = stationtest.File(t, "tokens.yaml", "tokens: [{sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, person: mia}]\n")
 		}, []string{"tokens_file"}},
+		{"a provider that anybody could be", func(c *configv1.Approval) {
+			c.Oidc = &configv1.Oidc{Issuer: "http://id.shop.example", Audience: "shipwarden"}
+		}, []string{"oidc.issuer"}},
 		{"a document that is not there", func(c *configv1.Approval) { c.ProcedureFile = "/none" }, []string{"procedure_file"}},
 		{"a channel that nobody has", func(c *configv1.Approval) { c.Channels[1].Channel = "operation" }, []string{"channels[1].channel"}},
 		{"addresses that are not there", func(c *configv1.Approval) {

@@ -25,6 +25,7 @@ type desk struct {
 	head   eventstore.History
 	index  *policy.Index
 	active *policy.Index
+	caller identity.Caller
 	person *releasev1.Actor
 	now    time.Time
 }
@@ -55,11 +56,11 @@ func (s *Server) view(ctx context.Context, caller identity.Caller, active *polic
 	if err != nil {
 		return desk{}, err
 	}
-	d := desk{state: state, head: h, index: index, active: active, now: s.now()}
+	d := desk{state: state, head: h, index: index, active: active, caller: caller, now: s.now()}
 	if d.person, err = personOf(caller, index); err != nil {
 		return d, err
 	}
-	still := active.GroupsOf(d.person.GetId())
+	still := groupsOf(caller, active, d.person.GetId())
 	d.person.Groups = slices.DeleteFunc(d.person.GetGroups(), func(g string) bool { return !slices.Contains(still, g) })
 	return d, nil
 }
@@ -111,8 +112,22 @@ func personOf(caller identity.Caller, index *policy.Index) (*releasev1.Actor, er
 		return nil, errMachine
 	}
 	return &releasev1.Actor{
-		Id: found.GetId(), Kind: releasev1.Actor_KIND_HUMAN, Method: caller.Method, Groups: index.GroupsOf(found.GetId()),
+		Id: found.GetId(), Kind: releasev1.Actor_KIND_HUMAN, Method: caller.Method, Groups: groupsOf(caller, index, found.GetId()),
 	}, nil
+}
+
+// groupsOf are the groups that a document has a person in, less those for which an
+// identity provider has to have them in a group of its own, and, having named the caller,
+// has not (PD-A.4). It takes away, and gives nobody more than the document does.
+func groupsOf(caller identity.Caller, index *policy.Index, id string) []string {
+	all := index.GroupsOf(id)
+	if !caller.Provided {
+		return all
+	}
+	return slices.DeleteFunc(all, func(g string) bool {
+		of := index.Group(g).GetProviderGroup()
+		return of != "" && !slices.Contains(caller.Groups, of)
+	})
 }
 
 func (d desk) memberOf(group string) bool { return slices.Contains(d.person.GetGroups(), group) }
@@ -122,7 +137,7 @@ func (d desk) memberOf(group string) bool { return slices.Contains(d.person.GetG
 // such group any more, in the one that it names instead: nobody could do it otherwise.
 func (d desk) stands(own, now string) bool {
 	if d.active.Group(own) == nil {
-		return slices.Contains(d.active.GroupsOf(d.person.GetId()), now)
+		return slices.Contains(groupsOf(d.caller, d.active, d.person.GetId()), now)
 	}
 	return d.memberOf(own)
 }

@@ -859,7 +859,10 @@ type Group struct {
 	// Its name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Ids of its members.
-	Members       []string `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	Members []string `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	// The identity provider's group in which a member must be, too, who is named by one of
+	// its tokens: whom the provider has taken out of it decides nothing for it any more.
+	ProviderGroup string `protobuf:"bytes,3,opt,name=provider_group,json=providerGroup,proto3" json:"provider_group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -906,6 +909,13 @@ func (x *Group) GetMembers() []string {
 		return x.Members
 	}
 	return nil
+}
+
+func (x *Group) GetProviderGroup() string {
+	if x != nil {
+		return x.ProviderGroup
+	}
+	return ""
 }
 
 // Key is a public key and what it is trusted for.
@@ -2318,10 +2328,11 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
-	"\arevoked\x18\x04 \x01(\bR\arevoked\"T\n" +
+	"\arevoked\x18\x04 \x01(\bR\arevoked\"\x85\x01\n" +
 	"\x05Group\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x18\n" +
-	"\amembers\x18\x02 \x03(\tR\amembers\"\x9c\x02\n" +
+	"\amembers\x18\x02 \x03(\tR\amembers\x12/\n" +
+	"\x0eprovider_group\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\rproviderGroup\"\x9c\x02\n" +
 	"\x03Key\x122\n" +
 	"\x02id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^[a-z0-9][a-z0-9._-]{0,63}$R\x02id\x12!\n" +
 	"\aed25519\x18\x02 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x12\x14\n" +
