@@ -206,6 +206,14 @@ func (s *services) ListDelegations(context.Context, *approvalv1.ListDelegationsR
 	}}, nil
 }
 
+func (s *services) WhoCan(ctx context.Context, r *approvalv1.WhoCanRequest) (*approvalv1.WhoCanResponse, error) {
+	s.note(ctx, "who-can", r.GetEnvironment(), r.GetService(), r.GetPerson())
+	return &approvalv1.WhoCanResponse{ProcedureVersion: "3", ProcedureDigest: artifactDigest, Rights: []*approvalv1.Right{
+		{Environment: "production", Action: "approve", Group: "sre", Count: 2, Signed: true, Holders: []*approvalv1.Holder{{Person: "mia", CanSign: true}, {Person: "bob"}}},
+		{Service: "shop", Action: "own", Group: "devs", Count: 1, Holders: []*approvalv1.Holder{{Person: "olu"}, {Person: "bob", StandInFor: "olu"}}},
+	}}, nil
+}
+
 func (s *services) GetRelease(_ context.Context, r *recorderv1.GetReleaseRequest) (*recorderv1.GetReleaseResponse, error) {
 	if err := known(r.GetRelease()); err != nil {
 		return nil, err

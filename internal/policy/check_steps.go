@@ -92,6 +92,13 @@ func (c *checker) emergency() {
 	if lane.GetGrace() != nil && lane.GetGrace().AsDuration() < 0 {
 		c.report("emergency.grace", "duration.negative", "must not be negative")
 	}
+	c.approvals("emergency.quota.over", lane.GetQuota().GetOver())
+	for i, rule := range lane.GetQuota().GetOver() {
+		if rule.GetGroup() == lane.GetGroup() {
+			// One person would be asked for twice, and be counted once.
+			c.approvers(fmt.Sprintf("emergency.quota.over[%d].group", i), rule.GetGroup(), int(rule.GetCount())+1)
+		}
+	}
 	c.heard("emergency.group", releasev1.Occasion_OCCASION_EMERGENCY, "anybody", func(*policyv1.Channel) bool { return true })
 }
 

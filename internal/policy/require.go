@@ -94,6 +94,18 @@ func Needed(document *policyv1.Procedure, s procedure.State, rollbackImpossible 
 	return Quorum(document, request, rollbackImpossible, len(HighRiskAreas(document, request)) > 0)
 }
 
+// OverQuota returns the approvals that an emergency beyond the quota takes besides that of
+// the lane. Those of the lane's own group are counted on top of its one.
+func OverQuota(document *policyv1.Procedure, environment string) []*releasev1.QuorumRule {
+	var rules []*releasev1.QuorumRule
+	for _, rule := range document.GetEmergency().GetQuota().GetOver() {
+		rules = append(rules, &releasev1.QuorumRule{
+			Group: rule.GetGroup(), Count: rule.GetCount(), Signed: rule.GetSigned() || requireSigned(document, environment),
+		})
+	}
+	return rules
+}
+
 // requireSigned reports whether every approval for an environment must be signed.
 func requireSigned(procedure *policyv1.Procedure, environment string) bool {
 	return slices.ContainsFunc(procedure.GetEnvironments(), func(e *policyv1.Environment) bool {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/procedure"
@@ -121,6 +122,8 @@ type Service struct {
 	Head
 	Open  []string
 	Debts []*releasev1.ReviewDebt
+	// Emergencies are the newest that were authorized, oldest first.
+	Emergencies []*releasev1.EmergencyUse
 }
 
 // ReadService reads a service in an environment.
@@ -134,14 +137,37 @@ func ReadService(ctx context.Context, r Reader, environment, service string) (Se
 		return Service{Head: Head{Aggregate: aggregate}}, nil
 	}
 	d := e.Event.GetServiceChanged()
-	return Service{Head: headOf(aggregate, e), Open: d.GetOpenReleases(), Debts: d.GetDebts()}, nil
+	return Service{Head: headOf(aggregate, e), Open: d.GetOpenReleases(), Debts: d.GetDebts(), Emergencies: d.GetEmergencies()}, nil
 }
 
 // Changed is the event after which the service stands as given.
 func (s Service) Changed(release string, open []string, debts []*releasev1.ReviewDebt) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_ServiceChanged{ServiceChanged: &releasev1.ServiceChanged{
-		Release: release, OpenReleases: open, Debts: debts,
+		Release: release, OpenReleases: open, Debts: debts, Emergencies: s.Emergencies,
 	}}}
+}
+
+// maxEmergencies bounds how many emergencies are remembered: one more than a quota counts.
+const maxEmergencies = 32
+
+// Used is the service after an emergency that was authorized; it counts once.
+func (s Service) Used(release string, asked time.Time) Service {
+	if slices.ContainsFunc(s.Emergencies, func(e *releasev1.EmergencyUse) bool { return e.GetRelease() == release }) {
+		return s
+	}
+	all := append(slices.Clone(s.Emergencies), &releasev1.EmergencyUse{Release: release, Time: timestamppb.New(asked)})
+	slices.SortStableFunc(all, func(a, b *releasev1.EmergencyUse) int { return a.GetTime().AsTime().Compare(b.GetTime().AsTime()) })
+	s.Emergencies = all[max(0, len(all)-maxEmergencies):]
+	return s
+}
+
+// UsedSince returns the emergencies other than that one that were asked for in the time
+// before a moment (N-04).
+func (s Service) UsedSince(release string, before time.Time, period time.Duration) []*releasev1.EmergencyUse {
+	return slices.DeleteFunc(slices.Clone(s.Emergencies), func(e *releasev1.EmergencyUse) bool {
+		at := e.GetTime().AsTime()
+		return e.GetRelease() == release || at.After(before) || !at.After(before.Add(-period))
+	})
 }
 
 // Overdue returns the debts that block normal releases at that time (PD-A.5).

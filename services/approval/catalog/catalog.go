@@ -1,6 +1,6 @@
 // Package catalog keeps, for every service in an environment, which releases are
-// not at an end and which retrospective reviews are owed: what supersession,
-// dependencies and overdue reviews are judged by (PD-0.4, PD-3.3, PD-A.5).
+// not at an end, which retrospective reviews are owed, and which emergencies there were:
+// what supersession, dependencies, overdue reviews and the quota are judged by (PD-0.4, PD-3.3, PD-A.5).
 //
 // It wakes on authorized, recorded and review_completed, and appends
 // service_changed where something differs, so that it may be woken as often as it
@@ -56,7 +56,13 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 			BlocksFrom: timestamppb.New(t.State.ReviewDue.Add(grace)),
 		})
 	}
-	if len(open) == len(service.Open) && sameReleases(debts, service.Debts) {
+	counted := !t.State.Authorized.GetEmergency() || slices.ContainsFunc(service.Emergencies, func(e *releasev1.EmergencyUse) bool {
+		return e.GetRelease() == t.State.Release
+	})
+	if !counted {
+		service = service.Used(t.State.Release, t.State.RequestedAt)
+	}
+	if len(open) == len(service.Open) && sameReleases(debts, service.Debts) && counted {
 		return nil, nil
 	}
 	return []eventstore.Draft{t.Stamp(service.Draft(service.Changed(t.State.Release, open, debts)))}, nil

@@ -56,7 +56,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	if err := l.freezes(); err != nil {
 		return nil, err
 	}
-	for _, look := range []func(context.Context) error{l.targets, l.debts, l.dependencies} {
+	for _, look := range []func(context.Context) error{l.targets, l.debts, l.dependencies, l.quotaUsed} {
 		if err := look(ctx); err != nil {
 			return nil, err
 		}
@@ -79,6 +79,8 @@ type look struct {
 	until time.Time
 	// unrecoverable says that the machine could not go back by itself.
 	unrecoverable bool
+	// over are the approvals that one emergency too many takes besides.
+	over []*releasev1.QuorumRule
 }
 
 func (l *look) hold(h *releasev1.HoldReason) { l.facts.Holds = append(l.facts.Holds, h) }
@@ -268,7 +270,7 @@ func (l *look) quorum() {
 		l.facts.Quorum = normal
 		return
 	}
-	l.facts.Quorum = policy.Needed(doc, l.state, l.unrecoverable)
+	l.facts.Quorum = append(policy.Needed(doc, l.state, l.unrecoverable), l.over...)
 	for _, q := range normal {
 		l.facts.Bypassed = append(l.facts.Bypassed, fmt.Sprintf("%d approval(s) by %s", q.GetCount(), q.GetGroup()))
 	}

@@ -1898,6 +1898,288 @@ func (x *ListDelegationsResponse) GetDelegations() []*v1.Delegation {
 	return nil
 }
 
+type WhoCanRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this environment, service and person; empty: all.
+	Environment   string `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
+	Service       string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Person        string `protobuf:"bytes,3,opt,name=person,proto3" json:"person,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhoCanRequest) Reset() {
+	*x = WhoCanRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhoCanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhoCanRequest) ProtoMessage() {}
+
+func (x *WhoCanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhoCanRequest.ProtoReflect.Descriptor instead.
+func (*WhoCanRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *WhoCanRequest) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *WhoCanRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *WhoCanRequest) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+type WhoCanResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the document, "sha256:…", and its version.
+	ProcedureDigest  string   `protobuf:"bytes,1,opt,name=procedure_digest,json=procedureDigest,proto3" json:"procedure_digest,omitempty"`
+	ProcedureVersion string   `protobuf:"bytes,2,opt,name=procedure_version,json=procedureVersion,proto3" json:"procedure_version,omitempty"`
+	Rights           []*Right `protobuf:"bytes,3,rep,name=rights,proto3" json:"rights,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *WhoCanResponse) Reset() {
+	*x = WhoCanResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhoCanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhoCanResponse) ProtoMessage() {}
+
+func (x *WhoCanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhoCanResponse.ProtoReflect.Descriptor instead.
+func (*WhoCanResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *WhoCanResponse) GetProcedureDigest() string {
+	if x != nil {
+		return x.ProcedureDigest
+	}
+	return ""
+}
+
+func (x *WhoCanResponse) GetProcedureVersion() string {
+	if x != nil {
+		return x.ProcedureVersion
+	}
+	return ""
+}
+
+func (x *WhoCanResponse) GetRights() []*Right {
+	if x != nil {
+		return x.Rights
+	}
+	return nil
+}
+
+// Right is what the members of a group can do.
+type Right struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The environment and the service; empty where it is for all.
+	Environment string `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
+	Service     string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	// A stable word: own, approve, approve_high_risk, approve_no_rollback,
+	// authorize_emergency, authorize_over_quota, review_emergency, operate.
+	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
+	Group  string `protobuf:"bytes,4,opt,name=group,proto3" json:"group,omitempty"`
+	// How many of them it takes, and whether they have to sign.
+	Count         uint32    `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`
+	Signed        bool      `protobuf:"varint,6,opt,name=signed,proto3" json:"signed,omitempty"`
+	Holders       []*Holder `protobuf:"bytes,7,rep,name=holders,proto3" json:"holders,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Right) Reset() {
+	*x = Right{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Right) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Right) ProtoMessage() {}
+
+func (x *Right) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Right.ProtoReflect.Descriptor instead.
+func (*Right) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Right) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *Right) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Right) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *Right) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *Right) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Right) GetSigned() bool {
+	if x != nil {
+		return x.Signed
+	}
+	return false
+}
+
+func (x *Right) GetHolders() []*Holder {
+	if x != nil {
+		return x.Holders
+	}
+	return nil
+}
+
+// Holder is somebody who has a right.
+type Holder struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Person string                 `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	// Whether they have a key to sign with now.
+	CanSign bool `protobuf:"varint,2,opt,name=can_sign,json=canSign,proto3" json:"can_sign,omitempty"`
+	// For whom they stand in now; empty where it is their own right.
+	StandInFor    string `protobuf:"bytes,3,opt,name=stand_in_for,json=standInFor,proto3" json:"stand_in_for,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holder) Reset() {
+	*x = Holder{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holder) ProtoMessage() {}
+
+func (x *Holder) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holder.ProtoReflect.Descriptor instead.
+func (*Holder) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Holder) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *Holder) GetCanSign() bool {
+	if x != nil {
+		return x.CanSign
+	}
+	return false
+}
+
+func (x *Holder) GetStandInFor() string {
+	if x != nil {
+		return x.StandInFor
+	}
+	return ""
+}
+
 var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
@@ -2047,7 +2329,28 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x18RevokeDelegationResponse\"\x18\n" +
 	"\x16ListDelegationsRequest\"^\n" +
 	"\x17ListDelegationsResponse\x12C\n" +
-	"\vdelegations\x18\x01 \x03(\v2!.shipwarden.release.v1.DelegationR\vdelegations2\x9a\f\n" +
+	"\vdelegations\x18\x01 \x03(\v2!.shipwarden.release.v1.DelegationR\vdelegations\"~\n" +
+	"\rWhoCanRequest\x12)\n" +
+	"\venvironment\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\venvironment\x12!\n" +
+	"\aservice\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\aservice\x12\x1f\n" +
+	"\x06person\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06person\"\x9f\x01\n" +
+	"\x0eWhoCanResponse\x12)\n" +
+	"\x10procedure_digest\x18\x01 \x01(\tR\x0fprocedureDigest\x12+\n" +
+	"\x11procedure_version\x18\x02 \x01(\tR\x10procedureVersion\x125\n" +
+	"\x06rights\x18\x03 \x03(\v2\x1d.shipwarden.approval.v1.RightR\x06rights\"\xd9\x01\n" +
+	"\x05Right\x12 \n" +
+	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x12\x16\n" +
+	"\x06action\x18\x03 \x01(\tR\x06action\x12\x14\n" +
+	"\x05group\x18\x04 \x01(\tR\x05group\x12\x14\n" +
+	"\x05count\x18\x05 \x01(\rR\x05count\x12\x16\n" +
+	"\x06signed\x18\x06 \x01(\bR\x06signed\x128\n" +
+	"\aholders\x18\a \x03(\v2\x1e.shipwarden.approval.v1.HolderR\aholders\"]\n" +
+	"\x06Holder\x12\x16\n" +
+	"\x06person\x18\x01 \x01(\tR\x06person\x12\x19\n" +
+	"\bcan_sign\x18\x02 \x01(\bR\acanSign\x12 \n" +
+	"\fstand_in_for\x18\x03 \x01(\tR\n" +
+	"standInFor2\xf3\f\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +
 	"\n" +
@@ -2064,7 +2367,8 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\rCloseFollowUp\x12,.shipwarden.approval.v1.CloseFollowUpRequest\x1a-.shipwarden.approval.v1.CloseFollowUpResponse\x12]\n" +
 	"\bDelegate\x12'.shipwarden.approval.v1.DelegateRequest\x1a(.shipwarden.approval.v1.DelegateResponse\x12u\n" +
 	"\x10RevokeDelegation\x12/.shipwarden.approval.v1.RevokeDelegationRequest\x1a0.shipwarden.approval.v1.RevokeDelegationResponse\x12r\n" +
-	"\x0fListDelegations\x12..shipwarden.approval.v1.ListDelegationsRequest\x1a/.shipwarden.approval.v1.ListDelegationsResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
+	"\x0fListDelegations\x12..shipwarden.approval.v1.ListDelegationsRequest\x1a/.shipwarden.approval.v1.ListDelegationsResponse\x12W\n" +
+	"\x06WhoCan\x12%.shipwarden.approval.v1.WhoCanRequest\x1a&.shipwarden.approval.v1.WhoCanResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
 
 var (
 	file_shipwarden_approval_v1_approval_proto_rawDescOnce sync.Once
@@ -2078,7 +2382,7 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 	return file_shipwarden_approval_v1_approval_proto_rawDescData
 }
 
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*Pending)(nil),                  // 0: shipwarden.approval.v1.Pending
 	(*GivenApproval)(nil),            // 1: shipwarden.approval.v1.GivenApproval
@@ -2113,87 +2417,95 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*RevokeDelegationResponse)(nil), // 30: shipwarden.approval.v1.RevokeDelegationResponse
 	(*ListDelegationsRequest)(nil),   // 31: shipwarden.approval.v1.ListDelegationsRequest
 	(*ListDelegationsResponse)(nil),  // 32: shipwarden.approval.v1.ListDelegationsResponse
-	(*v1.Request)(nil),               // 33: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),        // 34: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),          // 35: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),         // 36: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),           // 37: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),               // 38: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),            // 39: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),    // 40: google.protobuf.Timestamp
-	(*v1.Check)(nil),                 // 41: shipwarden.release.v1.Check
-	(*v1.ApprovalSignature)(nil),     // 42: shipwarden.release.v1.ApprovalSignature
-	(v1.Cause)(0),                    // 43: shipwarden.release.v1.Cause
-	(v1.Intervened_Action)(0),        // 44: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),   // 45: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),              // 46: shipwarden.release.v1.FollowUp
-	(*v1.Delegation)(nil),            // 47: shipwarden.release.v1.Delegation
+	(*WhoCanRequest)(nil),            // 33: shipwarden.approval.v1.WhoCanRequest
+	(*WhoCanResponse)(nil),           // 34: shipwarden.approval.v1.WhoCanResponse
+	(*Right)(nil),                    // 35: shipwarden.approval.v1.Right
+	(*Holder)(nil),                   // 36: shipwarden.approval.v1.Holder
+	(*v1.Request)(nil),               // 37: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),        // 38: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),          // 39: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),         // 40: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),           // 41: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),               // 42: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),            // 43: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),    // 44: google.protobuf.Timestamp
+	(*v1.Check)(nil),                 // 45: shipwarden.release.v1.Check
+	(*v1.ApprovalSignature)(nil),     // 46: shipwarden.release.v1.ApprovalSignature
+	(v1.Cause)(0),                    // 47: shipwarden.release.v1.Cause
+	(v1.Intervened_Action)(0),        // 48: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),   // 49: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),              // 50: shipwarden.release.v1.FollowUp
+	(*v1.Delegation)(nil),            // 51: shipwarden.release.v1.Delegation
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	33, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	34, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	35, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	36, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	37, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	38, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	39, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	39, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	37, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	38, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	39, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	40, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	41, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	42, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	43, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	43, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
 	1,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	40, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	40, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	41, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
-	40, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	40, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	44, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	44, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	45, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	44, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	44, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
 	0,  // 14: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	0,  // 15: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	6,  // 16: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
-	40, // 17: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
-	42, // 18: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	39, // 19: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	43, // 20: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	44, // 21: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	45, // 22: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	46, // 23: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	46, // 24: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	40, // 25: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
-	40, // 26: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
-	47, // 27: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
-	47, // 28: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
-	2,  // 29: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	4,  // 30: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	7,  // 31: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	9,  // 32: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	11, // 33: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	13, // 34: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	15, // 35: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	17, // 36: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	19, // 37: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	21, // 38: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	23, // 39: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	25, // 40: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	27, // 41: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
-	29, // 42: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
-	31, // 43: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
-	3,  // 44: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	5,  // 45: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	8,  // 46: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	10, // 47: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	12, // 48: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	14, // 49: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	16, // 50: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	18, // 51: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	20, // 52: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	22, // 53: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	24, // 54: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	26, // 55: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	28, // 56: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
-	30, // 57: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
-	32, // 58: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
-	44, // [44:59] is the sub-list for method output_type
-	29, // [29:44] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	44, // 17: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
+	46, // 18: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	43, // 19: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	47, // 20: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	48, // 21: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	49, // 22: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	50, // 23: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	50, // 24: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	44, // 25: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
+	44, // 26: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
+	51, // 27: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
+	51, // 28: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
+	35, // 29: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
+	36, // 30: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
+	2,  // 31: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	4,  // 32: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	7,  // 33: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	9,  // 34: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	11, // 35: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	13, // 36: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	15, // 37: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	17, // 38: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	19, // 39: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	21, // 40: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	23, // 41: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	25, // 42: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	27, // 43: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
+	29, // 44: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
+	31, // 45: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
+	33, // 46: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
+	3,  // 47: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	5,  // 48: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	8,  // 49: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	10, // 50: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	12, // 51: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	14, // 52: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	16, // 53: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	18, // 54: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	20, // 55: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	22, // 56: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	24, // 57: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	26, // 58: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	28, // 59: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
+	30, // 60: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
+	32, // 61: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
+	34, // 62: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
+	47, // [47:63] is the sub-list for method output_type
+	31, // [31:47] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }
@@ -2207,7 +2519,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

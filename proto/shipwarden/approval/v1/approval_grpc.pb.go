@@ -39,6 +39,7 @@ const (
 	ApprovalService_Delegate_FullMethodName         = "/shipwarden.approval.v1.ApprovalService/Delegate"
 	ApprovalService_RevokeDelegation_FullMethodName = "/shipwarden.approval.v1.ApprovalService/RevokeDelegation"
 	ApprovalService_ListDelegations_FullMethodName  = "/shipwarden.approval.v1.ApprovalService/ListDelegations"
+	ApprovalService_WhoCan_FullMethodName           = "/shipwarden.approval.v1.ApprovalService/WhoCan"
 )
 
 // ApprovalServiceClient is the client API for ApprovalService service.
@@ -85,6 +86,8 @@ type ApprovalServiceClient interface {
 	RevokeDelegation(ctx context.Context, in *RevokeDelegationRequest, opts ...grpc.CallOption) (*RevokeDelegationResponse, error)
 	// ListDelegations returns who approves for whom, now and later.
 	ListDelegations(ctx context.Context, in *ListDelegationsRequest, opts ...grpc.CallOption) (*ListDelegationsResponse, error)
+	// WhoCan returns who can do what by the procedure document in effect.
+	WhoCan(ctx context.Context, in *WhoCanRequest, opts ...grpc.CallOption) (*WhoCanResponse, error)
 }
 
 type approvalServiceClient struct {
@@ -245,6 +248,16 @@ func (c *approvalServiceClient) ListDelegations(ctx context.Context, in *ListDel
 	return out, nil
 }
 
+func (c *approvalServiceClient) WhoCan(ctx context.Context, in *WhoCanRequest, opts ...grpc.CallOption) (*WhoCanResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WhoCanResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_WhoCan_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ApprovalServiceServer is the server API for ApprovalService service.
 // All implementations must embed UnimplementedApprovalServiceServer
 // for forward compatibility.
@@ -289,6 +302,8 @@ type ApprovalServiceServer interface {
 	RevokeDelegation(context.Context, *RevokeDelegationRequest) (*RevokeDelegationResponse, error)
 	// ListDelegations returns who approves for whom, now and later.
 	ListDelegations(context.Context, *ListDelegationsRequest) (*ListDelegationsResponse, error)
+	// WhoCan returns who can do what by the procedure document in effect.
+	WhoCan(context.Context, *WhoCanRequest) (*WhoCanResponse, error)
 	mustEmbedUnimplementedApprovalServiceServer()
 }
 
@@ -343,6 +358,9 @@ func (UnimplementedApprovalServiceServer) RevokeDelegation(context.Context, *Rev
 }
 func (UnimplementedApprovalServiceServer) ListDelegations(context.Context, *ListDelegationsRequest) (*ListDelegationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDelegations not implemented")
+}
+func (UnimplementedApprovalServiceServer) WhoCan(context.Context, *WhoCanRequest) (*WhoCanResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WhoCan not implemented")
 }
 func (UnimplementedApprovalServiceServer) mustEmbedUnimplementedApprovalServiceServer() {}
 func (UnimplementedApprovalServiceServer) testEmbeddedByValue()                         {}
@@ -635,6 +653,24 @@ func _ApprovalService_ListDelegations_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ApprovalService_WhoCan_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WhoCanRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).WhoCan(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_WhoCan_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).WhoCan(ctx, req.(*WhoCanRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ApprovalService_ServiceDesc is the grpc.ServiceDesc for ApprovalService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -701,6 +737,10 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListDelegations",
 			Handler:    _ApprovalService_ListDelegations_Handler,
+		},
+		{
+			MethodName: "WhoCan",
+			Handler:    _ApprovalService_WhoCan_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -2077,7 +2077,9 @@ type EmergencyLane struct {
 	// The review is due after this time.
 	ReviewWithin *durationpb.Duration `protobuf:"bytes,3,opt,name=review_within,json=reviewWithin,proto3" json:"review_within,omitempty"`
 	// An overdue review blocks normal releases of the service after this time more.
-	Grace         *durationpb.Duration `protobuf:"bytes,4,opt,name=grace,proto3" json:"grace,omitempty"`
+	Grace *durationpb.Duration `protobuf:"bytes,4,opt,name=grace,proto3" json:"grace,omitempty"`
+	// How many emergencies a service may have. Absent: any number.
+	Quota         *EmergencyQuota `protobuf:"bytes,5,opt,name=quota,proto3" json:"quota,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2140,6 +2142,77 @@ func (x *EmergencyLane) GetGrace() *durationpb.Duration {
 	return nil
 }
 
+func (x *EmergencyLane) GetQuota() *EmergencyQuota {
+	if x != nil {
+		return x.Quota
+	}
+	return nil
+}
+
+// EmergencyQuota bounds how often a service goes around the procedure in an environment.
+type EmergencyQuota struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// So many emergencies,
+	Count uint32 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// within so much time before the next one is asked for.
+	Period *durationpb.Duration `protobuf:"bytes,2,opt,name=period,proto3" json:"period,omitempty"`
+	// What one more takes: these approvals besides that of the lane. None: it is refused.
+	Over          []*Approvals `protobuf:"bytes,3,rep,name=over,proto3" json:"over,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EmergencyQuota) Reset() {
+	*x = EmergencyQuota{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EmergencyQuota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EmergencyQuota) ProtoMessage() {}
+
+func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
+func (*EmergencyQuota) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *EmergencyQuota) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *EmergencyQuota) GetPeriod() *durationpb.Duration {
+	if x != nil {
+		return x.Period
+	}
+	return nil
+}
+
+func (x *EmergencyQuota) GetOver() []*Approvals {
+	if x != nil {
+		return x.Over
+	}
+	return nil
+}
+
 // Escalation is the ladder of step 7.
 type Escalation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2153,7 +2226,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2238,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2251,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -2208,7 +2281,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2220,7 +2293,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2233,7 +2306,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Rung) GetGroup() string {
@@ -2452,12 +2525,17 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\aexecute\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\aexecute\x12>\n" +
 	"\x06verify\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\x06verify\x12B\n" +
 	"\bdecision\x18\a \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\bdecision\x12@\n" +
-	"\arecheck\x18\b \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\arecheck\"\xe0\x01\n" +
+	"\arecheck\x18\b \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\arecheck\"\x9c\x02\n" +
 	"\rEmergencyLane\x12\x1d\n" +
 	"\x05group\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\x12*\n" +
 	"\freview_group\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\vreviewGroup\x12K\n" +
 	"\rreview_within\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\freviewWithin\x127\n" +
-	"\x05grace\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x06\xbaH\x03\xc8\x01\x01R\x05grace\"|\n" +
+	"\x05grace\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x06\xbaH\x03\xc8\x01\x01R\x05grace\x12:\n" +
+	"\x05quota\x18\x05 \x01(\v2$.shipwarden.policy.v1.EmergencyQuotaR\x05quota\"\xa6\x01\n" +
+	"\x0eEmergencyQuota\x12\x1f\n" +
+	"\x05count\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x18\x1f(\x01R\x05count\x12>\n" +
+	"\x06period\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\x06period\x123\n" +
+	"\x04over\x18\x03 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x04over\"|\n" +
 	"\n" +
 	"Escalation\x12:\n" +
 	"\x05rungs\x18\x01 \x03(\v2\x1a.shipwarden.policy.v1.RungB\b\xbaH\x05\x92\x01\x02\b\x01R\x05rungs\x122\n" +
@@ -2479,7 +2557,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Weekly_Day)(0),               // 0: shipwarden.policy.v1.Weekly.Day
 	(*Procedure)(nil),             // 1: shipwarden.policy.v1.Procedure
@@ -2503,15 +2581,16 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(*Channel)(nil),               // 19: shipwarden.policy.v1.Channel
 	(*Deadlines)(nil),             // 20: shipwarden.policy.v1.Deadlines
 	(*EmergencyLane)(nil),         // 21: shipwarden.policy.v1.EmergencyLane
-	(*Escalation)(nil),            // 22: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 23: shipwarden.policy.v1.Rung
-	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
-	(v1.Finding_Severity)(0),      // 25: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 27: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 28: shipwarden.release.v1.ArtifactKind
-	(v1.Trigger)(0),               // 29: shipwarden.release.v1.Trigger
-	(v1.Occasion)(0),              // 30: shipwarden.release.v1.Occasion
+	(*EmergencyQuota)(nil),        // 22: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),            // 23: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 24: shipwarden.policy.v1.Rung
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(v1.Finding_Severity)(0),      // 26: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 28: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 29: shipwarden.release.v1.ArtifactKind
+	(v1.Trigger)(0),               // 30: shipwarden.release.v1.Trigger
+	(v1.Occasion)(0),              // 31: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	6,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
@@ -2525,54 +2604,57 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	19, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
 	20, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
 	21, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	22, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	23, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
 	11, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
 	11, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
 	5,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
 	3,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
 	2,  // 16: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	24, // 17: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	25, // 17: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
 	4,  // 18: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	25, // 19: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	25, // 20: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	25, // 21: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	25, // 22: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	26, // 19: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	26, // 20: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	26, // 21: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	26, // 22: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
 	7,  // 23: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	26, // 24: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	26, // 25: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	26, // 26: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	26, // 27: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	27, // 24: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	27, // 25: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	27, // 26: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	27, // 27: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
 	11, // 28: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	27, // 29: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	28, // 30: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	24, // 31: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	28, // 32: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	29, // 33: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	28, // 29: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	29, // 30: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	25, // 31: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	29, // 32: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	30, // 33: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
 	15, // 34: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
 	17, // 35: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
 	18, // 36: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	26, // 37: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	26, // 38: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	27, // 37: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	27, // 38: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
 	0,  // 39: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
 	0,  // 40: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	30, // 41: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	24, // 42: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	24, // 43: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	24, // 44: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	24, // 45: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	24, // 46: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	24, // 47: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	24, // 48: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	24, // 49: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	24, // 50: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	24, // 51: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	23, // 52: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	24, // 53: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	54, // [54:54] is the sub-list for method output_type
-	54, // [54:54] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	31, // 41: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	25, // 42: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	25, // 43: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	25, // 44: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	25, // 45: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	25, // 46: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	25, // 47: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	25, // 48: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	25, // 49: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	25, // 50: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	25, // 51: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	22, // 52: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	25, // 53: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	11, // 54: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	24, // 55: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	25, // 56: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	57, // [57:57] is the sub-list for method output_type
+	57, // [57:57] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -2594,7 +2676,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

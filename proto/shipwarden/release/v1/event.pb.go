@@ -3818,7 +3818,9 @@ type ServiceChanged struct {
 	// Releases that are not at an end, oldest first.
 	OpenReleases []string `protobuf:"bytes,2,rep,name=open_releases,json=openReleases,proto3" json:"open_releases,omitempty"`
 	// Reviews that are owed.
-	Debts         []*ReviewDebt `protobuf:"bytes,3,rep,name=debts,proto3" json:"debts,omitempty"`
+	Debts []*ReviewDebt `protobuf:"bytes,3,rep,name=debts,proto3" json:"debts,omitempty"`
+	// The newest emergencies that were authorized, at most 32, oldest first.
+	Emergencies   []*EmergencyUse `protobuf:"bytes,4,rep,name=emergencies,proto3" json:"emergencies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3870,6 +3872,13 @@ func (x *ServiceChanged) GetOpenReleases() []string {
 func (x *ServiceChanged) GetDebts() []*ReviewDebt {
 	if x != nil {
 		return x.Debts
+	}
+	return nil
+}
+
+func (x *ServiceChanged) GetEmergencies() []*EmergencyUse {
+	if x != nil {
+		return x.Emergencies
 	}
 	return nil
 }
@@ -4435,11 +4444,12 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x05state\x18\x05 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\"d\n" +
 	"\x0eTargetUnlocked\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x128\n" +
-	"\x05state\x18\x02 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\"\x88\x01\n" +
+	"\x05state\x18\x02 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\"\xcf\x01\n" +
 	"\x0eServiceChanged\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\ropen_releases\x18\x02 \x03(\tR\fopenReleases\x127\n" +
-	"\x05debts\x18\x03 \x03(\v2!.shipwarden.release.v1.ReviewDebtR\x05debts\"\xf1\x01\n" +
+	"\x05debts\x18\x03 \x03(\v2!.shipwarden.release.v1.ReviewDebtR\x05debts\x12E\n" +
+	"\vemergencies\x18\x04 \x03(\v2#.shipwarden.release.v1.EmergencyUseR\vemergencies\"\xf1\x01\n" +
 	"\x0eRequestRefused\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x1f\n" +
 	"\vbody_digest\x18\x02 \x01(\tR\n" +
@@ -4556,8 +4566,9 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*FollowUp)(nil),                 // 74: shipwarden.release.v1.FollowUp
 	(*TargetState)(nil),              // 75: shipwarden.release.v1.TargetState
 	(*ReviewDebt)(nil),               // 76: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 77: shipwarden.release.v1.Answer
-	(*Delegation)(nil),               // 78: shipwarden.release.v1.Delegation
+	(*EmergencyUse)(nil),             // 77: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                   // 78: shipwarden.release.v1.Answer
+	(*Delegation)(nil),               // 79: shipwarden.release.v1.Delegation
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	53,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -4668,15 +4679,16 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	75,  // 105: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
 	75,  // 106: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
 	76,  // 107: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	77,  // 108: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	50,  // 109: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	78,  // 110: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	78,  // 111: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	112, // [112:112] is the sub-list for method output_type
-	112, // [112:112] is the sub-list for method input_type
-	112, // [112:112] is the sub-list for extension type_name
-	112, // [112:112] is the sub-list for extension extendee
-	0,   // [0:112] is the sub-list for field type_name
+	77,  // 108: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	78,  // 109: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	50,  // 110: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	79,  // 111: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	79,  // 112: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	113, // [113:113] is the sub-list for method output_type
+	113, // [113:113] is the sub-list for method input_type
+	113, // [113:113] is the sub-list for extension type_name
+	113, // [113:113] is the sub-list for extension extendee
+	0,   // [0:113] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

@@ -2315,6 +2315,61 @@ func (x *ReviewDebt) GetBlocksFrom() *timestamppb.Timestamp {
 	return nil
 }
 
+// EmergencyUse is an emergency that was authorized.
+type EmergencyUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release.
+	Release string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// When it was asked for.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EmergencyUse) Reset() {
+	*x = EmergencyUse{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EmergencyUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EmergencyUse) ProtoMessage() {}
+
+func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
+func (*EmergencyUse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *EmergencyUse) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *EmergencyUse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
 // FollowUp is something that is to be done after a release.
 type FollowUp struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2330,7 +2385,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2342,7 +2397,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2355,7 +2410,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -2547,7 +2602,10 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12,\n" +
 	"\x03due\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x12;\n" +
 	"\vblocks_from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"blocksFrom\"\x9d\x03\n" +
+	"blocksFrom\"X\n" +
+	"\fEmergencyUse\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x9d\x03\n" +
 	"\bFollowUp\x12\xa7\x01\n" +
 	"\x06action\x18\x01 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
@@ -2614,7 +2672,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -2646,51 +2704,53 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*Deployment)(nil),            // 27: shipwarden.release.v1.Deployment
 	(*TargetState)(nil),           // 28: shipwarden.release.v1.TargetState
 	(*ReviewDebt)(nil),            // 29: shipwarden.release.v1.ReviewDebt
-	(*FollowUp)(nil),              // 30: shipwarden.release.v1.FollowUp
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
-	(ArtifactKind)(0),             // 32: shipwarden.release.v1.ArtifactKind
-	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*EmergencyUse)(nil),          // 30: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 31: shipwarden.release.v1.FollowUp
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(ArtifactKind)(0),             // 33: shipwarden.release.v1.ArtifactKind
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	31, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	31, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	31, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	31, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	32, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	32, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	32, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	32, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	32, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	33, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
 	28, // 6: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 7: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	7,  // 8: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
 	11, // 9: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 10: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	33, // 11: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	33, // 12: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	33, // 13: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	33, // 14: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	34, // 11: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	34, // 12: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	34, // 13: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	34, // 14: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
 	19, // 15: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	33, // 16: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	33, // 17: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	34, // 16: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	34, // 17: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
 	8,  // 18: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
 	11, // 19: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	33, // 20: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	33, // 21: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	34, // 20: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	34, // 21: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
 	26, // 22: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	33, // 23: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	33, // 24: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	34, // 23: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	34, // 24: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
 	11, // 25: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
 	9,  // 26: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	33, // 27: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	34, // 27: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
 	27, // 28: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
 	27, // 29: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
 	27, // 30: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	33, // 31: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	33, // 32: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	33, // 33: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	34, // 31: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	34, // 32: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	34, // 33: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	34, // 34: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -2705,7 +2765,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

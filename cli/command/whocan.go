@@ -1,0 +1,90 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blackdice/shipwarden/cli/exit"
+	"github.com/blackdice/shipwarden/cli/terminal"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+)
+
+func newWhoCan(a *app) *cobra.Command {
+	r := &approvalv1.WhoCanRequest{}
+	var output *form
+	cmd := &cobra.Command{
+		Use:   "who-can",
+		Short: "Report who can approve, authorize, review, operate and own",
+		Long: "Lists who can do what by the procedure document in effect, with stand-ins: for access\n" +
+			"reviews. Whoever has a part in a change approves it by none of these rights. A star\n" +
+			"marks who has a key to sign approvals with.",
+		Example: "  shipwarden who-can --environment production --service shop\n" +
+			"  shipwarden who-can --person carol -o json",
+		Args: cobra.NoArgs,
+		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
+			if err := output.check(); err != nil {
+				return err
+			}
+			client, done, err := a.approval()
+			if err != nil {
+				return err
+			}
+			defer done()
+			ctx, cancel := a.call(cmd.Context())
+			defer cancel()
+			all, err := client.WhoCan(ctx, r)
+			if err != nil {
+				return exit.Call("report who can do what", err)
+			}
+			if done, err := a.message(output, all); done || err != nil {
+				return err
+			}
+			t := terminal.NewTable("ACTION", "ENVIRONMENT", "SERVICE", "NEEDED", "WHO")
+			for _, right := range all.GetRights() {
+				t.Add(right.GetAction(), orAll(right.GetEnvironment()), orAll(right.GetService()), neededOf(right), holders(right.GetHolders()))
+			}
+			if err := t.Write(a.out); err != nil {
+				return err
+			}
+			a.say("by version %s of the procedure, %s", terminal.Escape(all.GetProcedureVersion()), terminal.Escape(all.GetProcedureDigest()))
+			return nil
+		}),
+	}
+	cmd.Flags().StringVar(&r.Environment, "environment", "", "only this environment")
+	cmd.Flags().StringVar(&r.Service, "service", "", "only this service")
+	cmd.Flags().StringVar(&r.Person, "person", "", "only what this person can do")
+	output = outputFlag(cmd, formTable, formJSON, formYAML)
+	return cmd
+}
+
+func orAll(name string) string {
+	if name == "" {
+		return "all"
+	}
+	return name
+}
+
+func neededOf(r *approvalv1.Right) string {
+	out := fmt.Sprintf("%d of %s", r.GetCount(), r.GetGroup())
+	if r.GetSigned() {
+		out += " (signed)"
+	}
+	return out
+}
+
+func holders(all []*approvalv1.Holder) string {
+	var out []string
+	for _, h := range all {
+		name := h.GetPerson()
+		if h.GetCanSign() {
+			name += "*"
+		}
+		if h.GetStandInFor() != "" {
+			name += " for " + h.GetStandInFor()
+		}
+		out = append(out, name)
+	}
+	return strings.Join(out, ", ")
+}

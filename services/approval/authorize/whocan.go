@@ -1,0 +1,114 @@
+package authorize
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/consent"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/standing"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// WhoCan implements approvalv1.ApprovalServiceServer: the access report (U5). It says what
+// the document says; who has a part in a change approves it by none of these rights.
+func (s *Server) WhoCan(ctx context.Context, r *approvalv1.WhoCanRequest) (*approvalv1.WhoCanResponse, error) {
+	_, index, err := s.known(ctx)
+	if err != nil {
+		return nil, toStatus(ctx, err)
+	}
+	active, err := standing.ReadProcedure(ctx, s.store, s.procedureID)
+	if err != nil {
+		return nil, toStatus(ctx, err)
+	}
+	all, err := standing.ReadDelegations(ctx, s.store, s.procedureID)
+	if err != nil {
+		return nil, toStatus(ctx, err)
+	}
+	for field, named := range map[string]bool{
+		"environment": r.GetEnvironment() == "" || index.Environment(r.GetEnvironment()) != nil,
+		"service":     r.GetService() == "" || index.Service(r.GetService()) != nil,
+		"person":      r.GetPerson() == "" || index.Person(r.GetPerson()) != nil,
+	} {
+		if !named {
+			return nil, invalidField(field, "the procedure knows none of that name")
+		}
+	}
+	report := report{index: index, delegations: all.All, now: s.now()}
+	report.collect(r)
+	return &approvalv1.WhoCanResponse{ProcedureDigest: active.Digest, ProcedureVersion: active.Version, Rights: report.rights}, nil
+}
+
+// report collects rights.
+type report struct {
+	index       *policy.Index
+	delegations []*releasev1.Delegation
+	now         time.Time
+	person      string
+	rights      []*approvalv1.Right
+}
+
+func (p *report) collect(r *approvalv1.WhoCanRequest) {
+	doc := p.index.Document()
+	if r.GetPerson() != "" {
+		p.person = p.index.Person(r.GetPerson()).GetId()
+	}
+	for _, e := range doc.GetEnvironments() {
+		if r.GetEnvironment() != "" && e.GetName() != r.GetEnvironment() {
+			continue
+		}
+		p.rules("approve", e, e.GetApprovals())
+		p.rules("approve_high_risk", e, doc.GetHighRiskApprovals())
+		p.rules("approve_no_rollback", e, doc.GetNoRollbackApprovals())
+		p.rules("authorize_emergency", e, []*policyv1.Approvals{{Group: doc.GetEmergency().GetGroup(), Count: 1}})
+		p.rules("authorize_over_quota", e, doc.GetEmergency().GetQuota().GetOver())
+	}
+	p.add(&approvalv1.Right{Action: "review_emergency", Group: doc.GetEmergency().GetReviewGroup(), Count: 1}, false)
+	p.add(&approvalv1.Right{Action: "operate", Group: doc.GetOperatorsGroup(), Count: 1}, false)
+	for _, s := range doc.GetServices() {
+		if r.GetService() != "" && s.GetName() != r.GetService() {
+			continue
+		}
+		for _, g := range s.GetOwnerGroups() {
+			p.add(&approvalv1.Right{Service: s.GetName(), Action: "own", Group: g, Count: 1}, false)
+		}
+	}
+}
+
+func (p *report) rules(action string, e *policyv1.Environment, rules []*policyv1.Approvals) {
+	for _, rule := range rules {
+		p.add(&approvalv1.Right{
+			Environment: e.GetName(), Action: action, Group: rule.GetGroup(), Count: rule.GetCount(),
+			Signed: rule.GetSigned() || e.GetRequireSignedApprovals(),
+		}, true)
+	}
+}
+
+// add fills in who has the right, and, where it is one to approve, who stands in for them.
+func (p *report) add(r *approvalv1.Right, approval bool) {
+	has := func(person, standInFor string) {
+		if p.person == "" || p.person == person {
+			r.Holders = append(r.Holders, &approvalv1.Holder{
+				Person: person, StandInFor: standInFor, CanSign: len(consent.Keys(p.index, person, p.now)) > 0,
+			})
+		}
+	}
+	for _, id := range p.index.People(r.GetGroup()) {
+		has(id, "")
+		if !approval || r.GetSigned() {
+			continue // nobody signs, reviews or operates for another
+		}
+		for _, other := range p.index.Document().GetPeople() {
+			right := p.index.StandIn(p.delegations, id, other.GetId(), p.now)
+			if slices.Contains(right.GetGroups(), r.GetGroup()) && !other.GetInactive() && !other.GetMachine() {
+				has(other.GetId(), id)
+			}
+		}
+	}
+	if p.person == "" || len(r.GetHolders()) > 0 {
+		p.rights = append(p.rights, r)
+	}
+}
