@@ -4,6 +4,7 @@ import "testing"
 
 // What this process put off, and another one finished, is never forgotten by name.
 func TestWhatIsRememberedOfMessagesIsBounded(t *testing.T) {
+	t.Parallel()
 	m := newMet()
 	for sequence := range uint64(2 * keepMet) {
 		m.meet(sequence)

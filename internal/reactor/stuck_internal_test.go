@@ -15,6 +15,7 @@ import (
 
 // TestPeopleAreToldOfTheEighthFailure sets the seven before, which take two minutes.
 func TestPeopleAreToldOfTheEighthFailure(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		failed int
 		err    error
