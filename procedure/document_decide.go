@@ -112,7 +112,7 @@ func carry(d Document, actor *releasev1.Actor, now time.Time, e *releasev1.Event
 		data.ProcedureProposalClosed.Standing = after
 	case *releasev1.Event_ProcedureActivated:
 		data.ProcedureActivated.Standing = after
-		if e.ProcedureDigest == "" {
+		if e.GetProcedureDigest() == "" {
 			e.ProcedureDigest = data.ProcedureActivated.GetDigest() // The first one stands for itself.
 		}
 	}

@@ -53,7 +53,7 @@ func leadProposed(s *releasev1.ProcedureStanding, actor *releasev1.Actor, p *rel
 	}
 	// What has expired makes room. That is judged by the proposal's own time, so that it
 	// does not depend on how long the event took to be stored.
-	s.Proposals = slices.DeleteFunc(s.Proposals, func(o *releasev1.ProcedureProposal) bool {
+	s.Proposals = slices.DeleteFunc(s.GetProposals(), func(o *releasev1.ProcedureProposal) bool {
 		return ProposalExpired(o, p.GetProposed().AsTime())
 	})
 	if len(s.GetProposals()) >= MaxProposals {
@@ -88,7 +88,7 @@ func leadApproved(s *releasev1.ProcedureStanding, actor *releasev1.Actor, d *rel
 		return ErrTooLate
 	}
 	// One that has expired is renewed.
-	p.Approvals = append(slices.DeleteFunc(p.Approvals, by(a.GetPerson())), proto.CloneOf(a))
+	p.Approvals = append(slices.DeleteFunc(p.GetApprovals(), by(a.GetPerson())), proto.CloneOf(a))
 	return nil
 }
 
@@ -104,7 +104,7 @@ func leadApprovalWithdrawn(s *releasev1.ProcedureStanding, actor *releasev1.Acto
 	case !slices.ContainsFunc(p.GetApprovals(), by(actor.GetId())):
 		return fmt.Errorf("%w: %s has not approved it", ErrInvalidTransition, actor.GetId())
 	}
-	p.Approvals = slices.DeleteFunc(p.Approvals, by(actor.GetId()))
+	p.Approvals = slices.DeleteFunc(p.GetApprovals(), by(actor.GetId()))
 	return nil
 }
 
@@ -118,7 +118,7 @@ func leadClosed(s *releasev1.ProcedureStanding, actor *releasev1.Actor, d *relea
 	case d.GetReason() == "":
 		return fmt.Errorf("%w: the reason is missing", ErrInvalidTransition)
 	}
-	switch d.GetResult() { //nolint:exhaustive // There are no others.
+	switch d.GetResult() {
 	case releasev1.ProcedureProposalClosed_RESULT_WITHDRAWN:
 		if actor.GetId() != p.GetProposer() {
 			return fmt.Errorf("%w: only %s, who proposed it, takes it back", ErrNotApprover, p.GetProposer())
@@ -130,7 +130,7 @@ func leadClosed(s *releasev1.ProcedureStanding, actor *releasev1.Actor, d *relea
 	default:
 		return fmt.Errorf("%w: it does not say how the proposal ended", ErrInvalidTransition)
 	}
-	s.Proposals = slices.DeleteFunc(s.Proposals, func(o *releasev1.ProcedureProposal) bool { return o == p })
+	s.Proposals = slices.DeleteFunc(s.GetProposals(), func(o *releasev1.ProcedureProposal) bool { return o == p })
 	return nil
 }
 

@@ -132,7 +132,7 @@ func (l *library) decide(words []string) (*releasev1.Event, error) {
 	number := uint32(0)
 	if len(words) > 2 {
 		if n, err := strconv.Atoi(strings.TrimPrefix(words[2], "#")); err == nil {
-			number = uint32(n)
+			number = uint32(n) //nolint:gosec // The stories count to nine.
 		}
 	}
 	// What is looked at is what is proposed, unless another version is named.

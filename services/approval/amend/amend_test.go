@@ -56,7 +56,7 @@ func newRig(t *testing.T, changes ...func(*policyv1.Procedure)) *rig {
 
 func (r *rig) config() amend.Config {
 	return amend.Config{
-		Store: r.Store, Evidence: r.Rig.Evidence, Procedures: r.Rig.Procedures, ProcedureID: approvaltest.ProcedureID,
+		Store: r.Store, Evidence: r.Evidence, Procedures: r.Procedures, ProcedureID: approvaltest.ProcedureID,
 		Channels: []string{"ops"}, Now: func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) },
 	}
 }
@@ -175,7 +175,7 @@ func TestADocumentIsProposedApprovedAndActivated(t *testing.T) {
 		t.Errorf("in effect is %v", active.Document.Standing)
 	}
 	for _, digest := range []string{p.GetDigest(), p.GetAssessmentDigest()} {
-		if _, err := r.Rig.Evidence.Get(t.Context(), digest); err != nil {
+		if _, err := r.Evidence.Get(t.Context(), digest); err != nil {
 			t.Errorf("%s is not kept: %v", digest, err)
 		}
 	}
@@ -184,7 +184,7 @@ func TestADocumentIsProposedApprovedAndActivated(t *testing.T) {
 		t.Errorf("the release runs under %s now", s.ProcedureDigest)
 	}
 	s := r.State(t, release)
-	index, err := r.Rig.Procedures.ByDigest(t.Context(), s.ProcedureDigest)
+	index, err := r.Procedures.ByDigest(t.Context(), s.ProcedureDigest)
 	if err != nil || len(index.GatesFor(s.Request)) != 1 {
 		t.Errorf("its gates are lost: %v", err)
 	}
@@ -212,7 +212,7 @@ func TestAReleaseUnderWayFinishesUnderItsDocument(t *testing.T) {
 	for _, who := range []string{"anna", "ben"} {
 		r.Do(t, release, who, proceduretest.Approval(state, time.Now().Add(12*time.Hour)))
 	}
-	state, err := r.Act(t, authorize.New(r.Rig.Procedures), release, time.Now())
+	state, err := r.Act(t, authorize.New(r.Procedures), release, time.Now())
 	if err != nil || state.Phase <= procedure.PhaseApprove || state.ProcedureDigest != before {
 		t.Errorf("it is in phase %s under %s: %v", state.Phase, state.ProcedureDigest, err)
 	}
@@ -337,7 +337,7 @@ func TestAProposalIsTakenBackOrRejected(t *testing.T) {
 
 func TestWhatMayNotBeProposed(t *testing.T) {
 	r := newRig(t)
-	same, err := r.Rig.Evidence.Get(t.Context(), r.Digest)
+	same, err := r.Evidence.Get(t.Context(), r.Digest)
 	if err != nil {
 		t.Fatal(err)
 	}
