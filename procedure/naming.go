@@ -86,6 +86,8 @@ var writers = map[string]string{
 	"follow_up_added": ServiceApproval, "follow_up_closed": ServiceApproval,
 	"target_locked": ServiceExecutor, "target_unlocked": ServiceExecutor,
 	"service_changed": ServiceApproval, "request_refused": ServiceApproval, "procedure_activated": ServiceApproval,
+	"procedure_proposed": ServiceApproval, "procedure_approved": ServiceApproval,
+	"procedure_approval_withdrawn": ServiceApproval, "procedure_proposal_closed": ServiceApproval,
 }
 
 // WriterOf returns the service that may write events of that type; empty for an

@@ -51,6 +51,7 @@ func serve(t testing.TB) (*services, string) {
 	server := grpc.NewServer()
 	approvalv1.RegisterApprovalServiceServer(server, s)
 	recorderv1.RegisterRecorderServiceServer(server, s)
+	approvalv1.RegisterProcedureServiceServer(server, procedures{services: s})
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	t.Cleanup(func() {

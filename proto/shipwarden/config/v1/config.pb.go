@@ -622,7 +622,8 @@ type Approval struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Common *Common                `protobuf:"bytes,1,opt,name=common,proto3" json:"common,omitempty"`
 	Grpc   *Grpc                  `protobuf:"bytes,2,opt,name=grpc,proto3" json:"grpc,omitempty"`
-	// The procedure document that takes effect when the service starts.
+	// The procedure document to begin with. Once one is in effect, another file changes
+	// nothing: it is changed by a proposal that is approved (PD-9.4).
 	ProcedureFile string `protobuf:"bytes,3,opt,name=procedure_file,json=procedureFile,proto3" json:"procedure_file,omitempty"`
 	// Static tokens and what they stand for.
 	TokensFile string `protobuf:"bytes,4,opt,name=tokens_file,json=tokensFile,proto3" json:"tokens_file,omitempty"`
@@ -631,8 +632,11 @@ type Approval struct {
 	// The trusted root (JSON) of the sigstore instance that the procedure document names
 	// by its digest; needed only where it names one.
 	SigstoreRootFile string `protobuf:"bytes,6,opt,name=sigstore_root_file,json=sigstoreRootFile,proto3" json:"sigstore_root_file,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Whether procedure_file takes effect at the start where no document ever was in
+	// effect. Otherwise the service waits until an administrator activates the first one.
+	ActivateFirst bool `protobuf:"varint,7,opt,name=activate_first,json=activateFirst,proto3" json:"activate_first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Approval) Reset() {
@@ -705,6 +709,13 @@ func (x *Approval) GetSigstoreRootFile() string {
 		return x.SigstoreRootFile
 	}
 	return ""
+}
+
+func (x *Approval) GetActivateFirst() bool {
+	if x != nil {
+		return x.ActivateFirst
+	}
+	return false
 }
 
 // ChannelAddress says where a channel of the procedure document leads to.
@@ -1701,7 +1712,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x02id\x12F\n" +
 	"\x06writer\x18\x02 \x01(\tB.\xbaH+r)R\bapprovalR\tvalidatorR\bexecutorR\brecorderR\x06writer\x12!\n" +
 	"\aed25519\x18\x03 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x124\n" +
-	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xc1\x02\n" +
+	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xe8\x02\n" +
 	"\bApproval\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x126\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1a.shipwarden.config.v1.GrpcB\x06\xbaH\x03\xc8\x01\x01R\x04grpc\x12.\n" +
@@ -1709,7 +1720,8 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\vtokens_file\x18\x04 \x01(\tR\n" +
 	"tokensFile\x12@\n" +
 	"\bchannels\x18\x05 \x03(\v2$.shipwarden.config.v1.ChannelAddressR\bchannels\x12,\n" +
-	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\"\x97\x02\n" +
+	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\x12%\n" +
+	"\x0eactivate_first\x18\a \x01(\bR\ractivateFirst\"\x97\x02\n" +
 	"\x0eChannelAddress\x12!\n" +
 	"\achannel\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\achannel\x12I\n" +
 	"\x04kind\x18\x02 \x01(\x0e2).shipwarden.config.v1.ChannelAddress.KindB\n" +

@@ -185,6 +185,58 @@ func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40, 0}
 }
 
+// How it came into effect without a proposal.
+type ProcedureActivated_Administrative int32
+
+const (
+	ProcedureActivated_ADMINISTRATIVE_UNSPECIFIED ProcedureActivated_Administrative = 0
+	// Nothing was in effect.
+	ProcedureActivated_ADMINISTRATIVE_FIRST ProcedureActivated_Administrative = 1
+	// Around the change control, because it could not be done otherwise.
+	ProcedureActivated_ADMINISTRATIVE_OVERRIDE ProcedureActivated_Administrative = 2
+)
+
+// Enum value maps for ProcedureActivated_Administrative.
+var (
+	ProcedureActivated_Administrative_name = map[int32]string{
+		0: "ADMINISTRATIVE_UNSPECIFIED",
+		1: "ADMINISTRATIVE_FIRST",
+		2: "ADMINISTRATIVE_OVERRIDE",
+	}
+	ProcedureActivated_Administrative_value = map[string]int32{
+		"ADMINISTRATIVE_UNSPECIFIED": 0,
+		"ADMINISTRATIVE_FIRST":       1,
+		"ADMINISTRATIVE_OVERRIDE":    2,
+	}
+)
+
+func (x ProcedureActivated_Administrative) Enum() *ProcedureActivated_Administrative {
+	p := new(ProcedureActivated_Administrative)
+	*p = x
+	return p
+}
+
+func (x ProcedureActivated_Administrative) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ProcedureActivated_Administrative) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_event_proto_enumTypes[3].Descriptor()
+}
+
+func (ProcedureActivated_Administrative) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_event_proto_enumTypes[3]
+}
+
+func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
+func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47, 0}
+}
+
 // Event is one thing that happened. The bytes of this message are what is
 // signed and stored; every header of the message on the bus repeats a field of
 // it and must equal it. An aggregate is a history of its own, named by the first
@@ -256,6 +308,10 @@ type Event struct {
 	//	*Event_ServiceChanged
 	//	*Event_RequestRefused
 	//	*Event_ProcedureActivated
+	//	*Event_ProcedureProposed
+	//	*Event_ProcedureApproved
+	//	*Event_ProcedureApprovalWithdrawn
+	//	*Event_ProcedureProposalClosed
 	Data          isEvent_Data `protobuf_oneof:"data"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -768,6 +824,42 @@ func (x *Event) GetProcedureActivated() *ProcedureActivated {
 	return nil
 }
 
+func (x *Event) GetProcedureProposed() *ProcedureProposed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureProposed); ok {
+			return x.ProcedureProposed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetProcedureApproved() *ProcedureApproved {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureApproved); ok {
+			return x.ProcedureApproved
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetProcedureApprovalWithdrawn() *ProcedureApprovalWithdrawn {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureApprovalWithdrawn); ok {
+			return x.ProcedureApprovalWithdrawn
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetProcedureProposalClosed() *ProcedureProposalClosed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureProposalClosed); ok {
+			return x.ProcedureProposalClosed
+		}
+	}
+	return nil
+}
+
 type isEvent_Data interface {
 	isEvent_Data()
 }
@@ -1002,6 +1094,26 @@ type Event_ProcedureActivated struct {
 	ProcedureActivated *ProcedureActivated `protobuf:"bytes,104,opt,name=procedure_activated,json=procedureActivated,proto3,oneof"`
 }
 
+type Event_ProcedureProposed struct {
+	// Recorded when a person proposed another procedure document.
+	ProcedureProposed *ProcedureProposed `protobuf:"bytes,165,opt,name=procedure_proposed,json=procedureProposed,proto3,oneof"`
+}
+
+type Event_ProcedureApproved struct {
+	// Recorded when a person approved a proposed procedure document.
+	ProcedureApproved *ProcedureApproved `protobuf:"bytes,166,opt,name=procedure_approved,json=procedureApproved,proto3,oneof"`
+}
+
+type Event_ProcedureApprovalWithdrawn struct {
+	// Recorded when a person took the approval of a procedure document back.
+	ProcedureApprovalWithdrawn *ProcedureApprovalWithdrawn `protobuf:"bytes,167,opt,name=procedure_approval_withdrawn,json=procedureApprovalWithdrawn,proto3,oneof"`
+}
+
+type Event_ProcedureProposalClosed struct {
+	// Recorded when a proposed procedure document was rejected or taken back.
+	ProcedureProposalClosed *ProcedureProposalClosed `protobuf:"bytes,168,opt,name=procedure_proposal_closed,json=procedureProposalClosed,proto3,oneof"`
+}
+
 func (*Event_Requested) isEvent_Data() {}
 
 func (*Event_GatesConfirmed) isEvent_Data() {}
@@ -1093,6 +1205,14 @@ func (*Event_ServiceChanged) isEvent_Data() {}
 func (*Event_RequestRefused) isEvent_Data() {}
 
 func (*Event_ProcedureActivated) isEvent_Data() {}
+
+func (*Event_ProcedureProposed) isEvent_Data() {}
+
+func (*Event_ProcedureApproved) isEvent_Data() {}
+
+func (*Event_ProcedureApprovalWithdrawn) isEvent_Data() {}
+
+func (*Event_ProcedureProposalClosed) isEvent_Data() {}
 
 // Previous names the event before this one in the same aggregate.
 type Previous struct {
@@ -3918,9 +4038,25 @@ type ProcedureActivated struct {
 	// Its version.
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// SHA-256 of the document, "sha256:…".
-	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// SHA-256 of the one that was in effect before; empty for the first.
+	PreviousDigest string `protobuf:"bytes,3,opt,name=previous_digest,json=previousDigest,proto3" json:"previous_digest,omitempty"`
+	// The proposal that was approved; 0 where an administrator put it into effect.
+	Proposal uint32 `protobuf:"varint,4,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	// Why: the proposer's words, or the administrator's.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Approvals that were counted.
+	Approvals []*ProcedureApproval `protobuf:"bytes,6,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	// Proposals that are void with it, by number.
+	Voided         []uint32                          `protobuf:"varint,7,rep,packed,name=voided,proto3" json:"voided,omitempty"`
+	Administrative ProcedureActivated_Administrative `protobuf:"varint,8,opt,name=administrative,proto3,enum=shipwarden.release.v1.ProcedureActivated_Administrative" json:"administrative,omitempty"`
+	// Whom the administrator says to be. Nobody has checked that.
+	ClaimedBy string `protobuf:"bytes,9,opt,name=claimed_by,json=claimedBy,proto3" json:"claimed_by,omitempty"`
+	// What it changed, and whose rights it widened: evidence, JSON.
+	AssessmentDigest string             `protobuf:"bytes,10,opt,name=assessment_digest,json=assessmentDigest,proto3" json:"assessment_digest,omitempty"`
+	Standing         *ProcedureStanding `protobuf:"bytes,11,opt,name=standing,proto3" json:"standing,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ProcedureActivated) Reset() {
@@ -3967,11 +4103,74 @@ func (x *ProcedureActivated) GetDigest() string {
 	return ""
 }
 
+func (x *ProcedureActivated) GetPreviousDigest() string {
+	if x != nil {
+		return x.PreviousDigest
+	}
+	return ""
+}
+
+func (x *ProcedureActivated) GetProposal() uint32 {
+	if x != nil {
+		return x.Proposal
+	}
+	return 0
+}
+
+func (x *ProcedureActivated) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ProcedureActivated) GetApprovals() []*ProcedureApproval {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *ProcedureActivated) GetVoided() []uint32 {
+	if x != nil {
+		return x.Voided
+	}
+	return nil
+}
+
+func (x *ProcedureActivated) GetAdministrative() ProcedureActivated_Administrative {
+	if x != nil {
+		return x.Administrative
+	}
+	return ProcedureActivated_ADMINISTRATIVE_UNSPECIFIED
+}
+
+func (x *ProcedureActivated) GetClaimedBy() string {
+	if x != nil {
+		return x.ClaimedBy
+	}
+	return ""
+}
+
+func (x *ProcedureActivated) GetAssessmentDigest() string {
+	if x != nil {
+		return x.AssessmentDigest
+	}
+	return ""
+}
+
+func (x *ProcedureActivated) GetStanding() *ProcedureStanding {
+	if x != nil {
+		return x.Standing
+	}
+	return nil
+}
+
 var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xf6\x1e\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\x95\"\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -4034,7 +4233,11 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0ftarget_unlocked\x18e \x01(\v2%.shipwarden.release.v1.TargetUnlockedH\x00R\x0etargetUnlocked\x12P\n" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
 	"\x0frequest_refused\x18g \x01(\v2%.shipwarden.release.v1.RequestRefusedH\x00R\x0erequestRefused\x12\\\n" +
-	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivatedB\x06\n" +
+	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivated\x12Z\n" +
+	"\x12procedure_proposed\x18\xa5\x01 \x01(\v2(.shipwarden.release.v1.ProcedureProposedH\x00R\x11procedureProposed\x12Z\n" +
+	"\x12procedure_approved\x18\xa6\x01 \x01(\v2(.shipwarden.release.v1.ProcedureApprovedH\x00R\x11procedureApproved\x12v\n" +
+	"\x1cprocedure_approval_withdrawn\x18\xa7\x01 \x01(\v21.shipwarden.release.v1.ProcedureApprovalWithdrawnH\x00R\x1aprocedureApprovalWithdrawn\x12m\n" +
+	"\x19procedure_proposal_closed\x18\xa8\x01 \x01(\v2..shipwarden.release.v1.ProcedureProposalClosedH\x00R\x17procedureProposalClosedB\x06\n" +
 	"\x04dataJ\x04\b=\x10>R\x14execution_progressed\">\n" +
 	"\bPrevious\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
@@ -4234,10 +4437,25 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\vbody_digest\x18\x02 \x01(\tR\n" +
 	"bodyDigest\x125\n" +
 	"\x06answer\x18\x03 \x01(\v2\x1d.shipwarden.release.v1.AnswerR\x06answer\x12)\n" +
-	"\x10request_sequence\x18\x04 \x01(\x04R\x0frequestSequence\"F\n" +
+	"\x10request_sequence\x18\x04 \x01(\x04R\x0frequestSequence\"\xe0\x04\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\tR\x06digestBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12'\n" +
+	"\x0fprevious_digest\x18\x03 \x01(\tR\x0epreviousDigest\x12\x1a\n" +
+	"\bproposal\x18\x04 \x01(\rR\bproposal\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12F\n" +
+	"\tapprovals\x18\x06 \x03(\v2(.shipwarden.release.v1.ProcedureApprovalR\tapprovals\x12\x16\n" +
+	"\x06voided\x18\a \x03(\rR\x06voided\x12`\n" +
+	"\x0eadministrative\x18\b \x01(\x0e28.shipwarden.release.v1.ProcedureActivated.AdministrativeR\x0eadministrative\x12\x1d\n" +
+	"\n" +
+	"claimed_by\x18\t \x01(\tR\tclaimedBy\x12+\n" +
+	"\x11assessment_digest\x18\n" +
+	" \x01(\tR\x10assessmentDigest\x12D\n" +
+	"\bstanding\x18\v \x01(\v2(.shipwarden.release.v1.ProcedureStandingR\bstanding\"g\n" +
+	"\x0eAdministrative\x12\x1e\n" +
+	"\x1aADMINISTRATIVE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ADMINISTRATIVE_FIRST\x10\x01\x12\x1b\n" +
+	"\x17ADMINISTRATIVE_OVERRIDE\x10\x02BGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
 
 var (
 	file_shipwarden_release_v1_event_proto_rawDescOnce sync.Once
@@ -4251,196 +4469,210 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_event_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
-	(Actor_Kind)(0),                  // 0: shipwarden.release.v1.Actor.Kind
-	(Intervened_Action)(0),           // 1: shipwarden.release.v1.Intervened.Action
-	(ReviewCompleted_Result)(0),      // 2: shipwarden.release.v1.ReviewCompleted.Result
-	(*Event)(nil),                    // 3: shipwarden.release.v1.Event
-	(*Previous)(nil),                 // 4: shipwarden.release.v1.Previous
-	(*Actor)(nil),                    // 5: shipwarden.release.v1.Actor
-	(*Requested)(nil),                // 6: shipwarden.release.v1.Requested
-	(*GatesConfirmed)(nil),           // 7: shipwarden.release.v1.GatesConfirmed
-	(*GatesRefused)(nil),             // 8: shipwarden.release.v1.GatesRefused
-	(*ScopeValidated)(nil),           // 9: shipwarden.release.v1.ScopeValidated
-	(*ScopeRefused)(nil),             // 10: shipwarden.release.v1.ScopeRefused
-	(*ChangePreviewed)(nil),          // 11: shipwarden.release.v1.ChangePreviewed
-	(*PreviewRefused)(nil),           // 12: shipwarden.release.v1.PreviewRefused
-	(*RiskCleared)(nil),              // 13: shipwarden.release.v1.RiskCleared
-	(*Held)(nil),                     // 14: shipwarden.release.v1.Held
-	(*RiskRefused)(nil),              // 15: shipwarden.release.v1.RiskRefused
-	(*ApprovalGiven)(nil),            // 16: shipwarden.release.v1.ApprovalGiven
-	(*ApprovalWithdrawn)(nil),        // 17: shipwarden.release.v1.ApprovalWithdrawn
-	(*Rejected)(nil),                 // 18: shipwarden.release.v1.Rejected
-	(*Authorized)(nil),               // 19: shipwarden.release.v1.Authorized
-	(*Withdrawn)(nil),                // 20: shipwarden.release.v1.Withdrawn
-	(*Superseded)(nil),               // 21: shipwarden.release.v1.Superseded
-	(*Expired)(nil),                  // 22: shipwarden.release.v1.Expired
-	(*Notified)(nil),                 // 23: shipwarden.release.v1.Notified
-	(*ExecutionClaimed)(nil),         // 24: shipwarden.release.v1.ExecutionClaimed
-	(*ExecutionFinished)(nil),        // 25: shipwarden.release.v1.ExecutionFinished
-	(*ExecutionFailed)(nil),          // 26: shipwarden.release.v1.ExecutionFailed
-	(*ExecutionUnknown)(nil),         // 27: shipwarden.release.v1.ExecutionUnknown
-	(*ExecutionRefused)(nil),         // 28: shipwarden.release.v1.ExecutionRefused
-	(*TargetsReleased)(nil),          // 29: shipwarden.release.v1.TargetsReleased
-	(*VerificationPassed)(nil),       // 30: shipwarden.release.v1.VerificationPassed
-	(*VerificationFailed)(nil),       // 31: shipwarden.release.v1.VerificationFailed
-	(*VerificationInconclusive)(nil), // 32: shipwarden.release.v1.VerificationInconclusive
-	(*RollbackClaimed)(nil),          // 33: shipwarden.release.v1.RollbackClaimed
-	(*RolledBack)(nil),               // 34: shipwarden.release.v1.RolledBack
-	(*RollbackFailed)(nil),           // 35: shipwarden.release.v1.RollbackFailed
-	(*RollbackUnavailable)(nil),      // 36: shipwarden.release.v1.RollbackUnavailable
-	(*Escalated)(nil),                // 37: shipwarden.release.v1.Escalated
-	(*Acknowledged)(nil),             // 38: shipwarden.release.v1.Acknowledged
-	(*Intervened)(nil),               // 39: shipwarden.release.v1.Intervened
-	(*Aborted)(nil),                  // 40: shipwarden.release.v1.Aborted
-	(*DeadlinePassed)(nil),           // 41: shipwarden.release.v1.DeadlinePassed
-	(*Recorded)(nil),                 // 42: shipwarden.release.v1.Recorded
-	(*ReviewCompleted)(nil),          // 43: shipwarden.release.v1.ReviewCompleted
-	(*FollowUpAdded)(nil),            // 44: shipwarden.release.v1.FollowUpAdded
-	(*FollowUpClosed)(nil),           // 45: shipwarden.release.v1.FollowUpClosed
-	(*TargetLocked)(nil),             // 46: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),           // 47: shipwarden.release.v1.TargetUnlocked
-	(*ServiceChanged)(nil),           // 48: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),           // 49: shipwarden.release.v1.RequestRefused
-	(*ProcedureActivated)(nil),       // 50: shipwarden.release.v1.ProcedureActivated
-	(*timestamppb.Timestamp)(nil),    // 51: google.protobuf.Timestamp
-	(*Request)(nil),                  // 52: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),              // 53: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                 // 54: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),              // 55: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),           // 56: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),             // 57: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                  // 58: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),            // 59: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),               // 60: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 61: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),          // 62: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 63: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 64: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 65: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),             // 66: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 67: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 68: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 69: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 70: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 71: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 72: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 73: shipwarden.release.v1.Answer
+	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
+	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
+	(ReviewCompleted_Result)(0),            // 2: shipwarden.release.v1.ReviewCompleted.Result
+	(ProcedureActivated_Administrative)(0), // 3: shipwarden.release.v1.ProcedureActivated.Administrative
+	(*Event)(nil),                          // 4: shipwarden.release.v1.Event
+	(*Previous)(nil),                       // 5: shipwarden.release.v1.Previous
+	(*Actor)(nil),                          // 6: shipwarden.release.v1.Actor
+	(*Requested)(nil),                      // 7: shipwarden.release.v1.Requested
+	(*GatesConfirmed)(nil),                 // 8: shipwarden.release.v1.GatesConfirmed
+	(*GatesRefused)(nil),                   // 9: shipwarden.release.v1.GatesRefused
+	(*ScopeValidated)(nil),                 // 10: shipwarden.release.v1.ScopeValidated
+	(*ScopeRefused)(nil),                   // 11: shipwarden.release.v1.ScopeRefused
+	(*ChangePreviewed)(nil),                // 12: shipwarden.release.v1.ChangePreviewed
+	(*PreviewRefused)(nil),                 // 13: shipwarden.release.v1.PreviewRefused
+	(*RiskCleared)(nil),                    // 14: shipwarden.release.v1.RiskCleared
+	(*Held)(nil),                           // 15: shipwarden.release.v1.Held
+	(*RiskRefused)(nil),                    // 16: shipwarden.release.v1.RiskRefused
+	(*ApprovalGiven)(nil),                  // 17: shipwarden.release.v1.ApprovalGiven
+	(*ApprovalWithdrawn)(nil),              // 18: shipwarden.release.v1.ApprovalWithdrawn
+	(*Rejected)(nil),                       // 19: shipwarden.release.v1.Rejected
+	(*Authorized)(nil),                     // 20: shipwarden.release.v1.Authorized
+	(*Withdrawn)(nil),                      // 21: shipwarden.release.v1.Withdrawn
+	(*Superseded)(nil),                     // 22: shipwarden.release.v1.Superseded
+	(*Expired)(nil),                        // 23: shipwarden.release.v1.Expired
+	(*Notified)(nil),                       // 24: shipwarden.release.v1.Notified
+	(*ExecutionClaimed)(nil),               // 25: shipwarden.release.v1.ExecutionClaimed
+	(*ExecutionFinished)(nil),              // 26: shipwarden.release.v1.ExecutionFinished
+	(*ExecutionFailed)(nil),                // 27: shipwarden.release.v1.ExecutionFailed
+	(*ExecutionUnknown)(nil),               // 28: shipwarden.release.v1.ExecutionUnknown
+	(*ExecutionRefused)(nil),               // 29: shipwarden.release.v1.ExecutionRefused
+	(*TargetsReleased)(nil),                // 30: shipwarden.release.v1.TargetsReleased
+	(*VerificationPassed)(nil),             // 31: shipwarden.release.v1.VerificationPassed
+	(*VerificationFailed)(nil),             // 32: shipwarden.release.v1.VerificationFailed
+	(*VerificationInconclusive)(nil),       // 33: shipwarden.release.v1.VerificationInconclusive
+	(*RollbackClaimed)(nil),                // 34: shipwarden.release.v1.RollbackClaimed
+	(*RolledBack)(nil),                     // 35: shipwarden.release.v1.RolledBack
+	(*RollbackFailed)(nil),                 // 36: shipwarden.release.v1.RollbackFailed
+	(*RollbackUnavailable)(nil),            // 37: shipwarden.release.v1.RollbackUnavailable
+	(*Escalated)(nil),                      // 38: shipwarden.release.v1.Escalated
+	(*Acknowledged)(nil),                   // 39: shipwarden.release.v1.Acknowledged
+	(*Intervened)(nil),                     // 40: shipwarden.release.v1.Intervened
+	(*Aborted)(nil),                        // 41: shipwarden.release.v1.Aborted
+	(*DeadlinePassed)(nil),                 // 42: shipwarden.release.v1.DeadlinePassed
+	(*Recorded)(nil),                       // 43: shipwarden.release.v1.Recorded
+	(*ReviewCompleted)(nil),                // 44: shipwarden.release.v1.ReviewCompleted
+	(*FollowUpAdded)(nil),                  // 45: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),                 // 46: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),                   // 47: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),                 // 48: shipwarden.release.v1.TargetUnlocked
+	(*ServiceChanged)(nil),                 // 49: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),                 // 50: shipwarden.release.v1.RequestRefused
+	(*ProcedureActivated)(nil),             // 51: shipwarden.release.v1.ProcedureActivated
+	(*timestamppb.Timestamp)(nil),          // 52: google.protobuf.Timestamp
+	(*ProcedureProposed)(nil),              // 53: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 54: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 55: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 56: shipwarden.release.v1.ProcedureProposalClosed
+	(*Request)(nil),                        // 57: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 58: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 59: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 60: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),                 // 61: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 62: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 63: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 64: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 65: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),                     // 66: shipwarden.release.v1.HoldReason
+	(*CountedApproval)(nil),                // 67: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 68: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 69: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 70: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),                   // 71: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 72: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 73: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 74: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 75: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 76: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 77: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                         // 78: shipwarden.release.v1.Answer
+	(*ProcedureApproval)(nil),              // 79: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 80: shipwarden.release.v1.ProcedureStanding
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	51,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
-	4,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
-	5,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	6,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
-	7,   // 4: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
-	8,   // 5: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
-	9,   // 6: shipwarden.release.v1.Event.scope_validated:type_name -> shipwarden.release.v1.ScopeValidated
-	10,  // 7: shipwarden.release.v1.Event.scope_refused:type_name -> shipwarden.release.v1.ScopeRefused
-	11,  // 8: shipwarden.release.v1.Event.change_previewed:type_name -> shipwarden.release.v1.ChangePreviewed
-	12,  // 9: shipwarden.release.v1.Event.preview_refused:type_name -> shipwarden.release.v1.PreviewRefused
-	13,  // 10: shipwarden.release.v1.Event.risk_cleared:type_name -> shipwarden.release.v1.RiskCleared
-	14,  // 11: shipwarden.release.v1.Event.held:type_name -> shipwarden.release.v1.Held
-	15,  // 12: shipwarden.release.v1.Event.risk_refused:type_name -> shipwarden.release.v1.RiskRefused
-	16,  // 13: shipwarden.release.v1.Event.approval_given:type_name -> shipwarden.release.v1.ApprovalGiven
-	17,  // 14: shipwarden.release.v1.Event.approval_withdrawn:type_name -> shipwarden.release.v1.ApprovalWithdrawn
-	18,  // 15: shipwarden.release.v1.Event.rejected:type_name -> shipwarden.release.v1.Rejected
-	19,  // 16: shipwarden.release.v1.Event.authorized:type_name -> shipwarden.release.v1.Authorized
-	20,  // 17: shipwarden.release.v1.Event.withdrawn:type_name -> shipwarden.release.v1.Withdrawn
-	21,  // 18: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
-	22,  // 19: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
-	23,  // 20: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
-	24,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
-	25,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
-	26,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
-	27,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
-	28,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
-	29,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
-	14,  // 27: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	30,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
-	31,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
-	32,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
-	33,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
-	34,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
-	35,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
-	36,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
-	37,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
-	38,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
-	39,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	40,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	41,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	42,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	43,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	44,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	45,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	46,  // 44: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	47,  // 45: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	48,  // 46: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	49,  // 47: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	50,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	0,   // 49: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	52,  // 50: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	53,  // 51: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	51,  // 52: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	54,  // 53: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	55,  // 54: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	55,  // 55: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	56,  // 56: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	57,  // 57: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	58,  // 58: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 59: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 60: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	58,  // 61: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 62: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	60,  // 63: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	51,  // 64: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	58,  // 65: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 66: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	51,  // 67: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	58,  // 68: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	51,  // 69: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	62,  // 70: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	51,  // 71: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	51,  // 72: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	63,  // 73: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	64,  // 74: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	65,  // 75: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	51,  // 76: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 77: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 78: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 79: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 80: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	58,  // 81: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	66,  // 82: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	67,  // 83: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 84: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 85: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	51,  // 86: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 87: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 88: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 89: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 90: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	51,  // 91: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	68,  // 92: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 93: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	63,  // 94: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	51,  // 95: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	68,  // 96: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	69,  // 97: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 98: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	70,  // 99: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	70,  // 100: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	51,  // 101: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	71,  // 102: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	71,  // 103: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	72,  // 104: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	73,  // 105: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	106, // [106:106] is the sub-list for method output_type
-	106, // [106:106] is the sub-list for method input_type
-	106, // [106:106] is the sub-list for extension type_name
-	106, // [106:106] is the sub-list for extension extendee
-	0,   // [0:106] is the sub-list for field type_name
+	52,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
+	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
+	7,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
+	8,   // 4: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
+	9,   // 5: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
+	10,  // 6: shipwarden.release.v1.Event.scope_validated:type_name -> shipwarden.release.v1.ScopeValidated
+	11,  // 7: shipwarden.release.v1.Event.scope_refused:type_name -> shipwarden.release.v1.ScopeRefused
+	12,  // 8: shipwarden.release.v1.Event.change_previewed:type_name -> shipwarden.release.v1.ChangePreviewed
+	13,  // 9: shipwarden.release.v1.Event.preview_refused:type_name -> shipwarden.release.v1.PreviewRefused
+	14,  // 10: shipwarden.release.v1.Event.risk_cleared:type_name -> shipwarden.release.v1.RiskCleared
+	15,  // 11: shipwarden.release.v1.Event.held:type_name -> shipwarden.release.v1.Held
+	16,  // 12: shipwarden.release.v1.Event.risk_refused:type_name -> shipwarden.release.v1.RiskRefused
+	17,  // 13: shipwarden.release.v1.Event.approval_given:type_name -> shipwarden.release.v1.ApprovalGiven
+	18,  // 14: shipwarden.release.v1.Event.approval_withdrawn:type_name -> shipwarden.release.v1.ApprovalWithdrawn
+	19,  // 15: shipwarden.release.v1.Event.rejected:type_name -> shipwarden.release.v1.Rejected
+	20,  // 16: shipwarden.release.v1.Event.authorized:type_name -> shipwarden.release.v1.Authorized
+	21,  // 17: shipwarden.release.v1.Event.withdrawn:type_name -> shipwarden.release.v1.Withdrawn
+	22,  // 18: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
+	23,  // 19: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
+	24,  // 20: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
+	25,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
+	26,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
+	27,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
+	28,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
+	29,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
+	30,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
+	15,  // 27: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
+	31,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
+	32,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
+	33,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
+	34,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
+	35,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
+	36,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
+	37,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
+	38,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
+	39,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
+	40,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
+	41,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	42,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	43,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	44,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	45,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	46,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	47,  // 44: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	48,  // 45: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	49,  // 46: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	50,  // 47: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	51,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	53,  // 49: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	54,  // 50: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	55,  // 51: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	56,  // 52: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	0,   // 53: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	57,  // 54: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	58,  // 55: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	52,  // 56: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	59,  // 57: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	60,  // 58: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	60,  // 59: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	61,  // 60: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	62,  // 61: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	63,  // 62: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	63,  // 63: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	64,  // 64: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	63,  // 65: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	63,  // 66: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	65,  // 67: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	52,  // 68: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	63,  // 69: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	66,  // 70: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	52,  // 71: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	63,  // 72: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	52,  // 73: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	67,  // 74: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	52,  // 75: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	52,  // 76: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	68,  // 77: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	69,  // 78: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	70,  // 79: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	52,  // 80: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	52,  // 81: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	71,  // 82: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	71,  // 83: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	71,  // 84: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	63,  // 85: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	71,  // 86: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	72,  // 87: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	72,  // 88: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	72,  // 89: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	52,  // 90: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	52,  // 91: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	71,  // 92: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	71,  // 93: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	73,  // 94: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	52,  // 95: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	73,  // 96: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 97: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	68,  // 98: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	52,  // 99: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	73,  // 100: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	74,  // 101: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 102: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	75,  // 103: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	75,  // 104: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	52,  // 105: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	76,  // 106: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	76,  // 107: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	77,  // 108: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	78,  // 109: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	79,  // 110: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 111: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	80,  // 112: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	113, // [113:113] is the sub-list for method output_type
+	113, // [113:113] is the sub-list for method input_type
+	113, // [113:113] is the sub-list for extension type_name
+	113, // [113:113] is the sub-list for extension extendee
+	0,   // [0:113] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4449,6 +4681,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 		return
 	}
 	file_shipwarden_release_v1_facts_proto_init()
+	file_shipwarden_release_v1_procedure_change_proto_init()
 	file_shipwarden_release_v1_request_proto_init()
 	file_shipwarden_release_v1_event_proto_msgTypes[0].OneofWrappers = []any{
 		(*Event_Requested)(nil),
@@ -4497,13 +4730,17 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ServiceChanged)(nil),
 		(*Event_RequestRefused)(nil),
 		(*Event_ProcedureActivated)(nil),
+		(*Event_ProcedureProposed)(nil),
+		(*Event_ProcedureApproved)(nil),
+		(*Event_ProcedureApprovalWithdrawn)(nil),
+		(*Event_ProcedureProposalClosed)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   0,
