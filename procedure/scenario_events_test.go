@@ -1,9 +1,12 @@
 package procedure_test
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -127,7 +130,7 @@ func (sc *scenario) risk(what string, words []string) (*releasev1.Event, error) 
 func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, error) {
 	s, now := sc.h.State(), sc.h.Now
 	switch verb {
-	case "approve": // approve <person> [for <duration>] [other-digest]
+	case "approve": // approve <person> [for <duration>] [other-digest] [signed [<time ago>]]
 		expires := now.Add(12 * time.Hour)
 		if len(words) > 2 && words[1] == "for" {
 			d, err := time.ParseDuration(words[2])
@@ -139,6 +142,18 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		e := proceduretest.Approval(s, expires)
 		if words[len(words)-1] == "other-digest" {
 			e.GetApprovalGiven().ChangeDigest = proceduretest.Digest('0')
+		}
+		if i := slices.Index(words, "signed"); i > 0 {
+			var ago time.Duration
+			if i+1 < len(words) {
+				var err error
+				if ago, err = time.ParseDuration(words[i+1]); err != nil {
+					return nil, unclearf("%v", err)
+				}
+			}
+			e.GetApprovalGiven().Signature = &releasev1.ApprovalSignature{
+				Signed: timestamppb.New(now.Add(-ago)), Expires: e.GetApprovalGiven().GetExpires(), Armored: "a signature",
+			}
 		}
 		return e, nil
 	case "unapprove":

@@ -142,9 +142,9 @@ func Decide(w io.Writer, pending *approvalv1.Pending) error {
 	p.quorum("Approvals needed", pending.GetQuorum())
 	t := terminal.NewTable()
 	for _, a := range pending.GetApprovals() {
-		t.Add(a.GetPerson(), strings.Join(a.GetGroups(), ","), terminal.Time(a.GetTime()), "until "+terminal.Time(a.GetExpires()), a.GetComment())
+		t.Add(a.GetPerson(), strings.Join(a.GetGroups(), ","), terminal.Time(a.GetTime()), "until "+terminal.Time(a.GetExpires()), a.GetSignedBy(), a.GetComment())
 	}
-	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "COMMENT")
+	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "SIGNED WITH", "COMMENT")
 	p.quorum("Approvals missing", pending.GetMissing())
 	return p.write(w)
 }

@@ -14,6 +14,8 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c := &checker{document: document, index: NewIndex(document)}
 	c.people()
 	c.groups()
+	c.signingKeys()
+	c.signedEnvironments()
 	c.keys()
 	c.identities()
 	c.environments()

@@ -57,6 +57,7 @@ func TestWhatLeadsNowhereIsRefused(t *testing.T) {
 		{"member by an alias", "members: [alice, bob]", "members: [alice, bbrandt]", []string{"groups[0].members[1]", "another name of bob"}},
 		{"member who has left", "name: Bob Brandt", "name: Bob Brandt\n    inactive: true", []string{"groups[0].members[1]: bob is inactive"}},
 		{"member given twice", "members: [alice, bob]", "members: [alice, bob, alice]", []string{"groups[0].members[2]", "duplicate"}},
+		{"service that passes for a person", "aliases: [carol@shop.example]", "aliases: [Executor]", []string{`people[2].aliases[0]: "Executor" is the name of a service of shipwarden, and no person (person.service)`}},
 		{"alias of two people", "aliases: [carol@shop.example]", "aliases: [BOB@shop.example]", []string{`people[2].aliases[0]: "BOB@shop.example" names bob already, in people[1].aliases[0] (person.ambiguous)`}},
 		{"alias that is another's id", "aliases: [carol@shop.example]", "aliases: [Alice]", []string{"people[2].aliases[0]", "person.ambiguous"}},
 		{"alias with a look-alike letter", "aliases: [carol@shop.example]", "aliases: [\"bo\u212a@x\", \"bok@x\"]", []string{"people[2].aliases[1]", "duplicate"}},

@@ -57,6 +57,8 @@ var reasons = []struct {
 	{procedure.ErrStaleDigest, codes.Aborted, "STALE_CHANGE_DIGEST"},
 	{procedure.ErrApprovedAlready, codes.AlreadyExists, "APPROVED_ALREADY"},
 	{procedure.ErrNotPending, codes.FailedPrecondition, "NOT_PENDING"},
+	{procedure.ErrUnsigned, codes.PermissionDenied, "SIGNATURE_REQUIRED"},
+	{procedure.ErrSignature, codes.PermissionDenied, "SIGNATURE"},
 	{procedure.ErrTooLate, codes.FailedPrecondition, "TOO_LATE"},
 	{procedure.ErrInvalidTransition, codes.FailedPrecondition, "OTHER_STATE"},
 	{eventstore.ErrUnavailable, codes.Unavailable, "BUS_UNAVAILABLE"},

@@ -268,7 +268,7 @@ func (l *look) quorum() {
 		l.facts.Quorum = normal
 		return
 	}
-	l.facts.Quorum = []*releasev1.QuorumRule{{Group: doc.GetEmergency().GetGroup(), Count: 1}}
+	l.facts.Quorum = policy.Needed(doc, l.state, l.unrecoverable)
 	for _, q := range normal {
 		l.facts.Bypassed = append(l.facts.Bypassed, fmt.Sprintf("%d approval(s) by %s", q.GetCount(), q.GetGroup()))
 	}

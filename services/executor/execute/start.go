@@ -97,8 +97,15 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 		return "", nil
 	}
 	gone, err := s.left(ctx, t)
-	if err != nil || len(gone) == 0 {
+	if err != nil {
 		return "", err
+	}
+	if len(gone) == 0 {
+		unsigned, err := s.unsigned(ctx, t)
+		if err != nil || len(unsigned) == 0 {
+			return "", err
+		}
+		return unsigned[0].GetMessage(), nil
 	}
 	return gone[0].GetPerson() + ", whose approval was counted, is not in " + gone[0].GetGroup() + " any more", nil
 }
@@ -185,6 +192,11 @@ func (s shell) changes(ctx context.Context, t reactor.Task) (out []*releasev1.Fi
 		for _, c := range gone {
 			say(ruleApprover, c.GetPerson(), "%s approved for %s, and is not among them any more: request it again", c.GetPerson(), c.GetGroup())
 		}
+		unsigned, err := s.unsigned(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, unsigned...)
 	}
 	for _, id := range t.State.WaveTargets() {
 		if _, err := s.Driver(id); err != nil {

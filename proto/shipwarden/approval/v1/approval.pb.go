@@ -211,12 +211,14 @@ func (x *Pending) GetChecks() []*v1.Check {
 
 // GivenApproval is an approval that counts.
 type GivenApproval struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Person        string                 `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
-	Groups        []string               `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
-	Time          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
-	Expires       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
-	Comment       string                 `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Person  string                 `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	Groups  []string               `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	Time    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	Expires *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
+	Comment string                 `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
+	// Fingerprint of the key that signed it, "SHA256:…"; empty where none did.
+	SignedBy      string `protobuf:"bytes,6,opt,name=signed_by,json=signedBy,proto3" json:"signed_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -282,6 +284,13 @@ func (x *GivenApproval) GetExpires() *timestamppb.Timestamp {
 func (x *GivenApproval) GetComment() string {
 	if x != nil {
 		return x.Comment
+	}
+	return ""
+}
+
+func (x *GivenApproval) GetSignedBy() string {
+	if x != nil {
+		return x.SignedBy
 	}
 	return ""
 }
@@ -456,8 +465,10 @@ func (x *GetPendingRequest) GetRelease() string {
 }
 
 type GetPendingResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Pending       *Pending               `protobuf:"bytes,1,opt,name=pending,proto3" json:"pending,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Pending *Pending               `protobuf:"bytes,1,opt,name=pending,proto3" json:"pending,omitempty"`
+	// What the caller's signature is to be about, besides what pending shows.
+	Signing       *Signing `protobuf:"bytes,2,opt,name=signing,proto3" json:"signing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -499,6 +510,95 @@ func (x *GetPendingResponse) GetPending() *Pending {
 	return nil
 }
 
+func (x *GetPendingResponse) GetSigning() *Signing {
+	if x != nil {
+		return x.Signing
+	}
+	return nil
+}
+
+// Signing is what stands in the text of a signed approval besides what is shown.
+type Signing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller, as the release's procedure document names them.
+	Person string `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	// SHA-256 of that document, "sha256:…".
+	ProcedureDigest string `protobuf:"bytes,2,opt,name=procedure_digest,json=procedureDigest,proto3" json:"procedure_digest,omitempty"`
+	// Whether an approval of the caller counts only if they sign it.
+	Required bool `protobuf:"varint,3,opt,name=required,proto3" json:"required,omitempty"`
+	// Until when an approval that is given now counts at the most.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
+	// Fingerprints of the keys with which the caller may sign now, "SHA256:…".
+	Keys          []string `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signing) Reset() {
+	*x = Signing{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signing) ProtoMessage() {}
+
+func (x *Signing) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signing.ProtoReflect.Descriptor instead.
+func (*Signing) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Signing) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *Signing) GetProcedureDigest() string {
+	if x != nil {
+		return x.ProcedureDigest
+	}
+	return ""
+}
+
+func (x *Signing) GetRequired() bool {
+	if x != nil {
+		return x.Required
+	}
+	return false
+}
+
+func (x *Signing) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *Signing) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
 type ApproveRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
@@ -507,14 +607,17 @@ type ApproveRequest struct {
 	Comment      string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
 	// Digest of what the caller was shown; ABORTED where that is not what there is to be
 	// seen. Approvals that others gave since then do not matter.
-	ShownDigest   string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	ShownDigest string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	// The caller's own signature of all this. Where it is demanded, no approval counts
+	// without; where it is not, one that is given must be right all the same.
+	Signature     *v1.ApprovalSignature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApproveRequest) Reset() {
 	*x = ApproveRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -526,7 +629,7 @@ func (x *ApproveRequest) String() string {
 func (*ApproveRequest) ProtoMessage() {}
 
 func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -539,7 +642,7 @@ func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRequest.ProtoReflect.Descriptor instead.
 func (*ApproveRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ApproveRequest) GetRelease() string {
@@ -570,6 +673,13 @@ func (x *ApproveRequest) GetShownDigest() string {
 	return ""
 }
 
+func (x *ApproveRequest) GetSignature() *v1.ApprovalSignature {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 type ApproveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether the release is authorized now.
@@ -582,7 +692,7 @@ type ApproveResponse struct {
 
 func (x *ApproveResponse) Reset() {
 	*x = ApproveResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +704,7 @@ func (x *ApproveResponse) String() string {
 func (*ApproveResponse) ProtoMessage() {}
 
 func (x *ApproveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +717,7 @@ func (x *ApproveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveResponse.ProtoReflect.Descriptor instead.
 func (*ApproveResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ApproveResponse) GetAuthorized() bool {
@@ -634,7 +744,7 @@ type WithdrawApprovalRequest struct {
 
 func (x *WithdrawApprovalRequest) Reset() {
 	*x = WithdrawApprovalRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +756,7 @@ func (x *WithdrawApprovalRequest) String() string {
 func (*WithdrawApprovalRequest) ProtoMessage() {}
 
 func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +769,7 @@ func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawApprovalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawApprovalRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WithdrawApprovalRequest) GetRelease() string {
@@ -684,7 +794,7 @@ type WithdrawApprovalResponse struct {
 
 func (x *WithdrawApprovalResponse) Reset() {
 	*x = WithdrawApprovalResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +806,7 @@ func (x *WithdrawApprovalResponse) String() string {
 func (*WithdrawApprovalResponse) ProtoMessage() {}
 
 func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +819,7 @@ func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawApprovalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawApprovalResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{10}
 }
 
 type RejectRequest struct {
@@ -722,7 +832,7 @@ type RejectRequest struct {
 
 func (x *RejectRequest) Reset() {
 	*x = RejectRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +844,7 @@ func (x *RejectRequest) String() string {
 func (*RejectRequest) ProtoMessage() {}
 
 func (x *RejectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +857,7 @@ func (x *RejectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectRequest.ProtoReflect.Descriptor instead.
 func (*RejectRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RejectRequest) GetRelease() string {
@@ -772,7 +882,7 @@ type RejectResponse struct {
 
 func (x *RejectResponse) Reset() {
 	*x = RejectResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +894,7 @@ func (x *RejectResponse) String() string {
 func (*RejectResponse) ProtoMessage() {}
 
 func (x *RejectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +907,7 @@ func (x *RejectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectResponse.ProtoReflect.Descriptor instead.
 func (*RejectResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{12}
 }
 
 type WithdrawRequest struct {
@@ -810,7 +920,7 @@ type WithdrawRequest struct {
 
 func (x *WithdrawRequest) Reset() {
 	*x = WithdrawRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +932,7 @@ func (x *WithdrawRequest) String() string {
 func (*WithdrawRequest) ProtoMessage() {}
 
 func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +945,7 @@ func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WithdrawRequest) GetRelease() string {
@@ -860,7 +970,7 @@ type WithdrawResponse struct {
 
 func (x *WithdrawResponse) Reset() {
 	*x = WithdrawResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +982,7 @@ func (x *WithdrawResponse) String() string {
 func (*WithdrawResponse) ProtoMessage() {}
 
 func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +995,7 @@ func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{14}
 }
 
 type AbortRequest struct {
@@ -898,7 +1008,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +1020,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1033,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AbortRequest) GetRelease() string {
@@ -948,7 +1058,7 @@ type AbortResponse struct {
 
 func (x *AbortResponse) Reset() {
 	*x = AbortResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1070,7 @@ func (x *AbortResponse) String() string {
 func (*AbortResponse) ProtoMessage() {}
 
 func (x *AbortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1083,7 @@ func (x *AbortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortResponse.ProtoReflect.Descriptor instead.
 func (*AbortResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{16}
 }
 
 type AcknowledgeRequest struct {
@@ -988,7 +1098,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1110,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1123,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AcknowledgeRequest) GetRelease() string {
@@ -1047,7 +1157,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1169,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1182,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AcknowledgeResponse) GetAcknowledged() int32 {
@@ -1093,7 +1203,7 @@ type InterveneRequest struct {
 
 func (x *InterveneRequest) Reset() {
 	*x = InterveneRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1215,7 @@ func (x *InterveneRequest) String() string {
 func (*InterveneRequest) ProtoMessage() {}
 
 func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1228,7 @@ func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneRequest.ProtoReflect.Descriptor instead.
 func (*InterveneRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *InterveneRequest) GetRelease() string {
@@ -1150,7 +1260,7 @@ type InterveneResponse struct {
 
 func (x *InterveneResponse) Reset() {
 	*x = InterveneResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1162,7 +1272,7 @@ func (x *InterveneResponse) String() string {
 func (*InterveneResponse) ProtoMessage() {}
 
 func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1175,7 +1285,7 @@ func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneResponse.ProtoReflect.Descriptor instead.
 func (*InterveneResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
 }
 
 type CompleteReviewRequest struct {
@@ -1190,7 +1300,7 @@ type CompleteReviewRequest struct {
 
 func (x *CompleteReviewRequest) Reset() {
 	*x = CompleteReviewRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1202,7 +1312,7 @@ func (x *CompleteReviewRequest) String() string {
 func (*CompleteReviewRequest) ProtoMessage() {}
 
 func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1215,7 +1325,7 @@ func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewRequest.ProtoReflect.Descriptor instead.
 func (*CompleteReviewRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CompleteReviewRequest) GetRelease() string {
@@ -1254,7 +1364,7 @@ type CompleteReviewResponse struct {
 
 func (x *CompleteReviewResponse) Reset() {
 	*x = CompleteReviewResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1376,7 @@ func (x *CompleteReviewResponse) String() string {
 func (*CompleteReviewResponse) ProtoMessage() {}
 
 func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1389,7 @@ func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewResponse.ProtoReflect.Descriptor instead.
 func (*CompleteReviewResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
 }
 
 type AddFollowUpRequest struct {
@@ -1292,7 +1402,7 @@ type AddFollowUpRequest struct {
 
 func (x *AddFollowUpRequest) Reset() {
 	*x = AddFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1304,7 +1414,7 @@ func (x *AddFollowUpRequest) String() string {
 func (*AddFollowUpRequest) ProtoMessage() {}
 
 func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1317,7 +1427,7 @@ func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*AddFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AddFollowUpRequest) GetRelease() string {
@@ -1344,7 +1454,7 @@ type AddFollowUpResponse struct {
 
 func (x *AddFollowUpResponse) Reset() {
 	*x = AddFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1466,7 @@ func (x *AddFollowUpResponse) String() string {
 func (*AddFollowUpResponse) ProtoMessage() {}
 
 func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1479,7 @@ func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*AddFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AddFollowUpResponse) GetNumber() uint32 {
@@ -1391,7 +1501,7 @@ type CloseFollowUpRequest struct {
 
 func (x *CloseFollowUpRequest) Reset() {
 	*x = CloseFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1513,7 @@ func (x *CloseFollowUpRequest) String() string {
 func (*CloseFollowUpRequest) ProtoMessage() {}
 
 func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1526,7 @@ func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CloseFollowUpRequest) GetRelease() string {
@@ -1448,7 +1558,7 @@ type CloseFollowUpResponse struct {
 
 func (x *CloseFollowUpResponse) Reset() {
 	*x = CloseFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1570,7 @@ func (x *CloseFollowUpResponse) String() string {
 func (*CloseFollowUpResponse) ProtoMessage() {}
 
 func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1583,7 @@ func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
 }
 
 var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
@@ -1501,13 +1611,14 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"mayApprove\x12$\n" +
 	"\x0emay_not_reason\x18\x0f \x01(\tR\fmayNotReason\x12!\n" +
 	"\fshown_digest\x18\x10 \x01(\tR\vshownDigest\x124\n" +
-	"\x06checks\x18\x11 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\"\xbf\x01\n" +
+	"\x06checks\x18\x11 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\"\xdc\x01\n" +
 	"\rGivenApproval\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x124\n" +
 	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x18\n" +
-	"\acomment\x18\x05 \x01(\tR\acomment\"\x9d\x01\n" +
+	"\acomment\x18\x05 \x01(\tR\acomment\x12\x1b\n" +
+	"\tsigned_by\x18\x06 \x01(\tR\bsignedBy\"\x9d\x01\n" +
 	"\x12ListPendingRequest\x12\x12\n" +
 	"\x04mine\x18\x01 \x01(\bR\x04mine\x12!\n" +
 	"\aservice\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\aservice\x12'\n" +
@@ -1519,14 +1630,22 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\apending\x18\x01 \x03(\v2\x1f.shipwarden.approval.v1.PendingR\apending\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"L\n" +
 	"\x11GetPendingRequest\x127\n" +
-	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\"O\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\"\x8a\x01\n" +
 	"\x12GetPendingResponse\x129\n" +
-	"\apending\x18\x01 \x01(\v2\x1f.shipwarden.approval.v1.PendingR\apending\"\xf1\x01\n" +
+	"\apending\x18\x01 \x01(\v2\x1f.shipwarden.approval.v1.PendingR\apending\x129\n" +
+	"\asigning\x18\x02 \x01(\v2\x1f.shipwarden.approval.v1.SigningR\asigning\"\xb2\x01\n" +
+	"\aSigning\x12\x16\n" +
+	"\x06person\x18\x01 \x01(\tR\x06person\x12)\n" +
+	"\x10procedure_digest\x18\x02 \x01(\tR\x0fprocedureDigest\x12\x1a\n" +
+	"\brequired\x18\x03 \x01(\bR\brequired\x124\n" +
+	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x12\n" +
+	"\x04keys\x18\x05 \x03(\tR\x04keys\"\xb9\x02\n" +
 	"\x0eApproveRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12A\n" +
 	"\rchange_digest\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\fchangeDigest\x12\"\n" +
 	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\x12?\n" +
-	"\fshown_digest\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vshownDigest\"n\n" +
+	"\fshown_digest\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vshownDigest\x12F\n" +
+	"\tsignature\x18\x05 \x01(\v2(.shipwarden.release.v1.ApprovalSignatureR\tsignature\"n\n" +
 	"\x0fApproveResponse\x12\x1e\n" +
 	"\n" +
 	"authorized\x18\x01 \x01(\bR\n" +
@@ -1619,7 +1738,7 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 	return file_shipwarden_approval_v1_approval_proto_rawDescData
 }
 
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*Pending)(nil),                  // 0: shipwarden.approval.v1.Pending
 	(*GivenApproval)(nil),            // 1: shipwarden.approval.v1.GivenApproval
@@ -1627,92 +1746,97 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*ListPendingResponse)(nil),      // 3: shipwarden.approval.v1.ListPendingResponse
 	(*GetPendingRequest)(nil),        // 4: shipwarden.approval.v1.GetPendingRequest
 	(*GetPendingResponse)(nil),       // 5: shipwarden.approval.v1.GetPendingResponse
-	(*ApproveRequest)(nil),           // 6: shipwarden.approval.v1.ApproveRequest
-	(*ApproveResponse)(nil),          // 7: shipwarden.approval.v1.ApproveResponse
-	(*WithdrawApprovalRequest)(nil),  // 8: shipwarden.approval.v1.WithdrawApprovalRequest
-	(*WithdrawApprovalResponse)(nil), // 9: shipwarden.approval.v1.WithdrawApprovalResponse
-	(*RejectRequest)(nil),            // 10: shipwarden.approval.v1.RejectRequest
-	(*RejectResponse)(nil),           // 11: shipwarden.approval.v1.RejectResponse
-	(*WithdrawRequest)(nil),          // 12: shipwarden.approval.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),         // 13: shipwarden.approval.v1.WithdrawResponse
-	(*AbortRequest)(nil),             // 14: shipwarden.approval.v1.AbortRequest
-	(*AbortResponse)(nil),            // 15: shipwarden.approval.v1.AbortResponse
-	(*AcknowledgeRequest)(nil),       // 16: shipwarden.approval.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),      // 17: shipwarden.approval.v1.AcknowledgeResponse
-	(*InterveneRequest)(nil),         // 18: shipwarden.approval.v1.InterveneRequest
-	(*InterveneResponse)(nil),        // 19: shipwarden.approval.v1.InterveneResponse
-	(*CompleteReviewRequest)(nil),    // 20: shipwarden.approval.v1.CompleteReviewRequest
-	(*CompleteReviewResponse)(nil),   // 21: shipwarden.approval.v1.CompleteReviewResponse
-	(*AddFollowUpRequest)(nil),       // 22: shipwarden.approval.v1.AddFollowUpRequest
-	(*AddFollowUpResponse)(nil),      // 23: shipwarden.approval.v1.AddFollowUpResponse
-	(*CloseFollowUpRequest)(nil),     // 24: shipwarden.approval.v1.CloseFollowUpRequest
-	(*CloseFollowUpResponse)(nil),    // 25: shipwarden.approval.v1.CloseFollowUpResponse
-	(*v1.Request)(nil),               // 26: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),        // 27: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),          // 28: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),         // 29: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),           // 30: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),               // 31: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),            // 32: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),    // 33: google.protobuf.Timestamp
-	(*v1.Check)(nil),                 // 34: shipwarden.release.v1.Check
-	(v1.Cause)(0),                    // 35: shipwarden.release.v1.Cause
-	(v1.Intervened_Action)(0),        // 36: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),   // 37: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),              // 38: shipwarden.release.v1.FollowUp
+	(*Signing)(nil),                  // 6: shipwarden.approval.v1.Signing
+	(*ApproveRequest)(nil),           // 7: shipwarden.approval.v1.ApproveRequest
+	(*ApproveResponse)(nil),          // 8: shipwarden.approval.v1.ApproveResponse
+	(*WithdrawApprovalRequest)(nil),  // 9: shipwarden.approval.v1.WithdrawApprovalRequest
+	(*WithdrawApprovalResponse)(nil), // 10: shipwarden.approval.v1.WithdrawApprovalResponse
+	(*RejectRequest)(nil),            // 11: shipwarden.approval.v1.RejectRequest
+	(*RejectResponse)(nil),           // 12: shipwarden.approval.v1.RejectResponse
+	(*WithdrawRequest)(nil),          // 13: shipwarden.approval.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),         // 14: shipwarden.approval.v1.WithdrawResponse
+	(*AbortRequest)(nil),             // 15: shipwarden.approval.v1.AbortRequest
+	(*AbortResponse)(nil),            // 16: shipwarden.approval.v1.AbortResponse
+	(*AcknowledgeRequest)(nil),       // 17: shipwarden.approval.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),      // 18: shipwarden.approval.v1.AcknowledgeResponse
+	(*InterveneRequest)(nil),         // 19: shipwarden.approval.v1.InterveneRequest
+	(*InterveneResponse)(nil),        // 20: shipwarden.approval.v1.InterveneResponse
+	(*CompleteReviewRequest)(nil),    // 21: shipwarden.approval.v1.CompleteReviewRequest
+	(*CompleteReviewResponse)(nil),   // 22: shipwarden.approval.v1.CompleteReviewResponse
+	(*AddFollowUpRequest)(nil),       // 23: shipwarden.approval.v1.AddFollowUpRequest
+	(*AddFollowUpResponse)(nil),      // 24: shipwarden.approval.v1.AddFollowUpResponse
+	(*CloseFollowUpRequest)(nil),     // 25: shipwarden.approval.v1.CloseFollowUpRequest
+	(*CloseFollowUpResponse)(nil),    // 26: shipwarden.approval.v1.CloseFollowUpResponse
+	(*v1.Request)(nil),               // 27: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),        // 28: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),          // 29: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),         // 30: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),           // 31: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),               // 32: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),            // 33: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),    // 34: google.protobuf.Timestamp
+	(*v1.Check)(nil),                 // 35: shipwarden.release.v1.Check
+	(*v1.ApprovalSignature)(nil),     // 36: shipwarden.release.v1.ApprovalSignature
+	(v1.Cause)(0),                    // 37: shipwarden.release.v1.Cause
+	(v1.Intervened_Action)(0),        // 38: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),   // 39: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),              // 40: shipwarden.release.v1.FollowUp
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	26, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	27, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	28, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	29, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	30, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	31, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	32, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	32, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	27, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	28, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	29, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	30, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	31, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	32, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	33, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	33, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
 	1,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	33, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	33, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	34, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
-	33, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	33, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	34, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	34, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	35, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	34, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	34, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
 	0,  // 14: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	0,  // 15: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	32, // 16: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	35, // 17: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	36, // 18: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	37, // 19: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	38, // 20: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	38, // 21: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	2,  // 22: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	4,  // 23: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	6,  // 24: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	8,  // 25: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	10, // 26: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	12, // 27: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	14, // 28: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	16, // 29: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	18, // 30: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	20, // 31: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	22, // 32: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	24, // 33: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	3,  // 34: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	5,  // 35: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	7,  // 36: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	9,  // 37: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	11, // 38: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	13, // 39: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	15, // 40: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	17, // 41: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	19, // 42: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	21, // 43: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	23, // 44: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	25, // 45: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	34, // [34:46] is the sub-list for method output_type
-	22, // [22:34] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	6,  // 16: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
+	34, // 17: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
+	36, // 18: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	33, // 19: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	37, // 20: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	38, // 21: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	39, // 22: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	40, // 23: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	40, // 24: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	2,  // 25: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	4,  // 26: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	7,  // 27: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	9,  // 28: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	11, // 29: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	13, // 30: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	15, // 31: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	17, // 32: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	19, // 33: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	21, // 34: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	23, // 35: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	25, // 36: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	3,  // 37: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	5,  // 38: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	8,  // 39: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	10, // 40: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	12, // 41: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	14, // 42: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	16, // 43: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	18, // 44: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	20, // 45: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	22, // 46: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	24, // 47: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	26, // 48: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	37, // [37:49] is the sub-list for method output_type
+	25, // [25:37] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }
@@ -1726,7 +1850,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

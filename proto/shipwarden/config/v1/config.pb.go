@@ -1066,8 +1066,12 @@ type Executor struct {
 	Common         *Common                `protobuf:"bytes,1,opt,name=common,proto3" json:"common,omitempty"`
 	ArtifactFolder string                 `protobuf:"bytes,2,opt,name=artifact_folder,json=artifactFolder,proto3" json:"artifact_folder,omitempty"`
 	// How targets are reached.
-	Targets       []*TargetDriver `protobuf:"bytes,3,rep,name=targets,proto3" json:"targets,omitempty"`
-	Registries    []*Registry     `protobuf:"bytes,4,rep,name=registries,proto3" json:"registries,omitempty"`
+	Targets    []*TargetDriver `protobuf:"bytes,3,rep,name=targets,proto3" json:"targets,omitempty"`
+	Registries []*Registry     `protobuf:"bytes,4,rep,name=registries,proto3" json:"registries,omitempty"`
+	// File that names people's keys (Signers). Where it is given, nothing is executed but
+	// what everybody whose approval counts has signed with a key in it, whatever procedure
+	// document came over the bus.
+	SignersFile   string `protobuf:"bytes,5,opt,name=signers_file,json=signersFile,proto3" json:"signers_file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1130,6 +1134,113 @@ func (x *Executor) GetRegistries() []*Registry {
 	return nil
 }
 
+func (x *Executor) GetSignersFile() string {
+	if x != nil {
+		return x.SignersFile
+	}
+	return ""
+}
+
+// Signers is the content of a signers file.
+type Signers struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Signers       []*Signer              `protobuf:"bytes,1,rep,name=signers,proto3" json:"signers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signers) Reset() {
+	*x = Signers{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signers) ProtoMessage() {}
+
+func (x *Signers) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signers.ProtoReflect.Descriptor instead.
+func (*Signers) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Signers) GetSigners() []*Signer {
+	if x != nil {
+		return x.Signers
+	}
+	return nil
+}
+
+// Signer is a person and the keys that they sign approvals with.
+type Signer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Person id of the procedure document.
+	Person string `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	// Public keys, each as it stands in a .pub file.
+	Ssh           []string `protobuf:"bytes,2,rep,name=ssh,proto3" json:"ssh,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signer) Reset() {
+	*x = Signer{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signer) ProtoMessage() {}
+
+func (x *Signer) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signer.ProtoReflect.Descriptor instead.
+func (*Signer) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Signer) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *Signer) GetSsh() []string {
+	if x != nil {
+		return x.Ssh
+	}
+	return nil
+}
+
 // TargetDriver says how a target is reached.
 type TargetDriver struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1147,7 +1258,7 @@ type TargetDriver struct {
 
 func (x *TargetDriver) Reset() {
 	*x = TargetDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1270,7 @@ func (x *TargetDriver) String() string {
 func (*TargetDriver) ProtoMessage() {}
 
 func (x *TargetDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1283,7 @@ func (x *TargetDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetDriver.ProtoReflect.Descriptor instead.
 func (*TargetDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TargetDriver) GetTarget() string {
@@ -1254,7 +1365,7 @@ type HostDriver struct {
 
 func (x *HostDriver) Reset() {
 	*x = HostDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1377,7 @@ func (x *HostDriver) String() string {
 func (*HostDriver) ProtoMessage() {}
 
 func (x *HostDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1390,7 @@ func (x *HostDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDriver.ProtoReflect.Descriptor instead.
 func (*HostDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HostDriver) GetFolder() string {
@@ -1319,7 +1430,7 @@ type CommandDriver struct {
 
 func (x *CommandDriver) Reset() {
 	*x = CommandDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1331,7 +1442,7 @@ func (x *CommandDriver) String() string {
 func (*CommandDriver) ProtoMessage() {}
 
 func (x *CommandDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1344,7 +1455,7 @@ func (x *CommandDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandDriver.ProtoReflect.Descriptor instead.
 func (*CommandDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CommandDriver) GetDeploy() *Command {
@@ -1384,7 +1495,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +1507,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +1520,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 // Command is an argument vector.
@@ -1427,7 +1538,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1550,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1563,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Command) GetArgv() []string {
@@ -1492,7 +1603,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1504,7 +1615,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1517,7 +1628,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -1565,7 +1676,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +1688,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1701,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -1615,7 +1726,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1738,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1751,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Token) GetSha256() string {
@@ -1754,14 +1865,20 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xef\x01\n" +
+	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\x92\x02\n" +
 	"\bExecutor\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12<\n" +
 	"\atargets\x18\x03 \x03(\v2\".shipwarden.config.v1.TargetDriverR\atargets\x12>\n" +
 	"\n" +
 	"registries\x18\x04 \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
-	"registries\"\xf1\x01\n" +
+	"registries\x12!\n" +
+	"\fsigners_file\x18\x05 \x01(\tR\vsignersFile\"K\n" +
+	"\aSigners\x12@\n" +
+	"\asigners\x18\x01 \x03(\v2\x1c.shipwarden.config.v1.SignerB\b\xbaH\x05\x92\x01\x02\b\x01R\asigners\"E\n" +
+	"\x06Signer\x12\x1f\n" +
+	"\x06person\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06person\x12\x1a\n" +
+	"\x03ssh\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\x03ssh\"\xf1\x01\n" +
 	"\fTargetDriver\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x126\n" +
 	"\x04host\x18\x02 \x01(\v2 .shipwarden.config.v1.HostDriverH\x00R\x04host\x12?\n" +
@@ -1815,7 +1932,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(ChannelAddress_Kind)(0),    // 1: shipwarden.config.v1.ChannelAddress.Kind
@@ -1833,22 +1950,24 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*TargetAddress)(nil),       // 13: shipwarden.config.v1.TargetAddress
 	(*Registry)(nil),            // 14: shipwarden.config.v1.Registry
 	(*Executor)(nil),            // 15: shipwarden.config.v1.Executor
-	(*TargetDriver)(nil),        // 16: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 17: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 18: shipwarden.config.v1.CommandDriver
-	(*NoopDriver)(nil),          // 19: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 20: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 21: shipwarden.config.v1.Recorder
-	(*Tokens)(nil),              // 22: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 23: shipwarden.config.v1.Token
-	nil,                         // 24: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
+	(*Signers)(nil),             // 16: shipwarden.config.v1.Signers
+	(*Signer)(nil),              // 17: shipwarden.config.v1.Signer
+	(*TargetDriver)(nil),        // 18: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 19: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 20: shipwarden.config.v1.CommandDriver
+	(*NoopDriver)(nil),          // 21: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 22: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 23: shipwarden.config.v1.Recorder
+	(*Tokens)(nil),              // 24: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 25: shipwarden.config.v1.Token
+	nil,                         // 26: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 27: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	3,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	5,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	6,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	25, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	27, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	4,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	8,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
@@ -1856,30 +1975,31 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	11, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
 	10, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
 	1,  // 10: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	25, // 11: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	27, // 11: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
 	4,  // 12: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
 	2,  // 13: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
 	13, // 14: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
 	14, // 15: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
 	2,  // 16: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	16, // 17: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	18, // 17: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
 	14, // 18: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	17, // 19: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	18, // 20: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	19, // 21: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	20, // 22: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	20, // 23: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	20, // 24: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	24, // 25: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	25, // 26: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	2,  // 27: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	11, // 28: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	23, // 29: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	17, // 19: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	19, // 20: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	20, // 21: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	21, // 22: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	22, // 23: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	22, // 24: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	22, // 25: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	26, // 26: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	27, // 27: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	2,  // 28: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	11, // 29: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	25, // 30: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -1887,7 +2007,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 	if File_shipwarden_config_v1_config_proto != nil {
 		return
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[14].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[16].OneofWrappers = []any{
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
@@ -1898,7 +2018,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

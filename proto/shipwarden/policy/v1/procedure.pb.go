@@ -91,7 +91,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -707,7 +707,9 @@ type Person struct {
 	// Machines may be named as requesters, and never approve.
 	Machine bool `protobuf:"varint,4,opt,name=machine,proto3" json:"machine,omitempty"`
 	// Somebody who has left: may be named nowhere.
-	Inactive      bool `protobuf:"varint,5,opt,name=inactive,proto3" json:"inactive,omitempty"`
+	Inactive bool `protobuf:"varint,5,opt,name=inactive,proto3" json:"inactive,omitempty"`
+	// Keys with which the person signs approvals. No two people have the same.
+	SigningKeys   []*PersonKey `protobuf:"bytes,6,rep,name=signing_keys,json=signingKeys,proto3" json:"signing_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -777,6 +779,87 @@ func (x *Person) GetInactive() bool {
 	return false
 }
 
+func (x *Person) GetSigningKeys() []*PersonKey {
+	if x != nil {
+		return x.SigningKeys
+	}
+	return nil
+}
+
+// PersonKey is a public key of a person, whose private half nobody else has.
+type PersonKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it stands in ~/.ssh/….pub: "ssh-ed25519 AAAA…". Ed25519, ECDSA, RSA from 2048
+	// bits on, and the keys of security keys (sk-…), which the person has to touch.
+	Ssh string `protobuf:"bytes,1,opt,name=ssh,proto3" json:"ssh,omitempty"`
+	// What is signed outside of this span does not count.
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	NotAfter  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// Revoked: nothing that it signed counts any more, whenever that was. What was begun
+	// is not undone by it.
+	Revoked       bool `protobuf:"varint,4,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PersonKey) Reset() {
+	*x = PersonKey{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PersonKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PersonKey) ProtoMessage() {}
+
+func (x *PersonKey) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PersonKey.ProtoReflect.Descriptor instead.
+func (*PersonKey) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PersonKey) GetSsh() string {
+	if x != nil {
+		return x.Ssh
+	}
+	return ""
+}
+
+func (x *PersonKey) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *PersonKey) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
+func (x *PersonKey) GetRevoked() bool {
+	if x != nil {
+		return x.Revoked
+	}
+	return false
+}
+
 // Group is a set of people.
 type Group struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -790,7 +873,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +885,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +898,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Group) GetName() string {
@@ -854,7 +937,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +949,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +962,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Key) GetId() string {
@@ -945,13 +1028,16 @@ type Environment struct {
 	// Whether a newer request supersedes older releases of the same service that
 	// have not started.
 	SupersedeOlder bool `protobuf:"varint,5,opt,name=supersede_older,json=supersedeOlder,proto3" json:"supersede_older,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Whether every approval must be signed with the approver's own key, those for high
+	// risk, for no way back and of emergencies as well.
+	RequireSignedApprovals bool `protobuf:"varint,6,opt,name=require_signed_approvals,json=requireSignedApprovals,proto3" json:"require_signed_approvals,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1049,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1062,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Environment) GetName() string {
@@ -1014,20 +1100,29 @@ func (x *Environment) GetSupersedeOlder() bool {
 	return false
 }
 
+func (x *Environment) GetRequireSignedApprovals() bool {
+	if x != nil {
+		return x.RequireSignedApprovals
+	}
+	return false
+}
+
 // Approvals asks for a number of distinct members of a group.
 type Approvals struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The group.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// How many.
-	Count         uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Count uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// Whether these approvals must be signed with the approver's own key.
+	Signed        bool `protobuf:"varint,3,opt,name=signed,proto3" json:"signed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1039,7 +1134,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1052,7 +1147,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -1067,6 +1162,13 @@ func (x *Approvals) GetCount() uint32 {
 		return x.Count
 	}
 	return 0
+}
+
+func (x *Approvals) GetSigned() bool {
+	if x != nil {
+		return x.Signed
+	}
+	return false
 }
 
 // Service is an entry of the catalogue.
@@ -1086,7 +1188,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1200,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1213,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Service) GetName() string {
@@ -1165,7 +1267,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1177,7 +1279,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1190,7 +1292,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Target) GetId() string {
@@ -1279,7 +1381,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1393,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1406,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Gate) GetName() string {
@@ -1424,7 +1526,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1538,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1551,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Rule) GetName() string {
@@ -1502,7 +1604,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +1616,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +1629,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Freeze) GetName() string {
@@ -1638,7 +1740,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1650,7 +1752,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1663,7 +1765,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -1697,7 +1799,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1811,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1824,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -1782,7 +1884,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1794,7 +1896,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1807,7 +1909,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Channel) GetName() string {
@@ -1878,7 +1980,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +1992,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2005,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -1979,7 +2081,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +2093,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +2106,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -2048,7 +2150,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2060,7 +2162,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2073,7 +2175,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -2103,7 +2205,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2115,7 +2217,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2128,7 +2230,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Rung) GetGroup() string {
@@ -2208,7 +2310,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x05older\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05older\x12R\n" +
 	"\vrolled_back\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
 	"rolledBack\x12I\n" +
-	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\xbd\x02\n" +
+	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\x8b\x03\n" +
 	"\x06Person\x12/\n" +
 	"\x02id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[a-z][a-z0-9._-]{0,63}$R\x02id\x12\xa3\x01\n" +
 	"\x04name\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
@@ -2216,7 +2318,15 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03\x18\x80\x01R\x04name\x12&\n" +
 	"\aaliases\x18\x03 \x03(\tB\f\xbaH\t\x92\x01\x06\"\x04r\x02\x10\x01R\aaliases\x12\x18\n" +
 	"\amachine\x18\x04 \x01(\bR\amachine\x12\x1a\n" +
-	"\binactive\x18\x05 \x01(\bR\binactive\"T\n" +
+	"\binactive\x18\x05 \x01(\bR\binactive\x12L\n" +
+	"\fsigning_keys\x18\x06 \x03(\v2\x1f.shipwarden.policy.v1.PersonKeyB\b\xbaH\x05\x92\x01\x02\x10\x10R\vsigningKeys\"\xb7\x01\n" +
+	"\tPersonKey\x12\x1c\n" +
+	"\x03ssh\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80@R\x03ssh\x129\n" +
+	"\n" +
+	"not_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
+	"\tnot_after\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
+	"\arevoked\x18\x04 \x01(\bR\arevoked\"T\n" +
 	"\x05Group\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x18\n" +
 	"\amembers\x18\x02 \x03(\tR\amembers\"\x9c\x02\n" +
@@ -2228,16 +2338,18 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
-	"\arevoked\x18\a \x01(\bR\arevoked\"\x91\x02\n" +
+	"\arevoked\x18\a \x01(\bR\arevoked\"\xcb\x02\n" +
 	"\vEnvironment\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
 	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsB\b\xbaH\x05\x92\x01\x02\b\x01R\tapprovals\x126\n" +
 	"\x17require_signed_requests\x18\x03 \x01(\bR\x15requireSignedRequests\x12%\n" +
 	"\x0erequire_notice\x18\x04 \x01(\bR\rrequireNotice\x12'\n" +
-	"\x0fsupersede_older\x18\x05 \x01(\bR\x0esupersedeOlder\"K\n" +
+	"\x0fsupersede_older\x18\x05 \x01(\bR\x0esupersedeOlder\x128\n" +
+	"\x18require_signed_approvals\x18\x06 \x01(\bR\x16requireSignedApprovals\"c\n" +
 	"\tApprovals\x12\x1d\n" +
 	"\x05group\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\x12\x1f\n" +
-	"\x05count\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01R\x05count\"\xc3\x01\n" +
+	"\x05count\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01R\x05count\x12\x16\n" +
+	"\x06signed\x18\x03 \x01(\bR\x06signed\"\xc3\x01\n" +
 	"\aService\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12+\n" +
 	"\fowner_groups\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\vownerGroups\x12\"\n" +
@@ -2364,7 +2476,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Weekly_Day)(0),               // 0: shipwarden.policy.v1.Weekly.Day
 	(*Procedure)(nil),             // 1: shipwarden.policy.v1.Procedure
@@ -2373,89 +2485,93 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(*Identity)(nil),              // 4: shipwarden.policy.v1.Identity
 	(*VersionRules)(nil),          // 5: shipwarden.policy.v1.VersionRules
 	(*Person)(nil),                // 6: shipwarden.policy.v1.Person
-	(*Group)(nil),                 // 7: shipwarden.policy.v1.Group
-	(*Key)(nil),                   // 8: shipwarden.policy.v1.Key
-	(*Environment)(nil),           // 9: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),             // 10: shipwarden.policy.v1.Approvals
-	(*Service)(nil),               // 11: shipwarden.policy.v1.Service
-	(*Target)(nil),                // 12: shipwarden.policy.v1.Target
-	(*Gate)(nil),                  // 13: shipwarden.policy.v1.Gate
-	(*Rule)(nil),                  // 14: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 15: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 16: shipwarden.policy.v1.Span
-	(*Weekly)(nil),                // 17: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 18: shipwarden.policy.v1.Channel
-	(*Deadlines)(nil),             // 19: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 20: shipwarden.policy.v1.EmergencyLane
-	(*Escalation)(nil),            // 21: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 22: shipwarden.policy.v1.Rung
-	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
-	(v1.Finding_Severity)(0),      // 24: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 26: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 27: shipwarden.release.v1.ArtifactKind
-	(v1.Trigger)(0),               // 28: shipwarden.release.v1.Trigger
-	(v1.Occasion)(0),              // 29: shipwarden.release.v1.Occasion
+	(*PersonKey)(nil),             // 7: shipwarden.policy.v1.PersonKey
+	(*Group)(nil),                 // 8: shipwarden.policy.v1.Group
+	(*Key)(nil),                   // 9: shipwarden.policy.v1.Key
+	(*Environment)(nil),           // 10: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),             // 11: shipwarden.policy.v1.Approvals
+	(*Service)(nil),               // 12: shipwarden.policy.v1.Service
+	(*Target)(nil),                // 13: shipwarden.policy.v1.Target
+	(*Gate)(nil),                  // 14: shipwarden.policy.v1.Gate
+	(*Rule)(nil),                  // 15: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 16: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 17: shipwarden.policy.v1.Span
+	(*Weekly)(nil),                // 18: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 19: shipwarden.policy.v1.Channel
+	(*Deadlines)(nil),             // 20: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 21: shipwarden.policy.v1.EmergencyLane
+	(*Escalation)(nil),            // 22: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 23: shipwarden.policy.v1.Rung
+	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
+	(v1.Finding_Severity)(0),      // 25: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 27: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 28: shipwarden.release.v1.ArtifactKind
+	(v1.Trigger)(0),               // 29: shipwarden.release.v1.Trigger
+	(v1.Occasion)(0),              // 30: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	6,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	7,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	8,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	9,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	11, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	12, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	13, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	15, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	18, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	19, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	20, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	21, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	10, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	10, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	8,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	9,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	10, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	12, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	13, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	14, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	16, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	19, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	20, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	21, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	22, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	11, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	11, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
 	5,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
 	3,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
 	2,  // 16: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
-	10, // 17: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	23, // 18: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	23, // 19: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	11, // 17: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	24, // 18: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	24, // 19: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
 	4,  // 20: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	24, // 21: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	24, // 22: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	24, // 23: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	24, // 24: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	25, // 25: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	25, // 26: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	10, // 27: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	26, // 28: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	27, // 29: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	23, // 30: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	27, // 31: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	28, // 32: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	14, // 33: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	16, // 34: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	17, // 35: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	25, // 36: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	25, // 37: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	0,  // 38: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	0,  // 39: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	29, // 40: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	23, // 41: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	23, // 42: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	23, // 43: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	23, // 44: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	23, // 45: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	23, // 46: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	23, // 47: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	23, // 48: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	23, // 49: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	23, // 50: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	22, // 51: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	23, // 52: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	53, // [53:53] is the sub-list for method output_type
-	53, // [53:53] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	25, // 21: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	25, // 22: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	25, // 23: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	25, // 24: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	7,  // 25: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	26, // 26: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	26, // 27: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	26, // 28: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	26, // 29: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	11, // 30: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	27, // 31: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	28, // 32: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	24, // 33: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	28, // 34: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	29, // 35: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	15, // 36: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	17, // 37: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	18, // 38: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	26, // 39: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	26, // 40: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	0,  // 41: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	0,  // 42: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	30, // 43: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	24, // 44: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	24, // 45: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	24, // 46: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	24, // 47: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	24, // 48: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	24, // 49: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	24, // 50: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	24, // 51: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	24, // 52: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	24, // 53: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	23, // 54: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	24, // 55: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -2467,7 +2583,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[14].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[15].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 	}
@@ -2477,7 +2593,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -234,7 +234,7 @@ func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
 func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -1947,7 +1947,9 @@ type ApprovalGiven struct {
 	// After this time it does not count.
 	Expires *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires,proto3" json:"expires,omitempty"`
 	// SHA-256 of what the person was shown, "sha256:…".
-	ShownDigest   string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	ShownDigest string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	// The person's own signature; absent where none was given.
+	Signature     *ApprovalSignature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2008,6 +2010,13 @@ func (x *ApprovalGiven) GetShownDigest() string {
 		return x.ShownDigest
 	}
 	return ""
+}
+
+func (x *ApprovalGiven) GetSignature() *ApprovalSignature {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
 }
 
 // ApprovalWithdrawn takes the actor's own approval back.
@@ -3959,7 +3968,8 @@ func (x *ServiceChanged) GetDebts() []*ReviewDebt {
 	return nil
 }
 
-// RequestRefused keeps a refused request for audit.
+// RequestRefused keeps a refused request for audit, or a person's decision that was
+// refused because they may not make it.
 type RequestRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The subject it came on.
@@ -3970,8 +3980,10 @@ type RequestRefused struct {
 	Answer *Answer `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
 	// Its sequence in the stream REQUESTS.
 	RequestSequence uint64 `protobuf:"varint,4,opt,name=request_sequence,json=requestSequence,proto3" json:"request_sequence,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// With a decision: what was to be decided, and by whom. There is no body then.
+	Decision      *RefusedDecision `protobuf:"bytes,5,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RequestRefused) Reset() {
@@ -4032,6 +4044,95 @@ func (x *RequestRefused) GetRequestSequence() uint64 {
 	return 0
 }
 
+func (x *RequestRefused) GetDecision() *RefusedDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+// RefusedDecision is what somebody tried to decide and may not.
+type RefusedDecision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release.
+	Release string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Person id of the procedure document in effect.
+	Person string `protobuf:"bytes,2,opt,name=person,proto3" json:"person,omitempty"`
+	// The call, such as Approve.
+	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
+	// How the identity was proved, as in Actor.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// The change digest that the release had then; empty where it had none.
+	ChangeDigest  string `protobuf:"bytes,5,opt,name=change_digest,json=changeDigest,proto3" json:"change_digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusedDecision) Reset() {
+	*x = RefusedDecision{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusedDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusedDecision) ProtoMessage() {}
+
+func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusedDecision.ProtoReflect.Descriptor instead.
+func (*RefusedDecision) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *RefusedDecision) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetChangeDigest() string {
+	if x != nil {
+		return x.ChangeDigest
+	}
+	return ""
+}
+
 // ProcedureActivated names the procedure document that new releases run under.
 type ProcedureActivated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4061,7 +4162,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4073,7 +4174,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4086,7 +4187,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -4287,12 +4388,13 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"I\n" +
 	"\vRiskRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa7\x01\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xef\x01\n" +
 	"\rApprovalGiven\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x12\x18\n" +
 	"\acomment\x18\x02 \x01(\tR\acomment\x124\n" +
 	"\aexpires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12!\n" +
-	"\fshown_digest\x18\x04 \x01(\tR\vshownDigest\"+\n" +
+	"\fshown_digest\x18\x04 \x01(\tR\vshownDigest\x12F\n" +
+	"\tsignature\x18\x05 \x01(\v2(.shipwarden.release.v1.ApprovalSignatureR\tsignature\"+\n" +
 	"\x11ApprovalWithdrawn\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\"\n" +
 	"\bRejected\x12\x16\n" +
@@ -4431,13 +4533,20 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0eServiceChanged\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\ropen_releases\x18\x02 \x03(\tR\fopenReleases\x127\n" +
-	"\x05debts\x18\x03 \x03(\v2!.shipwarden.release.v1.ReviewDebtR\x05debts\"\xad\x01\n" +
+	"\x05debts\x18\x03 \x03(\v2!.shipwarden.release.v1.ReviewDebtR\x05debts\"\xf1\x01\n" +
 	"\x0eRequestRefused\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x1f\n" +
 	"\vbody_digest\x18\x02 \x01(\tR\n" +
 	"bodyDigest\x125\n" +
 	"\x06answer\x18\x03 \x01(\v2\x1d.shipwarden.release.v1.AnswerR\x06answer\x12)\n" +
-	"\x10request_sequence\x18\x04 \x01(\x04R\x0frequestSequence\"\xe0\x04\n" +
+	"\x10request_sequence\x18\x04 \x01(\x04R\x0frequestSequence\x12B\n" +
+	"\bdecision\x18\x05 \x01(\v2&.shipwarden.release.v1.RefusedDecisionR\bdecision\"\x98\x01\n" +
+	"\x0fRefusedDecision\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x16\n" +
+	"\x06person\x18\x02 \x01(\tR\x06person\x12\x16\n" +
+	"\x06action\x18\x03 \x01(\tR\x06action\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12#\n" +
+	"\rchange_digest\x18\x05 \x01(\tR\fchangeDigest\"\xe0\x04\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12'\n" +
@@ -4470,7 +4579,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
@@ -4523,39 +4632,41 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*TargetUnlocked)(nil),                 // 48: shipwarden.release.v1.TargetUnlocked
 	(*ServiceChanged)(nil),                 // 49: shipwarden.release.v1.ServiceChanged
 	(*RequestRefused)(nil),                 // 50: shipwarden.release.v1.RequestRefused
-	(*ProcedureActivated)(nil),             // 51: shipwarden.release.v1.ProcedureActivated
-	(*timestamppb.Timestamp)(nil),          // 52: google.protobuf.Timestamp
-	(*ProcedureProposed)(nil),              // 53: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 54: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 55: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 56: shipwarden.release.v1.ProcedureProposalClosed
-	(*Request)(nil),                        // 57: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 58: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 59: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),                    // 60: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),                 // 61: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 62: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 63: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 64: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 65: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),                     // 66: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),                // 67: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 68: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 69: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 70: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),                   // 71: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 72: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 73: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 74: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 75: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 76: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 77: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                         // 78: shipwarden.release.v1.Answer
-	(*ProcedureApproval)(nil),              // 79: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 80: shipwarden.release.v1.ProcedureStanding
+	(*RefusedDecision)(nil),                // 51: shipwarden.release.v1.RefusedDecision
+	(*ProcedureActivated)(nil),             // 52: shipwarden.release.v1.ProcedureActivated
+	(*timestamppb.Timestamp)(nil),          // 53: google.protobuf.Timestamp
+	(*ProcedureProposed)(nil),              // 54: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 55: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 56: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 57: shipwarden.release.v1.ProcedureProposalClosed
+	(*Request)(nil),                        // 58: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 59: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 60: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 61: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),                 // 62: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 63: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 64: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 65: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 66: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),                     // 67: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 68: shipwarden.release.v1.ApprovalSignature
+	(*CountedApproval)(nil),                // 69: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 70: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 71: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 72: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),                   // 73: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 74: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 75: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 76: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 77: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 78: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 79: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                         // 80: shipwarden.release.v1.Answer
+	(*ProcedureApproval)(nil),              // 81: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 82: shipwarden.release.v1.ProcedureStanding
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	52,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	53,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
 	7,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
@@ -4603,76 +4714,78 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	48,  // 45: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
 	49,  // 46: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
 	50,  // 47: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	51,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	53,  // 49: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	54,  // 50: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	55,  // 51: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	56,  // 52: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	52,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	54,  // 49: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	55,  // 50: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	56,  // 51: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	57,  // 52: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
 	0,   // 53: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	57,  // 54: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	58,  // 55: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	52,  // 56: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	59,  // 57: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	60,  // 58: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	60,  // 59: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	61,  // 60: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	62,  // 61: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	63,  // 62: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	63,  // 63: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	64,  // 64: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	63,  // 65: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	63,  // 66: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	65,  // 67: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	52,  // 68: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	63,  // 69: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	66,  // 70: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	52,  // 71: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	63,  // 72: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	52,  // 73: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	67,  // 74: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	52,  // 75: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	52,  // 76: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	68,  // 77: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	69,  // 78: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	70,  // 79: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	52,  // 80: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	52,  // 81: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	71,  // 82: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	71,  // 83: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	71,  // 84: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	63,  // 85: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	71,  // 86: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	72,  // 87: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	72,  // 88: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	72,  // 89: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	52,  // 90: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	52,  // 91: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	71,  // 92: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	71,  // 93: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	73,  // 94: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	52,  // 95: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	73,  // 96: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 97: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	68,  // 98: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	52,  // 99: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	73,  // 100: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	74,  // 101: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 102: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	75,  // 103: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	75,  // 104: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	52,  // 105: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	76,  // 106: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	76,  // 107: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	77,  // 108: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	78,  // 109: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	79,  // 110: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 111: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	80,  // 112: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	113, // [113:113] is the sub-list for method output_type
-	113, // [113:113] is the sub-list for method input_type
-	113, // [113:113] is the sub-list for extension type_name
-	113, // [113:113] is the sub-list for extension extendee
-	0,   // [0:113] is the sub-list for field type_name
+	58,  // 54: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	59,  // 55: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	53,  // 56: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	60,  // 57: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	61,  // 58: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	61,  // 59: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	62,  // 60: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	63,  // 61: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	64,  // 62: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	64,  // 63: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	65,  // 64: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	64,  // 65: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	64,  // 66: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	66,  // 67: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	53,  // 68: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	64,  // 69: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	67,  // 70: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	53,  // 71: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	64,  // 72: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	53,  // 73: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	68,  // 74: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	69,  // 75: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	53,  // 76: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	53,  // 77: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	70,  // 78: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	71,  // 79: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	72,  // 80: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	53,  // 81: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	53,  // 82: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	73,  // 83: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	73,  // 84: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	73,  // 85: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	64,  // 86: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	73,  // 87: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	74,  // 88: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	74,  // 89: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	74,  // 90: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	53,  // 91: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	53,  // 92: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	73,  // 93: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	73,  // 94: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	75,  // 95: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	53,  // 96: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	75,  // 97: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 98: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	70,  // 99: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	53,  // 100: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	75,  // 101: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	76,  // 102: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 103: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	77,  // 104: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	77,  // 105: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	53,  // 106: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	78,  // 107: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	78,  // 108: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	79,  // 109: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	80,  // 110: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	51,  // 111: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	81,  // 112: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 113: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	82,  // 114: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	115, // [115:115] is the sub-list for method output_type
+	115, // [115:115] is the sub-list for method input_type
+	115, // [115:115] is the sub-list for extension type_name
+	115, // [115:115] is the sub-list for extension extendee
+	0,   // [0:115] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4741,7 +4854,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   48,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

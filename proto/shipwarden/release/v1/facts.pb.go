@@ -596,7 +596,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12, 0}
 }
 
 // Verdict of a check.
@@ -649,7 +649,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1251,7 +1251,9 @@ type QuorumRule struct {
 	// The group.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// How many of its members.
-	Count         uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Count uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// Whether only approvals count that the person signed with a key of their own.
+	Signed        bool `protobuf:"varint,3,opt,name=signed,proto3" json:"signed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1300,6 +1302,79 @@ func (x *QuorumRule) GetCount() uint32 {
 	return 0
 }
 
+func (x *QuorumRule) GetSigned() bool {
+	if x != nil {
+		return x.Signed
+	}
+	return false
+}
+
+// ApprovalSignature is what makes an approval a person's, whatever a service says. The
+// text that is signed is made from the release and the approval: docs/approvals.md.
+type ApprovalSignature struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the person signed, by their own clock; it stands in the text.
+	Signed *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=signed,proto3" json:"signed,omitempty"`
+	// Until when the approval counts; it stands in the text.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires,proto3" json:"expires,omitempty"`
+	// The signature as `ssh-keygen -Y sign` writes it, in the namespace
+	// "approval@shipwarden".
+	Armored       string `protobuf:"bytes,3,opt,name=armored,proto3" json:"armored,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApprovalSignature) Reset() {
+	*x = ApprovalSignature{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApprovalSignature) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApprovalSignature) ProtoMessage() {}
+
+func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApprovalSignature.ProtoReflect.Descriptor instead.
+func (*ApprovalSignature) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ApprovalSignature) GetSigned() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Signed
+	}
+	return nil
+}
+
+func (x *ApprovalSignature) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *ApprovalSignature) GetArmored() string {
+	if x != nil {
+		return x.Armored
+	}
+	return ""
+}
+
 // CountedApproval is an approval and the group it counted for.
 type CountedApproval struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1313,7 +1388,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1400,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1413,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -1374,7 +1449,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1461,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1474,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -1460,7 +1535,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1547,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1560,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -1561,7 +1636,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1648,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1661,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -1669,7 +1744,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1681,7 +1756,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1694,7 +1769,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -1775,7 +1850,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1862,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1875,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -1878,7 +1953,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +1965,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +1978,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -1962,7 +2037,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1974,7 +2049,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1987,7 +2062,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -2040,7 +2115,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2127,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2140,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -2104,7 +2179,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2191,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2204,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -2220,11 +2295,17 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x0frollback_digest\x18\x04 \x01(\tR\x0erollbackDigest\x12%\n" +
 	"\x0erollback_ready\x18\x05 \x01(\bR\rrollbackReady\x12'\n" +
 	"\x0frollback_reason\x18\x06 \x01(\tR\x0erollbackReason\x128\n" +
-	"\x05class\x18\a \x01(\x0e2\".shipwarden.release.v1.DriverClassR\x05class\"8\n" +
+	"\x05class\x18\a \x01(\x0e2\".shipwarden.release.v1.DriverClassR\x05class\"P\n" +
 	"\n" +
 	"QuorumRule\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\rR\x05count\"?\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\x12\x16\n" +
+	"\x06signed\x18\x03 \x01(\bR\x06signed\"\xb3\x01\n" +
+	"\x11ApprovalSignature\x12:\n" +
+	"\x06signed\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x06signed\x12<\n" +
+	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\aexpires\x12$\n" +
+	"\aarmored\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80@R\aarmored\"?\n" +
 	"\x0fCountedApproval\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\"\x9d\x01\n" +
@@ -2370,7 +2451,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -2390,55 +2471,58 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*Finding)(nil),               // 15: shipwarden.release.v1.Finding
 	(*TargetPreview)(nil),         // 16: shipwarden.release.v1.TargetPreview
 	(*QuorumRule)(nil),            // 17: shipwarden.release.v1.QuorumRule
-	(*CountedApproval)(nil),       // 18: shipwarden.release.v1.CountedApproval
-	(*HoldReason)(nil),            // 19: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 20: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),          // 21: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 22: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 23: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 24: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 25: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 26: shipwarden.release.v1.ReviewDebt
-	(*FollowUp)(nil),              // 27: shipwarden.release.v1.FollowUp
-	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
-	(ArtifactKind)(0),             // 29: shipwarden.release.v1.ArtifactKind
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*ApprovalSignature)(nil),     // 18: shipwarden.release.v1.ApprovalSignature
+	(*CountedApproval)(nil),       // 19: shipwarden.release.v1.CountedApproval
+	(*HoldReason)(nil),            // 20: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 21: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),          // 22: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 23: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 24: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 25: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 26: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 27: shipwarden.release.v1.ReviewDebt
+	(*FollowUp)(nil),              // 28: shipwarden.release.v1.FollowUp
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
+	(ArtifactKind)(0),             // 30: shipwarden.release.v1.ArtifactKind
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	28, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	28, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	28, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	28, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	29, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	29, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	29, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	29, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	29, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	25, // 6: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	30, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	26, // 6: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 7: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	7,  // 8: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
 	11, // 9: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 10: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	30, // 11: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	30, // 12: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	8,  // 13: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	11, // 14: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	30, // 15: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	30, // 16: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	23, // 17: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	30, // 18: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	30, // 19: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	11, // 20: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	9,  // 21: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	30, // 22: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	24, // 23: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	24, // 24: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	24, // 25: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	30, // 26: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	30, // 27: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	30, // 28: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	31, // 11: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	31, // 12: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	31, // 13: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	31, // 14: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	8,  // 15: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	11, // 16: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	31, // 17: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	31, // 18: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	24, // 19: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	31, // 20: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	31, // 21: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	11, // 22: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	9,  // 23: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	31, // 24: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	25, // 25: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	25, // 26: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	25, // 27: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	31, // 28: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	31, // 29: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	31, // 30: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -2453,7 +2537,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
