@@ -45,10 +45,38 @@ type Message struct {
 	Subject  string
 	Text     string
 	// To is who is called, by an escalation.
-	To     []string
+	To []string
+	// People are the ids of those whom it is meant for; empty where it is for everybody
+	// who listens.
+	People []string
 	Fields map[string]string
 	// Time is when what it tells of was stored.
 	Time time.Time
+	// Until is when it is settled or told anew; zero where nobody knows.
+	Until time.Time
+	// Action says what is to become of an alarm, for receivers that know alarms.
+	Action Action
+	// Alarms are the notices whose alarms these are, where it raises none of its own.
+	Alarms []Alarm
+}
+
+// Action is what a receiver that knows alarms makes of a notice.
+type Action int
+
+// Actions.
+const (
+	// Raise opens an alarm under the notice's own key.
+	Raise Action = iota
+	// TakeOn says that somebody has taken the alarms on.
+	TakeOn
+	// Settle closes the alarms.
+	Settle
+)
+
+// Alarm is a notice that was told before, by the same channel.
+type Alarm struct {
+	Key      string
+	Occasion string
 }
 
 // Channel is a way to tell people.

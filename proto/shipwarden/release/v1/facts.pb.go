@@ -1453,7 +1453,9 @@ type Receipt struct {
 	// When it was delivered or given up.
 	Time *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=time,proto3" json:"time,omitempty"`
 	// SHA-256 of what was sent, "sha256:…".
-	BodyDigest    string `protobuf:"bytes,7,opt,name=body_digest,json=bodyDigest,proto3" json:"body_digest,omitempty"`
+	BodyDigest string `protobuf:"bytes,7,opt,name=body_digest,json=bodyDigest,proto3" json:"body_digest,omitempty"`
+	// Ids of the people whom the receiver took it for, where it is one that knows people.
+	Reached       []string `protobuf:"bytes,8,rep,name=reached,proto3" json:"reached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1535,6 +1537,13 @@ func (x *Receipt) GetBodyDigest() string {
 		return x.BodyDigest
 	}
 	return ""
+}
+
+func (x *Receipt) GetReached() []string {
+	if x != nil {
+		return x.Reached
+	}
+	return nil
 }
 
 // TargetResult is what became of one target.
@@ -2223,7 +2232,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x15\n" +
 	"\x06set_by\x18\x03 \x01(\tR\x05setBy\x12\x18\n" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x120\n" +
-	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xdc\x01\n" +
+	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xf6\x01\n" +
 	"\aReceipt\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\tR\achannel\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1c\n" +
@@ -2232,7 +2241,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\bresponse\x18\x05 \x01(\tR\bresponse\x12.\n" +
 	"\x04time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1f\n" +
 	"\vbody_digest\x18\a \x01(\tR\n" +
-	"bodyDigest\"\xc4\x03\n" +
+	"bodyDigest\x12\x18\n" +
+	"\areached\x18\b \x03(\tR\areached\"\xc4\x03\n" +
 	"\fTargetResult\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12B\n" +
 	"\x06status\x18\x02 \x01(\x0e2*.shipwarden.release.v1.TargetResult.StatusR\x06status\x12\x16\n" +
