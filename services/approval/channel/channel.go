@@ -127,6 +127,9 @@ func (c *Channel) Body(m notify.Message) ([]byte, error) { return c.wire.body(m)
 // Remembers says that the receiver knows keys, so that sending twice is seen once.
 func (c *Channel) Remembers() bool { return c.wire.remembers() }
 
+// Personal says that people are reached one by one, as mail does.
+func (c *Channel) Personal() bool { _, ok := c.wire.(*post); return ok }
+
 // String returns the name of the channel, and not where it leads to.
 func (c *Channel) String() string { return "channel " + c.name }
 

@@ -129,7 +129,7 @@ func (x Intervened_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Intervened_Action.Descriptor instead.
 func (Intervened_Action) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37, 0}
 }
 
 // Finding of a review.
@@ -182,7 +182,7 @@ func (x ReviewCompleted_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReviewCompleted_Result.Descriptor instead.
 func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -251,6 +251,7 @@ type Event struct {
 	//	*Event_ReviewCompleted
 	//	*Event_FollowUpAdded
 	//	*Event_FollowUpClosed
+	//	*Event_NoticeAcknowledged
 	//	*Event_TargetLocked
 	//	*Event_TargetUnlocked
 	//	*Event_ServiceChanged
@@ -723,6 +724,15 @@ func (x *Event) GetFollowUpClosed() *FollowUpClosed {
 	return nil
 }
 
+func (x *Event) GetNoticeAcknowledged() *NoticeAcknowledged {
+	if x != nil {
+		if x, ok := x.Data.(*Event_NoticeAcknowledged); ok {
+			return x.NoticeAcknowledged
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetTargetLocked() *TargetLocked {
 	if x != nil {
 		if x, ok := x.Data.(*Event_TargetLocked); ok {
@@ -977,6 +987,11 @@ type Event_FollowUpClosed struct {
 	FollowUpClosed *FollowUpClosed `protobuf:"bytes,94,opt,name=follow_up_closed,json=followUpClosed,proto3,oneof"`
 }
 
+type Event_NoticeAcknowledged struct {
+	// Recorded when a person said that they know of a notice.
+	NoticeAcknowledged *NoticeAcknowledged `protobuf:"bytes,160,opt,name=notice_acknowledged,json=noticeAcknowledged,proto3,oneof"`
+}
+
 type Event_TargetLocked struct {
 	// Recorded when a target was locked for one release.
 	TargetLocked *TargetLocked `protobuf:"bytes,100,opt,name=target_locked,json=targetLocked,proto3,oneof"`
@@ -1083,6 +1098,8 @@ func (*Event_ReviewCompleted) isEvent_Data() {}
 func (*Event_FollowUpAdded) isEvent_Data() {}
 
 func (*Event_FollowUpClosed) isEvent_Data() {}
+
+func (*Event_NoticeAcknowledged) isEvent_Data() {}
 
 func (*Event_TargetLocked) isEvent_Data() {}
 
@@ -2219,7 +2236,11 @@ type Notified struct {
 	// One receipt for every channel.
 	Receipts []*Receipt `protobuf:"bytes,2,rep,name=receipts,proto3" json:"receipts,omitempty"`
 	// The rung or wave that makes repeated occasions distinct.
-	Number        uint32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	Number uint32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	// Whom it was meant for, as the rules of the procedure document found them then.
+	Audience []*Party `protobuf:"bytes,4,rep,name=audience,proto3" json:"audience,omitempty"`
+	// What became of it for each of these people, in alphabetical order.
+	Recipients    []*Recipient `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2275,6 +2296,84 @@ func (x *Notified) GetNumber() uint32 {
 	return 0
 }
 
+func (x *Notified) GetAudience() []*Party {
+	if x != nil {
+		return x.Audience
+	}
+	return nil
+}
+
+func (x *Notified) GetRecipients() []*Recipient {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+// NoticeAcknowledged is one person's word that they know.
+type NoticeAcknowledged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of what.
+	Occasion Occasion `protobuf:"varint,1,opt,name=occasion,proto3,enum=shipwarden.release.v1.Occasion" json:"occasion,omitempty"`
+	// The notice's number.
+	Number uint32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// What the person wrote.
+	Comment       string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NoticeAcknowledged) Reset() {
+	*x = NoticeAcknowledged{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NoticeAcknowledged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NoticeAcknowledged) ProtoMessage() {}
+
+func (x *NoticeAcknowledged) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NoticeAcknowledged.ProtoReflect.Descriptor instead.
+func (*NoticeAcknowledged) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *NoticeAcknowledged) GetOccasion() Occasion {
+	if x != nil {
+		return x.Occasion
+	}
+	return Occasion_OCCASION_UNSPECIFIED
+}
+
+func (x *NoticeAcknowledged) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *NoticeAcknowledged) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
 // ExecutionClaimed is written together with the locks of all targets.
 type ExecutionClaimed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2300,7 +2399,7 @@ type ExecutionClaimed struct {
 
 func (x *ExecutionClaimed) Reset() {
 	*x = ExecutionClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2312,7 +2411,7 @@ func (x *ExecutionClaimed) String() string {
 func (*ExecutionClaimed) ProtoMessage() {}
 
 func (x *ExecutionClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2325,7 +2424,7 @@ func (x *ExecutionClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionClaimed.ProtoReflect.Descriptor instead.
 func (*ExecutionClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExecutionClaimed) GetWave() uint32 {
@@ -2399,7 +2498,7 @@ type ExecutionFinished struct {
 
 func (x *ExecutionFinished) Reset() {
 	*x = ExecutionFinished{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +2510,7 @@ func (x *ExecutionFinished) String() string {
 func (*ExecutionFinished) ProtoMessage() {}
 
 func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +2523,7 @@ func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFinished.ProtoReflect.Descriptor instead.
 func (*ExecutionFinished) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExecutionFinished) GetWave() uint32 {
@@ -2465,7 +2564,7 @@ type ExecutionFailed struct {
 
 func (x *ExecutionFailed) Reset() {
 	*x = ExecutionFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2477,7 +2576,7 @@ func (x *ExecutionFailed) String() string {
 func (*ExecutionFailed) ProtoMessage() {}
 
 func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2490,7 +2589,7 @@ func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFailed.ProtoReflect.Descriptor instead.
 func (*ExecutionFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecutionFailed) GetWave() uint32 {
@@ -2540,7 +2639,7 @@ type ExecutionUnknown struct {
 
 func (x *ExecutionUnknown) Reset() {
 	*x = ExecutionUnknown{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2552,7 +2651,7 @@ func (x *ExecutionUnknown) String() string {
 func (*ExecutionUnknown) ProtoMessage() {}
 
 func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2565,7 +2664,7 @@ func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionUnknown.ProtoReflect.Descriptor instead.
 func (*ExecutionUnknown) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExecutionUnknown) GetWave() uint32 {
@@ -2614,7 +2713,7 @@ type ExecutionRefused struct {
 
 func (x *ExecutionRefused) Reset() {
 	*x = ExecutionRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2626,7 +2725,7 @@ func (x *ExecutionRefused) String() string {
 func (*ExecutionRefused) ProtoMessage() {}
 
 func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2639,7 +2738,7 @@ func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionRefused.ProtoReflect.Descriptor instead.
 func (*ExecutionRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExecutionRefused) GetFindings() []*Finding {
@@ -2660,7 +2759,7 @@ type TargetsReleased struct {
 
 func (x *TargetsReleased) Reset() {
 	*x = TargetsReleased{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2672,7 +2771,7 @@ func (x *TargetsReleased) String() string {
 func (*TargetsReleased) ProtoMessage() {}
 
 func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2685,7 +2784,7 @@ func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetsReleased.ProtoReflect.Descriptor instead.
 func (*TargetsReleased) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TargetsReleased) GetResults() []*TargetResult {
@@ -2706,7 +2805,7 @@ type VerificationPassed struct {
 
 func (x *VerificationPassed) Reset() {
 	*x = VerificationPassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2718,7 +2817,7 @@ func (x *VerificationPassed) String() string {
 func (*VerificationPassed) ProtoMessage() {}
 
 func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2731,7 +2830,7 @@ func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationPassed.ProtoReflect.Descriptor instead.
 func (*VerificationPassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *VerificationPassed) GetVerification() *Verification {
@@ -2752,7 +2851,7 @@ type VerificationFailed struct {
 
 func (x *VerificationFailed) Reset() {
 	*x = VerificationFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2764,7 +2863,7 @@ func (x *VerificationFailed) String() string {
 func (*VerificationFailed) ProtoMessage() {}
 
 func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2777,7 +2876,7 @@ func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationFailed.ProtoReflect.Descriptor instead.
 func (*VerificationFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *VerificationFailed) GetVerification() *Verification {
@@ -2800,7 +2899,7 @@ type VerificationInconclusive struct {
 
 func (x *VerificationInconclusive) Reset() {
 	*x = VerificationInconclusive{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2812,7 +2911,7 @@ func (x *VerificationInconclusive) String() string {
 func (*VerificationInconclusive) ProtoMessage() {}
 
 func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2825,7 +2924,7 @@ func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationInconclusive.ProtoReflect.Descriptor instead.
 func (*VerificationInconclusive) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *VerificationInconclusive) GetVerification() *Verification {
@@ -2861,7 +2960,7 @@ type RollbackClaimed struct {
 
 func (x *RollbackClaimed) Reset() {
 	*x = RollbackClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2873,7 +2972,7 @@ func (x *RollbackClaimed) String() string {
 func (*RollbackClaimed) ProtoMessage() {}
 
 func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2886,7 +2985,7 @@ func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackClaimed.ProtoReflect.Descriptor instead.
 func (*RollbackClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RollbackClaimed) GetAttempt() uint32 {
@@ -2937,7 +3036,7 @@ type RolledBack struct {
 
 func (x *RolledBack) Reset() {
 	*x = RolledBack{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2949,7 +3048,7 @@ func (x *RolledBack) String() string {
 func (*RolledBack) ProtoMessage() {}
 
 func (x *RolledBack) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2962,7 +3061,7 @@ func (x *RolledBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RolledBack.ProtoReflect.Descriptor instead.
 func (*RolledBack) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RolledBack) GetResults() []*TargetResult {
@@ -2994,7 +3093,7 @@ type RollbackFailed struct {
 
 func (x *RollbackFailed) Reset() {
 	*x = RollbackFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3006,7 +3105,7 @@ func (x *RollbackFailed) String() string {
 func (*RollbackFailed) ProtoMessage() {}
 
 func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3019,7 +3118,7 @@ func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackFailed.ProtoReflect.Descriptor instead.
 func (*RollbackFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RollbackFailed) GetResults() []*TargetResult {
@@ -3054,7 +3153,7 @@ type RollbackUnavailable struct {
 
 func (x *RollbackUnavailable) Reset() {
 	*x = RollbackUnavailable{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3066,7 +3165,7 @@ func (x *RollbackUnavailable) String() string {
 func (*RollbackUnavailable) ProtoMessage() {}
 
 func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3079,7 +3178,7 @@ func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackUnavailable.ProtoReflect.Descriptor instead.
 func (*RollbackUnavailable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RollbackUnavailable) GetReason() string {
@@ -3110,7 +3209,7 @@ type Escalated struct {
 
 func (x *Escalated) Reset() {
 	*x = Escalated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3122,7 +3221,7 @@ func (x *Escalated) String() string {
 func (*Escalated) ProtoMessage() {}
 
 func (x *Escalated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3135,7 +3234,7 @@ func (x *Escalated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalated.ProtoReflect.Descriptor instead.
 func (*Escalated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Escalated) GetCause() Cause {
@@ -3193,7 +3292,7 @@ type Acknowledged struct {
 
 func (x *Acknowledged) Reset() {
 	*x = Acknowledged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3205,7 +3304,7 @@ func (x *Acknowledged) String() string {
 func (*Acknowledged) ProtoMessage() {}
 
 func (x *Acknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3218,7 +3317,7 @@ func (x *Acknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledged.ProtoReflect.Descriptor instead.
 func (*Acknowledged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Acknowledged) GetCause() Cause {
@@ -3248,7 +3347,7 @@ type Intervened struct {
 
 func (x *Intervened) Reset() {
 	*x = Intervened{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3260,7 +3359,7 @@ func (x *Intervened) String() string {
 func (*Intervened) ProtoMessage() {}
 
 func (x *Intervened) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3273,7 +3372,7 @@ func (x *Intervened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intervened.ProtoReflect.Descriptor instead.
 func (*Intervened) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Intervened) GetAction() Intervened_Action {
@@ -3301,7 +3400,7 @@ type Aborted struct {
 
 func (x *Aborted) Reset() {
 	*x = Aborted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3313,7 +3412,7 @@ func (x *Aborted) String() string {
 func (*Aborted) ProtoMessage() {}
 
 func (x *Aborted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3326,7 +3425,7 @@ func (x *Aborted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Aborted.ProtoReflect.Descriptor instead.
 func (*Aborted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Aborted) GetReason() string {
@@ -3351,7 +3450,7 @@ type DeadlinePassed struct {
 
 func (x *DeadlinePassed) Reset() {
 	*x = DeadlinePassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3363,7 +3462,7 @@ func (x *DeadlinePassed) String() string {
 func (*DeadlinePassed) ProtoMessage() {}
 
 func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3376,7 +3475,7 @@ func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadlinePassed.ProtoReflect.Descriptor instead.
 func (*DeadlinePassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DeadlinePassed) GetDeadline() Deadline {
@@ -3415,7 +3514,7 @@ type Recorded struct {
 
 func (x *Recorded) Reset() {
 	*x = Recorded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3427,7 +3526,7 @@ func (x *Recorded) String() string {
 func (*Recorded) ProtoMessage() {}
 
 func (x *Recorded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3440,7 +3539,7 @@ func (x *Recorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorded.ProtoReflect.Descriptor instead.
 func (*Recorded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Recorded) GetOutcome() Outcome {
@@ -3479,7 +3578,7 @@ type ReviewCompleted struct {
 
 func (x *ReviewCompleted) Reset() {
 	*x = ReviewCompleted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3491,7 +3590,7 @@ func (x *ReviewCompleted) String() string {
 func (*ReviewCompleted) ProtoMessage() {}
 
 func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3504,7 +3603,7 @@ func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewCompleted.ProtoReflect.Descriptor instead.
 func (*ReviewCompleted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ReviewCompleted) GetResult() ReviewCompleted_Result {
@@ -3541,7 +3640,7 @@ type FollowUpAdded struct {
 
 func (x *FollowUpAdded) Reset() {
 	*x = FollowUpAdded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3553,7 +3652,7 @@ func (x *FollowUpAdded) String() string {
 func (*FollowUpAdded) ProtoMessage() {}
 
 func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3566,7 +3665,7 @@ func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAdded.ProtoReflect.Descriptor instead.
 func (*FollowUpAdded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *FollowUpAdded) GetNumber() uint32 {
@@ -3596,7 +3695,7 @@ type FollowUpClosed struct {
 
 func (x *FollowUpClosed) Reset() {
 	*x = FollowUpClosed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3608,7 +3707,7 @@ func (x *FollowUpClosed) String() string {
 func (*FollowUpClosed) ProtoMessage() {}
 
 func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3621,7 +3720,7 @@ func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpClosed.ProtoReflect.Descriptor instead.
 func (*FollowUpClosed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FollowUpClosed) GetNumber() uint32 {
@@ -3657,7 +3756,7 @@ type TargetLocked struct {
 
 func (x *TargetLocked) Reset() {
 	*x = TargetLocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3669,7 +3768,7 @@ func (x *TargetLocked) String() string {
 func (*TargetLocked) ProtoMessage() {}
 
 func (x *TargetLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3682,7 +3781,7 @@ func (x *TargetLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetLocked.ProtoReflect.Descriptor instead.
 func (*TargetLocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TargetLocked) GetRelease() string {
@@ -3733,7 +3832,7 @@ type TargetUnlocked struct {
 
 func (x *TargetUnlocked) Reset() {
 	*x = TargetUnlocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3745,7 +3844,7 @@ func (x *TargetUnlocked) String() string {
 func (*TargetUnlocked) ProtoMessage() {}
 
 func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3758,7 +3857,7 @@ func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetUnlocked.ProtoReflect.Descriptor instead.
 func (*TargetUnlocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TargetUnlocked) GetRelease() string {
@@ -3790,7 +3889,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3802,7 +3901,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3815,7 +3914,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -3856,7 +3955,7 @@ type RequestRefused struct {
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3868,7 +3967,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3881,7 +3980,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -3925,7 +4024,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3937,7 +4036,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3950,7 +4049,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -3971,7 +4070,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xf6\x1e\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xd5\x1f\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -4029,7 +4128,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\brecorded\x18[ \x01(\v2\x1f.shipwarden.release.v1.RecordedH\x00R\brecorded\x12S\n" +
 	"\x10review_completed\x18\\ \x01(\v2&.shipwarden.release.v1.ReviewCompletedH\x00R\x0freviewCompleted\x12N\n" +
 	"\x0ffollow_up_added\x18] \x01(\v2$.shipwarden.release.v1.FollowUpAddedH\x00R\rfollowUpAdded\x12Q\n" +
-	"\x10follow_up_closed\x18^ \x01(\v2%.shipwarden.release.v1.FollowUpClosedH\x00R\x0efollowUpClosed\x12J\n" +
+	"\x10follow_up_closed\x18^ \x01(\v2%.shipwarden.release.v1.FollowUpClosedH\x00R\x0efollowUpClosed\x12]\n" +
+	"\x13notice_acknowledged\x18\xa0\x01 \x01(\v2).shipwarden.release.v1.NoticeAcknowledgedH\x00R\x12noticeAcknowledged\x12J\n" +
 	"\rtarget_locked\x18d \x01(\v2#.shipwarden.release.v1.TargetLockedH\x00R\ftargetLocked\x12P\n" +
 	"\x0ftarget_unlocked\x18e \x01(\v2%.shipwarden.release.v1.TargetUnlockedH\x00R\x0etargetUnlocked\x12P\n" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
@@ -4111,11 +4211,19 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"by_release\x18\x01 \x01(\tR\tbyRelease\"F\n" +
 	"\aExpired\x12;\n" +
-	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\x9b\x01\n" +
+	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\x97\x02\n" +
 	"\bNotified\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12:\n" +
 	"\breceipts\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.ReceiptR\breceipts\x12\x16\n" +
-	"\x06number\x18\x03 \x01(\rR\x06number\"\xaa\x02\n" +
+	"\x06number\x18\x03 \x01(\rR\x06number\x128\n" +
+	"\baudience\x18\x04 \x03(\v2\x1c.shipwarden.release.v1.PartyR\baudience\x12@\n" +
+	"\n" +
+	"recipients\x18\x05 \x03(\v2 .shipwarden.release.v1.RecipientR\n" +
+	"recipients\"\x83\x01\n" +
+	"\x12NoticeAcknowledged\x12;\n" +
+	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\rR\x06number\x12\x18\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"\xaa\x02\n" +
 	"\x10ExecutionClaimed\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12#\n" +
@@ -4252,7 +4360,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                  // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),           // 1: shipwarden.release.v1.Intervened.Action
@@ -4278,59 +4386,62 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Superseded)(nil),               // 21: shipwarden.release.v1.Superseded
 	(*Expired)(nil),                  // 22: shipwarden.release.v1.Expired
 	(*Notified)(nil),                 // 23: shipwarden.release.v1.Notified
-	(*ExecutionClaimed)(nil),         // 24: shipwarden.release.v1.ExecutionClaimed
-	(*ExecutionFinished)(nil),        // 25: shipwarden.release.v1.ExecutionFinished
-	(*ExecutionFailed)(nil),          // 26: shipwarden.release.v1.ExecutionFailed
-	(*ExecutionUnknown)(nil),         // 27: shipwarden.release.v1.ExecutionUnknown
-	(*ExecutionRefused)(nil),         // 28: shipwarden.release.v1.ExecutionRefused
-	(*TargetsReleased)(nil),          // 29: shipwarden.release.v1.TargetsReleased
-	(*VerificationPassed)(nil),       // 30: shipwarden.release.v1.VerificationPassed
-	(*VerificationFailed)(nil),       // 31: shipwarden.release.v1.VerificationFailed
-	(*VerificationInconclusive)(nil), // 32: shipwarden.release.v1.VerificationInconclusive
-	(*RollbackClaimed)(nil),          // 33: shipwarden.release.v1.RollbackClaimed
-	(*RolledBack)(nil),               // 34: shipwarden.release.v1.RolledBack
-	(*RollbackFailed)(nil),           // 35: shipwarden.release.v1.RollbackFailed
-	(*RollbackUnavailable)(nil),      // 36: shipwarden.release.v1.RollbackUnavailable
-	(*Escalated)(nil),                // 37: shipwarden.release.v1.Escalated
-	(*Acknowledged)(nil),             // 38: shipwarden.release.v1.Acknowledged
-	(*Intervened)(nil),               // 39: shipwarden.release.v1.Intervened
-	(*Aborted)(nil),                  // 40: shipwarden.release.v1.Aborted
-	(*DeadlinePassed)(nil),           // 41: shipwarden.release.v1.DeadlinePassed
-	(*Recorded)(nil),                 // 42: shipwarden.release.v1.Recorded
-	(*ReviewCompleted)(nil),          // 43: shipwarden.release.v1.ReviewCompleted
-	(*FollowUpAdded)(nil),            // 44: shipwarden.release.v1.FollowUpAdded
-	(*FollowUpClosed)(nil),           // 45: shipwarden.release.v1.FollowUpClosed
-	(*TargetLocked)(nil),             // 46: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),           // 47: shipwarden.release.v1.TargetUnlocked
-	(*ServiceChanged)(nil),           // 48: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),           // 49: shipwarden.release.v1.RequestRefused
-	(*ProcedureActivated)(nil),       // 50: shipwarden.release.v1.ProcedureActivated
-	(*timestamppb.Timestamp)(nil),    // 51: google.protobuf.Timestamp
-	(*Request)(nil),                  // 52: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),              // 53: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                 // 54: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),              // 55: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),           // 56: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),             // 57: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                  // 58: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),            // 59: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),               // 60: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 61: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),          // 62: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 63: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 64: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 65: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),             // 66: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 67: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 68: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 69: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 70: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 71: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 72: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 73: shipwarden.release.v1.Answer
+	(*NoticeAcknowledged)(nil),       // 24: shipwarden.release.v1.NoticeAcknowledged
+	(*ExecutionClaimed)(nil),         // 25: shipwarden.release.v1.ExecutionClaimed
+	(*ExecutionFinished)(nil),        // 26: shipwarden.release.v1.ExecutionFinished
+	(*ExecutionFailed)(nil),          // 27: shipwarden.release.v1.ExecutionFailed
+	(*ExecutionUnknown)(nil),         // 28: shipwarden.release.v1.ExecutionUnknown
+	(*ExecutionRefused)(nil),         // 29: shipwarden.release.v1.ExecutionRefused
+	(*TargetsReleased)(nil),          // 30: shipwarden.release.v1.TargetsReleased
+	(*VerificationPassed)(nil),       // 31: shipwarden.release.v1.VerificationPassed
+	(*VerificationFailed)(nil),       // 32: shipwarden.release.v1.VerificationFailed
+	(*VerificationInconclusive)(nil), // 33: shipwarden.release.v1.VerificationInconclusive
+	(*RollbackClaimed)(nil),          // 34: shipwarden.release.v1.RollbackClaimed
+	(*RolledBack)(nil),               // 35: shipwarden.release.v1.RolledBack
+	(*RollbackFailed)(nil),           // 36: shipwarden.release.v1.RollbackFailed
+	(*RollbackUnavailable)(nil),      // 37: shipwarden.release.v1.RollbackUnavailable
+	(*Escalated)(nil),                // 38: shipwarden.release.v1.Escalated
+	(*Acknowledged)(nil),             // 39: shipwarden.release.v1.Acknowledged
+	(*Intervened)(nil),               // 40: shipwarden.release.v1.Intervened
+	(*Aborted)(nil),                  // 41: shipwarden.release.v1.Aborted
+	(*DeadlinePassed)(nil),           // 42: shipwarden.release.v1.DeadlinePassed
+	(*Recorded)(nil),                 // 43: shipwarden.release.v1.Recorded
+	(*ReviewCompleted)(nil),          // 44: shipwarden.release.v1.ReviewCompleted
+	(*FollowUpAdded)(nil),            // 45: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),           // 46: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),             // 47: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),           // 48: shipwarden.release.v1.TargetUnlocked
+	(*ServiceChanged)(nil),           // 49: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),           // 50: shipwarden.release.v1.RequestRefused
+	(*ProcedureActivated)(nil),       // 51: shipwarden.release.v1.ProcedureActivated
+	(*timestamppb.Timestamp)(nil),    // 52: google.protobuf.Timestamp
+	(*Request)(nil),                  // 53: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),              // 54: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                 // 55: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),              // 56: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),           // 57: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),             // 58: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                  // 59: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),            // 60: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),               // 61: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),               // 62: shipwarden.release.v1.HoldReason
+	(*CountedApproval)(nil),          // 63: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                    // 64: shipwarden.release.v1.Deadline
+	(Occasion)(0),                    // 65: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                  // 66: shipwarden.release.v1.Receipt
+	(*Party)(nil),                    // 67: shipwarden.release.v1.Party
+	(*Recipient)(nil),                // 68: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),             // 69: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),             // 70: shipwarden.release.v1.Verification
+	(Cause)(0),                       // 71: shipwarden.release.v1.Cause
+	(Outcome)(0),                     // 72: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                 // 73: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),              // 74: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),               // 75: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                   // 76: shipwarden.release.v1.Answer
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	51,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	52,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	4,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	5,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
 	6,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
@@ -4351,96 +4462,100 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	21,  // 18: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
 	22,  // 19: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
 	23,  // 20: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
-	24,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
-	25,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
-	26,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
-	27,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
-	28,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
-	29,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
+	25,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
+	26,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
+	27,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
+	28,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
+	29,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
+	30,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
 	14,  // 27: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	30,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
-	31,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
-	32,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
-	33,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
-	34,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
-	35,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
-	36,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
-	37,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
-	38,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
-	39,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	40,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	41,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	42,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	43,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	44,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	45,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	46,  // 44: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	47,  // 45: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	48,  // 46: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	49,  // 47: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	50,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	0,   // 49: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	52,  // 50: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	53,  // 51: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	51,  // 52: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	54,  // 53: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	55,  // 54: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	55,  // 55: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	56,  // 56: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	57,  // 57: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	58,  // 58: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 59: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 60: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	58,  // 61: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 62: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	60,  // 63: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	51,  // 64: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	58,  // 65: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 66: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	51,  // 67: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	58,  // 68: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	51,  // 69: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	62,  // 70: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	51,  // 71: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	51,  // 72: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	63,  // 73: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	64,  // 74: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	65,  // 75: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	51,  // 76: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 77: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 78: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 79: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 80: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	58,  // 81: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	66,  // 82: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	67,  // 83: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 84: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 85: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	51,  // 86: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 87: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 88: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 89: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 90: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	51,  // 91: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	68,  // 92: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 93: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	63,  // 94: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	51,  // 95: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	68,  // 96: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	69,  // 97: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 98: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	70,  // 99: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	70,  // 100: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	51,  // 101: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	71,  // 102: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	71,  // 103: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	72,  // 104: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	73,  // 105: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	106, // [106:106] is the sub-list for method output_type
-	106, // [106:106] is the sub-list for method input_type
-	106, // [106:106] is the sub-list for extension type_name
-	106, // [106:106] is the sub-list for extension extendee
-	0,   // [0:106] is the sub-list for field type_name
+	31,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
+	32,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
+	33,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
+	34,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
+	35,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
+	36,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
+	37,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
+	38,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
+	39,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
+	40,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
+	41,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	42,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	43,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	44,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	45,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	46,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	24,  // 44: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
+	47,  // 45: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	48,  // 46: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	49,  // 47: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	50,  // 48: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	51,  // 49: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	0,   // 50: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	53,  // 51: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	54,  // 52: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	52,  // 53: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	55,  // 54: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	56,  // 55: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	56,  // 56: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	57,  // 57: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	58,  // 58: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	59,  // 59: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	59,  // 60: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	60,  // 61: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	59,  // 62: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	59,  // 63: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	61,  // 64: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	52,  // 65: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	59,  // 66: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	62,  // 67: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	52,  // 68: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	59,  // 69: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	52,  // 70: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	63,  // 71: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	52,  // 72: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	52,  // 73: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	64,  // 74: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	65,  // 75: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	66,  // 76: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	67,  // 77: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	68,  // 78: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	65,  // 79: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	52,  // 80: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	52,  // 81: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	69,  // 82: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 83: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 84: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	59,  // 85: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	69,  // 86: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	70,  // 87: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	70,  // 88: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	70,  // 89: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	52,  // 90: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	52,  // 91: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	69,  // 92: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 93: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	71,  // 94: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	52,  // 95: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	71,  // 96: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 97: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	64,  // 98: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	52,  // 99: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	71,  // 100: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	72,  // 101: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 102: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	73,  // 103: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	73,  // 104: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	52,  // 105: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	74,  // 106: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	74,  // 107: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	75,  // 108: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	76,  // 109: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	110, // [110:110] is the sub-list for method output_type
+	110, // [110:110] is the sub-list for method input_type
+	110, // [110:110] is the sub-list for extension type_name
+	110, // [110:110] is the sub-list for extension extendee
+	0,   // [0:110] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4492,6 +4607,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ReviewCompleted)(nil),
 		(*Event_FollowUpAdded)(nil),
 		(*Event_FollowUpClosed)(nil),
+		(*Event_NoticeAcknowledged)(nil),
 		(*Event_TargetLocked)(nil),
 		(*Event_TargetUnlocked)(nil),
 		(*Event_ServiceChanged)(nil),
@@ -4504,7 +4620,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   48,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
