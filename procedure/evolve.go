@@ -126,6 +126,8 @@ func (s *State) apply(e Entry) error {
 		return s.applyExpired(e, d.Expired)
 	case *releasev1.Event_Notified:
 		return s.applyNotified(e, d.Notified)
+	case *releasev1.Event_NoticeAcknowledged:
+		return s.applyNoticeAcknowledged(e, d.NoticeAcknowledged)
 	case *releasev1.Event_ExecutionClaimed:
 		return s.applyExecutionClaimed(e, d.ExecutionClaimed)
 	case *releasev1.Event_ExecutionFinished:

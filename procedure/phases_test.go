@@ -66,7 +66,7 @@ func TestEveryEventHasItsPhases(t *testing.T) {
 func TestEveryEventIsJudged(t *testing.T) {
 	otherwise := []string{
 		"requested", "approval_given", "notified", "escalated", "acknowledged", "intervened", "deadline_passed", "review_completed",
-		"follow_up_added", "follow_up_closed",
+		"follow_up_added", "follow_up_closed", "notice_acknowledged",
 	}
 	for _, name := range eventTypes() {
 		if _, ok := phasesOf[name]; ofReleases(name) && ok == slices.Contains(otherwise, name) {

@@ -213,6 +213,10 @@ func parts(s procedure.State) [][2]string {
 		}
 		todo = append(todo, what)
 	}
+	var missing []string
+	for _, p := range procedure.Unacknowledged(s) {
+		missing = append(missing, fmt.Sprintf("%s of %s until %s", strings.Join(p.GetPeople(), ", "), p.GetAudience(), clock(p.GetAcknowledgeBy().AsTime())))
+	}
 	decide := ""
 	if !s.DecideFrom.IsZero() {
 		decide = clock(s.DecideFrom)
@@ -224,6 +228,7 @@ func parts(s procedure.State) [][2]string {
 	return [][2]string{
 		{"findings", strings.Join(findings, ", ")},
 		{"holds", strings.Join(holds, ", ")},
+		{"unacknowledged", strings.Join(missing, "; ")},
 		{"approvals", strings.Join(approvals, ", ")},
 		{"bypassed", strings.Join(s.Bypassed, ", ")},
 		{"tell", strings.Join(tell, ", ")},

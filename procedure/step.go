@@ -95,12 +95,12 @@ var Steps = []Step{
 			"authorized", "execution_failed", "execution_finished", "verification_failed", "verification_inconclusive",
 			"intervened", "aborted", "escalated", "recorded", "deadline_passed",
 		},
-		Appends: []string{"notified"},
+		Appends: []string{"notified", "notice_acknowledged"},
 	},
 	{
 		ID: StepExecute, Number: "5", Title: "Execute", Service: ServiceExecutor, Package: "services/executor/execute",
 		Clause:  "Execute the deployment using the approved and traceable deployment path.",
-		WakesOn: []string{"notified", "verification_passed", "deadline_passed", "intervened"},
+		WakesOn: []string{"notified", "notice_acknowledged", "verification_passed", "deadline_passed", "intervened"},
 		Appends: []string{
 			"execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
 			"execution_refused", "start_held", "target_locked",
@@ -158,7 +158,7 @@ var Steps = []Step{
 		Clause: "Every wait has an end.",
 		WakesOn: []string{
 			"requested", "risk_cleared", "held", "start_held", "approval_withdrawn", "rejected", "authorized", "withdrawn",
-			"superseded", "execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
+			"superseded", "notified", "notice_acknowledged", "execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
 			"execution_refused", "aborted", "verification_passed", "verification_failed", "verification_inconclusive",
 			"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "escalated", "acknowledged",
 			"intervened", "recorded",
@@ -266,6 +266,9 @@ func Actions(s State) []string {
 	}
 	for _, a := range Interventions(s) {
 		out = append(out, interventionVerbs[a])
+	}
+	if len(Unacknowledged(s)) > 0 {
+		out = append(out, "acknowledge-notice")
 	}
 	if len(s.OpenEscalations()) > 0 {
 		out = append(out, "acknowledge")

@@ -162,6 +162,11 @@ func (s *services) Abort(ctx context.Context, r *approvalv1.AbortRequest) (*appr
 	return &approvalv1.AbortResponse{}, s.decide(ctx, "abort", r.GetRelease(), r.GetReason())
 }
 
+func (s *services) AcknowledgeNotice(ctx context.Context, r *approvalv1.AcknowledgeNoticeRequest) (*approvalv1.AcknowledgeNoticeResponse, error) {
+	missing := []*releasev1.Party{{People: []string{"mia", "olu"}, Reason: "customer acme"}}
+	return &approvalv1.AcknowledgeNoticeResponse{Missing: missing}, s.decide(ctx, "acknowledge-notice", r.GetRelease(), r.GetOccasion().String()+" "+r.GetComment())
+}
+
 func (s *services) Acknowledge(ctx context.Context, r *approvalv1.AcknowledgeRequest) (*approvalv1.AcknowledgeResponse, error) {
 	return &approvalv1.AcknowledgeResponse{Acknowledged: 2}, s.decide(ctx, "acknowledge", r.GetRelease(), r.GetCause().String()+" "+r.GetComment())
 }

@@ -154,6 +154,8 @@ func (b *builder) late(r view.Recorded) {
 	switch x := r.Entry.Event.GetData().(type) {
 	case *releasev1.Event_Notified:
 		d.Notices = append(d.Notices, b.entry(r, x.Notified))
+	case *releasev1.Event_NoticeAcknowledged:
+		d.Notices = append(d.Notices, b.entry(r, x.NoticeAcknowledged))
 	case *releasev1.Event_ExecutionClaimed:
 		d.Execution = append(d.Execution, b.entry(r, x.ExecutionClaimed))
 	case *releasev1.Event_ExecutionFinished:

@@ -93,6 +93,8 @@ func describeDecision(e *releasev1.Event) string {
 		return "expired: deadline " + Word(d.Expired.GetDeadline(), "DEADLINE_")
 	case *releasev1.Event_Aborted:
 		return joined("aborted by "+by, d.Aborted.GetReason())
+	case *releasev1.Event_NoticeAcknowledged:
+		return joined(by+" knows of the "+Word(d.NoticeAcknowledged.GetOccasion(), "OCCASION_"), d.NoticeAcknowledged.GetComment())
 	case *releasev1.Event_Acknowledged:
 		return joined(CauseWord(d.Acknowledged.GetCause())+" taken on by "+by, d.Acknowledged.GetComment())
 	case *releasev1.Event_Intervened:

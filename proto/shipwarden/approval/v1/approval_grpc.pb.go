@@ -24,18 +24,19 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ApprovalService_ListPending_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/ListPending"
-	ApprovalService_GetPending_FullMethodName       = "/shipwarden.approval.v1.ApprovalService/GetPending"
-	ApprovalService_Approve_FullMethodName          = "/shipwarden.approval.v1.ApprovalService/Approve"
-	ApprovalService_WithdrawApproval_FullMethodName = "/shipwarden.approval.v1.ApprovalService/WithdrawApproval"
-	ApprovalService_Reject_FullMethodName           = "/shipwarden.approval.v1.ApprovalService/Reject"
-	ApprovalService_Withdraw_FullMethodName         = "/shipwarden.approval.v1.ApprovalService/Withdraw"
-	ApprovalService_Abort_FullMethodName            = "/shipwarden.approval.v1.ApprovalService/Abort"
-	ApprovalService_Acknowledge_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/Acknowledge"
-	ApprovalService_Intervene_FullMethodName        = "/shipwarden.approval.v1.ApprovalService/Intervene"
-	ApprovalService_CompleteReview_FullMethodName   = "/shipwarden.approval.v1.ApprovalService/CompleteReview"
-	ApprovalService_AddFollowUp_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/AddFollowUp"
-	ApprovalService_CloseFollowUp_FullMethodName    = "/shipwarden.approval.v1.ApprovalService/CloseFollowUp"
+	ApprovalService_ListPending_FullMethodName       = "/shipwarden.approval.v1.ApprovalService/ListPending"
+	ApprovalService_GetPending_FullMethodName        = "/shipwarden.approval.v1.ApprovalService/GetPending"
+	ApprovalService_Approve_FullMethodName           = "/shipwarden.approval.v1.ApprovalService/Approve"
+	ApprovalService_WithdrawApproval_FullMethodName  = "/shipwarden.approval.v1.ApprovalService/WithdrawApproval"
+	ApprovalService_Reject_FullMethodName            = "/shipwarden.approval.v1.ApprovalService/Reject"
+	ApprovalService_Withdraw_FullMethodName          = "/shipwarden.approval.v1.ApprovalService/Withdraw"
+	ApprovalService_Abort_FullMethodName             = "/shipwarden.approval.v1.ApprovalService/Abort"
+	ApprovalService_AcknowledgeNotice_FullMethodName = "/shipwarden.approval.v1.ApprovalService/AcknowledgeNotice"
+	ApprovalService_Acknowledge_FullMethodName       = "/shipwarden.approval.v1.ApprovalService/Acknowledge"
+	ApprovalService_Intervene_FullMethodName         = "/shipwarden.approval.v1.ApprovalService/Intervene"
+	ApprovalService_CompleteReview_FullMethodName    = "/shipwarden.approval.v1.ApprovalService/CompleteReview"
+	ApprovalService_AddFollowUp_FullMethodName       = "/shipwarden.approval.v1.ApprovalService/AddFollowUp"
+	ApprovalService_CloseFollowUp_FullMethodName     = "/shipwarden.approval.v1.ApprovalService/CloseFollowUp"
 )
 
 // ApprovalServiceClient is the client API for ApprovalService service.
@@ -65,6 +66,8 @@ type ApprovalServiceClient interface {
 	Withdraw(ctx context.Context, in *WithdrawRequest, opts ...grpc.CallOption) (*WithdrawResponse, error)
 	// Abort stops an executing release at the next safe point and rolls it back.
 	Abort(ctx context.Context, in *AbortRequest, opts ...grpc.CallOption) (*AbortResponse, error)
+	// AcknowledgeNotice says that the caller, whom a notice was meant for, knows of it.
+	AcknowledgeNotice(ctx context.Context, in *AcknowledgeNoticeRequest, opts ...grpc.CallOption) (*AcknowledgeNoticeResponse, error)
 	// Acknowledge takes an escalation on.
 	Acknowledge(ctx context.Context, in *AcknowledgeRequest, opts ...grpc.CallOption) (*AcknowledgeResponse, error)
 	// Intervene decides how an escalated release goes on.
@@ -156,6 +159,16 @@ func (c *approvalServiceClient) Abort(ctx context.Context, in *AbortRequest, opt
 	return out, nil
 }
 
+func (c *approvalServiceClient) AcknowledgeNotice(ctx context.Context, in *AcknowledgeNoticeRequest, opts ...grpc.CallOption) (*AcknowledgeNoticeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AcknowledgeNoticeResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_AcknowledgeNotice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *approvalServiceClient) Acknowledge(ctx context.Context, in *AcknowledgeRequest, opts ...grpc.CallOption) (*AcknowledgeResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AcknowledgeResponse)
@@ -233,6 +246,8 @@ type ApprovalServiceServer interface {
 	Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error)
 	// Abort stops an executing release at the next safe point and rolls it back.
 	Abort(context.Context, *AbortRequest) (*AbortResponse, error)
+	// AcknowledgeNotice says that the caller, whom a notice was meant for, knows of it.
+	AcknowledgeNotice(context.Context, *AcknowledgeNoticeRequest) (*AcknowledgeNoticeResponse, error)
 	// Acknowledge takes an escalation on.
 	Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error)
 	// Intervene decides how an escalated release goes on.
@@ -274,6 +289,9 @@ func (UnimplementedApprovalServiceServer) Withdraw(context.Context, *WithdrawReq
 }
 func (UnimplementedApprovalServiceServer) Abort(context.Context, *AbortRequest) (*AbortResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Abort not implemented")
+}
+func (UnimplementedApprovalServiceServer) AcknowledgeNotice(context.Context, *AcknowledgeNoticeRequest) (*AcknowledgeNoticeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AcknowledgeNotice not implemented")
 }
 func (UnimplementedApprovalServiceServer) Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Acknowledge not implemented")
@@ -437,6 +455,24 @@ func _ApprovalService_Abort_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ApprovalService_AcknowledgeNotice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AcknowledgeNoticeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).AcknowledgeNotice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_AcknowledgeNotice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).AcknowledgeNotice(ctx, req.(*AcknowledgeNoticeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ApprovalService_Acknowledge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AcknowledgeRequest)
 	if err := dec(in); err != nil {
@@ -561,6 +597,10 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Abort",
 			Handler:    _ApprovalService_Abort_Handler,
+		},
+		{
+			MethodName: "AcknowledgeNotice",
+			Handler:    _ApprovalService_AcknowledgeNotice_Handler,
 		},
 		{
 			MethodName: "Acknowledge",

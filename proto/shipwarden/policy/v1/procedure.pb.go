@@ -138,6 +138,10 @@ type Procedure struct {
 	VersionRules *VersionRules `protobuf:"bytes,19,opt,name=version_rules,json=versionRules,proto3" json:"version_rules,omitempty"`
 	// Whose short-lived certificates count, besides keys.
 	Sigstore *Sigstore `protobuf:"bytes,20,opt,name=sigstore,proto3" json:"sigstore,omitempty"`
+	// People who are told of what, besides whoever listens to a channel.
+	Audiences []*Audience `protobuf:"bytes,40,rep,name=audiences,proto3" json:"audiences,omitempty"`
+	// Whom to tell for a customer.
+	CustomerContacts []*CustomerContact `protobuf:"bytes,41,rep,name=customer_contacts,json=customerContacts,proto3" json:"customer_contacts,omitempty"`
 	// Who may change this document. Absent: nobody but an administrator.
 	ChangeControl *ChangeControl `protobuf:"bytes,45,opt,name=change_control,json=changeControl,proto3" json:"change_control,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -310,6 +314,20 @@ func (x *Procedure) GetVersionRules() *VersionRules {
 func (x *Procedure) GetSigstore() *Sigstore {
 	if x != nil {
 		return x.Sigstore
+	}
+	return nil
+}
+
+func (x *Procedure) GetAudiences() []*Audience {
+	if x != nil {
+		return x.Audiences
+	}
+	return nil
+}
+
+func (x *Procedure) GetCustomerContacts() []*CustomerContact {
+	if x != nil {
+		return x.CustomerContacts
 	}
 	return nil
 }
@@ -1954,6 +1972,244 @@ func (x *Channel) GetGroups() []string {
 	return nil
 }
 
+// Audience is people who are told, found anew for every notice (PD-4.1): all that it
+// names, and that the release touches.
+type Audience struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Of what they are told.
+	Occasions []v1.Occasion `protobuf:"varint,2,rep,packed,name=occasions,proto3,enum=shipwarden.release.v1.Occasion" json:"occasions,omitempty"`
+	// For releases to where, and of what; an empty list means all.
+	Environments []string `protobuf:"bytes,3,rep,name=environments,proto3" json:"environments,omitempty"`
+	Services     []string `protobuf:"bytes,4,rep,name=services,proto3" json:"services,omitempty"`
+	// Members of the groups that own the service, and the owner of the release.
+	Owners bool `protobuf:"varint,5,opt,name=owners,proto3" json:"owners,omitempty"`
+	// Members of the groups that own a service which depends on this one.
+	Dependents bool `protobuf:"varint,6,opt,name=dependents,proto3" json:"dependents,omitempty"`
+	// The contacts of every customer whom a target of the release serves.
+	Customers bool `protobuf:"varint,7,opt,name=customers,proto3" json:"customers,omitempty"`
+	// Members of these groups.
+	Groups []string `protobuf:"bytes,8,rep,name=groups,proto3" json:"groups,omitempty"`
+	// By which channels; an empty list means those that are told of the occasion anyway.
+	Channels []string `protobuf:"bytes,9,rep,name=channels,proto3" json:"channels,omitempty"`
+	// Whether a start waits until they have said that they know.
+	Acknowledge   *Acknowledgement `protobuf:"bytes,10,opt,name=acknowledge,proto3" json:"acknowledge,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Audience) Reset() {
+	*x = Audience{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Audience) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Audience) ProtoMessage() {}
+
+func (x *Audience) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Audience.ProtoReflect.Descriptor instead.
+func (*Audience) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Audience) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Audience) GetOccasions() []v1.Occasion {
+	if x != nil {
+		return x.Occasions
+	}
+	return nil
+}
+
+func (x *Audience) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *Audience) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *Audience) GetOwners() bool {
+	if x != nil {
+		return x.Owners
+	}
+	return false
+}
+
+func (x *Audience) GetDependents() bool {
+	if x != nil {
+		return x.Dependents
+	}
+	return false
+}
+
+func (x *Audience) GetCustomers() bool {
+	if x != nil {
+		return x.Customers
+	}
+	return false
+}
+
+func (x *Audience) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *Audience) GetChannels() []string {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+func (x *Audience) GetAcknowledge() *Acknowledgement {
+	if x != nil {
+		return x.Acknowledge
+	}
+	return nil
+}
+
+// Acknowledgement is people's word that they know of a start. It is asked of one person
+// of each group that owns, depends, or is named, and of each customer's contacts.
+type Acknowledgement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// People are called where it is not there by then; the start goes on waiting.
+	Within *durationpb.Duration `protobuf:"bytes,1,opt,name=within,proto3" json:"within,omitempty"`
+	// Of every one of them instead.
+	Everybody     bool `protobuf:"varint,2,opt,name=everybody,proto3" json:"everybody,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Acknowledgement) Reset() {
+	*x = Acknowledgement{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Acknowledgement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Acknowledgement) ProtoMessage() {}
+
+func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
+func (*Acknowledgement) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Acknowledgement) GetWithin() *durationpb.Duration {
+	if x != nil {
+		return x.Within
+	}
+	return nil
+}
+
+func (x *Acknowledgement) GetEverybody() bool {
+	if x != nil {
+		return x.Everybody
+	}
+	return false
+}
+
+// CustomerContact is whom to tell for a customer.
+type CustomerContact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The customer, as targets name it.
+	Customer string `protobuf:"bytes,1,opt,name=customer,proto3" json:"customer,omitempty"`
+	// The group of its contacts.
+	Group         string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerContact) Reset() {
+	*x = CustomerContact{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerContact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerContact) ProtoMessage() {}
+
+func (x *CustomerContact) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
+func (*CustomerContact) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *CustomerContact) GetCustomer() string {
+	if x != nil {
+		return x.Customer
+	}
+	return ""
+}
+
+func (x *CustomerContact) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
 // Deadlines are the spans of time that the procedure grants.
 type Deadlines struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1980,7 +2236,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2248,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2261,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -2081,7 +2337,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +2349,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +2362,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -2150,7 +2406,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2162,7 +2418,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2175,7 +2431,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -2205,7 +2461,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2217,7 +2473,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2230,7 +2486,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Rung) GetGroup() string {
@@ -2251,8 +2507,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xd5\n" +
-	"\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xf1\v\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
 	"\aversion\x18\x02 \x01(\tB'\xbaH$r\"\x10\x01\x18@2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\aversion\x12>\n" +
@@ -2276,7 +2531,9 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x15no_rollback_approvals\x18\x11 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x13noRollbackApprovals\x12O\n" +
 	"\x13high_risk_approvals\x18\x12 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x11highRiskApprovals\x12G\n" +
 	"\rversion_rules\x18\x13 \x01(\v2\".shipwarden.policy.v1.VersionRulesR\fversionRules\x12:\n" +
-	"\bsigstore\x18\x14 \x01(\v2\x1e.shipwarden.policy.v1.SigstoreR\bsigstore\x12J\n" +
+	"\bsigstore\x18\x14 \x01(\v2\x1e.shipwarden.policy.v1.SigstoreR\bsigstore\x12F\n" +
+	"\taudiences\x18( \x03(\v2\x1e.shipwarden.policy.v1.AudienceB\b\xbaH\x05\x92\x01\x02\x10@R\taudiences\x12R\n" +
+	"\x11customer_contacts\x18) \x03(\v2%.shipwarden.policy.v1.CustomerContactR\x10customerContacts\x12J\n" +
 	"\x0echange_control\x18- \x01(\v2#.shipwarden.policy.v1.ChangeControlR\rchangeControl\"\xa4\x02\n" +
 	"\rChangeControl\x12'\n" +
 	"\x0fproposer_groups\x18\x01 \x03(\tR\x0eproposerGroups\x12E\n" +
@@ -2440,7 +2697,27 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\fenvironments\x18\x03 \x03(\tR\fenvironments\x12\x1a\n" +
 	"\bservices\x18\x04 \x03(\tR\bservices\x12\x1a\n" +
 	"\brequired\x18\x05 \x01(\bR\brequired\x12\x16\n" +
-	"\x06groups\x18\x06 \x03(\tR\x06groups\"\xb8\x04\n" +
+	"\x06groups\x18\x06 \x03(\tR\x06groups\"\x99\x03\n" +
+	"\bAudience\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
+	"\toccasions\x18\x02 \x03(\x0e2\x1f.shipwarden.release.v1.OccasionB\b\xbaH\x05\x92\x01\x02\b\x01R\toccasions\x12\"\n" +
+	"\fenvironments\x18\x03 \x03(\tR\fenvironments\x12\x1a\n" +
+	"\bservices\x18\x04 \x03(\tR\bservices\x12\x16\n" +
+	"\x06owners\x18\x05 \x01(\bR\x06owners\x12\x1e\n" +
+	"\n" +
+	"dependents\x18\x06 \x01(\bR\n" +
+	"dependents\x12\x1c\n" +
+	"\tcustomers\x18\a \x01(\bR\tcustomers\x12\x16\n" +
+	"\x06groups\x18\b \x03(\tR\x06groups\x12\x1a\n" +
+	"\bchannels\x18\t \x03(\tR\bchannels\x12G\n" +
+	"\vacknowledge\x18\n" +
+	" \x01(\v2%.shipwarden.policy.v1.AcknowledgementR\vacknowledge\"o\n" +
+	"\x0fAcknowledgement\x12>\n" +
+	"\x06within\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\x06within\x12\x1c\n" +
+	"\teverybody\x18\x02 \x01(\bR\teverybody\"U\n" +
+	"\x0fCustomerContact\x12#\n" +
+	"\bcustomer\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\bcustomer\x12\x1d\n" +
+	"\x05group\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\"\xb8\x04\n" +
 	"\tDeadlines\x12I\n" +
 	"\fstart_within\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\vstartWithin\x12M\n" +
 	"\x0eapprove_within\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\rapproveWithin\x12M\n" +
@@ -2476,7 +2753,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Weekly_Day)(0),               // 0: shipwarden.policy.v1.Weekly.Day
 	(*Procedure)(nil),             // 1: shipwarden.policy.v1.Procedure
@@ -2498,17 +2775,20 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(*Span)(nil),                  // 17: shipwarden.policy.v1.Span
 	(*Weekly)(nil),                // 18: shipwarden.policy.v1.Weekly
 	(*Channel)(nil),               // 19: shipwarden.policy.v1.Channel
-	(*Deadlines)(nil),             // 20: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 21: shipwarden.policy.v1.EmergencyLane
-	(*Escalation)(nil),            // 22: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 23: shipwarden.policy.v1.Rung
-	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
-	(v1.Finding_Severity)(0),      // 25: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 27: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 28: shipwarden.release.v1.ArtifactKind
-	(v1.Trigger)(0),               // 29: shipwarden.release.v1.Trigger
-	(v1.Occasion)(0),              // 30: shipwarden.release.v1.Occasion
+	(*Audience)(nil),              // 20: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),       // 21: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),       // 22: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),             // 23: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 24: shipwarden.policy.v1.EmergencyLane
+	(*Escalation)(nil),            // 25: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 26: shipwarden.policy.v1.Rung
+	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
+	(v1.Finding_Severity)(0),      // 28: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 30: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 31: shipwarden.release.v1.ArtifactKind
+	(v1.Trigger)(0),               // 32: shipwarden.release.v1.Trigger
+	(v1.Occasion)(0),              // 33: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	6,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
@@ -2520,58 +2800,63 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	14, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
 	16, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
 	19, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	20, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	21, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	22, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	23, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	24, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	25, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
 	11, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
 	11, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
 	5,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
 	3,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	2,  // 16: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
-	11, // 17: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	24, // 18: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	24, // 19: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	4,  // 20: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	25, // 21: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	25, // 22: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	25, // 23: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	25, // 24: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	7,  // 25: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	26, // 26: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	26, // 27: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	26, // 28: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	26, // 29: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	11, // 30: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	27, // 31: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	28, // 32: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	24, // 33: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	28, // 34: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	29, // 35: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	15, // 36: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	17, // 37: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	18, // 38: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	26, // 39: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	26, // 40: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	0,  // 41: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	0,  // 42: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	30, // 43: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	24, // 44: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	24, // 45: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	24, // 46: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	24, // 47: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	24, // 48: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	24, // 49: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	24, // 50: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	24, // 51: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	24, // 52: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	24, // 53: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	23, // 54: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	24, // 55: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	56, // [56:56] is the sub-list for method output_type
-	56, // [56:56] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	20, // 16: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	22, // 17: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	2,  // 18: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
+	11, // 19: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	27, // 20: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	27, // 21: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	4,  // 22: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	28, // 23: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	28, // 24: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	28, // 25: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	28, // 26: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	7,  // 27: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	29, // 28: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	29, // 29: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	29, // 30: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	29, // 31: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	11, // 32: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	30, // 33: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	31, // 34: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	27, // 35: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	31, // 36: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	32, // 37: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	15, // 38: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	17, // 39: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	18, // 40: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	29, // 41: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	29, // 42: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	0,  // 43: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	0,  // 44: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	33, // 45: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	33, // 46: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	21, // 47: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	27, // 48: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	27, // 49: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	27, // 50: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	27, // 51: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	27, // 52: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	27, // 53: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	27, // 54: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	27, // 55: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	27, // 56: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	27, // 57: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	27, // 58: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	26, // 59: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	27, // 60: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -2593,7 +2878,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
