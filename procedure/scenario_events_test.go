@@ -55,6 +55,8 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 		return proceduretest.Authorize(s, now), true, nil
 	case "supersede":
 		return proceduretest.Supersede(first), true, nil
+	case "overrun": // overrun <freeze>
+		return proceduretest.Overrun(s, first), true, nil
 	case "notify":
 		return proceduretest.Notify(s), true, nil
 	case "claim": // claim <executor> [other-digest]
@@ -155,6 +157,8 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		return proceduretest.Intervene(releasev1.Intervened_Action(releasev1.Intervened_Action_value["ACTION_"+strings.ToUpper(words[1])])), nil
 	case "review":
 		return proceduretest.Review(), nil
+	case "override": // override <person> <freeze>
+		return proceduretest.Override(words[1]), nil
 	case "follow_up": // follow_up <person>
 		return proceduretest.FollowUp(s), nil
 	case "done": // done <person> <number>

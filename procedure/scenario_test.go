@@ -213,6 +213,10 @@ func parts(s procedure.State) [][2]string {
 		}
 		todo = append(todo, what)
 	}
+	var overridden []string
+	for _, o := range s.Overrides {
+		overridden = append(overridden, o.Freeze+" by "+o.Person)
+	}
 	decide := ""
 	if !s.DecideFrom.IsZero() {
 		decide = clock(s.DecideFrom)
@@ -226,6 +230,7 @@ func parts(s procedure.State) [][2]string {
 		{"holds", strings.Join(holds, ", ")},
 		{"approvals", strings.Join(approvals, ", ")},
 		{"bypassed", strings.Join(s.Bypassed, ", ")},
+		{"overridden", strings.Join(overridden, ", ")},
 		{"tell", strings.Join(tell, ", ")},
 		{"work", work},
 		{"targets", strings.Join(results, ", ")},

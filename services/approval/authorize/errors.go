@@ -52,6 +52,7 @@ var reasons = []struct {
 	reason string
 }{
 	{procedure.ErrOwnChange, codes.PermissionDenied, "OWN_CHANGE"},
+	{procedure.ErrOwnFreeze, codes.PermissionDenied, "OWN_CHANGE"},
 	{procedure.ErrNotApprover, codes.PermissionDenied, "NOT_APPROVER"},
 	{procedure.ErrNotHuman, codes.PermissionDenied, "MACHINE"},
 	{procedure.ErrStaleDigest, codes.Aborted, "STALE_CHANGE_DIGEST"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
@@ -63,8 +64,26 @@ func (i *Intake) make(ctx context.Context, index *policy.Index, active standing.
 			return err
 		}
 		answer.Outcome, answer.Release = releasev1.Answer_OUTCOME_ACCEPTED, id
+		frozen(index, procedure.State{Release: id, Request: request}, i.now(), answer)
 		return nil
 	}
+}
+
+// frozen says in the answer what would hold a start now: whoever asks on Friday for what
+// cannot start before Monday hears of it on Friday. Of freezes that cannot be evaluated
+// step 3 says what is to be said.
+func frozen(index *policy.Index, s procedure.State, now time.Time, answer *releasev1.Answer) {
+	if nb := s.Request.GetNotBefore(); nb != nil && nb.AsTime().After(now) {
+		now = nb.AsTime()
+	}
+	j, err := index.Freezes(s, now)
+	if err != nil || len(j.Reasons) == 0 {
+		return
+	}
+	for _, h := range j.Holds() {
+		answer.FrozenBy = append(answer.FrozenBy, h.GetSubject())
+	}
+	answer.EarliestStart = timestamppb.New(j.Until)
 }
 
 // repeated answers a request whose release is there: the same request is the same

@@ -10,8 +10,8 @@ package risk
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -90,29 +90,34 @@ func (l *look) find(severity releasev1.Finding_Severity, rule, subject, format s
 }
 
 // freezes holds the release until the earliest feasible start (PD-3.1, PD-3.2). An
-// emergency goes around those freezes that say so.
+// emergency goes around those freezes that say so, and any release around those of which
+// somebody made an exception (N-14).
 func (l *look) freezes() error {
-	r := l.state.Request
-	scope := freeze.ScopeOf(l.index.Document(), r)
-	held, bypassed := freeze.Bypassable(l.index.Document().GetFreezes(), l.state.Emergency())
-	v, err := freeze.Evaluate(held, l.now, scope)
-	if err != nil && !errors.Is(err, freeze.ErrFrozen) {
+	all := l.index.Document().GetFreezes()
+	if len(all) > 0 {
+		l.facts.ZoneData = freeze.ZoneData()
+	}
+	j, err := l.index.Freezes(l.state, l.now)
+	if err != nil {
 		return err
 	}
-	for _, h := range v.Holds() {
+	for _, h := range j.Holds() {
 		l.hold(h)
 	}
-	if len(v.Reasons) > 0 {
-		l.until = v.Until
+	if len(j.Reasons) > 0 {
+		l.until = j.Until
 	} else {
 		l.find(releasev1.Finding_SEVERITY_OK, "freeze", "", "no freeze holds")
 	}
-	around, err := freeze.Evaluate(bypassed, l.now, scope)
-	if err != nil && !errors.Is(err, freeze.ErrFrozen) {
-		return err
-	}
-	for _, h := range around.Reasons {
+	for _, h := range j.Bypassed {
 		l.facts.Bypassed = append(l.facts.Bypassed, "freeze "+h.GetSubject())
+	}
+	for _, f := range all {
+		o := freeze.Exception(l.state.Overrides, f, l.index.Decides)
+		if o == nil || !slices.ContainsFunc(j.Overridden, func(h *releasev1.HoldReason) bool { return h.GetSubject() == f.GetName() }) {
+			continue
+		}
+		l.find(releasev1.Finding_SEVERITY_WARNING, "freeze.overridden", f.GetName(), "the freeze would hold it; %s made an exception (%s): %.256s", o.Person, o.Ticket, o.Reason)
 	}
 	return nil
 }

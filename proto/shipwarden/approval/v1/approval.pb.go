@@ -49,13 +49,20 @@ type Pending struct {
 	// Whether the caller may approve, and if not, why.
 	MayApprove   bool   `protobuf:"varint,14,opt,name=may_approve,json=mayApprove,proto3" json:"may_approve,omitempty"`
 	MayNotReason string `protobuf:"bytes,15,opt,name=may_not_reason,json=mayNotReason,proto3" json:"may_not_reason,omitempty"`
-	// SHA-256 of everything else but missing, may_approve and may_not_reason, in JSON,
-	// "sha256:…": what was shown. It is the same for everybody. The recorder gives the
+	// SHA-256 of everything else but missing, may_approve, may_not_reason, holds and
+	// earliest_start, in JSON, "sha256:…": what was shown. It is the same for everybody. The recorder gives the
 	// document out as evidence once somebody has approved what it shows.
 	ShownDigest string `protobuf:"bytes,16,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
 	// Every check that is made on the way there: those of the service's catalogue entry,
 	// and those of the request. Besides, every target must carry the digest.
-	Checks        []*v1.Check `protobuf:"bytes,17,rep,name=checks,proto3" json:"checks,omitempty"`
+	Checks []*v1.Check `protobuf:"bytes,17,rep,name=checks,proto3" json:"checks,omitempty"`
+	// Exceptions of freezes that were made for it.
+	Exceptions []*FreezeException `protobuf:"bytes,18,rep,name=exceptions,proto3" json:"exceptions,omitempty"`
+	// What would hold a start now, and the earliest time at which none of it does: freezes
+	// of the release's document and of that in effect. Not a part of what was shown, because
+	// it is another one a moment later.
+	Holds         []*v1.HoldReason       `protobuf:"bytes,19,rep,name=holds,proto3" json:"holds,omitempty"`
+	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -209,6 +216,112 @@ func (x *Pending) GetChecks() []*v1.Check {
 	return nil
 }
 
+func (x *Pending) GetExceptions() []*FreezeException {
+	if x != nil {
+		return x.Exceptions
+	}
+	return nil
+}
+
+func (x *Pending) GetHolds() []*v1.HoldReason {
+	if x != nil {
+		return x.Holds
+	}
+	return nil
+}
+
+func (x *Pending) GetEarliestStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EarliestStart
+	}
+	return nil
+}
+
+// FreezeException is one person's exception of one freeze.
+type FreezeException struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Freeze        string                 `protobuf:"bytes,1,opt,name=freeze,proto3" json:"freeze,omitempty"`
+	FreezeDigest  string                 `protobuf:"bytes,2,opt,name=freeze_digest,json=freezeDigest,proto3" json:"freeze_digest,omitempty"`
+	Person        string                 `protobuf:"bytes,3,opt,name=person,proto3" json:"person,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Ticket        string                 `protobuf:"bytes,6,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreezeException) Reset() {
+	*x = FreezeException{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreezeException) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreezeException) ProtoMessage() {}
+
+func (x *FreezeException) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreezeException.ProtoReflect.Descriptor instead.
+func (*FreezeException) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FreezeException) GetFreeze() string {
+	if x != nil {
+		return x.Freeze
+	}
+	return ""
+}
+
+func (x *FreezeException) GetFreezeDigest() string {
+	if x != nil {
+		return x.FreezeDigest
+	}
+	return ""
+}
+
+func (x *FreezeException) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *FreezeException) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *FreezeException) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *FreezeException) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
 // GivenApproval is an approval that counts.
 type GivenApproval struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -223,7 +336,7 @@ type GivenApproval struct {
 
 func (x *GivenApproval) Reset() {
 	*x = GivenApproval{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[1]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -235,7 +348,7 @@ func (x *GivenApproval) String() string {
 func (*GivenApproval) ProtoMessage() {}
 
 func (x *GivenApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[1]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -248,7 +361,7 @@ func (x *GivenApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GivenApproval.ProtoReflect.Descriptor instead.
 func (*GivenApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *GivenApproval) GetPerson() string {
@@ -302,7 +415,7 @@ type ListPendingRequest struct {
 
 func (x *ListPendingRequest) Reset() {
 	*x = ListPendingRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[2]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -314,7 +427,7 @@ func (x *ListPendingRequest) String() string {
 func (*ListPendingRequest) ProtoMessage() {}
 
 func (x *ListPendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[2]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -327,7 +440,7 @@ func (x *ListPendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPendingRequest.ProtoReflect.Descriptor instead.
 func (*ListPendingRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListPendingRequest) GetMine() bool {
@@ -369,7 +482,7 @@ type ListPendingResponse struct {
 
 func (x *ListPendingResponse) Reset() {
 	*x = ListPendingResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[3]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -381,7 +494,7 @@ func (x *ListPendingResponse) String() string {
 func (*ListPendingResponse) ProtoMessage() {}
 
 func (x *ListPendingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[3]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -394,7 +507,7 @@ func (x *ListPendingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPendingResponse.ProtoReflect.Descriptor instead.
 func (*ListPendingResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListPendingResponse) GetPending() []*Pending {
@@ -420,7 +533,7 @@ type GetPendingRequest struct {
 
 func (x *GetPendingRequest) Reset() {
 	*x = GetPendingRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[4]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -432,7 +545,7 @@ func (x *GetPendingRequest) String() string {
 func (*GetPendingRequest) ProtoMessage() {}
 
 func (x *GetPendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[4]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -445,7 +558,7 @@ func (x *GetPendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPendingRequest.ProtoReflect.Descriptor instead.
 func (*GetPendingRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetPendingRequest) GetRelease() string {
@@ -464,7 +577,7 @@ type GetPendingResponse struct {
 
 func (x *GetPendingResponse) Reset() {
 	*x = GetPendingResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[5]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +589,7 @@ func (x *GetPendingResponse) String() string {
 func (*GetPendingResponse) ProtoMessage() {}
 
 func (x *GetPendingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[5]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +602,7 @@ func (x *GetPendingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPendingResponse.ProtoReflect.Descriptor instead.
 func (*GetPendingResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetPendingResponse) GetPending() *Pending {
@@ -514,7 +627,7 @@ type ApproveRequest struct {
 
 func (x *ApproveRequest) Reset() {
 	*x = ApproveRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -526,7 +639,7 @@ func (x *ApproveRequest) String() string {
 func (*ApproveRequest) ProtoMessage() {}
 
 func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -539,7 +652,7 @@ func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRequest.ProtoReflect.Descriptor instead.
 func (*ApproveRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ApproveRequest) GetRelease() string {
@@ -582,7 +695,7 @@ type ApproveResponse struct {
 
 func (x *ApproveResponse) Reset() {
 	*x = ApproveResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +707,7 @@ func (x *ApproveResponse) String() string {
 func (*ApproveResponse) ProtoMessage() {}
 
 func (x *ApproveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +720,7 @@ func (x *ApproveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveResponse.ProtoReflect.Descriptor instead.
 func (*ApproveResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ApproveResponse) GetAuthorized() bool {
@@ -634,7 +747,7 @@ type WithdrawApprovalRequest struct {
 
 func (x *WithdrawApprovalRequest) Reset() {
 	*x = WithdrawApprovalRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +759,7 @@ func (x *WithdrawApprovalRequest) String() string {
 func (*WithdrawApprovalRequest) ProtoMessage() {}
 
 func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +772,7 @@ func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawApprovalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawApprovalRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WithdrawApprovalRequest) GetRelease() string {
@@ -684,7 +797,7 @@ type WithdrawApprovalResponse struct {
 
 func (x *WithdrawApprovalResponse) Reset() {
 	*x = WithdrawApprovalResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +809,7 @@ func (x *WithdrawApprovalResponse) String() string {
 func (*WithdrawApprovalResponse) ProtoMessage() {}
 
 func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +822,7 @@ func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawApprovalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawApprovalResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{10}
 }
 
 type RejectRequest struct {
@@ -722,7 +835,7 @@ type RejectRequest struct {
 
 func (x *RejectRequest) Reset() {
 	*x = RejectRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +847,7 @@ func (x *RejectRequest) String() string {
 func (*RejectRequest) ProtoMessage() {}
 
 func (x *RejectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +860,7 @@ func (x *RejectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectRequest.ProtoReflect.Descriptor instead.
 func (*RejectRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RejectRequest) GetRelease() string {
@@ -772,7 +885,7 @@ type RejectResponse struct {
 
 func (x *RejectResponse) Reset() {
 	*x = RejectResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +897,7 @@ func (x *RejectResponse) String() string {
 func (*RejectResponse) ProtoMessage() {}
 
 func (x *RejectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +910,7 @@ func (x *RejectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectResponse.ProtoReflect.Descriptor instead.
 func (*RejectResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{12}
 }
 
 type WithdrawRequest struct {
@@ -810,7 +923,7 @@ type WithdrawRequest struct {
 
 func (x *WithdrawRequest) Reset() {
 	*x = WithdrawRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +935,7 @@ func (x *WithdrawRequest) String() string {
 func (*WithdrawRequest) ProtoMessage() {}
 
 func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +948,7 @@ func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WithdrawRequest) GetRelease() string {
@@ -860,7 +973,7 @@ type WithdrawResponse struct {
 
 func (x *WithdrawResponse) Reset() {
 	*x = WithdrawResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +985,7 @@ func (x *WithdrawResponse) String() string {
 func (*WithdrawResponse) ProtoMessage() {}
 
 func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +998,7 @@ func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{14}
 }
 
 type AbortRequest struct {
@@ -898,7 +1011,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +1023,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1036,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AbortRequest) GetRelease() string {
@@ -948,7 +1061,7 @@ type AbortResponse struct {
 
 func (x *AbortResponse) Reset() {
 	*x = AbortResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1073,7 @@ func (x *AbortResponse) String() string {
 func (*AbortResponse) ProtoMessage() {}
 
 func (x *AbortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1086,7 @@ func (x *AbortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortResponse.ProtoReflect.Descriptor instead.
 func (*AbortResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{16}
 }
 
 type AcknowledgeRequest struct {
@@ -988,7 +1101,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1113,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1126,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AcknowledgeRequest) GetRelease() string {
@@ -1047,7 +1160,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1172,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1185,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AcknowledgeResponse) GetAcknowledged() int32 {
@@ -1093,7 +1206,7 @@ type InterveneRequest struct {
 
 func (x *InterveneRequest) Reset() {
 	*x = InterveneRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1218,7 @@ func (x *InterveneRequest) String() string {
 func (*InterveneRequest) ProtoMessage() {}
 
 func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1231,7 @@ func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneRequest.ProtoReflect.Descriptor instead.
 func (*InterveneRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *InterveneRequest) GetRelease() string {
@@ -1150,7 +1263,7 @@ type InterveneResponse struct {
 
 func (x *InterveneResponse) Reset() {
 	*x = InterveneResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1162,7 +1275,7 @@ func (x *InterveneResponse) String() string {
 func (*InterveneResponse) ProtoMessage() {}
 
 func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1175,7 +1288,7 @@ func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneResponse.ProtoReflect.Descriptor instead.
 func (*InterveneResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
 }
 
 type CompleteReviewRequest struct {
@@ -1190,7 +1303,7 @@ type CompleteReviewRequest struct {
 
 func (x *CompleteReviewRequest) Reset() {
 	*x = CompleteReviewRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1202,7 +1315,7 @@ func (x *CompleteReviewRequest) String() string {
 func (*CompleteReviewRequest) ProtoMessage() {}
 
 func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1215,7 +1328,7 @@ func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewRequest.ProtoReflect.Descriptor instead.
 func (*CompleteReviewRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CompleteReviewRequest) GetRelease() string {
@@ -1254,7 +1367,7 @@ type CompleteReviewResponse struct {
 
 func (x *CompleteReviewResponse) Reset() {
 	*x = CompleteReviewResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1379,7 @@ func (x *CompleteReviewResponse) String() string {
 func (*CompleteReviewResponse) ProtoMessage() {}
 
 func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1392,7 @@ func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewResponse.ProtoReflect.Descriptor instead.
 func (*CompleteReviewResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
 }
 
 type AddFollowUpRequest struct {
@@ -1292,7 +1405,7 @@ type AddFollowUpRequest struct {
 
 func (x *AddFollowUpRequest) Reset() {
 	*x = AddFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1304,7 +1417,7 @@ func (x *AddFollowUpRequest) String() string {
 func (*AddFollowUpRequest) ProtoMessage() {}
 
 func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1317,7 +1430,7 @@ func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*AddFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AddFollowUpRequest) GetRelease() string {
@@ -1344,7 +1457,7 @@ type AddFollowUpResponse struct {
 
 func (x *AddFollowUpResponse) Reset() {
 	*x = AddFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1469,7 @@ func (x *AddFollowUpResponse) String() string {
 func (*AddFollowUpResponse) ProtoMessage() {}
 
 func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1482,7 @@ func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*AddFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AddFollowUpResponse) GetNumber() uint32 {
@@ -1391,7 +1504,7 @@ type CloseFollowUpRequest struct {
 
 func (x *CloseFollowUpRequest) Reset() {
 	*x = CloseFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1516,7 @@ func (x *CloseFollowUpRequest) String() string {
 func (*CloseFollowUpRequest) ProtoMessage() {}
 
 func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1529,7 @@ func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CloseFollowUpRequest) GetRelease() string {
@@ -1448,7 +1561,7 @@ type CloseFollowUpResponse struct {
 
 func (x *CloseFollowUpResponse) Reset() {
 	*x = CloseFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1573,7 @@ func (x *CloseFollowUpResponse) String() string {
 func (*CloseFollowUpResponse) ProtoMessage() {}
 
 func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,14 +1586,137 @@ func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
+}
+
+type OverrideFreezeRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// The freeze's name.
+	Freeze string `protobuf:"bytes,2,opt,name=freeze,proto3" json:"freeze,omitempty"`
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The ticket in which it was agreed.
+	Ticket        string `protobuf:"bytes,4,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OverrideFreezeRequest) Reset() {
+	*x = OverrideFreezeRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OverrideFreezeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OverrideFreezeRequest) ProtoMessage() {}
+
+func (x *OverrideFreezeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OverrideFreezeRequest.ProtoReflect.Descriptor instead.
+func (*OverrideFreezeRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *OverrideFreezeRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *OverrideFreezeRequest) GetFreeze() string {
+	if x != nil {
+		return x.Freeze
+	}
+	return ""
+}
+
+func (x *OverrideFreezeRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *OverrideFreezeRequest) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+type OverrideFreezeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What holds the release besides, and from when on none of it does.
+	Holds         []*v1.HoldReason       `protobuf:"bytes,1,rep,name=holds,proto3" json:"holds,omitempty"`
+	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OverrideFreezeResponse) Reset() {
+	*x = OverrideFreezeResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OverrideFreezeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OverrideFreezeResponse) ProtoMessage() {}
+
+func (x *OverrideFreezeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OverrideFreezeResponse.ProtoReflect.Descriptor instead.
+func (*OverrideFreezeResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *OverrideFreezeResponse) GetHolds() []*v1.HoldReason {
+	if x != nil {
+		return x.Holds
+	}
+	return nil
+}
+
+func (x *OverrideFreezeResponse) GetEarliestStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EarliestStart
+	}
+	return nil
 }
 
 var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\n" +
-	"%shipwarden/approval/v1/approval.proto\x12\x16shipwarden.approval.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x90\a\n" +
+	"%shipwarden/approval/v1/approval.proto\x12\x16shipwarden.approval.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xd5\b\n" +
 	"\aPending\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\rchange_digest\x18\x02 \x01(\tR\fchangeDigest\x128\n" +
@@ -1501,7 +1737,19 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"mayApprove\x12$\n" +
 	"\x0emay_not_reason\x18\x0f \x01(\tR\fmayNotReason\x12!\n" +
 	"\fshown_digest\x18\x10 \x01(\tR\vshownDigest\x124\n" +
-	"\x06checks\x18\x11 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\"\xbf\x01\n" +
+	"\x06checks\x18\x11 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\x12G\n" +
+	"\n" +
+	"exceptions\x18\x12 \x03(\v2'.shipwarden.approval.v1.FreezeExceptionR\n" +
+	"exceptions\x127\n" +
+	"\x05holds\x18\x13 \x03(\v2!.shipwarden.release.v1.HoldReasonR\x05holds\x12A\n" +
+	"\x0eearliest_start\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart\"\xc6\x01\n" +
+	"\x0fFreezeException\x12\x16\n" +
+	"\x06freeze\x18\x01 \x01(\tR\x06freeze\x12#\n" +
+	"\rfreeze_digest\x18\x02 \x01(\tR\ffreezeDigest\x12\x16\n" +
+	"\x06person\x18\x03 \x01(\tR\x06person\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06ticket\x18\x06 \x01(\tR\x06ticket\"\xbf\x01\n" +
 	"\rGivenApproval\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12.\n" +
@@ -1591,7 +1839,18 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\acomment\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\acomment\"\x17\n" +
-	"\x15CloseFollowUpResponse2\xd0\t\n" +
+	"\x15CloseFollowUpResponse\"\xf5\x02\n" +
+	"\x15OverrideFreezeRequest\x127\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x125\n" +
+	"\x06freeze\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x06freeze\x12\xa7\x01\n" +
+	"\x06reason\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\x12B\n" +
+	"\x06ticket\x18\x04 \x01(\tB*\xbaH'r%2#^[A-Za-z0-9][A-Za-z0-9._/#-]{0,63}$R\x06ticket\"\x94\x01\n" +
+	"\x16OverrideFreezeResponse\x127\n" +
+	"\x05holds\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\x05holds\x12A\n" +
+	"\x0eearliest_start\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart2\xc1\n" +
+	"\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +
 	"\n" +
@@ -1603,7 +1862,8 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x05Abort\x12$.shipwarden.approval.v1.AbortRequest\x1a%.shipwarden.approval.v1.AbortResponse\x12f\n" +
 	"\vAcknowledge\x12*.shipwarden.approval.v1.AcknowledgeRequest\x1a+.shipwarden.approval.v1.AcknowledgeResponse\x12`\n" +
 	"\tIntervene\x12(.shipwarden.approval.v1.InterveneRequest\x1a).shipwarden.approval.v1.InterveneResponse\x12o\n" +
-	"\x0eCompleteReview\x12-.shipwarden.approval.v1.CompleteReviewRequest\x1a..shipwarden.approval.v1.CompleteReviewResponse\x12f\n" +
+	"\x0eCompleteReview\x12-.shipwarden.approval.v1.CompleteReviewRequest\x1a..shipwarden.approval.v1.CompleteReviewResponse\x12o\n" +
+	"\x0eOverrideFreeze\x12-.shipwarden.approval.v1.OverrideFreezeRequest\x1a..shipwarden.approval.v1.OverrideFreezeResponse\x12f\n" +
 	"\vAddFollowUp\x12*.shipwarden.approval.v1.AddFollowUpRequest\x1a+.shipwarden.approval.v1.AddFollowUpResponse\x12l\n" +
 	"\rCloseFollowUp\x12,.shipwarden.approval.v1.CloseFollowUpRequest\x1a-.shipwarden.approval.v1.CloseFollowUpResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
 
@@ -1619,100 +1879,112 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 	return file_shipwarden_approval_v1_approval_proto_rawDescData
 }
 
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*Pending)(nil),                  // 0: shipwarden.approval.v1.Pending
-	(*GivenApproval)(nil),            // 1: shipwarden.approval.v1.GivenApproval
-	(*ListPendingRequest)(nil),       // 2: shipwarden.approval.v1.ListPendingRequest
-	(*ListPendingResponse)(nil),      // 3: shipwarden.approval.v1.ListPendingResponse
-	(*GetPendingRequest)(nil),        // 4: shipwarden.approval.v1.GetPendingRequest
-	(*GetPendingResponse)(nil),       // 5: shipwarden.approval.v1.GetPendingResponse
-	(*ApproveRequest)(nil),           // 6: shipwarden.approval.v1.ApproveRequest
-	(*ApproveResponse)(nil),          // 7: shipwarden.approval.v1.ApproveResponse
-	(*WithdrawApprovalRequest)(nil),  // 8: shipwarden.approval.v1.WithdrawApprovalRequest
-	(*WithdrawApprovalResponse)(nil), // 9: shipwarden.approval.v1.WithdrawApprovalResponse
-	(*RejectRequest)(nil),            // 10: shipwarden.approval.v1.RejectRequest
-	(*RejectResponse)(nil),           // 11: shipwarden.approval.v1.RejectResponse
-	(*WithdrawRequest)(nil),          // 12: shipwarden.approval.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),         // 13: shipwarden.approval.v1.WithdrawResponse
-	(*AbortRequest)(nil),             // 14: shipwarden.approval.v1.AbortRequest
-	(*AbortResponse)(nil),            // 15: shipwarden.approval.v1.AbortResponse
-	(*AcknowledgeRequest)(nil),       // 16: shipwarden.approval.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),      // 17: shipwarden.approval.v1.AcknowledgeResponse
-	(*InterveneRequest)(nil),         // 18: shipwarden.approval.v1.InterveneRequest
-	(*InterveneResponse)(nil),        // 19: shipwarden.approval.v1.InterveneResponse
-	(*CompleteReviewRequest)(nil),    // 20: shipwarden.approval.v1.CompleteReviewRequest
-	(*CompleteReviewResponse)(nil),   // 21: shipwarden.approval.v1.CompleteReviewResponse
-	(*AddFollowUpRequest)(nil),       // 22: shipwarden.approval.v1.AddFollowUpRequest
-	(*AddFollowUpResponse)(nil),      // 23: shipwarden.approval.v1.AddFollowUpResponse
-	(*CloseFollowUpRequest)(nil),     // 24: shipwarden.approval.v1.CloseFollowUpRequest
-	(*CloseFollowUpResponse)(nil),    // 25: shipwarden.approval.v1.CloseFollowUpResponse
-	(*v1.Request)(nil),               // 26: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),        // 27: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),          // 28: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),         // 29: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),           // 30: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),               // 31: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),            // 32: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),    // 33: google.protobuf.Timestamp
-	(*v1.Check)(nil),                 // 34: shipwarden.release.v1.Check
-	(v1.Cause)(0),                    // 35: shipwarden.release.v1.Cause
-	(v1.Intervened_Action)(0),        // 36: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),   // 37: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),              // 38: shipwarden.release.v1.FollowUp
+	(*FreezeException)(nil),          // 1: shipwarden.approval.v1.FreezeException
+	(*GivenApproval)(nil),            // 2: shipwarden.approval.v1.GivenApproval
+	(*ListPendingRequest)(nil),       // 3: shipwarden.approval.v1.ListPendingRequest
+	(*ListPendingResponse)(nil),      // 4: shipwarden.approval.v1.ListPendingResponse
+	(*GetPendingRequest)(nil),        // 5: shipwarden.approval.v1.GetPendingRequest
+	(*GetPendingResponse)(nil),       // 6: shipwarden.approval.v1.GetPendingResponse
+	(*ApproveRequest)(nil),           // 7: shipwarden.approval.v1.ApproveRequest
+	(*ApproveResponse)(nil),          // 8: shipwarden.approval.v1.ApproveResponse
+	(*WithdrawApprovalRequest)(nil),  // 9: shipwarden.approval.v1.WithdrawApprovalRequest
+	(*WithdrawApprovalResponse)(nil), // 10: shipwarden.approval.v1.WithdrawApprovalResponse
+	(*RejectRequest)(nil),            // 11: shipwarden.approval.v1.RejectRequest
+	(*RejectResponse)(nil),           // 12: shipwarden.approval.v1.RejectResponse
+	(*WithdrawRequest)(nil),          // 13: shipwarden.approval.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),         // 14: shipwarden.approval.v1.WithdrawResponse
+	(*AbortRequest)(nil),             // 15: shipwarden.approval.v1.AbortRequest
+	(*AbortResponse)(nil),            // 16: shipwarden.approval.v1.AbortResponse
+	(*AcknowledgeRequest)(nil),       // 17: shipwarden.approval.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),      // 18: shipwarden.approval.v1.AcknowledgeResponse
+	(*InterveneRequest)(nil),         // 19: shipwarden.approval.v1.InterveneRequest
+	(*InterveneResponse)(nil),        // 20: shipwarden.approval.v1.InterveneResponse
+	(*CompleteReviewRequest)(nil),    // 21: shipwarden.approval.v1.CompleteReviewRequest
+	(*CompleteReviewResponse)(nil),   // 22: shipwarden.approval.v1.CompleteReviewResponse
+	(*AddFollowUpRequest)(nil),       // 23: shipwarden.approval.v1.AddFollowUpRequest
+	(*AddFollowUpResponse)(nil),      // 24: shipwarden.approval.v1.AddFollowUpResponse
+	(*CloseFollowUpRequest)(nil),     // 25: shipwarden.approval.v1.CloseFollowUpRequest
+	(*CloseFollowUpResponse)(nil),    // 26: shipwarden.approval.v1.CloseFollowUpResponse
+	(*OverrideFreezeRequest)(nil),    // 27: shipwarden.approval.v1.OverrideFreezeRequest
+	(*OverrideFreezeResponse)(nil),   // 28: shipwarden.approval.v1.OverrideFreezeResponse
+	(*v1.Request)(nil),               // 29: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),        // 30: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),          // 31: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),         // 32: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),           // 33: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),               // 34: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),            // 35: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
+	(*v1.Check)(nil),                 // 37: shipwarden.release.v1.Check
+	(*v1.HoldReason)(nil),            // 38: shipwarden.release.v1.HoldReason
+	(v1.Cause)(0),                    // 39: shipwarden.release.v1.Cause
+	(v1.Intervened_Action)(0),        // 40: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),   // 41: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),              // 42: shipwarden.release.v1.FollowUp
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	26, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	27, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	28, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	29, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	30, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	31, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	32, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	32, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
-	1,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	33, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	33, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	34, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
-	33, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	33, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
-	0,  // 14: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	0,  // 15: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	32, // 16: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	35, // 17: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	36, // 18: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	37, // 19: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	38, // 20: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	38, // 21: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	2,  // 22: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	4,  // 23: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	6,  // 24: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	8,  // 25: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	10, // 26: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	12, // 27: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	14, // 28: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	16, // 29: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	18, // 30: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	20, // 31: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	22, // 32: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	24, // 33: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	3,  // 34: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	5,  // 35: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	7,  // 36: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	9,  // 37: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	11, // 38: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	13, // 39: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	15, // 40: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	17, // 41: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	19, // 42: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	21, // 43: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	23, // 44: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	25, // 45: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	34, // [34:46] is the sub-list for method output_type
-	22, // [22:34] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	29, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	30, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	31, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	32, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	33, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	34, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	35, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	35, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	2,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
+	36, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	36, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	37, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	1,  // 12: shipwarden.approval.v1.Pending.exceptions:type_name -> shipwarden.approval.v1.FreezeException
+	38, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
+	36, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
+	36, // 15: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
+	36, // 16: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	36, // 17: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	0,  // 18: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	0,  // 19: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	35, // 20: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	39, // 21: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	40, // 22: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	41, // 23: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	42, // 24: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	42, // 25: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	38, // 26: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	36, // 27: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	3,  // 28: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	5,  // 29: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	7,  // 30: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	9,  // 31: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	11, // 32: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	13, // 33: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	15, // 34: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	17, // 35: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	19, // 36: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	21, // 37: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	27, // 38: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
+	23, // 39: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	25, // 40: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	4,  // 41: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	6,  // 42: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	8,  // 43: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	10, // 44: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	12, // 45: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	14, // 46: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	16, // 47: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	18, // 48: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	20, // 49: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	22, // 50: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	28, // 51: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
+	24, // 52: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	26, // 53: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	41, // [41:54] is the sub-list for method output_type
+	28, // [28:41] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }
@@ -1726,7 +1998,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -34,6 +34,7 @@ const (
 	ApprovalService_Acknowledge_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/Acknowledge"
 	ApprovalService_Intervene_FullMethodName        = "/shipwarden.approval.v1.ApprovalService/Intervene"
 	ApprovalService_CompleteReview_FullMethodName   = "/shipwarden.approval.v1.ApprovalService/CompleteReview"
+	ApprovalService_OverrideFreeze_FullMethodName   = "/shipwarden.approval.v1.ApprovalService/OverrideFreeze"
 	ApprovalService_AddFollowUp_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/AddFollowUp"
 	ApprovalService_CloseFollowUp_FullMethodName    = "/shipwarden.approval.v1.ApprovalService/CloseFollowUp"
 )
@@ -71,6 +72,9 @@ type ApprovalServiceClient interface {
 	Intervene(ctx context.Context, in *InterveneRequest, opts ...grpc.CallOption) (*InterveneResponse, error)
 	// CompleteReview pays the review debt of an emergency.
 	CompleteReview(ctx context.Context, in *CompleteReviewRequest, opts ...grpc.CallOption) (*CompleteReviewResponse, error)
+	// OverrideFreeze makes an exception of one freeze for one release, by somebody whom the
+	// freeze names for that.
+	OverrideFreeze(ctx context.Context, in *OverrideFreezeRequest, opts ...grpc.CallOption) (*OverrideFreezeResponse, error)
 	// AddFollowUp says what is to be done after a release, from when it is on record on
 	// and without an end.
 	AddFollowUp(ctx context.Context, in *AddFollowUpRequest, opts ...grpc.CallOption) (*AddFollowUpResponse, error)
@@ -186,6 +190,16 @@ func (c *approvalServiceClient) CompleteReview(ctx context.Context, in *Complete
 	return out, nil
 }
 
+func (c *approvalServiceClient) OverrideFreeze(ctx context.Context, in *OverrideFreezeRequest, opts ...grpc.CallOption) (*OverrideFreezeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OverrideFreezeResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_OverrideFreeze_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *approvalServiceClient) AddFollowUp(ctx context.Context, in *AddFollowUpRequest, opts ...grpc.CallOption) (*AddFollowUpResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AddFollowUpResponse)
@@ -239,6 +253,9 @@ type ApprovalServiceServer interface {
 	Intervene(context.Context, *InterveneRequest) (*InterveneResponse, error)
 	// CompleteReview pays the review debt of an emergency.
 	CompleteReview(context.Context, *CompleteReviewRequest) (*CompleteReviewResponse, error)
+	// OverrideFreeze makes an exception of one freeze for one release, by somebody whom the
+	// freeze names for that.
+	OverrideFreeze(context.Context, *OverrideFreezeRequest) (*OverrideFreezeResponse, error)
 	// AddFollowUp says what is to be done after a release, from when it is on record on
 	// and without an end.
 	AddFollowUp(context.Context, *AddFollowUpRequest) (*AddFollowUpResponse, error)
@@ -283,6 +300,9 @@ func (UnimplementedApprovalServiceServer) Intervene(context.Context, *InterveneR
 }
 func (UnimplementedApprovalServiceServer) CompleteReview(context.Context, *CompleteReviewRequest) (*CompleteReviewResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CompleteReview not implemented")
+}
+func (UnimplementedApprovalServiceServer) OverrideFreeze(context.Context, *OverrideFreezeRequest) (*OverrideFreezeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method OverrideFreeze not implemented")
 }
 func (UnimplementedApprovalServiceServer) AddFollowUp(context.Context, *AddFollowUpRequest) (*AddFollowUpResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddFollowUp not implemented")
@@ -491,6 +511,24 @@ func _ApprovalService_CompleteReview_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ApprovalService_OverrideFreeze_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OverrideFreezeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).OverrideFreeze(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_OverrideFreeze_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).OverrideFreeze(ctx, req.(*OverrideFreezeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ApprovalService_AddFollowUp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AddFollowUpRequest)
 	if err := dec(in); err != nil {
@@ -573,6 +611,10 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CompleteReview",
 			Handler:    _ApprovalService_CompleteReview_Handler,
+		},
+		{
+			MethodName: "OverrideFreeze",
+			Handler:    _ApprovalService_OverrideFreeze_Handler,
 		},
 		{
 			MethodName: "AddFollowUp",

@@ -256,6 +256,8 @@ type Event struct {
 	//	*Event_ServiceChanged
 	//	*Event_RequestRefused
 	//	*Event_ProcedureActivated
+	//	*Event_FreezeOverridden
+	//	*Event_ExecutionOverrun
 	Data          isEvent_Data `protobuf_oneof:"data"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -768,6 +770,24 @@ func (x *Event) GetProcedureActivated() *ProcedureActivated {
 	return nil
 }
 
+func (x *Event) GetFreezeOverridden() *FreezeOverridden {
+	if x != nil {
+		if x, ok := x.Data.(*Event_FreezeOverridden); ok {
+			return x.FreezeOverridden
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetExecutionOverrun() *ExecutionOverrun {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ExecutionOverrun); ok {
+			return x.ExecutionOverrun
+		}
+	}
+	return nil
+}
+
 type isEvent_Data interface {
 	isEvent_Data()
 }
@@ -1002,6 +1022,16 @@ type Event_ProcedureActivated struct {
 	ProcedureActivated *ProcedureActivated `protobuf:"bytes,104,opt,name=procedure_activated,json=procedureActivated,proto3,oneof"`
 }
 
+type Event_FreezeOverridden struct {
+	// Recorded when a person made an exception of a freeze for this release.
+	FreezeOverridden *FreezeOverridden `protobuf:"bytes,150,opt,name=freeze_overridden,json=freezeOverridden,proto3,oneof"`
+}
+
+type Event_ExecutionOverrun struct {
+	// Recorded when a release that was under way may not go on, and is taken back for it.
+	ExecutionOverrun *ExecutionOverrun `protobuf:"bytes,151,opt,name=execution_overrun,json=executionOverrun,proto3,oneof"`
+}
+
 func (*Event_Requested) isEvent_Data() {}
 
 func (*Event_GatesConfirmed) isEvent_Data() {}
@@ -1093,6 +1123,10 @@ func (*Event_ServiceChanged) isEvent_Data() {}
 func (*Event_RequestRefused) isEvent_Data() {}
 
 func (*Event_ProcedureActivated) isEvent_Data() {}
+
+func (*Event_FreezeOverridden) isEvent_Data() {}
+
+func (*Event_ExecutionOverrun) isEvent_Data() {}
 
 // Previous names the event before this one in the same aggregate.
 type Previous struct {
@@ -1640,8 +1674,10 @@ type RiskCleared struct {
 	Bypassed []string `protobuf:"bytes,5,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
 	// The recorded review debts, calendars and incidents it was judged against.
 	CalendarDigest string `protobuf:"bytes,6,opt,name=calendar_digest,json=calendarDigest,proto3" json:"calendar_digest,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The time zone database by which freezes were judged.
+	ZoneData      string `protobuf:"bytes,7,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RiskCleared) Reset() {
@@ -1716,13 +1752,22 @@ func (x *RiskCleared) GetCalendarDigest() string {
 	return ""
 }
 
+func (x *RiskCleared) GetZoneData() string {
+	if x != nil {
+		return x.ZoneData
+	}
+	return ""
+}
+
 // Held makes the release wait without holding anything.
 type Held struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why it waits, everything at once.
 	Reasons []*HoldReason `protobuf:"bytes,1,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// When it is looked at again: the earliest feasible start, or the next look.
-	Until         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// The time zone database by which freezes were judged.
+	ZoneData      string `protobuf:"bytes,3,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1769,6 +1814,13 @@ func (x *Held) GetUntil() *timestamppb.Timestamp {
 		return x.Until
 	}
 	return nil
+}
+
+func (x *Held) GetZoneData() string {
+	if x != nil {
+		return x.ZoneData
+	}
+	return ""
 }
 
 // RiskRefused ends step 3 and the release.
@@ -3967,11 +4019,139 @@ func (x *ProcedureActivated) GetDigest() string {
 	return ""
 }
 
+// FreezeOverridden is one person's exception of one freeze for one release.
+type FreezeOverridden struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The freeze's name.
+	Freeze string `protobuf:"bytes,1,opt,name=freeze,proto3" json:"freeze,omitempty"`
+	// SHA-256 of its content, "sha256:…": a freeze that is changed is not excepted.
+	FreezeDigest string `protobuf:"bytes,2,opt,name=freeze_digest,json=freezeDigest,proto3" json:"freeze_digest,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The ticket in which it was agreed.
+	Ticket        string `protobuf:"bytes,4,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreezeOverridden) Reset() {
+	*x = FreezeOverridden{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreezeOverridden) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreezeOverridden) ProtoMessage() {}
+
+func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
+func (*FreezeOverridden) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *FreezeOverridden) GetFreeze() string {
+	if x != nil {
+		return x.Freeze
+	}
+	return ""
+}
+
+func (x *FreezeOverridden) GetFreezeDigest() string {
+	if x != nil {
+		return x.FreezeDigest
+	}
+	return ""
+}
+
+func (x *FreezeOverridden) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *FreezeOverridden) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+// ExecutionOverrun takes a release back that is under way.
+type ExecutionOverrun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The wave that may not begin.
+	Wave uint32 `protobuf:"varint,1,opt,name=wave,proto3" json:"wave,omitempty"`
+	// The freezes that say so.
+	Reasons       []*HoldReason `protobuf:"bytes,2,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionOverrun) Reset() {
+	*x = ExecutionOverrun{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionOverrun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionOverrun) ProtoMessage() {}
+
+func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
+func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ExecutionOverrun) GetWave() uint32 {
+	if x != nil {
+		return x.Wave
+	}
+	return 0
+}
+
+func (x *ExecutionOverrun) GetReasons() []*HoldReason {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
 var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xf6\x1e\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xa8 \n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -4034,7 +4214,9 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0ftarget_unlocked\x18e \x01(\v2%.shipwarden.release.v1.TargetUnlockedH\x00R\x0etargetUnlocked\x12P\n" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
 	"\x0frequest_refused\x18g \x01(\v2%.shipwarden.release.v1.RequestRefusedH\x00R\x0erequestRefused\x12\\\n" +
-	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivatedB\x06\n" +
+	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivated\x12W\n" +
+	"\x11freeze_overridden\x18\x96\x01 \x01(\v2'.shipwarden.release.v1.FreezeOverriddenH\x00R\x10freezeOverridden\x12W\n" +
+	"\x11execution_overrun\x18\x97\x01 \x01(\v2'.shipwarden.release.v1.ExecutionOverrunH\x00R\x10executionOverrunB\x06\n" +
 	"\x04dataJ\x04\b=\x10>R\x14execution_progressed\">\n" +
 	"\bPrevious\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
@@ -4071,7 +4253,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
 	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa9\x02\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xc6\x02\n" +
 	"\vRiskCleared\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x129\n" +
 	"\x06quorum\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x129\n" +
@@ -4079,10 +4261,12 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"approve_by\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tapproveBy\x12:\n" +
 	"\bfindings\x18\x04 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x12\x1a\n" +
 	"\bbypassed\x18\x05 \x03(\tR\bbypassed\x12'\n" +
-	"\x0fcalendar_digest\x18\x06 \x01(\tR\x0ecalendarDigest\"u\n" +
+	"\x0fcalendar_digest\x18\x06 \x01(\tR\x0ecalendarDigest\x12\x1b\n" +
+	"\tzone_data\x18\a \x01(\tR\bzoneData\"\x92\x01\n" +
 	"\x04Held\x12;\n" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
-	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"I\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
+	"\tzone_data\x18\x03 \x01(\tR\bzoneData\"I\n" +
 	"\vRiskRefused\x12:\n" +
 	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa7\x01\n" +
 	"\rApprovalGiven\x12#\n" +
@@ -4237,7 +4421,15 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x10request_sequence\x18\x04 \x01(\x04R\x0frequestSequence\"F\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\tR\x06digestBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
+	"\x06digest\x18\x02 \x01(\tR\x06digest\"\x7f\n" +
+	"\x10FreezeOverridden\x12\x16\n" +
+	"\x06freeze\x18\x01 \x01(\tR\x06freeze\x12#\n" +
+	"\rfreeze_digest\x18\x02 \x01(\tR\ffreezeDigest\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06ticket\x18\x04 \x01(\tR\x06ticket\"c\n" +
+	"\x10ExecutionOverrun\x12\x12\n" +
+	"\x04wave\x18\x01 \x01(\rR\x04wave\x12;\n" +
+	"\areasons\x18\x02 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasonsBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
 
 var (
 	file_shipwarden_release_v1_event_proto_rawDescOnce sync.Once
@@ -4252,7 +4444,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                  // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),           // 1: shipwarden.release.v1.Intervened.Action
@@ -4305,32 +4497,34 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*ServiceChanged)(nil),           // 48: shipwarden.release.v1.ServiceChanged
 	(*RequestRefused)(nil),           // 49: shipwarden.release.v1.RequestRefused
 	(*ProcedureActivated)(nil),       // 50: shipwarden.release.v1.ProcedureActivated
-	(*timestamppb.Timestamp)(nil),    // 51: google.protobuf.Timestamp
-	(*Request)(nil),                  // 52: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),              // 53: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                 // 54: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),              // 55: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),           // 56: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),             // 57: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                  // 58: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),            // 59: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),               // 60: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 61: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),          // 62: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 63: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 64: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 65: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),             // 66: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 67: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 68: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 69: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 70: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 71: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 72: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 73: shipwarden.release.v1.Answer
+	(*FreezeOverridden)(nil),         // 51: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),         // 52: shipwarden.release.v1.ExecutionOverrun
+	(*timestamppb.Timestamp)(nil),    // 53: google.protobuf.Timestamp
+	(*Request)(nil),                  // 54: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),              // 55: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                 // 56: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),              // 57: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),           // 58: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),             // 59: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                  // 60: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),            // 61: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),               // 62: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),               // 63: shipwarden.release.v1.HoldReason
+	(*CountedApproval)(nil),          // 64: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                    // 65: shipwarden.release.v1.Deadline
+	(Occasion)(0),                    // 66: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                  // 67: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),             // 68: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),             // 69: shipwarden.release.v1.Verification
+	(Cause)(0),                       // 70: shipwarden.release.v1.Cause
+	(Outcome)(0),                     // 71: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                 // 72: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),              // 73: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),               // 74: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                   // 75: shipwarden.release.v1.Answer
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	51,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	53,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	4,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	5,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
 	6,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
@@ -4379,68 +4573,71 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	48,  // 46: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
 	49,  // 47: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
 	50,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	0,   // 49: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	52,  // 50: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	53,  // 51: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	51,  // 52: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	54,  // 53: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	55,  // 54: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	55,  // 55: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	56,  // 56: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	57,  // 57: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	58,  // 58: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 59: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 60: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	58,  // 61: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 62: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	60,  // 63: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	51,  // 64: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	58,  // 65: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 66: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	51,  // 67: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	58,  // 68: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	51,  // 69: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	62,  // 70: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	51,  // 71: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	51,  // 72: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	63,  // 73: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	64,  // 74: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	65,  // 75: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	51,  // 76: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 77: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 78: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 79: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 80: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	58,  // 81: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	66,  // 82: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	67,  // 83: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 84: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 85: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	51,  // 86: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 87: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 88: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 89: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 90: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	51,  // 91: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	68,  // 92: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 93: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	63,  // 94: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	51,  // 95: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	68,  // 96: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	69,  // 97: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 98: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	70,  // 99: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	70,  // 100: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	51,  // 101: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	71,  // 102: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	71,  // 103: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	72,  // 104: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	73,  // 105: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	106, // [106:106] is the sub-list for method output_type
-	106, // [106:106] is the sub-list for method input_type
-	106, // [106:106] is the sub-list for extension type_name
-	106, // [106:106] is the sub-list for extension extendee
-	0,   // [0:106] is the sub-list for field type_name
+	51,  // 49: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	52,  // 50: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	0,   // 51: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	54,  // 52: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	55,  // 53: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	53,  // 54: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	56,  // 55: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	57,  // 56: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	57,  // 57: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	58,  // 58: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	59,  // 59: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	60,  // 60: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	60,  // 61: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	61,  // 62: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	60,  // 63: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	60,  // 64: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	62,  // 65: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	53,  // 66: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	60,  // 67: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	63,  // 68: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	53,  // 69: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	60,  // 70: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	53,  // 71: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	64,  // 72: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	53,  // 73: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	53,  // 74: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	65,  // 75: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	66,  // 76: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	67,  // 77: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	53,  // 78: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	53,  // 79: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	68,  // 80: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	68,  // 81: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	68,  // 82: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	60,  // 83: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	68,  // 84: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 85: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	69,  // 86: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	69,  // 87: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	53,  // 88: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	53,  // 89: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	68,  // 90: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	68,  // 91: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	70,  // 92: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	53,  // 93: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	70,  // 94: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 95: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	65,  // 96: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	53,  // 97: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	70,  // 98: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	71,  // 99: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 100: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	72,  // 101: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	72,  // 102: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	53,  // 103: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	73,  // 104: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	73,  // 105: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	74,  // 106: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	75,  // 107: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	63,  // 108: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	109, // [109:109] is the sub-list for method output_type
+	109, // [109:109] is the sub-list for method input_type
+	109, // [109:109] is the sub-list for extension type_name
+	109, // [109:109] is the sub-list for extension extendee
+	0,   // [0:109] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4497,6 +4694,8 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ServiceChanged)(nil),
 		(*Event_RequestRefused)(nil),
 		(*Event_ProcedureActivated)(nil),
+		(*Event_FreezeOverridden)(nil),
+		(*Event_ExecutionOverrun)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4504,7 +4703,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   48,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

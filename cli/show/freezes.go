@@ -1,0 +1,31 @@
+package show
+
+import (
+	"github.com/blackdice/shipwarden/cli/terminal"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+)
+
+// exceptions are those of freezes that people made for the release.
+func (p *page) exceptions(all []*approvalv1.FreezeException) {
+	t := terminal.NewTable()
+	for _, e := range all {
+		t.Add(e.GetFreeze(), "by "+e.GetPerson(), terminal.Time(e.GetTime()), e.GetTicket(), e.GetReason())
+	}
+	p.table("Exceptions of freezes", t, "FREEZE", "BY", "TIME", "TICKET", "REASON")
+}
+
+// start is what would hold a start now, and from when on nothing does.
+func (p *page) start(pending *approvalv1.Pending) {
+	t := terminal.NewTable()
+	for _, h := range pending.GetHolds() {
+		until := "without a known end"
+		if h.GetUntil() != nil {
+			until = "until " + terminal.Time(h.GetUntil())
+		}
+		t.Add(h.GetRule(), h.GetSubject(), until, h.GetSetBy(), h.GetMessage())
+	}
+	if len(pending.GetHolds()) > 0 {
+		t.Add("", "", "from "+terminal.Time(pending.GetEarliestStart()), "", "earliest feasible start")
+	}
+	p.table("A start would wait for", t, "RULE", "SUBJECT", "UNTIL", "SET BY", "MESSAGE")
+}
