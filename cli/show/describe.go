@@ -135,7 +135,7 @@ func Decide(w io.Writer, pending *approvalv1.Pending) error {
 	p.rules(pending.GetGates())
 	p.findings(pending.GetFindings())
 	p.exceptions(pending.GetExceptions())
-	p.start(pending)
+	p.start(pending.GetHolds(), pending.GetEarliestStart(), "")
 	p.risk(r.GetRisk())
 	back := r.GetRollbackPlan()
 	p.prose("Way back ("+terminal.Word(back.GetStrategy(), "STRATEGY_")+")", back.GetDescription())

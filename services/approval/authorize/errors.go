@@ -12,6 +12,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/refusal"
 	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/services/approval/whatif"
 )
 
 // domain is that of the reasons in google.rpc.ErrorInfo.
@@ -60,6 +61,7 @@ var reasons = []struct {
 	{procedure.ErrNotPending, codes.FailedPrecondition, "NOT_PENDING"},
 	{procedure.ErrTooLate, codes.FailedPrecondition, "TOO_LATE"},
 	{procedure.ErrInvalidTransition, codes.FailedPrecondition, "OTHER_STATE"},
+	{whatif.ErrUnknownRelease, codes.NotFound, "RELEASE_NOT_FOUND"},
 	{eventstore.ErrUnavailable, codes.Unavailable, "BUS_UNAVAILABLE"},
 	{eventstore.ErrUndecided, codes.Unavailable, "BUS_UNAVAILABLE"},
 	{eventstore.ErrRefused, codes.ResourceExhausted, "BUS_REFUSES"},

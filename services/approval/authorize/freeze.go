@@ -12,6 +12,7 @@ import (
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/whatif"
 )
 
 // OverrideFreeze implements approvalv1.ApprovalServiceServer (N-14). Where the release's
@@ -91,31 +92,8 @@ func (d desk) excepted(name string) ([]*policyv1.Freeze, error) {
 	return out, nil
 }
 
-// holds are the freezes that would hold a start now, and the earliest feasible one: by
-// the release's document and by that in effect, as the executor looks at them.
+// holds are the freezes that would hold a start now, and the earliest feasible one.
 func (d desk) holds() ([]*releasev1.HoldReason, *timestamppb.Timestamp, error) {
-	var holds []*releasev1.HoldReason
-	earliest := d.now
-	if nb := d.state.Request.GetNotBefore(); nb != nil && d.now.Before(nb.AsTime()) {
-		earliest = nb.AsTime()
-	}
-	// What is free by one document may be held by the other, later on.
-	for settled := false; !settled && earliest.Sub(d.now) < freeze.Horizon; {
-		settled = true
-		for _, index := range d.documents() {
-			j, err := index.Freezes(d.state, earliest)
-			if err != nil {
-				return nil, nil, err
-			}
-			for _, h := range j.Holds() {
-				if !slices.ContainsFunc(holds, func(o *releasev1.HoldReason) bool { return o.GetSubject() == h.GetSubject() }) {
-					holds = append(holds, h)
-				}
-			}
-			if j.Until.After(earliest) {
-				earliest, settled = j.Until, false
-			}
-		}
-	}
-	return holds, timestamppb.New(earliest), nil
+	holds, earliest, err := whatif.Earliest(d.documents(), d.state, d.now)
+	return holds, timestamppb.New(earliest), err
 }

@@ -47,26 +47,51 @@ type shell struct {
 }
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
-	index, err := s.procedures.ByDigest(ctx, t.State.ProcedureDigest)
+	facts, err := Facts(ctx, s.procedures, s.store, t.State, t.Now)
 	if err != nil {
 		return nil, err
 	}
-	l := look{shell: s, index: index, state: t.State, now: t.Now}
-	l.until = procedure.NextLook(t.State, index.Document().GetDeadlines().GetRecheck().AsDuration(), t.Now)
+	return []eventstore.Draft{t.Draft(procedure.DecideRisk(t.State, facts))}, nil
+}
+
+// Facts is everything that the step looks at for a release at that time. It stores
+// nothing: whoever asks what would come of a release asks here as well.
+func Facts(ctx context.Context, procedures Procedures, store Store, s procedure.State, now time.Time) (procedure.RiskFacts, error) {
+	index, err := procedures.ByDigest(ctx, s.ProcedureDigest)
+	if err != nil {
+		return procedure.RiskFacts{}, err
+	}
+	l := look{shell: shell{procedures, store}, index: index, state: s, now: now}
+	l.until = procedure.NextLook(s, index.Document().GetDeadlines().GetRecheck().AsDuration(), now)
 	if err := l.freezes(); err != nil {
-		return nil, err
+		return procedure.RiskFacts{}, err
 	}
 	for _, look := range []func(context.Context) error{l.targets, l.debts, l.dependencies} {
 		if err := look(ctx); err != nil {
-			return nil, err
+			return procedure.RiskFacts{}, err
 		}
 	}
+	return l.conclude(), nil
+}
+
+// ByDocument is those of the facts that depend on the release's own record and on a
+// document alone: what the document makes of it at any time, also long afterwards.
+func ByDocument(index *policy.Index, s procedure.State, now time.Time) (procedure.RiskFacts, error) {
+	l := look{index: index, state: s, now: now}
+	if err := l.freezes(); err != nil {
+		return procedure.RiskFacts{}, err
+	}
+	return l.conclude(), nil
+}
+
+// conclude judges the way back and says which approvals are needed.
+func (l *look) conclude() procedure.RiskFacts {
 	l.wayBack()
 	l.quorum()
 	l.facts.Until = l.until
-	l.facts.ApproveBy = t.Now.Add(index.Document().GetDeadlines().GetApproveWithin().AsDuration())
-	l.facts.CalendarDigest = t.State.ProcedureDigest
-	return []eventstore.Draft{t.Draft(procedure.DecideRisk(t.State, l.facts))}, nil
+	l.facts.ApproveBy = l.now.Add(l.index.Document().GetDeadlines().GetApproveWithin().AsDuration())
+	l.facts.CalendarDigest = l.state.ProcedureDigest
+	return l.facts
 }
 
 // look gathers the facts of one evaluation.

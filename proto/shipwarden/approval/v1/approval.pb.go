@@ -29,6 +29,74 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Standing of a step.
+type OutlookStep_Standing int32
+
+const (
+	OutlookStep_STANDING_UNSPECIFIED OutlookStep_Standing = 0
+	// It is behind the release.
+	OutlookStep_STANDING_DONE OutlookStep_Standing = 1
+	// The release is there.
+	OutlookStep_STANDING_NOW OutlookStep_Standing = 2
+	// It is still to come.
+	OutlookStep_STANDING_AHEAD OutlookStep_Standing = 3
+	// It would end the release.
+	OutlookStep_STANDING_REFUSED OutlookStep_Standing = 4
+	// Nothing can be said of it before the request is made.
+	OutlookStep_STANDING_UNKNOWN OutlookStep_Standing = 5
+	// The release is over and will not come to it.
+	OutlookStep_STANDING_NEVER OutlookStep_Standing = 6
+)
+
+// Enum value maps for OutlookStep_Standing.
+var (
+	OutlookStep_Standing_name = map[int32]string{
+		0: "STANDING_UNSPECIFIED",
+		1: "STANDING_DONE",
+		2: "STANDING_NOW",
+		3: "STANDING_AHEAD",
+		4: "STANDING_REFUSED",
+		5: "STANDING_UNKNOWN",
+		6: "STANDING_NEVER",
+	}
+	OutlookStep_Standing_value = map[string]int32{
+		"STANDING_UNSPECIFIED": 0,
+		"STANDING_DONE":        1,
+		"STANDING_NOW":         2,
+		"STANDING_AHEAD":       3,
+		"STANDING_REFUSED":     4,
+		"STANDING_UNKNOWN":     5,
+		"STANDING_NEVER":       6,
+	}
+)
+
+func (x OutlookStep_Standing) Enum() *OutlookStep_Standing {
+	p := new(OutlookStep_Standing)
+	*p = x
+	return p
+}
+
+func (x OutlookStep_Standing) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OutlookStep_Standing) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_approval_v1_approval_proto_enumTypes[0].Descriptor()
+}
+
+func (OutlookStep_Standing) Type() protoreflect.EnumType {
+	return &file_shipwarden_approval_v1_approval_proto_enumTypes[0]
+}
+
+func (x OutlookStep_Standing) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OutlookStep_Standing.Descriptor instead.
+func (OutlookStep_Standing) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32, 0}
+}
+
 // Pending is a release that waits for approvals, with what approvers must see.
 type Pending struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
@@ -1712,6 +1780,679 @@ func (x *OverrideFreezeResponse) GetEarliestStart() *timestamppb.Timestamp {
 	return nil
 }
 
+type ExplainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Release       string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ExplainRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+type ExplainResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// The phase, a stable word such as "approve".
+	Phase   string   `protobuf:"bytes,2,opt,name=phase,proto3" json:"phase,omitempty"`
+	Outlook *Outlook `protobuf:"bytes,3,opt,name=outlook,proto3" json:"outlook,omitempty"`
+	// The newest event that the answer knows of, and when it was given.
+	AsOfSequence  uint64                 `protobuf:"varint,4,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainResponse) Reset() {
+	*x = ExplainResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainResponse) ProtoMessage() {}
+
+func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
+func (*ExplainResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ExplainResponse) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetOutlook() *Outlook {
+	if x != nil {
+		return x.Outlook
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetAsOfSequence() uint64 {
+	if x != nil {
+		return x.AsOfSequence
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+// Outlook is the way to production as it looks now.
+type Outlook struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The steps, in their order.
+	Steps []*OutlookStep `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
+	// Freezes that would hold a start now, and the earliest time at which none of them does
+	// and the request lets it start.
+	Holds         []*v1.HoldReason       `protobuf:"bytes,2,rep,name=holds,proto3" json:"holds,omitempty"`
+	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
+	// The time zone database by which freezes were judged.
+	ZoneData      string `protobuf:"bytes,4,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outlook) Reset() {
+	*x = Outlook{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outlook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outlook) ProtoMessage() {}
+
+func (x *Outlook) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outlook.ProtoReflect.Descriptor instead.
+func (*Outlook) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Outlook) GetSteps() []*OutlookStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *Outlook) GetHolds() []*v1.HoldReason {
+	if x != nil {
+		return x.Holds
+	}
+	return nil
+}
+
+func (x *Outlook) GetEarliestStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EarliestStart
+	}
+	return nil
+}
+
+func (x *Outlook) GetZoneData() string {
+	if x != nil {
+		return x.ZoneData
+	}
+	return ""
+}
+
+// OutlookStep is one step on the way.
+type OutlookStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number: "0" to "8", or "A" for authorization.
+	Number   string               `protobuf:"bytes,1,opt,name=number,proto3" json:"number,omitempty"`
+	Name     string               `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Standing OutlookStep_Standing `protobuf:"varint,3,opt,name=standing,proto3,enum=shipwarden.approval.v1.OutlookStep_Standing" json:"standing,omitempty"`
+	// What it waits for, or would.
+	WaitsFor []string `protobuf:"bytes,4,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	// Who can act: people, and services of the machine.
+	Who []string `protobuf:"bytes,5,rep,name=who,proto3" json:"who,omitempty"`
+	// Until when, where there is a deadline.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutlookStep) Reset() {
+	*x = OutlookStep{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutlookStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutlookStep) ProtoMessage() {}
+
+func (x *OutlookStep) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutlookStep.ProtoReflect.Descriptor instead.
+func (*OutlookStep) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *OutlookStep) GetNumber() string {
+	if x != nil {
+		return x.Number
+	}
+	return ""
+}
+
+func (x *OutlookStep) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OutlookStep) GetStanding() OutlookStep_Standing {
+	if x != nil {
+		return x.Standing
+	}
+	return OutlookStep_STANDING_UNSPECIFIED
+}
+
+func (x *OutlookStep) GetWaitsFor() []string {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return nil
+}
+
+func (x *OutlookStep) GetWho() []string {
+	if x != nil {
+		return x.Who
+	}
+	return nil
+}
+
+func (x *OutlookStep) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+type WhatIfRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The request, shipwarden.release.v1.Request in protobuf: it need not be in order.
+	Request       []byte `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhatIfRequest) Reset() {
+	*x = WhatIfRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhatIfRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhatIfRequest) ProtoMessage() {}
+
+func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhatIfRequest.ProtoReflect.Descriptor instead.
+func (*WhatIfRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *WhatIfRequest) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+type WhatIfResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id that the release would have.
+	Release string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Everything for which the request would be refused at once.
+	Violations []*v1.Violation   `protobuf:"bytes,2,rep,name=violations,proto3" json:"violations,omitempty"`
+	Outlook    *Outlook          `protobuf:"bytes,3,opt,name=outlook,proto3" json:"outlook,omitempty"`
+	Gates      []*v1.GateVerdict `protobuf:"bytes,4,rep,name=gates,proto3" json:"gates,omitempty"`
+	Findings   []*v1.Finding     `protobuf:"bytes,5,rep,name=findings,proto3" json:"findings,omitempty"`
+	Holds      []*v1.HoldReason  `protobuf:"bytes,6,rep,name=holds,proto3" json:"holds,omitempty"`
+	Quorum     []*v1.QuorumRule  `protobuf:"bytes,7,rep,name=quorum,proto3" json:"quorum,omitempty"`
+	// The document that it was judged by.
+	ProcedureVersion string `protobuf:"bytes,8,opt,name=procedure_version,json=procedureVersion,proto3" json:"procedure_version,omitempty"`
+	ProcedureDigest  string `protobuf:"bytes,9,opt,name=procedure_digest,json=procedureDigest,proto3" json:"procedure_digest,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *WhatIfResponse) Reset() {
+	*x = WhatIfResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhatIfResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhatIfResponse) ProtoMessage() {}
+
+func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhatIfResponse.ProtoReflect.Descriptor instead.
+func (*WhatIfResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *WhatIfResponse) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *WhatIfResponse) GetViolations() []*v1.Violation {
+	if x != nil {
+		return x.Violations
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetOutlook() *Outlook {
+	if x != nil {
+		return x.Outlook
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetGates() []*v1.GateVerdict {
+	if x != nil {
+		return x.Gates
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetFindings() []*v1.Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetHolds() []*v1.HoldReason {
+	if x != nil {
+		return x.Holds
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetQuorum() []*v1.QuorumRule {
+	if x != nil {
+		return x.Quorum
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetProcedureVersion() string {
+	if x != nil {
+		return x.ProcedureVersion
+	}
+	return ""
+}
+
+func (x *WhatIfResponse) GetProcedureDigest() string {
+	if x != nil {
+		return x.ProcedureDigest
+	}
+	return ""
+}
+
+type CompareProcedureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The other procedure document.
+	Document []byte `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	// Releases to look at.
+	Releases      []string `protobuf:"bytes,2,rep,name=releases,proto3" json:"releases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareProcedureRequest) Reset() {
+	*x = CompareProcedureRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareProcedureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareProcedureRequest) ProtoMessage() {}
+
+func (x *CompareProcedureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareProcedureRequest.ProtoReflect.Descriptor instead.
+func (*CompareProcedureRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *CompareProcedureRequest) GetDocument() []byte {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+func (x *CompareProcedureRequest) GetReleases() []string {
+	if x != nil {
+		return x.Releases
+	}
+	return nil
+}
+
+type CompareProcedureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those of the releases that would have been answered otherwise, in the order of the call.
+	Differences   []*Difference `protobuf:"bytes,1,rep,name=differences,proto3" json:"differences,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareProcedureResponse) Reset() {
+	*x = CompareProcedureResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareProcedureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareProcedureResponse) ProtoMessage() {}
+
+func (x *CompareProcedureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareProcedureResponse.ProtoReflect.Descriptor instead.
+func (*CompareProcedureResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *CompareProcedureResponse) GetDifferences() []*Difference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+// Difference is how one release would have been answered otherwise.
+type Difference struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Decisions that would have differed, in their order.
+	Answers       []*ChangedAnswer `protobuf:"bytes,2,rep,name=answers,proto3" json:"answers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Difference) Reset() {
+	*x = Difference{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Difference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Difference) ProtoMessage() {}
+
+func (x *Difference) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Difference.ProtoReflect.Descriptor instead.
+func (*Difference) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Difference) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *Difference) GetAnswers() []*ChangedAnswer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+// ChangedAnswer is one decision under both documents.
+type ChangedAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step's number.
+	Step string `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	// The event that was decided, by its sequence and type.
+	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Event    string `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
+	// What comes of it under the document that the release ran under, and under the other.
+	Before        string `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
+	After         string `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangedAnswer) Reset() {
+	*x = ChangedAnswer{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangedAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangedAnswer) ProtoMessage() {}
+
+func (x *ChangedAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangedAnswer.ProtoReflect.Descriptor instead.
+func (*ChangedAnswer) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ChangedAnswer) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *ChangedAnswer) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *ChangedAnswer) GetEvent() string {
+	if x != nil {
+		return x.Event
+	}
+	return ""
+}
+
+func (x *ChangedAnswer) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *ChangedAnswer) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
 var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
@@ -1849,8 +2590,64 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x06ticket\x18\x04 \x01(\tB*\xbaH'r%2#^[A-Za-z0-9][A-Za-z0-9._/#-]{0,63}$R\x06ticket\"\x94\x01\n" +
 	"\x16OverrideFreezeResponse\x127\n" +
 	"\x05holds\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\x05holds\x12A\n" +
-	"\x0eearliest_start\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart2\xc1\n" +
+	"\x0eearliest_start\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart\"I\n" +
+	"\x0eExplainRequest\x127\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\"\xd2\x01\n" +
+	"\x0fExplainResponse\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x14\n" +
+	"\x05phase\x18\x02 \x01(\tR\x05phase\x129\n" +
+	"\aoutlook\x18\x03 \x01(\v2\x1f.shipwarden.approval.v1.OutlookR\aoutlook\x12$\n" +
+	"\x0eas_of_sequence\x18\x04 \x01(\x04R\fasOfSequence\x12.\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xdd\x01\n" +
+	"\aOutlook\x129\n" +
+	"\x05steps\x18\x01 \x03(\v2#.shipwarden.approval.v1.OutlookStepR\x05steps\x127\n" +
+	"\x05holds\x18\x02 \x03(\v2!.shipwarden.release.v1.HoldReasonR\x05holds\x12A\n" +
+	"\x0eearliest_start\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart\x12\x1b\n" +
+	"\tzone_data\x18\x04 \x01(\tR\bzoneData\"\x84\x03\n" +
+	"\vOutlookStep\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\tR\x06number\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12H\n" +
+	"\bstanding\x18\x03 \x01(\x0e2,.shipwarden.approval.v1.OutlookStep.StandingR\bstanding\x12\x1b\n" +
+	"\twaits_for\x18\x04 \x03(\tR\bwaitsFor\x12\x10\n" +
+	"\x03who\x18\x05 \x03(\tR\x03who\x120\n" +
+	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x9d\x01\n" +
+	"\bStanding\x12\x18\n" +
+	"\x14STANDING_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSTANDING_DONE\x10\x01\x12\x10\n" +
+	"\fSTANDING_NOW\x10\x02\x12\x12\n" +
+	"\x0eSTANDING_AHEAD\x10\x03\x12\x14\n" +
+	"\x10STANDING_REFUSED\x10\x04\x12\x14\n" +
+	"\x10STANDING_UNKNOWN\x10\x05\x12\x12\n" +
+	"\x0eSTANDING_NEVER\x10\x06\"6\n" +
+	"\rWhatIfRequest\x12%\n" +
+	"\arequest\x18\x01 \x01(\fB\v\xbaH\bz\x06\x10\x01\x18\x80\x80@R\arequest\"\xe9\x03\n" +
+	"\x0eWhatIfResponse\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12@\n" +
 	"\n" +
+	"violations\x18\x02 \x03(\v2 .shipwarden.release.v1.ViolationR\n" +
+	"violations\x129\n" +
+	"\aoutlook\x18\x03 \x01(\v2\x1f.shipwarden.approval.v1.OutlookR\aoutlook\x128\n" +
+	"\x05gates\x18\x04 \x03(\v2\".shipwarden.release.v1.GateVerdictR\x05gates\x12:\n" +
+	"\bfindings\x18\x05 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x127\n" +
+	"\x05holds\x18\x06 \x03(\v2!.shipwarden.release.v1.HoldReasonR\x05holds\x129\n" +
+	"\x06quorum\x18\a \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x12+\n" +
+	"\x11procedure_version\x18\b \x01(\tR\x10procedureVersion\x12)\n" +
+	"\x10procedure_digest\x18\t \x01(\tR\x0fprocedureDigest\"\x88\x01\n" +
+	"\x17CompareProcedureRequest\x12'\n" +
+	"\bdocument\x18\x01 \x01(\fB\v\xbaH\bz\x06\x10\x01\x18\x80\x80@R\bdocument\x12D\n" +
+	"\breleases\x18\x02 \x03(\tB(\xbaH%\x92\x01\"\b\x01\x10d\x18\x01\"\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\breleases\"`\n" +
+	"\x18CompareProcedureResponse\x12D\n" +
+	"\vdifferences\x18\x01 \x03(\v2\".shipwarden.approval.v1.DifferenceR\vdifferences\"g\n" +
+	"\n" +
+	"Difference\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12?\n" +
+	"\aanswers\x18\x02 \x03(\v2%.shipwarden.approval.v1.ChangedAnswerR\aanswers\"\x83\x01\n" +
+	"\rChangedAnswer\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\tR\x04step\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05event\x18\x03 \x01(\tR\x05event\x12\x16\n" +
+	"\x06before\x18\x04 \x01(\tR\x06before\x12\x14\n" +
+	"\x05after\x18\x05 \x01(\tR\x05after2\xed\f\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +
 	"\n" +
@@ -1863,7 +2660,10 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\vAcknowledge\x12*.shipwarden.approval.v1.AcknowledgeRequest\x1a+.shipwarden.approval.v1.AcknowledgeResponse\x12`\n" +
 	"\tIntervene\x12(.shipwarden.approval.v1.InterveneRequest\x1a).shipwarden.approval.v1.InterveneResponse\x12o\n" +
 	"\x0eCompleteReview\x12-.shipwarden.approval.v1.CompleteReviewRequest\x1a..shipwarden.approval.v1.CompleteReviewResponse\x12o\n" +
-	"\x0eOverrideFreeze\x12-.shipwarden.approval.v1.OverrideFreezeRequest\x1a..shipwarden.approval.v1.OverrideFreezeResponse\x12f\n" +
+	"\x0eOverrideFreeze\x12-.shipwarden.approval.v1.OverrideFreezeRequest\x1a..shipwarden.approval.v1.OverrideFreezeResponse\x12Z\n" +
+	"\aExplain\x12&.shipwarden.approval.v1.ExplainRequest\x1a'.shipwarden.approval.v1.ExplainResponse\x12W\n" +
+	"\x06WhatIf\x12%.shipwarden.approval.v1.WhatIfRequest\x1a&.shipwarden.approval.v1.WhatIfResponse\x12u\n" +
+	"\x10CompareProcedure\x12/.shipwarden.approval.v1.CompareProcedureRequest\x1a0.shipwarden.approval.v1.CompareProcedureResponse\x12f\n" +
 	"\vAddFollowUp\x12*.shipwarden.approval.v1.AddFollowUpRequest\x1a+.shipwarden.approval.v1.AddFollowUpResponse\x12l\n" +
 	"\rCloseFollowUp\x12,.shipwarden.approval.v1.CloseFollowUpRequest\x1a-.shipwarden.approval.v1.CloseFollowUpResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
 
@@ -1879,112 +2679,146 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 	return file_shipwarden_approval_v1_approval_proto_rawDescData
 }
 
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_shipwarden_approval_v1_approval_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
-	(*Pending)(nil),                  // 0: shipwarden.approval.v1.Pending
-	(*FreezeException)(nil),          // 1: shipwarden.approval.v1.FreezeException
-	(*GivenApproval)(nil),            // 2: shipwarden.approval.v1.GivenApproval
-	(*ListPendingRequest)(nil),       // 3: shipwarden.approval.v1.ListPendingRequest
-	(*ListPendingResponse)(nil),      // 4: shipwarden.approval.v1.ListPendingResponse
-	(*GetPendingRequest)(nil),        // 5: shipwarden.approval.v1.GetPendingRequest
-	(*GetPendingResponse)(nil),       // 6: shipwarden.approval.v1.GetPendingResponse
-	(*ApproveRequest)(nil),           // 7: shipwarden.approval.v1.ApproveRequest
-	(*ApproveResponse)(nil),          // 8: shipwarden.approval.v1.ApproveResponse
-	(*WithdrawApprovalRequest)(nil),  // 9: shipwarden.approval.v1.WithdrawApprovalRequest
-	(*WithdrawApprovalResponse)(nil), // 10: shipwarden.approval.v1.WithdrawApprovalResponse
-	(*RejectRequest)(nil),            // 11: shipwarden.approval.v1.RejectRequest
-	(*RejectResponse)(nil),           // 12: shipwarden.approval.v1.RejectResponse
-	(*WithdrawRequest)(nil),          // 13: shipwarden.approval.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),         // 14: shipwarden.approval.v1.WithdrawResponse
-	(*AbortRequest)(nil),             // 15: shipwarden.approval.v1.AbortRequest
-	(*AbortResponse)(nil),            // 16: shipwarden.approval.v1.AbortResponse
-	(*AcknowledgeRequest)(nil),       // 17: shipwarden.approval.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),      // 18: shipwarden.approval.v1.AcknowledgeResponse
-	(*InterveneRequest)(nil),         // 19: shipwarden.approval.v1.InterveneRequest
-	(*InterveneResponse)(nil),        // 20: shipwarden.approval.v1.InterveneResponse
-	(*CompleteReviewRequest)(nil),    // 21: shipwarden.approval.v1.CompleteReviewRequest
-	(*CompleteReviewResponse)(nil),   // 22: shipwarden.approval.v1.CompleteReviewResponse
-	(*AddFollowUpRequest)(nil),       // 23: shipwarden.approval.v1.AddFollowUpRequest
-	(*AddFollowUpResponse)(nil),      // 24: shipwarden.approval.v1.AddFollowUpResponse
-	(*CloseFollowUpRequest)(nil),     // 25: shipwarden.approval.v1.CloseFollowUpRequest
-	(*CloseFollowUpResponse)(nil),    // 26: shipwarden.approval.v1.CloseFollowUpResponse
-	(*OverrideFreezeRequest)(nil),    // 27: shipwarden.approval.v1.OverrideFreezeRequest
-	(*OverrideFreezeResponse)(nil),   // 28: shipwarden.approval.v1.OverrideFreezeResponse
-	(*v1.Request)(nil),               // 29: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),        // 30: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),          // 31: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),         // 32: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),           // 33: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),               // 34: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),            // 35: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
-	(*v1.Check)(nil),                 // 37: shipwarden.release.v1.Check
-	(*v1.HoldReason)(nil),            // 38: shipwarden.release.v1.HoldReason
-	(v1.Cause)(0),                    // 39: shipwarden.release.v1.Cause
-	(v1.Intervened_Action)(0),        // 40: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),   // 41: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),              // 42: shipwarden.release.v1.FollowUp
+	(OutlookStep_Standing)(0),        // 0: shipwarden.approval.v1.OutlookStep.Standing
+	(*Pending)(nil),                  // 1: shipwarden.approval.v1.Pending
+	(*FreezeException)(nil),          // 2: shipwarden.approval.v1.FreezeException
+	(*GivenApproval)(nil),            // 3: shipwarden.approval.v1.GivenApproval
+	(*ListPendingRequest)(nil),       // 4: shipwarden.approval.v1.ListPendingRequest
+	(*ListPendingResponse)(nil),      // 5: shipwarden.approval.v1.ListPendingResponse
+	(*GetPendingRequest)(nil),        // 6: shipwarden.approval.v1.GetPendingRequest
+	(*GetPendingResponse)(nil),       // 7: shipwarden.approval.v1.GetPendingResponse
+	(*ApproveRequest)(nil),           // 8: shipwarden.approval.v1.ApproveRequest
+	(*ApproveResponse)(nil),          // 9: shipwarden.approval.v1.ApproveResponse
+	(*WithdrawApprovalRequest)(nil),  // 10: shipwarden.approval.v1.WithdrawApprovalRequest
+	(*WithdrawApprovalResponse)(nil), // 11: shipwarden.approval.v1.WithdrawApprovalResponse
+	(*RejectRequest)(nil),            // 12: shipwarden.approval.v1.RejectRequest
+	(*RejectResponse)(nil),           // 13: shipwarden.approval.v1.RejectResponse
+	(*WithdrawRequest)(nil),          // 14: shipwarden.approval.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),         // 15: shipwarden.approval.v1.WithdrawResponse
+	(*AbortRequest)(nil),             // 16: shipwarden.approval.v1.AbortRequest
+	(*AbortResponse)(nil),            // 17: shipwarden.approval.v1.AbortResponse
+	(*AcknowledgeRequest)(nil),       // 18: shipwarden.approval.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),      // 19: shipwarden.approval.v1.AcknowledgeResponse
+	(*InterveneRequest)(nil),         // 20: shipwarden.approval.v1.InterveneRequest
+	(*InterveneResponse)(nil),        // 21: shipwarden.approval.v1.InterveneResponse
+	(*CompleteReviewRequest)(nil),    // 22: shipwarden.approval.v1.CompleteReviewRequest
+	(*CompleteReviewResponse)(nil),   // 23: shipwarden.approval.v1.CompleteReviewResponse
+	(*AddFollowUpRequest)(nil),       // 24: shipwarden.approval.v1.AddFollowUpRequest
+	(*AddFollowUpResponse)(nil),      // 25: shipwarden.approval.v1.AddFollowUpResponse
+	(*CloseFollowUpRequest)(nil),     // 26: shipwarden.approval.v1.CloseFollowUpRequest
+	(*CloseFollowUpResponse)(nil),    // 27: shipwarden.approval.v1.CloseFollowUpResponse
+	(*OverrideFreezeRequest)(nil),    // 28: shipwarden.approval.v1.OverrideFreezeRequest
+	(*OverrideFreezeResponse)(nil),   // 29: shipwarden.approval.v1.OverrideFreezeResponse
+	(*ExplainRequest)(nil),           // 30: shipwarden.approval.v1.ExplainRequest
+	(*ExplainResponse)(nil),          // 31: shipwarden.approval.v1.ExplainResponse
+	(*Outlook)(nil),                  // 32: shipwarden.approval.v1.Outlook
+	(*OutlookStep)(nil),              // 33: shipwarden.approval.v1.OutlookStep
+	(*WhatIfRequest)(nil),            // 34: shipwarden.approval.v1.WhatIfRequest
+	(*WhatIfResponse)(nil),           // 35: shipwarden.approval.v1.WhatIfResponse
+	(*CompareProcedureRequest)(nil),  // 36: shipwarden.approval.v1.CompareProcedureRequest
+	(*CompareProcedureResponse)(nil), // 37: shipwarden.approval.v1.CompareProcedureResponse
+	(*Difference)(nil),               // 38: shipwarden.approval.v1.Difference
+	(*ChangedAnswer)(nil),            // 39: shipwarden.approval.v1.ChangedAnswer
+	(*v1.Request)(nil),               // 40: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),        // 41: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),          // 42: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),         // 43: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),           // 44: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),               // 45: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),            // 46: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),    // 47: google.protobuf.Timestamp
+	(*v1.Check)(nil),                 // 48: shipwarden.release.v1.Check
+	(*v1.HoldReason)(nil),            // 49: shipwarden.release.v1.HoldReason
+	(v1.Cause)(0),                    // 50: shipwarden.release.v1.Cause
+	(v1.Intervened_Action)(0),        // 51: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),   // 52: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),              // 53: shipwarden.release.v1.FollowUp
+	(*v1.Violation)(nil),             // 54: shipwarden.release.v1.Violation
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	29, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	30, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	31, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	32, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	33, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	34, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	35, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	35, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
-	2,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	36, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	36, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	37, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
-	1,  // 12: shipwarden.approval.v1.Pending.exceptions:type_name -> shipwarden.approval.v1.FreezeException
-	38, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
-	36, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
-	36, // 15: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
-	36, // 16: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	36, // 17: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
-	0,  // 18: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	0,  // 19: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	35, // 20: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	39, // 21: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	40, // 22: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	41, // 23: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	42, // 24: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	42, // 25: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	38, // 26: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	36, // 27: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
-	3,  // 28: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	5,  // 29: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	7,  // 30: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	9,  // 31: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	11, // 32: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	13, // 33: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	15, // 34: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	17, // 35: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	19, // 36: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	21, // 37: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	27, // 38: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
-	23, // 39: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	25, // 40: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	4,  // 41: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	6,  // 42: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	8,  // 43: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	10, // 44: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	12, // 45: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	14, // 46: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	16, // 47: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	18, // 48: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	20, // 49: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	22, // 50: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	28, // 51: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
-	24, // 52: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	26, // 53: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	41, // [41:54] is the sub-list for method output_type
-	28, // [28:41] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	40, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	41, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	42, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	43, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	44, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	45, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	46, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	46, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	3,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
+	47, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	47, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	48, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	2,  // 12: shipwarden.approval.v1.Pending.exceptions:type_name -> shipwarden.approval.v1.FreezeException
+	49, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
+	47, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
+	47, // 15: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
+	47, // 16: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	47, // 17: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	1,  // 18: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	1,  // 19: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	46, // 20: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	50, // 21: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	51, // 22: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	52, // 23: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	53, // 24: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	53, // 25: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	49, // 26: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	47, // 27: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	32, // 28: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	47, // 29: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
+	33, // 30: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
+	49, // 31: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
+	47, // 32: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
+	0,  // 33: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
+	47, // 34: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
+	54, // 35: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
+	32, // 36: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	44, // 37: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
+	45, // 38: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
+	49, // 39: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	46, // 40: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	38, // 41: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
+	39, // 42: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
+	4,  // 43: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	6,  // 44: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	8,  // 45: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	10, // 46: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	12, // 47: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	14, // 48: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	16, // 49: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	18, // 50: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	20, // 51: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	22, // 52: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	28, // 53: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
+	30, // 54: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
+	34, // 55: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
+	36, // 56: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
+	24, // 57: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	26, // 58: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	5,  // 59: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	7,  // 60: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	9,  // 61: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	11, // 62: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	13, // 63: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	15, // 64: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	17, // 65: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	19, // 66: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	21, // 67: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	23, // 68: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	29, // 69: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
+	31, // 70: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
+	35, // 71: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
+	37, // 72: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
+	25, // 73: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	27, // 74: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	59, // [59:75] is the sub-list for method output_type
+	43, // [43:59] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }
@@ -1997,13 +2831,14 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   29,
+			NumEnums:      1,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_shipwarden_approval_v1_approval_proto_goTypes,
 		DependencyIndexes: file_shipwarden_approval_v1_approval_proto_depIdxs,
+		EnumInfos:         file_shipwarden_approval_v1_approval_proto_enumTypes,
 		MessageInfos:      file_shipwarden_approval_v1_approval_proto_msgTypes,
 	}.Build()
 	File_shipwarden_approval_v1_approval_proto = out.File
