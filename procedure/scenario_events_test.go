@@ -67,6 +67,8 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 			return nil, true, unclearf("until when, and who?")
 		}
 		return proceduretest.NotifyWaiting(s, now.Add(d), rest[0] == "everybody", rest[1:]...), true, nil
+	case "overrun": // overrun <freeze>
+		return proceduretest.Overrun(s, first), true, nil
 	case "claim": // claim <executor> [other-digest]
 		e := proceduretest.Claim(s, first, now)
 		if len(rest) > 0 {
@@ -179,6 +181,8 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		return proceduretest.Intervene(releasev1.Intervened_Action(releasev1.Intervened_Action_value["ACTION_"+strings.ToUpper(words[1])])), nil
 	case "review":
 		return proceduretest.Review(), nil
+	case "override": // override <person> <freeze>
+		return proceduretest.Override(words[1]), nil
 	case "follow_up": // follow_up <person>
 		return proceduretest.FollowUp(s), nil
 	case "done": // done <person> <number>

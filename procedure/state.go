@@ -114,6 +114,8 @@ type State struct {
 	ReviewedBy    string
 	// FollowUps is what is to be done afterwards, by number, done or not.
 	FollowUps []FollowUp
+	// Overrides are the exceptions of freezes that people made for it.
+	Overrides []Override
 }
 
 // Approval is one person's approval of the state's change digest.

@@ -193,6 +193,13 @@ func (s *services) CloseFollowUp(ctx context.Context, r *approvalv1.CloseFollowU
 	return &approvalv1.CloseFollowUpResponse{}, s.decide(ctx, "follow-up close", r.GetRelease(), fmt.Sprint(r.GetNumber(), " ", r.GetComment()))
 }
 
+func (s *services) OverrideFreeze(ctx context.Context, r *approvalv1.OverrideFreezeRequest) (*approvalv1.OverrideFreezeResponse, error) {
+	return &approvalv1.OverrideFreezeResponse{
+		Holds:         []*releasev1.HoldReason{{Rule: "freeze", Subject: "audit", SetBy: "mia", Message: "the books\x1b[2J"}},
+		EarliestStart: timestamppb.New(time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)),
+	}, s.decide(ctx, "override", r.GetRelease(), r.GetFreeze()+" "+r.GetReason()+" "+r.GetTicket())
+}
+
 func (s *services) GetRelease(_ context.Context, r *recorderv1.GetReleaseRequest) (*recorderv1.GetReleaseResponse, error) {
 	if err := known(r.GetRelease()); err != nil {
 		return nil, err

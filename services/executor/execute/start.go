@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -28,6 +29,15 @@ const margin = 5 * time.Second
 func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
 	if !t.State.Started() && over(t.State, t.Now.Add(margin)) {
 		return nil, nil
+	}
+	overrun, err := s.overrun(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if len(overrun) > 0 {
+		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionOverrun{
+			ExecutionOverrun: &releasev1.ExecutionOverrun{Wave: t.State.Wave, Reasons: overrun},
+		}})}, nil
 	}
 	holds, until, err := s.holds(ctx, t, t.Now)
 	if err != nil {
@@ -162,8 +172,16 @@ func (s shell) hold(ctx context.Context, t reactor.Task, holds []*releasev1.Hold
 		until = procedure.NextLook(t.State, index.Document().GetDeadlines().GetRecheck().AsDuration(), t.Now)
 	}
 	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: &releasev1.Held{
-		Reasons: holds, Until: timestamppb.New(until),
+		Reasons: holds, Until: timestamppb.New(until), ZoneData: zoneData(holds),
 	}}})}, nil
+}
+
+// zoneData names the time zone database where a freeze holds.
+func zoneData(holds []*releasev1.HoldReason) string {
+	if slices.ContainsFunc(holds, func(h *releasev1.HoldReason) bool { return h.GetRule() == freeze.Rule }) {
+		return freeze.ZoneData()
+	}
+	return ""
 }
 
 // changes names everything that is not any more what was approved, and returns the targets
@@ -194,7 +212,7 @@ func (s shell) changes(ctx context.Context, t reactor.Task) (out []*releasev1.Fi
 		}
 		unsigned, err := s.unsigned(ctx, t)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		out = append(out, unsigned...)
 	}

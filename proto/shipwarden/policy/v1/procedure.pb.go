@@ -29,6 +29,116 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What a window means.
+type Freeze_Kind int32
+
+const (
+	// Denies.
+	Freeze_KIND_UNSPECIFIED Freeze_Kind = 0
+	// Nothing starts within it.
+	Freeze_KIND_DENY Freeze_Kind = 1
+	// Where one such window applies, nothing starts outside of all that do.
+	Freeze_KIND_ALLOW Freeze_Kind = 2
+)
+
+// Enum value maps for Freeze_Kind.
+var (
+	Freeze_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_DENY",
+		2: "KIND_ALLOW",
+	}
+	Freeze_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_DENY":        1,
+		"KIND_ALLOW":       2,
+	}
+)
+
+func (x Freeze_Kind) Enum() *Freeze_Kind {
+	p := new(Freeze_Kind)
+	*p = x
+	return p
+}
+
+func (x Freeze_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Freeze_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[0].Descriptor()
+}
+
+func (Freeze_Kind) Type() protoreflect.EnumType {
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[0]
+}
+
+func (x Freeze_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Freeze_Kind.Descriptor instead.
+func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15, 0}
+}
+
+// What becomes of a release that has begun when it may not start any more.
+type Freeze_Overrun int32
+
+const (
+	// Stop.
+	Freeze_OVERRUN_UNSPECIFIED Freeze_Overrun = 0
+	// It waits before its next wave.
+	Freeze_OVERRUN_STOP Freeze_Overrun = 1
+	// It goes on to its end.
+	Freeze_OVERRUN_FINISH Freeze_Overrun = 2
+	// It is taken back before its next wave.
+	Freeze_OVERRUN_ROLL_BACK Freeze_Overrun = 3
+)
+
+// Enum value maps for Freeze_Overrun.
+var (
+	Freeze_Overrun_name = map[int32]string{
+		0: "OVERRUN_UNSPECIFIED",
+		1: "OVERRUN_STOP",
+		2: "OVERRUN_FINISH",
+		3: "OVERRUN_ROLL_BACK",
+	}
+	Freeze_Overrun_value = map[string]int32{
+		"OVERRUN_UNSPECIFIED": 0,
+		"OVERRUN_STOP":        1,
+		"OVERRUN_FINISH":      2,
+		"OVERRUN_ROLL_BACK":   3,
+	}
+)
+
+func (x Freeze_Overrun) Enum() *Freeze_Overrun {
+	p := new(Freeze_Overrun)
+	*p = x
+	return p
+}
+
+func (x Freeze_Overrun) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Freeze_Overrun) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[1].Descriptor()
+}
+
+func (Freeze_Overrun) Type() protoreflect.EnumType {
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[1]
+}
+
+func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Freeze_Overrun.Descriptor instead.
+func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15, 1}
+}
+
 // Day of the week.
 type Weekly_Day int32
 
@@ -78,11 +188,11 @@ func (x Weekly_Day) String() string {
 }
 
 func (Weekly_Day) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[0].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[2].Descriptor()
 }
 
 func (Weekly_Day) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[0]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[2]
 }
 
 func (x Weekly_Day) Number() protoreflect.EnumNumber {
@@ -91,7 +201,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -1593,7 +1703,8 @@ func (x *Rule) GetMessage() string {
 	return ""
 }
 
-// Freeze is a time in which nothing starts.
+// Freeze is a window of time that says when a release may start. A window that denies
+// wins over any that allow.
 type Freeze struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
@@ -1613,11 +1724,22 @@ type Freeze struct {
 	//
 	//	*Freeze_Once
 	//	*Freeze_Weekly
+	//	*Freeze_Recurring
+	//	*Freeze_Calendar
 	When isFreeze_When `protobuf_oneof:"when"`
 	// Whether an emergency may bypass it.
-	Bypassable    bool `protobuf:"varint,10,opt,name=bypassable,proto3" json:"bypassable,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Bypassable bool `protobuf:"varint,10,opt,name=bypassable,proto3" json:"bypassable,omitempty"`
+	// What it means. Absent: it denies.
+	Kind Freeze_Kind `protobuf:"varint,13,opt,name=kind,proto3,enum=shipwarden.policy.v1.Freeze_Kind" json:"kind,omitempty"`
+	// What becomes of a release that is under way when it begins (or, if it allows, ends).
+	// Absent: stop.
+	Overrun Freeze_Overrun `protobuf:"varint,14,opt,name=overrun,proto3,enum=shipwarden.policy.v1.Freeze_Overrun" json:"overrun,omitempty"`
+	// Who may make an exception for one release, with a reason: people by id, and groups.
+	// Never a machine. Nobody where both lists are empty.
+	OverridePeople []string `protobuf:"bytes,15,rep,name=override_people,json=overridePeople,proto3" json:"override_people,omitempty"`
+	OverrideGroups []string `protobuf:"bytes,16,rep,name=override_groups,json=overrideGroups,proto3" json:"override_groups,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Freeze) Reset() {
@@ -1724,11 +1846,57 @@ func (x *Freeze) GetWeekly() *Weekly {
 	return nil
 }
 
+func (x *Freeze) GetRecurring() *Recurring {
+	if x != nil {
+		if x, ok := x.When.(*Freeze_Recurring); ok {
+			return x.Recurring
+		}
+	}
+	return nil
+}
+
+func (x *Freeze) GetCalendar() *Calendar {
+	if x != nil {
+		if x, ok := x.When.(*Freeze_Calendar); ok {
+			return x.Calendar
+		}
+	}
+	return nil
+}
+
 func (x *Freeze) GetBypassable() bool {
 	if x != nil {
 		return x.Bypassable
 	}
 	return false
+}
+
+func (x *Freeze) GetKind() Freeze_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Freeze_KIND_UNSPECIFIED
+}
+
+func (x *Freeze) GetOverrun() Freeze_Overrun {
+	if x != nil {
+		return x.Overrun
+	}
+	return Freeze_OVERRUN_UNSPECIFIED
+}
+
+func (x *Freeze) GetOverridePeople() []string {
+	if x != nil {
+		return x.OverridePeople
+	}
+	return nil
+}
+
+func (x *Freeze) GetOverrideGroups() []string {
+	if x != nil {
+		return x.OverrideGroups
+	}
+	return nil
 }
 
 type isFreeze_When interface {
@@ -1743,14 +1911,28 @@ type Freeze_Weekly struct {
 	Weekly *Weekly `protobuf:"bytes,9,opt,name=weekly,proto3,oneof"`
 }
 
+type Freeze_Recurring struct {
+	Recurring *Recurring `protobuf:"bytes,11,opt,name=recurring,proto3,oneof"`
+}
+
+type Freeze_Calendar struct {
+	Calendar *Calendar `protobuf:"bytes,12,opt,name=calendar,proto3,oneof"`
+}
+
 func (*Freeze_Once) isFreeze_When() {}
 
 func (*Freeze_Weekly) isFreeze_When() {}
 
+func (*Freeze_Recurring) isFreeze_When() {}
+
+func (*Freeze_Calendar) isFreeze_When() {}
+
 // Span is one span of time, from start up to but not including end.
 type Span struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Start         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent: since ever.
+	Start *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// Absent: without an end.
 	End           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1800,6 +1982,145 @@ func (x *Span) GetEnd() *timestamppb.Timestamp {
 	return nil
 }
 
+// Recurring is a span that comes back as a rule of RFC 5545 says, by a wall clock.
+type Recurring struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the clock shows when it begins for the first time, for instance 2026-01-05T18:00.
+	Start string `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// How long it lasts, by the clock.
+	Length *durationpb.Duration `protobuf:"bytes,2,opt,name=length,proto3" json:"length,omitempty"`
+	// The rule, for instance FREQ=MONTHLY;BYDAY=2TU: yearly, monthly, weekly or daily, at
+	// the time of day of the start.
+	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	// What the clock shows at the beginnings that are left out.
+	Except []string `protobuf:"bytes,4,rep,name=except,proto3" json:"except,omitempty"`
+	// IANA time zone, for instance Europe/Berlin.
+	TimeZone      string `protobuf:"bytes,5,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Recurring) Reset() {
+	*x = Recurring{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Recurring) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Recurring) ProtoMessage() {}
+
+func (x *Recurring) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
+func (*Recurring) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Recurring) GetStart() string {
+	if x != nil {
+		return x.Start
+	}
+	return ""
+}
+
+func (x *Recurring) GetLength() *durationpb.Duration {
+	if x != nil {
+		return x.Length
+	}
+	return nil
+}
+
+func (x *Recurring) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Recurring) GetExcept() []string {
+	if x != nil {
+		return x.Except
+	}
+	return nil
+}
+
+func (x *Recurring) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// Calendar is the events of an iCalendar (RFC 5545), which stands in the document itself,
+// so that its digest covers them. `shipwarden calendar` makes this section of a file.
+type Calendar struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The calendar's text.
+	Icalendar string `protobuf:"bytes,1,opt,name=icalendar,proto3" json:"icalendar,omitempty"`
+	// IANA time zone of all-day events, and of times that name none.
+	TimeZone      string `protobuf:"bytes,2,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Calendar) Reset() {
+	*x = Calendar{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Calendar) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Calendar) ProtoMessage() {}
+
+func (x *Calendar) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
+func (*Calendar) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Calendar) GetIcalendar() string {
+	if x != nil {
+		return x.Icalendar
+	}
+	return ""
+}
+
+func (x *Calendar) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
 // Weekly is a span that comes back every week, by a wall clock.
 type Weekly struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1817,7 +2138,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +2150,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +2163,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -1902,7 +2223,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +2235,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2248,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Channel) GetName() string {
@@ -2001,7 +2322,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2334,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2347,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Audience) GetName() string {
@@ -2113,7 +2434,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2446,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2459,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -2168,7 +2489,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2180,7 +2501,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2193,7 +2514,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -2236,7 +2557,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2248,7 +2569,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2261,7 +2582,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -2337,7 +2658,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2349,7 +2670,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2362,7 +2683,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -2406,7 +2727,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2418,7 +2739,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2431,7 +2752,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -2461,7 +2782,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2473,7 +2794,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2486,7 +2807,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Rung) GetGroup() string {
@@ -2648,7 +2969,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80 R\n" +
 	"expression\x12$\n" +
 	"\amessage\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\amessage\"\x96\x04\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\amessage\"\x90\b\n" +
 	"\x06Freeze\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1e\n" +
 	"\x06set_by\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05setBy\x12\xa7\x01\n" +
@@ -2660,17 +2981,44 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\atargets\x18\x06 \x03(\tR\atargets\x12\x1c\n" +
 	"\tcustomers\x18\a \x03(\tR\tcustomers\x120\n" +
 	"\x04once\x18\b \x01(\v2\x1a.shipwarden.policy.v1.SpanH\x00R\x04once\x126\n" +
-	"\x06weekly\x18\t \x01(\v2\x1c.shipwarden.policy.v1.WeeklyH\x00R\x06weekly\x12\x1e\n" +
+	"\x06weekly\x18\t \x01(\v2\x1c.shipwarden.policy.v1.WeeklyH\x00R\x06weekly\x12?\n" +
+	"\trecurring\x18\v \x01(\v2\x1f.shipwarden.policy.v1.RecurringH\x00R\trecurring\x12<\n" +
+	"\bcalendar\x18\f \x01(\v2\x1e.shipwarden.policy.v1.CalendarH\x00R\bcalendar\x12\x1e\n" +
 	"\n" +
 	"bypassable\x18\n" +
 	" \x01(\bR\n" +
-	"bypassableB\r\n" +
-	"\x04when\x12\x05\xbaH\x02\b\x01\"\xdf\x01\n" +
-	"\x04Span\x128\n" +
-	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x05start\x124\n" +
-	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x03end:g\xbaHd\x1ab\n" +
+	"bypassable\x12?\n" +
+	"\x04kind\x18\r \x01(\x0e2!.shipwarden.policy.v1.Freeze.KindB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x12H\n" +
+	"\aoverrun\x18\x0e \x01(\x0e2$.shipwarden.policy.v1.Freeze.OverrunB\b\xbaH\x05\x82\x01\x02\x10\x01R\aoverrun\x12'\n" +
+	"\x0foverride_people\x18\x0f \x03(\tR\x0eoverridePeople\x12'\n" +
+	"\x0foverride_groups\x18\x10 \x03(\tR\x0eoverrideGroups\";\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tKIND_DENY\x10\x01\x12\x0e\n" +
 	"\n" +
-	"span.order\x12\x17end must be after start\x1a;!has(this.start) || !has(this.end) || this.start < this.end\"\xd7\x03\n" +
+	"KIND_ALLOW\x10\x02\"_\n" +
+	"\aOverrun\x12\x17\n" +
+	"\x13OVERRUN_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fOVERRUN_STOP\x10\x01\x12\x12\n" +
+	"\x0eOVERRUN_FINISH\x10\x02\x12\x15\n" +
+	"\x11OVERRUN_ROLL_BACK\x10\x03B\r\n" +
+	"\x04when\x12\x05\xbaH\x02\b\x01\"\x9e\x02\n" +
+	"\x04Span\x120\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
+	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end:\xb5\x01\xbaH\xb1\x01\x1ab\n" +
+	"\n" +
+	"span.order\x12\x17end must be after start\x1a;!has(this.start) || !has(this.end) || this.start < this.end\x1aK\n" +
+	"\vspan.bounds\x12\x1astart or end must be given\x1a has(this.start) || has(this.end)\"\xd8\x02\n" +
+	"\tRecurring\x12Y\n" +
+	"\x05start\x18\x01 \x01(\tBC\xbaH@r>2<^20[0-9]{2}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]$R\x05start\x12E\n" +
+	"\x06length\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xc8\x01\x01\xaa\x01\t\"\x05\b\x80\xb0\xbd\x10*\x00R\x06length\x12\x1e\n" +
+	"\x04rule\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x04rule\x12c\n" +
+	"\x06except\x18\x04 \x03(\tBK\xbaHH\x92\x01E\x10\xee\x02\"@r>2<^20[0-9]{2}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]$R\x06except\x12$\n" +
+	"\ttime_zone\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\btimeZone\"[\n" +
+	"\bCalendar\x12)\n" +
+	"\ticalendar\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x10R\ticalendar\x12$\n" +
+	"\ttime_zone\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\btimeZone\"\xd7\x03\n" +
 	"\x06Weekly\x12G\n" +
 	"\bfrom_day\x18\x01 \x01(\x0e2 .shipwarden.policy.v1.Weekly.DayB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\afromDay\x12C\n" +
@@ -2752,111 +3100,120 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 	return file_shipwarden_policy_v1_procedure_proto_rawDescData
 }
 
-var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
-	(Weekly_Day)(0),               // 0: shipwarden.policy.v1.Weekly.Day
-	(*Procedure)(nil),             // 1: shipwarden.policy.v1.Procedure
-	(*ChangeControl)(nil),         // 2: shipwarden.policy.v1.ChangeControl
-	(*Sigstore)(nil),              // 3: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),              // 4: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),          // 5: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                // 6: shipwarden.policy.v1.Person
-	(*PersonKey)(nil),             // 7: shipwarden.policy.v1.PersonKey
-	(*Group)(nil),                 // 8: shipwarden.policy.v1.Group
-	(*Key)(nil),                   // 9: shipwarden.policy.v1.Key
-	(*Environment)(nil),           // 10: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),             // 11: shipwarden.policy.v1.Approvals
-	(*Service)(nil),               // 12: shipwarden.policy.v1.Service
-	(*Target)(nil),                // 13: shipwarden.policy.v1.Target
-	(*Gate)(nil),                  // 14: shipwarden.policy.v1.Gate
-	(*Rule)(nil),                  // 15: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 16: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 17: shipwarden.policy.v1.Span
-	(*Weekly)(nil),                // 18: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 19: shipwarden.policy.v1.Channel
-	(*Audience)(nil),              // 20: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),       // 21: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),       // 22: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),             // 23: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 24: shipwarden.policy.v1.EmergencyLane
-	(*Escalation)(nil),            // 25: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 26: shipwarden.policy.v1.Rung
-	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
-	(v1.Finding_Severity)(0),      // 28: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 30: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 31: shipwarden.release.v1.ArtifactKind
-	(v1.Trigger)(0),               // 32: shipwarden.release.v1.Trigger
-	(v1.Occasion)(0),              // 33: shipwarden.release.v1.Occasion
+	(Freeze_Kind)(0),              // 0: shipwarden.policy.v1.Freeze.Kind
+	(Freeze_Overrun)(0),           // 1: shipwarden.policy.v1.Freeze.Overrun
+	(Weekly_Day)(0),               // 2: shipwarden.policy.v1.Weekly.Day
+	(*Procedure)(nil),             // 3: shipwarden.policy.v1.Procedure
+	(*ChangeControl)(nil),         // 4: shipwarden.policy.v1.ChangeControl
+	(*Sigstore)(nil),              // 5: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),              // 6: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),          // 7: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                // 8: shipwarden.policy.v1.Person
+	(*PersonKey)(nil),             // 9: shipwarden.policy.v1.PersonKey
+	(*Group)(nil),                 // 10: shipwarden.policy.v1.Group
+	(*Key)(nil),                   // 11: shipwarden.policy.v1.Key
+	(*Environment)(nil),           // 12: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),             // 13: shipwarden.policy.v1.Approvals
+	(*Service)(nil),               // 14: shipwarden.policy.v1.Service
+	(*Target)(nil),                // 15: shipwarden.policy.v1.Target
+	(*Gate)(nil),                  // 16: shipwarden.policy.v1.Gate
+	(*Rule)(nil),                  // 17: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 18: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 19: shipwarden.policy.v1.Span
+	(*Recurring)(nil),             // 20: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),              // 21: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                // 22: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 23: shipwarden.policy.v1.Channel
+	(*Audience)(nil),              // 24: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),       // 25: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),       // 26: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),             // 27: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 28: shipwarden.policy.v1.EmergencyLane
+	(*Escalation)(nil),            // 29: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 30: shipwarden.policy.v1.Rung
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(v1.Finding_Severity)(0),      // 32: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 34: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 35: shipwarden.release.v1.ArtifactKind
+	(v1.Trigger)(0),               // 36: shipwarden.release.v1.Trigger
+	(v1.Occasion)(0),              // 37: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	6,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	8,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	9,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	10, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	12, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	13, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	14, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	16, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	19, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	23, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	24, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	25, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	11, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	11, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	5,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	3,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	20, // 16: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	22, // 17: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
-	2,  // 18: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
-	11, // 19: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	27, // 20: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	27, // 21: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	4,  // 22: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	28, // 23: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	28, // 24: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	28, // 25: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	28, // 26: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	7,  // 27: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	29, // 28: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	29, // 29: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	29, // 30: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	29, // 31: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	11, // 32: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	30, // 33: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	31, // 34: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	27, // 35: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	31, // 36: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	32, // 37: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	15, // 38: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	17, // 39: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	18, // 40: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	29, // 41: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	29, // 42: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	0,  // 43: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	0,  // 44: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	33, // 45: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	33, // 46: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	21, // 47: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	27, // 48: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	27, // 49: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	27, // 50: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	27, // 51: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	27, // 52: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	27, // 53: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	27, // 54: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	27, // 55: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	27, // 56: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	27, // 57: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	27, // 58: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	26, // 59: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	27, // 60: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	61, // [61:61] is the sub-list for method output_type
-	61, // [61:61] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	8,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	10, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	11, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	12, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	14, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	15, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	16, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	18, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	23, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	27, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	28, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	29, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	13, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	13, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	7,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	5,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	24, // 16: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	26, // 17: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	4,  // 18: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
+	13, // 19: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	31, // 20: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	31, // 21: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	6,  // 22: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	32, // 23: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	32, // 24: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	32, // 25: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	32, // 26: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	9,  // 27: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	33, // 28: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	33, // 29: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	33, // 30: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	33, // 31: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	13, // 32: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	34, // 33: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	35, // 34: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	31, // 35: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	35, // 36: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	36, // 37: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	17, // 38: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	19, // 39: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	22, // 40: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	20, // 41: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	21, // 42: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	0,  // 43: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	1,  // 44: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	33, // 45: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	33, // 46: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	31, // 47: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	2,  // 48: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	2,  // 49: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	37, // 50: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	37, // 51: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	25, // 52: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	31, // 53: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	31, // 54: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	31, // 55: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	31, // 56: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	31, // 57: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	31, // 58: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	31, // 59: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	31, // 60: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	31, // 61: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	31, // 62: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	31, // 63: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	30, // 64: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	31, // 65: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	66, // [66:66] is the sub-list for method output_type
+	66, // [66:66] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -2871,14 +3228,16 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 	file_shipwarden_policy_v1_procedure_proto_msgTypes[15].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
+		(*Freeze_Recurring)(nil),
+		(*Freeze_Calendar)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   26,
+			NumEnums:      3,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -313,6 +313,8 @@ type Event struct {
 	//	*Event_ProcedureApproved
 	//	*Event_ProcedureApprovalWithdrawn
 	//	*Event_ProcedureProposalClosed
+	//	*Event_FreezeOverridden
+	//	*Event_ExecutionOverrun
 	Data          isEvent_Data `protobuf_oneof:"data"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -870,6 +872,24 @@ func (x *Event) GetProcedureProposalClosed() *ProcedureProposalClosed {
 	return nil
 }
 
+func (x *Event) GetFreezeOverridden() *FreezeOverridden {
+	if x != nil {
+		if x, ok := x.Data.(*Event_FreezeOverridden); ok {
+			return x.FreezeOverridden
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetExecutionOverrun() *ExecutionOverrun {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ExecutionOverrun); ok {
+			return x.ExecutionOverrun
+		}
+	}
+	return nil
+}
+
 type isEvent_Data interface {
 	isEvent_Data()
 }
@@ -1129,6 +1149,16 @@ type Event_ProcedureProposalClosed struct {
 	ProcedureProposalClosed *ProcedureProposalClosed `protobuf:"bytes,168,opt,name=procedure_proposal_closed,json=procedureProposalClosed,proto3,oneof"`
 }
 
+type Event_FreezeOverridden struct {
+	// Recorded when a person made an exception of a freeze for this release.
+	FreezeOverridden *FreezeOverridden `protobuf:"bytes,150,opt,name=freeze_overridden,json=freezeOverridden,proto3,oneof"`
+}
+
+type Event_ExecutionOverrun struct {
+	// Recorded when a release that was under way may not go on, and is taken back for it.
+	ExecutionOverrun *ExecutionOverrun `protobuf:"bytes,151,opt,name=execution_overrun,json=executionOverrun,proto3,oneof"`
+}
+
 func (*Event_Requested) isEvent_Data() {}
 
 func (*Event_GatesConfirmed) isEvent_Data() {}
@@ -1230,6 +1260,10 @@ func (*Event_ProcedureApproved) isEvent_Data() {}
 func (*Event_ProcedureApprovalWithdrawn) isEvent_Data() {}
 
 func (*Event_ProcedureProposalClosed) isEvent_Data() {}
+
+func (*Event_FreezeOverridden) isEvent_Data() {}
+
+func (*Event_ExecutionOverrun) isEvent_Data() {}
 
 // Previous names the event before this one in the same aggregate.
 type Previous struct {
@@ -1777,8 +1811,10 @@ type RiskCleared struct {
 	Bypassed []string `protobuf:"bytes,5,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
 	// The recorded review debts, calendars and incidents it was judged against.
 	CalendarDigest string `protobuf:"bytes,6,opt,name=calendar_digest,json=calendarDigest,proto3" json:"calendar_digest,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The time zone database by which freezes were judged.
+	ZoneData      string `protobuf:"bytes,7,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RiskCleared) Reset() {
@@ -1853,13 +1889,22 @@ func (x *RiskCleared) GetCalendarDigest() string {
 	return ""
 }
 
+func (x *RiskCleared) GetZoneData() string {
+	if x != nil {
+		return x.ZoneData
+	}
+	return ""
+}
+
 // Held makes the release wait without holding anything.
 type Held struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why it waits, everything at once.
 	Reasons []*HoldReason `protobuf:"bytes,1,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// When it is looked at again: the earliest feasible start, or the next look.
-	Until         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// The time zone database by which freezes were judged.
+	ZoneData      string `protobuf:"bytes,3,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1906,6 +1951,13 @@ func (x *Held) GetUntil() *timestamppb.Timestamp {
 		return x.Until
 	}
 	return nil
+}
+
+func (x *Held) GetZoneData() string {
+	if x != nil {
+		return x.ZoneData
+	}
+	return ""
 }
 
 // RiskRefused ends step 3 and the release.
@@ -4366,11 +4418,139 @@ func (x *ProcedureActivated) GetStanding() *ProcedureStanding {
 	return nil
 }
 
+// FreezeOverridden is one person's exception of one freeze for one release.
+type FreezeOverridden struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The freeze's name.
+	Freeze string `protobuf:"bytes,1,opt,name=freeze,proto3" json:"freeze,omitempty"`
+	// SHA-256 of its content, "sha256:…": a freeze that is changed is not excepted.
+	FreezeDigest string `protobuf:"bytes,2,opt,name=freeze_digest,json=freezeDigest,proto3" json:"freeze_digest,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The ticket in which it was agreed.
+	Ticket        string `protobuf:"bytes,4,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreezeOverridden) Reset() {
+	*x = FreezeOverridden{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreezeOverridden) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreezeOverridden) ProtoMessage() {}
+
+func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
+func (*FreezeOverridden) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *FreezeOverridden) GetFreeze() string {
+	if x != nil {
+		return x.Freeze
+	}
+	return ""
+}
+
+func (x *FreezeOverridden) GetFreezeDigest() string {
+	if x != nil {
+		return x.FreezeDigest
+	}
+	return ""
+}
+
+func (x *FreezeOverridden) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *FreezeOverridden) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+// ExecutionOverrun takes a release back that is under way.
+type ExecutionOverrun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The wave that may not begin.
+	Wave uint32 `protobuf:"varint,1,opt,name=wave,proto3" json:"wave,omitempty"`
+	// The freezes that say so.
+	Reasons       []*HoldReason `protobuf:"bytes,2,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionOverrun) Reset() {
+	*x = ExecutionOverrun{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionOverrun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionOverrun) ProtoMessage() {}
+
+func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
+func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ExecutionOverrun) GetWave() uint32 {
+	if x != nil {
+		return x.Wave
+	}
+	return 0
+}
+
+func (x *ExecutionOverrun) GetReasons() []*HoldReason {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
 var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xf4\"\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xa6$\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -4438,7 +4618,9 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x12procedure_proposed\x18\xa5\x01 \x01(\v2(.shipwarden.release.v1.ProcedureProposedH\x00R\x11procedureProposed\x12Z\n" +
 	"\x12procedure_approved\x18\xa6\x01 \x01(\v2(.shipwarden.release.v1.ProcedureApprovedH\x00R\x11procedureApproved\x12v\n" +
 	"\x1cprocedure_approval_withdrawn\x18\xa7\x01 \x01(\v21.shipwarden.release.v1.ProcedureApprovalWithdrawnH\x00R\x1aprocedureApprovalWithdrawn\x12m\n" +
-	"\x19procedure_proposal_closed\x18\xa8\x01 \x01(\v2..shipwarden.release.v1.ProcedureProposalClosedH\x00R\x17procedureProposalClosedB\x06\n" +
+	"\x19procedure_proposal_closed\x18\xa8\x01 \x01(\v2..shipwarden.release.v1.ProcedureProposalClosedH\x00R\x17procedureProposalClosed\x12W\n" +
+	"\x11freeze_overridden\x18\x96\x01 \x01(\v2'.shipwarden.release.v1.FreezeOverriddenH\x00R\x10freezeOverridden\x12W\n" +
+	"\x11execution_overrun\x18\x97\x01 \x01(\v2'.shipwarden.release.v1.ExecutionOverrunH\x00R\x10executionOverrunB\x06\n" +
 	"\x04dataJ\x04\b=\x10>R\x14execution_progressed\">\n" +
 	"\bPrevious\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
@@ -4475,7 +4657,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
 	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa9\x02\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xc6\x02\n" +
 	"\vRiskCleared\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x129\n" +
 	"\x06quorum\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x129\n" +
@@ -4483,10 +4665,12 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"approve_by\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tapproveBy\x12:\n" +
 	"\bfindings\x18\x04 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x12\x1a\n" +
 	"\bbypassed\x18\x05 \x03(\tR\bbypassed\x12'\n" +
-	"\x0fcalendar_digest\x18\x06 \x01(\tR\x0ecalendarDigest\"u\n" +
+	"\x0fcalendar_digest\x18\x06 \x01(\tR\x0ecalendarDigest\x12\x1b\n" +
+	"\tzone_data\x18\a \x01(\tR\bzoneData\"\x92\x01\n" +
 	"\x04Held\x12;\n" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
-	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"I\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
+	"\tzone_data\x18\x03 \x01(\tR\bzoneData\"I\n" +
 	"\vRiskRefused\x12:\n" +
 	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xef\x01\n" +
 	"\rApprovalGiven\x12#\n" +
@@ -4672,7 +4856,15 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0eAdministrative\x12\x1e\n" +
 	"\x1aADMINISTRATIVE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ADMINISTRATIVE_FIRST\x10\x01\x12\x1b\n" +
-	"\x17ADMINISTRATIVE_OVERRIDE\x10\x02BGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
+	"\x17ADMINISTRATIVE_OVERRIDE\x10\x02\"\x7f\n" +
+	"\x10FreezeOverridden\x12\x16\n" +
+	"\x06freeze\x18\x01 \x01(\tR\x06freeze\x12#\n" +
+	"\rfreeze_digest\x18\x02 \x01(\tR\ffreezeDigest\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06ticket\x18\x04 \x01(\tR\x06ticket\"c\n" +
+	"\x10ExecutionOverrun\x12\x12\n" +
+	"\x04wave\x18\x01 \x01(\rR\x04wave\x12;\n" +
+	"\areasons\x18\x02 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasonsBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
 
 var (
 	file_shipwarden_release_v1_event_proto_rawDescOnce sync.Once
@@ -4687,7 +4879,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
@@ -4743,41 +4935,43 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*RequestRefused)(nil),                 // 51: shipwarden.release.v1.RequestRefused
 	(*RefusedDecision)(nil),                // 52: shipwarden.release.v1.RefusedDecision
 	(*ProcedureActivated)(nil),             // 53: shipwarden.release.v1.ProcedureActivated
-	(*timestamppb.Timestamp)(nil),          // 54: google.protobuf.Timestamp
-	(*ProcedureProposed)(nil),              // 55: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 56: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 57: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 58: shipwarden.release.v1.ProcedureProposalClosed
-	(*Request)(nil),                        // 59: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 60: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 61: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),                    // 62: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),                 // 63: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 64: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 65: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 66: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 67: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),                     // 68: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 69: shipwarden.release.v1.ApprovalSignature
-	(*CountedApproval)(nil),                // 70: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 71: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 72: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 73: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 74: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 75: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),                   // 76: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 77: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 78: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 79: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 80: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 81: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 82: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                         // 83: shipwarden.release.v1.Answer
-	(*ProcedureApproval)(nil),              // 84: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 85: shipwarden.release.v1.ProcedureStanding
+	(*FreezeOverridden)(nil),               // 54: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),               // 55: shipwarden.release.v1.ExecutionOverrun
+	(*timestamppb.Timestamp)(nil),          // 56: google.protobuf.Timestamp
+	(*ProcedureProposed)(nil),              // 57: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 58: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 59: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 60: shipwarden.release.v1.ProcedureProposalClosed
+	(*Request)(nil),                        // 61: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 62: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 63: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 64: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),                 // 65: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 66: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 67: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 68: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 69: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),                     // 70: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 71: shipwarden.release.v1.ApprovalSignature
+	(*CountedApproval)(nil),                // 72: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 73: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 74: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 75: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 76: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 77: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),                   // 78: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 79: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 80: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 81: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 82: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 83: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 84: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                         // 85: shipwarden.release.v1.Answer
+	(*ProcedureApproval)(nil),              // 86: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 87: shipwarden.release.v1.ProcedureStanding
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	54,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	56,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
 	7,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
@@ -4827,80 +5021,83 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	50,  // 47: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
 	51,  // 48: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
 	53,  // 49: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	55,  // 50: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	56,  // 51: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	57,  // 52: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	58,  // 53: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	0,   // 54: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	59,  // 55: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	60,  // 56: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	54,  // 57: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	61,  // 58: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	62,  // 59: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	62,  // 60: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	63,  // 61: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	64,  // 62: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	65,  // 63: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	65,  // 64: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	66,  // 65: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	65,  // 66: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	65,  // 67: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	67,  // 68: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	54,  // 69: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	65,  // 70: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	68,  // 71: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	54,  // 72: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	65,  // 73: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	54,  // 74: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	69,  // 75: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	70,  // 76: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	54,  // 77: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	54,  // 78: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	71,  // 79: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	72,  // 80: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	73,  // 81: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	74,  // 82: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	75,  // 83: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	72,  // 84: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	54,  // 85: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	54,  // 86: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	76,  // 87: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	76,  // 88: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	76,  // 89: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	65,  // 90: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	76,  // 91: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	77,  // 92: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	77,  // 93: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	77,  // 94: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	54,  // 95: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	54,  // 96: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	76,  // 97: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	76,  // 98: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	78,  // 99: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	54,  // 100: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	78,  // 101: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 102: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	71,  // 103: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	54,  // 104: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	78,  // 105: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	79,  // 106: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 107: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	80,  // 108: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	80,  // 109: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	54,  // 110: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	81,  // 111: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	81,  // 112: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	82,  // 113: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	83,  // 114: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	52,  // 115: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	84,  // 116: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 117: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	85,  // 118: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	119, // [119:119] is the sub-list for method output_type
-	119, // [119:119] is the sub-list for method input_type
-	119, // [119:119] is the sub-list for extension type_name
-	119, // [119:119] is the sub-list for extension extendee
-	0,   // [0:119] is the sub-list for field type_name
+	57,  // 50: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	58,  // 51: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	59,  // 52: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	60,  // 53: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	54,  // 54: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	55,  // 55: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	0,   // 56: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	61,  // 57: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	62,  // 58: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	56,  // 59: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	63,  // 60: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	64,  // 61: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	64,  // 62: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	65,  // 63: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	66,  // 64: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	67,  // 65: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	67,  // 66: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	68,  // 67: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	67,  // 68: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	67,  // 69: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	69,  // 70: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	56,  // 71: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	67,  // 72: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	70,  // 73: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	56,  // 74: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	67,  // 75: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	56,  // 76: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	71,  // 77: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	72,  // 78: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	56,  // 79: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	56,  // 80: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	73,  // 81: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	74,  // 82: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	75,  // 83: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	76,  // 84: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	77,  // 85: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	74,  // 86: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	56,  // 87: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	56,  // 88: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	78,  // 89: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	78,  // 90: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	78,  // 91: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	67,  // 92: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	78,  // 93: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	79,  // 94: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	79,  // 95: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	79,  // 96: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	56,  // 97: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	56,  // 98: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	78,  // 99: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	78,  // 100: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	80,  // 101: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	56,  // 102: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	80,  // 103: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 104: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	73,  // 105: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	56,  // 106: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	80,  // 107: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	81,  // 108: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 109: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	82,  // 110: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	82,  // 111: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	56,  // 112: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	83,  // 113: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	83,  // 114: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	84,  // 115: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	85,  // 116: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	52,  // 117: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	86,  // 118: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 119: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	87,  // 120: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	70,  // 121: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	122, // [122:122] is the sub-list for method output_type
+	122, // [122:122] is the sub-list for method input_type
+	122, // [122:122] is the sub-list for extension type_name
+	122, // [122:122] is the sub-list for extension extendee
+	0,   // [0:122] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4963,6 +5160,8 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ProcedureApproved)(nil),
 		(*Event_ProcedureApprovalWithdrawn)(nil),
 		(*Event_ProcedureProposalClosed)(nil),
+		(*Event_FreezeOverridden)(nil),
+		(*Event_ExecutionOverrun)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4970,7 +5169,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   50,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
