@@ -10,12 +10,11 @@ require (
 require github.com/hashicorp/golang-lru/v2 v2.0.7
 
 require (
+	github.com/coreos/go-oidc/v3 v3.21.0
+	github.com/emersion/go-ical v0.0.0-20250329121855-f41e73efc392
 	github.com/go-jose/go-jose/v4 v4.1.4
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
-)
-
-require (
-	github.com/coreos/go-oidc/v3 v3.21.0
+	github.com/teambition/rrule-go v1.8.2
 	golang.org/x/oauth2 v0.37.0 // indirect
 )
 

@@ -82,7 +82,7 @@ var writers = map[string]string{
 	"risk_cleared": ServiceApproval, "held": ServiceApproval, "risk_refused": ServiceApproval,
 	"approval_given": ServiceApproval, "approval_withdrawn": ServiceApproval, "rejected": ServiceApproval,
 	"authorized": ServiceApproval, "withdrawn": ServiceApproval, "superseded": ServiceApproval, "expired": ServiceApproval,
-	"notified":          ServiceApproval,
+	"notified": ServiceApproval, "notice_acknowledged": ServiceApproval,
 	"execution_claimed": ServiceExecutor, "execution_finished": ServiceExecutor,
 	"execution_failed": ServiceExecutor, "execution_unknown": ServiceExecutor, "execution_refused": ServiceExecutor,
 	"targets_released": ServiceExecutor, "start_held": ServiceExecutor,
@@ -92,8 +92,11 @@ var writers = map[string]string{
 	"deadline_passed": ServiceApproval, "recorded": ServiceRecorder, "review_completed": ServiceApproval,
 	"follow_up_added": ServiceApproval, "follow_up_closed": ServiceApproval,
 	"target_locked": ServiceExecutor, "target_unlocked": ServiceExecutor,
+	"freeze_overridden": ServiceApproval, "execution_overrun": ServiceExecutor,
+	"service_changed": ServiceApproval, "request_refused": ServiceApproval, "procedure_activated": ServiceApproval,
+	"procedure_proposed": ServiceApproval, "procedure_approved": ServiceApproval,
+	"procedure_approval_withdrawn": ServiceApproval, "procedure_proposal_closed": ServiceApproval,
 	"delegations_changed": ServiceApproval,
-	"service_changed":     ServiceApproval, "request_refused": ServiceApproval, "procedure_activated": ServiceApproval,
 }
 
 // WriterOf returns the service that may write events of that type; empty for an

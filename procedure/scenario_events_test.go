@@ -58,8 +58,17 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 		return proceduretest.Authorize(s, now), true, nil
 	case "supersede":
 		return proceduretest.Supersede(first), true, nil
-	case "notify":
-		return proceduretest.Notify(s), true, nil
+	case "notify": // notify | notify <duration> one|everybody <person>...: who has to know of it
+		if first == "" {
+			return proceduretest.Notify(s), true, nil
+		}
+		d, err := time.ParseDuration(first)
+		if err != nil || len(rest) == 0 {
+			return nil, true, unclearf("until when, and who?")
+		}
+		return proceduretest.NotifyWaiting(s, now.Add(d), rest[0] == "everybody", rest[1:]...), true, nil
+	case "overrun": // overrun <freeze>
+		return proceduretest.Overrun(s, first), true, nil
 	case "claim": // claim <executor> [other-digest]
 		e := proceduretest.Claim(s, first, now)
 		if len(rest) > 0 {
@@ -176,12 +185,16 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		return proceduretest.Withdraw(), nil
 	case "abort":
 		return proceduretest.Abort(), nil
+	case "know": // know <person>: of the start
+		return proceduretest.Know(), nil
 	case "acknowledge": // acknowledge <person> <cause>
 		return proceduretest.Acknowledge(releasev1.Cause(releasev1.Cause_value["CAUSE_"+strings.ToUpper(words[1])])), nil
 	case "intervene": // intervene <person> retry|roll_back|accept|confirm_done
 		return proceduretest.Intervene(releasev1.Intervened_Action(releasev1.Intervened_Action_value["ACTION_"+strings.ToUpper(words[1])])), nil
 	case "review":
 		return proceduretest.Review(), nil
+	case "override": // override <person> <freeze>
+		return proceduretest.Override(words[1]), nil
 	case "follow_up": // follow_up <person>
 		return proceduretest.FollowUp(s), nil
 	case "done": // done <person> <number>

@@ -192,9 +192,49 @@ setup_promtool() {
 	fi
 }
 
+# Alertmanager: what posts to one is shown to a real one, by `make clients`. On Debian the
+# program alone is taken out of its package, as promtool is, and its templates, which
+# it looks for where the package has them and nowhere else.
+setup_alertmanager() {
+	local scratch
+	if [ -x .bin/alertmanager ]; then
+		say alertmanager "in .bin"
+		return
+	fi
+	if have alertmanager; then
+		say alertmanager "at $(command -v alertmanager)"
+		return
+	fi
+	if have apt-get && have dpkg-deb; then
+		say alertmanager "missing: taking it out of Debian's package prometheus-alertmanager"
+		scratch=$(mktemp -d)
+		chmod 755 "$scratch"
+		if ! (cd "$scratch" && apt-get -q download prometheus-alertmanager) >/dev/null 2>&1; then
+			apt_get update || true
+			(cd "$scratch" && quiet apt-get -q download prometheus-alertmanager) ||
+				{ rm -rf "$scratch"; die alertmanager "could not fetch the package prometheus-alertmanager"; }
+		fi
+		dpkg-deb -x "$scratch"/prometheus-alertmanager_*.deb "$scratch/content"
+		if [ ! -e /usr/share/prometheus/alertmanager/default.tmpl ]; then
+			as_root mkdir -p /usr/share/prometheus/alertmanager &&
+				as_root cp "$scratch"/content/usr/share/prometheus/alertmanager/{default,email}.tmpl /usr/share/prometheus/alertmanager/ ||
+				{ rm -rf "$scratch"; die alertmanager "could not place its templates: install the package prometheus-alertmanager"; }
+		fi
+		mkdir -p .bin
+		cp "$scratch/content/usr/bin/prometheus-alertmanager" .bin/alertmanager
+		rm -rf "$scratch"
+		say alertmanager "installed into .bin"
+	elif have brew; then
+		say alertmanager "missing: brew install alertmanager"
+		quiet brew install alertmanager || die alertmanager "could not install it: run 'brew install alertmanager'"
+	else
+		die alertmanager "missing: install Alertmanager, so that alertmanager is on PATH"
+	fi
+}
+
 for part in "$@"; do
 	case "$part" in
-	go | postgresql | openssh | generators | linter | helm | promtool | clients) "setup_$part" ;;
-	*) die "$part" "unknown: one of go, postgresql, openssh, generators, linter, helm, promtool, clients" ;;
+	go | postgresql | openssh | generators | linter | helm | promtool | alertmanager | clients) "setup_$part" ;;
+	*) die "$part" "unknown: one of go, postgresql, openssh, generators, linter, helm, promtool, alertmanager, clients" ;;
 	esac
 done

@@ -51,6 +51,7 @@ func serve(t testing.TB) (*services, string) {
 	server := grpc.NewServer()
 	approvalv1.RegisterApprovalServiceServer(server, s)
 	recorderv1.RegisterRecorderServiceServer(server, s)
+	approvalv1.RegisterProcedureServiceServer(server, procedures{services: s})
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	t.Cleanup(func() {
@@ -161,6 +162,11 @@ func (s *services) Abort(ctx context.Context, r *approvalv1.AbortRequest) (*appr
 	return &approvalv1.AbortResponse{}, s.decide(ctx, "abort", r.GetRelease(), r.GetReason())
 }
 
+func (s *services) AcknowledgeNotice(ctx context.Context, r *approvalv1.AcknowledgeNoticeRequest) (*approvalv1.AcknowledgeNoticeResponse, error) {
+	missing := []*releasev1.Party{{People: []string{"mia", "olu"}, Reason: "customer acme"}}
+	return &approvalv1.AcknowledgeNoticeResponse{Missing: missing}, s.decide(ctx, "acknowledge-notice", r.GetRelease(), r.GetOccasion().String()+" "+r.GetComment())
+}
+
 func (s *services) Acknowledge(ctx context.Context, r *approvalv1.AcknowledgeRequest) (*approvalv1.AcknowledgeResponse, error) {
 	return &approvalv1.AcknowledgeResponse{Acknowledged: 2}, s.decide(ctx, "acknowledge", r.GetRelease(), r.GetCause().String()+" "+r.GetComment())
 }
@@ -212,6 +218,13 @@ func (s *services) WhoCan(ctx context.Context, r *approvalv1.WhoCanRequest) (*ap
 		{Environment: "production", Action: "approve", Group: "sre", Count: 2, Signed: true, Holders: []*approvalv1.Holder{{Person: "mia", CanSign: true}, {Person: "bob"}}},
 		{Service: "shop", Action: "own", Group: "devs", Count: 1, Holders: []*approvalv1.Holder{{Person: "olu"}, {Person: "bob", StandInFor: "olu"}}},
 	}}, nil
+}
+
+func (s *services) OverrideFreeze(ctx context.Context, r *approvalv1.OverrideFreezeRequest) (*approvalv1.OverrideFreezeResponse, error) {
+	return &approvalv1.OverrideFreezeResponse{
+		Holds:         []*releasev1.HoldReason{{Rule: "freeze", Subject: "audit", SetBy: "mia", Message: "the books\x1b[2J"}},
+		EarliestStart: timestamppb.New(time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)),
+	}, s.decide(ctx, "override", r.GetRelease(), r.GetFreeze()+" "+r.GetReason()+" "+r.GetTicket())
 }
 
 func (s *services) GetRelease(_ context.Context, r *recorderv1.GetReleaseRequest) (*recorderv1.GetReleaseResponse, error) {

@@ -26,11 +26,13 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.freezes()
 	c.areas()
 	c.channels()
+	c.audiences()
 	c.emergency()
 	c.escalation()
 	c.approvals("no_rollback_approvals", document.GetNoRollbackApprovals())
 	c.approvals("high_risk_approvals", document.GetHighRiskApprovals())
 	c.approvers("operators_group", document.GetOperatorsGroup(), 1)
+	c.changeControl()
 	c.sizes()
 	return c.found
 }

@@ -155,6 +155,9 @@ func (d desk) pending() (*approvalv1.Pending, error) {
 	}
 	p.ShownDigest = evidence.Digest(document)
 	_, p.Missing = procedure.Count(d.state, d.now)
+	if p.Holds, p.EarliestStart, err = d.holds(); err != nil {
+		return nil, err
+	}
 	if err := procedure.MayApprove(d.state, d.person, d.state.ChangeDigest, d.now); err != nil {
 		p.MayNotReason = err.Error()
 	} else {
@@ -174,6 +177,11 @@ func pendingOf(index *policy.Index, s procedure.State) *approvalv1.Pending {
 		p.Approvals = append(p.Approvals, &approvalv1.GivenApproval{
 			Person: a.Person, Groups: a.Groups, Comment: a.Comment,
 			Time: timestamppb.New(a.Given), Expires: timestamppb.New(a.Expires), SignedBy: signedBy(a.Signature), StandInFor: a.StandIn.GetPerson(),
+		})
+	}
+	for _, o := range s.Overrides {
+		p.Exceptions = append(p.Exceptions, &approvalv1.FreezeException{
+			Freeze: o.Freeze, FreezeDigest: o.Digest, Person: o.Person, Time: timestamppb.New(o.Given), Reason: o.Reason, Ticket: o.Ticket,
 		})
 	}
 	return p

@@ -15,6 +15,7 @@ import (
 // Evidence keeps what people were shown; *evidence.Store does.
 type Evidence interface {
 	Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error)
+	Get(ctx context.Context, digest string) ([]byte, error)
 }
 
 var errNotShown = refuse(codes.Aborted, "STALE_SHOWN_DIGEST",

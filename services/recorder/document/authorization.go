@@ -153,4 +153,5 @@ func (w *writer) notices(r *Record) {
 	w.section("Step 4: notices")
 	w.paragraph("Notices of later occasions are listed here as well.")
 	w.table([]string{"Event", "Occasion", "Channel", "Delivered", "Attempts", "When", "Answer", "Content", "Key"}, rows)
+	w.meant(r)
 }

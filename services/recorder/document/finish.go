@@ -157,7 +157,8 @@ func (b *builder) deviations(s procedure.State) {
 	for _, line := range b.record.Timeline {
 		switch line.Type {
 		case "deadline_passed", "execution_failed", "execution_unknown", "execution_refused", "verification_failed",
-			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "intervened", "aborted", "approval_withdrawn":
+			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "intervened", "aborted", "approval_withdrawn",
+			"freeze_overridden", "execution_overrun":
 			say("%s", line.Text)
 		}
 	}

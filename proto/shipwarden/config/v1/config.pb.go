@@ -92,19 +92,53 @@ const (
 	ChannelAddress_KIND_WEBHOOK ChannelAddress_Kind = 1
 	// {"text": …}, as Slack, Mattermost and Rocket.Chat take it.
 	ChannelAddress_KIND_SLACK ChannelAddress_Kind = 2
+	// JSON body, one POST, signed as Standard Webhooks says: the secrets are those that
+	// begin with "whsec_". While one is being replaced there are two, and both sign.
+	ChannelAddress_KIND_STANDARD_WEBHOOK ChannelAddress_Kind = 3
+	// PagerDuty's Events API v2; the secret is the routing key of the integration.
+	ChannelAddress_KIND_PAGERDUTY ChannelAddress_Kind = 4
+	// Alertmanager's API v2; the URL is the one that Prometheus is given, too.
+	ChannelAddress_KIND_ALERTMANAGER ChannelAddress_Kind = 5
+	// Mail; the URL is smtps://user@host:465, or smtp://user@host:587, which must offer
+	// STARTTLS. The secret is the password; without a user there is none.
+	ChannelAddress_KIND_MAIL ChannelAddress_Kind = 6
+	// Microsoft Teams, by a workflow that takes webhooks.
+	ChannelAddress_KIND_TEAMS ChannelAddress_Kind = 7
+	// Discord, by a webhook of a channel.
+	ChannelAddress_KIND_DISCORD ChannelAddress_Kind = 8
+	// Google Chat, by a webhook of a space.
+	ChannelAddress_KIND_GOOGLE_CHAT ChannelAddress_Kind = 9
+	// ntfy; the URL is that of the topic. The secret, where there is one, is an access token.
+	ChannelAddress_KIND_NTFY ChannelAddress_Kind = 10
 )
 
 // Enum value maps for ChannelAddress_Kind.
 var (
 	ChannelAddress_Kind_name = map[int32]string{
-		0: "KIND_UNSPECIFIED",
-		1: "KIND_WEBHOOK",
-		2: "KIND_SLACK",
+		0:  "KIND_UNSPECIFIED",
+		1:  "KIND_WEBHOOK",
+		2:  "KIND_SLACK",
+		3:  "KIND_STANDARD_WEBHOOK",
+		4:  "KIND_PAGERDUTY",
+		5:  "KIND_ALERTMANAGER",
+		6:  "KIND_MAIL",
+		7:  "KIND_TEAMS",
+		8:  "KIND_DISCORD",
+		9:  "KIND_GOOGLE_CHAT",
+		10: "KIND_NTFY",
 	}
 	ChannelAddress_Kind_value = map[string]int32{
-		"KIND_UNSPECIFIED": 0,
-		"KIND_WEBHOOK":     1,
-		"KIND_SLACK":       2,
+		"KIND_UNSPECIFIED":      0,
+		"KIND_WEBHOOK":          1,
+		"KIND_SLACK":            2,
+		"KIND_STANDARD_WEBHOOK": 3,
+		"KIND_PAGERDUTY":        4,
+		"KIND_ALERTMANAGER":     5,
+		"KIND_MAIL":             6,
+		"KIND_TEAMS":            7,
+		"KIND_DISCORD":          8,
+		"KIND_GOOGLE_CHAT":      9,
+		"KIND_NTFY":             10,
 	}
 )
 
@@ -622,7 +656,8 @@ type Approval struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Common *Common                `protobuf:"bytes,1,opt,name=common,proto3" json:"common,omitempty"`
 	Grpc   *Grpc                  `protobuf:"bytes,2,opt,name=grpc,proto3" json:"grpc,omitempty"`
-	// The procedure document that takes effect when the service starts.
+	// The procedure document to begin with. Once one is in effect, another file changes
+	// nothing: it is changed by a proposal that is approved (PD-9.4).
 	ProcedureFile string `protobuf:"bytes,3,opt,name=procedure_file,json=procedureFile,proto3" json:"procedure_file,omitempty"`
 	// Static tokens and what they stand for.
 	TokensFile string `protobuf:"bytes,4,opt,name=tokens_file,json=tokensFile,proto3" json:"tokens_file,omitempty"`
@@ -631,8 +666,11 @@ type Approval struct {
 	// The trusted root (JSON) of the sigstore instance that the procedure document names
 	// by its digest; needed only where it names one.
 	SigstoreRootFile string `protobuf:"bytes,6,opt,name=sigstore_root_file,json=sigstoreRootFile,proto3" json:"sigstore_root_file,omitempty"`
+	// Whether procedure_file takes effect at the start where no document ever was in
+	// effect. Otherwise the service waits until an administrator activates the first one.
+	ActivateFirst bool `protobuf:"varint,7,opt,name=activate_first,json=activateFirst,proto3" json:"activate_first,omitempty"`
 	// An OpenID Connect provider whose tokens name their bearers.
-	Oidc          *Oidc `protobuf:"bytes,7,opt,name=oidc,proto3" json:"oidc,omitempty"`
+	Oidc          *Oidc `protobuf:"bytes,8,opt,name=oidc,proto3" json:"oidc,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -707,6 +745,13 @@ func (x *Approval) GetSigstoreRootFile() string {
 		return x.SigstoreRootFile
 	}
 	return ""
+}
+
+func (x *Approval) GetActivateFirst() bool {
+	if x != nil {
+		return x.ActivateFirst
+	}
+	return false
 }
 
 func (x *Approval) GetOidc() *Oidc {
@@ -826,7 +871,13 @@ type ChannelAddress struct {
 	// File that holds the URL, which is a secret.
 	UrlFile string `protobuf:"bytes,3,opt,name=url_file,json=urlFile,proto3" json:"url_file,omitempty"`
 	// Absent: 10 s.
-	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Files that hold what the kind needs besides, each one secret.
+	SecretFiles []string `protobuf:"bytes,5,rep,name=secret_files,json=secretFiles,proto3" json:"secret_files,omitempty"`
+	// Certificates (PEM) that the receiver's must be signed by. Absent: those of the system.
+	CaFile string `protobuf:"bytes,6,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	// For mail: by whom, and to whom.
+	Mail          *Mail `protobuf:"bytes,7,opt,name=mail,proto3" json:"mail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -889,6 +940,92 @@ func (x *ChannelAddress) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+func (x *ChannelAddress) GetSecretFiles() []string {
+	if x != nil {
+		return x.SecretFiles
+	}
+	return nil
+}
+
+func (x *ChannelAddress) GetCaFile() string {
+	if x != nil {
+		return x.CaFile
+	}
+	return ""
+}
+
+func (x *ChannelAddress) GetMail() *Mail {
+	if x != nil {
+		return x.Mail
+	}
+	return nil
+}
+
+// Mail says who writes to whom.
+type Mail struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sender's address.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Addresses that hear everything that the channel is told.
+	To []string `protobuf:"bytes,2,rep,name=to,proto3" json:"to,omitempty"`
+	// Addresses of people, by the person's id in the procedure document: they hear what
+	// they are in the audience of.
+	People        map[string]string `protobuf:"bytes,3,rep,name=people,proto3" json:"people,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mail) Reset() {
+	*x = Mail{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mail) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mail) ProtoMessage() {}
+
+func (x *Mail) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mail.ProtoReflect.Descriptor instead.
+func (*Mail) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Mail) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Mail) GetTo() []string {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *Mail) GetPeople() map[string]string {
+	if x != nil {
+		return x.People
+	}
+	return nil
+}
+
 // Grpc says how to serve.
 type Grpc struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -901,7 +1038,7 @@ type Grpc struct {
 
 func (x *Grpc) Reset() {
 	*x = Grpc{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1050,7 @@ func (x *Grpc) String() string {
 func (*Grpc) ProtoMessage() {}
 
 func (x *Grpc) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1063,7 @@ func (x *Grpc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grpc.ProtoReflect.Descriptor instead.
 func (*Grpc) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Grpc) GetListen() string {
@@ -958,7 +1095,7 @@ type Validator struct {
 
 func (x *Validator) Reset() {
 	*x = Validator{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1107,7 @@ func (x *Validator) String() string {
 func (*Validator) ProtoMessage() {}
 
 func (x *Validator) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1120,7 @@ func (x *Validator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Validator.ProtoReflect.Descriptor instead.
 func (*Validator) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Validator) GetCommon() *Common {
@@ -1032,7 +1169,7 @@ type TargetAddress struct {
 
 func (x *TargetAddress) Reset() {
 	*x = TargetAddress{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1181,7 @@ func (x *TargetAddress) String() string {
 func (*TargetAddress) ProtoMessage() {}
 
 func (x *TargetAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1194,7 @@ func (x *TargetAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetAddress.ProtoReflect.Descriptor instead.
 func (*TargetAddress) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TargetAddress) GetTarget() string {
@@ -1103,7 +1240,7 @@ type Registry struct {
 
 func (x *Registry) Reset() {
 	*x = Registry{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1115,7 +1252,7 @@ func (x *Registry) String() string {
 func (*Registry) ProtoMessage() {}
 
 func (x *Registry) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1128,7 +1265,7 @@ func (x *Registry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Registry.ProtoReflect.Descriptor instead.
 func (*Registry) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Registry) GetHost() string {
@@ -1177,7 +1314,7 @@ type Executor struct {
 
 func (x *Executor) Reset() {
 	*x = Executor{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1189,7 +1326,7 @@ func (x *Executor) String() string {
 func (*Executor) ProtoMessage() {}
 
 func (x *Executor) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1202,7 +1339,7 @@ func (x *Executor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Executor.ProtoReflect.Descriptor instead.
 func (*Executor) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Executor) GetCommon() *Common {
@@ -1250,7 +1387,7 @@ type Signers struct {
 
 func (x *Signers) Reset() {
 	*x = Signers{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1399,7 @@ func (x *Signers) String() string {
 func (*Signers) ProtoMessage() {}
 
 func (x *Signers) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1412,7 @@ func (x *Signers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signers.ProtoReflect.Descriptor instead.
 func (*Signers) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Signers) GetSigners() []*Signer {
@@ -1298,7 +1435,7 @@ type Signer struct {
 
 func (x *Signer) Reset() {
 	*x = Signer{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1447,7 @@ func (x *Signer) String() string {
 func (*Signer) ProtoMessage() {}
 
 func (x *Signer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1460,7 @@ func (x *Signer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signer.ProtoReflect.Descriptor instead.
 func (*Signer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Signer) GetPerson() string {
@@ -1357,7 +1494,7 @@ type TargetDriver struct {
 
 func (x *TargetDriver) Reset() {
 	*x = TargetDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1506,7 @@ func (x *TargetDriver) String() string {
 func (*TargetDriver) ProtoMessage() {}
 
 func (x *TargetDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1519,7 @@ func (x *TargetDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetDriver.ProtoReflect.Descriptor instead.
 func (*TargetDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TargetDriver) GetTarget() string {
@@ -1464,7 +1601,7 @@ type HostDriver struct {
 
 func (x *HostDriver) Reset() {
 	*x = HostDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1613,7 @@ func (x *HostDriver) String() string {
 func (*HostDriver) ProtoMessage() {}
 
 func (x *HostDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1626,7 @@ func (x *HostDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDriver.ProtoReflect.Descriptor instead.
 func (*HostDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HostDriver) GetFolder() string {
@@ -1529,7 +1666,7 @@ type CommandDriver struct {
 
 func (x *CommandDriver) Reset() {
 	*x = CommandDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1678,7 @@ func (x *CommandDriver) String() string {
 func (*CommandDriver) ProtoMessage() {}
 
 func (x *CommandDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1691,7 @@ func (x *CommandDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandDriver.ProtoReflect.Descriptor instead.
 func (*CommandDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CommandDriver) GetDeploy() *Command {
@@ -1594,7 +1731,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +1743,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +1756,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 // Command is an argument vector.
@@ -1637,7 +1774,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1786,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1799,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Command) GetArgv() []string {
@@ -1702,7 +1839,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +1851,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +1864,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -1775,7 +1912,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1924,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1937,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -1825,7 +1962,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +1974,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +1987,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Token) GetSha256() string {
@@ -1922,7 +2059,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x02id\x12F\n" +
 	"\x06writer\x18\x02 \x01(\tB.\xbaH+r)R\bapprovalR\tvalidatorR\bexecutorR\brecorderR\x06writer\x12!\n" +
 	"\aed25519\x18\x03 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x124\n" +
-	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xf1\x02\n" +
+	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\x98\x03\n" +
 	"\bApproval\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x126\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1a.shipwarden.config.v1.GrpcB\x06\xbaH\x03\xc8\x01\x01R\x04grpc\x12.\n" +
@@ -1930,8 +2067,9 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\vtokens_file\x18\x04 \x01(\tR\n" +
 	"tokensFile\x12@\n" +
 	"\bchannels\x18\x05 \x03(\v2$.shipwarden.config.v1.ChannelAddressR\bchannels\x12,\n" +
-	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\x12.\n" +
-	"\x04oidc\x18\a \x01(\v2\x1a.shipwarden.config.v1.OidcR\x04oidc\"\xcf\x02\n" +
+	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\x12%\n" +
+	"\x0eactivate_first\x18\a \x01(\bR\ractivateFirst\x12.\n" +
+	"\x04oidc\x18\b \x01(\v2\x1a.shipwarden.config.v1.OidcR\x04oidc\"\xcf\x02\n" +
 	"\x04Oidc\x12#\n" +
 	"\x06issuer\x18\x01 \x01(\tB\v\xbaH\br\x06\x18\x80\x02\x88\x01\x01R\x06issuer\x12&\n" +
 	"\baudience\x18\x02 \x01(\tB\n" +
@@ -1943,18 +2081,38 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"name_claim\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\tnameClaim\x12*\n" +
 	"\fgroups_claim\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\vgroupsClaim\x12\x17\n" +
 	"\aca_file\x18\x06 \x01(\tR\x06caFile\x12\x1b\n" +
-	"\tkey_hosts\x18\a \x03(\tR\bkeyHosts\"\x97\x02\n" +
+	"\tkey_hosts\x18\a \x03(\tR\bkeyHosts\"\xb0\x04\n" +
 	"\x0eChannelAddress\x12!\n" +
 	"\achannel\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\achannel\x12I\n" +
 	"\x04kind\x18\x02 \x01(\x0e2).shipwarden.config.v1.ChannelAddress.KindB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12\"\n" +
 	"\burl_file\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aurlFile\x123\n" +
-	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\">\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x121\n" +
+	"\fsecret_files\x18\x05 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10\x04\"\x04r\x02\x10\x01R\vsecretFiles\x12\x17\n" +
+	"\aca_file\x18\x06 \x01(\tR\x06caFile\x12.\n" +
+	"\x04mail\x18\a \x01(\v2\x1a.shipwarden.config.v1.MailR\x04mail\"\xda\x01\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_WEBHOOK\x10\x01\x12\x0e\n" +
 	"\n" +
-	"KIND_SLACK\x10\x02\"T\n" +
+	"KIND_SLACK\x10\x02\x12\x19\n" +
+	"\x15KIND_STANDARD_WEBHOOK\x10\x03\x12\x12\n" +
+	"\x0eKIND_PAGERDUTY\x10\x04\x12\x15\n" +
+	"\x11KIND_ALERTMANAGER\x10\x05\x12\r\n" +
+	"\tKIND_MAIL\x10\x06\x12\x0e\n" +
+	"\n" +
+	"KIND_TEAMS\x10\a\x12\x10\n" +
+	"\fKIND_DISCORD\x10\b\x12\x14\n" +
+	"\x10KIND_GOOGLE_CHAT\x10\t\x12\r\n" +
+	"\tKIND_NTFY\x10\n" +
+	"\"\xcf\x01\n" +
+	"\x04Mail\x12\x1b\n" +
+	"\x04from\x18\x01 \x01(\tB\a\xbaH\x04r\x02`\x01R\x04from\x12\x1e\n" +
+	"\x02to\x18\x02 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10@\"\x04r\x02`\x01R\x02to\x12O\n" +
+	"\x06people\x18\x03 \x03(\v2&.shipwarden.config.v1.Mail.PeopleEntryB\x0f\xbaH\f\x9a\x01\t\x10\x80 *\x04r\x02`\x01R\x06people\x1a9\n" +
+	"\vPeopleEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
 	"\x04Grpc\x12\x1f\n" +
 	"\x06listen\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06listen\x12+\n" +
 	"\x03tls\x18\x02 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\"\xf1\x01\n" +
@@ -2043,7 +2201,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(ChannelAddress_Kind)(0),    // 1: shipwarden.config.v1.ChannelAddress.Kind
@@ -2057,62 +2215,66 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*Approval)(nil),            // 9: shipwarden.config.v1.Approval
 	(*Oidc)(nil),                // 10: shipwarden.config.v1.Oidc
 	(*ChannelAddress)(nil),      // 11: shipwarden.config.v1.ChannelAddress
-	(*Grpc)(nil),                // 12: shipwarden.config.v1.Grpc
-	(*Validator)(nil),           // 13: shipwarden.config.v1.Validator
-	(*TargetAddress)(nil),       // 14: shipwarden.config.v1.TargetAddress
-	(*Registry)(nil),            // 15: shipwarden.config.v1.Registry
-	(*Executor)(nil),            // 16: shipwarden.config.v1.Executor
-	(*Signers)(nil),             // 17: shipwarden.config.v1.Signers
-	(*Signer)(nil),              // 18: shipwarden.config.v1.Signer
-	(*TargetDriver)(nil),        // 19: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 20: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 21: shipwarden.config.v1.CommandDriver
-	(*NoopDriver)(nil),          // 22: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 23: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 24: shipwarden.config.v1.Recorder
-	(*Tokens)(nil),              // 25: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 26: shipwarden.config.v1.Token
-	nil,                         // 27: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 28: google.protobuf.Duration
+	(*Mail)(nil),                // 12: shipwarden.config.v1.Mail
+	(*Grpc)(nil),                // 13: shipwarden.config.v1.Grpc
+	(*Validator)(nil),           // 14: shipwarden.config.v1.Validator
+	(*TargetAddress)(nil),       // 15: shipwarden.config.v1.TargetAddress
+	(*Registry)(nil),            // 16: shipwarden.config.v1.Registry
+	(*Executor)(nil),            // 17: shipwarden.config.v1.Executor
+	(*Signers)(nil),             // 18: shipwarden.config.v1.Signers
+	(*Signer)(nil),              // 19: shipwarden.config.v1.Signer
+	(*TargetDriver)(nil),        // 20: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 21: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 22: shipwarden.config.v1.CommandDriver
+	(*NoopDriver)(nil),          // 23: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 24: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 25: shipwarden.config.v1.Recorder
+	(*Tokens)(nil),              // 26: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 27: shipwarden.config.v1.Token
+	nil,                         // 28: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 29: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 30: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	3,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	5,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	6,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	28, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	30, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	4,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	8,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
 	2,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
-	12, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
+	13, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
 	11, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
 	10, // 10: shipwarden.config.v1.Approval.oidc:type_name -> shipwarden.config.v1.Oidc
 	1,  // 11: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	28, // 12: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
-	4,  // 13: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
-	2,  // 14: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	14, // 15: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	15, // 16: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	2,  // 17: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	19, // 18: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	15, // 19: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	18, // 20: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	20, // 21: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	21, // 22: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	22, // 23: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	23, // 24: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	23, // 25: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	23, // 26: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	27, // 27: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	28, // 28: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	2,  // 29: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	12, // 30: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	26, // 31: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	30, // 12: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	12, // 13: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
+	28, // 14: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	4,  // 15: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
+	2,  // 16: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
+	15, // 17: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	16, // 18: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	2,  // 19: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	20, // 20: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	16, // 21: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	19, // 22: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	21, // 23: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	22, // 24: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	23, // 25: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	24, // 26: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	24, // 27: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	24, // 28: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	29, // 29: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	30, // 30: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	2,  // 31: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	13, // 32: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	27, // 33: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -2120,7 +2282,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 	if File_shipwarden_config_v1_config_proto != nil {
 		return
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[17].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[18].OneofWrappers = []any{
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
@@ -2131,7 +2293,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -29,6 +29,116 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What a window means.
+type Freeze_Kind int32
+
+const (
+	// Denies.
+	Freeze_KIND_UNSPECIFIED Freeze_Kind = 0
+	// Nothing starts within it.
+	Freeze_KIND_DENY Freeze_Kind = 1
+	// Where one such window applies, nothing starts outside of all that do.
+	Freeze_KIND_ALLOW Freeze_Kind = 2
+)
+
+// Enum value maps for Freeze_Kind.
+var (
+	Freeze_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_DENY",
+		2: "KIND_ALLOW",
+	}
+	Freeze_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_DENY":        1,
+		"KIND_ALLOW":       2,
+	}
+)
+
+func (x Freeze_Kind) Enum() *Freeze_Kind {
+	p := new(Freeze_Kind)
+	*p = x
+	return p
+}
+
+func (x Freeze_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Freeze_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[0].Descriptor()
+}
+
+func (Freeze_Kind) Type() protoreflect.EnumType {
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[0]
+}
+
+func (x Freeze_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Freeze_Kind.Descriptor instead.
+func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16, 0}
+}
+
+// What becomes of a release that has begun when it may not start any more.
+type Freeze_Overrun int32
+
+const (
+	// Stop.
+	Freeze_OVERRUN_UNSPECIFIED Freeze_Overrun = 0
+	// It waits before its next wave.
+	Freeze_OVERRUN_STOP Freeze_Overrun = 1
+	// It goes on to its end.
+	Freeze_OVERRUN_FINISH Freeze_Overrun = 2
+	// It is taken back before its next wave.
+	Freeze_OVERRUN_ROLL_BACK Freeze_Overrun = 3
+)
+
+// Enum value maps for Freeze_Overrun.
+var (
+	Freeze_Overrun_name = map[int32]string{
+		0: "OVERRUN_UNSPECIFIED",
+		1: "OVERRUN_STOP",
+		2: "OVERRUN_FINISH",
+		3: "OVERRUN_ROLL_BACK",
+	}
+	Freeze_Overrun_value = map[string]int32{
+		"OVERRUN_UNSPECIFIED": 0,
+		"OVERRUN_STOP":        1,
+		"OVERRUN_FINISH":      2,
+		"OVERRUN_ROLL_BACK":   3,
+	}
+)
+
+func (x Freeze_Overrun) Enum() *Freeze_Overrun {
+	p := new(Freeze_Overrun)
+	*p = x
+	return p
+}
+
+func (x Freeze_Overrun) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Freeze_Overrun) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[1].Descriptor()
+}
+
+func (Freeze_Overrun) Type() protoreflect.EnumType {
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[1]
+}
+
+func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Freeze_Overrun.Descriptor instead.
+func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16, 1}
+}
+
 // Day of the week.
 type Weekly_Day int32
 
@@ -78,11 +188,11 @@ func (x Weekly_Day) String() string {
 }
 
 func (Weekly_Day) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[0].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[2].Descriptor()
 }
 
 func (Weekly_Day) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[0]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[2]
 }
 
 func (x Weekly_Day) Number() protoreflect.EnumNumber {
@@ -91,7 +201,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -139,7 +249,13 @@ type Procedure struct {
 	// Whose short-lived certificates count, besides keys.
 	Sigstore *Sigstore `protobuf:"bytes,20,opt,name=sigstore,proto3" json:"sigstore,omitempty"`
 	// Whether people may have stand-ins. Absent: nobody may.
-	StandIns      *StandIns `protobuf:"bytes,35,opt,name=stand_ins,json=standIns,proto3" json:"stand_ins,omitempty"`
+	StandIns *StandIns `protobuf:"bytes,35,opt,name=stand_ins,json=standIns,proto3" json:"stand_ins,omitempty"`
+	// People who are told of what, besides whoever listens to a channel.
+	Audiences []*Audience `protobuf:"bytes,40,rep,name=audiences,proto3" json:"audiences,omitempty"`
+	// Whom to tell for a customer.
+	CustomerContacts []*CustomerContact `protobuf:"bytes,41,rep,name=customer_contacts,json=customerContacts,proto3" json:"customer_contacts,omitempty"`
+	// Who may change this document. Absent: nobody but an administrator.
+	ChangeControl *ChangeControl `protobuf:"bytes,45,opt,name=change_control,json=changeControl,proto3" json:"change_control,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -321,6 +437,101 @@ func (x *Procedure) GetStandIns() *StandIns {
 	return nil
 }
 
+func (x *Procedure) GetAudiences() []*Audience {
+	if x != nil {
+		return x.Audiences
+	}
+	return nil
+}
+
+func (x *Procedure) GetCustomerContacts() []*CustomerContact {
+	if x != nil {
+		return x.CustomerContacts
+	}
+	return nil
+}
+
+func (x *Procedure) GetChangeControl() *ChangeControl {
+	if x != nil {
+		return x.ChangeControl
+	}
+	return nil
+}
+
+// ChangeControl says how the document is replaced by another one (PD-9.4). It is that
+// of the document in effect that counts.
+type ChangeControl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Groups whose members may propose; empty: everybody who is named here and no machine.
+	ProposerGroups []string `protobuf:"bytes,1,rep,name=proposer_groups,json=proposerGroups,proto3" json:"proposer_groups,omitempty"`
+	// Distinct members of this group must approve, none of whom proposed it.
+	Approvals *Approvals `protobuf:"bytes,2,opt,name=approvals,proto3" json:"approvals,omitempty"`
+	// How long one approval counts.
+	ApprovalValid *durationpb.Duration `protobuf:"bytes,3,opt,name=approval_valid,json=approvalValid,proto3" json:"approval_valid,omitempty"`
+	// How long a proposal may be approved and activated.
+	ProposalValid *durationpb.Duration `protobuf:"bytes,4,opt,name=proposal_valid,json=proposalValid,proto3" json:"proposal_valid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeControl) Reset() {
+	*x = ChangeControl{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeControl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeControl) ProtoMessage() {}
+
+func (x *ChangeControl) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeControl.ProtoReflect.Descriptor instead.
+func (*ChangeControl) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ChangeControl) GetProposerGroups() []string {
+	if x != nil {
+		return x.ProposerGroups
+	}
+	return nil
+}
+
+func (x *ChangeControl) GetApprovals() *Approvals {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *ChangeControl) GetApprovalValid() *durationpb.Duration {
+	if x != nil {
+		return x.ApprovalValid
+	}
+	return nil
+}
+
+func (x *ChangeControl) GetProposalValid() *durationpb.Duration {
+	if x != nil {
+		return x.ProposalValid
+	}
+	return nil
+}
+
 // StandIns says how people may have others approve for them. A stand-in approves what the
 // person could approve, and nothing that they, the person or anybody between them has a
 // part in. An approval that must be signed is given by nobody else.
@@ -339,7 +550,7 @@ type StandIns struct {
 
 func (x *StandIns) Reset() {
 	*x = StandIns{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -351,7 +562,7 @@ func (x *StandIns) String() string {
 func (*StandIns) ProtoMessage() {}
 
 func (x *StandIns) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -364,7 +575,7 @@ func (x *StandIns) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIns.ProtoReflect.Descriptor instead.
 func (*StandIns) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *StandIns) GetLongest() *durationpb.Duration {
@@ -403,7 +614,7 @@ type Sigstore struct {
 
 func (x *Sigstore) Reset() {
 	*x = Sigstore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -415,7 +626,7 @@ func (x *Sigstore) String() string {
 func (*Sigstore) ProtoMessage() {}
 
 func (x *Sigstore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -428,7 +639,7 @@ func (x *Sigstore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sigstore.ProtoReflect.Descriptor instead.
 func (*Sigstore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Sigstore) GetTrustedRoot() string {
@@ -479,7 +690,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -491,7 +702,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -504,7 +715,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Identity) GetId() string {
@@ -631,7 +842,7 @@ type VersionRules struct {
 
 func (x *VersionRules) Reset() {
 	*x = VersionRules{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +854,7 @@ func (x *VersionRules) String() string {
 func (*VersionRules) ProtoMessage() {}
 
 func (x *VersionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +867,7 @@ func (x *VersionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRules.ProtoReflect.Descriptor instead.
 func (*VersionRules) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *VersionRules) GetLive() v1.Finding_Severity {
@@ -709,7 +920,7 @@ type Person struct {
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +932,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +945,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Person) GetId() string {
@@ -797,7 +1008,7 @@ type PersonKey struct {
 
 func (x *PersonKey) Reset() {
 	*x = PersonKey{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -809,7 +1020,7 @@ func (x *PersonKey) String() string {
 func (*PersonKey) ProtoMessage() {}
 
 func (x *PersonKey) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -822,7 +1033,7 @@ func (x *PersonKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonKey.ProtoReflect.Descriptor instead.
 func (*PersonKey) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PersonKey) GetSsh() string {
@@ -869,7 +1080,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +1092,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +1105,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Group) GetName() string {
@@ -940,7 +1151,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1163,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1176,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Key) GetId() string {
@@ -1040,7 +1251,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1052,7 +1263,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1065,7 +1276,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Environment) GetName() string {
@@ -1125,7 +1336,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1137,7 +1348,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1150,7 +1361,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -1191,7 +1402,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1414,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1427,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Service) GetName() string {
@@ -1270,7 +1481,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1493,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1506,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Target) GetId() string {
@@ -1384,7 +1595,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +1607,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +1620,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Gate) GetName() string {
@@ -1529,7 +1740,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1752,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1765,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Rule) GetName() string {
@@ -1578,7 +1789,8 @@ func (x *Rule) GetMessage() string {
 	return ""
 }
 
-// Freeze is a time in which nothing starts.
+// Freeze is a window of time that says when a release may start. A window that denies
+// wins over any that allow.
 type Freeze struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
@@ -1598,16 +1810,27 @@ type Freeze struct {
 	//
 	//	*Freeze_Once
 	//	*Freeze_Weekly
+	//	*Freeze_Recurring
+	//	*Freeze_Calendar
 	When isFreeze_When `protobuf_oneof:"when"`
 	// Whether an emergency may bypass it.
-	Bypassable    bool `protobuf:"varint,10,opt,name=bypassable,proto3" json:"bypassable,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Bypassable bool `protobuf:"varint,10,opt,name=bypassable,proto3" json:"bypassable,omitempty"`
+	// What it means. Absent: it denies.
+	Kind Freeze_Kind `protobuf:"varint,13,opt,name=kind,proto3,enum=shipwarden.policy.v1.Freeze_Kind" json:"kind,omitempty"`
+	// What becomes of a release that is under way when it begins (or, if it allows, ends).
+	// Absent: stop.
+	Overrun Freeze_Overrun `protobuf:"varint,14,opt,name=overrun,proto3,enum=shipwarden.policy.v1.Freeze_Overrun" json:"overrun,omitempty"`
+	// Who may make an exception for one release, with a reason: people by id, and groups.
+	// Never a machine. Nobody where both lists are empty.
+	OverridePeople []string `protobuf:"bytes,15,rep,name=override_people,json=overridePeople,proto3" json:"override_people,omitempty"`
+	OverrideGroups []string `protobuf:"bytes,16,rep,name=override_groups,json=overrideGroups,proto3" json:"override_groups,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +1842,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +1855,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Freeze) GetName() string {
@@ -1709,11 +1932,57 @@ func (x *Freeze) GetWeekly() *Weekly {
 	return nil
 }
 
+func (x *Freeze) GetRecurring() *Recurring {
+	if x != nil {
+		if x, ok := x.When.(*Freeze_Recurring); ok {
+			return x.Recurring
+		}
+	}
+	return nil
+}
+
+func (x *Freeze) GetCalendar() *Calendar {
+	if x != nil {
+		if x, ok := x.When.(*Freeze_Calendar); ok {
+			return x.Calendar
+		}
+	}
+	return nil
+}
+
 func (x *Freeze) GetBypassable() bool {
 	if x != nil {
 		return x.Bypassable
 	}
 	return false
+}
+
+func (x *Freeze) GetKind() Freeze_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Freeze_KIND_UNSPECIFIED
+}
+
+func (x *Freeze) GetOverrun() Freeze_Overrun {
+	if x != nil {
+		return x.Overrun
+	}
+	return Freeze_OVERRUN_UNSPECIFIED
+}
+
+func (x *Freeze) GetOverridePeople() []string {
+	if x != nil {
+		return x.OverridePeople
+	}
+	return nil
+}
+
+func (x *Freeze) GetOverrideGroups() []string {
+	if x != nil {
+		return x.OverrideGroups
+	}
+	return nil
 }
 
 type isFreeze_When interface {
@@ -1728,14 +1997,28 @@ type Freeze_Weekly struct {
 	Weekly *Weekly `protobuf:"bytes,9,opt,name=weekly,proto3,oneof"`
 }
 
+type Freeze_Recurring struct {
+	Recurring *Recurring `protobuf:"bytes,11,opt,name=recurring,proto3,oneof"`
+}
+
+type Freeze_Calendar struct {
+	Calendar *Calendar `protobuf:"bytes,12,opt,name=calendar,proto3,oneof"`
+}
+
 func (*Freeze_Once) isFreeze_When() {}
 
 func (*Freeze_Weekly) isFreeze_When() {}
 
+func (*Freeze_Recurring) isFreeze_When() {}
+
+func (*Freeze_Calendar) isFreeze_When() {}
+
 // Span is one span of time, from start up to but not including end.
 type Span struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Start         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent: since ever.
+	Start *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// Absent: without an end.
 	End           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1743,7 +2026,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +2038,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +2051,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -1783,6 +2066,145 @@ func (x *Span) GetEnd() *timestamppb.Timestamp {
 		return x.End
 	}
 	return nil
+}
+
+// Recurring is a span that comes back as a rule of RFC 5545 says, by a wall clock.
+type Recurring struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the clock shows when it begins for the first time, for instance 2026-01-05T18:00.
+	Start string `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// How long it lasts, by the clock.
+	Length *durationpb.Duration `protobuf:"bytes,2,opt,name=length,proto3" json:"length,omitempty"`
+	// The rule, for instance FREQ=MONTHLY;BYDAY=2TU: yearly, monthly, weekly or daily, at
+	// the time of day of the start.
+	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	// What the clock shows at the beginnings that are left out.
+	Except []string `protobuf:"bytes,4,rep,name=except,proto3" json:"except,omitempty"`
+	// IANA time zone, for instance Europe/Berlin.
+	TimeZone      string `protobuf:"bytes,5,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Recurring) Reset() {
+	*x = Recurring{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Recurring) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Recurring) ProtoMessage() {}
+
+func (x *Recurring) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
+func (*Recurring) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Recurring) GetStart() string {
+	if x != nil {
+		return x.Start
+	}
+	return ""
+}
+
+func (x *Recurring) GetLength() *durationpb.Duration {
+	if x != nil {
+		return x.Length
+	}
+	return nil
+}
+
+func (x *Recurring) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Recurring) GetExcept() []string {
+	if x != nil {
+		return x.Except
+	}
+	return nil
+}
+
+func (x *Recurring) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// Calendar is the events of an iCalendar (RFC 5545), which stands in the document itself,
+// so that its digest covers them. `shipwarden calendar` makes this section of a file.
+type Calendar struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The calendar's text.
+	Icalendar string `protobuf:"bytes,1,opt,name=icalendar,proto3" json:"icalendar,omitempty"`
+	// IANA time zone of all-day events, and of times that name none.
+	TimeZone      string `protobuf:"bytes,2,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Calendar) Reset() {
+	*x = Calendar{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Calendar) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Calendar) ProtoMessage() {}
+
+func (x *Calendar) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
+func (*Calendar) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Calendar) GetIcalendar() string {
+	if x != nil {
+		return x.Icalendar
+	}
+	return ""
+}
+
+func (x *Calendar) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
 }
 
 // Weekly is a span that comes back every week, by a wall clock.
@@ -1802,7 +2224,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +2236,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +2249,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -1887,7 +2309,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1899,7 +2321,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1912,7 +2334,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Channel) GetName() string {
@@ -1957,6 +2379,244 @@ func (x *Channel) GetGroups() []string {
 	return nil
 }
 
+// Audience is people who are told, found anew for every notice (PD-4.1): all that it
+// names, and that the release touches.
+type Audience struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Of what they are told.
+	Occasions []v1.Occasion `protobuf:"varint,2,rep,packed,name=occasions,proto3,enum=shipwarden.release.v1.Occasion" json:"occasions,omitempty"`
+	// For releases to where, and of what; an empty list means all.
+	Environments []string `protobuf:"bytes,3,rep,name=environments,proto3" json:"environments,omitempty"`
+	Services     []string `protobuf:"bytes,4,rep,name=services,proto3" json:"services,omitempty"`
+	// Members of the groups that own the service, and the owner of the release.
+	Owners bool `protobuf:"varint,5,opt,name=owners,proto3" json:"owners,omitempty"`
+	// Members of the groups that own a service which depends on this one.
+	Dependents bool `protobuf:"varint,6,opt,name=dependents,proto3" json:"dependents,omitempty"`
+	// The contacts of every customer whom a target of the release serves.
+	Customers bool `protobuf:"varint,7,opt,name=customers,proto3" json:"customers,omitempty"`
+	// Members of these groups.
+	Groups []string `protobuf:"bytes,8,rep,name=groups,proto3" json:"groups,omitempty"`
+	// By which channels; an empty list means those that are told of the occasion anyway.
+	Channels []string `protobuf:"bytes,9,rep,name=channels,proto3" json:"channels,omitempty"`
+	// Whether a start waits until they have said that they know.
+	Acknowledge   *Acknowledgement `protobuf:"bytes,10,opt,name=acknowledge,proto3" json:"acknowledge,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Audience) Reset() {
+	*x = Audience{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Audience) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Audience) ProtoMessage() {}
+
+func (x *Audience) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Audience.ProtoReflect.Descriptor instead.
+func (*Audience) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Audience) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Audience) GetOccasions() []v1.Occasion {
+	if x != nil {
+		return x.Occasions
+	}
+	return nil
+}
+
+func (x *Audience) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *Audience) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *Audience) GetOwners() bool {
+	if x != nil {
+		return x.Owners
+	}
+	return false
+}
+
+func (x *Audience) GetDependents() bool {
+	if x != nil {
+		return x.Dependents
+	}
+	return false
+}
+
+func (x *Audience) GetCustomers() bool {
+	if x != nil {
+		return x.Customers
+	}
+	return false
+}
+
+func (x *Audience) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *Audience) GetChannels() []string {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+func (x *Audience) GetAcknowledge() *Acknowledgement {
+	if x != nil {
+		return x.Acknowledge
+	}
+	return nil
+}
+
+// Acknowledgement is people's word that they know of a start. It is asked of one person
+// of each group that owns, depends, or is named, and of each customer's contacts.
+type Acknowledgement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// People are called where it is not there by then; the start goes on waiting.
+	Within *durationpb.Duration `protobuf:"bytes,1,opt,name=within,proto3" json:"within,omitempty"`
+	// Of every one of them instead.
+	Everybody     bool `protobuf:"varint,2,opt,name=everybody,proto3" json:"everybody,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Acknowledgement) Reset() {
+	*x = Acknowledgement{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Acknowledgement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Acknowledgement) ProtoMessage() {}
+
+func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
+func (*Acknowledgement) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Acknowledgement) GetWithin() *durationpb.Duration {
+	if x != nil {
+		return x.Within
+	}
+	return nil
+}
+
+func (x *Acknowledgement) GetEverybody() bool {
+	if x != nil {
+		return x.Everybody
+	}
+	return false
+}
+
+// CustomerContact is whom to tell for a customer.
+type CustomerContact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The customer, as targets name it.
+	Customer string `protobuf:"bytes,1,opt,name=customer,proto3" json:"customer,omitempty"`
+	// The group of its contacts.
+	Group         string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerContact) Reset() {
+	*x = CustomerContact{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerContact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerContact) ProtoMessage() {}
+
+func (x *CustomerContact) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
+func (*CustomerContact) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *CustomerContact) GetCustomer() string {
+	if x != nil {
+		return x.Customer
+	}
+	return ""
+}
+
+func (x *CustomerContact) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
 // Deadlines are the spans of time that the procedure grants.
 type Deadlines struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1983,7 +2643,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1995,7 +2655,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2008,7 +2668,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -2086,7 +2746,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2758,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +2771,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -2164,7 +2824,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2176,7 +2836,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2189,7 +2849,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -2226,7 +2886,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2238,7 +2898,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2251,7 +2911,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -2281,7 +2941,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2293,7 +2953,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2306,7 +2966,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Rung) GetGroup() string {
@@ -2327,8 +2987,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xc6\n" +
-	"\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xae\f\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
 	"\aversion\x18\x02 \x01(\tB'\xbaH$r\"\x10\x01\x18@2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\aversion\x12>\n" +
@@ -2353,7 +3012,15 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x13high_risk_approvals\x18\x12 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x11highRiskApprovals\x12G\n" +
 	"\rversion_rules\x18\x13 \x01(\v2\".shipwarden.policy.v1.VersionRulesR\fversionRules\x12:\n" +
 	"\bsigstore\x18\x14 \x01(\v2\x1e.shipwarden.policy.v1.SigstoreR\bsigstore\x12;\n" +
-	"\tstand_ins\x18# \x01(\v2\x1e.shipwarden.policy.v1.StandInsR\bstandIns\"\x83\x01\n" +
+	"\tstand_ins\x18# \x01(\v2\x1e.shipwarden.policy.v1.StandInsR\bstandIns\x12F\n" +
+	"\taudiences\x18( \x03(\v2\x1e.shipwarden.policy.v1.AudienceB\b\xbaH\x05\x92\x01\x02\x10@R\taudiences\x12R\n" +
+	"\x11customer_contacts\x18) \x03(\v2%.shipwarden.policy.v1.CustomerContactR\x10customerContacts\x12J\n" +
+	"\x0echange_control\x18- \x01(\v2#.shipwarden.policy.v1.ChangeControlR\rchangeControl\"\xa4\x02\n" +
+	"\rChangeControl\x12'\n" +
+	"\x0fproposer_groups\x18\x01 \x03(\tR\x0eproposerGroups\x12E\n" +
+	"\tapprovals\x18\x02 \x01(\v2\x1f.shipwarden.policy.v1.ApprovalsB\x06\xbaH\x03\xc8\x01\x01R\tapprovals\x12M\n" +
+	"\x0eapproval_valid\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\rapprovalValid\x12T\n" +
+	"\x0eproposal_valid\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xc8\x01\x01\xaa\x01\t\"\x05\b\x80\xe7\x84\x0f*\x00R\rproposalValid\"\x83\x01\n" +
 	"\bStandIns\x12@\n" +
 	"\alongest\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\alongest\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
@@ -2467,7 +3134,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80 R\n" +
 	"expression\x12$\n" +
 	"\amessage\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\amessage\"\x96\x04\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\amessage\"\x90\b\n" +
 	"\x06Freeze\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1e\n" +
 	"\x06set_by\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05setBy\x12\xa7\x01\n" +
@@ -2479,17 +3146,44 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\atargets\x18\x06 \x03(\tR\atargets\x12\x1c\n" +
 	"\tcustomers\x18\a \x03(\tR\tcustomers\x120\n" +
 	"\x04once\x18\b \x01(\v2\x1a.shipwarden.policy.v1.SpanH\x00R\x04once\x126\n" +
-	"\x06weekly\x18\t \x01(\v2\x1c.shipwarden.policy.v1.WeeklyH\x00R\x06weekly\x12\x1e\n" +
+	"\x06weekly\x18\t \x01(\v2\x1c.shipwarden.policy.v1.WeeklyH\x00R\x06weekly\x12?\n" +
+	"\trecurring\x18\v \x01(\v2\x1f.shipwarden.policy.v1.RecurringH\x00R\trecurring\x12<\n" +
+	"\bcalendar\x18\f \x01(\v2\x1e.shipwarden.policy.v1.CalendarH\x00R\bcalendar\x12\x1e\n" +
 	"\n" +
 	"bypassable\x18\n" +
 	" \x01(\bR\n" +
-	"bypassableB\r\n" +
-	"\x04when\x12\x05\xbaH\x02\b\x01\"\xdf\x01\n" +
-	"\x04Span\x128\n" +
-	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x05start\x124\n" +
-	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x03end:g\xbaHd\x1ab\n" +
+	"bypassable\x12?\n" +
+	"\x04kind\x18\r \x01(\x0e2!.shipwarden.policy.v1.Freeze.KindB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x12H\n" +
+	"\aoverrun\x18\x0e \x01(\x0e2$.shipwarden.policy.v1.Freeze.OverrunB\b\xbaH\x05\x82\x01\x02\x10\x01R\aoverrun\x12'\n" +
+	"\x0foverride_people\x18\x0f \x03(\tR\x0eoverridePeople\x12'\n" +
+	"\x0foverride_groups\x18\x10 \x03(\tR\x0eoverrideGroups\";\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tKIND_DENY\x10\x01\x12\x0e\n" +
 	"\n" +
-	"span.order\x12\x17end must be after start\x1a;!has(this.start) || !has(this.end) || this.start < this.end\"\xd7\x03\n" +
+	"KIND_ALLOW\x10\x02\"_\n" +
+	"\aOverrun\x12\x17\n" +
+	"\x13OVERRUN_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fOVERRUN_STOP\x10\x01\x12\x12\n" +
+	"\x0eOVERRUN_FINISH\x10\x02\x12\x15\n" +
+	"\x11OVERRUN_ROLL_BACK\x10\x03B\r\n" +
+	"\x04when\x12\x05\xbaH\x02\b\x01\"\x9e\x02\n" +
+	"\x04Span\x120\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
+	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end:\xb5\x01\xbaH\xb1\x01\x1ab\n" +
+	"\n" +
+	"span.order\x12\x17end must be after start\x1a;!has(this.start) || !has(this.end) || this.start < this.end\x1aK\n" +
+	"\vspan.bounds\x12\x1astart or end must be given\x1a has(this.start) || has(this.end)\"\xd8\x02\n" +
+	"\tRecurring\x12Y\n" +
+	"\x05start\x18\x01 \x01(\tBC\xbaH@r>2<^20[0-9]{2}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]$R\x05start\x12E\n" +
+	"\x06length\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xc8\x01\x01\xaa\x01\t\"\x05\b\x80\xb0\xbd\x10*\x00R\x06length\x12\x1e\n" +
+	"\x04rule\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x04rule\x12c\n" +
+	"\x06except\x18\x04 \x03(\tBK\xbaHH\x92\x01E\x10\xee\x02\"@r>2<^20[0-9]{2}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]$R\x06except\x12$\n" +
+	"\ttime_zone\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\btimeZone\"[\n" +
+	"\bCalendar\x12)\n" +
+	"\ticalendar\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x10R\ticalendar\x12$\n" +
+	"\ttime_zone\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\btimeZone\"\xd7\x03\n" +
 	"\x06Weekly\x12G\n" +
 	"\bfrom_day\x18\x01 \x01(\x0e2 .shipwarden.policy.v1.Weekly.DayB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\afromDay\x12C\n" +
@@ -2516,7 +3210,27 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\fenvironments\x18\x03 \x03(\tR\fenvironments\x12\x1a\n" +
 	"\bservices\x18\x04 \x03(\tR\bservices\x12\x1a\n" +
 	"\brequired\x18\x05 \x01(\bR\brequired\x12\x16\n" +
-	"\x06groups\x18\x06 \x03(\tR\x06groups\"\xb8\x04\n" +
+	"\x06groups\x18\x06 \x03(\tR\x06groups\"\x99\x03\n" +
+	"\bAudience\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
+	"\toccasions\x18\x02 \x03(\x0e2\x1f.shipwarden.release.v1.OccasionB\b\xbaH\x05\x92\x01\x02\b\x01R\toccasions\x12\"\n" +
+	"\fenvironments\x18\x03 \x03(\tR\fenvironments\x12\x1a\n" +
+	"\bservices\x18\x04 \x03(\tR\bservices\x12\x16\n" +
+	"\x06owners\x18\x05 \x01(\bR\x06owners\x12\x1e\n" +
+	"\n" +
+	"dependents\x18\x06 \x01(\bR\n" +
+	"dependents\x12\x1c\n" +
+	"\tcustomers\x18\a \x01(\bR\tcustomers\x12\x16\n" +
+	"\x06groups\x18\b \x03(\tR\x06groups\x12\x1a\n" +
+	"\bchannels\x18\t \x03(\tR\bchannels\x12G\n" +
+	"\vacknowledge\x18\n" +
+	" \x01(\v2%.shipwarden.policy.v1.AcknowledgementR\vacknowledge\"o\n" +
+	"\x0fAcknowledgement\x12>\n" +
+	"\x06within\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\x06within\x12\x1c\n" +
+	"\teverybody\x18\x02 \x01(\bR\teverybody\"U\n" +
+	"\x0fCustomerContact\x12#\n" +
+	"\bcustomer\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\bcustomer\x12\x1d\n" +
+	"\x05group\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\"\xb8\x04\n" +
 	"\tDeadlines\x12I\n" +
 	"\fstart_within\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\vstartWithin\x12M\n" +
 	"\x0eapprove_within\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\rapproveWithin\x12M\n" +
@@ -2556,105 +3270,127 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 	return file_shipwarden_policy_v1_procedure_proto_rawDescData
 }
 
-var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
-	(Weekly_Day)(0),               // 0: shipwarden.policy.v1.Weekly.Day
-	(*Procedure)(nil),             // 1: shipwarden.policy.v1.Procedure
-	(*StandIns)(nil),              // 2: shipwarden.policy.v1.StandIns
-	(*Sigstore)(nil),              // 3: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),              // 4: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),          // 5: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                // 6: shipwarden.policy.v1.Person
-	(*PersonKey)(nil),             // 7: shipwarden.policy.v1.PersonKey
-	(*Group)(nil),                 // 8: shipwarden.policy.v1.Group
-	(*Key)(nil),                   // 9: shipwarden.policy.v1.Key
-	(*Environment)(nil),           // 10: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),             // 11: shipwarden.policy.v1.Approvals
-	(*Service)(nil),               // 12: shipwarden.policy.v1.Service
-	(*Target)(nil),                // 13: shipwarden.policy.v1.Target
-	(*Gate)(nil),                  // 14: shipwarden.policy.v1.Gate
-	(*Rule)(nil),                  // 15: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 16: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 17: shipwarden.policy.v1.Span
-	(*Weekly)(nil),                // 18: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 19: shipwarden.policy.v1.Channel
-	(*Deadlines)(nil),             // 20: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 21: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),        // 22: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),            // 23: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 24: shipwarden.policy.v1.Rung
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
-	(v1.Finding_Severity)(0),      // 26: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 28: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 29: shipwarden.release.v1.ArtifactKind
-	(v1.Trigger)(0),               // 30: shipwarden.release.v1.Trigger
-	(v1.Occasion)(0),              // 31: shipwarden.release.v1.Occasion
+	(Freeze_Kind)(0),              // 0: shipwarden.policy.v1.Freeze.Kind
+	(Freeze_Overrun)(0),           // 1: shipwarden.policy.v1.Freeze.Overrun
+	(Weekly_Day)(0),               // 2: shipwarden.policy.v1.Weekly.Day
+	(*Procedure)(nil),             // 3: shipwarden.policy.v1.Procedure
+	(*ChangeControl)(nil),         // 4: shipwarden.policy.v1.ChangeControl
+	(*StandIns)(nil),              // 5: shipwarden.policy.v1.StandIns
+	(*Sigstore)(nil),              // 6: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),              // 7: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),          // 8: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                // 9: shipwarden.policy.v1.Person
+	(*PersonKey)(nil),             // 10: shipwarden.policy.v1.PersonKey
+	(*Group)(nil),                 // 11: shipwarden.policy.v1.Group
+	(*Key)(nil),                   // 12: shipwarden.policy.v1.Key
+	(*Environment)(nil),           // 13: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),             // 14: shipwarden.policy.v1.Approvals
+	(*Service)(nil),               // 15: shipwarden.policy.v1.Service
+	(*Target)(nil),                // 16: shipwarden.policy.v1.Target
+	(*Gate)(nil),                  // 17: shipwarden.policy.v1.Gate
+	(*Rule)(nil),                  // 18: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 19: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 20: shipwarden.policy.v1.Span
+	(*Recurring)(nil),             // 21: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),              // 22: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                // 23: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 24: shipwarden.policy.v1.Channel
+	(*Audience)(nil),              // 25: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),       // 26: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),       // 27: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),             // 28: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 29: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),        // 30: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),            // 31: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 32: shipwarden.policy.v1.Rung
+	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
+	(v1.Finding_Severity)(0),      // 34: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 36: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 37: shipwarden.release.v1.ArtifactKind
+	(v1.Trigger)(0),               // 38: shipwarden.release.v1.Trigger
+	(v1.Occasion)(0),              // 39: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	6,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	8,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	9,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	10, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	12, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	13, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	14, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	16, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	19, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	20, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	21, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	23, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	11, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	11, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	5,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	3,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	2,  // 16: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	25, // 17: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
-	4,  // 18: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	26, // 19: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	26, // 20: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	26, // 21: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	26, // 22: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	7,  // 23: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	27, // 24: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	27, // 25: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	27, // 26: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	27, // 27: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	11, // 28: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	28, // 29: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	29, // 30: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	25, // 31: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	29, // 32: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	30, // 33: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	15, // 34: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	17, // 35: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	18, // 36: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	27, // 37: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	27, // 38: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	0,  // 39: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	0,  // 40: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	31, // 41: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	25, // 42: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	25, // 43: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	25, // 44: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	25, // 45: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	25, // 46: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	25, // 47: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	25, // 48: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	25, // 49: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	25, // 50: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	25, // 51: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	22, // 52: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	25, // 53: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	11, // 54: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	24, // 55: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	25, // 56: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	9,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	11, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	12, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	13, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	15, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	16, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	17, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	19, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	24, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	28, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	29, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	31, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	14, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	14, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	8,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	6,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	5,  // 16: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
+	25, // 17: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	27, // 18: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	4,  // 19: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
+	14, // 20: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	33, // 21: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	33, // 22: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	33, // 23: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	7,  // 24: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	34, // 25: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	34, // 26: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	34, // 27: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	34, // 28: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	10, // 29: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	35, // 30: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	35, // 31: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	35, // 32: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	35, // 33: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	14, // 34: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	36, // 35: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	37, // 36: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	33, // 37: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	37, // 38: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	38, // 39: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	18, // 40: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	20, // 41: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	23, // 42: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	21, // 43: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	22, // 44: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	0,  // 45: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	1,  // 46: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	35, // 47: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	35, // 48: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	33, // 49: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	2,  // 50: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	2,  // 51: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	39, // 52: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	39, // 53: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	26, // 54: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	33, // 55: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	33, // 56: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	33, // 57: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	33, // 58: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	33, // 59: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	33, // 60: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	33, // 61: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	33, // 62: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	33, // 63: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	33, // 64: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	33, // 65: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	30, // 66: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	33, // 67: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	14, // 68: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	32, // 69: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	33, // 70: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	71, // [71:71] is the sub-list for method output_type
+	71, // [71:71] is the sub-list for method input_type
+	71, // [71:71] is the sub-list for extension type_name
+	71, // [71:71] is the sub-list for extension extendee
+	0,  // [0:71] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -2662,21 +3398,23 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 	if File_shipwarden_policy_v1_procedure_proto != nil {
 		return
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[3].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[4].OneofWrappers = []any{
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[15].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[16].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
+		(*Freeze_Recurring)(nil),
+		(*Freeze_Calendar)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   24,
+			NumEnums:      3,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
