@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
+	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/identity"
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -112,6 +113,10 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	connectors, err := changerecord.Open(cfg.GetChangeConnectors())
+	if err != nil {
+		return err
+	}
 	s, err := station.Open(ctx, procedure.ServiceApproval, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
@@ -135,7 +140,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 		s.Conn.Close()
 		return err
 	}
-	s.Step(gates.New(s.Procedures, s.Evidence))
+	s.Step(gates.New(s.Procedures, s.Evidence, connectors))
 	s.Step(risk.New(s.Procedures, s.Store))
 	s.Step(authorize.New(s.Procedures))
 	s.Step(notify.New(s.Procedures, told, notices, s.Evidence, s.Now))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/station"
 	"github.com/blackdice/shipwarden/procedure"
@@ -18,13 +19,14 @@ import (
 func Check(cfg *configv1.Approval) error {
 	doc, _, document := document(cfg)
 	_, told := channels(cfg)
+	_, records := changerecord.Open(cfg.GetChangeConnectors())
 	_, tokens := callers(cfg.GetTokensFile())
 	_, secure := service.ServerTLS(cfg.GetGrpc().GetTls())
 	return errors.Join(
 		station.Check(procedure.ServiceApproval, cfg.GetCommon()),
 		service.InField("grpc.listen", service.CheckListen(cfg.GetGrpc().GetListen())),
 		service.InField("grpc.tls", secure),
-		document, told, tokens, unknown(cfg, doc),
+		document, told, records, tokens, unknown(cfg, doc),
 	)
 }
 

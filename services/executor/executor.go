@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/station"
@@ -33,7 +34,8 @@ func Load(path string) (*configv1.Executor, error) {
 	}
 	_, drivers := configured.Drivers(cfg.GetTargets(), configured.Options{})
 	_, fetcher := artifact.NewFetcher(cfg.GetArtifactFolder(), cfg.GetRegistries())
-	if err := errors.Join(drivers, fetcher); err != nil {
+	_, records := changerecord.Open(cfg.GetChangeConnectors())
+	if err := errors.Join(drivers, fetcher, records); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
@@ -50,6 +52,10 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	connectors, err := changerecord.Open(cfg.GetChangeConnectors())
+	if err != nil {
+		return err
+	}
 	s, err := station.Open(ctx, procedure.ServiceExecutor, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
@@ -57,6 +63,7 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	s.WarnOfTargets(ctx, names(cfg))
 	reach := &site.Site{
 		Name: s.Process, Drivers: drivers, Fetcher: fetcher, Store: s.Store, Procedures: s.Procedures, Blobs: s.Evidence,
+		Connectors: connectors,
 	}
 	s.Step(preview.New(reach))
 	s.Step(execute.New(reach, s.Now))

@@ -64,7 +64,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		if err := s.Reachable(t.State.WaveTargets()); err != nil {
 			return nil, err
 		}
-		return s.claim(ctx, t)
+		return s.claim(ctx, t, records{})
 	case wait > 0:
 		return nil, site.Waits(t.State, t.Now)
 	}
@@ -89,7 +89,7 @@ func (s shell) ended(t reactor.Task, results []*releasev1.TargetResult) ([]event
 }
 
 // claim takes the wave and its targets in one batch.
-func (s shell) claim(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+func (s shell) claim(ctx context.Context, t reactor.Task, looked records) ([]eventstore.Draft, error) {
 	deadline := t.Now.Add(t.State.Requested.GetTimeouts().GetExecute().AsDuration())
 	// The digest is computed here, from the record that this executor folded and
 	// verified, and not copied from the authorization.
@@ -98,7 +98,8 @@ func (s shell) claim(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if err != nil {
 		return nil, err
 	}
-	event.GetExecutionClaimed().Bypassed = around
+	event.GetExecutionClaimed().Bypassed = append(around, looked.bypassed...)
+	event.GetExecutionClaimed().ChangeRecords = looked.readings
 	drafts, busy, err := s.Claim(ctx, t, event, t.State.WaveTargets(), deadline)
 	if err != nil {
 		return nil, err

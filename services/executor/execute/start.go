@@ -40,12 +40,19 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if err != nil {
 		return nil, err
 	}
+	records, err := s.records(ctx, t, t.Now)
+	if err != nil {
+		return nil, err
+	}
+	if findings = append(findings, records.findings...); len(findings) == 0 && len(records.holds) > 0 {
+		return s.hold(ctx, t, records.holds, records.until)
+	}
 	if len(findings) > 0 {
 		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
 			ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
 		}})}, nil
 	}
-	return s.claim(ctx, t)
+	return s.claim(ctx, t, records)
 }
 
 // over reports whether what people approved may not start any more at that time.
@@ -93,6 +100,11 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 		return "", err
 	case len(holds) > 0:
 		return "held by " + holds[0].GetRule() + " " + holds[0].GetSubject(), nil
+	}
+	if why, err := s.closed(ctx, t, now); err != nil || why != "" {
+		return why, err
+	}
+	switch {
 	case !first(t):
 		return "", nil
 	}

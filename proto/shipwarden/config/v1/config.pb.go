@@ -635,8 +635,10 @@ type Approval struct {
 	// Whether procedure_file takes effect at the start where no document ever was in
 	// effect. Otherwise the service waits until an administrator activates the first one.
 	ActivateFirst bool `protobuf:"varint,7,opt,name=activate_first,json=activateFirst,proto3" json:"activate_first,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Where change records are looked up.
+	ChangeConnectors []*ChangeConnector `protobuf:"bytes,8,rep,name=change_connectors,json=changeConnectors,proto3" json:"change_connectors,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Approval) Reset() {
@@ -716,6 +718,13 @@ func (x *Approval) GetActivateFirst() bool {
 		return x.ActivateFirst
 	}
 	return false
+}
+
+func (x *Approval) GetChangeConnectors() []*ChangeConnector {
+	if x != nil {
+		return x.ChangeConnectors
+	}
+	return nil
 }
 
 // ChannelAddress says where a channel of the procedure document leads to.
@@ -1066,10 +1075,13 @@ type Executor struct {
 	Common         *Common                `protobuf:"bytes,1,opt,name=common,proto3" json:"common,omitempty"`
 	ArtifactFolder string                 `protobuf:"bytes,2,opt,name=artifact_folder,json=artifactFolder,proto3" json:"artifact_folder,omitempty"`
 	// How targets are reached.
-	Targets       []*TargetDriver `protobuf:"bytes,3,rep,name=targets,proto3" json:"targets,omitempty"`
-	Registries    []*Registry     `protobuf:"bytes,4,rep,name=registries,proto3" json:"registries,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Targets    []*TargetDriver `protobuf:"bytes,3,rep,name=targets,proto3" json:"targets,omitempty"`
+	Registries []*Registry     `protobuf:"bytes,4,rep,name=registries,proto3" json:"registries,omitempty"`
+	// Where change records are looked up again when a wave starts: as in the approval
+	// service.
+	ChangeConnectors []*ChangeConnector `protobuf:"bytes,5,rep,name=change_connectors,json=changeConnectors,proto3" json:"change_connectors,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Executor) Reset() {
@@ -1130,6 +1142,197 @@ func (x *Executor) GetRegistries() []*Registry {
 	return nil
 }
 
+func (x *Executor) GetChangeConnectors() []*ChangeConnector {
+	if x != nil {
+		return x.ChangeConnectors
+	}
+	return nil
+}
+
+// ChangeConnector says how change records are looked up in the system that keeps them: one
+// GET for one record, and where in the JSON of the answer is what.
+type ChangeConnector struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connector's name in the procedure document.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The address of a record, in which {id} stands for its id, in the path or the query:
+	// https://shop.atlassian.net/rest/api/3/issue/{id}?fields=status. Redirects are not
+	// followed. Plain http is for this machine only.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// The header that identifies the caller. Absent: Authorization.
+	Header string `protobuf:"bytes,3,opt,name=header,proto3" json:"header,omitempty"`
+	// File that holds the header's value, for instance "Bearer …", which is a secret.
+	HeaderFile string `protobuf:"bytes,4,opt,name=header_file,json=headerFile,proto3" json:"header_file,omitempty"`
+	// Where in the answer is what.
+	Fields *RecordFields `protobuf:"bytes,5,opt,name=fields,proto3" json:"fields,omitempty"`
+	// How long one answer may take. Absent: 10 s.
+	Timeout *durationpb.Duration `protobuf:"bytes,6,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Certificates that the system's must be signed by. Absent: those of the machine.
+	CaFile        string `protobuf:"bytes,7,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeConnector) Reset() {
+	*x = ChangeConnector{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeConnector) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeConnector) ProtoMessage() {}
+
+func (x *ChangeConnector) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeConnector.ProtoReflect.Descriptor instead.
+func (*ChangeConnector) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ChangeConnector) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ChangeConnector) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *ChangeConnector) GetHeader() string {
+	if x != nil {
+		return x.Header
+	}
+	return ""
+}
+
+func (x *ChangeConnector) GetHeaderFile() string {
+	if x != nil {
+		return x.HeaderFile
+	}
+	return ""
+}
+
+func (x *ChangeConnector) GetFields() *RecordFields {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *ChangeConnector) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *ChangeConnector) GetCaFile() string {
+	if x != nil {
+		return x.CaFile
+	}
+	return ""
+}
+
+// RecordFields says by JSON pointers (RFC 6901), such as /result/0/state, where in an answer
+// is what. Times are written as in RFC 3339, as Jira does (2026-11-28T20:00:00.000+0100), or
+// as ServiceNow does (2026-11-28 20:00:00), which is UTC.
+type RecordFields struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The record's own id, which must be the one that was asked for.
+	Id    string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// Absent: the system's records have none.
+	WindowStart   string `protobuf:"bytes,3,opt,name=window_start,json=windowStart,proto3" json:"window_start,omitempty"`
+	WindowEnd     string `protobuf:"bytes,4,opt,name=window_end,json=windowEnd,proto3" json:"window_end,omitempty"`
+	Service       string `protobuf:"bytes,5,opt,name=service,proto3" json:"service,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordFields) Reset() {
+	*x = RecordFields{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordFields) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordFields) ProtoMessage() {}
+
+func (x *RecordFields) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordFields.ProtoReflect.Descriptor instead.
+func (*RecordFields) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RecordFields) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RecordFields) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *RecordFields) GetWindowStart() string {
+	if x != nil {
+		return x.WindowStart
+	}
+	return ""
+}
+
+func (x *RecordFields) GetWindowEnd() string {
+	if x != nil {
+		return x.WindowEnd
+	}
+	return ""
+}
+
+func (x *RecordFields) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
 // TargetDriver says how a target is reached.
 type TargetDriver struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1147,7 +1350,7 @@ type TargetDriver struct {
 
 func (x *TargetDriver) Reset() {
 	*x = TargetDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1362,7 @@ func (x *TargetDriver) String() string {
 func (*TargetDriver) ProtoMessage() {}
 
 func (x *TargetDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1375,7 @@ func (x *TargetDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetDriver.ProtoReflect.Descriptor instead.
 func (*TargetDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TargetDriver) GetTarget() string {
@@ -1254,7 +1457,7 @@ type HostDriver struct {
 
 func (x *HostDriver) Reset() {
 	*x = HostDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1469,7 @@ func (x *HostDriver) String() string {
 func (*HostDriver) ProtoMessage() {}
 
 func (x *HostDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1482,7 @@ func (x *HostDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDriver.ProtoReflect.Descriptor instead.
 func (*HostDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HostDriver) GetFolder() string {
@@ -1319,7 +1522,7 @@ type CommandDriver struct {
 
 func (x *CommandDriver) Reset() {
 	*x = CommandDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1331,7 +1534,7 @@ func (x *CommandDriver) String() string {
 func (*CommandDriver) ProtoMessage() {}
 
 func (x *CommandDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1344,7 +1547,7 @@ func (x *CommandDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandDriver.ProtoReflect.Descriptor instead.
 func (*CommandDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CommandDriver) GetDeploy() *Command {
@@ -1384,7 +1587,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +1599,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +1612,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 // Command is an argument vector.
@@ -1427,7 +1630,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1642,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1655,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Command) GetArgv() []string {
@@ -1492,7 +1695,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1504,7 +1707,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1517,7 +1720,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -1565,7 +1768,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +1780,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1793,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -1615,7 +1818,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1830,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1843,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Token) GetSha256() string {
@@ -1712,7 +1915,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x02id\x12F\n" +
 	"\x06writer\x18\x02 \x01(\tB.\xbaH+r)R\bapprovalR\tvalidatorR\bexecutorR\brecorderR\x06writer\x12!\n" +
 	"\aed25519\x18\x03 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x124\n" +
-	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xe8\x02\n" +
+	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xbc\x03\n" +
 	"\bApproval\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x126\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1a.shipwarden.config.v1.GrpcB\x06\xbaH\x03\xc8\x01\x01R\x04grpc\x12.\n" +
@@ -1721,7 +1924,8 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"tokensFile\x12@\n" +
 	"\bchannels\x18\x05 \x03(\v2$.shipwarden.config.v1.ChannelAddressR\bchannels\x12,\n" +
 	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\x12%\n" +
-	"\x0eactivate_first\x18\a \x01(\bR\ractivateFirst\"\x97\x02\n" +
+	"\x0eactivate_first\x18\a \x01(\bR\ractivateFirst\x12R\n" +
+	"\x11change_connectors\x18\b \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\"\x97\x02\n" +
 	"\x0eChannelAddress\x12!\n" +
 	"\achannel\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\achannel\x12I\n" +
 	"\x04kind\x18\x02 \x01(\x0e2).shipwarden.config.v1.ChannelAddress.KindB\n" +
@@ -1754,14 +1958,32 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xef\x01\n" +
+	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xc3\x02\n" +
 	"\bExecutor\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12<\n" +
 	"\atargets\x18\x03 \x03(\v2\".shipwarden.config.v1.TargetDriverR\atargets\x12>\n" +
 	"\n" +
 	"registries\x18\x04 \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
-	"registries\"\xf1\x01\n" +
+	"registries\x12R\n" +
+	"\x11change_connectors\x18\x05 \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\"\xe8\x02\n" +
+	"\x0fChangeConnector\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1c\n" +
+	"\x03url\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bR\x03url\x12>\n" +
+	"\x06header\x18\x03 \x01(\tB&\xbaH#r!2\x1f^([A-Za-z][A-Za-z0-9-]{0,63})?$R\x06header\x12\x1f\n" +
+	"\vheader_file\x18\x04 \x01(\tR\n" +
+	"headerFile\x12B\n" +
+	"\x06fields\x18\x05 \x01(\v2\".shipwarden.config.v1.RecordFieldsB\x06\xbaH\x03\xc8\x01\x01R\x06fields\x12F\n" +
+	"\atimeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x02\b\x1e2\x05\x10\x80\xc2\xd7/R\atimeout\x12\x17\n" +
+	"\aca_file\x18\a \x01(\tR\x06caFile\"\xf4\x01\n" +
+	"\fRecordFields\x12\"\n" +
+	"\x02id\x18\x01 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)+$R\x02id\x12(\n" +
+	"\x05state\x18\x02 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)+$R\x05state\x125\n" +
+	"\fwindow_start\x18\x03 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)*$R\vwindowStart\x121\n" +
+	"\n" +
+	"window_end\x18\x04 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)*$R\twindowEnd\x12,\n" +
+	"\aservice\x18\x05 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)*$R\aservice\"\xf1\x01\n" +
 	"\fTargetDriver\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x126\n" +
 	"\x04host\x18\x02 \x01(\v2 .shipwarden.config.v1.HostDriverH\x00R\x04host\x12?\n" +
@@ -1815,7 +2037,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(ChannelAddress_Kind)(0),    // 1: shipwarden.config.v1.ChannelAddress.Kind
@@ -1833,53 +2055,59 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*TargetAddress)(nil),       // 13: shipwarden.config.v1.TargetAddress
 	(*Registry)(nil),            // 14: shipwarden.config.v1.Registry
 	(*Executor)(nil),            // 15: shipwarden.config.v1.Executor
-	(*TargetDriver)(nil),        // 16: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 17: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 18: shipwarden.config.v1.CommandDriver
-	(*NoopDriver)(nil),          // 19: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 20: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 21: shipwarden.config.v1.Recorder
-	(*Tokens)(nil),              // 22: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 23: shipwarden.config.v1.Token
-	nil,                         // 24: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
+	(*ChangeConnector)(nil),     // 16: shipwarden.config.v1.ChangeConnector
+	(*RecordFields)(nil),        // 17: shipwarden.config.v1.RecordFields
+	(*TargetDriver)(nil),        // 18: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 19: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 20: shipwarden.config.v1.CommandDriver
+	(*NoopDriver)(nil),          // 21: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 22: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 23: shipwarden.config.v1.Recorder
+	(*Tokens)(nil),              // 24: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 25: shipwarden.config.v1.Token
+	nil,                         // 26: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 27: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	3,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	5,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	6,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	25, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	27, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	4,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	8,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
 	2,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
 	11, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
 	10, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
-	1,  // 10: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	25, // 11: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
-	4,  // 12: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
-	2,  // 13: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	13, // 14: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	14, // 15: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	2,  // 16: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	16, // 17: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	14, // 18: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	17, // 19: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	18, // 20: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	19, // 21: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	20, // 22: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	20, // 23: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	20, // 24: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	24, // 25: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	25, // 26: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	2,  // 27: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	11, // 28: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	23, // 29: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	16, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	1,  // 11: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
+	27, // 12: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	4,  // 13: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
+	2,  // 14: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
+	13, // 15: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	14, // 16: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	2,  // 17: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	18, // 18: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	14, // 19: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	16, // 20: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	17, // 21: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	27, // 22: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	19, // 23: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	20, // 24: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	21, // 25: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	22, // 26: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	22, // 27: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	22, // 28: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	26, // 29: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	27, // 30: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	2,  // 31: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	11, // 32: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	25, // 33: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -1887,7 +2115,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 	if File_shipwarden_config_v1_config_proto != nil {
 		return
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[14].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[16].OneofWrappers = []any{
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
@@ -1898,7 +2126,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
