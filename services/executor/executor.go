@@ -60,7 +60,7 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
-	s.WarnOfTargets(ctx, names(cfg))
+	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
 	reach := &site.Site{
 		Name: s.Process, Drivers: drivers, Fetcher: fetcher, Store: s.Store, Procedures: s.Procedures, Blobs: s.Evidence,
 		Connectors: connectors,
