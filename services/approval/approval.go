@@ -149,7 +149,9 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(intake.NewTeller(intake.NewBoard(s.JS)))
 	s.Step(clock.Setter())
 	watch(s, clock)
-	if err := desk(ctx, s, cfg, doc.GetId(), clock, slices.Sorted(maps.Keys(told))); err != nil {
+	changes := amendConfig(s, doc.GetId())
+	changes.Channels, changes.Connectors = slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(connectors))
+	if err := desk(ctx, s, cfg, clock, changes); err != nil {
 		s.Conn.Close()
 		return err
 	}
@@ -247,7 +249,7 @@ func warnOfChannels(ctx context.Context, s *station.Station, id string, told map
 }
 
 // desk is the gRPC service through which people decide.
-func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, procedureID string, clock *deadline.Clock, channels []string) error {
+func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, clock *deadline.Clock, changes amend.Config) error {
 	who, err := callers(cfg.GetTokensFile())
 	if err != nil {
 		return err
@@ -263,8 +265,8 @@ func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, proce
 	if err != nil {
 		return err
 	}
-	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, procedureID, clock, s.Evidence, s.Now))
-	approvalv1.RegisterProcedureServiceServer(server.Server, amend.NewServer(amendConfig(s, procedureID, channels)))
+	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, changes.ProcedureID, clock, s.Evidence, s.Now))
+	approvalv1.RegisterProcedureServiceServer(server.Server, amend.NewServer(changes))
 	slog.InfoContext(ctx, "serving decisions", slog.String("grpc", server.Addr()))
 	s.Group.Add("grpc", server.Run)
 	return nil

@@ -26,7 +26,7 @@ func Check(cfg *configv1.Approval) error {
 		station.Check(procedure.ServiceApproval, cfg.GetCommon()),
 		service.InField("grpc.listen", service.CheckListen(cfg.GetGrpc().GetListen())),
 		service.InField("grpc.tls", secure),
-		document, told, records, tokens, unknown(cfg, doc),
+		document, told, records, tokens, unknown(cfg, doc), unconnected(cfg, doc),
 	)
 }
 
@@ -44,5 +44,19 @@ func unknown(cfg *configv1.Approval, doc *policyv1.Procedure) error {
 	}
 	return errors.Join(wrong...)
 }
+
+// unconnected names rules about change records whose connector is not configured: releases
+// would wait for an answer that nobody can give.
+func unconnected(cfg *configv1.Approval, doc *policyv1.Procedure) error {
+	var wrong []error
+	for _, rule := range doc.GetChangeRecords() {
+		if !slices.ContainsFunc(cfg.GetChangeConnectors(), func(c *configv1.ChangeConnector) bool { return c.GetName() == rule.GetConnector() }) {
+			wrong = append(wrong, fmt.Errorf("change_connectors: %w: %s, for %s", errNoConnector, rule.GetConnector(), rule.GetName()))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+var errNoConnector = errors.New("the procedure document needs a connector that is not there")
 
 var errUnknownChannel = errors.New("the procedure document has no such channel")

@@ -34,7 +34,7 @@ func (s *shell) records(ctx context.Context, t reactor.Task, index *policy.Index
 	for _, r := range s.connectors.Check(ctx, rules, t.State.Request, t.Now, at) {
 		v := &releasev1.GateVerdict{Gate: r.Rule.GetName(), Rule: changerecord.Words(r.Rule), Status: releasev1.GateVerdict_STATUS_FAILED}
 		switch {
-		case r.Unknown != nil && t.Now.Before(giveUp) && !(t.State.Emergency() && r.Rule.GetBypassable()):
+		case r.Unknown != nil && t.Now.Before(giveUp) && (!t.State.Emergency() || !r.Rule.GetBypassable()):
 			slog.WarnContext(ctx, "a change record is not known yet", slog.String("release", t.State.Release),
 				slog.String("rule", r.Rule.GetName()), slog.Any("error", r.Unknown))
 			return nil, reactor.RetryAfter(min(askAgain, max(giveUp.Sub(t.Now), time.Second)), r.Unknown)

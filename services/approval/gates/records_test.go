@@ -51,8 +51,10 @@ func TestTheChangeRecordIsLookedUp(t *testing.T) {
 		{"its window is to come", func(r *changerecordtest.Record) { r.Start = now.Add(30 * time.Minute) }, nil, procedure.PhaseScope, releasev1.GateVerdict_STATUS_PASSED, "", true},
 		{"not approved", func(r *changerecordtest.Record) { r.State = "Awaiting approval" }, nil, procedure.PhaseRecord, releasev1.GateVerdict_STATUS_FAILED, `is in state "Awaiting approval"`, true},
 		{"another service's", func(r *changerecordtest.Record) { r.Service = "billing" }, nil, procedure.PhaseRecord, releasev1.GateVerdict_STATUS_FAILED, `is about "billing"`, true},
-		{"over before it is to start", func(*changerecordtest.Record) {}, func(q *releasev1.Request) { q.NotBefore = timestamppb.New(now.Add(2 * time.Hour)) },
-			procedure.PhaseRecord, releasev1.GateVerdict_STATUS_FAILED, "ended", true},
+		{
+			"over before it is to start", func(*changerecordtest.Record) {}, func(q *releasev1.Request) { q.NotBefore = timestamppb.New(now.Add(2 * time.Hour)) },
+			procedure.PhaseRecord, releasev1.GateVerdict_STATUS_FAILED, "ended", true,
+		},
 		{"an id of another form", func(*changerecordtest.Record) {}, func(q *releasev1.Request) { q.ChangeRecord.Id = "INC-1" }, procedure.PhaseRecord, releasev1.GateVerdict_STATUS_FAILED, "must match", false},
 		{"not there", func(*changerecordtest.Record) {}, func(q *releasev1.Request) { q.ChangeRecord.Id = "CHG-1" }, procedure.PhaseRecord, releasev1.GateVerdict_STATUS_FAILED, "there is no change record CHG-1", true},
 		{"an emergency without", func(r *changerecordtest.Record) { r.State = "Closed" }, proceduretest.Emergency, procedure.PhaseScope, releasev1.GateVerdict_STATUS_BYPASSED, "Closed", true},
