@@ -126,6 +126,8 @@ func (s *State) apply(e Entry) error {
 		return s.applyExpired(e, d.Expired)
 	case *releasev1.Event_Notified:
 		return s.applyNotified(e, d.Notified)
+	case *releasev1.Event_NoticeAcknowledged:
+		return s.applyNoticeAcknowledged(e, d.NoticeAcknowledged)
 	case *releasev1.Event_ExecutionClaimed:
 		return s.applyExecutionClaimed(e, d.ExecutionClaimed)
 	case *releasev1.Event_ExecutionFinished:
@@ -170,6 +172,10 @@ func (s *State) apply(e Entry) error {
 		return s.applyFollowUpAdded(e, d.FollowUpAdded)
 	case *releasev1.Event_FollowUpClosed:
 		return s.applyFollowUpClosed(e, d.FollowUpClosed)
+	case *releasev1.Event_FreezeOverridden:
+		return s.applyFreezeOverridden(e, d.FreezeOverridden)
+	case *releasev1.Event_ExecutionOverrun:
+		return s.applyExecutionOverrun(e, d.ExecutionOverrun)
 	}
 	return fmt.Errorf("%w: not an event of a release", ErrMalformed)
 }

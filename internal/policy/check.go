@@ -14,6 +14,8 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c := &checker{document: document, index: NewIndex(document)}
 	c.people()
 	c.groups()
+	c.signingKeys()
+	c.signedEnvironments()
 	c.keys()
 	c.identities()
 	c.environments()
@@ -23,6 +25,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.freezes()
 	c.areas()
 	c.channels()
+	c.audiences()
 	c.emergency()
 	c.escalation()
 	c.approvals("no_rollback_approvals", document.GetNoRollbackApprovals())

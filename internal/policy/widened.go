@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
@@ -70,6 +72,14 @@ func (x *Index) rights(id string) map[string]bool {
 	for _, rung := range doc.GetEscalation().GetRungs() {
 		may(rung.GetGroup(), "take escalations on")
 	}
+	for _, f := range doc.GetFreezes() {
+		for _, g := range f.GetOverrideGroups() {
+			may(g, "override the freeze %s", f.GetName())
+		}
+		if slices.Contains(f.GetOverridePeople(), id) {
+			all["override the freeze "+f.GetName()] = true
+		}
+	}
 	may(doc.GetEmergency().GetGroup(), "authorize emergencies alone")
 	may(doc.GetEmergency().GetReviewGroup(), "review emergencies")
 	may(doc.GetOperatorsGroup(), "abort, retry, roll back and accept releases")
@@ -91,6 +101,7 @@ func Loosened(before, after *policyv1.Procedure) []string {
 		}
 		l.quorum("a release to "+was.GetName(), was.GetApprovals(), now.GetApprovals())
 		l.lost(was.GetRequireSignedRequests(), now.GetRequireSignedRequests(), "requests for %s need no signature", was.GetName())
+		l.lost(was.GetRequireSignedApprovals(), now.GetRequireSignedApprovals(), "approvals for %s need no signature", was.GetName())
 		l.lost(was.GetRequireNotice(), now.GetRequireNotice(), "nobody has to be told before a release to %s", was.GetName())
 	}
 	l.quorum("a release without a way back", before.GetNoRollbackApprovals(), after.GetNoRollbackApprovals())
@@ -109,7 +120,15 @@ func Loosened(before, after *policyv1.Procedure) []string {
 	for _, was := range before.GetFreezes() {
 		now := find(after.GetFreezes(), was.GetName(), (*policyv1.Freeze).GetName)
 		l.lost(true, now != nil, "the freeze %s is gone", was.GetName())
+		l.lost(now != nil, sameWindow(was, now), "the freeze %s is at another time or place", was.GetName())
 		l.lost(!was.GetBypassable(), now == nil || !now.GetBypassable(), "an emergency may bypass the freeze %s", was.GetName())
+	}
+	for _, now := range after.GetPeople() {
+		was := find(before.GetPeople(), now.GetId(), (*policyv1.Person).GetId)
+		for _, key := range now.GetSigningKeys() {
+			known := slices.ContainsFunc(was.GetSigningKeys(), func(k *policyv1.PersonKey) bool { return proto.Equal(k, key) })
+			l.lost(true, known, "approvals of %s may be signed with %s", now.GetId(), short(key.GetSsh()))
+		}
 	}
 	for _, now := range after.GetKeys() {
 		was := find(before.GetKeys(), now.GetId(), (*policyv1.Key).GetId)
@@ -123,6 +142,20 @@ func Loosened(before, after *policyv1.Procedure) []string {
 	}
 	return l.found
 }
+
+// sameWindow reports whether two freezes hold at the same times for the same things.
+func sameWindow(a, b *policyv1.Freeze) bool {
+	bare := func(f *policyv1.Freeze) *policyv1.Freeze {
+		return &policyv1.Freeze{
+			Kind: f.GetKind(), When: f.GetWhen(),
+			Environments: f.GetEnvironments(), Services: f.GetServices(), Targets: f.GetTargets(), Customers: f.GetCustomers(),
+		}
+	}
+	return proto.Equal(bare(a), bare(b))
+}
+
+// short is enough of a public key to know it again.
+func short(key string) string { return "…" + key[max(0, len(key)-16):] }
 
 type loosened struct{ found []string }
 

@@ -23,6 +23,7 @@ func TestWhoseRightsAreWidened(t *testing.T) {
 		{"what a group may", "frank", func(d *policyv1.Procedure) { d.OperatorsGroup = "security" }, "abort, retry, roll back and accept releases"},
 		{"emergencies", "frank", func(d *policyv1.Procedure) { d.Emergency.Group = "security" }, "authorize emergencies alone"},
 		{"the board", "erin", func(d *policyv1.Procedure) { d.ChangeControl.Approvals.Group = "sre" }, "approve changes of the procedure document"},
+		{"exceptions of a freeze", "frank", func(d *policyv1.Procedure) { d.Freezes[0].OverridePeople = []string{"frank"} }, "override the freeze weekend"},
 		{"proposing", "erin", func(d *policyv1.Procedure) {
 			d.Groups[2].Members, d.ChangeControl.ProposerGroups = []string{"dave"}, []string{"security"}
 		}, ""},
@@ -45,19 +46,24 @@ func TestWhoseRightsAreWidened(t *testing.T) {
 
 func TestWhatIsLoosened(t *testing.T) {
 	before := example(t)
-	before.Environments[0].RequireSignedRequests = true
+	before.Environments[0].RequireSignedRequests, before.Environments[0].RequireSignedApprovals = true, true
 	after := proto.CloneOf(before)
 	after.Environments[0].Approvals = after.GetEnvironments()[0].GetApprovals()[:1]
+	after.Environments[0].RequireSignedApprovals = false
 	after.Environments[0].RequireNotice, after.Environments[0].RequireSignedRequests = false, false
 	after.HighRiskAreas = after.GetHighRiskAreas()[1:]
 	after.NoRollbackApprovals[0].Count = 1
 	after.Gates[0].Bypassable, after.Gates[0].MinReviewers, after.Gates[0].Rules = true, 0, nil
 	after.Gates = slices.Delete(after.GetGates(), 2, 3)
-	after.Freezes = nil
+	before.Freezes[0].Bypassable = false
+	after.Freezes = after.GetFreezes()[:1]
+	after.Freezes[0].Bypassable, after.Freezes[0].Services = true, []string{"shop"}
+	after.People[0].SigningKeys = append(after.People[0].SigningKeys, &policyv1.PersonKey{Ssh: "ssh-ed25519 AAAAAAAAAAAAAAAAAAAA"})
 	after.Keys[0].Ed25519 = slices.Repeat([]byte{7, 9}, 16)
 	want := []string{
 		"a release to production needs 0 approvals of sre instead of 1",
 		"requests for production need no signature",
+		"approvals for production need no signature",
 		"nobody has to be told before a release to production",
 		"a release without a way back needs 1 approvals of release-managers instead of 2",
 		"the area authentication is of high risk no more",
@@ -65,7 +71,10 @@ func TestWhatIsLoosened(t *testing.T) {
 		"the gate code-review needs 0 reviewers instead of 1",
 		"the rule security-review of the gate code-review is gone",
 		"the gate provenance is gone",
-		"the freeze weekend is gone",
+		"the freeze weekend is at another time or place",
+		"an emergency may bypass the freeze weekend",
+		"the freeze month-end is gone",
+		"approvals of alice may be signed with …AAAAAAAAAAAAAAAA",
 		"the key review-system is trusted",
 	}
 	if diff := cmp.Diff(want, policy.Loosened(before, after)); diff != "" {

@@ -35,7 +35,8 @@ func Load(path string) (*configv1.Executor, error) {
 	_, drivers := configured.Drivers(cfg.GetTargets(), configured.Options{})
 	_, fetcher := artifact.NewFetcher(cfg.GetArtifactFolder(), cfg.GetRegistries())
 	_, records := changerecord.Open(cfg.GetChangeConnectors())
-	if err := errors.Join(drivers, fetcher, records); err != nil {
+	_, signers := loadSigners(cfg.GetSignersFile())
+	if err := errors.Join(drivers, fetcher, records, signers); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
@@ -56,6 +57,10 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	signers, err := loadSigners(cfg.GetSignersFile())
+	if err != nil {
+		return err
+	}
 	s, err := station.Open(ctx, procedure.ServiceExecutor, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
@@ -63,7 +68,7 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
 	reach := &site.Site{
 		Name: s.Process, Drivers: drivers, Fetcher: fetcher, Store: s.Store, Procedures: s.Procedures, Blobs: s.Evidence,
-		Connectors: connectors,
+		Connectors: connectors, Signers: signers,
 	}
 	s.Step(preview.New(reach))
 	s.Step(execute.New(reach, s.Now))

@@ -27,21 +27,34 @@ type Procedures interface {
 	ByDigest(ctx context.Context, digest string) (*policy.Index, error)
 }
 
-// Blobs gives stored evidence by its digest, and keeps more of it.
-type Blobs interface {
+// Reader gives stored evidence by its digest.
+type Reader interface {
 	Get(ctx context.Context, digest string) ([]byte, error)
+}
+
+// Blobs keeps evidence as well.
+type Blobs interface {
+	Reader
 	Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error)
 }
 
 // New returns the step. Change records are looked up through the connectors.
 func New(procedures Procedures, blobs Blobs, connectors changerecord.Connectors) reactor.Step {
-	s := &shell{procedures: procedures, blobs: blobs, connectors: connectors, roots: map[string]*sigstore.Root{}}
+	s := &shell{procedures: procedures, blobs: blobs, keeper: blobs, connectors: connectors, roots: map[string]*sigstore.Root{}}
+	return reactor.Step{ID: procedure.StepGates, Act: s.act}
+}
+
+// Unasked returns the step for a question: it keeps nothing and asks no other system. A
+// change record that is demanded is said not to be looked up, and does not pass.
+func Unasked(procedures Procedures, blobs Reader) reactor.Step {
+	s := &shell{procedures: procedures, blobs: blobs, roots: map[string]*sigstore.Root{}}
 	return reactor.Step{ID: procedure.StepGates, Act: s.act}
 }
 
 type shell struct {
 	procedures Procedures
-	blobs      Blobs
+	blobs      Reader
+	keeper     Blobs // nil where nothing is kept and nobody asked
 	connectors changerecord.Connectors
 
 	mu    sync.Mutex

@@ -51,6 +51,9 @@ type Site struct {
 	Blobs      Blobs
 	// Connectors look change records up.
 	Connectors changerecord.Connectors
+	// Signers is whose signatures this executor demands of every approval, whatever the
+	// procedure document says; nil where it demands none of its own accord.
+	Signers *policy.Index
 
 	claims claims
 }

@@ -22,6 +22,11 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- range $i, $c := . -}}
 {{- $channel := dict "channel" $c.channel "kind" (printf "KIND_%s" (upper $c.kind)) "url_file" (printf "%s/channel-%d/%s" $secrets $i $c.key) -}}
 {{- with $c.timeout }}{{ $_ := set $channel "timeout" . }}{{ end -}}
+{{- with $c.caKey }}{{ $_ := set $channel "ca_file" (printf "%s/channel-%d/%s" $secrets $i .) }}{{ end -}}
+{{- with $c.mail }}{{ $_ := set $channel "mail" . }}{{ end -}}
+{{- $files := list -}}
+{{- range $c.secretKeys }}{{ $files = append $files (printf "%s/channel-%d/%s" $secrets $i .) }}{{ end -}}
+{{- with $files }}{{ $_ := set $channel "secret_files" . }}{{ end -}}
 {{- $channels = append $channels $channel -}}
 {{- end -}}
 {{- $_ := set $out "channels" $channels -}}

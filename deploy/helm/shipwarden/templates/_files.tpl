@@ -27,7 +27,11 @@ group alone: the services refuse a secret that everyone on the machine may read.
 {{- with $v.tokens -}}
 {{- if .existingSecret }}{{ $out = append $out (dict "name" "tokens" "secret" .existingSecret "keys" (list .key)) }}{{ end -}}
 {{- end -}}
-{{- range $i, $c := $v.channels }}{{ $out = append $out (dict "name" (printf "channel-%d" $i) "secret" $c.existingSecret "keys" (list $c.key)) }}{{ end -}}
+{{- range $i, $c := $v.channels -}}
+{{- $keys := concat (list $c.key) ($c.secretKeys | default list) -}}
+{{- with $c.caKey }}{{ $keys = append $keys . }}{{ end -}}
+{{- $out = append $out (dict "name" (printf "channel-%d" $i) "secret" $c.existingSecret "keys" $keys) -}}
+{{- end -}}
 {{- if has .service (list "approval" "executor") -}}
 {{- range $i, $c := .root.Values.changeConnectors -}}
 {{- if $c.existingSecret }}{{ $out = append $out (dict "name" (printf "connector-%d" $i) "secret" $c.existingSecret "keys" (list $c.key)) }}{{ end -}}

@@ -92,19 +92,53 @@ const (
 	ChannelAddress_KIND_WEBHOOK ChannelAddress_Kind = 1
 	// {"text": …}, as Slack, Mattermost and Rocket.Chat take it.
 	ChannelAddress_KIND_SLACK ChannelAddress_Kind = 2
+	// JSON body, one POST, signed as Standard Webhooks says: the secrets are those that
+	// begin with "whsec_". While one is being replaced there are two, and both sign.
+	ChannelAddress_KIND_STANDARD_WEBHOOK ChannelAddress_Kind = 3
+	// PagerDuty's Events API v2; the secret is the routing key of the integration.
+	ChannelAddress_KIND_PAGERDUTY ChannelAddress_Kind = 4
+	// Alertmanager's API v2; the URL is the one that Prometheus is given, too.
+	ChannelAddress_KIND_ALERTMANAGER ChannelAddress_Kind = 5
+	// Mail; the URL is smtps://user@host:465, or smtp://user@host:587, which must offer
+	// STARTTLS. The secret is the password; without a user there is none.
+	ChannelAddress_KIND_MAIL ChannelAddress_Kind = 6
+	// Microsoft Teams, by a workflow that takes webhooks.
+	ChannelAddress_KIND_TEAMS ChannelAddress_Kind = 7
+	// Discord, by a webhook of a channel.
+	ChannelAddress_KIND_DISCORD ChannelAddress_Kind = 8
+	// Google Chat, by a webhook of a space.
+	ChannelAddress_KIND_GOOGLE_CHAT ChannelAddress_Kind = 9
+	// ntfy; the URL is that of the topic. The secret, where there is one, is an access token.
+	ChannelAddress_KIND_NTFY ChannelAddress_Kind = 10
 )
 
 // Enum value maps for ChannelAddress_Kind.
 var (
 	ChannelAddress_Kind_name = map[int32]string{
-		0: "KIND_UNSPECIFIED",
-		1: "KIND_WEBHOOK",
-		2: "KIND_SLACK",
+		0:  "KIND_UNSPECIFIED",
+		1:  "KIND_WEBHOOK",
+		2:  "KIND_SLACK",
+		3:  "KIND_STANDARD_WEBHOOK",
+		4:  "KIND_PAGERDUTY",
+		5:  "KIND_ALERTMANAGER",
+		6:  "KIND_MAIL",
+		7:  "KIND_TEAMS",
+		8:  "KIND_DISCORD",
+		9:  "KIND_GOOGLE_CHAT",
+		10: "KIND_NTFY",
 	}
 	ChannelAddress_Kind_value = map[string]int32{
-		"KIND_UNSPECIFIED": 0,
-		"KIND_WEBHOOK":     1,
-		"KIND_SLACK":       2,
+		"KIND_UNSPECIFIED":      0,
+		"KIND_WEBHOOK":          1,
+		"KIND_SLACK":            2,
+		"KIND_STANDARD_WEBHOOK": 3,
+		"KIND_PAGERDUTY":        4,
+		"KIND_ALERTMANAGER":     5,
+		"KIND_MAIL":             6,
+		"KIND_TEAMS":            7,
+		"KIND_DISCORD":          8,
+		"KIND_GOOGLE_CHAT":      9,
+		"KIND_NTFY":             10,
 	}
 )
 
@@ -736,7 +770,13 @@ type ChannelAddress struct {
 	// File that holds the URL, which is a secret.
 	UrlFile string `protobuf:"bytes,3,opt,name=url_file,json=urlFile,proto3" json:"url_file,omitempty"`
 	// Absent: 10 s.
-	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Files that hold what the kind needs besides, each one secret.
+	SecretFiles []string `protobuf:"bytes,5,rep,name=secret_files,json=secretFiles,proto3" json:"secret_files,omitempty"`
+	// Certificates (PEM) that the receiver's must be signed by. Absent: those of the system.
+	CaFile string `protobuf:"bytes,6,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	// For mail: by whom, and to whom.
+	Mail          *Mail `protobuf:"bytes,7,opt,name=mail,proto3" json:"mail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -799,6 +839,92 @@ func (x *ChannelAddress) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+func (x *ChannelAddress) GetSecretFiles() []string {
+	if x != nil {
+		return x.SecretFiles
+	}
+	return nil
+}
+
+func (x *ChannelAddress) GetCaFile() string {
+	if x != nil {
+		return x.CaFile
+	}
+	return ""
+}
+
+func (x *ChannelAddress) GetMail() *Mail {
+	if x != nil {
+		return x.Mail
+	}
+	return nil
+}
+
+// Mail says who writes to whom.
+type Mail struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sender's address.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Addresses that hear everything that the channel is told.
+	To []string `protobuf:"bytes,2,rep,name=to,proto3" json:"to,omitempty"`
+	// Addresses of people, by the person's id in the procedure document: they hear what
+	// they are in the audience of.
+	People        map[string]string `protobuf:"bytes,3,rep,name=people,proto3" json:"people,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mail) Reset() {
+	*x = Mail{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mail) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mail) ProtoMessage() {}
+
+func (x *Mail) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mail.ProtoReflect.Descriptor instead.
+func (*Mail) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Mail) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Mail) GetTo() []string {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *Mail) GetPeople() map[string]string {
+	if x != nil {
+		return x.People
+	}
+	return nil
+}
+
 // Grpc says how to serve.
 type Grpc struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -811,7 +937,7 @@ type Grpc struct {
 
 func (x *Grpc) Reset() {
 	*x = Grpc{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -823,7 +949,7 @@ func (x *Grpc) String() string {
 func (*Grpc) ProtoMessage() {}
 
 func (x *Grpc) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -836,7 +962,7 @@ func (x *Grpc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grpc.ProtoReflect.Descriptor instead.
 func (*Grpc) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Grpc) GetListen() string {
@@ -868,7 +994,7 @@ type Validator struct {
 
 func (x *Validator) Reset() {
 	*x = Validator{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1006,7 @@ func (x *Validator) String() string {
 func (*Validator) ProtoMessage() {}
 
 func (x *Validator) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1019,7 @@ func (x *Validator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Validator.ProtoReflect.Descriptor instead.
 func (*Validator) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Validator) GetCommon() *Common {
@@ -942,7 +1068,7 @@ type TargetAddress struct {
 
 func (x *TargetAddress) Reset() {
 	*x = TargetAddress{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1080,7 @@ func (x *TargetAddress) String() string {
 func (*TargetAddress) ProtoMessage() {}
 
 func (x *TargetAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1093,7 @@ func (x *TargetAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetAddress.ProtoReflect.Descriptor instead.
 func (*TargetAddress) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TargetAddress) GetTarget() string {
@@ -1013,7 +1139,7 @@ type Registry struct {
 
 func (x *Registry) Reset() {
 	*x = Registry{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1151,7 @@ func (x *Registry) String() string {
 func (*Registry) ProtoMessage() {}
 
 func (x *Registry) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1038,7 +1164,7 @@ func (x *Registry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Registry.ProtoReflect.Descriptor instead.
 func (*Registry) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Registry) GetHost() string {
@@ -1077,16 +1203,20 @@ type Executor struct {
 	// How targets are reached.
 	Targets    []*TargetDriver `protobuf:"bytes,3,rep,name=targets,proto3" json:"targets,omitempty"`
 	Registries []*Registry     `protobuf:"bytes,4,rep,name=registries,proto3" json:"registries,omitempty"`
+	// File that names people's keys (Signers). Where it is given, nothing is executed but
+	// what everybody whose approval counts has signed with a key in it, whatever procedure
+	// document came over the bus.
+	SignersFile string `protobuf:"bytes,5,opt,name=signers_file,json=signersFile,proto3" json:"signers_file,omitempty"`
 	// Where change records are looked up again when a wave starts: as in the approval
 	// service.
-	ChangeConnectors []*ChangeConnector `protobuf:"bytes,5,rep,name=change_connectors,json=changeConnectors,proto3" json:"change_connectors,omitempty"`
+	ChangeConnectors []*ChangeConnector `protobuf:"bytes,6,rep,name=change_connectors,json=changeConnectors,proto3" json:"change_connectors,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Executor) Reset() {
 	*x = Executor{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1228,7 @@ func (x *Executor) String() string {
 func (*Executor) ProtoMessage() {}
 
 func (x *Executor) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1241,7 @@ func (x *Executor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Executor.ProtoReflect.Descriptor instead.
 func (*Executor) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Executor) GetCommon() *Common {
@@ -1140,6 +1270,13 @@ func (x *Executor) GetRegistries() []*Registry {
 		return x.Registries
 	}
 	return nil
+}
+
+func (x *Executor) GetSignersFile() string {
+	if x != nil {
+		return x.SignersFile
+	}
+	return ""
 }
 
 func (x *Executor) GetChangeConnectors() []*ChangeConnector {
@@ -1175,7 +1312,7 @@ type ChangeConnector struct {
 
 func (x *ChangeConnector) Reset() {
 	*x = ChangeConnector{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1324,7 @@ func (x *ChangeConnector) String() string {
 func (*ChangeConnector) ProtoMessage() {}
 
 func (x *ChangeConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1337,7 @@ func (x *ChangeConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeConnector.ProtoReflect.Descriptor instead.
 func (*ChangeConnector) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ChangeConnector) GetName() string {
@@ -1270,7 +1407,7 @@ type RecordFields struct {
 
 func (x *RecordFields) Reset() {
 	*x = RecordFields{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1419,7 @@ func (x *RecordFields) String() string {
 func (*RecordFields) ProtoMessage() {}
 
 func (x *RecordFields) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1432,7 @@ func (x *RecordFields) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordFields.ProtoReflect.Descriptor instead.
 func (*RecordFields) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RecordFields) GetId() string {
@@ -1333,6 +1470,106 @@ func (x *RecordFields) GetService() string {
 	return ""
 }
 
+// Signers is the content of a signers file.
+type Signers struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Signers       []*Signer              `protobuf:"bytes,1,rep,name=signers,proto3" json:"signers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signers) Reset() {
+	*x = Signers{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signers) ProtoMessage() {}
+
+func (x *Signers) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signers.ProtoReflect.Descriptor instead.
+func (*Signers) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Signers) GetSigners() []*Signer {
+	if x != nil {
+		return x.Signers
+	}
+	return nil
+}
+
+// Signer is a person and the keys that they sign approvals with.
+type Signer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Person id of the procedure document.
+	Person string `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	// Public keys, each as it stands in a .pub file.
+	Ssh           []string `protobuf:"bytes,2,rep,name=ssh,proto3" json:"ssh,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signer) Reset() {
+	*x = Signer{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signer) ProtoMessage() {}
+
+func (x *Signer) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signer.ProtoReflect.Descriptor instead.
+func (*Signer) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Signer) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *Signer) GetSsh() []string {
+	if x != nil {
+		return x.Ssh
+	}
+	return nil
+}
+
 // TargetDriver says how a target is reached.
 type TargetDriver struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1350,7 +1587,7 @@ type TargetDriver struct {
 
 func (x *TargetDriver) Reset() {
 	*x = TargetDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1599,7 @@ func (x *TargetDriver) String() string {
 func (*TargetDriver) ProtoMessage() {}
 
 func (x *TargetDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1612,7 @@ func (x *TargetDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetDriver.ProtoReflect.Descriptor instead.
 func (*TargetDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TargetDriver) GetTarget() string {
@@ -1457,7 +1694,7 @@ type HostDriver struct {
 
 func (x *HostDriver) Reset() {
 	*x = HostDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1706,7 @@ func (x *HostDriver) String() string {
 func (*HostDriver) ProtoMessage() {}
 
 func (x *HostDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1719,7 @@ func (x *HostDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDriver.ProtoReflect.Descriptor instead.
 func (*HostDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HostDriver) GetFolder() string {
@@ -1522,7 +1759,7 @@ type CommandDriver struct {
 
 func (x *CommandDriver) Reset() {
 	*x = CommandDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1534,7 +1771,7 @@ func (x *CommandDriver) String() string {
 func (*CommandDriver) ProtoMessage() {}
 
 func (x *CommandDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1547,7 +1784,7 @@ func (x *CommandDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandDriver.ProtoReflect.Descriptor instead.
 func (*CommandDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CommandDriver) GetDeploy() *Command {
@@ -1587,7 +1824,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1599,7 +1836,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1612,7 +1849,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 // Command is an argument vector.
@@ -1630,7 +1867,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +1879,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +1892,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Command) GetArgv() []string {
@@ -1695,7 +1932,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1707,7 +1944,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1720,7 +1957,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -1768,7 +2005,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1780,7 +2017,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1793,7 +2030,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -1818,7 +2055,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +2067,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +2080,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Token) GetSha256() string {
@@ -1925,18 +2162,38 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\bchannels\x18\x05 \x03(\v2$.shipwarden.config.v1.ChannelAddressR\bchannels\x12,\n" +
 	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\x12%\n" +
 	"\x0eactivate_first\x18\a \x01(\bR\ractivateFirst\x12R\n" +
-	"\x11change_connectors\x18\b \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\"\x97\x02\n" +
+	"\x11change_connectors\x18\b \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\"\xb0\x04\n" +
 	"\x0eChannelAddress\x12!\n" +
 	"\achannel\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\achannel\x12I\n" +
 	"\x04kind\x18\x02 \x01(\x0e2).shipwarden.config.v1.ChannelAddress.KindB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12\"\n" +
 	"\burl_file\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aurlFile\x123\n" +
-	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\">\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x121\n" +
+	"\fsecret_files\x18\x05 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10\x04\"\x04r\x02\x10\x01R\vsecretFiles\x12\x17\n" +
+	"\aca_file\x18\x06 \x01(\tR\x06caFile\x12.\n" +
+	"\x04mail\x18\a \x01(\v2\x1a.shipwarden.config.v1.MailR\x04mail\"\xda\x01\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_WEBHOOK\x10\x01\x12\x0e\n" +
 	"\n" +
-	"KIND_SLACK\x10\x02\"T\n" +
+	"KIND_SLACK\x10\x02\x12\x19\n" +
+	"\x15KIND_STANDARD_WEBHOOK\x10\x03\x12\x12\n" +
+	"\x0eKIND_PAGERDUTY\x10\x04\x12\x15\n" +
+	"\x11KIND_ALERTMANAGER\x10\x05\x12\r\n" +
+	"\tKIND_MAIL\x10\x06\x12\x0e\n" +
+	"\n" +
+	"KIND_TEAMS\x10\a\x12\x10\n" +
+	"\fKIND_DISCORD\x10\b\x12\x14\n" +
+	"\x10KIND_GOOGLE_CHAT\x10\t\x12\r\n" +
+	"\tKIND_NTFY\x10\n" +
+	"\"\xcf\x01\n" +
+	"\x04Mail\x12\x1b\n" +
+	"\x04from\x18\x01 \x01(\tB\a\xbaH\x04r\x02`\x01R\x04from\x12\x1e\n" +
+	"\x02to\x18\x02 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10@\"\x04r\x02`\x01R\x02to\x12O\n" +
+	"\x06people\x18\x03 \x03(\v2&.shipwarden.config.v1.Mail.PeopleEntryB\x0f\xbaH\f\x9a\x01\t\x10\x80 *\x04r\x02`\x01R\x06people\x1a9\n" +
+	"\vPeopleEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
 	"\x04Grpc\x12\x1f\n" +
 	"\x06listen\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06listen\x12+\n" +
 	"\x03tls\x18\x02 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\"\xf1\x01\n" +
@@ -1958,15 +2215,16 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xc3\x02\n" +
+	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xe6\x02\n" +
 	"\bExecutor\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12<\n" +
 	"\atargets\x18\x03 \x03(\v2\".shipwarden.config.v1.TargetDriverR\atargets\x12>\n" +
 	"\n" +
 	"registries\x18\x04 \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
-	"registries\x12R\n" +
-	"\x11change_connectors\x18\x05 \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\"\xe8\x02\n" +
+	"registries\x12!\n" +
+	"\fsigners_file\x18\x05 \x01(\tR\vsignersFile\x12R\n" +
+	"\x11change_connectors\x18\x06 \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\"\xe8\x02\n" +
 	"\x0fChangeConnector\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1c\n" +
 	"\x03url\x18\x02 \x01(\tB\n" +
@@ -1983,7 +2241,12 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\fwindow_start\x18\x03 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)*$R\vwindowStart\x121\n" +
 	"\n" +
 	"window_end\x18\x04 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)*$R\twindowEnd\x12,\n" +
-	"\aservice\x18\x05 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)*$R\aservice\"\xf1\x01\n" +
+	"\aservice\x18\x05 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)*$R\aservice\"K\n" +
+	"\aSigners\x12@\n" +
+	"\asigners\x18\x01 \x03(\v2\x1c.shipwarden.config.v1.SignerB\b\xbaH\x05\x92\x01\x02\b\x01R\asigners\"E\n" +
+	"\x06Signer\x12\x1f\n" +
+	"\x06person\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06person\x12\x1a\n" +
+	"\x03ssh\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\x03ssh\"\xf1\x01\n" +
 	"\fTargetDriver\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x126\n" +
 	"\x04host\x18\x02 \x01(\v2 .shipwarden.config.v1.HostDriverH\x00R\x04host\x12?\n" +
@@ -2037,7 +2300,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(ChannelAddress_Kind)(0),    // 1: shipwarden.config.v1.ChannelAddress.Kind
@@ -2050,64 +2313,71 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*WriterKey)(nil),           // 8: shipwarden.config.v1.WriterKey
 	(*Approval)(nil),            // 9: shipwarden.config.v1.Approval
 	(*ChannelAddress)(nil),      // 10: shipwarden.config.v1.ChannelAddress
-	(*Grpc)(nil),                // 11: shipwarden.config.v1.Grpc
-	(*Validator)(nil),           // 12: shipwarden.config.v1.Validator
-	(*TargetAddress)(nil),       // 13: shipwarden.config.v1.TargetAddress
-	(*Registry)(nil),            // 14: shipwarden.config.v1.Registry
-	(*Executor)(nil),            // 15: shipwarden.config.v1.Executor
-	(*ChangeConnector)(nil),     // 16: shipwarden.config.v1.ChangeConnector
-	(*RecordFields)(nil),        // 17: shipwarden.config.v1.RecordFields
-	(*TargetDriver)(nil),        // 18: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 19: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 20: shipwarden.config.v1.CommandDriver
-	(*NoopDriver)(nil),          // 21: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 22: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 23: shipwarden.config.v1.Recorder
-	(*Tokens)(nil),              // 24: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 25: shipwarden.config.v1.Token
-	nil,                         // 26: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 27: google.protobuf.Duration
+	(*Mail)(nil),                // 11: shipwarden.config.v1.Mail
+	(*Grpc)(nil),                // 12: shipwarden.config.v1.Grpc
+	(*Validator)(nil),           // 13: shipwarden.config.v1.Validator
+	(*TargetAddress)(nil),       // 14: shipwarden.config.v1.TargetAddress
+	(*Registry)(nil),            // 15: shipwarden.config.v1.Registry
+	(*Executor)(nil),            // 16: shipwarden.config.v1.Executor
+	(*ChangeConnector)(nil),     // 17: shipwarden.config.v1.ChangeConnector
+	(*RecordFields)(nil),        // 18: shipwarden.config.v1.RecordFields
+	(*Signers)(nil),             // 19: shipwarden.config.v1.Signers
+	(*Signer)(nil),              // 20: shipwarden.config.v1.Signer
+	(*TargetDriver)(nil),        // 21: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 22: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 23: shipwarden.config.v1.CommandDriver
+	(*NoopDriver)(nil),          // 24: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 25: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 26: shipwarden.config.v1.Recorder
+	(*Tokens)(nil),              // 27: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 28: shipwarden.config.v1.Token
+	nil,                         // 29: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 30: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 31: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	3,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	5,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	6,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	27, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	31, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	4,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	8,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
 	2,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
-	11, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
 	10, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
-	16, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	17, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	1,  // 11: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	27, // 12: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
-	4,  // 13: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
-	2,  // 14: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	13, // 15: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	14, // 16: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	2,  // 17: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	18, // 18: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	14, // 19: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	16, // 20: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	17, // 21: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	27, // 22: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	19, // 23: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	20, // 24: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	21, // 25: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	22, // 26: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	22, // 27: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	22, // 28: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	26, // 29: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	27, // 30: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	2,  // 31: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	11, // 32: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	25, // 33: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	31, // 12: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	11, // 13: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
+	29, // 14: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	4,  // 15: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
+	2,  // 16: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
+	14, // 17: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	15, // 18: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	2,  // 19: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	21, // 20: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	15, // 21: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	17, // 22: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	18, // 23: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	31, // 24: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	20, // 25: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	22, // 26: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	23, // 27: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	24, // 28: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	25, // 29: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	25, // 30: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	25, // 31: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	30, // 32: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	31, // 33: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	2,  // 34: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	12, // 35: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	28, // 36: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -2115,7 +2385,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 	if File_shipwarden_config_v1_config_proto != nil {
 		return
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[16].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[19].OneofWrappers = []any{
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
@@ -2126,7 +2396,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
