@@ -289,8 +289,11 @@ func TestAForgedStandingDoesNotCount(t *testing.T) {
 		"an approval that nobody gave":     {activated(func(_ *releasev1.Event, a *releasev1.ProcedureActivated) { a.Approvals[0].Person = "cleo" }), procedure.ErrApprovalsMissing},
 		"one approval twice":               {activated(func(_ *releasev1.Event, a *releasev1.ProcedureActivated) { a.Approvals[1] = a.GetApprovals()[0] }), procedure.ErrApprovalsMissing},
 		"a proposal without its number":    {activated(func(_ *releasev1.Event, a *releasev1.ProcedureActivated) { a.Proposal = 0 }), procedure.ErrInvalidTransition},
-		"by a machine":                     {activated(func(e *releasev1.Event, _ *releasev1.ProcedureActivated) { e.Actor.Kind = releasev1.Actor_KIND_SERVICE }), procedure.ErrNotHuman},
-		"by a stranger":                    {activated(func(e *releasev1.Event, _ *releasev1.ProcedureActivated) { e.Actor = somebody("finn") }), procedure.ErrNotApprover},
+		"a person who goes around it": {activated(func(_ *releasev1.Event, a *releasev1.ProcedureActivated) {
+			a.Proposal, a.Approvals, a.Voided, a.Administrative = 0, nil, []uint32{1}, releasev1.ProcedureActivated_ADMINISTRATIVE_OVERRIDE
+		}), procedure.ErrInvalidTransition},
+		"by a machine":  {activated(func(e *releasev1.Event, _ *releasev1.ProcedureActivated) { e.Actor.Kind = releasev1.Actor_KIND_SERVICE }), procedure.ErrNotHuman},
+		"by a stranger": {activated(func(e *releasev1.Event, _ *releasev1.ProcedureActivated) { e.Actor = somebody("finn") }), procedure.ErrNotApprover},
 		"an event of a release": {func() error {
 			return l.store(&releasev1.Event{Data: &releasev1.Event_Withdrawn{Withdrawn: &releasev1.Withdrawn{Reason: "x"}}})
 		}, procedure.ErrInvalidTransition},

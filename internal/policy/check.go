@@ -33,6 +33,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.approvals("high_risk_approvals", document.GetHighRiskApprovals())
 	c.approvers("operators_group", document.GetOperatorsGroup(), 1)
 	c.changeControl()
+	c.changeRecords()
 	c.sizes()
 	return c.found
 }

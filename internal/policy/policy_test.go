@@ -57,6 +57,15 @@ func TestWhatLeadsNowhereIsRefused(t *testing.T) {
 		{"member by an alias", "members: [alice, bob]", "members: [alice, bbrandt]", []string{"groups[0].members[1]", "another name of bob"}},
 		{"member who has left", "name: Bob Brandt", "name: Bob Brandt\n    inactive: true", []string{"groups[0].members[1]: bob is inactive"}},
 		{"member given twice", "members: [alice, bob]", "members: [alice, bob, alice]", []string{"groups[0].members[2]", "duplicate"}},
+		{"a change record's pattern", "channels:\n", records("id_pattern: '['") + "channels:\n", []string{"change_records[0].id_pattern"}},
+		{"a change record's pattern of nothing", "channels:\n", records("id_pattern: '.*'") + "channels:\n", []string{"change_records[0].id_pattern", "matches nothing at all"}},
+		{"a change record's name", "channels:\n", strings.Replace(records("id_pattern: CHG"), "name: cr", "name: tests", 1) + "channels:\n", []string{`change_records[0].name: "tests" is the name of a gate`}},
+		{"a change record's place", "channels:\n", records("id_pattern: CHG, environments: [moon], service_names: {rocket: r}") + "channels:\n", []string{"change_records[0].environments[0]", "change_records[0].service_names"}},
+		{"a change record without states", "channels:\n", strings.Replace(records("id_pattern: CHG"), "[x]", "[]", 1) + "channels:\n", []string{"change_records[0].states"}},
+		{"a board that is too small", "group: release-managers\n    count: 1\n  approval_valid", "group: release-managers\n    count: 3\n  approval_valid", []string{"change_control.approvals.group: 3 of the group release-managers are needed, and 2 can"}},
+		{"a board of nobody", "group: release-managers\n    count: 1\n  approval_valid", "group: nobody\n    count: 1\n  approval_valid", []string{"change_control.approvals.group: there is no group"}},
+		{"proposers of nobody", "proposer_groups: [developers", "proposer_groups: [nobody", []string{"change_control.proposer_groups[0]"}},
+		{"proposers who all approve", "proposer_groups: [developers, release-managers, sre, security]\n  # Distinct people, none of whom proposed it.\n  approvals:\n    group: release-managers\n    count: 1", "proposer_groups: [release-managers]\n  approvals:\n    group: release-managers\n    count: 2", []string{"change_control.approvals.count", "besides the proposer"}},
 		{"service that passes for a person", "aliases: [carol@shop.example]", "aliases: [Executor]", []string{`people[2].aliases[0]: "Executor" is the name of a service of shipwarden, and no person (person.service)`}},
 		{"alias of two people", "aliases: [carol@shop.example]", "aliases: [BOB@shop.example]", []string{`people[2].aliases[0]: "BOB@shop.example" names bob already, in people[1].aliases[0] (person.ambiguous)`}},
 		{"alias that is another's id", "aliases: [carol@shop.example]", "aliases: [Alice]", []string{"people[2].aliases[0]", "person.ambiguous"}},
@@ -176,4 +185,9 @@ func TestEmptyDocumentIsRefused(t *testing.T) {
 			t.Errorf("%q: error %v", text, err)
 		}
 	}
+}
+
+// records is a rule about change records in the form of the example.
+func records(rest string) string {
+	return "change_records:\n  - {name: cr, connector: jira, system: jira, states: [x], " + rest + "}\n\n"
 }

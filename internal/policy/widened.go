@@ -112,6 +112,11 @@ func Loosened(before, after *policyv1.Procedure) []string {
 	for _, was := range before.GetGates() {
 		l.gate(was, find(after.GetGates(), was.GetName(), (*policyv1.Gate).GetName))
 	}
+	for _, was := range before.GetChangeRecords() {
+		now := find(after.GetChangeRecords(), was.GetName(), (*policyv1.ChangeRecordRule).GetName)
+		l.lost(true, now != nil, "the change record of %s is not looked up", was.GetName())
+		l.lost(!was.GetBypassable(), now == nil || !now.GetBypassable(), "an emergency may bypass the change record of %s", was.GetName())
+	}
 	for _, was := range before.GetFreezes() {
 		now := find(after.GetFreezes(), was.GetName(), (*policyv1.Freeze).GetName)
 		l.lost(true, now != nil, "the freeze %s is gone", was.GetName())

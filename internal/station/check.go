@@ -24,6 +24,32 @@ func Check(name string, cfg *configv1.Common) error {
 	)
 }
 
+// Reaching is the configuration of a service that reaches artifacts and targets.
+type Reaching interface {
+	GetCommon() *configv1.Common
+	GetArtifactFolder() string
+	GetRegistries() []*configv1.Registry
+}
+
+// CheckReaching is Check for such a service: it looks at the folder of artifacts and at the
+// passwords of registries as well.
+func CheckReaching(name string, cfg Reaching) error {
+	return errors.Join(
+		Check(name, cfg.GetCommon()),
+		service.InField("artifact_folder", service.CheckFolder(cfg.GetArtifactFolder())),
+		service.CheckRegistries(cfg.GetRegistries()),
+	)
+}
+
+// Targets are the ids of configured targets, in their order.
+func Targets[T interface{ GetTarget() string }](targets []T) []string {
+	ids := make([]string, len(targets))
+	for i, t := range targets {
+		ids[i] = t.GetTarget()
+	}
+	return ids
+}
+
 // comparing bounds how long a start looks for the procedure documents in effect.
 const comparing = 5 * time.Second
 

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
+	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/identity"
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -112,6 +113,10 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	connectors, err := changerecord.Open(cfg.GetChangeConnectors())
+	if err != nil {
+		return err
+	}
 	s, err := station.Open(ctx, procedure.ServiceApproval, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
@@ -135,7 +140,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 		s.Conn.Close()
 		return err
 	}
-	s.Step(gates.New(s.Procedures, s.Evidence))
+	s.Step(gates.New(s.Procedures, s.Evidence, connectors))
 	s.Step(risk.New(s.Procedures, s.Store))
 	s.Step(authorize.New(s.Procedures))
 	s.Step(notify.New(s.Procedures, told, notices, s.Evidence, s.Now))
@@ -144,7 +149,9 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(intake.NewTeller(intake.NewBoard(s.JS)))
 	s.Step(clock.Setter())
 	watch(s, clock)
-	if err := desk(ctx, s, cfg, doc.GetId(), clock, slices.Sorted(maps.Keys(told))); err != nil {
+	changes := amendConfig(s, doc.GetId())
+	changes.Channels, changes.Connectors = slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(connectors))
+	if err := desk(ctx, s, cfg, clock, changes); err != nil {
 		s.Conn.Close()
 		return err
 	}
@@ -242,7 +249,7 @@ func warnOfChannels(ctx context.Context, s *station.Station, id string, told map
 }
 
 // desk is the gRPC service through which people decide.
-func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, procedureID string, clock *deadline.Clock, channels []string) error {
+func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, clock *deadline.Clock, changes amend.Config) error {
 	who, err := callers(cfg, s.Now)
 	if err != nil {
 		return err
@@ -258,8 +265,8 @@ func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, proce
 	if err != nil {
 		return err
 	}
-	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, procedureID, clock, s.Evidence, s.Now))
-	approvalv1.RegisterProcedureServiceServer(server.Server, amend.NewServer(amendConfig(s, procedureID, channels)))
+	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, changes.ProcedureID, clock, s.Evidence, s.Now))
+	approvalv1.RegisterProcedureServiceServer(server.Server, amend.NewServer(changes))
 	slog.InfoContext(ctx, "serving decisions", slog.String("grpc", server.Addr()))
 	s.Group.Add("grpc", server.Run)
 	return nil

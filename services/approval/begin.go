@@ -38,7 +38,7 @@ func begin(ctx context.Context, s *station.Station, doc amend.Document, first bo
 	for said := false; ; said = true {
 		active, err := standing.ReadProcedure(ctx, s.Store, doc.Procedure.GetId())
 		if err == nil && active.Digest == "" && first {
-			active, _, err = amend.Activate(ctx, amendConfig(s, doc.Procedure.GetId(), nil), doc, amend.Administrative{
+			active, _, err = amend.Activate(ctx, amendConfig(s, doc.Procedure.GetId()), doc, amend.Administrative{
 				Reason: "the first document, by the configuration of the service", ClaimedBy: s.Process,
 			})
 		}
@@ -66,10 +66,8 @@ func begin(ctx context.Context, s *station.Station, doc amend.Document, first bo
 	}
 }
 
-func amendConfig(s *station.Station, id string, channels []string) amend.Config {
-	return amend.Config{
-		Store: s.Store, Evidence: s.Evidence, Procedures: s.Procedures, ProcedureID: id, Channels: channels, Now: s.Now,
-	}
+func amendConfig(s *station.Station, id string) amend.Config {
+	return amend.Config{Store: s.Store, Evidence: s.Evidence, Procedures: s.Procedures, ProcedureID: id, Now: s.Now}
 }
 
 // Activate is an administrator's way to put a document into effect: the first one, or with
@@ -94,7 +92,7 @@ func Activate(ctx context.Context, cfg *configv1.Approval, file string, how amen
 		return standing.Procedure{}, false, err
 	}
 	defer s.Conn.Close()
-	return amend.Activate(ctx, amendConfig(s, doc.GetId(), nil), amend.Document{Procedure: doc, Bytes: data, Trusted: trusted}, how)
+	return amend.Activate(ctx, amendConfig(s, doc.GetId()), amend.Document{Procedure: doc, Bytes: data, Trusted: trusted}, how)
 }
 
 // LoadForAdministrator reads the service's configuration file without the documents that

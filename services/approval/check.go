@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/station"
 	"github.com/blackdice/shipwarden/procedure"
@@ -19,13 +20,14 @@ import (
 func Check(cfg *configv1.Approval) error {
 	doc, _, document := document(cfg)
 	_, told := channels(cfg)
+	_, records := changerecord.Open(cfg.GetChangeConnectors())
 	_, tokens := callers(cfg, time.Now)
 	_, secure := service.ServerTLS(cfg.GetGrpc().GetTls())
 	return errors.Join(
 		station.Check(procedure.ServiceApproval, cfg.GetCommon()),
 		service.InField("grpc.listen", service.CheckListen(cfg.GetGrpc().GetListen())),
 		service.InField("grpc.tls", secure),
-		document, told, tokens, unknown(cfg, doc),
+		document, told, records, tokens, unknown(cfg, doc), unconnected(cfg, doc),
 	)
 }
 
@@ -43,5 +45,19 @@ func unknown(cfg *configv1.Approval, doc *policyv1.Procedure) error {
 	}
 	return errors.Join(wrong...)
 }
+
+// unconnected names rules about change records whose connector is not configured: releases
+// would wait for an answer that nobody can give.
+func unconnected(cfg *configv1.Approval, doc *policyv1.Procedure) error {
+	var wrong []error
+	for _, rule := range doc.GetChangeRecords() {
+		if !slices.ContainsFunc(cfg.GetChangeConnectors(), func(c *configv1.ChangeConnector) bool { return c.GetName() == rule.GetConnector() }) {
+			wrong = append(wrong, fmt.Errorf("change_connectors: %w: %s, for %s", errNoConnector, rule.GetConnector(), rule.GetName()))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+var errNoConnector = errors.New("the procedure document needs a connector that is not there")
 
 var errUnknownChannel = errors.New("the procedure document has no such channel")

@@ -1,6 +1,7 @@
 package approval_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/blackdice/shipwarden/internal/station/stationtest"
@@ -33,6 +34,16 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		{"addresses that are not there", func(c *configv1.Approval) {
 			c.Channels[0].UrlFile, c.Channels[1].UrlFile = "/none", stationtest.File(t, "url", "ftp://chat.example")
 		}, []string{"channels[0].url_file", "channels[1]"}},
+		{"a connector in plain text", func(c *configv1.Approval) {
+			c.ChangeConnectors = []*configv1.ChangeConnector{{Name: "jira", Url: "http://jira.example/{id}"}}
+		}, []string{"change_connectors[0].url"}},
+		{"a connector that the document needs", func(c *configv1.Approval) {
+			text, err := os.ReadFile(c.GetProcedureFile())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.ProcedureFile = stationtest.File(t, "procedure.yaml", string(text)+"\nchange_records:\n  - {name: cr, connector: jira, system: jira, id_pattern: CHG, states: [open]}\n")
+		}, []string{"change_connectors"}},
 		{"a signature without a secret", func(c *configv1.Approval) { c.Channels[1].Kind = configv1.ChannelAddress_KIND_STANDARD_WEBHOOK }, []string{"channels[1]"}},
 		{"a secret that is not there", func(c *configv1.Approval) { c.Channels[1].SecretFiles = []string{"/none"} }, []string{"channels[1].secret_files[0]"}},
 		{"no certificates", func(c *configv1.Approval) { c.Channels[1].CaFile = stationtest.File(t, "ca.pem", "none") }, []string{"channels[1].ca_file"}},

@@ -15,12 +15,7 @@ import (
 // reaching anybody: executables, files and folders that are named, keys and addresses.
 // The error names every field at fault.
 func Check(cfg *configv1.Executor) error {
-	return errors.Join(
-		station.Check(procedure.ServiceExecutor, cfg.GetCommon()),
-		service.InField("artifact_folder", service.CheckFolder(cfg.GetArtifactFolder())),
-		service.CheckRegistries(cfg.GetRegistries()),
-		executables(cfg.GetTargets()),
-	)
+	return errors.Join(station.CheckReaching(procedure.ServiceExecutor, cfg), executables(cfg.GetTargets()))
 }
 
 // executables names what targets would run and what cannot be: a wave would find it out
@@ -50,12 +45,4 @@ func first(c *configv1.Command) string {
 		return ""
 	}
 	return c.GetArgv()[0]
-}
-
-func names(cfg *configv1.Executor) []string {
-	var out []string
-	for _, t := range cfg.GetTargets() {
-		out = append(out, t.GetTarget())
-	}
-	return out
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/station"
@@ -33,8 +34,9 @@ func Load(path string) (*configv1.Executor, error) {
 	}
 	_, drivers := configured.Drivers(cfg.GetTargets(), configured.Options{})
 	_, fetcher := artifact.NewFetcher(cfg.GetArtifactFolder(), cfg.GetRegistries())
+	_, records := changerecord.Open(cfg.GetChangeConnectors())
 	_, signers := loadSigners(cfg.GetSignersFile())
-	if err := errors.Join(drivers, fetcher, signers); err != nil {
+	if err := errors.Join(drivers, fetcher, records, signers); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
@@ -51,6 +53,10 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	connectors, err := changerecord.Open(cfg.GetChangeConnectors())
+	if err != nil {
+		return err
+	}
 	signers, err := loadSigners(cfg.GetSignersFile())
 	if err != nil {
 		return err
@@ -59,10 +65,10 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
-	s.WarnOfTargets(ctx, names(cfg))
+	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
 	reach := &site.Site{
 		Name: s.Process, Drivers: drivers, Fetcher: fetcher, Store: s.Store, Procedures: s.Procedures, Blobs: s.Evidence,
-		Signers: signers,
+		Connectors: connectors, Signers: signers,
 	}
 	s.Step(preview.New(reach))
 	s.Step(execute.New(reach, s.Now))

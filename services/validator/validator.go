@@ -53,7 +53,7 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 	if err != nil {
 		return err
 	}
-	s.WarnOfTargets(ctx, names(cfg))
+	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
 	s.Step(scope.New(s.Procedures, resolver, s.Store))
 	s.Step(verify.New(s.Procedures, check.Bake{HTTP: httpcheck.Prober{}, TCP: tcpcheck.Prober{}}, places, s.Evidence))
 	return s.Run(ctx)

@@ -54,9 +54,10 @@ type Config struct {
 	Procedures Procedures
 	// ProcedureID is the procedure whose document is changed.
 	ProcedureID string
-	// Channels are the names of the channels that lead somewhere.
-	Channels []string
-	Now      func() time.Time
+	// Channels and Connectors are the names of those that are configured.
+	Channels   []string
+	Connectors []string
+	Now        func() time.Time
 }
 
 // Server is the gRPC service. It is safe for concurrent use.

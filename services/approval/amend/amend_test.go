@@ -385,13 +385,15 @@ func TestWhatMayNotBeProposed(t *testing.T) {
 	_, err = r.Propose(t.Context(), good())
 	refused(t, "nobody", err, codes.Unauthenticated, "UNAUTHENTICATED")
 	// A look stores nothing, and says what is not wrong.
-	look := good()
+	look := good(func(d *policyv1.Procedure) {
+		d.ChangeRecords = []*policyv1.ChangeRecordRule{{Name: "cr", Connector: "jira", System: "jira", IdPattern: "CHG-[0-9]+", States: []string{"open"}}}
+	})
 	look.DryRun, look.Reason = true, ""
 	answer, err := r.Propose(as(t, "otto"), look)
 	if err != nil || answer.GetAssessment().GetDiff() == "" || answer.GetProposal().GetNumber() != 0 {
 		t.Errorf("looked at it: %v, %v", answer, err)
 	}
-	if w := answer.GetWarnings(); len(w) != 1 || !strings.HasPrefix(w[0], "channel chat: ") {
+	if w := answer.GetWarnings(); len(w) != 2 || !strings.HasPrefix(w[0], "channel chat: ") || !strings.HasPrefix(w[1], "change record cr: no connector jira") {
 		t.Errorf("warnings are %q", w)
 	}
 	if got := r.inEffect(t).Document.Standing; got.GetProposed() != 0 {

@@ -169,6 +169,11 @@ func (s *Server) warnings(doc *policyv1.Procedure) []string {
 			all = append(all, fmt.Sprintf("channel %s: no address is configured in the approval service: nobody is told there", c.GetName()))
 		}
 	}
+	for _, rule := range doc.GetChangeRecords() {
+		if !slices.Contains(s.Connectors, rule.GetConnector()) {
+			all = append(all, fmt.Sprintf("change record %s: no connector %s is configured in the approval service: releases will wait and be refused", rule.GetName(), rule.GetConnector()))
+		}
+	}
 	return all
 }
 

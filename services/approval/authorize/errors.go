@@ -46,33 +46,35 @@ func invalidField(path, message string) error {
 	return refusal.InvalidFields(domain, refusal.ReasonField, refusal.Field{Path: path, Rule: refusal.ReasonField, Message: message})
 }
 
-// reasons maps what package procedure answers to what the caller is told.
+// reasons maps what package procedure answers to what the caller is told. Words stand where
+// the error's own are those of the bus's client, which are nobody's business but operators'.
 var reasons = []struct {
 	err    error
 	code   codes.Code
 	reason string
+	words  string
 }{
-	{procedure.ErrOwnChange, codes.PermissionDenied, "OWN_CHANGE"},
-	{procedure.ErrOwnFreeze, codes.PermissionDenied, "OWN_CHANGE"},
-	{procedure.ErrNotApprover, codes.PermissionDenied, "NOT_APPROVER"},
-	{procedure.ErrNotHuman, codes.PermissionDenied, "MACHINE"},
-	{procedure.ErrStaleDigest, codes.Aborted, "STALE_CHANGE_DIGEST"},
-	{procedure.ErrApprovedAlready, codes.AlreadyExists, "APPROVED_ALREADY"},
-	{procedure.ErrNotPending, codes.FailedPrecondition, "NOT_PENDING"},
-	{procedure.ErrStandIn, codes.PermissionDenied, "NO_STAND_IN"},
-	{procedure.ErrUnsigned, codes.PermissionDenied, "SIGNATURE_REQUIRED"},
-	{procedure.ErrSignature, codes.PermissionDenied, "SIGNATURE"},
-	{procedure.ErrTooLate, codes.FailedPrecondition, "TOO_LATE"},
-	{procedure.ErrNotTold, codes.FailedPrecondition, "NOT_TOLD"},
-	{procedure.ErrNotMeant, codes.PermissionDenied, "NOT_MEANT"},
-	{procedure.ErrKnownAlready, codes.AlreadyExists, "KNOWN_ALREADY"},
-	{procedure.ErrInvalidTransition, codes.FailedPrecondition, "OTHER_STATE"},
-	{whatif.ErrUnknownRelease, codes.NotFound, "RELEASE_NOT_FOUND"},
-	{eventstore.ErrUnavailable, codes.Unavailable, "BUS_UNAVAILABLE"},
-	{eventstore.ErrUndecided, codes.Unavailable, "BUS_UNAVAILABLE"},
-	{eventstore.ErrRefused, codes.ResourceExhausted, "BUS_REFUSES"},
-	{context.DeadlineExceeded, codes.DeadlineExceeded, refusal.ReasonDeadline},
-	{context.Canceled, codes.Canceled, refusal.ReasonCanceled},
+	{procedure.ErrOwnChange, codes.PermissionDenied, "OWN_CHANGE", ""},
+	{procedure.ErrOwnFreeze, codes.PermissionDenied, "OWN_CHANGE", ""},
+	{procedure.ErrNotApprover, codes.PermissionDenied, "NOT_APPROVER", ""},
+	{procedure.ErrNotHuman, codes.PermissionDenied, "MACHINE", ""},
+	{procedure.ErrStaleDigest, codes.Aborted, "STALE_CHANGE_DIGEST", ""},
+	{procedure.ErrApprovedAlready, codes.AlreadyExists, "APPROVED_ALREADY", ""},
+	{procedure.ErrNotPending, codes.FailedPrecondition, "NOT_PENDING", ""},
+	{procedure.ErrStandIn, codes.PermissionDenied, "NO_STAND_IN", ""},
+	{procedure.ErrUnsigned, codes.PermissionDenied, "SIGNATURE_REQUIRED", ""},
+	{procedure.ErrSignature, codes.PermissionDenied, "SIGNATURE", ""},
+	{procedure.ErrTooLate, codes.FailedPrecondition, "TOO_LATE", ""},
+	{procedure.ErrNotTold, codes.FailedPrecondition, "NOT_TOLD", ""},
+	{procedure.ErrNotMeant, codes.PermissionDenied, "NOT_MEANT", ""},
+	{procedure.ErrKnownAlready, codes.AlreadyExists, "KNOWN_ALREADY", ""},
+	{procedure.ErrInvalidTransition, codes.FailedPrecondition, "OTHER_STATE", ""},
+	{whatif.ErrUnknownRelease, codes.NotFound, "RELEASE_NOT_FOUND", ""},
+	{eventstore.ErrUnavailable, codes.Unavailable, "BUS_UNAVAILABLE", "the record cannot be reached: nothing is known to be decided, look again and then try again"},
+	{eventstore.ErrUndecided, codes.Unavailable, "BUS_UNAVAILABLE", "it is not known whether the decision was stored: look, and try again where it was not"},
+	{eventstore.ErrRefused, codes.ResourceExhausted, "BUS_REFUSES", "the record takes nothing in: nothing was decided"},
+	{context.DeadlineExceeded, codes.DeadlineExceeded, refusal.ReasonDeadline, "it took too long: look whether it was decided"},
+	{context.Canceled, codes.Canceled, refusal.ReasonCanceled, "the call was called off: look whether it was decided"},
 }
 
 // toStatus is the one place where errors become answers. What is not the caller's
@@ -82,8 +84,13 @@ func toStatus(ctx context.Context, err error) error {
 		return err
 	}
 	for _, r := range reasons {
-		if errors.Is(err, r.err) {
+		switch {
+		case !errors.Is(err, r.err):
+		case r.words == "":
 			return refuse(r.code, r.reason, plain(err))
+		default:
+			slog.WarnContext(ctx, "a decision was not taken", slog.String("reason", r.reason), slog.Any("error", err))
+			return refuse(r.code, r.reason, r.words)
 		}
 	}
 	slog.ErrorContext(ctx, "a decision was not taken", slog.Any("error", err))

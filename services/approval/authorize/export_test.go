@@ -16,3 +16,6 @@ func ShownDigest(index *policy.Index, s procedure.State) string {
 	}
 	return evidence.Digest(document)
 }
+
+// ToStatus is what a caller is told of an error.
+var ToStatus = toStatus

@@ -3,7 +3,8 @@
 //
 // It wakes on requested, and appends gates_confirmed or gates_refused. Evidence
 // that cannot be read from the store just now is a transient error; evidence that
-// proves nothing is a verdict.
+// proves nothing is a verdict. Where the procedure document demands it, the change record
+// is looked up in the system that keeps it, whose answer becomes evidence.
 package gates
 
 import (
@@ -11,10 +12,12 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/evidence"
 	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
@@ -24,20 +27,35 @@ type Procedures interface {
 	ByDigest(ctx context.Context, digest string) (*policy.Index, error)
 }
 
-// Blobs gives stored evidence by its digest.
-type Blobs interface {
+// Reader gives stored evidence by its digest.
+type Reader interface {
 	Get(ctx context.Context, digest string) ([]byte, error)
 }
 
-// New returns the step.
-func New(procedures Procedures, blobs Blobs) reactor.Step {
+// Blobs keeps evidence as well.
+type Blobs interface {
+	Reader
+	Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error)
+}
+
+// New returns the step. Change records are looked up through the connectors.
+func New(procedures Procedures, blobs Blobs, connectors changerecord.Connectors) reactor.Step {
+	s := &shell{procedures: procedures, blobs: blobs, keeper: blobs, connectors: connectors, roots: map[string]*sigstore.Root{}}
+	return reactor.Step{ID: procedure.StepGates, Act: s.act}
+}
+
+// Unasked returns the step for a question: it keeps nothing and asks no other system. A
+// change record that is demanded is said not to be looked up, and does not pass.
+func Unasked(procedures Procedures, blobs Reader) reactor.Step {
 	s := &shell{procedures: procedures, blobs: blobs, roots: map[string]*sigstore.Root{}}
 	return reactor.Step{ID: procedure.StepGates, Act: s.act}
 }
 
 type shell struct {
 	procedures Procedures
-	blobs      Blobs
+	blobs      Reader
+	keeper     Blobs // nil where nothing is kept and nobody asked
+	connectors changerecord.Connectors
 
 	mu    sync.Mutex
 	roots map[string]*sigstore.Root // by digest; there are as many as documents in use
@@ -86,7 +104,13 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 		return nil, err
 	}
 	required := index.GatesFor(t.State.Request)
-	verdicts, whole := evidence.Fit(evidence.Evaluate(trust, required, t.State.Request, envelopes, t.Now))
-	event := procedure.DecideGates(t.State, verdicts, func(gate string) bool { return whole && index.Gate(gate).GetBypassable() })
+	looked, err := s.records(ctx, t, index)
+	if err != nil {
+		return nil, err
+	}
+	verdicts, whole := evidence.Fit(append(evidence.Evaluate(trust, required, t.State.Request, envelopes, t.Now), looked...))
+	event := procedure.DecideGates(t.State, verdicts, func(gate string) bool {
+		return whole && (index.Gate(gate).GetBypassable() || index.ChangeRecordRule(gate).GetBypassable())
+	})
 	return []eventstore.Draft{t.Draft(event)}, nil
 }

@@ -77,7 +77,7 @@ func TestGates(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			release := request(t, r, c.name, c.evidence, c.changes...)
-			s, err := r.Act(t, gates.New(r.Procedures, r.Evidence), release, time.Now())
+			s, err := r.Act(t, gates.New(r.Procedures, r.Evidence, nil), release, time.Now())
 			if err != nil || s.Phase != c.phase || len(s.Gates) != 1 {
 				t.Fatalf("phase %s, %v, %v", s.Phase, s.Gates, err)
 			}
@@ -109,7 +109,7 @@ func TestABundleIsJudgedByTheRootThatTheDocumentNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := gates.New(r.Procedures, r.Evidence)
+	step := gates.New(r.Procedures, r.Evidence, nil)
 	early := request(t, r, "early", ours.Sign(t, subject, issuer, string(statement)))
 	if s, err := r.Act(t, step, early, time.Now()); err == nil || s.Phase != procedure.PhaseGates {
 		t.Errorf("without the root: phase %s, %v", s.Phase, err)
@@ -163,7 +163,7 @@ func TestEvidenceThatNoEventHoldsRefusesAnyRelease(t *testing.T) {
 			t.Fatal(err)
 		}
 		release := request(t, r, fmt.Sprint("authors-", c.authors), envelope, proceduretest.Emergency)
-		s, err := r.Act(t, gates.New(r.Procedures, r.Evidence), release, time.Now())
+		s, err := r.Act(t, gates.New(r.Procedures, r.Evidence, nil), release, time.Now())
 		if err != nil || s.Phase != c.phase || !strings.Contains(s.Gates[0].GetReason(), c.reason) {
 			t.Errorf("%d authors: phase %s, %v, %v", c.authors, s.Phase, s.Gates, err)
 		}
@@ -182,7 +182,7 @@ func TestEvidenceThatCannotBeReadDecidesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A process that did not put it itself.
-	if s, err := r.Act(t, gates.New(r.Procedures, evidence.New(r.JetStream())), release, time.Now()); err == nil || s.Phase != procedure.PhaseGates {
+	if s, err := r.Act(t, gates.New(r.Procedures, evidence.New(r.JetStream()), nil), release, time.Now()); err == nil || s.Phase != procedure.PhaseGates {
 		t.Errorf("phase %s, %v", s.Phase, err)
 	}
 }

@@ -100,7 +100,7 @@ func (c *comparison) decision(ctx context.Context, s procedure.State, h eventsto
 
 func (c *comparison) gates(ctx context.Context, s procedure.State, h eventstore.History, e procedure.Entry, at time.Time) error {
 	answer := func(index *policy.Index) (string, bool, error) {
-		drafts, err := gates.New(one{index}, c.desk.blobs).Act(ctx, reactor.Task{State: s, History: h, Cause: e, Delivery: 1, Now: at})
+		drafts, err := gates.Unasked(one{index}, c.desk.blobs).Act(ctx, reactor.Task{State: s, History: h, Cause: e, Delivery: 1, Now: at})
 		if err != nil || len(drafts) != 1 {
 			return "", false, errors.Join(err, noneOf(drafts))
 		}

@@ -143,7 +143,7 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 	for _, e := range request.GetEvidence() {
 		kept[evidence.Digest(e)] = e
 	}
-	decided, err := r.ask(ctx, gates.New(d.procedures, memory{d.blobs, kept}))
+	decided, err := r.ask(ctx, gates.Unasked(d.procedures, memory{d.blobs, kept}))
 	if err != nil {
 		return nil, err
 	}

@@ -50,12 +50,19 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if err != nil {
 		return nil, err
 	}
+	said, err := s.records(ctx, t, t.Now)
+	if err != nil {
+		return nil, err
+	}
+	if findings = append(findings, said.findings...); len(findings) == 0 && len(said.holds) > 0 {
+		return s.hold(ctx, t, said.holds, said.until)
+	}
 	if len(findings) > 0 {
 		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
 			ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
 		}})}, nil
 	}
-	return s.claim(ctx, t, looked)
+	return s.claim(ctx, t, looked, said)
 }
 
 // over reports whether what people approved may not start any more at that time.
@@ -103,7 +110,11 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 		return "", err
 	case len(holds) > 0:
 		return "held by " + holds[0].GetRule() + " " + holds[0].GetSubject(), nil
-	case !first(t):
+	}
+	if why, err := s.closed(ctx, t, now); err != nil || why != "" {
+		return why, err
+	}
+	if !first(t) {
 		return "", nil
 	}
 	gone, err := s.left(ctx, t)

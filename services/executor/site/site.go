@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -48,6 +49,8 @@ type Site struct {
 	Store      Store
 	Procedures Procedures
 	Blobs      Blobs
+	// Connectors look change records up.
+	Connectors changerecord.Connectors
 	// Signers is whose signatures this executor demands of every approval, whatever the
 	// procedure document says; nil where it demands none of its own accord.
 	Signers *policy.Index

@@ -43,6 +43,7 @@ func (w *writer) execution(r *Record) {
 			w.paragraph(sentence(fmt.Sprintf("Bypassed at this start (event %d): ", e.Entry.Sequence) + and(escaped(b))))
 		}
 	}
+	w.records(r)
 	w.table(resultHead, results)
 	for _, e := range refused {
 		w.paragraph(fmt.Sprintf("The executor refused to start at %s (event %d):", stamp(e.Entry.Stored), e.Entry.Sequence))

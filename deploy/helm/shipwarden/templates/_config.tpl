@@ -31,6 +31,15 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- end -}}
 {{- $_ := set $out "channels" $channels -}}
 {{- end -}}
+{{- if and .root.Values.changeConnectors (has .service (list "approval" "executor")) -}}
+{{- $connectors := list -}}
+{{- range $i, $c := .root.Values.changeConnectors -}}
+{{- $connector := omit $c "existingSecret" "key" -}}
+{{- if $c.existingSecret }}{{ $_ := set $connector "header_file" (printf "%s/connector-%d/%s" $secrets $i $c.key) }}{{ end -}}
+{{- $connectors = append $connectors $connector -}}
+{{- end -}}
+{{- $_ := set $out "change_connectors" $connectors -}}
+{{- end -}}
 {{- if $v.artifactsClaim }}{{ $_ := set $out "artifact_folder" "/var/lib/shipwarden/artifacts" }}{{ end -}}
 {{- with $v.targets }}{{ $_ := set $out "targets" . }}{{ end -}}
 {{- with $v.registries -}}

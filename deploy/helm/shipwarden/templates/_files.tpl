@@ -32,6 +32,11 @@ group alone: the services refuse a secret that everyone on the machine may read.
 {{- with $c.caKey }}{{ $keys = append $keys . }}{{ end -}}
 {{- $out = append $out (dict "name" (printf "channel-%d" $i) "secret" $c.existingSecret "keys" $keys) -}}
 {{- end -}}
+{{- if has .service (list "approval" "executor") -}}
+{{- range $i, $c := .root.Values.changeConnectors -}}
+{{- if $c.existingSecret }}{{ $out = append $out (dict "name" (printf "connector-%d" $i) "secret" $c.existingSecret "keys" (list $c.key)) }}{{ end -}}
+{{- end -}}
+{{- end -}}
 {{- range $i, $r := $v.registries -}}
 {{- if $r.existingSecret }}{{ $out = append $out (dict "name" (printf "registry-%d" $i) "secret" $r.existingSecret "keys" (list $r.key)) }}{{ end -}}
 {{- end -}}

@@ -669,6 +669,8 @@ type Approval struct {
 	// Whether procedure_file takes effect at the start where no document ever was in
 	// effect. Otherwise the service waits until an administrator activates the first one.
 	ActivateFirst bool `protobuf:"varint,7,opt,name=activate_first,json=activateFirst,proto3" json:"activate_first,omitempty"`
+	// Where change records are looked up.
+	ChangeConnectors []*ChangeConnector `protobuf:"bytes,9,rep,name=change_connectors,json=changeConnectors,proto3" json:"change_connectors,omitempty"`
 	// An OpenID Connect provider whose tokens name their bearers.
 	Oidc          *Oidc `protobuf:"bytes,8,opt,name=oidc,proto3" json:"oidc,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -752,6 +754,13 @@ func (x *Approval) GetActivateFirst() bool {
 		return x.ActivateFirst
 	}
 	return false
+}
+
+func (x *Approval) GetChangeConnectors() []*ChangeConnector {
+	if x != nil {
+		return x.ChangeConnectors
+	}
+	return nil
 }
 
 func (x *Approval) GetOidc() *Oidc {
@@ -1307,9 +1316,12 @@ type Executor struct {
 	// File that names people's keys (Signers). Where it is given, nothing is executed but
 	// what everybody whose approval counts has signed with a key in it, whatever procedure
 	// document came over the bus.
-	SignersFile   string `protobuf:"bytes,5,opt,name=signers_file,json=signersFile,proto3" json:"signers_file,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	SignersFile string `protobuf:"bytes,5,opt,name=signers_file,json=signersFile,proto3" json:"signers_file,omitempty"`
+	// Where change records are looked up again when a wave starts: as in the approval
+	// service.
+	ChangeConnectors []*ChangeConnector `protobuf:"bytes,6,rep,name=change_connectors,json=changeConnectors,proto3" json:"change_connectors,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Executor) Reset() {
@@ -1377,6 +1389,197 @@ func (x *Executor) GetSignersFile() string {
 	return ""
 }
 
+func (x *Executor) GetChangeConnectors() []*ChangeConnector {
+	if x != nil {
+		return x.ChangeConnectors
+	}
+	return nil
+}
+
+// ChangeConnector says how change records are looked up in the system that keeps them: one
+// GET for one record, and where in the JSON of the answer is what.
+type ChangeConnector struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connector's name in the procedure document.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The address of a record, in which {id} stands for its id, in the path or the query:
+	// https://shop.atlassian.net/rest/api/3/issue/{id}?fields=status. Redirects are not
+	// followed. Plain http is for this machine only.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// The header that identifies the caller. Absent: Authorization.
+	Header string `protobuf:"bytes,3,opt,name=header,proto3" json:"header,omitempty"`
+	// File that holds the header's value, for instance "Bearer …", which is a secret.
+	HeaderFile string `protobuf:"bytes,4,opt,name=header_file,json=headerFile,proto3" json:"header_file,omitempty"`
+	// Where in the answer is what.
+	Fields *RecordFields `protobuf:"bytes,5,opt,name=fields,proto3" json:"fields,omitempty"`
+	// How long one answer may take. Absent: 10 s.
+	Timeout *durationpb.Duration `protobuf:"bytes,6,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Certificates that the system's must be signed by. Absent: those of the machine.
+	CaFile        string `protobuf:"bytes,7,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeConnector) Reset() {
+	*x = ChangeConnector{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeConnector) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeConnector) ProtoMessage() {}
+
+func (x *ChangeConnector) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeConnector.ProtoReflect.Descriptor instead.
+func (*ChangeConnector) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ChangeConnector) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ChangeConnector) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *ChangeConnector) GetHeader() string {
+	if x != nil {
+		return x.Header
+	}
+	return ""
+}
+
+func (x *ChangeConnector) GetHeaderFile() string {
+	if x != nil {
+		return x.HeaderFile
+	}
+	return ""
+}
+
+func (x *ChangeConnector) GetFields() *RecordFields {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *ChangeConnector) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *ChangeConnector) GetCaFile() string {
+	if x != nil {
+		return x.CaFile
+	}
+	return ""
+}
+
+// RecordFields says by JSON pointers (RFC 6901), such as /result/0/state, where in an answer
+// is what. Times are written as in RFC 3339, as Jira does (2026-11-28T20:00:00.000+0100), or
+// as ServiceNow does (2026-11-28 20:00:00), which is UTC.
+type RecordFields struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The record's own id, which must be the one that was asked for.
+	Id    string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// Absent: the system's records have none.
+	WindowStart   string `protobuf:"bytes,3,opt,name=window_start,json=windowStart,proto3" json:"window_start,omitempty"`
+	WindowEnd     string `protobuf:"bytes,4,opt,name=window_end,json=windowEnd,proto3" json:"window_end,omitempty"`
+	Service       string `protobuf:"bytes,5,opt,name=service,proto3" json:"service,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordFields) Reset() {
+	*x = RecordFields{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordFields) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordFields) ProtoMessage() {}
+
+func (x *RecordFields) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordFields.ProtoReflect.Descriptor instead.
+func (*RecordFields) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RecordFields) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RecordFields) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *RecordFields) GetWindowStart() string {
+	if x != nil {
+		return x.WindowStart
+	}
+	return ""
+}
+
+func (x *RecordFields) GetWindowEnd() string {
+	if x != nil {
+		return x.WindowEnd
+	}
+	return ""
+}
+
+func (x *RecordFields) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
 // Signers is the content of a signers file.
 type Signers struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1387,7 +1590,7 @@ type Signers struct {
 
 func (x *Signers) Reset() {
 	*x = Signers{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1602,7 @@ func (x *Signers) String() string {
 func (*Signers) ProtoMessage() {}
 
 func (x *Signers) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1615,7 @@ func (x *Signers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signers.ProtoReflect.Descriptor instead.
 func (*Signers) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Signers) GetSigners() []*Signer {
@@ -1435,7 +1638,7 @@ type Signer struct {
 
 func (x *Signer) Reset() {
 	*x = Signer{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1650,7 @@ func (x *Signer) String() string {
 func (*Signer) ProtoMessage() {}
 
 func (x *Signer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1663,7 @@ func (x *Signer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signer.ProtoReflect.Descriptor instead.
 func (*Signer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Signer) GetPerson() string {
@@ -1494,7 +1697,7 @@ type TargetDriver struct {
 
 func (x *TargetDriver) Reset() {
 	*x = TargetDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1506,7 +1709,7 @@ func (x *TargetDriver) String() string {
 func (*TargetDriver) ProtoMessage() {}
 
 func (x *TargetDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1519,7 +1722,7 @@ func (x *TargetDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetDriver.ProtoReflect.Descriptor instead.
 func (*TargetDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TargetDriver) GetTarget() string {
@@ -1601,7 +1804,7 @@ type HostDriver struct {
 
 func (x *HostDriver) Reset() {
 	*x = HostDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1816,7 @@ func (x *HostDriver) String() string {
 func (*HostDriver) ProtoMessage() {}
 
 func (x *HostDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1829,7 @@ func (x *HostDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDriver.ProtoReflect.Descriptor instead.
 func (*HostDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *HostDriver) GetFolder() string {
@@ -1666,7 +1869,7 @@ type CommandDriver struct {
 
 func (x *CommandDriver) Reset() {
 	*x = CommandDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1678,7 +1881,7 @@ func (x *CommandDriver) String() string {
 func (*CommandDriver) ProtoMessage() {}
 
 func (x *CommandDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1691,7 +1894,7 @@ func (x *CommandDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandDriver.ProtoReflect.Descriptor instead.
 func (*CommandDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CommandDriver) GetDeploy() *Command {
@@ -1731,7 +1934,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1743,7 +1946,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1756,7 +1959,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 // Command is an argument vector.
@@ -1774,7 +1977,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +1989,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +2002,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Command) GetArgv() []string {
@@ -1839,7 +2042,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +2054,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +2067,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -1912,7 +2115,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2127,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2140,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -1962,7 +2165,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1974,7 +2177,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1987,7 +2190,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Token) GetSha256() string {
@@ -2059,7 +2262,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x02id\x12F\n" +
 	"\x06writer\x18\x02 \x01(\tB.\xbaH+r)R\bapprovalR\tvalidatorR\bexecutorR\brecorderR\x06writer\x12!\n" +
 	"\aed25519\x18\x03 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x124\n" +
-	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\x98\x03\n" +
+	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xec\x03\n" +
 	"\bApproval\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x126\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1a.shipwarden.config.v1.GrpcB\x06\xbaH\x03\xc8\x01\x01R\x04grpc\x12.\n" +
@@ -2068,7 +2271,8 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"tokensFile\x12@\n" +
 	"\bchannels\x18\x05 \x03(\v2$.shipwarden.config.v1.ChannelAddressR\bchannels\x12,\n" +
 	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\x12%\n" +
-	"\x0eactivate_first\x18\a \x01(\bR\ractivateFirst\x12.\n" +
+	"\x0eactivate_first\x18\a \x01(\bR\ractivateFirst\x12R\n" +
+	"\x11change_connectors\x18\t \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\x12.\n" +
 	"\x04oidc\x18\b \x01(\v2\x1a.shipwarden.config.v1.OidcR\x04oidc\"\xcf\x02\n" +
 	"\x04Oidc\x12#\n" +
 	"\x06issuer\x18\x01 \x01(\tB\v\xbaH\br\x06\x18\x80\x02\x88\x01\x01R\x06issuer\x12&\n" +
@@ -2134,7 +2338,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\x92\x02\n" +
+	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xe6\x02\n" +
 	"\bExecutor\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12<\n" +
@@ -2142,7 +2346,25 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\n" +
 	"registries\x18\x04 \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
 	"registries\x12!\n" +
-	"\fsigners_file\x18\x05 \x01(\tR\vsignersFile\"K\n" +
+	"\fsigners_file\x18\x05 \x01(\tR\vsignersFile\x12R\n" +
+	"\x11change_connectors\x18\x06 \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\"\xe8\x02\n" +
+	"\x0fChangeConnector\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1c\n" +
+	"\x03url\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bR\x03url\x12>\n" +
+	"\x06header\x18\x03 \x01(\tB&\xbaH#r!2\x1f^([A-Za-z][A-Za-z0-9-]{0,63})?$R\x06header\x12\x1f\n" +
+	"\vheader_file\x18\x04 \x01(\tR\n" +
+	"headerFile\x12B\n" +
+	"\x06fields\x18\x05 \x01(\v2\".shipwarden.config.v1.RecordFieldsB\x06\xbaH\x03\xc8\x01\x01R\x06fields\x12F\n" +
+	"\atimeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x02\b\x1e2\x05\x10\x80\xc2\xd7/R\atimeout\x12\x17\n" +
+	"\aca_file\x18\a \x01(\tR\x06caFile\"\xf4\x01\n" +
+	"\fRecordFields\x12\"\n" +
+	"\x02id\x18\x01 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)+$R\x02id\x12(\n" +
+	"\x05state\x18\x02 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)+$R\x05state\x125\n" +
+	"\fwindow_start\x18\x03 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)*$R\vwindowStart\x121\n" +
+	"\n" +
+	"window_end\x18\x04 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)*$R\twindowEnd\x12,\n" +
+	"\aservice\x18\x05 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)*$R\aservice\"K\n" +
 	"\aSigners\x12@\n" +
 	"\asigners\x18\x01 \x03(\v2\x1c.shipwarden.config.v1.SignerB\b\xbaH\x05\x92\x01\x02\b\x01R\asigners\"E\n" +
 	"\x06Signer\x12\x1f\n" +
@@ -2201,7 +2423,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(ChannelAddress_Kind)(0),    // 1: shipwarden.config.v1.ChannelAddress.Kind
@@ -2221,60 +2443,66 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*TargetAddress)(nil),       // 15: shipwarden.config.v1.TargetAddress
 	(*Registry)(nil),            // 16: shipwarden.config.v1.Registry
 	(*Executor)(nil),            // 17: shipwarden.config.v1.Executor
-	(*Signers)(nil),             // 18: shipwarden.config.v1.Signers
-	(*Signer)(nil),              // 19: shipwarden.config.v1.Signer
-	(*TargetDriver)(nil),        // 20: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 21: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 22: shipwarden.config.v1.CommandDriver
-	(*NoopDriver)(nil),          // 23: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 24: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 25: shipwarden.config.v1.Recorder
-	(*Tokens)(nil),              // 26: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 27: shipwarden.config.v1.Token
-	nil,                         // 28: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 29: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 30: google.protobuf.Duration
+	(*ChangeConnector)(nil),     // 18: shipwarden.config.v1.ChangeConnector
+	(*RecordFields)(nil),        // 19: shipwarden.config.v1.RecordFields
+	(*Signers)(nil),             // 20: shipwarden.config.v1.Signers
+	(*Signer)(nil),              // 21: shipwarden.config.v1.Signer
+	(*TargetDriver)(nil),        // 22: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 23: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 24: shipwarden.config.v1.CommandDriver
+	(*NoopDriver)(nil),          // 25: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 26: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 27: shipwarden.config.v1.Recorder
+	(*Tokens)(nil),              // 28: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 29: shipwarden.config.v1.Token
+	nil,                         // 30: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 31: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 32: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	3,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	5,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	6,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	30, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	32, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	4,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	8,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
 	2,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
 	13, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
 	11, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
-	10, // 10: shipwarden.config.v1.Approval.oidc:type_name -> shipwarden.config.v1.Oidc
-	1,  // 11: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	30, // 12: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
-	12, // 13: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	28, // 14: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
-	4,  // 15: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
-	2,  // 16: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	15, // 17: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	16, // 18: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	2,  // 19: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	20, // 20: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	16, // 21: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	19, // 22: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	21, // 23: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	22, // 24: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	23, // 25: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	24, // 26: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	24, // 27: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	24, // 28: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	29, // 29: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	30, // 30: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	2,  // 31: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	13, // 32: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	27, // 33: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	18, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	10, // 11: shipwarden.config.v1.Approval.oidc:type_name -> shipwarden.config.v1.Oidc
+	1,  // 12: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
+	32, // 13: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	12, // 14: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
+	30, // 15: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	4,  // 16: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
+	2,  // 17: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
+	15, // 18: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	16, // 19: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	2,  // 20: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	22, // 21: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	16, // 22: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	18, // 23: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	19, // 24: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	32, // 25: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	21, // 26: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	23, // 27: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	24, // 28: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	25, // 29: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	26, // 30: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	26, // 31: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	26, // 32: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	31, // 33: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	32, // 34: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	2,  // 35: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	13, // 36: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	29, // 37: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -2282,7 +2510,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 	if File_shipwarden_config_v1_config_proto != nil {
 		return
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[18].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[20].OneofWrappers = []any{
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
@@ -2293,7 +2521,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

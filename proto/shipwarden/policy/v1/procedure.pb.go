@@ -79,7 +79,7 @@ func (x Freeze_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Kind.Descriptor instead.
 func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // What becomes of a release that has begun when it may not start any more.
@@ -136,7 +136,7 @@ func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Overrun.Descriptor instead.
 func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17, 1}
 }
 
 // Day of the week.
@@ -201,7 +201,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -256,6 +256,8 @@ type Procedure struct {
 	CustomerContacts []*CustomerContact `protobuf:"bytes,41,rep,name=customer_contacts,json=customerContacts,proto3" json:"customer_contacts,omitempty"`
 	// Who may change this document. Absent: nobody but an administrator.
 	ChangeControl *ChangeControl `protobuf:"bytes,45,opt,name=change_control,json=changeControl,proto3" json:"change_control,omitempty"`
+	// Change records that are looked up in the systems that keep them.
+	ChangeRecords []*ChangeRecordRule `protobuf:"bytes,46,rep,name=change_records,json=changeRecords,proto3" json:"change_records,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -458,6 +460,154 @@ func (x *Procedure) GetChangeControl() *ChangeControl {
 	return nil
 }
 
+func (x *Procedure) GetChangeRecords() []*ChangeRecordRule {
+	if x != nil {
+		return x.ChangeRecords
+	}
+	return nil
+}
+
+// ChangeRecordRule demands that the change record which the request names is in a state,
+// and in a window, in which it may be implemented: by the system that keeps it, at step 1
+// and again when a wave starts.
+type ChangeRecordRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, as verdicts say it; no gate has the same.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The connector that looks records up; how to reach the system is the configuration of
+	// the approval service and of the executor.
+	Connector string `protobuf:"bytes,2,opt,name=connector,proto3" json:"connector,omitempty"`
+	// The request's change_record.system must be this one.
+	System string `protobuf:"bytes,3,opt,name=system,proto3" json:"system,omitempty"`
+	// The request's change_record.id must match all of this regular expression (RE2), for
+	// instance CHG[0-9]{7}.
+	IdPattern string `protobuf:"bytes,4,opt,name=id_pattern,json=idPattern,proto3" json:"id_pattern,omitempty"`
+	// States of the record, as its system calls them, in which a release may go on at step
+	// 1 and start.
+	States []string `protobuf:"bytes,5,rep,name=states,proto3" json:"states,omitempty"`
+	// Where it is required; an empty list means everywhere.
+	Environments []string     `protobuf:"bytes,6,rep,name=environments,proto3" json:"environments,omitempty"`
+	Triggers     []v1.Trigger `protobuf:"varint,7,rep,packed,name=triggers,proto3,enum=shipwarden.release.v1.Trigger" json:"triggers,omitempty"`
+	// Whether the record must have a window. One that it has holds in any case.
+	RequireWindow bool `protobuf:"varint,8,opt,name=require_window,json=requireWindow,proto3" json:"require_window,omitempty"`
+	// Whether the record must be of the service that is released. One that it names must be
+	// that in any case.
+	RequireService bool `protobuf:"varint,9,opt,name=require_service,json=requireService,proto3" json:"require_service,omitempty"`
+	// What the records call services, where that is something else.
+	ServiceNames map[string]string `protobuf:"bytes,10,rep,name=service_names,json=serviceNames,proto3" json:"service_names,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Whether an emergency may bypass it.
+	Bypassable    bool `protobuf:"varint,11,opt,name=bypassable,proto3" json:"bypassable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeRecordRule) Reset() {
+	*x = ChangeRecordRule{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeRecordRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeRecordRule) ProtoMessage() {}
+
+func (x *ChangeRecordRule) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeRecordRule.ProtoReflect.Descriptor instead.
+func (*ChangeRecordRule) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ChangeRecordRule) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ChangeRecordRule) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *ChangeRecordRule) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *ChangeRecordRule) GetIdPattern() string {
+	if x != nil {
+		return x.IdPattern
+	}
+	return ""
+}
+
+func (x *ChangeRecordRule) GetStates() []string {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *ChangeRecordRule) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *ChangeRecordRule) GetTriggers() []v1.Trigger {
+	if x != nil {
+		return x.Triggers
+	}
+	return nil
+}
+
+func (x *ChangeRecordRule) GetRequireWindow() bool {
+	if x != nil {
+		return x.RequireWindow
+	}
+	return false
+}
+
+func (x *ChangeRecordRule) GetRequireService() bool {
+	if x != nil {
+		return x.RequireService
+	}
+	return false
+}
+
+func (x *ChangeRecordRule) GetServiceNames() map[string]string {
+	if x != nil {
+		return x.ServiceNames
+	}
+	return nil
+}
+
+func (x *ChangeRecordRule) GetBypassable() bool {
+	if x != nil {
+		return x.Bypassable
+	}
+	return false
+}
+
 // ChangeControl says how the document is replaced by another one (PD-9.4). It is that
 // of the document in effect that counts.
 type ChangeControl struct {
@@ -476,7 +626,7 @@ type ChangeControl struct {
 
 func (x *ChangeControl) Reset() {
 	*x = ChangeControl{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +638,7 @@ func (x *ChangeControl) String() string {
 func (*ChangeControl) ProtoMessage() {}
 
 func (x *ChangeControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +651,7 @@ func (x *ChangeControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeControl.ProtoReflect.Descriptor instead.
 func (*ChangeControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ChangeControl) GetProposerGroups() []string {
@@ -550,7 +700,7 @@ type StandIns struct {
 
 func (x *StandIns) Reset() {
 	*x = StandIns{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -562,7 +712,7 @@ func (x *StandIns) String() string {
 func (*StandIns) ProtoMessage() {}
 
 func (x *StandIns) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -575,7 +725,7 @@ func (x *StandIns) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIns.ProtoReflect.Descriptor instead.
 func (*StandIns) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *StandIns) GetLongest() *durationpb.Duration {
@@ -614,7 +764,7 @@ type Sigstore struct {
 
 func (x *Sigstore) Reset() {
 	*x = Sigstore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -626,7 +776,7 @@ func (x *Sigstore) String() string {
 func (*Sigstore) ProtoMessage() {}
 
 func (x *Sigstore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -639,7 +789,7 @@ func (x *Sigstore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sigstore.ProtoReflect.Descriptor instead.
 func (*Sigstore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Sigstore) GetTrustedRoot() string {
@@ -690,7 +840,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +852,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +865,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Identity) GetId() string {
@@ -842,7 +992,7 @@ type VersionRules struct {
 
 func (x *VersionRules) Reset() {
 	*x = VersionRules{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -854,7 +1004,7 @@ func (x *VersionRules) String() string {
 func (*VersionRules) ProtoMessage() {}
 
 func (x *VersionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -867,7 +1017,7 @@ func (x *VersionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRules.ProtoReflect.Descriptor instead.
 func (*VersionRules) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *VersionRules) GetLive() v1.Finding_Severity {
@@ -920,7 +1070,7 @@ type Person struct {
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1082,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1095,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Person) GetId() string {
@@ -1008,7 +1158,7 @@ type PersonKey struct {
 
 func (x *PersonKey) Reset() {
 	*x = PersonKey{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1170,7 @@ func (x *PersonKey) String() string {
 func (*PersonKey) ProtoMessage() {}
 
 func (x *PersonKey) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1183,7 @@ func (x *PersonKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonKey.ProtoReflect.Descriptor instead.
 func (*PersonKey) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PersonKey) GetSsh() string {
@@ -1080,7 +1230,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1092,7 +1242,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1105,7 +1255,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Group) GetName() string {
@@ -1151,7 +1301,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1313,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1326,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Key) GetId() string {
@@ -1251,7 +1401,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1413,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1426,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Environment) GetName() string {
@@ -1336,7 +1486,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1498,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1511,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -1402,7 +1552,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +1564,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +1577,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Service) GetName() string {
@@ -1481,7 +1631,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1493,7 +1643,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1506,7 +1656,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Target) GetId() string {
@@ -1595,7 +1745,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1607,7 +1757,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1620,7 +1770,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Gate) GetName() string {
@@ -1740,7 +1890,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1752,7 +1902,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1765,7 +1915,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Rule) GetName() string {
@@ -1830,7 +1980,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +1992,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +2005,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Freeze) GetName() string {
@@ -2026,7 +2176,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2038,7 +2188,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2051,7 +2201,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -2088,7 +2238,7 @@ type Recurring struct {
 
 func (x *Recurring) Reset() {
 	*x = Recurring{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2250,7 @@ func (x *Recurring) String() string {
 func (*Recurring) ProtoMessage() {}
 
 func (x *Recurring) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2263,7 @@ func (x *Recurring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
 func (*Recurring) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Recurring) GetStart() string {
@@ -2165,7 +2315,7 @@ type Calendar struct {
 
 func (x *Calendar) Reset() {
 	*x = Calendar{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2327,7 @@ func (x *Calendar) String() string {
 func (*Calendar) ProtoMessage() {}
 
 func (x *Calendar) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2340,7 @@ func (x *Calendar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
 func (*Calendar) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Calendar) GetIcalendar() string {
@@ -2224,7 +2374,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2236,7 +2386,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2249,7 +2399,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -2309,7 +2459,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2321,7 +2471,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2334,7 +2484,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Channel) GetName() string {
@@ -2408,7 +2558,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2420,7 +2570,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2433,7 +2583,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Audience) GetName() string {
@@ -2520,7 +2670,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2532,7 +2682,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2545,7 +2695,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -2575,7 +2725,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2587,7 +2737,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2600,7 +2750,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -2643,7 +2793,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2655,7 +2805,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2668,7 +2818,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -2746,7 +2896,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2758,7 +2908,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2771,7 +2921,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -2824,7 +2974,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2836,7 +2986,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2849,7 +2999,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -2886,7 +3036,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2898,7 +3048,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2911,7 +3061,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -2941,7 +3091,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2953,7 +3103,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2966,7 +3116,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Rung) GetGroup() string {
@@ -2987,7 +3137,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xae\f\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x87\r\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
 	"\aversion\x18\x02 \x01(\tB'\xbaH$r\"\x10\x01\x18@2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\aversion\x12>\n" +
@@ -3015,7 +3165,28 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\tstand_ins\x18# \x01(\v2\x1e.shipwarden.policy.v1.StandInsR\bstandIns\x12F\n" +
 	"\taudiences\x18( \x03(\v2\x1e.shipwarden.policy.v1.AudienceB\b\xbaH\x05\x92\x01\x02\x10@R\taudiences\x12R\n" +
 	"\x11customer_contacts\x18) \x03(\v2%.shipwarden.policy.v1.CustomerContactR\x10customerContacts\x12J\n" +
-	"\x0echange_control\x18- \x01(\v2#.shipwarden.policy.v1.ChangeControlR\rchangeControl\"\xa4\x02\n" +
+	"\x0echange_control\x18- \x01(\v2#.shipwarden.policy.v1.ChangeControlR\rchangeControl\x12W\n" +
+	"\x0echange_records\x18. \x03(\v2&.shipwarden.policy.v1.ChangeRecordRuleB\b\xbaH\x05\x92\x01\x02\x10\bR\rchangeRecords\"\x82\x05\n" +
+	"\x10ChangeRecordRule\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12;\n" +
+	"\tconnector\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\tconnector\x125\n" +
+	"\x06system\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x06system\x12)\n" +
+	"\n" +
+	"id_pattern\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\tidPattern\x12,\n" +
+	"\x06states\x18\x05 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\b\x01\x10\x10\x18\x01\"\x06r\x04\x10\x01\x18@R\x06states\x12\"\n" +
+	"\fenvironments\x18\x06 \x03(\tR\fenvironments\x12:\n" +
+	"\btriggers\x18\a \x03(\x0e2\x1e.shipwarden.release.v1.TriggerR\btriggers\x12%\n" +
+	"\x0erequire_window\x18\b \x01(\bR\rrequireWindow\x12'\n" +
+	"\x0frequire_service\x18\t \x01(\bR\x0erequireService\x12]\n" +
+	"\rservice_names\x18\n" +
+	" \x03(\v28.shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntryR\fserviceNames\x12\x1e\n" +
+	"\n" +
+	"bypassable\x18\v \x01(\bR\n" +
+	"bypassable\x1a?\n" +
+	"\x11ServiceNamesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa4\x02\n" +
 	"\rChangeControl\x12'\n" +
 	"\x0fproposer_groups\x18\x01 \x03(\tR\x0eproposerGroups\x12E\n" +
 	"\tapprovals\x18\x02 \x01(\v2\x1f.shipwarden.policy.v1.ApprovalsB\x06\xbaH\x03\xc8\x01\x01R\tapprovals\x12M\n" +
@@ -3271,126 +3442,131 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Freeze_Kind)(0),              // 0: shipwarden.policy.v1.Freeze.Kind
 	(Freeze_Overrun)(0),           // 1: shipwarden.policy.v1.Freeze.Overrun
 	(Weekly_Day)(0),               // 2: shipwarden.policy.v1.Weekly.Day
 	(*Procedure)(nil),             // 3: shipwarden.policy.v1.Procedure
-	(*ChangeControl)(nil),         // 4: shipwarden.policy.v1.ChangeControl
-	(*StandIns)(nil),              // 5: shipwarden.policy.v1.StandIns
-	(*Sigstore)(nil),              // 6: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),              // 7: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),          // 8: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                // 9: shipwarden.policy.v1.Person
-	(*PersonKey)(nil),             // 10: shipwarden.policy.v1.PersonKey
-	(*Group)(nil),                 // 11: shipwarden.policy.v1.Group
-	(*Key)(nil),                   // 12: shipwarden.policy.v1.Key
-	(*Environment)(nil),           // 13: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),             // 14: shipwarden.policy.v1.Approvals
-	(*Service)(nil),               // 15: shipwarden.policy.v1.Service
-	(*Target)(nil),                // 16: shipwarden.policy.v1.Target
-	(*Gate)(nil),                  // 17: shipwarden.policy.v1.Gate
-	(*Rule)(nil),                  // 18: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 19: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 20: shipwarden.policy.v1.Span
-	(*Recurring)(nil),             // 21: shipwarden.policy.v1.Recurring
-	(*Calendar)(nil),              // 22: shipwarden.policy.v1.Calendar
-	(*Weekly)(nil),                // 23: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 24: shipwarden.policy.v1.Channel
-	(*Audience)(nil),              // 25: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),       // 26: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),       // 27: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),             // 28: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 29: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),        // 30: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),            // 31: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 32: shipwarden.policy.v1.Rung
-	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
-	(v1.Finding_Severity)(0),      // 34: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 36: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 37: shipwarden.release.v1.ArtifactKind
-	(v1.Trigger)(0),               // 38: shipwarden.release.v1.Trigger
-	(v1.Occasion)(0),              // 39: shipwarden.release.v1.Occasion
+	(*ChangeRecordRule)(nil),      // 4: shipwarden.policy.v1.ChangeRecordRule
+	(*ChangeControl)(nil),         // 5: shipwarden.policy.v1.ChangeControl
+	(*StandIns)(nil),              // 6: shipwarden.policy.v1.StandIns
+	(*Sigstore)(nil),              // 7: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),              // 8: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),          // 9: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                // 10: shipwarden.policy.v1.Person
+	(*PersonKey)(nil),             // 11: shipwarden.policy.v1.PersonKey
+	(*Group)(nil),                 // 12: shipwarden.policy.v1.Group
+	(*Key)(nil),                   // 13: shipwarden.policy.v1.Key
+	(*Environment)(nil),           // 14: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),             // 15: shipwarden.policy.v1.Approvals
+	(*Service)(nil),               // 16: shipwarden.policy.v1.Service
+	(*Target)(nil),                // 17: shipwarden.policy.v1.Target
+	(*Gate)(nil),                  // 18: shipwarden.policy.v1.Gate
+	(*Rule)(nil),                  // 19: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 20: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 21: shipwarden.policy.v1.Span
+	(*Recurring)(nil),             // 22: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),              // 23: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                // 24: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 25: shipwarden.policy.v1.Channel
+	(*Audience)(nil),              // 26: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),       // 27: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),       // 28: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),             // 29: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 30: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),        // 31: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),            // 32: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 33: shipwarden.policy.v1.Rung
+	nil,                           // 34: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	(v1.Trigger)(0),               // 35: shipwarden.release.v1.Trigger
+	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
+	(v1.Finding_Severity)(0),      // 37: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 39: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 40: shipwarden.release.v1.ArtifactKind
+	(v1.Occasion)(0),              // 41: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	9,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	11, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	12, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	13, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	15, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	16, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	17, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	19, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	24, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	28, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	29, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	31, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	14, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	14, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	8,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	6,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	5,  // 16: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	25, // 17: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	27, // 18: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
-	4,  // 19: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
-	14, // 20: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	33, // 21: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	33, // 22: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	33, // 23: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
-	7,  // 24: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	34, // 25: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	34, // 26: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	34, // 27: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	34, // 28: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	10, // 29: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	35, // 30: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	35, // 31: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	35, // 32: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	35, // 33: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	14, // 34: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	36, // 35: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	37, // 36: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	33, // 37: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	37, // 38: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	38, // 39: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	18, // 40: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	20, // 41: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	23, // 42: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	21, // 43: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	22, // 44: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	0,  // 45: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	1,  // 46: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	35, // 47: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	35, // 48: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	33, // 49: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	2,  // 50: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	2,  // 51: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	39, // 52: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	39, // 53: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	26, // 54: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	33, // 55: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	33, // 56: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	33, // 57: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	33, // 58: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	33, // 59: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	33, // 60: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	33, // 61: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	33, // 62: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	33, // 63: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	33, // 64: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	33, // 65: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	30, // 66: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	33, // 67: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	14, // 68: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	32, // 69: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	33, // 70: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	71, // [71:71] is the sub-list for method output_type
-	71, // [71:71] is the sub-list for method input_type
-	71, // [71:71] is the sub-list for extension type_name
-	71, // [71:71] is the sub-list for extension extendee
-	0,  // [0:71] is the sub-list for field type_name
+	10, // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	12, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	13, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	14, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	16, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	17, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	18, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	20, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	25, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	29, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	30, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	32, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	15, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	15, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	9,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	7,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	6,  // 16: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
+	26, // 17: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	28, // 18: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	5,  // 19: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
+	4,  // 20: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
+	35, // 21: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
+	34, // 22: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	15, // 23: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	36, // 24: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	36, // 25: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	36, // 26: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	8,  // 27: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	37, // 28: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	37, // 29: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	37, // 30: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	37, // 31: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	11, // 32: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	38, // 33: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	38, // 34: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	38, // 35: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	38, // 36: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	15, // 37: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	39, // 38: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	40, // 39: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	36, // 40: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	40, // 41: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	35, // 42: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	19, // 43: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	21, // 44: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	24, // 45: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	22, // 46: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	23, // 47: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	0,  // 48: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	1,  // 49: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	38, // 50: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	38, // 51: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	36, // 52: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	2,  // 53: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	2,  // 54: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	41, // 55: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	41, // 56: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	27, // 57: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	36, // 58: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	36, // 59: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	36, // 60: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	36, // 61: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	36, // 62: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	36, // 63: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	36, // 64: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	36, // 65: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	36, // 66: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	36, // 67: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	36, // 68: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	31, // 69: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	36, // 70: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	15, // 71: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	33, // 72: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	36, // 73: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	74, // [74:74] is the sub-list for method output_type
+	74, // [74:74] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -3398,11 +3574,11 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 	if File_shipwarden_policy_v1_procedure_proto != nil {
 		return
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[4].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[5].OneofWrappers = []any{
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[16].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[17].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 		(*Freeze_Recurring)(nil),
@@ -3414,7 +3590,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   30,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2599,7 +2599,9 @@ type ExecutionClaimed struct {
 	// The wave must be done by then.
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// Controls that the emergency bypasses at this start and did not bypass before.
-	Bypassed      []string `protobuf:"bytes,8,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
+	Bypassed []string `protobuf:"bytes,8,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
+	// What was read of the change record at this start, one for every rule that demands it.
+	ChangeRecords []*RecordReading `protobuf:"bytes,9,rep,name=change_records,json=changeRecords,proto3" json:"change_records,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2686,6 +2688,13 @@ func (x *ExecutionClaimed) GetDeadline() *timestamppb.Timestamp {
 func (x *ExecutionClaimed) GetBypassed() []string {
 	if x != nil {
 		return x.Bypassed
+	}
+	return nil
+}
+
+func (x *ExecutionClaimed) GetChangeRecords() []*RecordReading {
+	if x != nil {
+		return x.ChangeRecords
 	}
 	return nil
 }
@@ -4830,7 +4839,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x12NoticeAcknowledged\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\x18\n" +
-	"\acomment\x18\x03 \x01(\tR\acomment\"\xaa\x02\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"\xf7\x02\n" +
 	"\x10ExecutionClaimed\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12#\n" +
@@ -4840,7 +4849,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\vlease_until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"leaseUntil\x126\n" +
 	"\bdeadline\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x1a\n" +
-	"\bbypassed\x18\b \x03(\tR\bbypassed\"\x80\x01\n" +
+	"\bbypassed\x18\b \x03(\tR\bbypassed\x12K\n" +
+	"\x0echange_records\x18\t \x03(\v2$.shipwarden.release.v1.RecordReadingR\rchangeRecords\"\x80\x01\n" +
 	"\x11ExecutionFinished\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
@@ -5087,18 +5097,19 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Receipt)(nil),                        // 77: shipwarden.release.v1.Receipt
 	(*Party)(nil),                          // 78: shipwarden.release.v1.Party
 	(*Recipient)(nil),                      // 79: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),                   // 80: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 81: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 82: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 83: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 84: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 85: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 86: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 87: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 88: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 89: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 90: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 91: shipwarden.release.v1.ProcedureStanding
+	(*RecordReading)(nil),                  // 80: shipwarden.release.v1.RecordReading
+	(*TargetResult)(nil),                   // 81: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 82: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 83: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 84: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 85: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 86: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 87: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 88: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 89: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 90: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 91: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 92: shipwarden.release.v1.ProcedureStanding
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	57,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -5192,47 +5203,48 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	76,  // 88: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
 	57,  // 89: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
 	57,  // 90: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	80,  // 91: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	80,  // 92: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	80,  // 93: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 94: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	80,  // 95: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	81,  // 96: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	81,  // 97: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	81,  // 98: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	57,  // 99: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	57,  // 100: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	80,  // 101: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	80,  // 102: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	82,  // 103: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	57,  // 104: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	82,  // 105: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 106: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	75,  // 107: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	57,  // 108: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	82,  // 109: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	83,  // 110: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 111: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	84,  // 112: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	84,  // 113: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	57,  // 114: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	85,  // 115: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	85,  // 116: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	86,  // 117: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	87,  // 118: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	88,  // 119: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	52,  // 120: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	89,  // 121: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	89,  // 122: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	90,  // 123: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 124: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	91,  // 125: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	71,  // 126: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	127, // [127:127] is the sub-list for method output_type
-	127, // [127:127] is the sub-list for method input_type
-	127, // [127:127] is the sub-list for extension type_name
-	127, // [127:127] is the sub-list for extension extendee
-	0,   // [0:127] is the sub-list for field type_name
+	80,  // 91: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	81,  // 92: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	81,  // 93: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	81,  // 94: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	68,  // 95: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	81,  // 96: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	82,  // 97: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	82,  // 98: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	82,  // 99: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	57,  // 100: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	57,  // 101: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	81,  // 102: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	81,  // 103: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	83,  // 104: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	57,  // 105: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	83,  // 106: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 107: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	75,  // 108: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	57,  // 109: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	83,  // 110: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	84,  // 111: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 112: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	85,  // 113: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	85,  // 114: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	57,  // 115: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	86,  // 116: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	86,  // 117: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	87,  // 118: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	88,  // 119: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	89,  // 120: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	52,  // 121: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	90,  // 122: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	90,  // 123: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	91,  // 124: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 125: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	92,  // 126: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	71,  // 127: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	128, // [128:128] is the sub-list for method output_type
+	128, // [128:128] is the sub-list for method input_type
+	128, // [128:128] is the sub-list for extension type_name
+	128, // [128:128] is the sub-list for extension extendee
+	0,   // [0:128] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

@@ -491,7 +491,7 @@ func (x ScopedTarget_Relation) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ScopedTarget_Relation.Descriptor instead.
 func (ScopedTarget_Relation) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{4, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5, 0}
 }
 
 // Severity of a finding.
@@ -547,7 +547,7 @@ func (x Finding_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Finding_Severity.Descriptor instead.
 func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6, 0}
 }
 
 // State of a notice.
@@ -603,7 +603,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // Status of a target.
@@ -660,7 +660,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // Verdict of a check.
@@ -713,7 +713,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -962,6 +962,105 @@ func (x *GateVerdict) GetAuthors() []string {
 	return nil
 }
 
+// RecordReading is what the system that keeps change records said of one.
+type RecordReading struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rule of the procedure document that demands it.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// The record's id.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Its state, as its system calls it.
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// When it may be implemented, where it says so.
+	WindowStart *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=window_start,json=windowStart,proto3" json:"window_start,omitempty"`
+	WindowEnd   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=window_end,json=windowEnd,proto3" json:"window_end,omitempty"`
+	// What it is a change of, where it says so.
+	Service string `protobuf:"bytes,6,opt,name=service,proto3" json:"service,omitempty"`
+	// The answer itself: evidence, JSON.
+	Digest        string `protobuf:"bytes,7,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordReading) Reset() {
+	*x = RecordReading{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordReading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordReading) ProtoMessage() {}
+
+func (x *RecordReading) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordReading.ProtoReflect.Descriptor instead.
+func (*RecordReading) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RecordReading) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RecordReading) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RecordReading) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *RecordReading) GetWindowStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WindowStart
+	}
+	return nil
+}
+
+func (x *RecordReading) GetWindowEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WindowEnd
+	}
+	return nil
+}
+
+func (x *RecordReading) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RecordReading) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
 // PinnedArtifact is an artifact that was fetched or resolved.
 type PinnedArtifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -983,7 +1082,7 @@ type PinnedArtifact struct {
 
 func (x *PinnedArtifact) Reset() {
 	*x = PinnedArtifact{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[3]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1094,7 @@ func (x *PinnedArtifact) String() string {
 func (*PinnedArtifact) ProtoMessage() {}
 
 func (x *PinnedArtifact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[3]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1107,7 @@ func (x *PinnedArtifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedArtifact.ProtoReflect.Descriptor instead.
 func (*PinnedArtifact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PinnedArtifact) GetName() string {
@@ -1072,7 +1171,7 @@ type ScopedTarget struct {
 
 func (x *ScopedTarget) Reset() {
 	*x = ScopedTarget{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1183,7 @@ func (x *ScopedTarget) String() string {
 func (*ScopedTarget) ProtoMessage() {}
 
 func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1196,7 @@ func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopedTarget.ProtoReflect.Descriptor instead.
 func (*ScopedTarget) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ScopedTarget) GetTarget() string {
@@ -1152,7 +1251,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1263,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1276,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Finding) GetRule() string {
@@ -1232,7 +1331,7 @@ type TargetPreview struct {
 
 func (x *TargetPreview) Reset() {
 	*x = TargetPreview{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1343,7 @@ func (x *TargetPreview) String() string {
 func (*TargetPreview) ProtoMessage() {}
 
 func (x *TargetPreview) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1356,7 @@ func (x *TargetPreview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetPreview.ProtoReflect.Descriptor instead.
 func (*TargetPreview) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TargetPreview) GetTarget() string {
@@ -1324,7 +1423,7 @@ type QuorumRule struct {
 
 func (x *QuorumRule) Reset() {
 	*x = QuorumRule{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1435,7 @@ func (x *QuorumRule) String() string {
 func (*QuorumRule) ProtoMessage() {}
 
 func (x *QuorumRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1448,7 @@ func (x *QuorumRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuorumRule.ProtoReflect.Descriptor instead.
 func (*QuorumRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *QuorumRule) GetGroup() string {
@@ -1390,7 +1489,7 @@ type ApprovalSignature struct {
 
 func (x *ApprovalSignature) Reset() {
 	*x = ApprovalSignature{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1501,7 @@ func (x *ApprovalSignature) String() string {
 func (*ApprovalSignature) ProtoMessage() {}
 
 func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1514,7 @@ func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalSignature.ProtoReflect.Descriptor instead.
 func (*ApprovalSignature) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ApprovalSignature) GetSigned() *timestamppb.Timestamp {
@@ -1460,7 +1559,7 @@ type Delegation struct {
 
 func (x *Delegation) Reset() {
 	*x = Delegation{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1571,7 @@ func (x *Delegation) String() string {
 func (*Delegation) ProtoMessage() {}
 
 func (x *Delegation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1584,7 @@ func (x *Delegation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delegation.ProtoReflect.Descriptor instead.
 func (*Delegation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Delegation) GetNumber() uint32 {
@@ -1552,7 +1651,7 @@ type StandIn struct {
 
 func (x *StandIn) Reset() {
 	*x = StandIn{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1663,7 @@ func (x *StandIn) String() string {
 func (*StandIn) ProtoMessage() {}
 
 func (x *StandIn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1676,7 @@ func (x *StandIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIn.ProtoReflect.Descriptor instead.
 func (*StandIn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StandIn) GetPerson() string {
@@ -1614,7 +1713,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1725,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1738,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -1675,7 +1774,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1687,7 +1786,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1700,7 +1799,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -1763,7 +1862,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +1874,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +1887,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -1867,7 +1966,7 @@ type Party struct {
 
 func (x *Party) Reset() {
 	*x = Party{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1879,7 +1978,7 @@ func (x *Party) String() string {
 func (*Party) ProtoMessage() {}
 
 func (x *Party) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1892,7 +1991,7 @@ func (x *Party) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Party.ProtoReflect.Descriptor instead.
 func (*Party) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Party) GetAudience() string {
@@ -1945,7 +2044,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1957,7 +2056,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1970,7 +2069,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -2018,7 +2117,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2030,7 +2129,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2043,7 +2142,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -2126,7 +2225,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2237,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2250,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -2232,7 +2331,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2244,7 +2343,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2257,7 +2356,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -2335,7 +2434,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2347,7 +2446,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2360,7 +2459,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -2419,7 +2518,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2431,7 +2530,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2444,7 +2543,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -2497,7 +2596,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2509,7 +2608,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2522,7 +2621,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -2559,7 +2658,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2571,7 +2670,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2584,7 +2683,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -2616,7 +2715,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2628,7 +2727,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2641,7 +2740,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -2693,7 +2792,16 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATUS_PASSED\x10\x01\x12\x11\n" +
 	"\rSTATUS_FAILED\x10\x02\x12\x13\n" +
-	"\x0fSTATUS_BYPASSED\x10\x03\"\xc4\x01\n" +
+	"\x0fSTATUS_BYPASSED\x10\x03\"\xf5\x01\n" +
+	"\rRecordReading\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12=\n" +
+	"\fwindow_start\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vwindowStart\x129\n" +
+	"\n" +
+	"window_end\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\twindowEnd\x12\x18\n" +
+	"\aservice\x18\x06 \x01(\tR\aservice\x12\x16\n" +
+	"\x06digest\x18\a \x01(\tR\x06digest\"\xc4\x01\n" +
 	"\x0ePinnedArtifact\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
 	"\x04kind\x18\x02 \x01(\x0e2#.shipwarden.release.v1.ArtifactKindR\x04kind\x12\x1a\n" +
@@ -2923,7 +3031,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -2939,74 +3047,77 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*Timeouts)(nil),              // 11: shipwarden.release.v1.Timeouts
 	(*EvidenceRef)(nil),           // 12: shipwarden.release.v1.EvidenceRef
 	(*GateVerdict)(nil),           // 13: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),        // 14: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),          // 15: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),               // 16: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 17: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),            // 18: shipwarden.release.v1.QuorumRule
-	(*ApprovalSignature)(nil),     // 19: shipwarden.release.v1.ApprovalSignature
-	(*Delegation)(nil),            // 20: shipwarden.release.v1.Delegation
-	(*StandIn)(nil),               // 21: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),       // 22: shipwarden.release.v1.CountedApproval
-	(*HoldReason)(nil),            // 23: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 24: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 25: shipwarden.release.v1.Party
-	(*Recipient)(nil),             // 26: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 27: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 28: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 29: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 30: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 31: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 32: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 33: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 34: shipwarden.release.v1.FollowUp
-	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
-	(ArtifactKind)(0),             // 36: shipwarden.release.v1.ArtifactKind
+	(*RecordReading)(nil),         // 14: shipwarden.release.v1.RecordReading
+	(*PinnedArtifact)(nil),        // 15: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),          // 16: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),               // 17: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 18: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),            // 19: shipwarden.release.v1.QuorumRule
+	(*ApprovalSignature)(nil),     // 20: shipwarden.release.v1.ApprovalSignature
+	(*Delegation)(nil),            // 21: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 22: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),       // 23: shipwarden.release.v1.CountedApproval
+	(*HoldReason)(nil),            // 24: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 25: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 26: shipwarden.release.v1.Party
+	(*Recipient)(nil),             // 27: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 28: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 29: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 30: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 31: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 32: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 33: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 34: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 35: shipwarden.release.v1.FollowUp
+	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
 	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 38: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	35, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	35, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	35, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	35, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	36, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	36, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	36, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	36, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	36, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	31, // 6: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
-	6,  // 7: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
-	7,  // 8: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	12, // 9: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
-	4,  // 10: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	37, // 11: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	37, // 12: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	37, // 13: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	37, // 14: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
-	20, // 15: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	37, // 16: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	37, // 17: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	37, // 18: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	8,  // 19: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	9,  // 20: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	12, // 21: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	37, // 22: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	37, // 23: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	29, // 24: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	37, // 25: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	37, // 26: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	12, // 27: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	10, // 28: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	37, // 29: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	30, // 30: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	30, // 31: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	30, // 32: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	37, // 33: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	37, // 34: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	37, // 35: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	37, // 36: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	37, // 5: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	37, // 6: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	38, // 7: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	32, // 8: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	6,  // 9: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
+	7,  // 10: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	12, // 11: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
+	4,  // 12: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
+	37, // 13: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	37, // 14: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	37, // 15: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	37, // 16: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	21, // 17: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	37, // 18: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	37, // 19: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	37, // 20: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	8,  // 21: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	9,  // 22: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	12, // 23: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	37, // 24: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	37, // 25: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	30, // 26: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	37, // 27: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	37, // 28: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	12, // 29: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	10, // 30: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	37, // 31: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	31, // 32: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	31, // 33: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	31, // 34: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	37, // 35: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	37, // 36: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	37, // 37: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	37, // 38: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -3021,7 +3132,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

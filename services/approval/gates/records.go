@@ -1,0 +1,91 @@
+package gates
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/changerecord"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/reactor"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// askAgain is how long nobody is asked again who did not answer.
+const askAgain = 15 * time.Second
+
+// records returns a verdict for every rule that demands the request's change record, beside
+// those of the gates (PD-1.1). A record whose window has not begun passes: the start waits for
+// it. One that is not known waits for as long as the step may take, and is refused then, with
+// what was wrong; it never passes.
+func (s *shell) records(ctx context.Context, t reactor.Task, index *policy.Index) ([]*releasev1.GateVerdict, error) {
+	rules := index.ChangeRecordsFor(t.State.Request)
+	if len(rules) == 0 {
+		return nil, nil
+	}
+	if s.keeper == nil {
+		return unasked(rules), nil
+	}
+	giveUp := t.State.Entered.Add(t.State.Requested.GetTimeouts().GetStep().AsDuration())
+	// What is to start later is judged by that time.
+	at := t.Now
+	if nb := t.State.Request.GetNotBefore(); nb != nil && nb.AsTime().After(at) {
+		at = nb.AsTime()
+	}
+	var verdicts []*releasev1.GateVerdict
+	for _, r := range s.connectors.Check(ctx, rules, t.State.Request, t.Now, at) {
+		v := &releasev1.GateVerdict{Gate: r.Rule.GetName(), Rule: changerecord.Words(r.Rule), Status: releasev1.GateVerdict_STATUS_FAILED}
+		switch {
+		case r.Unknown != nil && t.Now.Before(giveUp) && (!t.State.Emergency() || !r.Rule.GetBypassable()):
+			slog.WarnContext(ctx, "a change record is not known yet", slog.String("release", t.State.Release),
+				slog.String("rule", r.Rule.GetName()), slog.Any("error", r.Unknown))
+			return nil, reactor.RetryAfter(min(askAgain, max(giveUp.Sub(t.Now), time.Second)), r.Unknown)
+		case r.Unknown != nil:
+			v.Reason = r.Unknown.Error()
+		case r.Why != "":
+			v.Reason = r.Why
+		default:
+			v.Status, v.Reason = releasev1.GateVerdict_STATUS_PASSED, said(r)
+		}
+		if r.Document != nil {
+			ref, err := s.keeper.Put(ctx, "application/json", "change record "+t.State.Request.GetChangeRecord().GetId(), r.Document)
+			if err != nil {
+				return nil, fmt.Errorf("keep the change record: %w", err)
+			}
+			v.Evidence = []string{ref.GetDigest()}
+		}
+		verdicts = append(verdicts, v)
+	}
+	return verdicts, nil
+}
+
+// unasked are the verdicts where nobody is asked.
+func unasked(rules []*policyv1.ChangeRecordRule) []*releasev1.GateVerdict {
+	var verdicts []*releasev1.GateVerdict
+	for _, rule := range rules {
+		verdicts = append(verdicts, &releasev1.GateVerdict{
+			Gate: rule.GetName(), Rule: changerecord.Words(rule), Status: releasev1.GateVerdict_STATUS_FAILED,
+			Reason: "the change record is not looked up for a question: it is when the release is requested",
+		})
+	}
+	return verdicts
+}
+
+// said is what the record said, in a sentence. It is the word of the system, by a connection
+// that was secured, and signed by nobody.
+func said(r changerecord.Result) string {
+	text := fmt.Sprintf("read from %s: %s is in state %q", r.Rule.GetConnector(), r.Reading.GetId(), r.Reading.GetState())
+	if start, end := r.Reading.GetWindowStart(), r.Reading.GetWindowEnd(); start != nil || end != nil {
+		text += fmt.Sprintf(", its window from %s to %s", moment(start.AsTime(), start != nil), moment(end.AsTime(), end != nil))
+	}
+	return text
+}
+
+func moment(t time.Time, known bool) string {
+	if !known {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}

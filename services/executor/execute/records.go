@@ -1,0 +1,147 @@
+package execute
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/reactor"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Words for the record: what a change record makes the start wait for, or refuses.
+const (
+	ruleRecord        = "change_record"
+	ruleRecordWindow  = "change_record.window"
+	ruleRecordUnknown = "change_record.unknown"
+)
+
+// records are what the change record says of a start, by every rule that demands it.
+type records struct {
+	// holds make the start wait, until then where that is known.
+	holds []*releasev1.HoldReason
+	until time.Time
+	// findings refuse it.
+	findings []*releasev1.Finding
+	// readings let it pass, and bypassed are rules that an emergency goes around and that
+	// are not on record as that yet.
+	readings []*releasev1.RecordReading
+	bypassed []string
+}
+
+// records looks the change record up again, by the document that the release runs under: it
+// may have been taken back since step 1, and its window may not have begun, or be over
+// (PD-1.1). What is not known is waited for, up to the end of the authorization, and for as
+// long as a person has to decide; then it is refused. It never passes.
+func (s shell) records(ctx context.Context, t reactor.Task, now time.Time) (records, error) {
+	var out records
+	rules, bypassed, err := s.demanded(ctx, t)
+	if err != nil {
+		return out, err
+	}
+	out.bypassed = bypassed
+	for _, r := range s.Connectors.Check(ctx, rules, t.State.Request, now, now) {
+		id := t.State.Request.GetChangeRecord().GetId()
+		if r.Document != nil {
+			if _, err := s.Blobs.Put(ctx, "application/json", "change record "+id, r.Document); err != nil {
+				return out, fmt.Errorf("keep the change record: %w", err)
+			}
+		}
+		switch {
+		case r.Unknown != nil:
+			out.holds = append(out.holds, &releasev1.HoldReason{Rule: ruleRecordUnknown, Subject: r.Rule.GetName(), Message: r.Unknown.Error()})
+		case r.Why != "":
+			out.refuse(ruleRecord, r.Rule.GetName(), r.Why, r.Digest())
+		case !r.From.IsZero():
+			out.holds = append(out.holds, &releasev1.HoldReason{
+				Rule: ruleRecordWindow, Subject: r.Rule.GetName(), Until: r.Reading.GetWindowStart(),
+				Message: fmt.Sprintf("the window of change record %s begins %s", id, r.From.UTC().Format(time.RFC3339)),
+			})
+			if r.From.After(out.until) {
+				out.until = r.From
+			}
+		default:
+			r.Reading.Digest = r.Digest()
+			out.readings = append(out.readings, r.Reading)
+		}
+	}
+	return out, s.patience(ctx, t, now, &out)
+}
+
+// demanded are the rules that the start is judged by, and those that an emergency goes
+// around.
+func (s shell) demanded(ctx context.Context, t reactor.Task) (rules []*policyv1.ChangeRecordRule, bypassed []string, err error) {
+	index, err := s.Procedures.ByDigest(ctx, t.State.ProcedureDigest)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, rule := range index.ChangeRecordsFor(t.State.Request) {
+		if !t.State.Emergency() || !rule.GetBypassable() {
+			rules = append(rules, rule)
+			continue
+		}
+		around := "change record " + rule.GetName()
+		if !slices.Contains(t.State.Bypassed, around) && !slices.Contains(t.State.Bypassed, "gate "+rule.GetName()) {
+			bypassed = append(bypassed, around)
+		}
+	}
+	return rules, bypassed, nil
+}
+
+// patience turns waiting for what is not known into a refusal when its time is over: people
+// would hear of an authorization that expired, and not why.
+func (s shell) patience(ctx context.Context, t reactor.Task, now time.Time, r *records) error {
+	unknown := slices.ContainsFunc(r.holds, func(h *releasev1.HoldReason) bool { return h.GetRule() == ruleRecordUnknown })
+	if !unknown {
+		return nil
+	}
+	r.until = time.Time{} // nobody knows when it will be known
+	index, err := s.Procedures.ByDigest(ctx, t.State.ProcedureDigest)
+	if err != nil {
+		return err
+	}
+	next := now.Add(index.Document().GetDeadlines().GetRecheck().AsDuration() + margin)
+	long := !t.State.HeldSince.IsZero() && now.Sub(t.State.HeldSince) >= t.State.Requested.GetTimeouts().GetDecision().AsDuration()
+	if !long && (t.State.Started() || !over(t.State, next)) {
+		return nil
+	}
+	for _, h := range r.holds {
+		if h.GetRule() == ruleRecordUnknown {
+			r.refuse(ruleRecordUnknown, h.GetSubject(), h.GetMessage(), "")
+		}
+	}
+	return nil
+}
+
+func (r *records) refuse(rule, subject, why, digest string) {
+	if digest != "" {
+		why += " (the answer is " + digest + ")"
+	}
+	r.findings = append(r.findings, &releasev1.Finding{
+		Rule: rule, Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: subject, Message: why,
+	})
+}
+
+// closed says why a wave that was claimed must not begin any more by its change record:
+// between a claim and its effect may lie a night. An error means that it is not known; the
+// wave is looked at again until its time is over. One that has begun is brought to its end,
+// whatever becomes of the record.
+func (s shell) closed(ctx context.Context, t reactor.Task, now time.Time) (string, error) {
+	rules, _, err := s.demanded(ctx, t)
+	if err != nil || len(rules) == 0 || s.begun(ctx, t) {
+		return "", err
+	}
+	for _, r := range s.Connectors.Check(ctx, rules, t.State.Request, now, now) {
+		switch {
+		case r.Unknown != nil:
+			return "", r.Unknown
+		case r.Why != "":
+			return r.Why, nil
+		case !r.From.IsZero():
+			return fmt.Sprintf("the window of change record %s has not begun", t.State.Request.GetChangeRecord().GetId()), nil
+		}
+	}
+	return "", nil
+}
