@@ -217,6 +217,7 @@ func abstraction(n *node) string {
 	if s.Phase == procedure.PhaseNotify {
 		put(len(procedure.Unacknowledged(s)), s.NoticeOverdue)
 	}
+	put(s.Corrected)
 	if s.Phase == procedure.PhaseHeld {
 		put(s.HeldFor)
 	}

@@ -94,6 +94,9 @@ var Steps = []Step{
 		WakesOn: []string{
 			"authorized", "execution_failed", "execution_finished", "verification_failed", "verification_inconclusive",
 			"intervened", "aborted", "escalated", "recorded", "deadline_passed",
+			// What was told of a start is no longer so, or somebody has taken a call on.
+			"start_held", "execution_claimed", "execution_refused", "approval_withdrawn", "rejected", "withdrawn", "superseded", "expired",
+			"acknowledged", "notice_acknowledged", "review_completed",
 		},
 		Appends: []string{"notified", "notice_acknowledged"},
 	},

@@ -12,13 +12,23 @@ import (
 // NotifyWaiting tells stakeholders of the first thing that they wait for, with people who
 // have to say that they know: one of them, or everybody. Nil where nobody waits.
 func NotifyWaiting(s procedure.State, by time.Time, everybody bool, people ...string) *releasev1.Event {
-	e := Notify(s)
+	e := NotifyFollowed(s)
 	if e == nil {
 		return nil
 	}
 	e.GetNotified().Audience = []*releasev1.Party{
 		{Audience: "owners", Reason: "owns shop", People: []string{"otto"}},
 		{Audience: "support", Reason: "group support", People: people, AcknowledgeBy: timestamppb.New(by), Everybody: everybody},
+	}
+	return e
+}
+
+// NotifyFollowed tells stakeholders of the first thing that they wait for, who are told
+// again when it is no longer so. Nil where nobody waits.
+func NotifyFollowed(s procedure.State) *releasev1.Event {
+	e := Notify(s)
+	if e != nil {
+		e.GetNotified().Followed = true
 	}
 	return e
 }

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -24,10 +25,17 @@ type hearing struct {
 }
 
 // hear finds out who hears of a notice. Channels that an audience names are told besides
-// those that are told of the occasion anyway.
-func hear(index *policy.Index, x raised) hearing {
+// those that are told of the occasion anyway; so are those that were told of what the
+// notice follows.
+func hear(index *policy.Index, x raised, history eventstore.History, keepsAlarms func(channel string) bool) hearing {
 	anyway := audience(index.Document(), x)
-	h := hearing{channels: slices.Clone(anyway), anyway: anyway, meant: index.AudienceOf(x.notice.Occasion, x.state.Request)}
+	before := follows(x, history, keepsAlarms)
+	for _, c := range index.Document().GetChannels() {
+		if slices.Contains(before, c.GetName()) && !slices.Contains(anyway, c) {
+			anyway = append(anyway, c)
+		}
+	}
+	h := hearing{channels: slices.Clone(anyway), anyway: anyway, meant: index.AudienceOf(meantAs(x.notice.Occasion), x.state.Request)}
 	for _, c := range index.Document().GetChannels() {
 		named := slices.ContainsFunc(h.meant, func(m policy.Meant) bool { return slices.Contains(m.Channels, c.GetName()) })
 		if named && !slices.Contains(h.channels, c) {

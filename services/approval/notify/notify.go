@@ -91,6 +91,8 @@ type Channel interface {
 	Remembers() bool
 	// Personal says that people are reached one by one, so that the receipt names them.
 	Personal() bool
+	// Alarms says that the receiver keeps what it was told open until it is settled.
+	Alarms() bool
 }
 
 // Evidence keeps what was sent, under the digest that the receipt names (PD-4.1).
@@ -175,13 +177,14 @@ func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task
 	if err != nil {
 		return nil, err
 	}
-	m, h := compose(index.Document(), raised), hear(index, raised)
+	m, h := compose(index.Document(), raised), hear(index, raised, t.History, s.keepsAlarms)
 	m.ask(h.asked(raised))
 	all := make([]told, len(h.channels))
 	var done sync.WaitGroup
 	for i, c := range h.channels {
 		own := m
 		own.People = h.people(c.GetName())
+		own.settle(raised, t.History, c.GetName())
 		done.Go(func() { all[i] = s.tell(ctx, c.GetName(), own) })
 	}
 	done.Wait()
@@ -199,7 +202,16 @@ func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task
 		}
 		receipts = append(receipts, all[i].receipt)
 	}
-	return procedure.DecideTold(notice, receipts, h.parties(raised, s.now()), h.recipients(all)), nil
+	event := procedure.DecideTold(notice, receipts, h.parties(raised, s.now()), h.recipients(all))
+	if notice.Occasion == releasev1.Occasion_OCCASION_START {
+		_, event.GetNotified().WaitsFor = startsNotBefore(index.Document(), raised)
+	}
+	return event, nil
+}
+
+func (s shell) keepsAlarms(channel string) bool {
+	c, ok := s.channels[channel]
+	return ok && c.Alarms()
 }
 
 // told is what became of a notice on one channel.

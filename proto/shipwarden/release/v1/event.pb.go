@@ -2240,7 +2240,12 @@ type Notified struct {
 	// Whom it was meant for, as the rules of the procedure document found them then.
 	Audience []*Party `protobuf:"bytes,4,rep,name=audience,proto3" json:"audience,omitempty"`
 	// What became of it for each of these people, in alphabetical order.
-	Recipients    []*Recipient `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	Recipients []*Recipient `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	// Whoever was told is told again when it is no longer so. Absent in what was told before
+	// that was done.
+	Followed bool `protobuf:"varint,6,opt,name=followed,proto3" json:"followed,omitempty"`
+	// What people were told that a start waits for.
+	WaitsFor      []*HoldReason `protobuf:"bytes,7,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2306,6 +2311,20 @@ func (x *Notified) GetAudience() []*Party {
 func (x *Notified) GetRecipients() []*Recipient {
 	if x != nil {
 		return x.Recipients
+	}
+	return nil
+}
+
+func (x *Notified) GetFollowed() bool {
+	if x != nil {
+		return x.Followed
+	}
+	return false
+}
+
+func (x *Notified) GetWaitsFor() []*HoldReason {
+	if x != nil {
+		return x.WaitsFor
 	}
 	return nil
 }
@@ -4211,7 +4230,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"by_release\x18\x01 \x01(\tR\tbyRelease\"F\n" +
 	"\aExpired\x12;\n" +
-	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\x97\x02\n" +
+	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\xf3\x02\n" +
 	"\bNotified\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12:\n" +
 	"\breceipts\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.ReceiptR\breceipts\x12\x16\n" +
@@ -4219,7 +4238,9 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\baudience\x18\x04 \x03(\v2\x1c.shipwarden.release.v1.PartyR\baudience\x12@\n" +
 	"\n" +
 	"recipients\x18\x05 \x03(\v2 .shipwarden.release.v1.RecipientR\n" +
-	"recipients\"\x83\x01\n" +
+	"recipients\x12\x1a\n" +
+	"\bfollowed\x18\x06 \x01(\bR\bfollowed\x12>\n" +
+	"\twaits_for\x18\a \x03(\v2!.shipwarden.release.v1.HoldReasonR\bwaitsFor\"\x83\x01\n" +
 	"\x12NoticeAcknowledged\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\x18\n" +
@@ -4520,42 +4541,43 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	66,  // 76: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
 	67,  // 77: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
 	68,  // 78: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	65,  // 79: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	52,  // 80: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	52,  // 81: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	69,  // 82: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	69,  // 83: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	69,  // 84: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	59,  // 85: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	69,  // 86: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	70,  // 87: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	70,  // 88: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	70,  // 89: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	52,  // 90: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	52,  // 91: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	69,  // 92: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	69,  // 93: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	71,  // 94: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	52,  // 95: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	71,  // 96: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 97: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	64,  // 98: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	52,  // 99: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	71,  // 100: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	72,  // 101: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 102: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	73,  // 103: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	73,  // 104: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	52,  // 105: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	74,  // 106: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	74,  // 107: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	75,  // 108: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	76,  // 109: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	110, // [110:110] is the sub-list for method output_type
-	110, // [110:110] is the sub-list for method input_type
-	110, // [110:110] is the sub-list for extension type_name
-	110, // [110:110] is the sub-list for extension extendee
-	0,   // [0:110] is the sub-list for field type_name
+	62,  // 79: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	65,  // 80: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	52,  // 81: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	52,  // 82: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	69,  // 83: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 84: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 85: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	59,  // 86: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	69,  // 87: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	70,  // 88: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	70,  // 89: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	70,  // 90: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	52,  // 91: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	52,  // 92: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	69,  // 93: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 94: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	71,  // 95: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	52,  // 96: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	71,  // 97: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 98: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	64,  // 99: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	52,  // 100: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	71,  // 101: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	72,  // 102: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 103: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	73,  // 104: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	73,  // 105: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	52,  // 106: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	74,  // 107: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	74,  // 108: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	75,  // 109: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	76,  // 110: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	111, // [111:111] is the sub-list for method output_type
+	111, // [111:111] is the sub-list for method input_type
+	111, // [111:111] is the sub-list for extension type_name
+	111, // [111:111] is the sub-list for extension extendee
+	0,   // [0:111] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

@@ -110,6 +110,11 @@ const (
 	Occasion_OCCASION_ESCALATION Occasion = 4
 	// The procedure was shortened.
 	Occasion_OCCASION_EMERGENCY Occasion = 5
+	// What was told of the start is no longer so: it waits, is late, does not come, or
+	// comes after all. Whoever was told of the start is told.
+	Occasion_OCCASION_CORRECTION Occasion = 6
+	// Somebody has taken an escalation on. Whoever was told of the call is told.
+	Occasion_OCCASION_TAKEN_ON Occasion = 7
 )
 
 // Enum value maps for Occasion.
@@ -121,6 +126,8 @@ var (
 		3: "OCCASION_ROLLBACK",
 		4: "OCCASION_ESCALATION",
 		5: "OCCASION_EMERGENCY",
+		6: "OCCASION_CORRECTION",
+		7: "OCCASION_TAKEN_ON",
 	}
 	Occasion_value = map[string]int32{
 		"OCCASION_UNSPECIFIED": 0,
@@ -129,6 +136,8 @@ var (
 		"OCCASION_ROLLBACK":    3,
 		"OCCASION_ESCALATION":  4,
 		"OCCASION_EMERGENCY":   5,
+		"OCCASION_CORRECTION":  6,
+		"OCCASION_TAKEN_ON":    7,
 	}
 )
 
@@ -2546,14 +2555,16 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x10OUTCOME_REJECTED\x10\x06\x12\x15\n" +
 	"\x11OUTCOME_WITHDRAWN\x10\a\x12\x16\n" +
 	"\x12OUTCOME_SUPERSEDED\x10\b\x12\x13\n" +
-	"\x0fOUTCOME_EXPIRED\x10\t*\x92\x01\n" +
+	"\x0fOUTCOME_EXPIRED\x10\t*\xc2\x01\n" +
 	"\bOccasion\x12\x18\n" +
 	"\x14OCCASION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOCCASION_START\x10\x01\x12\x10\n" +
 	"\fOCCASION_END\x10\x02\x12\x15\n" +
 	"\x11OCCASION_ROLLBACK\x10\x03\x12\x17\n" +
 	"\x13OCCASION_ESCALATION\x10\x04\x12\x16\n" +
-	"\x12OCCASION_EMERGENCY\x10\x05*\xdc\x02\n" +
+	"\x12OCCASION_EMERGENCY\x10\x05\x12\x17\n" +
+	"\x13OCCASION_CORRECTION\x10\x06\x12\x15\n" +
+	"\x11OCCASION_TAKEN_ON\x10\a*\xdc\x02\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
