@@ -159,6 +159,10 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		return proceduretest.Withdraw(), nil
 	case "abort":
 		return proceduretest.Abort(), nil
+	case "impact": // impact <person>: nobody expected it
+		return proceduretest.Impact(), nil
+	case "attempt": // attempt <person>: to authorize an emergency
+		return proceduretest.Attempt(), nil
 	case "know": // know <person>: of the start
 		return proceduretest.Know(), nil
 	case "acknowledge": // acknowledge <person> <cause>

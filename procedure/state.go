@@ -89,6 +89,12 @@ type State struct {
 	DecideFrom time.Time
 	// Escalations is everything people were or are to be called for.
 	Escalations []Escalation
+	// Impacts counts the reports of an impact that nobody expected, and Impact is the
+	// newest.
+	Impacts uint32
+	Impact  *releasev1.ImpactReported
+	// Attempts is who tried to authorize the emergency and may not.
+	Attempts []string
 	// Wanted is what stakeholders have not been told yet.
 	Wanted []Notice
 	// Told is what they have been told, with whom it was meant for.

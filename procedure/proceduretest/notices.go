@@ -33,6 +33,20 @@ func NotifyFollowed(s procedure.State) *releasev1.Event {
 	return e
 }
 
+// Impact reports an impact that nobody expected.
+func Impact() *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_ImpactReported{ImpactReported: &releasev1.ImpactReported{
+		Description: "checkout fails for every third customer", Customers: []string{"acme"},
+	}}}
+}
+
+// Attempt keeps that somebody tried to authorize an emergency who may not.
+func Attempt() *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_AuthorizationRefused{AuthorizationRefused: &releasev1.AuthorizationRefused{
+		Reason: "person is in no group whose approval is needed",
+	}}}
+}
+
 // Know says that somebody knows of the start.
 func Know() *releasev1.Event {
 	return procedure.DecideNoticeAcknowledged(procedure.Notice{Occasion: releasev1.Occasion_OCCASION_START, Number: 1}, "the desk is staffed")

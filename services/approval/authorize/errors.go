@@ -58,6 +58,7 @@ var reasons = []struct {
 	{procedure.ErrApprovedAlready, codes.AlreadyExists, "APPROVED_ALREADY"},
 	{procedure.ErrNotPending, codes.FailedPrecondition, "NOT_PENDING"},
 	{procedure.ErrTooLate, codes.FailedPrecondition, "TOO_LATE"},
+	{procedure.ErrNoImpact, codes.FailedPrecondition, "NO_IMPACT"},
 	{procedure.ErrNotTold, codes.FailedPrecondition, "NOT_TOLD"},
 	{procedure.ErrNotMeant, codes.PermissionDenied, "NOT_MEANT"},
 	{procedure.ErrKnownAlready, codes.AlreadyExists, "KNOWN_ALREADY"},

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -85,8 +86,8 @@ func (h hearing) parties(x raised, told time.Time) []*releasev1.Party {
 // channels says by which they are told.
 func (h hearing) recipients(all []told) []*releasev1.Recipient {
 	byPerson := map[string]*releasev1.Recipient{}
-	for _, each := range all {
-		for _, person := range h.people(each.receipt.GetChannel()) {
+	for _, each := range withInstead(all) {
+		for _, person := range h.people(each.meantFor()) {
 			state := each.stateFor(person)
 			r := byPerson[person]
 			if r == nil || state > r.GetState() {
@@ -103,6 +104,23 @@ func (h hearing) recipients(all []told) []*releasev1.Recipient {
 		out = append(out, byPerson[person])
 	}
 	return out
+}
+
+// withInstead is all that was told, with what stood in.
+func withInstead(all []told) []told {
+	var out []told
+	for _, each := range all {
+		out = append(out, each)
+		if each.instead != nil {
+			out = append(out, *each.instead)
+		}
+	}
+	return out
+}
+
+// meantFor is the channel whose people were told.
+func (t told) meantFor() string {
+	return cmp.Or(t.receipt.GetInsteadOf(), t.receipt.GetChannel())
 }
 
 // stateFor says what a channel's receipt means for one person. A channel that reaches

@@ -37,6 +37,10 @@ func compose(doc *policyv1.Procedure, x raised) Message {
 	case releasev1.Occasion_OCCASION_ESCALATION:
 		m.escalation(x.entry.Event.GetEscalated(), rung(doc, x).GetGroup(), what)
 	case releasev1.Occasion_OCCASION_EMERGENCY:
+		if refused := x.entry.Event.GetAuthorizationRefused(); refused != nil {
+			m.attempt(x, refused, what)
+			break
+		}
 		m.Subject = "Emergency release: " + what
 		m.Text = r.GetEmergency().GetReason() + " (incident " + r.GetEmergency().GetIncident() + ")\nBypassed: " + strings.Join(s.Bypassed, "; ")
 		m.Fields["incident"] = r.GetEmergency().GetIncident()
@@ -47,6 +51,14 @@ func compose(doc *policyv1.Procedure, x raised) Message {
 	case releasev1.Occasion_OCCASION_UNSPECIFIED:
 	}
 	return m
+}
+
+// attempt says who tried to authorize an emergency and may not.
+func (m *Message) attempt(x raised, d *releasev1.AuthorizationRefused, what string) {
+	by := x.entry.Event.GetActor().GetId()
+	m.Subject = "Emergency not authorized: " + by + " may not, " + what
+	m.Text = by + " tried to authorize it: " + d.GetReason() + "\nIt still waits for somebody who may."
+	m.Fields["incident"], m.Fields["tried_by"] = x.state.Request.GetEmergency().GetIncident(), by
 }
 
 // escalation says who is called, until when, and for what.

@@ -149,3 +149,15 @@ func TestAnAlarmIsTakenOnAndSettled(t *testing.T) {
 		t.Errorf("the pager hears (-want +got):\n%s", diff)
 	}
 }
+
+// Who hears of emergencies hears of who tried to authorize one and may not.
+func TestPeopleHearOfWhoTriedToAuthorizeAnEmergency(t *testing.T) {
+	r := newRig(t)
+	release := r.Reach(t, procedure.PhaseApprove, proceduretest.Emergency)
+	r.Do(t, release, "finn", proceduretest.Attempt())
+	r.act(t, release)
+	said, _ := r.ops.last(t)
+	if said.Subject != "Emergency not authorized: finn may not, shop 1.4.2 to production" || said.Fields["tried_by"] != "finn" || said.Fields["incident"] != "INC-77" {
+		t.Errorf("heard %+v", said)
+	}
+}

@@ -188,6 +188,9 @@ func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task
 		done.Go(func() { all[i] = s.tell(ctx, c.GetName(), own) })
 	}
 	done.Wait()
+	if err := s.standIn(ctx, m, h, raised, t.History, all); err != nil {
+		return nil, err
+	}
 	must := notice.Occasion == releasev1.Occasion_OCCASION_START && !t.State.Emergency() &&
 		index.Environment(t.State.Request.GetEnvironment()).GetRequireNotice()
 	var receipts []*releasev1.Receipt
@@ -195,12 +198,15 @@ func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task
 		if all[i].err != nil {
 			return nil, all[i].err
 		}
-		if must && c.GetRequired() && all[i].again {
+		if must && c.GetRequired() && all[i].again && !all[i].stoodIn() {
 			slog.WarnContext(ctx, "a required channel was not reached; the start waits",
 				slog.String("release", t.State.Release), slog.String("channel", c.GetName()), slog.String("answer", all[i].receipt.GetResponse()))
 			return nil, reactor.RetryAfter(retry, errUntold)
 		}
 		receipts = append(receipts, all[i].receipt)
+		if all[i].instead != nil {
+			receipts = append(receipts, all[i].instead.receipt)
+		}
 	}
 	event := procedure.DecideTold(notice, receipts, h.parties(raised, s.now()), h.recipients(all))
 	if notice.Occasion == releasev1.Occasion_OCCASION_START {
@@ -220,7 +226,9 @@ type told struct {
 	again   bool // it did not arrive, and may be sent again
 	// personal says that the channel reaches people one by one, and the receipt says whom.
 	personal bool
-	err      error
+	// instead is what became of it on the channel that stood in; nil where none did.
+	instead *told
+	err     error
 }
 
 func (s shell) tell(ctx context.Context, name string, m Message) told {

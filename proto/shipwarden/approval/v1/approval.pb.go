@@ -1188,6 +1188,103 @@ func (x *AcknowledgeNoticeResponse) GetMissing() []*v1.Party {
 	return nil
 }
 
+type ReportImpactRequest struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Release     string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	Description string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// Customers whom it hits, as targets of the release name them.
+	Customers     []string `protobuf:"bytes,3,rep,name=customers,proto3" json:"customers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportImpactRequest) Reset() {
+	*x = ReportImpactRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportImpactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportImpactRequest) ProtoMessage() {}
+
+func (x *ReportImpactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportImpactRequest.ProtoReflect.Descriptor instead.
+func (*ReportImpactRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ReportImpactRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *ReportImpactRequest) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *ReportImpactRequest) GetCustomers() []string {
+	if x != nil {
+		return x.Customers
+	}
+	return nil
+}
+
+type ReportImpactResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportImpactResponse) Reset() {
+	*x = ReportImpactResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportImpactResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportImpactResponse) ProtoMessage() {}
+
+func (x *ReportImpactResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportImpactResponse.ProtoReflect.Descriptor instead.
+func (*ReportImpactResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
+}
+
 type InterveneRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Release       string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
@@ -1199,7 +1296,7 @@ type InterveneRequest struct {
 
 func (x *InterveneRequest) Reset() {
 	*x = InterveneRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1308,7 @@ func (x *InterveneRequest) String() string {
 func (*InterveneRequest) ProtoMessage() {}
 
 func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1321,7 @@ func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneRequest.ProtoReflect.Descriptor instead.
 func (*InterveneRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *InterveneRequest) GetRelease() string {
@@ -1256,7 +1353,7 @@ type InterveneResponse struct {
 
 func (x *InterveneResponse) Reset() {
 	*x = InterveneResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1268,7 +1365,7 @@ func (x *InterveneResponse) String() string {
 func (*InterveneResponse) ProtoMessage() {}
 
 func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,7 +1378,7 @@ func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneResponse.ProtoReflect.Descriptor instead.
 func (*InterveneResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
 }
 
 type CompleteReviewRequest struct {
@@ -1296,7 +1393,7 @@ type CompleteReviewRequest struct {
 
 func (x *CompleteReviewRequest) Reset() {
 	*x = CompleteReviewRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1405,7 @@ func (x *CompleteReviewRequest) String() string {
 func (*CompleteReviewRequest) ProtoMessage() {}
 
 func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1418,7 @@ func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewRequest.ProtoReflect.Descriptor instead.
 func (*CompleteReviewRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CompleteReviewRequest) GetRelease() string {
@@ -1360,7 +1457,7 @@ type CompleteReviewResponse struct {
 
 func (x *CompleteReviewResponse) Reset() {
 	*x = CompleteReviewResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1469,7 @@ func (x *CompleteReviewResponse) String() string {
 func (*CompleteReviewResponse) ProtoMessage() {}
 
 func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1482,7 @@ func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewResponse.ProtoReflect.Descriptor instead.
 func (*CompleteReviewResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
 }
 
 type AddFollowUpRequest struct {
@@ -1398,7 +1495,7 @@ type AddFollowUpRequest struct {
 
 func (x *AddFollowUpRequest) Reset() {
 	*x = AddFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1507,7 @@ func (x *AddFollowUpRequest) String() string {
 func (*AddFollowUpRequest) ProtoMessage() {}
 
 func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1520,7 @@ func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*AddFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AddFollowUpRequest) GetRelease() string {
@@ -1450,7 +1547,7 @@ type AddFollowUpResponse struct {
 
 func (x *AddFollowUpResponse) Reset() {
 	*x = AddFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1462,7 +1559,7 @@ func (x *AddFollowUpResponse) String() string {
 func (*AddFollowUpResponse) ProtoMessage() {}
 
 func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1475,7 +1572,7 @@ func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*AddFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AddFollowUpResponse) GetNumber() uint32 {
@@ -1497,7 +1594,7 @@ type CloseFollowUpRequest struct {
 
 func (x *CloseFollowUpRequest) Reset() {
 	*x = CloseFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1509,7 +1606,7 @@ func (x *CloseFollowUpRequest) String() string {
 func (*CloseFollowUpRequest) ProtoMessage() {}
 
 func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1619,7 @@ func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CloseFollowUpRequest) GetRelease() string {
@@ -1554,7 +1651,7 @@ type CloseFollowUpResponse struct {
 
 func (x *CloseFollowUpResponse) Reset() {
 	*x = CloseFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1566,7 +1663,7 @@ func (x *CloseFollowUpResponse) String() string {
 func (*CloseFollowUpResponse) ProtoMessage() {}
 
 func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1579,7 +1676,7 @@ func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
 }
 
 var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
@@ -1673,7 +1770,14 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\boccasion\x18\x02 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionB\b\xbaH\x05\x82\x01\x02\x10\x01R\boccasion\x12\"\n" +
 	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\"S\n" +
 	"\x19AcknowledgeNoticeResponse\x126\n" +
-	"\amissing\x18\x01 \x03(\v2\x1c.shipwarden.release.v1.PartyR\amissing\"\xc3\x02\n" +
+	"\amissing\x18\x01 \x03(\v2\x1c.shipwarden.release.v1.PartyR\amissing\"\xb3\x02\n" +
+	"\x13ReportImpactRequest\x127\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xb1\x01\n" +
+	"\vdescription\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\vdescription\x12/\n" +
+	"\tcustomers\x18\x03 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10@\"\ar\x05\x10\x01\x18\x80\x01R\tcustomers\"\x16\n" +
+	"\x14ReportImpactResponse\"\xc3\x02\n" +
 	"\x10InterveneRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12L\n" +
 	"\x06action\x18\x02 \x01(\x0e2(.shipwarden.release.v1.Intervened.ActionB\n" +
@@ -1703,8 +1807,7 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\acomment\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\acomment\"\x17\n" +
-	"\x15CloseFollowUpResponse2\xca\n" +
-	"\n" +
+	"\x15CloseFollowUpResponse2\xb5\v\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +
 	"\n" +
@@ -1714,7 +1817,8 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x06Reject\x12%.shipwarden.approval.v1.RejectRequest\x1a&.shipwarden.approval.v1.RejectResponse\x12]\n" +
 	"\bWithdraw\x12'.shipwarden.approval.v1.WithdrawRequest\x1a(.shipwarden.approval.v1.WithdrawResponse\x12T\n" +
 	"\x05Abort\x12$.shipwarden.approval.v1.AbortRequest\x1a%.shipwarden.approval.v1.AbortResponse\x12x\n" +
-	"\x11AcknowledgeNotice\x120.shipwarden.approval.v1.AcknowledgeNoticeRequest\x1a1.shipwarden.approval.v1.AcknowledgeNoticeResponse\x12f\n" +
+	"\x11AcknowledgeNotice\x120.shipwarden.approval.v1.AcknowledgeNoticeRequest\x1a1.shipwarden.approval.v1.AcknowledgeNoticeResponse\x12i\n" +
+	"\fReportImpact\x12+.shipwarden.approval.v1.ReportImpactRequest\x1a,.shipwarden.approval.v1.ReportImpactResponse\x12f\n" +
 	"\vAcknowledge\x12*.shipwarden.approval.v1.AcknowledgeRequest\x1a+.shipwarden.approval.v1.AcknowledgeResponse\x12`\n" +
 	"\tIntervene\x12(.shipwarden.approval.v1.InterveneRequest\x1a).shipwarden.approval.v1.InterveneResponse\x12o\n" +
 	"\x0eCompleteReview\x12-.shipwarden.approval.v1.CompleteReviewRequest\x1a..shipwarden.approval.v1.CompleteReviewResponse\x12f\n" +
@@ -1733,7 +1837,7 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 	return file_shipwarden_approval_v1_approval_proto_rawDescData
 }
 
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*Pending)(nil),                   // 0: shipwarden.approval.v1.Pending
 	(*GivenApproval)(nil),             // 1: shipwarden.approval.v1.GivenApproval
@@ -1755,55 +1859,57 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*AcknowledgeResponse)(nil),       // 17: shipwarden.approval.v1.AcknowledgeResponse
 	(*AcknowledgeNoticeRequest)(nil),  // 18: shipwarden.approval.v1.AcknowledgeNoticeRequest
 	(*AcknowledgeNoticeResponse)(nil), // 19: shipwarden.approval.v1.AcknowledgeNoticeResponse
-	(*InterveneRequest)(nil),          // 20: shipwarden.approval.v1.InterveneRequest
-	(*InterveneResponse)(nil),         // 21: shipwarden.approval.v1.InterveneResponse
-	(*CompleteReviewRequest)(nil),     // 22: shipwarden.approval.v1.CompleteReviewRequest
-	(*CompleteReviewResponse)(nil),    // 23: shipwarden.approval.v1.CompleteReviewResponse
-	(*AddFollowUpRequest)(nil),        // 24: shipwarden.approval.v1.AddFollowUpRequest
-	(*AddFollowUpResponse)(nil),       // 25: shipwarden.approval.v1.AddFollowUpResponse
-	(*CloseFollowUpRequest)(nil),      // 26: shipwarden.approval.v1.CloseFollowUpRequest
-	(*CloseFollowUpResponse)(nil),     // 27: shipwarden.approval.v1.CloseFollowUpResponse
-	(*v1.Request)(nil),                // 28: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),         // 29: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),           // 30: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),          // 31: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),            // 32: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),                // 33: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),             // 34: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),     // 35: google.protobuf.Timestamp
-	(*v1.Check)(nil),                  // 36: shipwarden.release.v1.Check
-	(v1.Cause)(0),                     // 37: shipwarden.release.v1.Cause
-	(v1.Occasion)(0),                  // 38: shipwarden.release.v1.Occasion
-	(*v1.Party)(nil),                  // 39: shipwarden.release.v1.Party
-	(v1.Intervened_Action)(0),         // 40: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),    // 41: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),               // 42: shipwarden.release.v1.FollowUp
+	(*ReportImpactRequest)(nil),       // 20: shipwarden.approval.v1.ReportImpactRequest
+	(*ReportImpactResponse)(nil),      // 21: shipwarden.approval.v1.ReportImpactResponse
+	(*InterveneRequest)(nil),          // 22: shipwarden.approval.v1.InterveneRequest
+	(*InterveneResponse)(nil),         // 23: shipwarden.approval.v1.InterveneResponse
+	(*CompleteReviewRequest)(nil),     // 24: shipwarden.approval.v1.CompleteReviewRequest
+	(*CompleteReviewResponse)(nil),    // 25: shipwarden.approval.v1.CompleteReviewResponse
+	(*AddFollowUpRequest)(nil),        // 26: shipwarden.approval.v1.AddFollowUpRequest
+	(*AddFollowUpResponse)(nil),       // 27: shipwarden.approval.v1.AddFollowUpResponse
+	(*CloseFollowUpRequest)(nil),      // 28: shipwarden.approval.v1.CloseFollowUpRequest
+	(*CloseFollowUpResponse)(nil),     // 29: shipwarden.approval.v1.CloseFollowUpResponse
+	(*v1.Request)(nil),                // 30: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),         // 31: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),           // 32: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),          // 33: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),            // 34: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),                // 35: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),             // 36: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),     // 37: google.protobuf.Timestamp
+	(*v1.Check)(nil),                  // 38: shipwarden.release.v1.Check
+	(v1.Cause)(0),                     // 39: shipwarden.release.v1.Cause
+	(v1.Occasion)(0),                  // 40: shipwarden.release.v1.Occasion
+	(*v1.Party)(nil),                  // 41: shipwarden.release.v1.Party
+	(v1.Intervened_Action)(0),         // 42: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),    // 43: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),               // 44: shipwarden.release.v1.FollowUp
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	28, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	29, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	30, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	31, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	32, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	33, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	34, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	34, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	30, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	31, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	32, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	33, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	34, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	35, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	36, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	36, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
 	1,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	35, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	35, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	36, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
-	35, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	35, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	37, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	37, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	38, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	37, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	37, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
 	0,  // 14: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	0,  // 15: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	34, // 16: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	37, // 17: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	38, // 18: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
-	39, // 19: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
-	40, // 20: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	41, // 21: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	42, // 22: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	42, // 23: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	36, // 16: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	39, // 17: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	40, // 18: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
+	41, // 19: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
+	42, // 20: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	43, // 21: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	44, // 22: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	44, // 23: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
 	2,  // 24: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
 	4,  // 25: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
 	6,  // 26: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
@@ -1812,26 +1918,28 @@ var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
 	12, // 29: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
 	14, // 30: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
 	18, // 31: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
-	16, // 32: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	20, // 33: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	22, // 34: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	24, // 35: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	26, // 36: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	3,  // 37: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	5,  // 38: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	7,  // 39: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	9,  // 40: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	11, // 41: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	13, // 42: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	15, // 43: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	19, // 44: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
-	17, // 45: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	21, // 46: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	23, // 47: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	25, // 48: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	27, // 49: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	37, // [37:50] is the sub-list for method output_type
-	24, // [24:37] is the sub-list for method input_type
+	20, // 32: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
+	16, // 33: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	22, // 34: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	24, // 35: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	26, // 36: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	28, // 37: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	3,  // 38: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	5,  // 39: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	7,  // 40: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	9,  // 41: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	11, // 42: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	13, // 43: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	15, // 44: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	19, // 45: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
+	21, // 46: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
+	17, // 47: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	23, // 48: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	25, // 49: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	27, // 50: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	29, // 51: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	38, // [38:52] is the sub-list for method output_type
+	24, // [24:38] is the sub-list for method input_type
 	24, // [24:24] is the sub-list for extension type_name
 	24, // [24:24] is the sub-list for extension extendee
 	0,  // [0:24] is the sub-list for field type_name
@@ -1848,7 +1956,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -129,7 +129,7 @@ func (x Intervened_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Intervened_Action.Descriptor instead.
 func (Intervened_Action) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39, 0}
 }
 
 // Finding of a review.
@@ -182,7 +182,7 @@ func (x ReviewCompleted_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReviewCompleted_Result.Descriptor instead.
 func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -252,6 +252,8 @@ type Event struct {
 	//	*Event_FollowUpAdded
 	//	*Event_FollowUpClosed
 	//	*Event_NoticeAcknowledged
+	//	*Event_ImpactReported
+	//	*Event_AuthorizationRefused
 	//	*Event_TargetLocked
 	//	*Event_TargetUnlocked
 	//	*Event_ServiceChanged
@@ -733,6 +735,24 @@ func (x *Event) GetNoticeAcknowledged() *NoticeAcknowledged {
 	return nil
 }
 
+func (x *Event) GetImpactReported() *ImpactReported {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ImpactReported); ok {
+			return x.ImpactReported
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAuthorizationRefused() *AuthorizationRefused {
+	if x != nil {
+		if x, ok := x.Data.(*Event_AuthorizationRefused); ok {
+			return x.AuthorizationRefused
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetTargetLocked() *TargetLocked {
 	if x != nil {
 		if x, ok := x.Data.(*Event_TargetLocked); ok {
@@ -992,6 +1012,16 @@ type Event_NoticeAcknowledged struct {
 	NoticeAcknowledged *NoticeAcknowledged `protobuf:"bytes,160,opt,name=notice_acknowledged,json=noticeAcknowledged,proto3,oneof"`
 }
 
+type Event_ImpactReported struct {
+	// Recorded when a person saw an impact on customers or production that nobody expected.
+	ImpactReported *ImpactReported `protobuf:"bytes,161,opt,name=impact_reported,json=impactReported,proto3,oneof"`
+}
+
+type Event_AuthorizationRefused struct {
+	// Recorded when a person tried to authorize an emergency who may not.
+	AuthorizationRefused *AuthorizationRefused `protobuf:"bytes,162,opt,name=authorization_refused,json=authorizationRefused,proto3,oneof"`
+}
+
 type Event_TargetLocked struct {
 	// Recorded when a target was locked for one release.
 	TargetLocked *TargetLocked `protobuf:"bytes,100,opt,name=target_locked,json=targetLocked,proto3,oneof"`
@@ -1100,6 +1130,10 @@ func (*Event_FollowUpAdded) isEvent_Data() {}
 func (*Event_FollowUpClosed) isEvent_Data() {}
 
 func (*Event_NoticeAcknowledged) isEvent_Data() {}
+
+func (*Event_ImpactReported) isEvent_Data() {}
+
+func (*Event_AuthorizationRefused) isEvent_Data() {}
 
 func (*Event_TargetLocked) isEvent_Data() {}
 
@@ -2329,6 +2363,107 @@ func (x *Notified) GetWaitsFor() []*HoldReason {
 	return nil
 }
 
+// ImpactReported is what one person saw.
+type ImpactReported struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What happens to whom.
+	Description string `protobuf:"bytes,1,opt,name=description,proto3" json:"description,omitempty"`
+	// The customers whom it hits, as targets name them, as far as that is known.
+	Customers     []string `protobuf:"bytes,2,rep,name=customers,proto3" json:"customers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImpactReported) Reset() {
+	*x = ImpactReported{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImpactReported) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImpactReported) ProtoMessage() {}
+
+func (x *ImpactReported) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImpactReported.ProtoReflect.Descriptor instead.
+func (*ImpactReported) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ImpactReported) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *ImpactReported) GetCustomers() []string {
+	if x != nil {
+		return x.Customers
+	}
+	return nil
+}
+
+// AuthorizationRefused keeps that the actor tried, which alerts people.
+type AuthorizationRefused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why it was refused.
+	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizationRefused) Reset() {
+	*x = AuthorizationRefused{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizationRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizationRefused) ProtoMessage() {}
+
+func (x *AuthorizationRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizationRefused.ProtoReflect.Descriptor instead.
+func (*AuthorizationRefused) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *AuthorizationRefused) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // NoticeAcknowledged is one person's word that they know.
 type NoticeAcknowledged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2344,7 +2479,7 @@ type NoticeAcknowledged struct {
 
 func (x *NoticeAcknowledged) Reset() {
 	*x = NoticeAcknowledged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2356,7 +2491,7 @@ func (x *NoticeAcknowledged) String() string {
 func (*NoticeAcknowledged) ProtoMessage() {}
 
 func (x *NoticeAcknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2369,7 +2504,7 @@ func (x *NoticeAcknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoticeAcknowledged.ProtoReflect.Descriptor instead.
 func (*NoticeAcknowledged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NoticeAcknowledged) GetOccasion() Occasion {
@@ -2418,7 +2553,7 @@ type ExecutionClaimed struct {
 
 func (x *ExecutionClaimed) Reset() {
 	*x = ExecutionClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2430,7 +2565,7 @@ func (x *ExecutionClaimed) String() string {
 func (*ExecutionClaimed) ProtoMessage() {}
 
 func (x *ExecutionClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2443,7 +2578,7 @@ func (x *ExecutionClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionClaimed.ProtoReflect.Descriptor instead.
 func (*ExecutionClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecutionClaimed) GetWave() uint32 {
@@ -2517,7 +2652,7 @@ type ExecutionFinished struct {
 
 func (x *ExecutionFinished) Reset() {
 	*x = ExecutionFinished{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2529,7 +2664,7 @@ func (x *ExecutionFinished) String() string {
 func (*ExecutionFinished) ProtoMessage() {}
 
 func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2542,7 +2677,7 @@ func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFinished.ProtoReflect.Descriptor instead.
 func (*ExecutionFinished) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExecutionFinished) GetWave() uint32 {
@@ -2583,7 +2718,7 @@ type ExecutionFailed struct {
 
 func (x *ExecutionFailed) Reset() {
 	*x = ExecutionFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2595,7 +2730,7 @@ func (x *ExecutionFailed) String() string {
 func (*ExecutionFailed) ProtoMessage() {}
 
 func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2608,7 +2743,7 @@ func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFailed.ProtoReflect.Descriptor instead.
 func (*ExecutionFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExecutionFailed) GetWave() uint32 {
@@ -2658,7 +2793,7 @@ type ExecutionUnknown struct {
 
 func (x *ExecutionUnknown) Reset() {
 	*x = ExecutionUnknown{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2670,7 +2805,7 @@ func (x *ExecutionUnknown) String() string {
 func (*ExecutionUnknown) ProtoMessage() {}
 
 func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2683,7 +2818,7 @@ func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionUnknown.ProtoReflect.Descriptor instead.
 func (*ExecutionUnknown) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExecutionUnknown) GetWave() uint32 {
@@ -2732,7 +2867,7 @@ type ExecutionRefused struct {
 
 func (x *ExecutionRefused) Reset() {
 	*x = ExecutionRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2744,7 +2879,7 @@ func (x *ExecutionRefused) String() string {
 func (*ExecutionRefused) ProtoMessage() {}
 
 func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2757,7 +2892,7 @@ func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionRefused.ProtoReflect.Descriptor instead.
 func (*ExecutionRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExecutionRefused) GetFindings() []*Finding {
@@ -2778,7 +2913,7 @@ type TargetsReleased struct {
 
 func (x *TargetsReleased) Reset() {
 	*x = TargetsReleased{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2790,7 +2925,7 @@ func (x *TargetsReleased) String() string {
 func (*TargetsReleased) ProtoMessage() {}
 
 func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2803,7 +2938,7 @@ func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetsReleased.ProtoReflect.Descriptor instead.
 func (*TargetsReleased) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TargetsReleased) GetResults() []*TargetResult {
@@ -2824,7 +2959,7 @@ type VerificationPassed struct {
 
 func (x *VerificationPassed) Reset() {
 	*x = VerificationPassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2836,7 +2971,7 @@ func (x *VerificationPassed) String() string {
 func (*VerificationPassed) ProtoMessage() {}
 
 func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2849,7 +2984,7 @@ func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationPassed.ProtoReflect.Descriptor instead.
 func (*VerificationPassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *VerificationPassed) GetVerification() *Verification {
@@ -2870,7 +3005,7 @@ type VerificationFailed struct {
 
 func (x *VerificationFailed) Reset() {
 	*x = VerificationFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2882,7 +3017,7 @@ func (x *VerificationFailed) String() string {
 func (*VerificationFailed) ProtoMessage() {}
 
 func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2895,7 +3030,7 @@ func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationFailed.ProtoReflect.Descriptor instead.
 func (*VerificationFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *VerificationFailed) GetVerification() *Verification {
@@ -2918,7 +3053,7 @@ type VerificationInconclusive struct {
 
 func (x *VerificationInconclusive) Reset() {
 	*x = VerificationInconclusive{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2930,7 +3065,7 @@ func (x *VerificationInconclusive) String() string {
 func (*VerificationInconclusive) ProtoMessage() {}
 
 func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2943,7 +3078,7 @@ func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationInconclusive.ProtoReflect.Descriptor instead.
 func (*VerificationInconclusive) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *VerificationInconclusive) GetVerification() *Verification {
@@ -2979,7 +3114,7 @@ type RollbackClaimed struct {
 
 func (x *RollbackClaimed) Reset() {
 	*x = RollbackClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2991,7 +3126,7 @@ func (x *RollbackClaimed) String() string {
 func (*RollbackClaimed) ProtoMessage() {}
 
 func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3004,7 +3139,7 @@ func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackClaimed.ProtoReflect.Descriptor instead.
 func (*RollbackClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RollbackClaimed) GetAttempt() uint32 {
@@ -3055,7 +3190,7 @@ type RolledBack struct {
 
 func (x *RolledBack) Reset() {
 	*x = RolledBack{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3067,7 +3202,7 @@ func (x *RolledBack) String() string {
 func (*RolledBack) ProtoMessage() {}
 
 func (x *RolledBack) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3080,7 +3215,7 @@ func (x *RolledBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RolledBack.ProtoReflect.Descriptor instead.
 func (*RolledBack) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RolledBack) GetResults() []*TargetResult {
@@ -3112,7 +3247,7 @@ type RollbackFailed struct {
 
 func (x *RollbackFailed) Reset() {
 	*x = RollbackFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3124,7 +3259,7 @@ func (x *RollbackFailed) String() string {
 func (*RollbackFailed) ProtoMessage() {}
 
 func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3137,7 +3272,7 @@ func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackFailed.ProtoReflect.Descriptor instead.
 func (*RollbackFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RollbackFailed) GetResults() []*TargetResult {
@@ -3172,7 +3307,7 @@ type RollbackUnavailable struct {
 
 func (x *RollbackUnavailable) Reset() {
 	*x = RollbackUnavailable{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3184,7 +3319,7 @@ func (x *RollbackUnavailable) String() string {
 func (*RollbackUnavailable) ProtoMessage() {}
 
 func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3197,7 +3332,7 @@ func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackUnavailable.ProtoReflect.Descriptor instead.
 func (*RollbackUnavailable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RollbackUnavailable) GetReason() string {
@@ -3228,7 +3363,7 @@ type Escalated struct {
 
 func (x *Escalated) Reset() {
 	*x = Escalated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3240,7 +3375,7 @@ func (x *Escalated) String() string {
 func (*Escalated) ProtoMessage() {}
 
 func (x *Escalated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3253,7 +3388,7 @@ func (x *Escalated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalated.ProtoReflect.Descriptor instead.
 func (*Escalated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Escalated) GetCause() Cause {
@@ -3311,7 +3446,7 @@ type Acknowledged struct {
 
 func (x *Acknowledged) Reset() {
 	*x = Acknowledged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3323,7 +3458,7 @@ func (x *Acknowledged) String() string {
 func (*Acknowledged) ProtoMessage() {}
 
 func (x *Acknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3336,7 +3471,7 @@ func (x *Acknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledged.ProtoReflect.Descriptor instead.
 func (*Acknowledged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Acknowledged) GetCause() Cause {
@@ -3366,7 +3501,7 @@ type Intervened struct {
 
 func (x *Intervened) Reset() {
 	*x = Intervened{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3378,7 +3513,7 @@ func (x *Intervened) String() string {
 func (*Intervened) ProtoMessage() {}
 
 func (x *Intervened) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3391,7 +3526,7 @@ func (x *Intervened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intervened.ProtoReflect.Descriptor instead.
 func (*Intervened) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Intervened) GetAction() Intervened_Action {
@@ -3419,7 +3554,7 @@ type Aborted struct {
 
 func (x *Aborted) Reset() {
 	*x = Aborted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3431,7 +3566,7 @@ func (x *Aborted) String() string {
 func (*Aborted) ProtoMessage() {}
 
 func (x *Aborted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3444,7 +3579,7 @@ func (x *Aborted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Aborted.ProtoReflect.Descriptor instead.
 func (*Aborted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Aborted) GetReason() string {
@@ -3469,7 +3604,7 @@ type DeadlinePassed struct {
 
 func (x *DeadlinePassed) Reset() {
 	*x = DeadlinePassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3481,7 +3616,7 @@ func (x *DeadlinePassed) String() string {
 func (*DeadlinePassed) ProtoMessage() {}
 
 func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3494,7 +3629,7 @@ func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadlinePassed.ProtoReflect.Descriptor instead.
 func (*DeadlinePassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DeadlinePassed) GetDeadline() Deadline {
@@ -3533,7 +3668,7 @@ type Recorded struct {
 
 func (x *Recorded) Reset() {
 	*x = Recorded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3545,7 +3680,7 @@ func (x *Recorded) String() string {
 func (*Recorded) ProtoMessage() {}
 
 func (x *Recorded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3558,7 +3693,7 @@ func (x *Recorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorded.ProtoReflect.Descriptor instead.
 func (*Recorded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Recorded) GetOutcome() Outcome {
@@ -3597,7 +3732,7 @@ type ReviewCompleted struct {
 
 func (x *ReviewCompleted) Reset() {
 	*x = ReviewCompleted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3609,7 +3744,7 @@ func (x *ReviewCompleted) String() string {
 func (*ReviewCompleted) ProtoMessage() {}
 
 func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3622,7 +3757,7 @@ func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewCompleted.ProtoReflect.Descriptor instead.
 func (*ReviewCompleted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ReviewCompleted) GetResult() ReviewCompleted_Result {
@@ -3659,7 +3794,7 @@ type FollowUpAdded struct {
 
 func (x *FollowUpAdded) Reset() {
 	*x = FollowUpAdded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3671,7 +3806,7 @@ func (x *FollowUpAdded) String() string {
 func (*FollowUpAdded) ProtoMessage() {}
 
 func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3684,7 +3819,7 @@ func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAdded.ProtoReflect.Descriptor instead.
 func (*FollowUpAdded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *FollowUpAdded) GetNumber() uint32 {
@@ -3714,7 +3849,7 @@ type FollowUpClosed struct {
 
 func (x *FollowUpClosed) Reset() {
 	*x = FollowUpClosed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3726,7 +3861,7 @@ func (x *FollowUpClosed) String() string {
 func (*FollowUpClosed) ProtoMessage() {}
 
 func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3739,7 +3874,7 @@ func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpClosed.ProtoReflect.Descriptor instead.
 func (*FollowUpClosed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *FollowUpClosed) GetNumber() uint32 {
@@ -3775,7 +3910,7 @@ type TargetLocked struct {
 
 func (x *TargetLocked) Reset() {
 	*x = TargetLocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3787,7 +3922,7 @@ func (x *TargetLocked) String() string {
 func (*TargetLocked) ProtoMessage() {}
 
 func (x *TargetLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3800,7 +3935,7 @@ func (x *TargetLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetLocked.ProtoReflect.Descriptor instead.
 func (*TargetLocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *TargetLocked) GetRelease() string {
@@ -3851,7 +3986,7 @@ type TargetUnlocked struct {
 
 func (x *TargetUnlocked) Reset() {
 	*x = TargetUnlocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3863,7 +3998,7 @@ func (x *TargetUnlocked) String() string {
 func (*TargetUnlocked) ProtoMessage() {}
 
 func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3876,7 +4011,7 @@ func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetUnlocked.ProtoReflect.Descriptor instead.
 func (*TargetUnlocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *TargetUnlocked) GetRelease() string {
@@ -3908,7 +4043,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3920,7 +4055,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3933,7 +4068,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -3974,7 +4109,7 @@ type RequestRefused struct {
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3986,7 +4121,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3999,7 +4134,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -4043,7 +4178,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4055,7 +4190,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4068,7 +4203,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -4089,7 +4224,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xd5\x1f\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x8d!\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -4148,7 +4283,9 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x10review_completed\x18\\ \x01(\v2&.shipwarden.release.v1.ReviewCompletedH\x00R\x0freviewCompleted\x12N\n" +
 	"\x0ffollow_up_added\x18] \x01(\v2$.shipwarden.release.v1.FollowUpAddedH\x00R\rfollowUpAdded\x12Q\n" +
 	"\x10follow_up_closed\x18^ \x01(\v2%.shipwarden.release.v1.FollowUpClosedH\x00R\x0efollowUpClosed\x12]\n" +
-	"\x13notice_acknowledged\x18\xa0\x01 \x01(\v2).shipwarden.release.v1.NoticeAcknowledgedH\x00R\x12noticeAcknowledged\x12J\n" +
+	"\x13notice_acknowledged\x18\xa0\x01 \x01(\v2).shipwarden.release.v1.NoticeAcknowledgedH\x00R\x12noticeAcknowledged\x12Q\n" +
+	"\x0fimpact_reported\x18\xa1\x01 \x01(\v2%.shipwarden.release.v1.ImpactReportedH\x00R\x0eimpactReported\x12c\n" +
+	"\x15authorization_refused\x18\xa2\x01 \x01(\v2+.shipwarden.release.v1.AuthorizationRefusedH\x00R\x14authorizationRefused\x12J\n" +
 	"\rtarget_locked\x18d \x01(\v2#.shipwarden.release.v1.TargetLockedH\x00R\ftargetLocked\x12P\n" +
 	"\x0ftarget_unlocked\x18e \x01(\v2%.shipwarden.release.v1.TargetUnlockedH\x00R\x0etargetUnlocked\x12P\n" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
@@ -4240,7 +4377,12 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"recipients\x18\x05 \x03(\v2 .shipwarden.release.v1.RecipientR\n" +
 	"recipients\x12\x1a\n" +
 	"\bfollowed\x18\x06 \x01(\bR\bfollowed\x12>\n" +
-	"\twaits_for\x18\a \x03(\v2!.shipwarden.release.v1.HoldReasonR\bwaitsFor\"\x83\x01\n" +
+	"\twaits_for\x18\a \x03(\v2!.shipwarden.release.v1.HoldReasonR\bwaitsFor\"P\n" +
+	"\x0eImpactReported\x12 \n" +
+	"\vdescription\x18\x01 \x01(\tR\vdescription\x12\x1c\n" +
+	"\tcustomers\x18\x02 \x03(\tR\tcustomers\".\n" +
+	"\x14AuthorizationRefused\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x83\x01\n" +
 	"\x12NoticeAcknowledged\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\x18\n" +
@@ -4381,7 +4523,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                  // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),           // 1: shipwarden.release.v1.Intervened.Action
@@ -4407,62 +4549,64 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Superseded)(nil),               // 21: shipwarden.release.v1.Superseded
 	(*Expired)(nil),                  // 22: shipwarden.release.v1.Expired
 	(*Notified)(nil),                 // 23: shipwarden.release.v1.Notified
-	(*NoticeAcknowledged)(nil),       // 24: shipwarden.release.v1.NoticeAcknowledged
-	(*ExecutionClaimed)(nil),         // 25: shipwarden.release.v1.ExecutionClaimed
-	(*ExecutionFinished)(nil),        // 26: shipwarden.release.v1.ExecutionFinished
-	(*ExecutionFailed)(nil),          // 27: shipwarden.release.v1.ExecutionFailed
-	(*ExecutionUnknown)(nil),         // 28: shipwarden.release.v1.ExecutionUnknown
-	(*ExecutionRefused)(nil),         // 29: shipwarden.release.v1.ExecutionRefused
-	(*TargetsReleased)(nil),          // 30: shipwarden.release.v1.TargetsReleased
-	(*VerificationPassed)(nil),       // 31: shipwarden.release.v1.VerificationPassed
-	(*VerificationFailed)(nil),       // 32: shipwarden.release.v1.VerificationFailed
-	(*VerificationInconclusive)(nil), // 33: shipwarden.release.v1.VerificationInconclusive
-	(*RollbackClaimed)(nil),          // 34: shipwarden.release.v1.RollbackClaimed
-	(*RolledBack)(nil),               // 35: shipwarden.release.v1.RolledBack
-	(*RollbackFailed)(nil),           // 36: shipwarden.release.v1.RollbackFailed
-	(*RollbackUnavailable)(nil),      // 37: shipwarden.release.v1.RollbackUnavailable
-	(*Escalated)(nil),                // 38: shipwarden.release.v1.Escalated
-	(*Acknowledged)(nil),             // 39: shipwarden.release.v1.Acknowledged
-	(*Intervened)(nil),               // 40: shipwarden.release.v1.Intervened
-	(*Aborted)(nil),                  // 41: shipwarden.release.v1.Aborted
-	(*DeadlinePassed)(nil),           // 42: shipwarden.release.v1.DeadlinePassed
-	(*Recorded)(nil),                 // 43: shipwarden.release.v1.Recorded
-	(*ReviewCompleted)(nil),          // 44: shipwarden.release.v1.ReviewCompleted
-	(*FollowUpAdded)(nil),            // 45: shipwarden.release.v1.FollowUpAdded
-	(*FollowUpClosed)(nil),           // 46: shipwarden.release.v1.FollowUpClosed
-	(*TargetLocked)(nil),             // 47: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),           // 48: shipwarden.release.v1.TargetUnlocked
-	(*ServiceChanged)(nil),           // 49: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),           // 50: shipwarden.release.v1.RequestRefused
-	(*ProcedureActivated)(nil),       // 51: shipwarden.release.v1.ProcedureActivated
-	(*timestamppb.Timestamp)(nil),    // 52: google.protobuf.Timestamp
-	(*Request)(nil),                  // 53: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),              // 54: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                 // 55: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),              // 56: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),           // 57: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),             // 58: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                  // 59: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),            // 60: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),               // 61: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 62: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),          // 63: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 64: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 65: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 66: shipwarden.release.v1.Receipt
-	(*Party)(nil),                    // 67: shipwarden.release.v1.Party
-	(*Recipient)(nil),                // 68: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),             // 69: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 70: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 71: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 72: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 73: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 74: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 75: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 76: shipwarden.release.v1.Answer
+	(*ImpactReported)(nil),           // 24: shipwarden.release.v1.ImpactReported
+	(*AuthorizationRefused)(nil),     // 25: shipwarden.release.v1.AuthorizationRefused
+	(*NoticeAcknowledged)(nil),       // 26: shipwarden.release.v1.NoticeAcknowledged
+	(*ExecutionClaimed)(nil),         // 27: shipwarden.release.v1.ExecutionClaimed
+	(*ExecutionFinished)(nil),        // 28: shipwarden.release.v1.ExecutionFinished
+	(*ExecutionFailed)(nil),          // 29: shipwarden.release.v1.ExecutionFailed
+	(*ExecutionUnknown)(nil),         // 30: shipwarden.release.v1.ExecutionUnknown
+	(*ExecutionRefused)(nil),         // 31: shipwarden.release.v1.ExecutionRefused
+	(*TargetsReleased)(nil),          // 32: shipwarden.release.v1.TargetsReleased
+	(*VerificationPassed)(nil),       // 33: shipwarden.release.v1.VerificationPassed
+	(*VerificationFailed)(nil),       // 34: shipwarden.release.v1.VerificationFailed
+	(*VerificationInconclusive)(nil), // 35: shipwarden.release.v1.VerificationInconclusive
+	(*RollbackClaimed)(nil),          // 36: shipwarden.release.v1.RollbackClaimed
+	(*RolledBack)(nil),               // 37: shipwarden.release.v1.RolledBack
+	(*RollbackFailed)(nil),           // 38: shipwarden.release.v1.RollbackFailed
+	(*RollbackUnavailable)(nil),      // 39: shipwarden.release.v1.RollbackUnavailable
+	(*Escalated)(nil),                // 40: shipwarden.release.v1.Escalated
+	(*Acknowledged)(nil),             // 41: shipwarden.release.v1.Acknowledged
+	(*Intervened)(nil),               // 42: shipwarden.release.v1.Intervened
+	(*Aborted)(nil),                  // 43: shipwarden.release.v1.Aborted
+	(*DeadlinePassed)(nil),           // 44: shipwarden.release.v1.DeadlinePassed
+	(*Recorded)(nil),                 // 45: shipwarden.release.v1.Recorded
+	(*ReviewCompleted)(nil),          // 46: shipwarden.release.v1.ReviewCompleted
+	(*FollowUpAdded)(nil),            // 47: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),           // 48: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),             // 49: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),           // 50: shipwarden.release.v1.TargetUnlocked
+	(*ServiceChanged)(nil),           // 51: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),           // 52: shipwarden.release.v1.RequestRefused
+	(*ProcedureActivated)(nil),       // 53: shipwarden.release.v1.ProcedureActivated
+	(*timestamppb.Timestamp)(nil),    // 54: google.protobuf.Timestamp
+	(*Request)(nil),                  // 55: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),              // 56: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                 // 57: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),              // 58: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),           // 59: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),             // 60: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                  // 61: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),            // 62: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),               // 63: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),               // 64: shipwarden.release.v1.HoldReason
+	(*CountedApproval)(nil),          // 65: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                    // 66: shipwarden.release.v1.Deadline
+	(Occasion)(0),                    // 67: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                  // 68: shipwarden.release.v1.Receipt
+	(*Party)(nil),                    // 69: shipwarden.release.v1.Party
+	(*Recipient)(nil),                // 70: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),             // 71: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),             // 72: shipwarden.release.v1.Verification
+	(Cause)(0),                       // 73: shipwarden.release.v1.Cause
+	(Outcome)(0),                     // 74: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                 // 75: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),              // 76: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),               // 77: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                   // 78: shipwarden.release.v1.Answer
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	52,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	54,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	4,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	5,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
 	6,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
@@ -4483,101 +4627,103 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	21,  // 18: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
 	22,  // 19: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
 	23,  // 20: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
-	25,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
-	26,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
-	27,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
-	28,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
-	29,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
-	30,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
+	27,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
+	28,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
+	29,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
+	30,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
+	31,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
+	32,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
 	14,  // 27: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	31,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
-	32,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
-	33,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
-	34,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
-	35,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
-	36,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
-	37,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
-	38,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
-	39,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
-	40,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	41,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	42,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	43,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	44,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	45,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	46,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	24,  // 44: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
-	47,  // 45: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	48,  // 46: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	49,  // 47: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	50,  // 48: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	51,  // 49: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	0,   // 50: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	53,  // 51: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	54,  // 52: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	52,  // 53: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	55,  // 54: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	56,  // 55: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	56,  // 56: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	57,  // 57: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	58,  // 58: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	59,  // 59: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 60: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	60,  // 61: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	59,  // 62: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 63: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 64: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	52,  // 65: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	59,  // 66: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	62,  // 67: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	52,  // 68: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	59,  // 69: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	52,  // 70: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	63,  // 71: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	52,  // 72: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	52,  // 73: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	64,  // 74: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	65,  // 75: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	66,  // 76: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	67,  // 77: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	68,  // 78: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	62,  // 79: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	65,  // 80: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	52,  // 81: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	52,  // 82: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	69,  // 83: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	69,  // 84: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	69,  // 85: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	59,  // 86: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	69,  // 87: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	70,  // 88: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	70,  // 89: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	70,  // 90: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	52,  // 91: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	52,  // 92: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	69,  // 93: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	69,  // 94: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	71,  // 95: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	52,  // 96: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	71,  // 97: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 98: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	64,  // 99: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	52,  // 100: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	71,  // 101: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	72,  // 102: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 103: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	73,  // 104: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	73,  // 105: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	52,  // 106: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	74,  // 107: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	74,  // 108: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	75,  // 109: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	76,  // 110: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	111, // [111:111] is the sub-list for method output_type
-	111, // [111:111] is the sub-list for method input_type
-	111, // [111:111] is the sub-list for extension type_name
-	111, // [111:111] is the sub-list for extension extendee
-	0,   // [0:111] is the sub-list for field type_name
+	33,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
+	34,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
+	35,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
+	36,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
+	37,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
+	38,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
+	39,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
+	40,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
+	41,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
+	42,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
+	43,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	44,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	45,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	46,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	47,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	48,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	26,  // 44: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
+	24,  // 45: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
+	25,  // 46: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
+	49,  // 47: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	50,  // 48: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	51,  // 49: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	52,  // 50: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	53,  // 51: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	0,   // 52: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	55,  // 53: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	56,  // 54: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	54,  // 55: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	57,  // 56: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	58,  // 57: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	58,  // 58: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	59,  // 59: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	60,  // 60: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	61,  // 61: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	61,  // 62: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	62,  // 63: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	61,  // 64: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	61,  // 65: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	63,  // 66: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	54,  // 67: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	61,  // 68: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	64,  // 69: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	54,  // 70: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	61,  // 71: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	54,  // 72: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	65,  // 73: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	54,  // 74: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	54,  // 75: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	66,  // 76: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	67,  // 77: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	68,  // 78: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	69,  // 79: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	70,  // 80: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	64,  // 81: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	67,  // 82: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	54,  // 83: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	54,  // 84: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	71,  // 85: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	71,  // 86: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	71,  // 87: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	61,  // 88: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	71,  // 89: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	72,  // 90: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	72,  // 91: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	72,  // 92: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	54,  // 93: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	54,  // 94: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	71,  // 95: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	71,  // 96: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	73,  // 97: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	54,  // 98: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	73,  // 99: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 100: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	66,  // 101: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	54,  // 102: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	73,  // 103: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	74,  // 104: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 105: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	75,  // 106: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	75,  // 107: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	54,  // 108: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	76,  // 109: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	76,  // 110: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	77,  // 111: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	78,  // 112: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	113, // [113:113] is the sub-list for method output_type
+	113, // [113:113] is the sub-list for method input_type
+	113, // [113:113] is the sub-list for extension type_name
+	113, // [113:113] is the sub-list for extension extendee
+	0,   // [0:113] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4630,6 +4776,8 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_FollowUpAdded)(nil),
 		(*Event_FollowUpClosed)(nil),
 		(*Event_NoticeAcknowledged)(nil),
+		(*Event_ImpactReported)(nil),
+		(*Event_AuthorizationRefused)(nil),
 		(*Event_TargetLocked)(nil),
 		(*Event_TargetUnlocked)(nil),
 		(*Event_ServiceChanged)(nil),
@@ -4642,7 +4790,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   49,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
