@@ -13,12 +13,12 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: ## Find or install all that is needed: Go, PostgreSQL, the pinned tools, promtool
-	@tools/setup.sh go postgresql generators linter helm promtool
+setup: ## Find or install all that is needed: Go, PostgreSQL, OpenSSH, the pinned tools, promtool
+	@tools/setup.sh go postgresql openssh generators linter helm promtool
 
 .PHONY: setup-test
 setup-test:
-	@tools/setup.sh go postgresql
+	@tools/setup.sh go postgresql openssh
 
 .PHONY: setup-tools
 setup-tools:

@@ -237,7 +237,8 @@ func eventTypes() []string {
 // ofReleases reports whether events of that type belong to the history of a release.
 func ofReleases(event string) bool {
 	switch event {
-	case "target_locked", "target_unlocked", "service_changed", "request_refused", "procedure_activated":
+	case "target_locked", "target_unlocked", "service_changed", "request_refused", "procedure_activated",
+		"procedure_proposed", "procedure_approved", "procedure_approval_withdrawn", "procedure_proposal_closed":
 		return false
 	}
 	return true

@@ -85,7 +85,10 @@ var writers = map[string]string{
 	"deadline_passed": ServiceApproval, "recorded": ServiceRecorder, "review_completed": ServiceApproval,
 	"follow_up_added": ServiceApproval, "follow_up_closed": ServiceApproval,
 	"target_locked": ServiceExecutor, "target_unlocked": ServiceExecutor,
+	"freeze_overridden": ServiceApproval, "execution_overrun": ServiceExecutor,
 	"service_changed": ServiceApproval, "request_refused": ServiceApproval, "procedure_activated": ServiceApproval,
+	"procedure_proposed": ServiceApproval, "procedure_approved": ServiceApproval,
+	"procedure_approval_withdrawn": ServiceApproval, "procedure_proposal_closed": ServiceApproval,
 }
 
 // WriterOf returns the service that may write events of that type; empty for an

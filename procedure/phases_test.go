@@ -40,6 +40,8 @@ var phasesOf = map[string][]procedure.Phase{
 	"aborted":   {procedure.PhaseHeld, procedure.PhaseExecute, procedure.PhaseExecuting, procedure.PhaseVerify},
 	"withdrawn": beforeExecution, "superseded": beforeExecution, "rejected": beforeExecution,
 	"approval_withdrawn": beforeExecution, "expired": beforeExecution,
+	"freeze_overridden": append([]procedure.Phase{procedure.PhaseExecuting, procedure.PhaseVerify}, beforeExecution...),
+	"execution_overrun": {procedure.PhaseExecute},
 }
 
 // TestEveryEventHasItsPhases tries every event in every phase. It says nothing, so that

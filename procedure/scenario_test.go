@@ -217,6 +217,10 @@ func parts(s procedure.State) [][2]string {
 	for _, p := range procedure.Unacknowledged(s) {
 		missing = append(missing, fmt.Sprintf("%s of %s until %s", strings.Join(p.GetPeople(), ", "), p.GetAudience(), clock(p.GetAcknowledgeBy().AsTime())))
 	}
+	var overridden []string
+	for _, o := range s.Overrides {
+		overridden = append(overridden, o.Freeze+" by "+o.Person)
+	}
 	decide := ""
 	if !s.DecideFrom.IsZero() {
 		decide = clock(s.DecideFrom)
@@ -231,6 +235,7 @@ func parts(s procedure.State) [][2]string {
 		{"unacknowledged", strings.Join(missing, "; ")},
 		{"approvals", strings.Join(approvals, ", ")},
 		{"bypassed", strings.Join(s.Bypassed, ", ")},
+		{"overridden", strings.Join(overridden, ", ")},
 		{"tell", strings.Join(tell, ", ")},
 		{"work", work},
 		{"targets", strings.Join(results, ", ")},

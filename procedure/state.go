@@ -52,6 +52,8 @@ type State struct {
 	ApproveBy    time.Time
 	// Approvals is what people approved and have not taken back.
 	Approvals []Approval
+	// TakenBack is which signatures count no more, the newest of each person.
+	TakenBack []TakenBack
 	// Authorized is set while the approvals suffice.
 	Authorized *releasev1.Authorized
 	// Bypassed is every control that an emergency went around.
@@ -122,6 +124,8 @@ type State struct {
 	ReviewedBy    string
 	// FollowUps is what is to be done afterwards, by number, done or not.
 	FollowUps []FollowUp
+	// Overrides are the exceptions of freezes that people made for it.
+	Overrides []Override
 }
 
 // Approval is one person's approval of the state's change digest.
@@ -131,6 +135,10 @@ type Approval struct {
 	Given   time.Time
 	Expires time.Time
 	Comment string
+	// ShownDigest names what the person was shown, Signature is the person's own; nil
+	// where there is none.
+	ShownDigest string
+	Signature   *releasev1.ApprovalSignature
 }
 
 // Claim is an executor's hold on a wave or on the way back.

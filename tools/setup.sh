@@ -2,7 +2,7 @@
 # Finds what the project needs, or installs it, and says in a line each what it
 # found or did. Running it again costs nothing and changes nothing.
 #
-#   tools/setup.sh go postgresql generators linter helm promtool
+#   tools/setup.sh go postgresql openssh generators linter helm promtool
 #
 # It installs system packages on Debian and Ubuntu (as root, or where sudo asks for
 # no password) and on macOS with Homebrew. Elsewhere it says what is missing.
@@ -102,6 +102,26 @@ setup_postgresql() {
 	fi
 	dir=$(pg_bindir) || die postgresql "installed, but initdb and postgres were not found"
 	say postgresql "installed $("$dir/postgres" --version | sed 's/^postgres (PostgreSQL) //') at $dir"
+}
+
+# openssh: ssh-keygen and ssh-agent, with which people sign approvals. Tests have them
+# make signatures, and check ours.
+setup_openssh() {
+	if have ssh-keygen && have ssh-agent; then
+		say openssh "ssh-keygen at $(command -v ssh-keygen)"
+		return
+	fi
+	if have apt-get; then
+		say openssh "missing: installing the package openssh-client"
+		apt_get update || say openssh "apt-get update failed; trying with the lists as they are"
+		apt_get install -y --no-install-recommends openssh-client ||
+			die openssh "could not install it: run 'apt-get install openssh-client' as root"
+	elif have brew; then
+		say openssh "missing: brew install openssh"
+		quiet brew install openssh || die openssh "could not install it: run 'brew install openssh'"
+	else
+		die openssh "missing: install OpenSSH, so that ssh-keygen and ssh-agent are on PATH"
+	fi
 }
 
 # generators, linter and helm: Go tools, pinned in modules of their own (CONTRIBUTING.md
@@ -214,7 +234,7 @@ setup_alertmanager() {
 
 for part in "$@"; do
 	case "$part" in
-	go | postgresql | generators | linter | helm | promtool | alertmanager | clients) "setup_$part" ;;
-	*) die "$part" "unknown: one of go, postgresql, generators, linter, helm, promtool, alertmanager, clients" ;;
+	go | postgresql | openssh | generators | linter | helm | promtool | alertmanager | clients) "setup_$part" ;;
+	*) die "$part" "unknown: one of go, postgresql, openssh, generators, linter, helm, promtool, alertmanager, clients" ;;
 	esac
 done

@@ -22,11 +22,11 @@ import (
 // commands are all commands, by the group in which the help shows them.
 func commands(a *app) map[string][]*cobra.Command {
 	return map[string][]*cobra.Command{
-		groupRequest: {newSubmit(a), newAttest(a), newLint(a)},
-		groupLook:    {newGet(a), newDescribe(a), newWatch(a), newRecord(a), newEvidence(a), newRefusals(a), newPending(a)},
+		groupRequest: {newSubmit(a), newAttest(a), newLint(a), newCalendar(a)},
+		groupLook:    {newGet(a), newDescribe(a), newWatch(a), newRecord(a), newEvidence(a), newRefusals(a), newPending(a), newExplain(a), newWhatIf(a)},
 		groupDecide: {
-			newApprove(a), newReject(a), newWithdrawApproval(a), newWithdraw(a), newAbort(a),
-			newAcknowledgeNotice(a), newAcknowledge(a), newReportImpact(a), newRetry(a), newRollback(a), newAccept(a), newConfirm(a), newReview(a), newFollowUp(a),
+			newApprove(a), newReject(a), newWithdrawApproval(a), newWithdraw(a), newAbort(a), newOverride(a),
+			newAcknowledgeNotice(a), newAcknowledge(a), newReportImpact(a), newRetry(a), newRollback(a), newAccept(a), newConfirm(a), newReview(a), newFollowUp(a), newProcedure(a),
 		},
 		groupTry:   {newDemo(a), newDev(a)},
 		groupOther: {newAdmin(a), newVersion(a), newExitCodes(), newSettingsTopic()},

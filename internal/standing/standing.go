@@ -90,7 +90,7 @@ const maxRolledBack = 16
 // Carrying returns the state of a target on which a release was verified.
 func Carrying(before *releasev1.TargetState, now *releasev1.Deployment) *releasev1.TargetState {
 	after := clone(before)
-	after.Previous, after.Deployed = before.GetDeployed(), now
+	after.Previous, after.Deployed, after.UnknownSince = before.GetDeployed(), now, ""
 	after.Generation++
 	return after
 }
@@ -103,6 +103,15 @@ func TakenBack(before *releasev1.TargetState, gone *releasev1.Deployment) *relea
 	if len(after.GetRolledBack()) > maxRolledBack {
 		after.RolledBack = after.GetRolledBack()[:maxRolledBack]
 	}
+	after.Generation++
+	return after
+}
+
+// Unknown returns the state of a target of which nobody knows what it carries since that
+// release: what it was last known to carry is no place to go back to any more (PD-3.5).
+func Unknown(before *releasev1.TargetState, release string) *releasev1.TargetState {
+	after := clone(before)
+	after.UnknownSince = release
 	after.Generation++
 	return after
 }
@@ -151,11 +160,14 @@ func (s Service) Overdue(at time.Time) []*releasev1.ReviewDebt {
 	})
 }
 
-// Procedure is which procedure document new releases run under.
+// Procedure is which procedure document new releases run under, and which changes of it
+// are proposed.
 type Procedure struct {
 	Head
 	Version string
 	Digest  string
+	// Document is the same for package procedure.
+	Document procedure.Document
 }
 
 // ReadProcedure reads which version of the procedure with that id is in effect; its
@@ -167,8 +179,11 @@ func ReadProcedure(ctx context.Context, r Reader, id string) (Procedure, error) 
 		return Procedure{}, fmt.Errorf("read procedure %s: %w", id, err)
 	}
 	if !found {
-		return Procedure{Head: Head{Aggregate: aggregate}}, nil
+		return Procedure{Head: Head{Aggregate: aggregate}, Document: procedure.NewDocument(id)}, nil
 	}
-	d := e.Event.GetProcedureActivated()
-	return Procedure{Head: headOf(aggregate, e), Version: d.GetVersion(), Digest: d.GetDigest()}, nil
+	s := procedure.StandingOf(e.Event)
+	return Procedure{
+		Head: headOf(aggregate, e), Version: s.GetVersion(), Digest: s.GetDigest(),
+		Document: procedure.Document{Aggregate: aggregate, Head: procedure.Head{Sequence: e.Sequence, Digest: e.Digest}, Standing: s},
+	}, nil
 }

@@ -43,9 +43,9 @@ func (d desk) serves(customer string) bool {
 	})
 }
 
-// attempt keeps that the caller tried to authorize an emergency and may not, so that
+// tellOfAttempt keeps that the caller tried to authorize an emergency and may not, so that
 // people hear of it: the caller is refused whatever becomes of that.
-func (s *Server) attempt(ctx context.Context, release string, refused error) {
+func (s *Server) tellOfAttempt(ctx context.Context, release string, refused error) {
 	_, err := s.decide(context.WithoutCancel(ctx), release, func(d desk) (*releasev1.Event, error) {
 		if !procedure.TellsOfAttempt(d.state, d.person.GetId()) {
 			return nil, errTold

@@ -55,13 +55,17 @@ func (s *Server) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*ap
 			}
 			return nil, err
 		}
-		if err := s.keep(ctx, d, r.GetShownDigest()); err != nil {
+		if why := d.active.Linked(d.state, d.person.GetId()); why != "" {
+			return nil, fmt.Errorf("%w: %s", procedure.ErrOwnChange, why)
+		}
+		event, err := approval(d, r)
+		if err != nil {
 			return nil, err
 		}
-		return approval(d, r), nil
+		return event, s.keep(ctx, d, r.GetShownDigest())
 	})
 	if err != nil && unfit != nil {
-		s.attempt(ctx, r.GetRelease(), unfit)
+		s.tellOfAttempt(ctx, r.GetRelease(), unfit)
 	}
 	if err != nil {
 		return nil, err
@@ -180,7 +184,7 @@ func (s *Server) CompleteReview(ctx context.Context, r *approvalv1.CompleteRevie
 		if !d.stands(group, d.active.Document().GetEmergency().GetReviewGroup()) {
 			return nil, denied("only a member of %s may review an emergency", group)
 		}
-		if role := d.state.ReviewConflict(d.person.GetId()); role != "" && d.state.ReviewOwed() {
+		if role := d.reviewConflict(); role != "" && d.state.ReviewOwed() {
 			return nil, denied("%s is %s and may not review it", d.person.GetId(), role)
 		}
 		for i, f := range r.GetFollowUps() {

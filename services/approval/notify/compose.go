@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/blackdice/shipwarden/internal/freeze"
+	"github.com/blackdice/shipwarden/internal/policy"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -112,9 +112,8 @@ func startsNotBefore(doc *policyv1.Procedure, x raised) (time.Time, []*releasev1
 		at = nb.AsTime()
 		waits = append(waits, &releasev1.HoldReason{Rule: notBefore, Message: "it is not to start earlier", Until: nb, SetBy: r.GetRequester()})
 	}
-	held, _ := freeze.Bypassable(doc.GetFreezes(), x.state.Emergency())
 	// Of freezes without an end in sight the end is not known, which the deadline tells.
-	v, _ := freeze.Evaluate(held, at, freeze.ScopeOf(doc, r))
+	v, _ := policy.NewIndex(doc).Freezes(x.state, at)
 	waits = append(waits, v.Holds()...)
 	return v.Until, waits
 }

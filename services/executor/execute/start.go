@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -29,6 +30,15 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if !t.State.Started() && over(t.State, t.Now.Add(margin)) {
 		return nil, nil
 	}
+	overrun, err := s.overrun(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if len(overrun) > 0 {
+		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionOverrun{
+			ExecutionOverrun: &releasev1.ExecutionOverrun{Wave: t.State.Wave, Reasons: overrun},
+		}})}, nil
+	}
 	holds, until, err := s.holds(ctx, t, t.Now)
 	if err != nil {
 		return nil, err
@@ -36,7 +46,7 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if len(holds) > 0 {
 		return s.hold(ctx, t, holds, until)
 	}
-	findings, err := s.changes(ctx, t)
+	findings, looked, err := s.changes(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +55,7 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 			ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
 		}})}, nil
 	}
-	return s.claim(ctx, t)
+	return s.claim(ctx, t, looked)
 }
 
 // over reports whether what people approved may not start any more at that time.
@@ -97,8 +107,15 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 		return "", nil
 	}
 	gone, err := s.left(ctx, t)
-	if err != nil || len(gone) == 0 {
+	if err != nil {
 		return "", err
+	}
+	if len(gone) == 0 {
+		unsigned, err := s.unsigned(ctx, t)
+		if err != nil || len(unsigned) == 0 {
+			return "", err
+		}
+		return unsigned[0].GetMessage(), nil
 	}
 	return gone[0].GetPerson() + ", whose approval was counted, is not in " + gone[0].GetGroup() + " any more", nil
 }
@@ -155,13 +172,22 @@ func (s shell) hold(ctx context.Context, t reactor.Task, holds []*releasev1.Hold
 		until = procedure.NextLook(t.State, index.Document().GetDeadlines().GetRecheck().AsDuration(), t.Now)
 	}
 	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: &releasev1.Held{
-		Reasons: holds, Until: timestamppb.New(until),
+		Reasons: holds, Until: timestamppb.New(until), ZoneData: zoneData(holds),
 	}}})}, nil
 }
 
-// changes names everything that is not any more what was approved.
-func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Finding, error) {
-	var out []*releasev1.Finding
+// zoneData names the time zone database where a freeze holds.
+func zoneData(holds []*releasev1.HoldReason) string {
+	if slices.ContainsFunc(holds, func(h *releasev1.HoldReason) bool { return h.GetRule() == freeze.Rule }) {
+		return freeze.ZoneData()
+	}
+	return ""
+}
+
+// changes names everything that is not any more what was approved, and returns the targets
+// as it looked at them.
+func (s shell) changes(ctx context.Context, t reactor.Task) (out []*releasev1.Finding, looked map[string]standing.Target, err error) {
+	looked = map[string]standing.Target{}
 	say := func(rule, subject, format string, args ...any) {
 		out = append(out, &releasev1.Finding{
 			Rule: rule, Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: subject, Message: fmt.Sprintf(format, args...),
@@ -172,18 +198,23 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 	}
 	if err := s.Verify(ctx, t.State); err != nil {
 		if !site.Permanent(err) {
-			return nil, err
+			return nil, nil, err
 		}
 		say("artifact.changed", "", "%s", site.Line(err.Error()))
 	}
 	if !t.State.Started() {
 		gone, err := s.left(ctx, t)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, c := range gone {
 			say(ruleApprover, c.GetPerson(), "%s approved for %s, and is not among them any more: request it again", c.GetPerson(), c.GetGroup())
 		}
+		unsigned, err := s.unsigned(ctx, t)
+		if err != nil {
+			return nil, nil, err
+		}
+		out = append(out, unsigned...)
 	}
 	for _, id := range t.State.WaveTargets() {
 		if _, err := s.Driver(id); err != nil {
@@ -191,11 +222,12 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 		}
 		target, err := standing.ReadTarget(ctx, s.Store, id)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		looked[id] = target
 		same, err := s.same(ctx, t.State, id, target)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !same {
 			say(procedure.HoldTargetChanged, id, "target %s was changed since it was looked at (generation %d, now %d, carries what release %q placed): request it again",
@@ -204,13 +236,13 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 		}
 		why, err := s.drifted(ctx, t.State, id, target)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if why != "" {
 			say(procedure.HoldTargetChanged, id, "target %s is not as it was previewed (%s): request it again", id, why)
 		}
 	}
-	return out, nil
+	return out, looked, nil
 }
 
 // drifted says what the target carries otherwise than when it was previewed, where

@@ -196,6 +196,10 @@ func (b *builder) late(r view.Recorded) {
 		d.Decisions = append(d.Decisions, b.entry(r, x.Intervened))
 	case *releasev1.Event_Aborted:
 		d.Decisions = append(d.Decisions, b.entry(r, x.Aborted))
+	case *releasev1.Event_FreezeOverridden:
+		d.Decisions = append(d.Decisions, b.entry(r, x.FreezeOverridden))
+	case *releasev1.Event_ExecutionOverrun:
+		d.Execution = append(d.Execution, b.entry(r, x.ExecutionOverrun))
 	case *releasev1.Event_ReviewCompleted:
 		entry := b.entry(r, x.ReviewCompleted)
 		d.Review, d.FollowUps = &entry, messages(b, x.ReviewCompleted.GetFollowUps())

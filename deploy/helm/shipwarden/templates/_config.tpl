@@ -16,7 +16,7 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- with $v.tokens -}}
 {{- if .existingSecret }}{{ $_ := set $out "tokens_file" (printf "%s/tokens/%s" $secrets .key) }}{{ end -}}
 {{- end -}}
-{{- if eq .service "approval" }}{{ $_ := set $out "procedure_file" "/etc/shipwarden/procedure/procedure.yaml" }}{{ end -}}
+{{- if eq .service "approval" }}{{ $_ := set $out "procedure_file" "/etc/shipwarden/procedure/procedure.yaml" }}{{ if .root.Values.procedure.activateFirst }}{{ $_ := set $out "activate_first" true }}{{ end }}{{ end -}}
 {{- with $v.channels -}}
 {{- $channels := list -}}
 {{- range $i, $c := . -}}

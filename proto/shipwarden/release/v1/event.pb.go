@@ -185,6 +185,58 @@ func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43, 0}
 }
 
+// How it came into effect without a proposal.
+type ProcedureActivated_Administrative int32
+
+const (
+	ProcedureActivated_ADMINISTRATIVE_UNSPECIFIED ProcedureActivated_Administrative = 0
+	// Nothing was in effect.
+	ProcedureActivated_ADMINISTRATIVE_FIRST ProcedureActivated_Administrative = 1
+	// Around the change control, because it could not be done otherwise.
+	ProcedureActivated_ADMINISTRATIVE_OVERRIDE ProcedureActivated_Administrative = 2
+)
+
+// Enum value maps for ProcedureActivated_Administrative.
+var (
+	ProcedureActivated_Administrative_name = map[int32]string{
+		0: "ADMINISTRATIVE_UNSPECIFIED",
+		1: "ADMINISTRATIVE_FIRST",
+		2: "ADMINISTRATIVE_OVERRIDE",
+	}
+	ProcedureActivated_Administrative_value = map[string]int32{
+		"ADMINISTRATIVE_UNSPECIFIED": 0,
+		"ADMINISTRATIVE_FIRST":       1,
+		"ADMINISTRATIVE_OVERRIDE":    2,
+	}
+)
+
+func (x ProcedureActivated_Administrative) Enum() *ProcedureActivated_Administrative {
+	p := new(ProcedureActivated_Administrative)
+	*p = x
+	return p
+}
+
+func (x ProcedureActivated_Administrative) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ProcedureActivated_Administrative) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_event_proto_enumTypes[3].Descriptor()
+}
+
+func (ProcedureActivated_Administrative) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_event_proto_enumTypes[3]
+}
+
+func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
+func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51, 0}
+}
+
 // Event is one thing that happened. The bytes of this message are what is
 // signed and stored; every header of the message on the bus repeats a field of
 // it and must equal it. An aggregate is a history of its own, named by the first
@@ -259,6 +311,12 @@ type Event struct {
 	//	*Event_ServiceChanged
 	//	*Event_RequestRefused
 	//	*Event_ProcedureActivated
+	//	*Event_ProcedureProposed
+	//	*Event_ProcedureApproved
+	//	*Event_ProcedureApprovalWithdrawn
+	//	*Event_ProcedureProposalClosed
+	//	*Event_FreezeOverridden
+	//	*Event_ExecutionOverrun
 	Data          isEvent_Data `protobuf_oneof:"data"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -798,6 +856,60 @@ func (x *Event) GetProcedureActivated() *ProcedureActivated {
 	return nil
 }
 
+func (x *Event) GetProcedureProposed() *ProcedureProposed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureProposed); ok {
+			return x.ProcedureProposed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetProcedureApproved() *ProcedureApproved {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureApproved); ok {
+			return x.ProcedureApproved
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetProcedureApprovalWithdrawn() *ProcedureApprovalWithdrawn {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureApprovalWithdrawn); ok {
+			return x.ProcedureApprovalWithdrawn
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetProcedureProposalClosed() *ProcedureProposalClosed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureProposalClosed); ok {
+			return x.ProcedureProposalClosed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetFreezeOverridden() *FreezeOverridden {
+	if x != nil {
+		if x, ok := x.Data.(*Event_FreezeOverridden); ok {
+			return x.FreezeOverridden
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetExecutionOverrun() *ExecutionOverrun {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ExecutionOverrun); ok {
+			return x.ExecutionOverrun
+		}
+	}
+	return nil
+}
+
 type isEvent_Data interface {
 	isEvent_Data()
 }
@@ -1047,6 +1159,36 @@ type Event_ProcedureActivated struct {
 	ProcedureActivated *ProcedureActivated `protobuf:"bytes,104,opt,name=procedure_activated,json=procedureActivated,proto3,oneof"`
 }
 
+type Event_ProcedureProposed struct {
+	// Recorded when a person proposed another procedure document.
+	ProcedureProposed *ProcedureProposed `protobuf:"bytes,165,opt,name=procedure_proposed,json=procedureProposed,proto3,oneof"`
+}
+
+type Event_ProcedureApproved struct {
+	// Recorded when a person approved a proposed procedure document.
+	ProcedureApproved *ProcedureApproved `protobuf:"bytes,166,opt,name=procedure_approved,json=procedureApproved,proto3,oneof"`
+}
+
+type Event_ProcedureApprovalWithdrawn struct {
+	// Recorded when a person took the approval of a procedure document back.
+	ProcedureApprovalWithdrawn *ProcedureApprovalWithdrawn `protobuf:"bytes,167,opt,name=procedure_approval_withdrawn,json=procedureApprovalWithdrawn,proto3,oneof"`
+}
+
+type Event_ProcedureProposalClosed struct {
+	// Recorded when a proposed procedure document was rejected or taken back.
+	ProcedureProposalClosed *ProcedureProposalClosed `protobuf:"bytes,168,opt,name=procedure_proposal_closed,json=procedureProposalClosed,proto3,oneof"`
+}
+
+type Event_FreezeOverridden struct {
+	// Recorded when a person made an exception of a freeze for this release.
+	FreezeOverridden *FreezeOverridden `protobuf:"bytes,150,opt,name=freeze_overridden,json=freezeOverridden,proto3,oneof"`
+}
+
+type Event_ExecutionOverrun struct {
+	// Recorded when a release that was under way may not go on, and is taken back for it.
+	ExecutionOverrun *ExecutionOverrun `protobuf:"bytes,151,opt,name=execution_overrun,json=executionOverrun,proto3,oneof"`
+}
+
 func (*Event_Requested) isEvent_Data() {}
 
 func (*Event_GatesConfirmed) isEvent_Data() {}
@@ -1144,6 +1286,18 @@ func (*Event_ServiceChanged) isEvent_Data() {}
 func (*Event_RequestRefused) isEvent_Data() {}
 
 func (*Event_ProcedureActivated) isEvent_Data() {}
+
+func (*Event_ProcedureProposed) isEvent_Data() {}
+
+func (*Event_ProcedureApproved) isEvent_Data() {}
+
+func (*Event_ProcedureApprovalWithdrawn) isEvent_Data() {}
+
+func (*Event_ProcedureProposalClosed) isEvent_Data() {}
+
+func (*Event_FreezeOverridden) isEvent_Data() {}
+
+func (*Event_ExecutionOverrun) isEvent_Data() {}
 
 // Previous names the event before this one in the same aggregate.
 type Previous struct {
@@ -1691,8 +1845,10 @@ type RiskCleared struct {
 	Bypassed []string `protobuf:"bytes,5,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
 	// The recorded review debts, calendars and incidents it was judged against.
 	CalendarDigest string `protobuf:"bytes,6,opt,name=calendar_digest,json=calendarDigest,proto3" json:"calendar_digest,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The time zone database by which freezes were judged.
+	ZoneData      string `protobuf:"bytes,7,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RiskCleared) Reset() {
@@ -1767,13 +1923,22 @@ func (x *RiskCleared) GetCalendarDigest() string {
 	return ""
 }
 
+func (x *RiskCleared) GetZoneData() string {
+	if x != nil {
+		return x.ZoneData
+	}
+	return ""
+}
+
 // Held makes the release wait without holding anything.
 type Held struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why it waits, everything at once.
 	Reasons []*HoldReason `protobuf:"bytes,1,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// When it is looked at again: the earliest feasible start, or the next look.
-	Until         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// The time zone database by which freezes were judged.
+	ZoneData      string `protobuf:"bytes,3,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1820,6 +1985,13 @@ func (x *Held) GetUntil() *timestamppb.Timestamp {
 		return x.Until
 	}
 	return nil
+}
+
+func (x *Held) GetZoneData() string {
+	if x != nil {
+		return x.ZoneData
+	}
+	return ""
 }
 
 // RiskRefused ends step 3 and the release.
@@ -1878,7 +2050,9 @@ type ApprovalGiven struct {
 	// After this time it does not count.
 	Expires *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires,proto3" json:"expires,omitempty"`
 	// SHA-256 of what the person was shown, "sha256:…".
-	ShownDigest   string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	ShownDigest string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	// The person's own signature; absent where none was given.
+	Signature     *ApprovalSignature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1939,6 +2113,13 @@ func (x *ApprovalGiven) GetShownDigest() string {
 		return x.ShownDigest
 	}
 	return ""
+}
+
+func (x *ApprovalGiven) GetSignature() *ApprovalSignature {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
 }
 
 // ApprovalWithdrawn takes the actor's own approval back.
@@ -4092,7 +4273,8 @@ func (x *ServiceChanged) GetDebts() []*ReviewDebt {
 	return nil
 }
 
-// RequestRefused keeps a refused request for audit.
+// RequestRefused keeps a refused request for audit, or a person's decision that was
+// refused because they may not make it.
 type RequestRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The subject it came on.
@@ -4103,8 +4285,10 @@ type RequestRefused struct {
 	Answer *Answer `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
 	// Its sequence in the stream REQUESTS.
 	RequestSequence uint64 `protobuf:"varint,4,opt,name=request_sequence,json=requestSequence,proto3" json:"request_sequence,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// With a decision: what was to be decided, and by whom. There is no body then.
+	Decision      *RefusedDecision `protobuf:"bytes,5,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RequestRefused) Reset() {
@@ -4165,20 +4349,125 @@ func (x *RequestRefused) GetRequestSequence() uint64 {
 	return 0
 }
 
+func (x *RequestRefused) GetDecision() *RefusedDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+// RefusedDecision is what somebody tried to decide and may not.
+type RefusedDecision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release.
+	Release string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Person id of the procedure document in effect.
+	Person string `protobuf:"bytes,2,opt,name=person,proto3" json:"person,omitempty"`
+	// The call, such as Approve.
+	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
+	// How the identity was proved, as in Actor.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// The change digest that the release had then; empty where it had none.
+	ChangeDigest  string `protobuf:"bytes,5,opt,name=change_digest,json=changeDigest,proto3" json:"change_digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusedDecision) Reset() {
+	*x = RefusedDecision{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusedDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusedDecision) ProtoMessage() {}
+
+func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusedDecision.ProtoReflect.Descriptor instead.
+func (*RefusedDecision) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *RefusedDecision) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetChangeDigest() string {
+	if x != nil {
+		return x.ChangeDigest
+	}
+	return ""
+}
+
 // ProcedureActivated names the procedure document that new releases run under.
 type ProcedureActivated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its version.
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// SHA-256 of the document, "sha256:…".
-	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// SHA-256 of the one that was in effect before; empty for the first.
+	PreviousDigest string `protobuf:"bytes,3,opt,name=previous_digest,json=previousDigest,proto3" json:"previous_digest,omitempty"`
+	// The proposal that was approved; 0 where an administrator put it into effect.
+	Proposal uint32 `protobuf:"varint,4,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	// Why: the proposer's words, or the administrator's.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Approvals that were counted.
+	Approvals []*ProcedureApproval `protobuf:"bytes,6,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	// Proposals that are void with it, by number.
+	Voided         []uint32                          `protobuf:"varint,7,rep,packed,name=voided,proto3" json:"voided,omitempty"`
+	Administrative ProcedureActivated_Administrative `protobuf:"varint,8,opt,name=administrative,proto3,enum=shipwarden.release.v1.ProcedureActivated_Administrative" json:"administrative,omitempty"`
+	// Whom the administrator says to be. Nobody has checked that.
+	ClaimedBy string `protobuf:"bytes,9,opt,name=claimed_by,json=claimedBy,proto3" json:"claimed_by,omitempty"`
+	// What it changed, and whose rights it widened: evidence, JSON.
+	AssessmentDigest string             `protobuf:"bytes,10,opt,name=assessment_digest,json=assessmentDigest,proto3" json:"assessment_digest,omitempty"`
+	Standing         *ProcedureStanding `protobuf:"bytes,11,opt,name=standing,proto3" json:"standing,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4190,7 +4479,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4203,7 +4492,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -4220,11 +4509,202 @@ func (x *ProcedureActivated) GetDigest() string {
 	return ""
 }
 
+func (x *ProcedureActivated) GetPreviousDigest() string {
+	if x != nil {
+		return x.PreviousDigest
+	}
+	return ""
+}
+
+func (x *ProcedureActivated) GetProposal() uint32 {
+	if x != nil {
+		return x.Proposal
+	}
+	return 0
+}
+
+func (x *ProcedureActivated) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ProcedureActivated) GetApprovals() []*ProcedureApproval {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *ProcedureActivated) GetVoided() []uint32 {
+	if x != nil {
+		return x.Voided
+	}
+	return nil
+}
+
+func (x *ProcedureActivated) GetAdministrative() ProcedureActivated_Administrative {
+	if x != nil {
+		return x.Administrative
+	}
+	return ProcedureActivated_ADMINISTRATIVE_UNSPECIFIED
+}
+
+func (x *ProcedureActivated) GetClaimedBy() string {
+	if x != nil {
+		return x.ClaimedBy
+	}
+	return ""
+}
+
+func (x *ProcedureActivated) GetAssessmentDigest() string {
+	if x != nil {
+		return x.AssessmentDigest
+	}
+	return ""
+}
+
+func (x *ProcedureActivated) GetStanding() *ProcedureStanding {
+	if x != nil {
+		return x.Standing
+	}
+	return nil
+}
+
+// FreezeOverridden is one person's exception of one freeze for one release.
+type FreezeOverridden struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The freeze's name.
+	Freeze string `protobuf:"bytes,1,opt,name=freeze,proto3" json:"freeze,omitempty"`
+	// SHA-256 of its content, "sha256:…": a freeze that is changed is not excepted.
+	FreezeDigest string `protobuf:"bytes,2,opt,name=freeze_digest,json=freezeDigest,proto3" json:"freeze_digest,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The ticket in which it was agreed.
+	Ticket        string `protobuf:"bytes,4,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreezeOverridden) Reset() {
+	*x = FreezeOverridden{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreezeOverridden) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreezeOverridden) ProtoMessage() {}
+
+func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
+func (*FreezeOverridden) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *FreezeOverridden) GetFreeze() string {
+	if x != nil {
+		return x.Freeze
+	}
+	return ""
+}
+
+func (x *FreezeOverridden) GetFreezeDigest() string {
+	if x != nil {
+		return x.FreezeDigest
+	}
+	return ""
+}
+
+func (x *FreezeOverridden) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *FreezeOverridden) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+// ExecutionOverrun takes a release back that is under way.
+type ExecutionOverrun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The wave that may not begin.
+	Wave uint32 `protobuf:"varint,1,opt,name=wave,proto3" json:"wave,omitempty"`
+	// The freezes that say so.
+	Reasons       []*HoldReason `protobuf:"bytes,2,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionOverrun) Reset() {
+	*x = ExecutionOverrun{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionOverrun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionOverrun) ProtoMessage() {}
+
+func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
+func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *ExecutionOverrun) GetWave() uint32 {
+	if x != nil {
+		return x.Wave
+	}
+	return 0
+}
+
+func (x *ExecutionOverrun) GetReasons() []*HoldReason {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
 var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x8d!\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xde%\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -4290,7 +4770,13 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0ftarget_unlocked\x18e \x01(\v2%.shipwarden.release.v1.TargetUnlockedH\x00R\x0etargetUnlocked\x12P\n" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
 	"\x0frequest_refused\x18g \x01(\v2%.shipwarden.release.v1.RequestRefusedH\x00R\x0erequestRefused\x12\\\n" +
-	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivatedB\x06\n" +
+	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivated\x12Z\n" +
+	"\x12procedure_proposed\x18\xa5\x01 \x01(\v2(.shipwarden.release.v1.ProcedureProposedH\x00R\x11procedureProposed\x12Z\n" +
+	"\x12procedure_approved\x18\xa6\x01 \x01(\v2(.shipwarden.release.v1.ProcedureApprovedH\x00R\x11procedureApproved\x12v\n" +
+	"\x1cprocedure_approval_withdrawn\x18\xa7\x01 \x01(\v21.shipwarden.release.v1.ProcedureApprovalWithdrawnH\x00R\x1aprocedureApprovalWithdrawn\x12m\n" +
+	"\x19procedure_proposal_closed\x18\xa8\x01 \x01(\v2..shipwarden.release.v1.ProcedureProposalClosedH\x00R\x17procedureProposalClosed\x12W\n" +
+	"\x11freeze_overridden\x18\x96\x01 \x01(\v2'.shipwarden.release.v1.FreezeOverriddenH\x00R\x10freezeOverridden\x12W\n" +
+	"\x11execution_overrun\x18\x97\x01 \x01(\v2'.shipwarden.release.v1.ExecutionOverrunH\x00R\x10executionOverrunB\x06\n" +
 	"\x04dataJ\x04\b=\x10>R\x14execution_progressed\">\n" +
 	"\bPrevious\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
@@ -4327,7 +4813,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
 	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa9\x02\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xc6\x02\n" +
 	"\vRiskCleared\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x129\n" +
 	"\x06quorum\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x129\n" +
@@ -4335,17 +4821,20 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"approve_by\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tapproveBy\x12:\n" +
 	"\bfindings\x18\x04 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x12\x1a\n" +
 	"\bbypassed\x18\x05 \x03(\tR\bbypassed\x12'\n" +
-	"\x0fcalendar_digest\x18\x06 \x01(\tR\x0ecalendarDigest\"u\n" +
+	"\x0fcalendar_digest\x18\x06 \x01(\tR\x0ecalendarDigest\x12\x1b\n" +
+	"\tzone_data\x18\a \x01(\tR\bzoneData\"\x92\x01\n" +
 	"\x04Held\x12;\n" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
-	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"I\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
+	"\tzone_data\x18\x03 \x01(\tR\bzoneData\"I\n" +
 	"\vRiskRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa7\x01\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xef\x01\n" +
 	"\rApprovalGiven\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x12\x18\n" +
 	"\acomment\x18\x02 \x01(\tR\acomment\x124\n" +
 	"\aexpires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12!\n" +
-	"\fshown_digest\x18\x04 \x01(\tR\vshownDigest\"+\n" +
+	"\fshown_digest\x18\x04 \x01(\tR\vshownDigest\x12F\n" +
+	"\tsignature\x18\x05 \x01(\v2(.shipwarden.release.v1.ApprovalSignatureR\tsignature\"+\n" +
 	"\x11ApprovalWithdrawn\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\"\n" +
 	"\bRejected\x12\x16\n" +
@@ -4499,16 +4988,46 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0eServiceChanged\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\ropen_releases\x18\x02 \x03(\tR\fopenReleases\x127\n" +
-	"\x05debts\x18\x03 \x03(\v2!.shipwarden.release.v1.ReviewDebtR\x05debts\"\xad\x01\n" +
+	"\x05debts\x18\x03 \x03(\v2!.shipwarden.release.v1.ReviewDebtR\x05debts\"\xf1\x01\n" +
 	"\x0eRequestRefused\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x1f\n" +
 	"\vbody_digest\x18\x02 \x01(\tR\n" +
 	"bodyDigest\x125\n" +
 	"\x06answer\x18\x03 \x01(\v2\x1d.shipwarden.release.v1.AnswerR\x06answer\x12)\n" +
-	"\x10request_sequence\x18\x04 \x01(\x04R\x0frequestSequence\"F\n" +
+	"\x10request_sequence\x18\x04 \x01(\x04R\x0frequestSequence\x12B\n" +
+	"\bdecision\x18\x05 \x01(\v2&.shipwarden.release.v1.RefusedDecisionR\bdecision\"\x98\x01\n" +
+	"\x0fRefusedDecision\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x16\n" +
+	"\x06person\x18\x02 \x01(\tR\x06person\x12\x16\n" +
+	"\x06action\x18\x03 \x01(\tR\x06action\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12#\n" +
+	"\rchange_digest\x18\x05 \x01(\tR\fchangeDigest\"\xe0\x04\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\tR\x06digestBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12'\n" +
+	"\x0fprevious_digest\x18\x03 \x01(\tR\x0epreviousDigest\x12\x1a\n" +
+	"\bproposal\x18\x04 \x01(\rR\bproposal\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12F\n" +
+	"\tapprovals\x18\x06 \x03(\v2(.shipwarden.release.v1.ProcedureApprovalR\tapprovals\x12\x16\n" +
+	"\x06voided\x18\a \x03(\rR\x06voided\x12`\n" +
+	"\x0eadministrative\x18\b \x01(\x0e28.shipwarden.release.v1.ProcedureActivated.AdministrativeR\x0eadministrative\x12\x1d\n" +
+	"\n" +
+	"claimed_by\x18\t \x01(\tR\tclaimedBy\x12+\n" +
+	"\x11assessment_digest\x18\n" +
+	" \x01(\tR\x10assessmentDigest\x12D\n" +
+	"\bstanding\x18\v \x01(\v2(.shipwarden.release.v1.ProcedureStandingR\bstanding\"g\n" +
+	"\x0eAdministrative\x12\x1e\n" +
+	"\x1aADMINISTRATIVE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ADMINISTRATIVE_FIRST\x10\x01\x12\x1b\n" +
+	"\x17ADMINISTRATIVE_OVERRIDE\x10\x02\"\x7f\n" +
+	"\x10FreezeOverridden\x12\x16\n" +
+	"\x06freeze\x18\x01 \x01(\tR\x06freeze\x12#\n" +
+	"\rfreeze_digest\x18\x02 \x01(\tR\ffreezeDigest\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06ticket\x18\x04 \x01(\tR\x06ticket\"c\n" +
+	"\x10ExecutionOverrun\x12\x12\n" +
+	"\x04wave\x18\x01 \x01(\rR\x04wave\x12;\n" +
+	"\areasons\x18\x02 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasonsBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
 
 var (
 	file_shipwarden_release_v1_event_proto_rawDescOnce sync.Once
@@ -4522,208 +5041,231 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_event_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
-	(Actor_Kind)(0),                  // 0: shipwarden.release.v1.Actor.Kind
-	(Intervened_Action)(0),           // 1: shipwarden.release.v1.Intervened.Action
-	(ReviewCompleted_Result)(0),      // 2: shipwarden.release.v1.ReviewCompleted.Result
-	(*Event)(nil),                    // 3: shipwarden.release.v1.Event
-	(*Previous)(nil),                 // 4: shipwarden.release.v1.Previous
-	(*Actor)(nil),                    // 5: shipwarden.release.v1.Actor
-	(*Requested)(nil),                // 6: shipwarden.release.v1.Requested
-	(*GatesConfirmed)(nil),           // 7: shipwarden.release.v1.GatesConfirmed
-	(*GatesRefused)(nil),             // 8: shipwarden.release.v1.GatesRefused
-	(*ScopeValidated)(nil),           // 9: shipwarden.release.v1.ScopeValidated
-	(*ScopeRefused)(nil),             // 10: shipwarden.release.v1.ScopeRefused
-	(*ChangePreviewed)(nil),          // 11: shipwarden.release.v1.ChangePreviewed
-	(*PreviewRefused)(nil),           // 12: shipwarden.release.v1.PreviewRefused
-	(*RiskCleared)(nil),              // 13: shipwarden.release.v1.RiskCleared
-	(*Held)(nil),                     // 14: shipwarden.release.v1.Held
-	(*RiskRefused)(nil),              // 15: shipwarden.release.v1.RiskRefused
-	(*ApprovalGiven)(nil),            // 16: shipwarden.release.v1.ApprovalGiven
-	(*ApprovalWithdrawn)(nil),        // 17: shipwarden.release.v1.ApprovalWithdrawn
-	(*Rejected)(nil),                 // 18: shipwarden.release.v1.Rejected
-	(*Authorized)(nil),               // 19: shipwarden.release.v1.Authorized
-	(*Withdrawn)(nil),                // 20: shipwarden.release.v1.Withdrawn
-	(*Superseded)(nil),               // 21: shipwarden.release.v1.Superseded
-	(*Expired)(nil),                  // 22: shipwarden.release.v1.Expired
-	(*Notified)(nil),                 // 23: shipwarden.release.v1.Notified
-	(*ImpactReported)(nil),           // 24: shipwarden.release.v1.ImpactReported
-	(*AuthorizationRefused)(nil),     // 25: shipwarden.release.v1.AuthorizationRefused
-	(*NoticeAcknowledged)(nil),       // 26: shipwarden.release.v1.NoticeAcknowledged
-	(*ExecutionClaimed)(nil),         // 27: shipwarden.release.v1.ExecutionClaimed
-	(*ExecutionFinished)(nil),        // 28: shipwarden.release.v1.ExecutionFinished
-	(*ExecutionFailed)(nil),          // 29: shipwarden.release.v1.ExecutionFailed
-	(*ExecutionUnknown)(nil),         // 30: shipwarden.release.v1.ExecutionUnknown
-	(*ExecutionRefused)(nil),         // 31: shipwarden.release.v1.ExecutionRefused
-	(*TargetsReleased)(nil),          // 32: shipwarden.release.v1.TargetsReleased
-	(*VerificationPassed)(nil),       // 33: shipwarden.release.v1.VerificationPassed
-	(*VerificationFailed)(nil),       // 34: shipwarden.release.v1.VerificationFailed
-	(*VerificationInconclusive)(nil), // 35: shipwarden.release.v1.VerificationInconclusive
-	(*RollbackClaimed)(nil),          // 36: shipwarden.release.v1.RollbackClaimed
-	(*RolledBack)(nil),               // 37: shipwarden.release.v1.RolledBack
-	(*RollbackFailed)(nil),           // 38: shipwarden.release.v1.RollbackFailed
-	(*RollbackUnavailable)(nil),      // 39: shipwarden.release.v1.RollbackUnavailable
-	(*Escalated)(nil),                // 40: shipwarden.release.v1.Escalated
-	(*Acknowledged)(nil),             // 41: shipwarden.release.v1.Acknowledged
-	(*Intervened)(nil),               // 42: shipwarden.release.v1.Intervened
-	(*Aborted)(nil),                  // 43: shipwarden.release.v1.Aborted
-	(*DeadlinePassed)(nil),           // 44: shipwarden.release.v1.DeadlinePassed
-	(*Recorded)(nil),                 // 45: shipwarden.release.v1.Recorded
-	(*ReviewCompleted)(nil),          // 46: shipwarden.release.v1.ReviewCompleted
-	(*FollowUpAdded)(nil),            // 47: shipwarden.release.v1.FollowUpAdded
-	(*FollowUpClosed)(nil),           // 48: shipwarden.release.v1.FollowUpClosed
-	(*TargetLocked)(nil),             // 49: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),           // 50: shipwarden.release.v1.TargetUnlocked
-	(*ServiceChanged)(nil),           // 51: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),           // 52: shipwarden.release.v1.RequestRefused
-	(*ProcedureActivated)(nil),       // 53: shipwarden.release.v1.ProcedureActivated
-	(*timestamppb.Timestamp)(nil),    // 54: google.protobuf.Timestamp
-	(*Request)(nil),                  // 55: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),              // 56: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                 // 57: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),              // 58: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),           // 59: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),             // 60: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                  // 61: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),            // 62: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),               // 63: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 64: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),          // 65: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 66: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 67: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 68: shipwarden.release.v1.Receipt
-	(*Party)(nil),                    // 69: shipwarden.release.v1.Party
-	(*Recipient)(nil),                // 70: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),             // 71: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 72: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 73: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 74: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 75: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 76: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 77: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 78: shipwarden.release.v1.Answer
+	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
+	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
+	(ReviewCompleted_Result)(0),            // 2: shipwarden.release.v1.ReviewCompleted.Result
+	(ProcedureActivated_Administrative)(0), // 3: shipwarden.release.v1.ProcedureActivated.Administrative
+	(*Event)(nil),                          // 4: shipwarden.release.v1.Event
+	(*Previous)(nil),                       // 5: shipwarden.release.v1.Previous
+	(*Actor)(nil),                          // 6: shipwarden.release.v1.Actor
+	(*Requested)(nil),                      // 7: shipwarden.release.v1.Requested
+	(*GatesConfirmed)(nil),                 // 8: shipwarden.release.v1.GatesConfirmed
+	(*GatesRefused)(nil),                   // 9: shipwarden.release.v1.GatesRefused
+	(*ScopeValidated)(nil),                 // 10: shipwarden.release.v1.ScopeValidated
+	(*ScopeRefused)(nil),                   // 11: shipwarden.release.v1.ScopeRefused
+	(*ChangePreviewed)(nil),                // 12: shipwarden.release.v1.ChangePreviewed
+	(*PreviewRefused)(nil),                 // 13: shipwarden.release.v1.PreviewRefused
+	(*RiskCleared)(nil),                    // 14: shipwarden.release.v1.RiskCleared
+	(*Held)(nil),                           // 15: shipwarden.release.v1.Held
+	(*RiskRefused)(nil),                    // 16: shipwarden.release.v1.RiskRefused
+	(*ApprovalGiven)(nil),                  // 17: shipwarden.release.v1.ApprovalGiven
+	(*ApprovalWithdrawn)(nil),              // 18: shipwarden.release.v1.ApprovalWithdrawn
+	(*Rejected)(nil),                       // 19: shipwarden.release.v1.Rejected
+	(*Authorized)(nil),                     // 20: shipwarden.release.v1.Authorized
+	(*Withdrawn)(nil),                      // 21: shipwarden.release.v1.Withdrawn
+	(*Superseded)(nil),                     // 22: shipwarden.release.v1.Superseded
+	(*Expired)(nil),                        // 23: shipwarden.release.v1.Expired
+	(*Notified)(nil),                       // 24: shipwarden.release.v1.Notified
+	(*ImpactReported)(nil),                 // 25: shipwarden.release.v1.ImpactReported
+	(*AuthorizationRefused)(nil),           // 26: shipwarden.release.v1.AuthorizationRefused
+	(*NoticeAcknowledged)(nil),             // 27: shipwarden.release.v1.NoticeAcknowledged
+	(*ExecutionClaimed)(nil),               // 28: shipwarden.release.v1.ExecutionClaimed
+	(*ExecutionFinished)(nil),              // 29: shipwarden.release.v1.ExecutionFinished
+	(*ExecutionFailed)(nil),                // 30: shipwarden.release.v1.ExecutionFailed
+	(*ExecutionUnknown)(nil),               // 31: shipwarden.release.v1.ExecutionUnknown
+	(*ExecutionRefused)(nil),               // 32: shipwarden.release.v1.ExecutionRefused
+	(*TargetsReleased)(nil),                // 33: shipwarden.release.v1.TargetsReleased
+	(*VerificationPassed)(nil),             // 34: shipwarden.release.v1.VerificationPassed
+	(*VerificationFailed)(nil),             // 35: shipwarden.release.v1.VerificationFailed
+	(*VerificationInconclusive)(nil),       // 36: shipwarden.release.v1.VerificationInconclusive
+	(*RollbackClaimed)(nil),                // 37: shipwarden.release.v1.RollbackClaimed
+	(*RolledBack)(nil),                     // 38: shipwarden.release.v1.RolledBack
+	(*RollbackFailed)(nil),                 // 39: shipwarden.release.v1.RollbackFailed
+	(*RollbackUnavailable)(nil),            // 40: shipwarden.release.v1.RollbackUnavailable
+	(*Escalated)(nil),                      // 41: shipwarden.release.v1.Escalated
+	(*Acknowledged)(nil),                   // 42: shipwarden.release.v1.Acknowledged
+	(*Intervened)(nil),                     // 43: shipwarden.release.v1.Intervened
+	(*Aborted)(nil),                        // 44: shipwarden.release.v1.Aborted
+	(*DeadlinePassed)(nil),                 // 45: shipwarden.release.v1.DeadlinePassed
+	(*Recorded)(nil),                       // 46: shipwarden.release.v1.Recorded
+	(*ReviewCompleted)(nil),                // 47: shipwarden.release.v1.ReviewCompleted
+	(*FollowUpAdded)(nil),                  // 48: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),                 // 49: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),                   // 50: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),                 // 51: shipwarden.release.v1.TargetUnlocked
+	(*ServiceChanged)(nil),                 // 52: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),                 // 53: shipwarden.release.v1.RequestRefused
+	(*RefusedDecision)(nil),                // 54: shipwarden.release.v1.RefusedDecision
+	(*ProcedureActivated)(nil),             // 55: shipwarden.release.v1.ProcedureActivated
+	(*FreezeOverridden)(nil),               // 56: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),               // 57: shipwarden.release.v1.ExecutionOverrun
+	(*timestamppb.Timestamp)(nil),          // 58: google.protobuf.Timestamp
+	(*ProcedureProposed)(nil),              // 59: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 60: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 61: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 62: shipwarden.release.v1.ProcedureProposalClosed
+	(*Request)(nil),                        // 63: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 64: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 65: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 66: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),                 // 67: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 68: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 69: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 70: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 71: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),                     // 72: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 73: shipwarden.release.v1.ApprovalSignature
+	(*CountedApproval)(nil),                // 74: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 75: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 76: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 77: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 78: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 79: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),                   // 80: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 81: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 82: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 83: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 84: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 85: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 86: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                         // 87: shipwarden.release.v1.Answer
+	(*ProcedureApproval)(nil),              // 88: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 89: shipwarden.release.v1.ProcedureStanding
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	54,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
-	4,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
-	5,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	6,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
-	7,   // 4: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
-	8,   // 5: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
-	9,   // 6: shipwarden.release.v1.Event.scope_validated:type_name -> shipwarden.release.v1.ScopeValidated
-	10,  // 7: shipwarden.release.v1.Event.scope_refused:type_name -> shipwarden.release.v1.ScopeRefused
-	11,  // 8: shipwarden.release.v1.Event.change_previewed:type_name -> shipwarden.release.v1.ChangePreviewed
-	12,  // 9: shipwarden.release.v1.Event.preview_refused:type_name -> shipwarden.release.v1.PreviewRefused
-	13,  // 10: shipwarden.release.v1.Event.risk_cleared:type_name -> shipwarden.release.v1.RiskCleared
-	14,  // 11: shipwarden.release.v1.Event.held:type_name -> shipwarden.release.v1.Held
-	15,  // 12: shipwarden.release.v1.Event.risk_refused:type_name -> shipwarden.release.v1.RiskRefused
-	16,  // 13: shipwarden.release.v1.Event.approval_given:type_name -> shipwarden.release.v1.ApprovalGiven
-	17,  // 14: shipwarden.release.v1.Event.approval_withdrawn:type_name -> shipwarden.release.v1.ApprovalWithdrawn
-	18,  // 15: shipwarden.release.v1.Event.rejected:type_name -> shipwarden.release.v1.Rejected
-	19,  // 16: shipwarden.release.v1.Event.authorized:type_name -> shipwarden.release.v1.Authorized
-	20,  // 17: shipwarden.release.v1.Event.withdrawn:type_name -> shipwarden.release.v1.Withdrawn
-	21,  // 18: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
-	22,  // 19: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
-	23,  // 20: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
-	27,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
-	28,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
-	29,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
-	30,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
-	31,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
-	32,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
-	14,  // 27: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	33,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
-	34,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
-	35,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
-	36,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
-	37,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
-	38,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
-	39,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
-	40,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
-	41,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
-	42,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	43,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	44,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	45,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	46,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	47,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	48,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	26,  // 44: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
-	24,  // 45: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
-	25,  // 46: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
-	49,  // 47: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	50,  // 48: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	51,  // 49: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	52,  // 50: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	53,  // 51: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	0,   // 52: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	55,  // 53: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	56,  // 54: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	54,  // 55: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	57,  // 56: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	58,  // 57: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	58,  // 58: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	59,  // 59: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	60,  // 60: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	61,  // 61: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 62: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	62,  // 63: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	61,  // 64: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 65: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	63,  // 66: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	54,  // 67: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	61,  // 68: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	64,  // 69: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	54,  // 70: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	61,  // 71: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	54,  // 72: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	65,  // 73: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	54,  // 74: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	54,  // 75: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	66,  // 76: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	67,  // 77: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	68,  // 78: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	69,  // 79: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	70,  // 80: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	64,  // 81: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	67,  // 82: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	54,  // 83: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	54,  // 84: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	71,  // 85: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	71,  // 86: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	71,  // 87: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	61,  // 88: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	71,  // 89: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	72,  // 90: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	72,  // 91: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	72,  // 92: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	54,  // 93: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	54,  // 94: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	71,  // 95: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	71,  // 96: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	73,  // 97: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	54,  // 98: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	73,  // 99: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 100: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	66,  // 101: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	54,  // 102: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	73,  // 103: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	74,  // 104: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 105: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	75,  // 106: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	75,  // 107: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	54,  // 108: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	76,  // 109: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	76,  // 110: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	77,  // 111: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	78,  // 112: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	113, // [113:113] is the sub-list for method output_type
-	113, // [113:113] is the sub-list for method input_type
-	113, // [113:113] is the sub-list for extension type_name
-	113, // [113:113] is the sub-list for extension extendee
-	0,   // [0:113] is the sub-list for field type_name
+	58,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
+	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
+	7,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
+	8,   // 4: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
+	9,   // 5: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
+	10,  // 6: shipwarden.release.v1.Event.scope_validated:type_name -> shipwarden.release.v1.ScopeValidated
+	11,  // 7: shipwarden.release.v1.Event.scope_refused:type_name -> shipwarden.release.v1.ScopeRefused
+	12,  // 8: shipwarden.release.v1.Event.change_previewed:type_name -> shipwarden.release.v1.ChangePreviewed
+	13,  // 9: shipwarden.release.v1.Event.preview_refused:type_name -> shipwarden.release.v1.PreviewRefused
+	14,  // 10: shipwarden.release.v1.Event.risk_cleared:type_name -> shipwarden.release.v1.RiskCleared
+	15,  // 11: shipwarden.release.v1.Event.held:type_name -> shipwarden.release.v1.Held
+	16,  // 12: shipwarden.release.v1.Event.risk_refused:type_name -> shipwarden.release.v1.RiskRefused
+	17,  // 13: shipwarden.release.v1.Event.approval_given:type_name -> shipwarden.release.v1.ApprovalGiven
+	18,  // 14: shipwarden.release.v1.Event.approval_withdrawn:type_name -> shipwarden.release.v1.ApprovalWithdrawn
+	19,  // 15: shipwarden.release.v1.Event.rejected:type_name -> shipwarden.release.v1.Rejected
+	20,  // 16: shipwarden.release.v1.Event.authorized:type_name -> shipwarden.release.v1.Authorized
+	21,  // 17: shipwarden.release.v1.Event.withdrawn:type_name -> shipwarden.release.v1.Withdrawn
+	22,  // 18: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
+	23,  // 19: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
+	24,  // 20: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
+	28,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
+	29,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
+	30,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
+	31,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
+	32,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
+	33,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
+	15,  // 27: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
+	34,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
+	35,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
+	36,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
+	37,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
+	38,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
+	39,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
+	40,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
+	41,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
+	42,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
+	43,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
+	44,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	45,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	46,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	47,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	48,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	49,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	27,  // 44: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
+	25,  // 45: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
+	26,  // 46: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
+	50,  // 47: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	51,  // 48: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	52,  // 49: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	53,  // 50: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	55,  // 51: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	59,  // 52: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	60,  // 53: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	61,  // 54: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	62,  // 55: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	56,  // 56: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	57,  // 57: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	0,   // 58: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	63,  // 59: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	64,  // 60: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	58,  // 61: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	65,  // 62: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	66,  // 63: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	66,  // 64: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	67,  // 65: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	68,  // 66: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	69,  // 67: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	69,  // 68: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	70,  // 69: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	69,  // 70: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	69,  // 71: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	71,  // 72: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	58,  // 73: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	69,  // 74: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	72,  // 75: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	58,  // 76: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	69,  // 77: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	58,  // 78: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	73,  // 79: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	74,  // 80: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	58,  // 81: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	58,  // 82: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	75,  // 83: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	76,  // 84: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	77,  // 85: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	78,  // 86: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	79,  // 87: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	72,  // 88: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	76,  // 89: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	58,  // 90: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	58,  // 91: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	80,  // 92: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	80,  // 93: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	80,  // 94: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 95: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	80,  // 96: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	81,  // 97: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	81,  // 98: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	81,  // 99: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	58,  // 100: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	58,  // 101: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	80,  // 102: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	80,  // 103: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	82,  // 104: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	58,  // 105: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	82,  // 106: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 107: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	75,  // 108: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	58,  // 109: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	82,  // 110: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	83,  // 111: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 112: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	84,  // 113: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	84,  // 114: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	58,  // 115: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	85,  // 116: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	85,  // 117: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	86,  // 118: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	87,  // 119: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	54,  // 120: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	88,  // 121: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 122: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	89,  // 123: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	72,  // 124: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	125, // [125:125] is the sub-list for method output_type
+	125, // [125:125] is the sub-list for method input_type
+	125, // [125:125] is the sub-list for extension type_name
+	125, // [125:125] is the sub-list for extension extendee
+	0,   // [0:125] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4732,6 +5274,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 		return
 	}
 	file_shipwarden_release_v1_facts_proto_init()
+	file_shipwarden_release_v1_procedure_change_proto_init()
 	file_shipwarden_release_v1_request_proto_init()
 	file_shipwarden_release_v1_event_proto_msgTypes[0].OneofWrappers = []any{
 		(*Event_Requested)(nil),
@@ -4783,14 +5326,20 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ServiceChanged)(nil),
 		(*Event_RequestRefused)(nil),
 		(*Event_ProcedureActivated)(nil),
+		(*Event_ProcedureProposed)(nil),
+		(*Event_ProcedureApproved)(nil),
+		(*Event_ProcedureApprovalWithdrawn)(nil),
+		(*Event_ProcedureProposalClosed)(nil),
+		(*Event_FreezeOverridden)(nil),
+		(*Event_ExecutionOverrun)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   51,
+			NumEnums:      4,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

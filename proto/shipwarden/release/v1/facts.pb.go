@@ -616,7 +616,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Status of a target.
@@ -673,7 +673,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // Verdict of a check.
@@ -726,7 +726,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1328,7 +1328,9 @@ type QuorumRule struct {
 	// The group.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// How many of its members.
-	Count         uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Count uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// Whether only approvals count that the person signed with a key of their own.
+	Signed        bool `protobuf:"varint,3,opt,name=signed,proto3" json:"signed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1377,6 +1379,79 @@ func (x *QuorumRule) GetCount() uint32 {
 	return 0
 }
 
+func (x *QuorumRule) GetSigned() bool {
+	if x != nil {
+		return x.Signed
+	}
+	return false
+}
+
+// ApprovalSignature is what makes an approval a person's, whatever a service says. The
+// text that is signed is made from the release and the approval: docs/approvals.md.
+type ApprovalSignature struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the person signed, by their own clock; it stands in the text.
+	Signed *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=signed,proto3" json:"signed,omitempty"`
+	// Until when the approval counts; it stands in the text.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires,proto3" json:"expires,omitempty"`
+	// The signature as `ssh-keygen -Y sign` writes it, in the namespace
+	// "approval@shipwarden".
+	Armored       string `protobuf:"bytes,3,opt,name=armored,proto3" json:"armored,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApprovalSignature) Reset() {
+	*x = ApprovalSignature{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApprovalSignature) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApprovalSignature) ProtoMessage() {}
+
+func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApprovalSignature.ProtoReflect.Descriptor instead.
+func (*ApprovalSignature) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ApprovalSignature) GetSigned() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Signed
+	}
+	return nil
+}
+
+func (x *ApprovalSignature) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *ApprovalSignature) GetArmored() string {
+	if x != nil {
+		return x.Armored
+	}
+	return ""
+}
+
 // CountedApproval is an approval and the group it counted for.
 type CountedApproval struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1390,7 +1465,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1477,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1490,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -1451,7 +1526,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1538,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1551,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -1541,7 +1616,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1628,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1641,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -1652,7 +1727,7 @@ type Party struct {
 
 func (x *Party) Reset() {
 	*x = Party{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1739,7 @@ func (x *Party) String() string {
 func (*Party) ProtoMessage() {}
 
 func (x *Party) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1752,7 @@ func (x *Party) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Party.ProtoReflect.Descriptor instead.
 func (*Party) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Party) GetAudience() string {
@@ -1730,7 +1805,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +1817,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +1830,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -1803,7 +1878,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1815,7 +1890,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1828,7 +1903,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -1911,7 +1986,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1923,7 +1998,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1936,7 +2011,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -2017,7 +2092,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2104,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2117,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -2120,7 +2195,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2132,7 +2207,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2145,7 +2220,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -2193,14 +2268,18 @@ type TargetState struct {
 	// The newest versions that were rolled back from it, at most 16.
 	RolledBack []*Deployment `protobuf:"bytes,3,rep,name=rolled_back,json=rolledBack,proto3" json:"rolled_back,omitempty"`
 	// Counts the releases that changed it.
-	Generation    uint64 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
+	Generation uint64 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The release since which nobody knows what it carries: the target cannot tell, and the
+	// release was accepted as it was. What is deployed is then what it was last known to
+	// carry. Empty where it is known.
+	UnknownSince  string `protobuf:"bytes,5,opt,name=unknown_since,json=unknownSince,proto3" json:"unknown_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2212,7 +2291,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2225,7 +2304,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -2256,6 +2335,13 @@ func (x *TargetState) GetGeneration() uint64 {
 	return 0
 }
 
+func (x *TargetState) GetUnknownSince() string {
+	if x != nil {
+		return x.UnknownSince
+	}
+	return ""
+}
+
 // ReviewDebt is a retrospective review that is owed.
 type ReviewDebt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2271,7 +2357,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2283,7 +2369,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2296,7 +2382,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -2335,7 +2421,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2347,7 +2433,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2360,7 +2446,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -2451,11 +2537,17 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x0frollback_digest\x18\x04 \x01(\tR\x0erollbackDigest\x12%\n" +
 	"\x0erollback_ready\x18\x05 \x01(\bR\rrollbackReady\x12'\n" +
 	"\x0frollback_reason\x18\x06 \x01(\tR\x0erollbackReason\x128\n" +
-	"\x05class\x18\a \x01(\x0e2\".shipwarden.release.v1.DriverClassR\x05class\"8\n" +
+	"\x05class\x18\a \x01(\x0e2\".shipwarden.release.v1.DriverClassR\x05class\"P\n" +
 	"\n" +
 	"QuorumRule\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\rR\x05count\"?\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\x12\x16\n" +
+	"\x06signed\x18\x03 \x01(\bR\x06signed\"\xb3\x01\n" +
+	"\x11ApprovalSignature\x12:\n" +
+	"\x06signed\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x06signed\x12<\n" +
+	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\aexpires\x12$\n" +
+	"\aarmored\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80@R\aarmored\"?\n" +
 	"\x0fCountedApproval\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\"\x9d\x01\n" +
@@ -2538,7 +2630,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12.\n" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
-	"\aservice\x18\x05 \x01(\tR\aservice\"\xef\x01\n" +
+	"\aservice\x18\x05 \x01(\tR\aservice\"\x94\x02\n" +
 	"\vTargetState\x12=\n" +
 	"\bdeployed\x18\x01 \x01(\v2!.shipwarden.release.v1.DeploymentR\bdeployed\x12=\n" +
 	"\bprevious\x18\x02 \x01(\v2!.shipwarden.release.v1.DeploymentR\bprevious\x12B\n" +
@@ -2546,7 +2638,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"rolledBack\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x04 \x01(\x04R\n" +
-	"generation\"\x91\x01\n" +
+	"generation\x12#\n" +
+	"\runknown_since\x18\x05 \x01(\tR\funknownSince\"\x91\x01\n" +
 	"\n" +
 	"ReviewDebt\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12,\n" +
@@ -2624,7 +2717,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -2645,59 +2738,62 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*Finding)(nil),               // 16: shipwarden.release.v1.Finding
 	(*TargetPreview)(nil),         // 17: shipwarden.release.v1.TargetPreview
 	(*QuorumRule)(nil),            // 18: shipwarden.release.v1.QuorumRule
-	(*CountedApproval)(nil),       // 19: shipwarden.release.v1.CountedApproval
-	(*HoldReason)(nil),            // 20: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 21: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 22: shipwarden.release.v1.Party
-	(*Recipient)(nil),             // 23: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 24: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 25: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 26: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 27: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 28: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 29: shipwarden.release.v1.ReviewDebt
-	(*FollowUp)(nil),              // 30: shipwarden.release.v1.FollowUp
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
-	(ArtifactKind)(0),             // 32: shipwarden.release.v1.ArtifactKind
-	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*ApprovalSignature)(nil),     // 19: shipwarden.release.v1.ApprovalSignature
+	(*CountedApproval)(nil),       // 20: shipwarden.release.v1.CountedApproval
+	(*HoldReason)(nil),            // 21: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 22: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 23: shipwarden.release.v1.Party
+	(*Recipient)(nil),             // 24: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 25: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 26: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 27: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 28: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 29: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 30: shipwarden.release.v1.ReviewDebt
+	(*FollowUp)(nil),              // 31: shipwarden.release.v1.FollowUp
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(ArtifactKind)(0),             // 33: shipwarden.release.v1.ArtifactKind
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	31, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	31, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	31, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	31, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	32, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	32, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	32, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	32, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	32, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	28, // 6: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	33, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	29, // 6: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 7: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	7,  // 8: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
 	12, // 9: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 10: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	33, // 11: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	33, // 12: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	33, // 13: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	8,  // 14: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	9,  // 15: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	12, // 16: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	33, // 17: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	33, // 18: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	26, // 19: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	33, // 20: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	33, // 21: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	12, // 22: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	10, // 23: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	33, // 24: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	27, // 25: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	27, // 26: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	27, // 27: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	33, // 28: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	33, // 29: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	33, // 30: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	34, // 11: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	34, // 12: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	34, // 13: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	34, // 14: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	34, // 15: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	8,  // 16: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	9,  // 17: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	12, // 18: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	34, // 19: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	34, // 20: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	27, // 21: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	34, // 22: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	34, // 23: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	12, // 24: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	10, // 25: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	34, // 26: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	28, // 27: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	28, // 28: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	28, // 29: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	34, // 30: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	34, // 31: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	34, // 32: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -2712,7 +2808,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
