@@ -283,6 +283,7 @@ func (s *State) applyApprovalWithdrawn(e Entry) error {
 	if _, missing := Count(*s, e.Stored); len(missing) > 0 {
 		s.Authorized = nil
 		s.forgetStart()
+		s.correct(notComing)
 		s.enter(PhaseApprove, e.Stored)
 	}
 	return nil

@@ -164,6 +164,9 @@ func (s *State) applyDeadlinePassed(e Entry, d *releasev1.DeadlinePassed) error 
 	case releasev1.Deadline_DEADLINE_STEP:
 		s.Reminded = e.Stored
 		s.raise(releasev1.Cause_CAUSE_STEP_OVERDUE, e.Stored)
+		if s.Phase == PhaseExecute {
+			s.correct(late)
+		}
 	case releasev1.Deadline_DEADLINE_NOTICE:
 		s.NoticeOverdue = true
 		s.raise(releasev1.Cause_CAUSE_NOTICE_UNACKNOWLEDGED, e.Stored)

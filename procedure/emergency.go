@@ -67,12 +67,7 @@ func (s *State) applyReviewCompleted(e Entry, d *releasev1.ReviewCompleted) erro
 	}
 	s.Review, s.ReviewedBy = d, by
 	s.agree(e, by, d.GetFollowUps()...)
-	s.Escalations = slices.Clone(s.Escalations)
-	for i := range s.Escalations {
-		if x := &s.Escalations[i]; x.Cause == releasev1.Cause_CAUSE_REVIEW_OVERDUE && x.AcknowledgedBy == "" {
-			x.AcknowledgedBy = by
-		}
-	}
+	s.settled(releasev1.Cause_CAUSE_REVIEW_OVERDUE, by)
 	return nil
 }
 

@@ -126,6 +126,10 @@ func (s *State) apply(e Entry) error {
 		return s.applyExpired(e, d.Expired)
 	case *releasev1.Event_Notified:
 		return s.applyNotified(e, d.Notified)
+	case *releasev1.Event_ImpactReported:
+		return s.applyImpactReported(e, d.ImpactReported)
+	case *releasev1.Event_AuthorizationRefused:
+		return s.applyAuthorizationRefused(e, d.AuthorizationRefused)
 	case *releasev1.Event_NoticeAcknowledged:
 		return s.applyNoticeAcknowledged(e, d.NoticeAcknowledged)
 	case *releasev1.Event_ExecutionClaimed:

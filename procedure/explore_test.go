@@ -141,6 +141,12 @@ func worlds() []*world {
 		move{name: "notify and wait", build: func(s procedure.State, now time.Time) *releasev1.Event {
 			return proceduretest.NotifyWaiting(s, now.Add(time.Hour), true, "finn", "ada")
 		}},
+		move{name: "impact", person: "finn", build: func(s procedure.State, _ time.Time) *releasev1.Event {
+			if s.Impacts > 0 {
+				return nil // One tells what all do.
+			}
+			return proceduretest.Impact()
+		}},
 		move{name: "finn knows", person: "finn", build: func(procedure.State, time.Time) *releasev1.Event { return proceduretest.Know() }},
 		move{name: "ada knows", person: "ada", build: func(procedure.State, time.Time) *releasev1.Event { return proceduretest.Know() }},
 	)
@@ -149,6 +155,10 @@ func worlds() []*world {
 	add("rollback", one, opaque, ", data changed for good", proceduretest.Irreversible)
 	add("planned", two, probeable, ", no way back planned", planless)
 	add("emergency", one, opaque, ", no way back planned", planless)
+	trying := all[len(all)-1]
+	trying.moves = append(trying.moves, move{name: "finn tries", person: "finn", build: func(procedure.State, time.Time) *releasev1.Event {
+		return proceduretest.Attempt()
+	}})
 	add("rollback", one, fenced, ", no way back planned", planless)
 	return all
 }
@@ -217,6 +227,7 @@ func abstraction(n *node) string {
 	if s.Phase == procedure.PhaseNotify {
 		put(len(procedure.Unacknowledged(s)), s.NoticeOverdue)
 	}
+	put(s.Corrected)
 	if s.Phase == procedure.PhaseHeld {
 		put(s.HeldFor)
 	}

@@ -82,7 +82,7 @@ var writers = map[string]string{
 	"risk_cleared": ServiceApproval, "held": ServiceApproval, "risk_refused": ServiceApproval,
 	"approval_given": ServiceApproval, "approval_withdrawn": ServiceApproval, "rejected": ServiceApproval,
 	"authorized": ServiceApproval, "withdrawn": ServiceApproval, "superseded": ServiceApproval, "expired": ServiceApproval,
-	"notified": ServiceApproval, "notice_acknowledged": ServiceApproval,
+	"notified": ServiceApproval, "notice_acknowledged": ServiceApproval, "impact_reported": ServiceApproval, "authorization_refused": ServiceApproval,
 	"execution_claimed": ServiceExecutor, "execution_finished": ServiceExecutor,
 	"execution_failed": ServiceExecutor, "execution_unknown": ServiceExecutor, "execution_refused": ServiceExecutor,
 	"targets_released": ServiceExecutor, "start_held": ServiceExecutor,

@@ -25,7 +25,7 @@ var phasesOf = map[string][]procedure.Phase{
 	"scope_validated": {procedure.PhaseScope}, "scope_refused": {procedure.PhaseScope},
 	"change_previewed": {procedure.PhasePreview}, "preview_refused": {procedure.PhasePreview},
 	"risk_cleared": {procedure.PhaseRisk}, "held": {procedure.PhaseRisk}, "risk_refused": {procedure.PhaseRisk},
-	"authorized":        {procedure.PhaseApprove},
+	"authorized": {procedure.PhaseApprove}, "authorization_refused": {procedure.PhaseApprove},
 	"start_held":        {procedure.PhaseExecute},
 	"execution_claimed": {procedure.PhaseExecute, procedure.PhaseExecuting},
 	"execution_refused": {procedure.PhaseExecute}, "execution_finished": {procedure.PhaseExecuting},
@@ -68,7 +68,7 @@ func TestEveryEventHasItsPhases(t *testing.T) {
 func TestEveryEventIsJudged(t *testing.T) {
 	otherwise := []string{
 		"requested", "approval_given", "notified", "escalated", "acknowledged", "intervened", "deadline_passed", "review_completed",
-		"follow_up_added", "follow_up_closed", "notice_acknowledged",
+		"follow_up_added", "follow_up_closed", "notice_acknowledged", "impact_reported",
 	}
 	for _, name := range eventTypes() {
 		if _, ok := phasesOf[name]; ofReleases(name) && ok == slices.Contains(otherwise, name) {

@@ -59,8 +59,11 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 	case "supersede":
 		return proceduretest.Supersede(first), true, nil
 	case "notify": // notify | notify <duration> one|everybody <person>...: who has to know of it
-		if first == "" {
+		switch first {
+		case "":
 			return proceduretest.Notify(s), true, nil
+		case "followed": // those who are told are told again when it is no longer so
+			return proceduretest.NotifyFollowed(s), true, nil
 		}
 		d, err := time.ParseDuration(first)
 		if err != nil || len(rest) == 0 {
@@ -185,6 +188,10 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		return proceduretest.Withdraw(), nil
 	case "abort":
 		return proceduretest.Abort(), nil
+	case "impact": // impact <person>: nobody expected it
+		return proceduretest.Impact(), nil
+	case "attempt": // attempt <person>: to authorize an emergency
+		return proceduretest.Attempt(), nil
 	case "know": // know <person>: of the start
 		return proceduretest.Know(), nil
 	case "acknowledge": // acknowledge <person> <cause>

@@ -91,10 +91,20 @@ type State struct {
 	DecideFrom time.Time
 	// Escalations is everything people were or are to be called for.
 	Escalations []Escalation
+	// Impacts counts the reports of an impact that nobody expected, and Impact is the
+	// newest.
+	Impacts uint32
+	Impact  *releasev1.ImpactReported
+	// Attempts is who tried to authorize the emergency and may not.
+	Attempts []string
 	// Wanted is what stakeholders have not been told yet.
 	Wanted []Notice
 	// Told is what they have been told, with whom it was meant for.
 	Told []Told
+	// Corrections counts how often people were told again of a start, and Corrected is what
+	// they know of it since; empty where it is what they were told first.
+	Corrections uint32
+	Corrected   string
 	// NoticeOverdue says that people were called because a start waits for somebody's
 	// word that they know of it.
 	NoticeOverdue bool
@@ -262,6 +272,7 @@ func (s *State) end(o releasev1.Outcome, by, reason string, at time.Time) {
 	s.Outcome, s.EndedBy, s.EndReason = o, by, reason
 	s.Claim = Claim{}
 	s.forgetStart()
+	s.correct(notComing)
 	if s.Started() {
 		s.enter(PhaseRelease, at)
 		return
@@ -292,6 +303,7 @@ func (s *State) settled(cause releasev1.Cause, by string) {
 	for i := range s.Escalations {
 		if x := &s.Escalations[i]; x.Cause == cause && x.AcknowledgedBy == "" {
 			x.AcknowledgedBy, x.CallNext = by, false
+			s.takenOn(*x)
 		}
 	}
 }

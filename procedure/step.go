@@ -86,7 +86,7 @@ var Steps = []Step{
 		ID: StepAuthorize, Number: "A", Title: "Authorize", Service: ServiceApproval, Package: "services/approval/authorize",
 		Clause:  "Reviewers and approvers must confirm the deployment is authorised.",
 		WakesOn: []string{"risk_cleared", "approval_given"},
-		Appends: []string{"approval_given", "approval_withdrawn", "rejected", "authorized", "withdrawn", "freeze_overridden", "delegations_changed", "request_refused"},
+		Appends: []string{"approval_given", "approval_withdrawn", "rejected", "authorized", "withdrawn", "freeze_overridden", "delegations_changed", "request_refused", "authorization_refused"},
 	},
 	{
 		ID: StepNotify, Number: "4", Title: "Notify stakeholders", Service: ServiceApproval, Package: "services/approval/notify",
@@ -94,6 +94,9 @@ var Steps = []Step{
 		WakesOn: []string{
 			"authorized", "execution_failed", "execution_finished", "verification_failed", "verification_inconclusive",
 			"intervened", "aborted", "escalated", "recorded", "deadline_passed", "execution_overrun",
+			// What was told of a start is no longer so, or somebody has taken a call on.
+			"start_held", "execution_claimed", "execution_refused", "approval_withdrawn", "rejected", "withdrawn", "superseded", "expired",
+			"acknowledged", "notice_acknowledged", "review_completed", "authorization_refused",
 		},
 		Appends: []string{"notified", "notice_acknowledged"},
 	},
@@ -126,9 +129,9 @@ var Steps = []Step{
 		Clause: "Escalate where deployment validation fails, unexpected customer or production impact occurs, rollback fails or is not available, emergency deployment bypasses normal control steps.",
 		WakesOn: []string{
 			"authorized", "execution_failed", "execution_unknown", "execution_refused", "verification_failed",
-			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "deadline_passed",
+			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "deadline_passed", "impact_reported",
 		},
-		Appends: []string{"escalated", "acknowledged", "intervened", "aborted"},
+		Appends: []string{"escalated", "acknowledged", "intervened", "aborted", "impact_reported"},
 	},
 	{
 		ID: StepRelease, Number: "7", Title: "Let the targets go", Service: ServiceExecutor, Package: "services/executor/release",

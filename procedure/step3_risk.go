@@ -172,7 +172,11 @@ func (s *State) applyStartHeld(e Entry, d *releasev1.Held) error {
 	if err := s.expect(e, PhaseExecute); err != nil {
 		return err
 	}
-	return s.hold(e, d, PhaseExecute)
+	if err := s.hold(e, d, PhaseExecute); err != nil {
+		return err
+	}
+	s.correct(waiting(d.GetReasons()))
+	return nil
 }
 
 func (s *State) hold(e Entry, d *releasev1.Held, then Phase) error {

@@ -12,19 +12,23 @@ type Told struct {
 	Notice
 	Audience       []*releasev1.Party
 	AcknowledgedBy []string
+	// Followed says that whoever was told is told again when it is no longer so.
+	Followed bool
 }
 
 // DecideNotified records that stakeholders were told, by channels that are meant for
 // nobody in particular (PD-4.1).
 func DecideNotified(n Notice, receipts []*releasev1.Receipt) *releasev1.Event {
-	return DecideTold(n, receipts, nil, nil)
+	return &releasev1.Event{Data: &releasev1.Event_Notified{Notified: &releasev1.Notified{
+		Occasion: n.Occasion, Number: n.Number, Receipts: receipts,
+	}}}
 }
 
 // DecideTold records that stakeholders were told, whom it was meant for, and what became
-// of it for each of them (PD-4.1, N-15).
+// of it for each of them; they are told again when it is no longer so (PD-4.1, N-15).
 func DecideTold(n Notice, receipts []*releasev1.Receipt, audience []*releasev1.Party, recipients []*releasev1.Recipient) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_Notified{Notified: &releasev1.Notified{
-		Occasion: n.Occasion, Number: n.Number, Receipts: receipts, Audience: audience, Recipients: recipients,
+		Occasion: n.Occasion, Number: n.Number, Receipts: receipts, Audience: audience, Recipients: recipients, Followed: true,
 	}}}
 }
 
@@ -39,7 +43,14 @@ func (s *State) applyNotified(e Entry, d *releasev1.Notified) error {
 	}
 	s.Wanted = slices.DeleteFunc(slices.Clone(s.Wanted), func(w Notice) bool { return w == n })
 	// What is told anew has to be acknowledged anew.
-	s.Told = append(slices.DeleteFunc(slices.Clone(s.Told), func(t Told) bool { return t.Notice == n }), Told{Notice: n, Audience: d.GetAudience()})
+	s.Told = append(slices.DeleteFunc(slices.Clone(s.Told), func(t Told) bool { return t.Notice == n }),
+		Told{Notice: n, Audience: d.GetAudience(), Followed: d.GetFollowed()})
+	if n.Occasion == releasev1.Occasion_OCCASION_START {
+		s.Corrected = coming
+		if len(d.GetWaitsFor()) > 0 {
+			s.Corrected = waiting(d.GetWaitsFor())
+		}
+	}
 	if s.Phase == PhaseNotify && n.Occasion == releasev1.Occasion_OCCASION_START {
 		s.await(e)
 	}

@@ -98,6 +98,9 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 			return s.invalid(e, "another executor holds it")
 		}
 	}
+	if s.Corrected != "" {
+		s.correct(coming)
+	}
 	s.Attempt = d.GetAttempt()
 	s.Claim = Claim{
 		Claimer: d.GetClaimer(), LeaseUntil: d.GetLeaseUntil().AsTime(), Deadline: d.GetDeadline().AsTime(), Sequence: e.Sequence,

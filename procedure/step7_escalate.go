@@ -45,6 +45,7 @@ func (s *State) applyAcknowledged(e Entry, d *releasev1.Acknowledged) error {
 	s.Escalations = slices.Clone(s.Escalations)
 	s.Escalations[i].AcknowledgedBy = by
 	s.Escalations[i].CallNext = false
+	s.takenOn(s.Escalations[i])
 	return nil
 }
 
@@ -124,6 +125,7 @@ func (s *State) applyIntervened(e Entry, d *releasev1.Intervened) error {
 		if s.Escalations[i].AcknowledgedBy == "" {
 			s.Escalations[i].AcknowledgedBy = by
 			s.Escalations[i].CallNext = false
+			s.takenOn(s.Escalations[i])
 		}
 	}
 	rollback := s.EscalatedRollback

@@ -167,6 +167,10 @@ func (s *services) AcknowledgeNotice(ctx context.Context, r *approvalv1.Acknowle
 	return &approvalv1.AcknowledgeNoticeResponse{Missing: missing}, s.decide(ctx, "acknowledge-notice", r.GetRelease(), r.GetOccasion().String()+" "+r.GetComment())
 }
 
+func (s *services) ReportImpact(ctx context.Context, r *approvalv1.ReportImpactRequest) (*approvalv1.ReportImpactResponse, error) {
+	return &approvalv1.ReportImpactResponse{}, s.decide(ctx, "report-impact", r.GetRelease(), r.GetDescription()+" "+strings.Join(r.GetCustomers(), "/"))
+}
+
 func (s *services) Acknowledge(ctx context.Context, r *approvalv1.AcknowledgeRequest) (*approvalv1.AcknowledgeResponse, error) {
 	return &approvalv1.AcknowledgeResponse{Acknowledged: 2}, s.decide(ctx, "acknowledge", r.GetRelease(), r.GetCause().String()+" "+r.GetComment())
 }

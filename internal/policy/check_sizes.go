@@ -83,6 +83,9 @@ func (c *checker) met(field, environment, service string) {
 	for _, channel := range c.document.GetChannels() {
 		if emptyOrHas(channel.GetEnvironments(), environment) && emptyOrHas(channel.GetServices(), service) {
 			channels++
+			if channel.GetFallback() != "" {
+				channels++ // It may have a receipt, too.
+			}
 		}
 	}
 	if channels > maxChannels {

@@ -70,6 +70,15 @@ func (c *checker) channels() {
 		c.known(path+".groups", "rung", channel.GetGroups(), func(name string) bool {
 			return slices.ContainsFunc(c.document.GetEscalation().GetRungs(), func(rung *policyv1.Rung) bool { return rung.GetGroup() == name })
 		})
+		if fallback := channel.GetFallback(); fallback != "" {
+			stand := slices.IndexFunc(channels, func(other *policyv1.Channel) bool { return other.GetName() == fallback })
+			switch {
+			case stand < 0:
+				c.report(path+".fallback", "channel.unknown", "there is no channel %q", fallback)
+			case fallback == channel.GetName() || channels[stand].GetFallback() != "":
+				c.report(path+".fallback", "channel.fallback", "the channel %s has to be another one, without a fallback of its own", fallback)
+			}
+		}
 		if len(channel.GetGroups()) > 0 && !slices.Contains(channel.GetOccasions(), releasev1.Occasion_OCCASION_ESCALATION) {
 			c.report(path+".groups", "channel.groups", "it serves groups that are called, and is not told of OCCASION_ESCALATION")
 		}

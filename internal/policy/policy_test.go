@@ -119,6 +119,8 @@ func TestWhatLeadsNowhereIsRefused(t *testing.T) {
 		{"emergencies that nobody hears of", "      - OCCASION_EMERGENCY\n", "", []string{"emergency.group: no channel tells anybody of OCCASION_EMERGENCY for the service shop in production (channel.missing)"}},
 		{"channel for a group that is no rung's", "    groups: [incident-commanders]", "    groups: [incident-commanders, developers]", []string{`channels[1].groups[1]: there is no rung "developers"`}},
 		{"channel for groups that never call", "    occasions: [OCCASION_ESCALATION]\n", "    occasions: [OCCASION_END]\n", []string{"channels[1].groups: it serves groups that are called"}},
+		{"fallback that is none", "    groups: [incident-commanders]\n", "    groups: [incident-commanders]\n    fallback: mail\n", []string{`channels[1].fallback: there is no channel "mail"`}},
+		{"fallback of its own", "    groups: [incident-commanders]\n", "    groups: [incident-commanders]\n    fallback: duty-phone\n", []string{"channels[1].fallback: the channel duty-phone has to be another one"}},
 		{"audience of nobody", "    owners: true # of the service, and the owner of the release\n    dependents: true", "    # dependents: true", []string{"audiences[0].groups: it names neither"}},
 		{"audience of another group", "    customers: true #", "    groups: [support] #", []string{`audiences[1].groups[0]: there is no group "support"`}},
 		{"audience by no channel", "channels: [operations]", "channels: [operation]", []string{`audiences[1].channels[0]: there is no channel "operation"`}},

@@ -12,7 +12,7 @@ import (
 // NotifyWaiting tells stakeholders of the first thing that they wait for, with people who
 // have to say that they know: one of them, or everybody. Nil where nobody waits.
 func NotifyWaiting(s procedure.State, by time.Time, everybody bool, people ...string) *releasev1.Event {
-	e := Notify(s)
+	e := NotifyFollowed(s)
 	if e == nil {
 		return nil
 	}
@@ -21,6 +21,30 @@ func NotifyWaiting(s procedure.State, by time.Time, everybody bool, people ...st
 		{Audience: "support", Reason: "group support", People: people, AcknowledgeBy: timestamppb.New(by), Everybody: everybody},
 	}
 	return e
+}
+
+// NotifyFollowed tells stakeholders of the first thing that they wait for, who are told
+// again when it is no longer so. Nil where nobody waits.
+func NotifyFollowed(s procedure.State) *releasev1.Event {
+	e := Notify(s)
+	if e != nil {
+		e.GetNotified().Followed = true
+	}
+	return e
+}
+
+// Impact reports an impact that nobody expected.
+func Impact() *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_ImpactReported{ImpactReported: &releasev1.ImpactReported{
+		Description: "checkout fails for every third customer", Customers: []string{"acme"},
+	}}}
+}
+
+// Attempt keeps that somebody tried to authorize an emergency who may not.
+func Attempt() *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_AuthorizationRefused{AuthorizationRefused: &releasev1.AuthorizationRefused{
+		Reason: "person is in no group whose approval is needed",
+	}}}
 }
 
 // Know says that somebody knows of the start.

@@ -65,6 +65,7 @@ var reasons = []struct {
 	{procedure.ErrUnsigned, codes.PermissionDenied, "SIGNATURE_REQUIRED", ""},
 	{procedure.ErrSignature, codes.PermissionDenied, "SIGNATURE", ""},
 	{procedure.ErrTooLate, codes.FailedPrecondition, "TOO_LATE", ""},
+	{procedure.ErrNoImpact, codes.FailedPrecondition, "NO_IMPACT", ""},
 	{procedure.ErrNotTold, codes.FailedPrecondition, "NOT_TOLD", ""},
 	{procedure.ErrNotMeant, codes.PermissionDenied, "NOT_MEANT", ""},
 	{procedure.ErrKnownAlready, codes.AlreadyExists, "KNOWN_ALREADY", ""},

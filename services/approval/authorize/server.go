@@ -2,6 +2,7 @@ package authorize
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -46,12 +47,16 @@ func NewServer(store Store, procedures Procedures, procedureID string, waiting W
 // Approve implements approvalv1.ApprovalServiceServer (PD-A.2, PD-A.3). What the caller
 // was shown is on record before the approval is (D-1.6).
 func (s *Server) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*approvalv1.ApproveResponse, error) {
+	var unfit error
 	state, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		stand, err := s.standIn(ctx, d, r.GetStandInFor())
 		if err != nil {
 			return nil, err
 		}
 		if err := procedure.MayApproveFor(d.state, d.person, stand, r.GetChangeDigest(), d.now); err != nil {
+			if errors.Is(err, procedure.ErrNotApprover) && procedure.TellsOfAttempt(d.state, d.person.GetId()) {
+				unfit = err
+			}
 			return nil, err
 		}
 		if why := d.active.Linked(d.state, d.person.GetId()); why != "" {
@@ -63,6 +68,9 @@ func (s *Server) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*ap
 		}
 		return event, s.keep(ctx, d, r.GetShownDigest())
 	})
+	if err != nil && unfit != nil {
+		s.tellOfAttempt(ctx, r.GetRelease(), unfit)
+	}
 	if err != nil {
 		return nil, err
 	}

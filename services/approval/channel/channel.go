@@ -130,6 +130,9 @@ func (c *Channel) Remembers() bool { return c.wire.remembers() }
 // Personal says that people are reached one by one, as mail does.
 func (c *Channel) Personal() bool { _, ok := c.wire.(*post); return ok }
 
+// Alarms says that the receiver keeps what it was told open until it is settled.
+func (c *Channel) Alarms() bool { w, ok := c.wire.(*web); return ok && w.kind.alarms }
+
 // String returns the name of the channel, and not where it leads to.
 func (c *Channel) String() string { return "channel " + c.name }
 

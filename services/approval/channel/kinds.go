@@ -14,6 +14,8 @@ import (
 type kind struct {
 	// remembers says that the receiver knows keys.
 	remembers bool
+	// alarms says that the receiver keeps what it was told open until it is settled.
+	alarms bool
 	// secrets is how many secrets it needs, at the least and at the most.
 	secrets [2]int
 	// write makes the body of a message.
@@ -38,8 +40,8 @@ var kinds = map[configv1.ChannelAddress_Kind]kind{
 	configv1.ChannelAddress_KIND_WEBHOOK:          {remembers: true, write: webhookBody},
 	configv1.ChannelAddress_KIND_SLACK:            {write: slackBody},
 	configv1.ChannelAddress_KIND_STANDARD_WEBHOOK: {remembers: true, secrets: [2]int{1, 4}, write: standardBody, dress: signing},
-	configv1.ChannelAddress_KIND_PAGERDUTY:        {remembers: true, secrets: [2]int{1, 1}, write: pagerDutyBody, dress: routing},
-	configv1.ChannelAddress_KIND_ALERTMANAGER:     {remembers: true, write: alertmanagerBody, dress: alerting},
+	configv1.ChannelAddress_KIND_PAGERDUTY:        {remembers: true, alarms: true, secrets: [2]int{1, 1}, write: pagerDutyBody, dress: routing},
+	configv1.ChannelAddress_KIND_ALERTMANAGER:     {remembers: true, alarms: true, write: alertmanagerBody, dress: alerting},
 	configv1.ChannelAddress_KIND_TEAMS:            {write: teamsBody},
 	configv1.ChannelAddress_KIND_DISCORD:          {write: discordBody},
 	configv1.ChannelAddress_KIND_GOOGLE_CHAT:      {write: googleChatBody},

@@ -120,6 +120,7 @@ func newRelay(t *testing.T, secure string) *relay {
 	done.Go(func() { _ = server.Serve(listener) })
 	t.Cleanup(func() {
 		_ = server.Close()
+		_ = listener.Close() // Of a server that had not begun to listen it does not know.
 		done.Wait()
 	})
 	return r

@@ -92,6 +92,12 @@ func summary(s procedure.State, cause releasev1.Cause) string {
 	if s.EndReason != "" {
 		out += "; " + s.EndReason
 	}
+	if cause == releasev1.Cause_CAUSE_UNEXPECTED_IMPACT {
+		out += "; " + s.Impact.GetDescription()
+		if hit := s.Impact.GetCustomers(); len(hit) > 0 {
+			out += "; customers: " + strings.Join(hit, ", ")
+		}
+	}
 	if len(out) > maxSummary {
 		out = strings.ToValidUTF8(out[:maxSummary], "") + "…"
 	}

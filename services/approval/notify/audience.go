@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -24,10 +26,17 @@ type hearing struct {
 }
 
 // hear finds out who hears of a notice. Channels that an audience names are told besides
-// those that are told of the occasion anyway.
-func hear(index *policy.Index, x raised) hearing {
+// those that are told of the occasion anyway; so are those that were told of what the
+// notice follows.
+func hear(index *policy.Index, x raised, history eventstore.History, keepsAlarms func(channel string) bool) hearing {
 	anyway := audience(index.Document(), x)
-	h := hearing{channels: slices.Clone(anyway), anyway: anyway, meant: index.AudienceOf(x.notice.Occasion, x.state.Request)}
+	before := follows(x, history, keepsAlarms)
+	for _, c := range index.Document().GetChannels() {
+		if slices.Contains(before, c.GetName()) && !slices.Contains(anyway, c) {
+			anyway = append(anyway, c)
+		}
+	}
+	h := hearing{channels: slices.Clone(anyway), anyway: anyway, meant: index.AudienceOf(meantAs(x.notice.Occasion), x.state.Request)}
 	for _, c := range index.Document().GetChannels() {
 		named := slices.ContainsFunc(h.meant, func(m policy.Meant) bool { return slices.Contains(m.Channels, c.GetName()) })
 		if named && !slices.Contains(h.channels, c) {
@@ -77,8 +86,8 @@ func (h hearing) parties(x raised, told time.Time) []*releasev1.Party {
 // channels says by which they are told.
 func (h hearing) recipients(all []told) []*releasev1.Recipient {
 	byPerson := map[string]*releasev1.Recipient{}
-	for _, each := range all {
-		for _, person := range h.people(each.receipt.GetChannel()) {
+	for _, each := range withInstead(all) {
+		for _, person := range h.people(each.meantFor()) {
 			state := each.stateFor(person)
 			r := byPerson[person]
 			if r == nil || state > r.GetState() {
@@ -95,6 +104,23 @@ func (h hearing) recipients(all []told) []*releasev1.Recipient {
 		out = append(out, byPerson[person])
 	}
 	return out
+}
+
+// withInstead is all that was told, with what stood in.
+func withInstead(all []told) []told {
+	var out []told
+	for _, each := range all {
+		out = append(out, each)
+		if each.instead != nil {
+			out = append(out, *each.instead)
+		}
+	}
+	return out
+}
+
+// meantFor is the channel whose people were told.
+func (t told) meantFor() string {
+	return cmp.Or(t.receipt.GetInsteadOf(), t.receipt.GetChannel())
 }
 
 // stateFor says what a channel's receipt means for one person. A channel that reaches

@@ -37,12 +37,28 @@ func compose(doc *policyv1.Procedure, x raised) Message {
 	case releasev1.Occasion_OCCASION_ESCALATION:
 		m.escalation(x.entry.Event.GetEscalated(), rung(doc, x).GetGroup(), what)
 	case releasev1.Occasion_OCCASION_EMERGENCY:
+		if refused := x.entry.Event.GetAuthorizationRefused(); refused != nil {
+			m.attempt(x, refused, what)
+			break
+		}
 		m.Subject = "Emergency release: " + what
 		m.Text = r.GetEmergency().GetReason() + " (incident " + r.GetEmergency().GetIncident() + ")\nBypassed: " + strings.Join(s.Bypassed, "; ")
 		m.Fields["incident"] = r.GetEmergency().GetIncident()
+	case releasev1.Occasion_OCCASION_CORRECTION:
+		m.correct(x, what)
+	case releasev1.Occasion_OCCASION_TAKEN_ON:
+		m.takenOn(x, what)
 	case releasev1.Occasion_OCCASION_UNSPECIFIED:
 	}
 	return m
+}
+
+// attempt says who tried to authorize an emergency and may not.
+func (m *Message) attempt(x raised, d *releasev1.AuthorizationRefused, what string) {
+	by := x.entry.Event.GetActor().GetId()
+	m.Subject = "Emergency not authorized: " + by + " may not, " + what
+	m.Text = by + " tried to authorize it: " + d.GetReason() + "\nIt still waits for somebody who may."
+	m.Fields["incident"], m.Fields["tried_by"] = x.state.Request.GetEmergency().GetIncident(), by
 }
 
 // escalation says who is called, until when, and for what.
@@ -56,6 +72,7 @@ func (m *Message) escalation(d *releasev1.Escalated, group, what string) {
 	m.Fields["group"] = group
 	m.Fields["incident"] = d.GetIncident()
 	m.Fields["acknowledge_by"] = stamp(d.GetAcknowledgeBy().AsTime())
+	m.Until = d.GetAcknowledgeBy().AsTime()
 }
 
 // start says when it is going to start, as far as that is known when it is authorized:
@@ -66,22 +83,39 @@ func (m *Message) start(doc *policyv1.Procedure, x raised, what string) {
 	m.Subject = "Release about to start: " + what
 	m.Text = r.GetPlan().GetDescription()
 	m.Fields["start_by"] = stamp(earlier(x.state.Requested.GetStartBy().AsTime(), x.state.Authorized.GetValidUntil().AsTime()))
-	at, why := x.entry.Stored, []string(nil)
-	if nb := r.GetNotBefore(); nb != nil && at.Before(nb.AsTime()) {
-		at, why = nb.AsTime(), append(why, "the request says so")
-	}
-	// Of freezes without an end in sight the end is not known, which the deadline tells.
-	v, _ := policy.NewIndex(doc).Freezes(x.state, at)
-	for _, h := range v.Holds() {
-		why = append(why, "freeze "+h.GetSubject()+", set by "+h.GetSetBy())
-	}
-	if len(why) == 0 {
+	until, waits := startsNotBefore(doc, x)
+	if len(waits) == 0 {
 		return
 	}
-	earliest := stamp(v.Until)
+	var why []string
+	for _, h := range waits {
+		if h.GetRule() == notBefore {
+			why = append(why, "the request says so")
+			continue
+		}
+		why = append(why, "freeze "+h.GetSubject()+", set by "+h.GetSetBy())
+	}
+	earliest := stamp(until)
 	m.Subject = "Release to start not before " + earliest + ": " + what
 	m.Text += "\nNot before " + earliest + ": " + strings.Join(why, "; ")
 	m.Fields["starts_not_before"] = earliest
+}
+
+// notBefore is the rule of the hold of a request that is not to start yet.
+const notBefore = "not_before"
+
+// startsNotBefore is what a start is known to wait for when it is announced, and until when.
+func startsNotBefore(doc *policyv1.Procedure, x raised) (time.Time, []*releasev1.HoldReason) {
+	r := x.state.Request
+	at, waits := x.entry.Stored, []*releasev1.HoldReason(nil)
+	if nb := r.GetNotBefore(); nb != nil && at.Before(nb.AsTime()) {
+		at = nb.AsTime()
+		waits = append(waits, &releasev1.HoldReason{Rule: notBefore, Message: "it is not to start earlier", Until: nb, SetBy: r.GetRequester()})
+	}
+	// Of freezes without an end in sight the end is not known, which the deadline tells.
+	v, _ := policy.NewIndex(doc).Freezes(x.state, at)
+	waits = append(waits, v.Holds()...)
+	return v.Until, waits
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -81,7 +81,7 @@ func TestWhoKnowsKeysSeesOneNoticeThoughTheSenderIsKilled(t *testing.T) {
 		{configv1.ChannelAddress_KIND_ALERTMANAGER, nil, field("labels", "notice")},
 	} {
 		t.Run(each.kind.String(), func(t *testing.T) {
-			r := newRig(t, func(d *policyv1.Procedure) { d.Channels = d.Channels[:1] })
+			r := newRig(t, func(d *policyv1.Procedure) { d.Channels = d.GetChannels()[:1] })
 			seen := &memory{shown: map[string][]byte{}}
 			server := httptest.NewServer(seen.serve(each.keyOf))
 			t.Cleanup(server.Close)

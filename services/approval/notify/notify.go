@@ -91,6 +91,8 @@ type Channel interface {
 	Remembers() bool
 	// Personal says that people are reached one by one, so that the receipt names them.
 	Personal() bool
+	// Alarms says that the receiver keeps what it was told open until it is settled.
+	Alarms() bool
 }
 
 // Evidence keeps what was sent, under the digest that the receipt names (PD-4.1).
@@ -175,16 +177,20 @@ func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task
 	if err != nil {
 		return nil, err
 	}
-	m, h := compose(index.Document(), raised), hear(index, raised)
+	m, h := compose(index.Document(), raised), hear(index, raised, t.History, s.keepsAlarms)
 	m.ask(h.asked(raised))
 	all := make([]told, len(h.channels))
 	var done sync.WaitGroup
 	for i, c := range h.channels {
 		own := m
 		own.People = h.people(c.GetName())
+		own.settle(raised, t.History, c.GetName())
 		done.Go(func() { all[i] = s.tell(ctx, c.GetName(), own) })
 	}
 	done.Wait()
+	if err := s.standIn(ctx, m, h, raised, t.History, all); err != nil {
+		return nil, err
+	}
 	must := notice.Occasion == releasev1.Occasion_OCCASION_START && !t.State.Emergency() &&
 		index.Environment(t.State.Request.GetEnvironment()).GetRequireNotice()
 	var receipts []*releasev1.Receipt
@@ -192,14 +198,26 @@ func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task
 		if all[i].err != nil {
 			return nil, all[i].err
 		}
-		if must && c.GetRequired() && all[i].again {
+		if must && c.GetRequired() && all[i].again && !all[i].stoodIn() {
 			slog.WarnContext(ctx, "a required channel was not reached; the start waits",
 				slog.String("release", t.State.Release), slog.String("channel", c.GetName()), slog.String("answer", all[i].receipt.GetResponse()))
 			return nil, reactor.RetryAfter(retry, errUntold)
 		}
 		receipts = append(receipts, all[i].receipt)
+		if all[i].instead != nil {
+			receipts = append(receipts, all[i].instead.receipt)
+		}
 	}
-	return procedure.DecideTold(notice, receipts, h.parties(raised, s.now()), h.recipients(all)), nil
+	event := procedure.DecideTold(notice, receipts, h.parties(raised, s.now()), h.recipients(all))
+	if notice.Occasion == releasev1.Occasion_OCCASION_START {
+		_, event.GetNotified().WaitsFor = startsNotBefore(index.Document(), raised)
+	}
+	return event, nil
+}
+
+func (s shell) keepsAlarms(channel string) bool {
+	c, ok := s.channels[channel]
+	return ok && c.Alarms()
 }
 
 // told is what became of a notice on one channel.
@@ -208,7 +226,9 @@ type told struct {
 	again   bool // it did not arrive, and may be sent again
 	// personal says that the channel reaches people one by one, and the receipt says whom.
 	personal bool
-	err      error
+	// instead is what became of it on the channel that stood in; nil where none did.
+	instead *told
+	err     error
 }
 
 func (s shell) tell(ctx context.Context, name string, m Message) told {

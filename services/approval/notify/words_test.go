@@ -172,7 +172,7 @@ func TestAStartThatIsNotNowSaysWhen(t *testing.T) {
 func stamp(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 
 // A start that was announced and did not come, because an approval was taken back, is
-// announced again when it does.
+// announced again when it does; in between people hear that it does not.
 func TestAStartThatIsAuthorizedAgainIsToldAgain(t *testing.T) {
 	r := newRig(t)
 	release := r.Reach(t, procedure.PhaseNotify)
@@ -184,11 +184,17 @@ func TestAStartThatIsAuthorizedAgainIsToldAgain(t *testing.T) {
 		t.Fatalf("phase %s", s.Phase)
 	}
 	r.chat.answer(http.StatusOK)
+	if _, err := r.Act(t, r.step(), release, r.now); err != nil {
+		t.Fatal(err)
+	}
+	if said, _ := r.ops.last(t); said.Subject != "Release does not start for now: shop 1.4.2 to production" || !strings.Contains(said.Text, "anna took an approval back") {
+		t.Errorf("heard %+v", said)
+	}
 	r.To(t, release, procedure.PhaseNotify)
 	if _, err := r.Act(t, r.step(), release, r.now); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := r.ops.heard(), []string{release + "/start/1/ops", release + "/start/1-2/ops"}; !slices.Equal(got, want) {
+	if got, want := r.ops.heard(), []string{release + "/start/1/ops", release + "/correction/1/ops", release + "/start/1-2/ops"}; !slices.Equal(got, want) {
 		t.Errorf("heard %v, want %v", got, want)
 	}
 }

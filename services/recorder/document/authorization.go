@@ -121,6 +121,8 @@ func (w *writer) early(r *Record) [][]string {
 			what, why = "withdrew the release", d.Withdrawn.GetReason()
 		case *releasev1.Event_Superseded:
 			what, why = "put a newer release in its place", d.Superseded.GetByRelease()
+		case *releasev1.Event_AuthorizationRefused:
+			what, why = "tried to authorize the emergency and may not", d.AuthorizationRefused.GetReason()
 		case *releasev1.Event_Expired:
 			what, why = "let it expire", "nobody acted in time: "+word(d.Expired.GetDeadline(), "DEADLINE_")
 		default:

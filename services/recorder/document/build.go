@@ -154,6 +154,10 @@ func (b *builder) late(r view.Recorded) {
 	switch x := r.Entry.Event.GetData().(type) {
 	case *releasev1.Event_Notified:
 		d.Notices = append(d.Notices, b.entry(r, x.Notified))
+	case *releasev1.Event_ImpactReported:
+		d.Decisions = append(d.Decisions, b.entry(r, x.ImpactReported))
+	case *releasev1.Event_AuthorizationRefused:
+		d.Decisions = append(d.Decisions, b.entry(r, x.AuthorizationRefused))
 	case *releasev1.Event_NoticeAcknowledged:
 		d.Notices = append(d.Notices, b.entry(r, x.NoticeAcknowledged))
 	case *releasev1.Event_ExecutionClaimed:

@@ -96,6 +96,10 @@ func describeDecision(e *releasev1.Event) string {
 		return "expired: deadline " + Word(d.Expired.GetDeadline(), "DEADLINE_")
 	case *releasev1.Event_Aborted:
 		return joined("aborted by "+by, d.Aborted.GetReason())
+	case *releasev1.Event_ImpactReported:
+		return joined("impact reported by "+by, d.ImpactReported.GetDescription())
+	case *releasev1.Event_AuthorizationRefused:
+		return joined(by+" tried to authorize it and may not", d.AuthorizationRefused.GetReason())
 	case *releasev1.Event_NoticeAcknowledged:
 		return joined(by+" knows of the "+Word(d.NoticeAcknowledged.GetOccasion(), "OCCASION_"), d.NoticeAcknowledged.GetComment())
 	case *releasev1.Event_Acknowledged:

@@ -32,6 +32,7 @@ const (
 	ApprovalService_Withdraw_FullMethodName          = "/shipwarden.approval.v1.ApprovalService/Withdraw"
 	ApprovalService_Abort_FullMethodName             = "/shipwarden.approval.v1.ApprovalService/Abort"
 	ApprovalService_AcknowledgeNotice_FullMethodName = "/shipwarden.approval.v1.ApprovalService/AcknowledgeNotice"
+	ApprovalService_ReportImpact_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/ReportImpact"
 	ApprovalService_Acknowledge_FullMethodName       = "/shipwarden.approval.v1.ApprovalService/Acknowledge"
 	ApprovalService_Intervene_FullMethodName         = "/shipwarden.approval.v1.ApprovalService/Intervene"
 	ApprovalService_CompleteReview_FullMethodName    = "/shipwarden.approval.v1.ApprovalService/CompleteReview"
@@ -76,6 +77,9 @@ type ApprovalServiceClient interface {
 	Abort(ctx context.Context, in *AbortRequest, opts ...grpc.CallOption) (*AbortResponse, error)
 	// AcknowledgeNotice says that the caller, whom a notice was meant for, knows of it.
 	AcknowledgeNotice(ctx context.Context, in *AcknowledgeNoticeRequest, opts ...grpc.CallOption) (*AcknowledgeNoticeResponse, error)
+	// ReportImpact calls people because of an impact that nobody expected, by anybody of the
+	// procedure, from the start of execution on until the release is closed.
+	ReportImpact(ctx context.Context, in *ReportImpactRequest, opts ...grpc.CallOption) (*ReportImpactResponse, error)
 	// Acknowledge takes an escalation on.
 	Acknowledge(ctx context.Context, in *AcknowledgeRequest, opts ...grpc.CallOption) (*AcknowledgeResponse, error)
 	// Intervene decides how an escalated release goes on.
@@ -190,6 +194,16 @@ func (c *approvalServiceClient) AcknowledgeNotice(ctx context.Context, in *Ackno
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AcknowledgeNoticeResponse)
 	err := c.cc.Invoke(ctx, ApprovalService_AcknowledgeNotice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) ReportImpact(ctx context.Context, in *ReportImpactRequest, opts ...grpc.CallOption) (*ReportImpactResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReportImpactResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_ReportImpact_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -355,6 +369,9 @@ type ApprovalServiceServer interface {
 	Abort(context.Context, *AbortRequest) (*AbortResponse, error)
 	// AcknowledgeNotice says that the caller, whom a notice was meant for, knows of it.
 	AcknowledgeNotice(context.Context, *AcknowledgeNoticeRequest) (*AcknowledgeNoticeResponse, error)
+	// ReportImpact calls people because of an impact that nobody expected, by anybody of the
+	// procedure, from the start of execution on until the release is closed.
+	ReportImpact(context.Context, *ReportImpactRequest) (*ReportImpactResponse, error)
 	// Acknowledge takes an escalation on.
 	Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error)
 	// Intervene decides how an escalated release goes on.
@@ -418,6 +435,9 @@ func (UnimplementedApprovalServiceServer) Abort(context.Context, *AbortRequest) 
 }
 func (UnimplementedApprovalServiceServer) AcknowledgeNotice(context.Context, *AcknowledgeNoticeRequest) (*AcknowledgeNoticeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AcknowledgeNotice not implemented")
+}
+func (UnimplementedApprovalServiceServer) ReportImpact(context.Context, *ReportImpactRequest) (*ReportImpactResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReportImpact not implemented")
 }
 func (UnimplementedApprovalServiceServer) Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Acknowledge not implemented")
@@ -619,6 +639,24 @@ func _ApprovalService_AcknowledgeNotice_Handler(srv interface{}, ctx context.Con
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ApprovalServiceServer).AcknowledgeNotice(ctx, req.(*AcknowledgeNoticeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_ReportImpact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReportImpactRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).ReportImpact(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_ReportImpact_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).ReportImpact(ctx, req.(*ReportImpactRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -895,6 +933,10 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AcknowledgeNotice",
 			Handler:    _ApprovalService_AcknowledgeNotice_Handler,
+		},
+		{
+			MethodName: "ReportImpact",
+			Handler:    _ApprovalService_ReportImpact_Handler,
 		},
 		{
 			MethodName: "Acknowledge",

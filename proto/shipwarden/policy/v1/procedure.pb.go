@@ -2452,7 +2452,10 @@ type Channel struct {
 	Required bool `protobuf:"varint,5,opt,name=required,proto3" json:"required,omitempty"`
 	// The groups of the rungs whose escalations it is told; an empty list means those of
 	// every rung. Of other occasions everybody hears.
-	Groups        []string `protobuf:"bytes,6,rep,name=groups,proto3" json:"groups,omitempty"`
+	Groups []string `protobuf:"bytes,6,rep,name=groups,proto3" json:"groups,omitempty"`
+	// The channel that is told instead where this one was not, and whose word is enough
+	// where this one is required.
+	Fallback      string `protobuf:"bytes,7,opt,name=fallback,proto3" json:"fallback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2527,6 +2530,13 @@ func (x *Channel) GetGroups() []string {
 		return x.Groups
 	}
 	return nil
+}
+
+func (x *Channel) GetFallback() string {
+	if x != nil {
+		return x.Fallback
+	}
+	return ""
 }
 
 // Audience is people who are told, found anew for every notice (PD-4.1): all that it
@@ -3374,14 +3384,15 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"DAY_FRIDAY\x10\x05\x12\x10\n" +
 	"\fDAY_SATURDAY\x10\x06\x12\x0e\n" +
 	"\n" +
-	"DAY_SUNDAY\x10\a\"\xf9\x01\n" +
+	"DAY_SUNDAY\x10\a\"\x95\x02\n" +
 	"\aChannel\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
 	"\toccasions\x18\x02 \x03(\x0e2\x1f.shipwarden.release.v1.OccasionB\b\xbaH\x05\x92\x01\x02\b\x01R\toccasions\x12\"\n" +
 	"\fenvironments\x18\x03 \x03(\tR\fenvironments\x12\x1a\n" +
 	"\bservices\x18\x04 \x03(\tR\bservices\x12\x1a\n" +
 	"\brequired\x18\x05 \x01(\bR\brequired\x12\x16\n" +
-	"\x06groups\x18\x06 \x03(\tR\x06groups\"\x99\x03\n" +
+	"\x06groups\x18\x06 \x03(\tR\x06groups\x12\x1a\n" +
+	"\bfallback\x18\a \x01(\tR\bfallback\"\x99\x03\n" +
 	"\bAudience\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
 	"\toccasions\x18\x02 \x03(\x0e2\x1f.shipwarden.release.v1.OccasionB\b\xbaH\x05\x92\x01\x02\b\x01R\toccasions\x12\"\n" +

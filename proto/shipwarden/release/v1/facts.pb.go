@@ -110,6 +110,11 @@ const (
 	Occasion_OCCASION_ESCALATION Occasion = 4
 	// The procedure was shortened.
 	Occasion_OCCASION_EMERGENCY Occasion = 5
+	// What was told of the start is no longer so: it waits, is late, does not come, or
+	// comes after all. Whoever was told of the start is told.
+	Occasion_OCCASION_CORRECTION Occasion = 6
+	// Somebody has taken an escalation on. Whoever was told of the call is told.
+	Occasion_OCCASION_TAKEN_ON Occasion = 7
 )
 
 // Enum value maps for Occasion.
@@ -121,6 +126,8 @@ var (
 		3: "OCCASION_ROLLBACK",
 		4: "OCCASION_ESCALATION",
 		5: "OCCASION_EMERGENCY",
+		6: "OCCASION_CORRECTION",
+		7: "OCCASION_TAKEN_ON",
 	}
 	Occasion_value = map[string]int32{
 		"OCCASION_UNSPECIFIED": 0,
@@ -129,6 +136,8 @@ var (
 		"OCCASION_ROLLBACK":    3,
 		"OCCASION_ESCALATION":  4,
 		"OCCASION_EMERGENCY":   5,
+		"OCCASION_CORRECTION":  6,
+		"OCCASION_TAKEN_ON":    7,
 	}
 )
 
@@ -186,6 +195,8 @@ const (
 	Cause_CAUSE_EXECUTION_REFUSED Cause = 10
 	// Nobody said that they know of a start who has to.
 	Cause_CAUSE_NOTICE_UNACKNOWLEDGED Cause = 11
+	// Customers or production are hit by what nobody expected.
+	Cause_CAUSE_UNEXPECTED_IMPACT Cause = 12
 )
 
 // Enum value maps for Cause.
@@ -203,6 +214,7 @@ var (
 		9:  "CAUSE_VALIDATION_INCONCLUSIVE",
 		10: "CAUSE_EXECUTION_REFUSED",
 		11: "CAUSE_NOTICE_UNACKNOWLEDGED",
+		12: "CAUSE_UNEXPECTED_IMPACT",
 	}
 	Cause_value = map[string]int32{
 		"CAUSE_UNSPECIFIED":             0,
@@ -217,6 +229,7 @@ var (
 		"CAUSE_VALIDATION_INCONCLUSIVE": 9,
 		"CAUSE_EXECUTION_REFUSED":       10,
 		"CAUSE_NOTICE_UNACKNOWLEDGED":   11,
+		"CAUSE_UNEXPECTED_IMPACT":       12,
 	}
 )
 
@@ -1855,7 +1868,9 @@ type Receipt struct {
 	// SHA-256 of what was sent, "sha256:…".
 	BodyDigest string `protobuf:"bytes,7,opt,name=body_digest,json=bodyDigest,proto3" json:"body_digest,omitempty"`
 	// Ids of the people whom the receiver took it for, where it is one that knows people.
-	Reached       []string `protobuf:"bytes,8,rep,name=reached,proto3" json:"reached,omitempty"`
+	Reached []string `protobuf:"bytes,8,rep,name=reached,proto3" json:"reached,omitempty"`
+	// The channel that was not told, for which this one stood in.
+	InsteadOf     string `protobuf:"bytes,9,opt,name=instead_of,json=insteadOf,proto3" json:"instead_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1944,6 +1959,13 @@ func (x *Receipt) GetReached() []string {
 		return x.Reached
 	}
 	return nil
+}
+
+func (x *Receipt) GetInsteadOf() string {
+	if x != nil {
+		return x.InsteadOf
+	}
+	return ""
 }
 
 // Party is people who are told for one reason.
@@ -2873,7 +2895,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x15\n" +
 	"\x06set_by\x18\x03 \x01(\tR\x05setBy\x12\x18\n" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x120\n" +
-	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xf6\x01\n" +
+	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x95\x02\n" +
 	"\aReceipt\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\tR\achannel\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1c\n" +
@@ -2883,7 +2905,9 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x04time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1f\n" +
 	"\vbody_digest\x18\a \x01(\tR\n" +
 	"bodyDigest\x12\x18\n" +
-	"\areached\x18\b \x03(\tR\areached\"\xb4\x01\n" +
+	"\areached\x18\b \x03(\tR\areached\x12\x1d\n" +
+	"\n" +
+	"instead_of\x18\t \x01(\tR\tinsteadOf\"\xb4\x01\n" +
 	"\x05Party\x12\x1a\n" +
 	"\baudience\x18\x01 \x01(\tR\baudience\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
@@ -2980,14 +3004,16 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x10OUTCOME_REJECTED\x10\x06\x12\x15\n" +
 	"\x11OUTCOME_WITHDRAWN\x10\a\x12\x16\n" +
 	"\x12OUTCOME_SUPERSEDED\x10\b\x12\x13\n" +
-	"\x0fOUTCOME_EXPIRED\x10\t*\x92\x01\n" +
+	"\x0fOUTCOME_EXPIRED\x10\t*\xc2\x01\n" +
 	"\bOccasion\x12\x18\n" +
 	"\x14OCCASION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOCCASION_START\x10\x01\x12\x10\n" +
 	"\fOCCASION_END\x10\x02\x12\x15\n" +
 	"\x11OCCASION_ROLLBACK\x10\x03\x12\x17\n" +
 	"\x13OCCASION_ESCALATION\x10\x04\x12\x16\n" +
-	"\x12OCCASION_EMERGENCY\x10\x05*\xdc\x02\n" +
+	"\x12OCCASION_EMERGENCY\x10\x05\x12\x17\n" +
+	"\x13OCCASION_CORRECTION\x10\x06\x12\x15\n" +
+	"\x11OCCASION_TAKEN_ON\x10\a*\xf9\x02\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
@@ -3001,7 +3027,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x1dCAUSE_VALIDATION_INCONCLUSIVE\x10\t\x12\x1b\n" +
 	"\x17CAUSE_EXECUTION_REFUSED\x10\n" +
 	"\x12\x1f\n" +
-	"\x1bCAUSE_NOTICE_UNACKNOWLEDGED\x10\v*\xcf\x01\n" +
+	"\x1bCAUSE_NOTICE_UNACKNOWLEDGED\x10\v\x12\x1b\n" +
+	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f*\xcf\x01\n" +
 	"\bDeadline\x12\x18\n" +
 	"\x14DEADLINE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDEADLINE_STEP\x10\x01\x12\x11\n" +

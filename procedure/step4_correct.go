@@ -1,0 +1,52 @@
+package procedure
+
+import (
+	"slices"
+	"strings"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// What people know of a start that is not as they were told first. Of a hold it is what
+// it waits for.
+const (
+	coming    = ""
+	notComing = "not coming"
+	late      = "late"
+)
+
+// waiting is what a hold waits for, whatever it says of how long.
+func waiting(reasons []*releasev1.HoldReason) string {
+	var all []string
+	for _, r := range reasons {
+		all = append(all, r.GetRule()+" "+r.GetSubject())
+	}
+	slices.Sort(all)
+	return "waiting: " + strings.Join(all, ", ")
+}
+
+// correct has those told again who were told of a start that does not come as they were
+// told; once for each thing that they did not know. A release that looks again and again
+// whether a target is free is no news. When it has begun, other notices tell of it; and
+// when it does not come, the one that is announced next is another start.
+func (s *State) correct(known string) {
+	i := slices.IndexFunc(s.Told, func(t Told) bool { return t.Occasion == releasev1.Occasion_OCCASION_START && t.Followed })
+	if i < 0 || s.Started() || s.Corrected == known {
+		return
+	}
+	s.Corrected = known
+	s.Corrections++
+	s.want(releasev1.Occasion_OCCASION_CORRECTION, s.Corrections)
+	if known == notComing {
+		s.Told, s.Corrected = slices.Delete(slices.Clone(s.Told), i, i+1), coming
+	}
+}
+
+// takenOn tells those whom a call went to that somebody has taken it on.
+func (s *State) takenOn(x Escalation) {
+	number := uint32(x.Cause)*1000 + x.Rung //nolint:gosec // Causes are small and positive.
+	call := Notice{Occasion: releasev1.Occasion_OCCASION_ESCALATION, Number: number}
+	if slices.ContainsFunc(s.Told, func(t Told) bool { return t.Notice == call && t.Followed }) {
+		s.want(releasev1.Occasion_OCCASION_TAKEN_ON, number)
+	}
+}

@@ -1,0 +1,136 @@
+package notify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// meantAs is the occasion whose audience a notice has: a correction is for whom the start
+// was for, and that somebody took a call on, for whom the call was for.
+func meantAs(o releasev1.Occasion) releasev1.Occasion {
+	switch o {
+	case releasev1.Occasion_OCCASION_CORRECTION:
+		return releasev1.Occasion_OCCASION_START
+	case releasev1.Occasion_OCCASION_TAKEN_ON:
+		return releasev1.Occasion_OCCASION_ESCALATION
+	default:
+		return o
+	}
+}
+
+// follows returns the channels that were told of what a notice follows: of the newest
+// start, of the calls for the same cause, and, where they keep alarms, of whatever has
+// ended with the release.
+func follows(x raised, h eventstore.History, keepsAlarms func(channel string) bool) []string {
+	var out []string
+	for _, n := range toldBefore(x, h) {
+		switch x.notice.Occasion { //nolint:exhaustive // The others follow nothing.
+		case releasev1.Occasion_OCCASION_CORRECTION:
+			if n.GetOccasion() == releasev1.Occasion_OCCASION_START {
+				out = channelsOf(n) // of the newest one alone
+			}
+		case releasev1.Occasion_OCCASION_TAKEN_ON:
+			if sameCause(n, x) {
+				out = append(out, channelsOf(n)...)
+			}
+		case releasev1.Occasion_OCCASION_END:
+			out = append(out, slices.DeleteFunc(channelsOf(n), func(c string) bool { return !keepsAlarms(c) })...)
+		}
+	}
+	return out
+}
+
+// settle says which alarms of a channel are taken on or settled by a notice, by the
+// receipts under whose keys they were raised.
+func (m *Message) settle(x raised, h eventstore.History, channel string) {
+	for _, n := range toldBefore(x, h) {
+		of := x.notice.Occasion == releasev1.Occasion_OCCASION_END && raises(n.GetOccasion()) ||
+			x.notice.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON && sameCause(n, x)
+		for _, r := range n.GetReceipts() {
+			if of && r.GetChannel() == channel {
+				m.Alarms = append(m.Alarms, Alarm{Key: r.GetKey(), Occasion: strings.ToLower(strings.TrimPrefix(n.GetOccasion().String(), "OCCASION_"))})
+			}
+		}
+	}
+	switch {
+	case x.notice.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON && x.state.Outcome == releasev1.Outcome_OUTCOME_UNSPECIFIED:
+		m.Action = TakeOn
+	case x.notice.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON, len(m.Alarms) > 0:
+		m.Action = Settle // The release is over, so that nothing else would.
+	}
+}
+
+// raises reports whether a notice of that occasion raised an alarm.
+func raises(o releasev1.Occasion) bool {
+	return o != releasev1.Occasion_OCCASION_TAKEN_ON && o != releasev1.Occasion_OCCASION_END
+}
+
+// toldBefore is what was told before a notice was raised, in its order: what a notice says
+// must not depend on when it is said.
+func toldBefore(x raised, h eventstore.History) []*releasev1.Notified {
+	var out []*releasev1.Notified
+	for _, e := range h.Entries {
+		if n := e.Event.GetNotified(); n != nil && e.Sequence < x.entry.Sequence {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func channelsOf(n *releasev1.Notified) []string {
+	var out []string
+	for _, r := range n.GetReceipts() {
+		out = append(out, r.GetChannel())
+	}
+	return out
+}
+
+// sameCause reports whether a notice was a call for the cause that somebody took on.
+func sameCause(n *releasev1.Notified, x raised) bool {
+	return n.GetOccasion() == releasev1.Occasion_OCCASION_ESCALATION && n.GetNumber()/1000 == x.notice.Number/1000
+}
+
+// correct says what is no longer as people were told of a start, by the event that made
+// it so.
+func (m *Message) correct(x raised, what string) {
+	s, by := x.state, x.entry.Event.GetActor().GetId()
+	switch d := x.entry.Event.GetData().(type) {
+	case *releasev1.Event_StartHeld:
+		m.Subject = "Release waits before its start: " + what
+		var why []string
+		for _, h := range d.StartHeld.GetReasons() {
+			why = append(why, strings.TrimSpace(h.GetRule()+" "+h.GetSubject())+": "+h.GetMessage())
+		}
+		m.Text = "It was announced, and waits for this: " + strings.Join(why, "; ") + "\nIt is looked at again at " + stamp(d.StartHeld.GetUntil().AsTime())
+		m.Fields["looked_at_again"] = stamp(d.StartHeld.GetUntil().AsTime())
+	case *releasev1.Event_ExecutionClaimed:
+		m.Subject = "Release starts now: " + what
+		m.Text = "It was late, or waited, and starts now."
+	case *releasev1.Event_DeadlinePassed:
+		m.Subject = "Release is late: " + what
+		m.Text = "It was announced, and has not started yet. People are called for it."
+	case *releasev1.Event_ApprovalWithdrawn:
+		m.Subject = "Release does not start for now: " + what
+		m.Text = fmt.Sprintf("It was announced, and %s took an approval back: %s\nIt is announced again when it is authorized again.", by, d.ApprovalWithdrawn.GetReason())
+	default:
+		m.Subject = "Release does not start: " + what
+		m.Text = "It was announced, and ended before it started: " + word(s.Outcome.String(), "OUTCOME_") + "; " + s.EndReason
+		m.Fields["outcome"] = word(s.Outcome.String(), "OUTCOME_")
+	}
+}
+
+// takenOn says who has taken a call on.
+func (m *Message) takenOn(x raised, what string) {
+	cause := word(releasev1.Cause(x.notice.Number/1000).String(), "CAUSE_") //nolint:gosec // The number was made from a cause.
+	by := x.entry.Event.GetActor().GetId()
+	m.Subject = "Taken on by " + by + ": " + cause + ", " + what
+	m.Text = "Nobody else is called for it."
+	if comment := x.entry.Event.GetAcknowledged().GetComment(); comment != "" {
+		m.Text += "\n" + by + " says: " + comment
+	}
+	m.Fields["cause"], m.Fields["taken_on_by"] = cause, by
+}
