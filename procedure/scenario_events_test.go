@@ -176,7 +176,7 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		stand := &releasev1.StandIn{Person: words[1], Groups: words[i+1:]}
 		way := append(append([]string{words[1]}, words[2:i]...), words[0])
 		for n := range way[1:] {
-			stand.Delegations = append(stand.Delegations, &releasev1.Delegation{Number: uint32(n) + 1, Person: way[n], StandIn: way[n+1]}) //nolint:gosec // A handful.
+			stand.Delegations = append(stand.Delegations, &releasev1.Delegation{Number: uint32(n) + 1, Person: way[n], StandIn: way[n+1]})
 		}
 		e.GetApprovalGiven().StandIn = stand
 		return e, nil

@@ -52,7 +52,7 @@ func actorWith(roles int) *releasev1.Actor {
 			a.Groups = append(a.Groups, groups...)
 		}
 	}
-	slices.Sort(a.Groups)
+	slices.Sort(a.GetGroups())
 	if roles&roleExecutor != 0 {
 		a.Kind = releasev1.Actor_KIND_SERVICE
 	}

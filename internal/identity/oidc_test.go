@@ -263,7 +263,7 @@ func TestAProviderThatIsDownOrLies(t *testing.T) {
 		"it has none":            func(i *issuer) { i.about = func(a map[string]any) { delete(a, "jwks_uri") } },
 		"it sends one elsewhere": func(i *issuer) {
 			i.answer = func(w http.ResponseWriter, r *http.Request) bool {
-				http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusFound)
+				http.Redirect(w, r, elsewhere.URL+"/keys", http.StatusFound)
 				return true
 			}
 		},

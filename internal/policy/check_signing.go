@@ -49,7 +49,8 @@ func (c *checker) signedEnvironments() {
 		field := fmt.Sprintf("environments[%d].require_signed_approvals", i)
 		for _, rules := range [][]*policyv1.Approvals{
 			environment.GetApprovals(), c.document.GetNoRollbackApprovals(), c.document.GetHighRiskApprovals(),
-			{{Group: c.document.GetEmergency().GetGroup(), Count: 1}}, c.document.GetEmergency().GetQuota().GetOver(),
+			{{Group: c.document.GetEmergency().GetGroup(), Count: 1}},
+			c.document.GetEmergency().GetQuota().GetOver(),
 		} {
 			for _, rule := range rules {
 				c.signers(field, rule.GetGroup(), int(rule.GetCount()))

@@ -118,7 +118,7 @@ func TestLinkedAccountsAreOnePerson(t *testing.T) {
 	s = r.State(t, s.Release)
 	r.Activate(t, approvaltest.Document(func(d *policyv1.Procedure) {
 		d.Version = "1.1"
-		for i := range d.People {
+		for i := range d.GetPeople() {
 			switch d.GetPeople()[i].GetId() {
 			case "rita":
 				d.People[i].Aliases = append(d.People[i].GetAliases(), "dan")
