@@ -237,7 +237,8 @@ func eventTypes() []string {
 // ofReleases reports whether events of that type belong to the history of a release.
 func ofReleases(event string) bool {
 	switch event {
-	case "target_locked", "target_unlocked", "service_changed", "request_refused", "procedure_activated":
+	case "target_locked", "target_unlocked", "service_changed", "request_refused", "procedure_activated",
+		"artifact_quarantined", "clearance_proposed", "quarantine_cleared":
 		return false
 	}
 	return true

@@ -26,7 +26,7 @@ func commands(a *app) map[string][]*cobra.Command {
 		groupLook:    {newGet(a), newDescribe(a), newWatch(a), newRecord(a), newEvidence(a), newRefusals(a), newPending(a)},
 		groupDecide: {
 			newApprove(a), newReject(a), newWithdrawApproval(a), newWithdraw(a), newAbort(a),
-			newAcknowledge(a), newRetry(a), newRollback(a), newAccept(a), newConfirm(a), newReview(a), newFollowUp(a),
+			newAcknowledge(a), newRetry(a), newRollback(a), newAccept(a), newConfirm(a), newReview(a), newFollowUp(a), newQuarantine(a),
 		},
 		groupTry:   {newDemo(a), newDev(a)},
 		groupOther: {newAdmin(a), newVersion(a), newExitCodes(), newSettingsTopic()},

@@ -68,6 +68,7 @@ func TestWhatLeadsNowhereIsRefused(t *testing.T) {
 		{"group asked twice", "      - group: sre\n", "      - group: release-managers\n", []string{"environments[0].approvals[1].group", "duplicate"}},
 		{"unknown no-rollback group", "  - group: release-managers\n    count: 2", "  - group: nobody\n    count: 2", []string{"no_rollback_approvals[0].group"}},
 		{"high-risk group too small", "  - group: security\n    count: 1", "  - group: security\n    count: 3", []string{"high_risk_approvals[0].group", "group.small"}},
+		{"unknown group of the quarantine", "  group: release-managers\n  # Whether", "  group: nobody\n  # Whether", []string{"quarantine.group: there is no group"}},
 		{"unknown operators", "operators_group: sre", "operators_group: ops", []string{"operators_group: there is no group"}},
 		{"unknown owners", "owner_groups: [developers]", "owner_groups: [developer]", []string{"services[0].owner_groups[0]", "services[0].owner_groups: nobody can own"}},
 		{"service that depends on itself", "owner_groups: [developers]", "owner_groups: [developers]\n    dependencies: [shop]", []string{"services[0].dependencies[0]: shop depends on itself (service.self)"}},

@@ -82,8 +82,8 @@ func (s shell) debts(ctx context.Context, t reactor.Task, now time.Time) ([]*rel
 	return out, nil
 }
 
-// around names the freezes that an emergency goes around now and has not on record yet:
-// they were declared since step 3, or began.
+// around names the freezes and quarantines that an emergency goes around now and has not
+// on record yet: they were declared since step 3, or began.
 func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	if !t.State.Emergency() {
 		return nil, nil
@@ -92,7 +92,15 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []string
+	bypassable, err := s.bypassable(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	_, quarantines, err := s.Quarantined(ctx, t.State, bypassable)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.DeleteFunc(quarantines, func(b string) bool { return slices.Contains(t.State.Bypassed, b) })
 	for _, index := range documents {
 		_, bypassed := freeze.Bypassable(index.Document().GetFreezes(), true)
 		v, err := freeze.Evaluate(bypassed, t.Now, freeze.ScopeOf(index.Document(), t.State.Request))
@@ -106,6 +114,13 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// bypassable reports whether an emergency may go around a quarantine, by the procedure
+// document of the release and by the one in effect now.
+func (s shell) bypassable(ctx context.Context, t reactor.Task) (bool, error) {
+	documents, err := s.documents(ctx, t)
+	return !slices.ContainsFunc(documents, func(x *policy.Index) bool { return !x.Document().GetQuarantine().GetBypassable() }), err
 }
 
 // documents are the procedure document of the release and, where it is another one,

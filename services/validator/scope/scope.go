@@ -1,6 +1,6 @@
 // Package scope is the shell of step 2: it looks whether the artifacts are where
-// and what they are said to be, what the targets carry, and whether version and
-// owner fit (PD-2.1 to PD-2.3).
+// and what they are said to be, whether one of them is in quarantine, what the targets
+// carry, and whether version and owner fit (PD-2.1 to PD-2.3).
 //
 // It wakes on gates_confirmed, and again when a target was changed by another
 // release meanwhile, and appends scope_validated or scope_refused. It reads, and
@@ -63,6 +63,9 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		pinned = append(pinned, p)
 		l.artifact(a, err)
 	}
+	if err := l.standings(ctx, s.reader); err != nil {
+		return nil, err
+	}
 	var targets []*releasev1.ScopedTarget
 	for n, wave := range l.request.GetPlan().GetWaves() {
 		for _, id := range wave.GetTargets() {
@@ -73,8 +76,9 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 			targets = append(targets, l.target(id, uint32(n), standing.State))
 		}
 	}
+	l.quarantine(targets)
 	l.owner()
-	return []eventstore.Draft{t.Draft(procedure.DecideScope(pinned, targets, l.findings))}, nil
+	return []eventstore.Draft{t.Draft(procedure.DecideScope(pinned, targets, l.findings, l.bypassed...))}, nil
 }
 
 // look gathers what is found about one release.
@@ -82,6 +86,9 @@ type look struct {
 	request  *releasev1.Request
 	index    *policy.Index
 	findings []*releasev1.Finding
+	bypassed []string
+	// artifacts are those of the request by digest, as far as they are known.
+	artifacts map[string]standing.Artifact
 }
 
 func (l *look) find(severity releasev1.Finding_Severity, rule, subject, format string, args ...any) {
@@ -185,7 +192,11 @@ func (l *look) version(id string, relation releasev1.ScopedTarget_Relation, stat
 		default:
 			continue
 		}
-		l.find(l.severity(rules.GetRolledBack(), releasev1.Finding_SEVERITY_BLOCKING), "version.rolled_back", id,
+		severity := l.severity(rules.GetRolledBack(), releasev1.Finding_SEVERITY_BLOCKING)
+		if l.cleared(gone.GetDigest()) {
+			severity = min(severity, releasev1.Finding_SEVERITY_WARNING)
+		}
+		l.find(severity, "version.rolled_back", id,
 			"this %s was rolled back from %s before, by release %s", what, id, gone.GetRelease())
 		return
 	}

@@ -1476,6 +1476,231 @@ func (*CloseFollowUpResponse) Descriptor() ([]byte, []int) {
 	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
 }
 
+type ProposeClearanceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact, "sha256:…".
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Why it may be released again.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposeClearanceRequest) Reset() {
+	*x = ProposeClearanceRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposeClearanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposeClearanceRequest) ProtoMessage() {}
+
+func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposeClearanceRequest.ProtoReflect.Descriptor instead.
+func (*ProposeClearanceRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ProposeClearanceRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ProposeClearanceRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ProposeClearanceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the artifact stands at now.
+	State *v1.Quarantine `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Sequence of the event that says so.
+	Sequence      uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposeClearanceResponse) Reset() {
+	*x = ProposeClearanceResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposeClearanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposeClearanceResponse) ProtoMessage() {}
+
+func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposeClearanceResponse.ProtoReflect.Descriptor instead.
+func (*ProposeClearanceResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ProposeClearanceResponse) GetState() *v1.Quarantine {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *ProposeClearanceResponse) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+type ConfirmClearanceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact, "sha256:…".
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Sequence of its newest event, as the caller saw it.
+	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Why the caller agrees.
+	Comment       string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmClearanceRequest) Reset() {
+	*x = ConfirmClearanceRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmClearanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmClearanceRequest) ProtoMessage() {}
+
+func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmClearanceRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmClearanceRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ConfirmClearanceRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ConfirmClearanceRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *ConfirmClearanceRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+type ConfirmClearanceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the artifact stands at now.
+	State *v1.Quarantine `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Sequence of the event that says so.
+	Sequence      uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmClearanceResponse) Reset() {
+	*x = ConfirmClearanceResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmClearanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmClearanceResponse) ProtoMessage() {}
+
+func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmClearanceResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmClearanceResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ConfirmClearanceResponse) GetState() *v1.Quarantine {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *ConfirmClearanceResponse) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
 var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
@@ -1591,7 +1816,24 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\acomment\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\acomment\"\x17\n" +
-	"\x15CloseFollowUpResponse2\xd0\t\n" +
+	"\x15CloseFollowUpResponse\"\xf9\x01\n" +
+	"\x17ProposeClearanceRequest\x124\n" +
+	"\x06digest\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\x06digest\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\x06reason\"o\n" +
+	"\x18ProposeClearanceResponse\x127\n" +
+	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\"\xa0\x02\n" +
+	"\x17ConfirmClearanceRequest\x124\n" +
+	"\x06digest\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\x06digest\x12#\n" +
+	"\bsequence\x18\x02 \x01(\x04B\a\xbaH\x042\x02(\x01R\bsequence\x12\xa9\x01\n" +
+	"\acomment\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\acomment\"o\n" +
+	"\x18ConfirmClearanceResponse\x127\n" +
+	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence2\xbe\v\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +
 	"\n" +
@@ -1605,7 +1847,9 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\tIntervene\x12(.shipwarden.approval.v1.InterveneRequest\x1a).shipwarden.approval.v1.InterveneResponse\x12o\n" +
 	"\x0eCompleteReview\x12-.shipwarden.approval.v1.CompleteReviewRequest\x1a..shipwarden.approval.v1.CompleteReviewResponse\x12f\n" +
 	"\vAddFollowUp\x12*.shipwarden.approval.v1.AddFollowUpRequest\x1a+.shipwarden.approval.v1.AddFollowUpResponse\x12l\n" +
-	"\rCloseFollowUp\x12,.shipwarden.approval.v1.CloseFollowUpRequest\x1a-.shipwarden.approval.v1.CloseFollowUpResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
+	"\rCloseFollowUp\x12,.shipwarden.approval.v1.CloseFollowUpRequest\x1a-.shipwarden.approval.v1.CloseFollowUpResponse\x12u\n" +
+	"\x10ProposeClearance\x12/.shipwarden.approval.v1.ProposeClearanceRequest\x1a0.shipwarden.approval.v1.ProposeClearanceResponse\x12u\n" +
+	"\x10ConfirmClearance\x12/.shipwarden.approval.v1.ConfirmClearanceRequest\x1a0.shipwarden.approval.v1.ConfirmClearanceResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
 
 var (
 	file_shipwarden_approval_v1_approval_proto_rawDescOnce sync.Once
@@ -1619,7 +1863,7 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 	return file_shipwarden_approval_v1_approval_proto_rawDescData
 }
 
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*Pending)(nil),                  // 0: shipwarden.approval.v1.Pending
 	(*GivenApproval)(nil),            // 1: shipwarden.approval.v1.GivenApproval
@@ -1647,72 +1891,83 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*AddFollowUpResponse)(nil),      // 23: shipwarden.approval.v1.AddFollowUpResponse
 	(*CloseFollowUpRequest)(nil),     // 24: shipwarden.approval.v1.CloseFollowUpRequest
 	(*CloseFollowUpResponse)(nil),    // 25: shipwarden.approval.v1.CloseFollowUpResponse
-	(*v1.Request)(nil),               // 26: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),        // 27: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),          // 28: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),         // 29: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),           // 30: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),               // 31: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),            // 32: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),    // 33: google.protobuf.Timestamp
-	(*v1.Check)(nil),                 // 34: shipwarden.release.v1.Check
-	(v1.Cause)(0),                    // 35: shipwarden.release.v1.Cause
-	(v1.Intervened_Action)(0),        // 36: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),   // 37: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),              // 38: shipwarden.release.v1.FollowUp
+	(*ProposeClearanceRequest)(nil),  // 26: shipwarden.approval.v1.ProposeClearanceRequest
+	(*ProposeClearanceResponse)(nil), // 27: shipwarden.approval.v1.ProposeClearanceResponse
+	(*ConfirmClearanceRequest)(nil),  // 28: shipwarden.approval.v1.ConfirmClearanceRequest
+	(*ConfirmClearanceResponse)(nil), // 29: shipwarden.approval.v1.ConfirmClearanceResponse
+	(*v1.Request)(nil),               // 30: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),        // 31: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),          // 32: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),         // 33: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),           // 34: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),               // 35: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),            // 36: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),    // 37: google.protobuf.Timestamp
+	(*v1.Check)(nil),                 // 38: shipwarden.release.v1.Check
+	(v1.Cause)(0),                    // 39: shipwarden.release.v1.Cause
+	(v1.Intervened_Action)(0),        // 40: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),   // 41: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),              // 42: shipwarden.release.v1.FollowUp
+	(*v1.Quarantine)(nil),            // 43: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	26, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	27, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	28, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	29, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	30, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	31, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	32, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	32, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	30, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	31, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	32, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	33, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	34, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	35, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	36, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	36, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
 	1,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	33, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	33, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	34, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
-	33, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	33, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	37, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	37, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	38, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	37, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	37, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
 	0,  // 14: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	0,  // 15: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	32, // 16: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	35, // 17: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	36, // 18: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	37, // 19: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	38, // 20: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	38, // 21: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	2,  // 22: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	4,  // 23: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	6,  // 24: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	8,  // 25: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	10, // 26: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	12, // 27: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	14, // 28: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	16, // 29: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	18, // 30: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	20, // 31: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	22, // 32: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	24, // 33: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	3,  // 34: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	5,  // 35: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	7,  // 36: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	9,  // 37: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	11, // 38: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	13, // 39: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	15, // 40: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	17, // 41: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	19, // 42: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	21, // 43: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	23, // 44: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	25, // 45: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	34, // [34:46] is the sub-list for method output_type
-	22, // [22:34] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	36, // 16: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	39, // 17: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	40, // 18: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	41, // 19: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	42, // 20: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	42, // 21: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	43, // 22: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	43, // 23: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	2,  // 24: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	4,  // 25: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	6,  // 26: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	8,  // 27: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	10, // 28: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	12, // 29: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	14, // 30: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	16, // 31: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	18, // 32: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	20, // 33: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	22, // 34: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	24, // 35: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	26, // 36: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
+	28, // 37: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
+	3,  // 38: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	5,  // 39: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	7,  // 40: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	9,  // 41: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	11, // 42: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	13, // 43: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	15, // 44: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	17, // 45: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	19, // 46: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	21, // 47: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	23, // 48: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	25, // 49: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	27, // 50: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
+	29, // 51: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
+	38, // [38:52] is the sub-list for method output_type
+	24, // [24:38] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }
@@ -1726,7 +1981,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,6 +36,8 @@ const (
 	ApprovalService_CompleteReview_FullMethodName   = "/shipwarden.approval.v1.ApprovalService/CompleteReview"
 	ApprovalService_AddFollowUp_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/AddFollowUp"
 	ApprovalService_CloseFollowUp_FullMethodName    = "/shipwarden.approval.v1.ApprovalService/CloseFollowUp"
+	ApprovalService_ProposeClearance_FullMethodName = "/shipwarden.approval.v1.ApprovalService/ProposeClearance"
+	ApprovalService_ConfirmClearance_FullMethodName = "/shipwarden.approval.v1.ApprovalService/ConfirmClearance"
 )
 
 // ApprovalServiceClient is the client API for ApprovalService service.
@@ -76,6 +78,11 @@ type ApprovalServiceClient interface {
 	AddFollowUp(ctx context.Context, in *AddFollowUpRequest, opts ...grpc.CallOption) (*AddFollowUpResponse, error)
 	// CloseFollowUp says that it is done, or is not to be done any more.
 	CloseFollowUp(ctx context.Context, in *CloseFollowUpRequest, opts ...grpc.CallOption) (*CloseFollowUpResponse, error)
+	// ProposeClearance asks for an artifact to be let out of quarantine.
+	ProposeClearance(ctx context.Context, in *ProposeClearanceRequest, opts ...grpc.CallOption) (*ProposeClearanceResponse, error)
+	// ConfirmClearance lets it out: by somebody else than who asked, who had no part in
+	// the releases that put it there. ABORTED where it is not as the caller saw it.
+	ConfirmClearance(ctx context.Context, in *ConfirmClearanceRequest, opts ...grpc.CallOption) (*ConfirmClearanceResponse, error)
 }
 
 type approvalServiceClient struct {
@@ -206,6 +213,26 @@ func (c *approvalServiceClient) CloseFollowUp(ctx context.Context, in *CloseFoll
 	return out, nil
 }
 
+func (c *approvalServiceClient) ProposeClearance(ctx context.Context, in *ProposeClearanceRequest, opts ...grpc.CallOption) (*ProposeClearanceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProposeClearanceResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_ProposeClearance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) ConfirmClearance(ctx context.Context, in *ConfirmClearanceRequest, opts ...grpc.CallOption) (*ConfirmClearanceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfirmClearanceResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_ConfirmClearance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ApprovalServiceServer is the server API for ApprovalService service.
 // All implementations must embed UnimplementedApprovalServiceServer
 // for forward compatibility.
@@ -244,6 +271,11 @@ type ApprovalServiceServer interface {
 	AddFollowUp(context.Context, *AddFollowUpRequest) (*AddFollowUpResponse, error)
 	// CloseFollowUp says that it is done, or is not to be done any more.
 	CloseFollowUp(context.Context, *CloseFollowUpRequest) (*CloseFollowUpResponse, error)
+	// ProposeClearance asks for an artifact to be let out of quarantine.
+	ProposeClearance(context.Context, *ProposeClearanceRequest) (*ProposeClearanceResponse, error)
+	// ConfirmClearance lets it out: by somebody else than who asked, who had no part in
+	// the releases that put it there. ABORTED where it is not as the caller saw it.
+	ConfirmClearance(context.Context, *ConfirmClearanceRequest) (*ConfirmClearanceResponse, error)
 	mustEmbedUnimplementedApprovalServiceServer()
 }
 
@@ -289,6 +321,12 @@ func (UnimplementedApprovalServiceServer) AddFollowUp(context.Context, *AddFollo
 }
 func (UnimplementedApprovalServiceServer) CloseFollowUp(context.Context, *CloseFollowUpRequest) (*CloseFollowUpResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CloseFollowUp not implemented")
+}
+func (UnimplementedApprovalServiceServer) ProposeClearance(context.Context, *ProposeClearanceRequest) (*ProposeClearanceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ProposeClearance not implemented")
+}
+func (UnimplementedApprovalServiceServer) ConfirmClearance(context.Context, *ConfirmClearanceRequest) (*ConfirmClearanceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfirmClearance not implemented")
 }
 func (UnimplementedApprovalServiceServer) mustEmbedUnimplementedApprovalServiceServer() {}
 func (UnimplementedApprovalServiceServer) testEmbeddedByValue()                         {}
@@ -527,6 +565,42 @@ func _ApprovalService_CloseFollowUp_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ApprovalService_ProposeClearance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProposeClearanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).ProposeClearance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_ProposeClearance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).ProposeClearance(ctx, req.(*ProposeClearanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_ConfirmClearance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfirmClearanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).ConfirmClearance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_ConfirmClearance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).ConfirmClearance(ctx, req.(*ConfirmClearanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ApprovalService_ServiceDesc is the grpc.ServiceDesc for ApprovalService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -581,6 +655,14 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CloseFollowUp",
 			Handler:    _ApprovalService_CloseFollowUp_Handler,
+		},
+		{
+			MethodName: "ProposeClearance",
+			Handler:    _ApprovalService_ProposeClearance_Handler,
+		},
+		{
+			MethodName: "ConfirmClearance",
+			Handler:    _ApprovalService_ConfirmClearance_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

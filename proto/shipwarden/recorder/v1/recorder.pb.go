@@ -2488,6 +2488,219 @@ func (x *GetStatusResponse) GetRejectedEvents() uint64 {
 	return 0
 }
 
+type ListQuarantinesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this artifact, "sha256:…"; empty: every one.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Also those that were let out.
+	All bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
+	// At most so many, 1 to 500; absent: 50.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From a previous answer to the same question.
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Wait until the recorder has come that far.
+	MinSequence   uint64 `protobuf:"varint,5,opt,name=min_sequence,json=minSequence,proto3" json:"min_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListQuarantinesRequest) Reset() {
+	*x = ListQuarantinesRequest{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListQuarantinesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListQuarantinesRequest) ProtoMessage() {}
+
+func (x *ListQuarantinesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListQuarantinesRequest.ProtoReflect.Descriptor instead.
+func (*ListQuarantinesRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListQuarantinesRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ListQuarantinesRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *ListQuarantinesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListQuarantinesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListQuarantinesRequest) GetMinSequence() uint64 {
+	if x != nil {
+		return x.MinSequence
+	}
+	return 0
+}
+
+type ListQuarantinesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Artifacts     []*QuarantinedArtifact `protobuf:"bytes,1,rep,name=artifacts,proto3" json:"artifacts,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	AsOfSequence  uint64                 `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListQuarantinesResponse) Reset() {
+	*x = ListQuarantinesResponse{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListQuarantinesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListQuarantinesResponse) ProtoMessage() {}
+
+func (x *ListQuarantinesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListQuarantinesResponse.ProtoReflect.Descriptor instead.
+func (*ListQuarantinesResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ListQuarantinesResponse) GetArtifacts() []*QuarantinedArtifact {
+	if x != nil {
+		return x.Artifacts
+	}
+	return nil
+}
+
+func (x *ListQuarantinesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListQuarantinesResponse) GetAsOfSequence() uint64 {
+	if x != nil {
+		return x.AsOfSequence
+	}
+	return 0
+}
+
+// QuarantinedArtifact is an artifact that is in quarantine, or was.
+type QuarantinedArtifact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it stands at.
+	State *v1.Quarantine `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Whether it is in quarantine.
+	Held bool `protobuf:"varint,2,opt,name=held,proto3" json:"held,omitempty"`
+	// Sequence of its newest event, and when that was stored.
+	Sequence      uint64                 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantinedArtifact) Reset() {
+	*x = QuarantinedArtifact{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantinedArtifact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantinedArtifact) ProtoMessage() {}
+
+func (x *QuarantinedArtifact) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantinedArtifact.ProtoReflect.Descriptor instead.
+func (*QuarantinedArtifact) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *QuarantinedArtifact) GetState() *v1.Quarantine {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *QuarantinedArtifact) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *QuarantinedArtifact) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *QuarantinedArtifact) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
 var File_shipwarden_recorder_v1_recorder_proto protoreflect.FileDescriptor
 
 const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
@@ -2703,14 +2916,32 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x05epoch\x18\x03 \x01(\tR\x05epoch\x12\x1a\n" +
 	"\breleases\x18\x04 \x01(\x04R\breleases\x12\x16\n" +
 	"\x06events\x18\x05 \x01(\x04R\x06events\x12'\n" +
-	"\x0frejected_events\x18\x06 \x01(\x04R\x0erejectedEvents2\xe7\x05\n" +
+	"\x0frejected_events\x18\x06 \x01(\x04R\x0erejectedEvents\"\xd8\x01\n" +
+	"\x16ListQuarantinesRequest\x127\n" +
+	"\x06digest\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^(sha256:[0-9a-f]{64})?$R\x06digest\x12\x10\n" +
+	"\x03all\x18\x02 \x01(\bR\x03all\x12'\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12!\n" +
+	"\fmin_sequence\x18\x05 \x01(\x04R\vminSequence\"\xb2\x01\n" +
+	"\x17ListQuarantinesResponse\x12I\n" +
+	"\tartifacts\x18\x01 \x03(\v2+.shipwarden.recorder.v1.QuarantinedArtifactR\tartifacts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12$\n" +
+	"\x0eas_of_sequence\x18\x03 \x01(\x04R\fasOfSequence\"\xae\x01\n" +
+	"\x13QuarantinedArtifact\x127\n" +
+	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\x12\x12\n" +
+	"\x04held\x18\x02 \x01(\bR\x04held\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time2\xdb\x06\n" +
 	"\x0fRecorderService\x12c\n" +
 	"\n" +
 	"GetRelease\x12).shipwarden.recorder.v1.GetReleaseRequest\x1a*.shipwarden.recorder.v1.GetReleaseResponse\x12i\n" +
 	"\fListReleases\x12+.shipwarden.recorder.v1.ListReleasesRequest\x1a,.shipwarden.recorder.v1.ListReleasesResponse\x12k\n" +
 	"\fWatchRelease\x12+.shipwarden.recorder.v1.WatchReleaseRequest\x1a,.shipwarden.recorder.v1.WatchReleaseResponse0\x01\x12`\n" +
 	"\tGetRecord\x12(.shipwarden.recorder.v1.GetRecordRequest\x1a).shipwarden.recorder.v1.GetRecordResponse\x12i\n" +
-	"\fListRefusals\x12+.shipwarden.recorder.v1.ListRefusalsRequest\x1a,.shipwarden.recorder.v1.ListRefusalsResponse\x12h\n" +
+	"\fListRefusals\x12+.shipwarden.recorder.v1.ListRefusalsRequest\x1a,.shipwarden.recorder.v1.ListRefusalsResponse\x12r\n" +
+	"\x0fListQuarantines\x12..shipwarden.recorder.v1.ListQuarantinesRequest\x1a/.shipwarden.recorder.v1.ListQuarantinesResponse\x12h\n" +
 	"\vGetEvidence\x12*.shipwarden.recorder.v1.GetEvidenceRequest\x1a+.shipwarden.recorder.v1.GetEvidenceResponse0\x01\x12`\n" +
 	"\tGetStatus\x12(.shipwarden.recorder.v1.GetStatusRequest\x1a).shipwarden.recorder.v1.GetStatusResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/recorder/v1;recorderv1b\x06proto3"
 
@@ -2727,130 +2958,139 @@ func file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_shipwarden_recorder_v1_recorder_proto_goTypes = []any{
-	(Step_Status)(0),              // 0: shipwarden.recorder.v1.Step.Status
-	(GetRecordRequest_Format)(0),  // 1: shipwarden.recorder.v1.GetRecordRequest.Format
-	(*Release)(nil),               // 2: shipwarden.recorder.v1.Release
-	(*WayBack)(nil),               // 3: shipwarden.recorder.v1.WayBack
-	(*FollowUpAction)(nil),        // 4: shipwarden.recorder.v1.FollowUpAction
-	(*Incident)(nil),              // 5: shipwarden.recorder.v1.Incident
-	(*Impact)(nil),                // 6: shipwarden.recorder.v1.Impact
-	(*Escalation)(nil),            // 7: shipwarden.recorder.v1.Escalation
-	(*Call)(nil),                  // 8: shipwarden.recorder.v1.Call
-	(*IncidentEvent)(nil),         // 9: shipwarden.recorder.v1.IncidentEvent
-	(*Told)(nil),                  // 10: shipwarden.recorder.v1.Told
-	(*Closing)(nil),               // 11: shipwarden.recorder.v1.Closing
-	(*Step)(nil),                  // 12: shipwarden.recorder.v1.Step
-	(*RecordedEvent)(nil),         // 13: shipwarden.recorder.v1.RecordedEvent
-	(*GetReleaseRequest)(nil),     // 14: shipwarden.recorder.v1.GetReleaseRequest
-	(*GetReleaseResponse)(nil),    // 15: shipwarden.recorder.v1.GetReleaseResponse
-	(*ListReleasesRequest)(nil),   // 16: shipwarden.recorder.v1.ListReleasesRequest
-	(*Filter)(nil),                // 17: shipwarden.recorder.v1.Filter
-	(*ListReleasesResponse)(nil),  // 18: shipwarden.recorder.v1.ListReleasesResponse
-	(*WatchReleaseRequest)(nil),   // 19: shipwarden.recorder.v1.WatchReleaseRequest
-	(*WatchReleaseResponse)(nil),  // 20: shipwarden.recorder.v1.WatchReleaseResponse
-	(*GetRecordRequest)(nil),      // 21: shipwarden.recorder.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),     // 22: shipwarden.recorder.v1.GetRecordResponse
-	(*ListRefusalsRequest)(nil),   // 23: shipwarden.recorder.v1.ListRefusalsRequest
-	(*Refusal)(nil),               // 24: shipwarden.recorder.v1.Refusal
-	(*ListRefusalsResponse)(nil),  // 25: shipwarden.recorder.v1.ListRefusalsResponse
-	(*GetEvidenceRequest)(nil),    // 26: shipwarden.recorder.v1.GetEvidenceRequest
-	(*GetEvidenceResponse)(nil),   // 27: shipwarden.recorder.v1.GetEvidenceResponse
-	(*GetStatusRequest)(nil),      // 28: shipwarden.recorder.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 29: shipwarden.recorder.v1.GetStatusResponse
-	(v1.Trigger)(0),               // 30: shipwarden.release.v1.Trigger
-	(v1.Outcome)(0),               // 31: shipwarden.release.v1.Outcome
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*v1.HoldReason)(nil),         // 33: shipwarden.release.v1.HoldReason
-	(*v1.QuorumRule)(nil),         // 34: shipwarden.release.v1.QuorumRule
-	(*v1.PinnedArtifact)(nil),     // 35: shipwarden.release.v1.PinnedArtifact
-	(v1.Cause)(0),                 // 36: shipwarden.release.v1.Cause
-	(*v1.FollowUp)(nil),           // 37: shipwarden.release.v1.FollowUp
-	(*v1.EvidenceRef)(nil),        // 38: shipwarden.release.v1.EvidenceRef
-	(v1.Occasion)(0),              // 39: shipwarden.release.v1.Occasion
-	(*v1.Receipt)(nil),            // 40: shipwarden.release.v1.Receipt
-	(*v1.Event)(nil),              // 41: shipwarden.release.v1.Event
-	(*v1.RequestRefused)(nil),     // 42: shipwarden.release.v1.RequestRefused
+	(Step_Status)(0),                // 0: shipwarden.recorder.v1.Step.Status
+	(GetRecordRequest_Format)(0),    // 1: shipwarden.recorder.v1.GetRecordRequest.Format
+	(*Release)(nil),                 // 2: shipwarden.recorder.v1.Release
+	(*WayBack)(nil),                 // 3: shipwarden.recorder.v1.WayBack
+	(*FollowUpAction)(nil),          // 4: shipwarden.recorder.v1.FollowUpAction
+	(*Incident)(nil),                // 5: shipwarden.recorder.v1.Incident
+	(*Impact)(nil),                  // 6: shipwarden.recorder.v1.Impact
+	(*Escalation)(nil),              // 7: shipwarden.recorder.v1.Escalation
+	(*Call)(nil),                    // 8: shipwarden.recorder.v1.Call
+	(*IncidentEvent)(nil),           // 9: shipwarden.recorder.v1.IncidentEvent
+	(*Told)(nil),                    // 10: shipwarden.recorder.v1.Told
+	(*Closing)(nil),                 // 11: shipwarden.recorder.v1.Closing
+	(*Step)(nil),                    // 12: shipwarden.recorder.v1.Step
+	(*RecordedEvent)(nil),           // 13: shipwarden.recorder.v1.RecordedEvent
+	(*GetReleaseRequest)(nil),       // 14: shipwarden.recorder.v1.GetReleaseRequest
+	(*GetReleaseResponse)(nil),      // 15: shipwarden.recorder.v1.GetReleaseResponse
+	(*ListReleasesRequest)(nil),     // 16: shipwarden.recorder.v1.ListReleasesRequest
+	(*Filter)(nil),                  // 17: shipwarden.recorder.v1.Filter
+	(*ListReleasesResponse)(nil),    // 18: shipwarden.recorder.v1.ListReleasesResponse
+	(*WatchReleaseRequest)(nil),     // 19: shipwarden.recorder.v1.WatchReleaseRequest
+	(*WatchReleaseResponse)(nil),    // 20: shipwarden.recorder.v1.WatchReleaseResponse
+	(*GetRecordRequest)(nil),        // 21: shipwarden.recorder.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),       // 22: shipwarden.recorder.v1.GetRecordResponse
+	(*ListRefusalsRequest)(nil),     // 23: shipwarden.recorder.v1.ListRefusalsRequest
+	(*Refusal)(nil),                 // 24: shipwarden.recorder.v1.Refusal
+	(*ListRefusalsResponse)(nil),    // 25: shipwarden.recorder.v1.ListRefusalsResponse
+	(*GetEvidenceRequest)(nil),      // 26: shipwarden.recorder.v1.GetEvidenceRequest
+	(*GetEvidenceResponse)(nil),     // 27: shipwarden.recorder.v1.GetEvidenceResponse
+	(*GetStatusRequest)(nil),        // 28: shipwarden.recorder.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),       // 29: shipwarden.recorder.v1.GetStatusResponse
+	(*ListQuarantinesRequest)(nil),  // 30: shipwarden.recorder.v1.ListQuarantinesRequest
+	(*ListQuarantinesResponse)(nil), // 31: shipwarden.recorder.v1.ListQuarantinesResponse
+	(*QuarantinedArtifact)(nil),     // 32: shipwarden.recorder.v1.QuarantinedArtifact
+	(v1.Trigger)(0),                 // 33: shipwarden.release.v1.Trigger
+	(v1.Outcome)(0),                 // 34: shipwarden.release.v1.Outcome
+	(*timestamppb.Timestamp)(nil),   // 35: google.protobuf.Timestamp
+	(*v1.HoldReason)(nil),           // 36: shipwarden.release.v1.HoldReason
+	(*v1.QuorumRule)(nil),           // 37: shipwarden.release.v1.QuorumRule
+	(*v1.PinnedArtifact)(nil),       // 38: shipwarden.release.v1.PinnedArtifact
+	(v1.Cause)(0),                   // 39: shipwarden.release.v1.Cause
+	(*v1.FollowUp)(nil),             // 40: shipwarden.release.v1.FollowUp
+	(*v1.EvidenceRef)(nil),          // 41: shipwarden.release.v1.EvidenceRef
+	(v1.Occasion)(0),                // 42: shipwarden.release.v1.Occasion
+	(*v1.Receipt)(nil),              // 43: shipwarden.release.v1.Receipt
+	(*v1.Event)(nil),                // 44: shipwarden.release.v1.Event
+	(*v1.RequestRefused)(nil),       // 45: shipwarden.release.v1.RequestRefused
+	(*v1.Quarantine)(nil),           // 46: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_recorder_v1_recorder_proto_depIdxs = []int32{
-	30, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
-	31, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
-	32, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
-	32, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
-	32, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
+	33, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
+	34, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
+	35, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
+	35, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
+	35, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
 	12, // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
-	33, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
-	32, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
-	34, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
-	35, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	36, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
-	32, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
+	36, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
+	35, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
+	37, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
+	38, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	39, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
+	35, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
 	3,  // 12: shipwarden.recorder.v1.Release.taken_back_by:type_name -> shipwarden.recorder.v1.WayBack
 	4,  // 13: shipwarden.recorder.v1.Release.follow_ups:type_name -> shipwarden.recorder.v1.FollowUpAction
-	31, // 14: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
-	32, // 15: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
-	37, // 16: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	32, // 17: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
-	32, // 18: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
-	32, // 19: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
-	36, // 20: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
+	34, // 14: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
+	35, // 15: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
+	40, // 16: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	35, // 17: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
+	35, // 18: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
+	35, // 19: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
+	39, // 20: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
 	6,  // 21: shipwarden.recorder.v1.Incident.impact:type_name -> shipwarden.recorder.v1.Impact
 	7,  // 22: shipwarden.recorder.v1.Incident.escalations:type_name -> shipwarden.recorder.v1.Escalation
 	9,  // 23: shipwarden.recorder.v1.Incident.timeline:type_name -> shipwarden.recorder.v1.IncidentEvent
-	38, // 24: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	41, // 24: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
 	10, // 25: shipwarden.recorder.v1.Incident.told:type_name -> shipwarden.recorder.v1.Told
 	11, // 26: shipwarden.recorder.v1.Incident.closing:type_name -> shipwarden.recorder.v1.Closing
-	36, // 27: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
+	39, // 27: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
 	8,  // 28: shipwarden.recorder.v1.Escalation.calls:type_name -> shipwarden.recorder.v1.Call
-	32, // 29: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
-	32, // 30: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
-	32, // 31: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
-	32, // 32: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
-	39, // 33: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
-	40, // 34: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
-	32, // 35: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
-	31, // 36: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
+	35, // 29: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
+	35, // 30: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
+	35, // 31: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
+	35, // 32: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
+	42, // 33: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
+	43, // 34: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
+	35, // 35: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
+	34, // 36: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
 	0,  // 37: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
-	32, // 38: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
-	32, // 39: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
-	32, // 40: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
-	41, // 41: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
+	35, // 38: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
+	35, // 39: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
+	35, // 40: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
+	44, // 41: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
 	2,  // 42: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
 	13, // 43: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
 	5,  // 44: shipwarden.recorder.v1.GetReleaseResponse.incident:type_name -> shipwarden.recorder.v1.Incident
 	17, // 45: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
-	32, // 46: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
-	32, // 47: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
-	31, // 48: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
-	32, // 49: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
-	32, // 50: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
+	35, // 46: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
+	35, // 47: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
+	34, // 48: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
+	35, // 49: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
+	35, // 50: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
 	2,  // 51: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
 	2,  // 52: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
 	13, // 53: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
 	1,  // 54: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
-	32, // 55: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	42, // 56: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
+	35, // 55: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	45, // 56: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
 	24, // 57: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
-	14, // 58: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
-	16, // 59: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
-	19, // 60: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
-	21, // 61: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
-	23, // 62: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
-	26, // 63: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
-	28, // 64: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
-	15, // 65: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
-	18, // 66: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
-	20, // 67: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
-	22, // 68: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
-	25, // 69: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
-	27, // 70: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
-	29, // 71: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
-	65, // [65:72] is the sub-list for method output_type
-	58, // [58:65] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	32, // 58: shipwarden.recorder.v1.ListQuarantinesResponse.artifacts:type_name -> shipwarden.recorder.v1.QuarantinedArtifact
+	46, // 59: shipwarden.recorder.v1.QuarantinedArtifact.state:type_name -> shipwarden.release.v1.Quarantine
+	35, // 60: shipwarden.recorder.v1.QuarantinedArtifact.time:type_name -> google.protobuf.Timestamp
+	14, // 61: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
+	16, // 62: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
+	19, // 63: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
+	21, // 64: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
+	23, // 65: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
+	30, // 66: shipwarden.recorder.v1.RecorderService.ListQuarantines:input_type -> shipwarden.recorder.v1.ListQuarantinesRequest
+	26, // 67: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
+	28, // 68: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
+	15, // 69: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
+	18, // 70: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
+	20, // 71: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
+	22, // 72: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
+	25, // 73: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
+	31, // 74: shipwarden.recorder.v1.RecorderService.ListQuarantines:output_type -> shipwarden.recorder.v1.ListQuarantinesResponse
+	27, // 75: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
+	29, // 76: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
+	69, // [69:77] is the sub-list for method output_type
+	61, // [61:69] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_recorder_v1_recorder_proto_init() }
@@ -2864,7 +3104,7 @@ func file_shipwarden_recorder_v1_recorder_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_recorder_v1_recorder_proto_rawDesc), len(file_shipwarden_recorder_v1_recorder_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   28,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,13 +22,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RecorderService_GetRelease_FullMethodName   = "/shipwarden.recorder.v1.RecorderService/GetRelease"
-	RecorderService_ListReleases_FullMethodName = "/shipwarden.recorder.v1.RecorderService/ListReleases"
-	RecorderService_WatchRelease_FullMethodName = "/shipwarden.recorder.v1.RecorderService/WatchRelease"
-	RecorderService_GetRecord_FullMethodName    = "/shipwarden.recorder.v1.RecorderService/GetRecord"
-	RecorderService_ListRefusals_FullMethodName = "/shipwarden.recorder.v1.RecorderService/ListRefusals"
-	RecorderService_GetEvidence_FullMethodName  = "/shipwarden.recorder.v1.RecorderService/GetEvidence"
-	RecorderService_GetStatus_FullMethodName    = "/shipwarden.recorder.v1.RecorderService/GetStatus"
+	RecorderService_GetRelease_FullMethodName      = "/shipwarden.recorder.v1.RecorderService/GetRelease"
+	RecorderService_ListReleases_FullMethodName    = "/shipwarden.recorder.v1.RecorderService/ListReleases"
+	RecorderService_WatchRelease_FullMethodName    = "/shipwarden.recorder.v1.RecorderService/WatchRelease"
+	RecorderService_GetRecord_FullMethodName       = "/shipwarden.recorder.v1.RecorderService/GetRecord"
+	RecorderService_ListRefusals_FullMethodName    = "/shipwarden.recorder.v1.RecorderService/ListRefusals"
+	RecorderService_ListQuarantines_FullMethodName = "/shipwarden.recorder.v1.RecorderService/ListQuarantines"
+	RecorderService_GetEvidence_FullMethodName     = "/shipwarden.recorder.v1.RecorderService/GetEvidence"
+	RecorderService_GetStatus_FullMethodName       = "/shipwarden.recorder.v1.RecorderService/GetStatus"
 )
 
 // RecorderServiceClient is the client API for RecorderService service.
@@ -55,6 +56,9 @@ type RecorderServiceClient interface {
 	GetRecord(ctx context.Context, in *GetRecordRequest, opts ...grpc.CallOption) (*GetRecordResponse, error)
 	// ListRefusals returns requests that were refused, newest first.
 	ListRefusals(ctx context.Context, in *ListRefusalsRequest, opts ...grpc.CallOption) (*ListRefusalsResponse, error)
+	// ListQuarantines returns artifacts that are in quarantine, those that changed last
+	// first, and where all are asked for those that were let out as well.
+	ListQuarantines(ctx context.Context, in *ListQuarantinesRequest, opts ...grpc.CallOption) (*ListQuarantinesResponse, error)
 	// GetEvidence returns stored evidence by its content: attestations, previews,
 	// outputs, samples, procedure documents. NOT_FOUND where there is none, DATA_LOSS
 	// where what is stored is not what its digest says. The content comes in pieces.
@@ -130,6 +134,16 @@ func (c *recorderServiceClient) ListRefusals(ctx context.Context, in *ListRefusa
 	return out, nil
 }
 
+func (c *recorderServiceClient) ListQuarantines(ctx context.Context, in *ListQuarantinesRequest, opts ...grpc.CallOption) (*ListQuarantinesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListQuarantinesResponse)
+	err := c.cc.Invoke(ctx, RecorderService_ListQuarantines_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *recorderServiceClient) GetEvidence(ctx context.Context, in *GetEvidenceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetEvidenceResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &RecorderService_ServiceDesc.Streams[1], RecorderService_GetEvidence_FullMethodName, cOpts...)
@@ -183,6 +197,9 @@ type RecorderServiceServer interface {
 	GetRecord(context.Context, *GetRecordRequest) (*GetRecordResponse, error)
 	// ListRefusals returns requests that were refused, newest first.
 	ListRefusals(context.Context, *ListRefusalsRequest) (*ListRefusalsResponse, error)
+	// ListQuarantines returns artifacts that are in quarantine, those that changed last
+	// first, and where all are asked for those that were let out as well.
+	ListQuarantines(context.Context, *ListQuarantinesRequest) (*ListQuarantinesResponse, error)
 	// GetEvidence returns stored evidence by its content: attestations, previews,
 	// outputs, samples, procedure documents. NOT_FOUND where there is none, DATA_LOSS
 	// where what is stored is not what its digest says. The content comes in pieces.
@@ -213,6 +230,9 @@ func (UnimplementedRecorderServiceServer) GetRecord(context.Context, *GetRecordR
 }
 func (UnimplementedRecorderServiceServer) ListRefusals(context.Context, *ListRefusalsRequest) (*ListRefusalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRefusals not implemented")
+}
+func (UnimplementedRecorderServiceServer) ListQuarantines(context.Context, *ListQuarantinesRequest) (*ListQuarantinesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListQuarantines not implemented")
 }
 func (UnimplementedRecorderServiceServer) GetEvidence(*GetEvidenceRequest, grpc.ServerStreamingServer[GetEvidenceResponse]) error {
 	return status.Error(codes.Unimplemented, "method GetEvidence not implemented")
@@ -324,6 +344,24 @@ func _RecorderService_ListRefusals_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RecorderService_ListQuarantines_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListQuarantinesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecorderServiceServer).ListQuarantines(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RecorderService_ListQuarantines_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecorderServiceServer).ListQuarantines(ctx, req.(*ListQuarantinesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RecorderService_GetEvidence_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(GetEvidenceRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -375,6 +413,10 @@ var RecorderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRefusals",
 			Handler:    _RecorderService_ListRefusals_Handler,
+		},
+		{
+			MethodName: "ListQuarantines",
+			Handler:    _RecorderService_ListQuarantines_Handler,
 		},
 		{
 			MethodName: "GetStatus",

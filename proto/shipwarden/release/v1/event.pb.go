@@ -189,7 +189,7 @@ func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
 // signed and stored; every header of the message on the bus repeats a field of
 // it and must equal it. An aggregate is a history of its own, named by the first
 // two tokens of the subject: `rel.<release>`, `tgt.<target>`,
-// `svc.<environment>--<service>`, `req.<request>`, `pol.<procedure>`.
+// `svc.<environment>--<service>`, `req.<request>`, `pol.<procedure>`, `art.<digest>`.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7, unique for good.
@@ -256,6 +256,9 @@ type Event struct {
 	//	*Event_ServiceChanged
 	//	*Event_RequestRefused
 	//	*Event_ProcedureActivated
+	//	*Event_ArtifactQuarantined
+	//	*Event_ClearanceProposed
+	//	*Event_QuarantineCleared
 	Data          isEvent_Data `protobuf_oneof:"data"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -768,6 +771,33 @@ func (x *Event) GetProcedureActivated() *ProcedureActivated {
 	return nil
 }
 
+func (x *Event) GetArtifactQuarantined() *ArtifactQuarantined {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ArtifactQuarantined); ok {
+			return x.ArtifactQuarantined
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetClearanceProposed() *ClearanceProposed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ClearanceProposed); ok {
+			return x.ClearanceProposed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetQuarantineCleared() *QuarantineCleared {
+	if x != nil {
+		if x, ok := x.Data.(*Event_QuarantineCleared); ok {
+			return x.QuarantineCleared
+		}
+	}
+	return nil
+}
+
 type isEvent_Data interface {
 	isEvent_Data()
 }
@@ -1002,6 +1032,21 @@ type Event_ProcedureActivated struct {
 	ProcedureActivated *ProcedureActivated `protobuf:"bytes,104,opt,name=procedure_activated,json=procedureActivated,proto3,oneof"`
 }
 
+type Event_ArtifactQuarantined struct {
+	// Recorded when an artifact was taken back, or failed: it is released nowhere any more.
+	ArtifactQuarantined *ArtifactQuarantined `protobuf:"bytes,145,opt,name=artifact_quarantined,json=artifactQuarantined,proto3,oneof"`
+}
+
+type Event_ClearanceProposed struct {
+	// Recorded when a person asked for an artifact to be let out of quarantine.
+	ClearanceProposed *ClearanceProposed `protobuf:"bytes,146,opt,name=clearance_proposed,json=clearanceProposed,proto3,oneof"`
+}
+
+type Event_QuarantineCleared struct {
+	// Recorded when another person let an artifact out of quarantine.
+	QuarantineCleared *QuarantineCleared `protobuf:"bytes,147,opt,name=quarantine_cleared,json=quarantineCleared,proto3,oneof"`
+}
+
 func (*Event_Requested) isEvent_Data() {}
 
 func (*Event_GatesConfirmed) isEvent_Data() {}
@@ -1093,6 +1138,12 @@ func (*Event_ServiceChanged) isEvent_Data() {}
 func (*Event_RequestRefused) isEvent_Data() {}
 
 func (*Event_ProcedureActivated) isEvent_Data() {}
+
+func (*Event_ArtifactQuarantined) isEvent_Data() {}
+
+func (*Event_ClearanceProposed) isEvent_Data() {}
+
+func (*Event_QuarantineCleared) isEvent_Data() {}
 
 // Previous names the event before this one in the same aggregate.
 type Previous struct {
@@ -1422,7 +1473,9 @@ type ScopeValidated struct {
 	// The targets, wave by wave, with what they carry now.
 	Targets []*ScopedTarget `protobuf:"bytes,2,rep,name=targets,proto3" json:"targets,omitempty"`
 	// What was called out without stopping the release.
-	Findings      []*Finding `protobuf:"bytes,3,rep,name=findings,proto3" json:"findings,omitempty"`
+	Findings []*Finding `protobuf:"bytes,3,rep,name=findings,proto3" json:"findings,omitempty"`
+	// Controls that the emergency bypasses at this step.
+	Bypassed      []string `protobuf:"bytes,4,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1474,6 +1527,13 @@ func (x *ScopeValidated) GetTargets() []*ScopedTarget {
 func (x *ScopeValidated) GetFindings() []*Finding {
 	if x != nil {
 		return x.Findings
+	}
+	return nil
+}
+
+func (x *ScopeValidated) GetBypassed() []string {
+	if x != nil {
+		return x.Bypassed
 	}
 	return nil
 }
@@ -2653,7 +2713,10 @@ func (x *ExecutionRefused) GetFindings() []*Finding {
 type TargetsReleased struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What every target carries.
-	Results       []*TargetResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	Results []*TargetResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	// The artifact that is in quarantine with this event, "sha256:…": what the release
+	// that this one takes back had placed.
+	Quarantined   string `protobuf:"bytes,2,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2693,6 +2756,13 @@ func (x *TargetsReleased) GetResults() []*TargetResult {
 		return x.Results
 	}
 	return nil
+}
+
+func (x *TargetsReleased) GetQuarantined() string {
+	if x != nil {
+		return x.Quarantined
+	}
+	return ""
 }
 
 // VerificationPassed ends step 6 well.
@@ -2854,7 +2924,10 @@ type RollbackClaimed struct {
 	// Nobody else takes over before this time, unless the driver is fenced.
 	LeaseUntil *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=lease_until,json=leaseUntil,proto3" json:"lease_until,omitempty"`
 	// The way back must be done by then.
-	Deadline      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// The artifact that is in quarantine with this event, "sha256:…"; empty where it never
+	// ran, or was there already because of this release.
+	Quarantined   string `protobuf:"bytes,6,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2922,6 +2995,13 @@ func (x *RollbackClaimed) GetDeadline() *timestamppb.Timestamp {
 		return x.Deadline
 	}
 	return nil
+}
+
+func (x *RollbackClaimed) GetQuarantined() string {
+	if x != nil {
+		return x.Quarantined
+	}
+	return ""
 }
 
 // RolledBack ends the way back well.
@@ -3047,7 +3127,10 @@ func (x *RollbackFailed) GetAttempt() uint32 {
 type RollbackUnavailable struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why.
-	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The artifact that is in quarantine with this event, "sha256:…"; empty where it never
+	// ran.
+	Quarantined   string `protobuf:"bytes,2,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3085,6 +3168,13 @@ func (*RollbackUnavailable) Descriptor() ([]byte, []int) {
 func (x *RollbackUnavailable) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *RollbackUnavailable) GetQuarantined() string {
+	if x != nil {
+		return x.Quarantined
 	}
 	return ""
 }
@@ -3967,11 +4057,158 @@ func (x *ProcedureActivated) GetDigest() string {
 	return ""
 }
 
+// ArtifactQuarantined carries the artifact's whole standing, so that one event is enough.
+type ArtifactQuarantined struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release whose end put it there.
+	Release string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// The artifact's standing.
+	State         *Quarantine `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArtifactQuarantined) Reset() {
+	*x = ArtifactQuarantined{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArtifactQuarantined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArtifactQuarantined) ProtoMessage() {}
+
+func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArtifactQuarantined.ProtoReflect.Descriptor instead.
+func (*ArtifactQuarantined) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ArtifactQuarantined) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *ArtifactQuarantined) GetState() *Quarantine {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// ClearanceProposed carries the artifact's whole standing, so that one event is enough.
+type ClearanceProposed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact's standing, with the proposal.
+	State         *Quarantine `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClearanceProposed) Reset() {
+	*x = ClearanceProposed{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearanceProposed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearanceProposed) ProtoMessage() {}
+
+func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearanceProposed.ProtoReflect.Descriptor instead.
+func (*ClearanceProposed) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ClearanceProposed) GetState() *Quarantine {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// QuarantineCleared carries the artifact's whole standing, so that one event is enough.
+type QuarantineCleared struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact's standing, with the clearance.
+	State         *Quarantine `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantineCleared) Reset() {
+	*x = QuarantineCleared{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantineCleared) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantineCleared) ProtoMessage() {}
+
+func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantineCleared.ProtoReflect.Descriptor instead.
+func (*QuarantineCleared) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *QuarantineCleared) GetState() *Quarantine {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
 var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xf6\x1e\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x90!\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -4034,7 +4271,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0ftarget_unlocked\x18e \x01(\v2%.shipwarden.release.v1.TargetUnlockedH\x00R\x0etargetUnlocked\x12P\n" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
 	"\x0frequest_refused\x18g \x01(\v2%.shipwarden.release.v1.RequestRefusedH\x00R\x0erequestRefused\x12\\\n" +
-	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivatedB\x06\n" +
+	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivated\x12`\n" +
+	"\x14artifact_quarantined\x18\x91\x01 \x01(\v2*.shipwarden.release.v1.ArtifactQuarantinedH\x00R\x13artifactQuarantined\x12Z\n" +
+	"\x12clearance_proposed\x18\x92\x01 \x01(\v2(.shipwarden.release.v1.ClearanceProposedH\x00R\x11clearanceProposed\x12Z\n" +
+	"\x12quarantine_cleared\x18\x93\x01 \x01(\v2(.shipwarden.release.v1.QuarantineClearedH\x00R\x11quarantineClearedB\x06\n" +
 	"\x04dataJ\x04\b=\x10>R\x14execution_progressed\">\n" +
 	"\bPrevious\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
@@ -4060,11 +4300,12 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0eGatesConfirmed\x12>\n" +
 	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\"N\n" +
 	"\fGatesRefused\x12>\n" +
-	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\"\xd0\x01\n" +
+	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\"\xec\x01\n" +
 	"\x0eScopeValidated\x12C\n" +
 	"\tartifacts\x18\x01 \x03(\v2%.shipwarden.release.v1.PinnedArtifactR\tartifacts\x12=\n" +
 	"\atargets\x18\x02 \x03(\v2#.shipwarden.release.v1.ScopedTargetR\atargets\x12:\n" +
-	"\bfindings\x18\x03 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"J\n" +
+	"\bfindings\x18\x03 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x12\x1a\n" +
+	"\bbypassed\x18\x04 \x03(\tR\bbypassed\"J\n" +
 	"\fScopeRefused\x12:\n" +
 	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\x8f\x01\n" +
 	"\x0fChangePreviewed\x12@\n" +
@@ -4142,23 +4383,25 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1a\n" +
 	"\brollback\x18\x05 \x01(\bR\brollback\"N\n" +
 	"\x10ExecutionRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"P\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"r\n" +
 	"\x0fTargetsReleased\x12=\n" +
-	"\aresults\x18\x01 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\"]\n" +
+	"\aresults\x18\x01 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12 \n" +
+	"\vquarantined\x18\x02 \x01(\tR\vquarantined\"]\n" +
 	"\x12VerificationPassed\x12G\n" +
 	"\fverification\x18\x01 \x01(\v2#.shipwarden.release.v1.VerificationR\fverification\"]\n" +
 	"\x12VerificationFailed\x12G\n" +
 	"\fverification\x18\x01 \x01(\v2#.shipwarden.release.v1.VerificationR\fverification\"\x8f\x01\n" +
 	"\x18VerificationInconclusive\x12G\n" +
 	"\fverification\x18\x01 \x01(\v2#.shipwarden.release.v1.VerificationR\fverification\x12*\n" +
-	"\x11counts_as_failure\x18\x02 \x01(\bR\x0fcountsAsFailure\"\xd4\x01\n" +
+	"\x11counts_as_failure\x18\x02 \x01(\bR\x0fcountsAsFailure\"\xf6\x01\n" +
 	"\x0fRollbackClaimed\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x18\n" +
 	"\atargets\x18\x02 \x03(\tR\atargets\x12\x18\n" +
 	"\aclaimer\x18\x03 \x01(\tR\aclaimer\x12;\n" +
 	"\vlease_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"leaseUntil\x126\n" +
-	"\bdeadline\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"e\n" +
+	"\bdeadline\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12 \n" +
+	"\vquarantined\x18\x06 \x01(\tR\vquarantined\"e\n" +
 	"\n" +
 	"RolledBack\x12=\n" +
 	"\aresults\x18\x01 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
@@ -4166,9 +4409,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0eRollbackFailed\x12=\n" +
 	"\aresults\x18\x01 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\rR\aattempt\"-\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\"O\n" +
 	"\x13RollbackUnavailable\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xdc\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12 \n" +
+	"\vquarantined\x18\x02 \x01(\tR\vquarantined\"\xdc\x01\n" +
 	"\tEscalated\x122\n" +
 	"\x05cause\x18\x01 \x01(\x0e2\x1c.shipwarden.release.v1.CauseR\x05cause\x12\x12\n" +
 	"\x04rung\x18\x02 \x01(\rR\x04rung\x12\x0e\n" +
@@ -4237,7 +4481,14 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x10request_sequence\x18\x04 \x01(\x04R\x0frequestSequence\"F\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\tR\x06digestBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
+	"\x06digest\x18\x02 \x01(\tR\x06digest\"h\n" +
+	"\x13ArtifactQuarantined\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x127\n" +
+	"\x05state\x18\x02 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\"L\n" +
+	"\x11ClearanceProposed\x127\n" +
+	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\"L\n" +
+	"\x11QuarantineCleared\x127\n" +
+	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05stateBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
 
 var (
 	file_shipwarden_release_v1_event_proto_rawDescOnce sync.Once
@@ -4252,7 +4503,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                  // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),           // 1: shipwarden.release.v1.Intervened.Action
@@ -4305,32 +4556,36 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*ServiceChanged)(nil),           // 48: shipwarden.release.v1.ServiceChanged
 	(*RequestRefused)(nil),           // 49: shipwarden.release.v1.RequestRefused
 	(*ProcedureActivated)(nil),       // 50: shipwarden.release.v1.ProcedureActivated
-	(*timestamppb.Timestamp)(nil),    // 51: google.protobuf.Timestamp
-	(*Request)(nil),                  // 52: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),              // 53: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                 // 54: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),              // 55: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),           // 56: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),             // 57: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                  // 58: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),            // 59: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),               // 60: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 61: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),          // 62: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 63: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 64: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 65: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),             // 66: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 67: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 68: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 69: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 70: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 71: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 72: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 73: shipwarden.release.v1.Answer
+	(*ArtifactQuarantined)(nil),      // 51: shipwarden.release.v1.ArtifactQuarantined
+	(*ClearanceProposed)(nil),        // 52: shipwarden.release.v1.ClearanceProposed
+	(*QuarantineCleared)(nil),        // 53: shipwarden.release.v1.QuarantineCleared
+	(*timestamppb.Timestamp)(nil),    // 54: google.protobuf.Timestamp
+	(*Request)(nil),                  // 55: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),              // 56: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                 // 57: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),              // 58: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),           // 59: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),             // 60: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                  // 61: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),            // 62: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),               // 63: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),               // 64: shipwarden.release.v1.HoldReason
+	(*CountedApproval)(nil),          // 65: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                    // 66: shipwarden.release.v1.Deadline
+	(Occasion)(0),                    // 67: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                  // 68: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),             // 69: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),             // 70: shipwarden.release.v1.Verification
+	(Cause)(0),                       // 71: shipwarden.release.v1.Cause
+	(Outcome)(0),                     // 72: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                 // 73: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),              // 74: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),               // 75: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                   // 76: shipwarden.release.v1.Answer
+	(*Quarantine)(nil),               // 77: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	51,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	54,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	4,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	5,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
 	6,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
@@ -4379,68 +4634,74 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	48,  // 46: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
 	49,  // 47: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
 	50,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	0,   // 49: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	52,  // 50: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	53,  // 51: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	51,  // 52: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	54,  // 53: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	55,  // 54: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	55,  // 55: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	56,  // 56: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	57,  // 57: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	58,  // 58: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 59: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 60: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	58,  // 61: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 62: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	60,  // 63: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	51,  // 64: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	58,  // 65: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 66: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	51,  // 67: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	58,  // 68: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	51,  // 69: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	62,  // 70: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	51,  // 71: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	51,  // 72: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	63,  // 73: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	64,  // 74: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	65,  // 75: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	51,  // 76: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 77: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 78: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 79: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 80: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	58,  // 81: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	66,  // 82: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	67,  // 83: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 84: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 85: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	51,  // 86: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 87: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 88: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 89: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 90: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	51,  // 91: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	68,  // 92: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 93: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	63,  // 94: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	51,  // 95: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	68,  // 96: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	69,  // 97: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 98: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	70,  // 99: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	70,  // 100: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	51,  // 101: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	71,  // 102: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	71,  // 103: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	72,  // 104: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	73,  // 105: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	106, // [106:106] is the sub-list for method output_type
-	106, // [106:106] is the sub-list for method input_type
-	106, // [106:106] is the sub-list for extension type_name
-	106, // [106:106] is the sub-list for extension extendee
-	0,   // [0:106] is the sub-list for field type_name
+	51,  // 49: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	52,  // 50: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	53,  // 51: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	0,   // 52: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	55,  // 53: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	56,  // 54: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	54,  // 55: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	57,  // 56: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	58,  // 57: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	58,  // 58: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	59,  // 59: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	60,  // 60: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	61,  // 61: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	61,  // 62: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	62,  // 63: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	61,  // 64: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	61,  // 65: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	63,  // 66: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	54,  // 67: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	61,  // 68: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	64,  // 69: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	54,  // 70: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	61,  // 71: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	54,  // 72: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	65,  // 73: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	54,  // 74: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	54,  // 75: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	66,  // 76: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	67,  // 77: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	68,  // 78: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	54,  // 79: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	54,  // 80: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	69,  // 81: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 82: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 83: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	61,  // 84: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	69,  // 85: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	70,  // 86: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	70,  // 87: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	70,  // 88: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	54,  // 89: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	54,  // 90: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	69,  // 91: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 92: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	71,  // 93: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	54,  // 94: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	71,  // 95: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 96: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	66,  // 97: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	54,  // 98: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	71,  // 99: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	72,  // 100: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 101: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	73,  // 102: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	73,  // 103: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	54,  // 104: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	74,  // 105: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	74,  // 106: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	75,  // 107: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	76,  // 108: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	77,  // 109: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	77,  // 110: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	77,  // 111: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	112, // [112:112] is the sub-list for method output_type
+	112, // [112:112] is the sub-list for method input_type
+	112, // [112:112] is the sub-list for extension type_name
+	112, // [112:112] is the sub-list for extension extendee
+	0,   // [0:112] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4497,6 +4758,9 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ServiceChanged)(nil),
 		(*Event_RequestRefused)(nil),
 		(*Event_ProcedureActivated)(nil),
+		(*Event_ArtifactQuarantined)(nil),
+		(*Event_ClearanceProposed)(nil),
+		(*Event_QuarantineCleared)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4504,7 +4768,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   48,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -483,7 +483,7 @@ func (x ScopedTarget_Relation) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ScopedTarget_Relation.Descriptor instead.
 func (ScopedTarget_Relation) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{4, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5, 0}
 }
 
 // Severity of a finding.
@@ -539,7 +539,7 @@ func (x Finding_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Finding_Severity.Descriptor instead.
 func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6, 0}
 }
 
 // Status of a target.
@@ -596,7 +596,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12, 0}
 }
 
 // Verdict of a check.
@@ -649,7 +649,67 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14, 0}
+}
+
+// Cause of a quarantine.
+type QuarantineReason_Cause int32
+
+const (
+	QuarantineReason_CAUSE_UNSPECIFIED QuarantineReason_Cause = 0
+	// Validation failed, or gave no verdict where that counts as failure.
+	QuarantineReason_CAUSE_VALIDATION_FAILED QuarantineReason_Cause = 1
+	// Execution failed after it had begun.
+	QuarantineReason_CAUSE_EXECUTION_FAILED QuarantineReason_Cause = 2
+	// A person stopped the release, or ordered the way back.
+	QuarantineReason_CAUSE_ORDERED QuarantineReason_Cause = 3
+	// Another release was asked for to take it back, and did.
+	QuarantineReason_CAUSE_TAKEN_BACK QuarantineReason_Cause = 4
+)
+
+// Enum value maps for QuarantineReason_Cause.
+var (
+	QuarantineReason_Cause_name = map[int32]string{
+		0: "CAUSE_UNSPECIFIED",
+		1: "CAUSE_VALIDATION_FAILED",
+		2: "CAUSE_EXECUTION_FAILED",
+		3: "CAUSE_ORDERED",
+		4: "CAUSE_TAKEN_BACK",
+	}
+	QuarantineReason_Cause_value = map[string]int32{
+		"CAUSE_UNSPECIFIED":       0,
+		"CAUSE_VALIDATION_FAILED": 1,
+		"CAUSE_EXECUTION_FAILED":  2,
+		"CAUSE_ORDERED":           3,
+		"CAUSE_TAKEN_BACK":        4,
+	}
+)
+
+func (x QuarantineReason_Cause) Enum() *QuarantineReason_Cause {
+	p := new(QuarantineReason_Cause)
+	*p = x
+	return p
+}
+
+func (x QuarantineReason_Cause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (QuarantineReason_Cause) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_facts_proto_enumTypes[10].Descriptor()
+}
+
+func (QuarantineReason_Cause) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[10]
+}
+
+func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use QuarantineReason_Cause.Descriptor instead.
+func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -912,7 +972,15 @@ type PinnedArtifact struct {
 	// Its size in bytes.
 	Size int64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
 	// Its media type.
-	MediaType     string `protobuf:"bytes,6,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	MediaType string `protobuf:"bytes,6,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	// The tag by which the request names it, where it does, and when the registry said that
+	// the tag leads to the digest. Nothing is ever deployed by a tag.
+	Tag         string                 `protobuf:"bytes,7,opt,name=tag,proto3" json:"tag,omitempty"`
+	TagResolved *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=tag_resolved,json=tagResolved,proto3" json:"tag_resolved,omitempty"`
+	// Of an index: the images in it, at most 16.
+	Platforms []*PlatformImage `protobuf:"bytes,9,rep,name=platforms,proto3" json:"platforms,omitempty"`
+	// What it says of itself, for a person, such as the name and version of a chart.
+	Title         string `protobuf:"bytes,10,opt,name=title,proto3" json:"title,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -989,6 +1057,89 @@ func (x *PinnedArtifact) GetMediaType() string {
 	return ""
 }
 
+func (x *PinnedArtifact) GetTag() string {
+	if x != nil {
+		return x.Tag
+	}
+	return ""
+}
+
+func (x *PinnedArtifact) GetTagResolved() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TagResolved
+	}
+	return nil
+}
+
+func (x *PinnedArtifact) GetPlatforms() []*PlatformImage {
+	if x != nil {
+		return x.Platforms
+	}
+	return nil
+}
+
+func (x *PinnedArtifact) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+// PlatformImage is the image of an index for one platform.
+type PlatformImage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as "linux/arm64".
+	Platform string `protobuf:"bytes,1,opt,name=platform,proto3" json:"platform,omitempty"`
+	// Its manifest's, "sha256:…".
+	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlatformImage) Reset() {
+	*x = PlatformImage{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlatformImage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlatformImage) ProtoMessage() {}
+
+func (x *PlatformImage) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlatformImage.ProtoReflect.Descriptor instead.
+func (*PlatformImage) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PlatformImage) GetPlatform() string {
+	if x != nil {
+		return x.Platform
+	}
+	return ""
+}
+
+func (x *PlatformImage) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
 // ScopedTarget is a target with what it carries before the release.
 type ScopedTarget struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1008,7 +1159,7 @@ type ScopedTarget struct {
 
 func (x *ScopedTarget) Reset() {
 	*x = ScopedTarget{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1171,7 @@ func (x *ScopedTarget) String() string {
 func (*ScopedTarget) ProtoMessage() {}
 
 func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1184,7 @@ func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopedTarget.ProtoReflect.Descriptor instead.
 func (*ScopedTarget) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ScopedTarget) GetTarget() string {
@@ -1088,7 +1239,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1251,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1264,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Finding) GetRule() string {
@@ -1168,7 +1319,7 @@ type TargetPreview struct {
 
 func (x *TargetPreview) Reset() {
 	*x = TargetPreview{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1180,7 +1331,7 @@ func (x *TargetPreview) String() string {
 func (*TargetPreview) ProtoMessage() {}
 
 func (x *TargetPreview) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1193,7 +1344,7 @@ func (x *TargetPreview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetPreview.ProtoReflect.Descriptor instead.
 func (*TargetPreview) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TargetPreview) GetTarget() string {
@@ -1258,7 +1409,7 @@ type QuorumRule struct {
 
 func (x *QuorumRule) Reset() {
 	*x = QuorumRule{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1421,7 @@ func (x *QuorumRule) String() string {
 func (*QuorumRule) ProtoMessage() {}
 
 func (x *QuorumRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1434,7 @@ func (x *QuorumRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuorumRule.ProtoReflect.Descriptor instead.
 func (*QuorumRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *QuorumRule) GetGroup() string {
@@ -1313,7 +1464,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1476,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1489,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -1374,7 +1525,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1537,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1550,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -1460,7 +1611,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1623,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1636,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -1561,7 +1712,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1724,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1737,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -1669,7 +1820,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1681,7 +1832,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1694,7 +1845,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -1775,7 +1926,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1938,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1951,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -1878,7 +2029,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +2041,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2054,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -1958,7 +2109,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2121,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2134,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -2029,7 +2180,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2192,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2205,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -2093,7 +2244,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2256,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2269,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -2140,6 +2291,291 @@ func (x *FollowUp) GetDue() *timestamppb.Timestamp {
 		return x.Due
 	}
 	return nil
+}
+
+// Quarantine is why an artifact is released nowhere any more, whatever its name, service
+// and target, and who let it out (PD-2.3).
+type Quarantine struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact, "sha256:…".
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Why, newest first, at most 16: since it was let out last, where it was.
+	Reasons []*QuarantineReason `protobuf:"bytes,2,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// Who asks to let it out, or has; absent where nobody asked since the newest reason.
+	Clearance *Clearance `protobuf:"bytes,3,opt,name=clearance,proto3" json:"clearance,omitempty"`
+	// How often it was let out before the oldest of the reasons.
+	ClearedBefore uint32 `protobuf:"varint,4,opt,name=cleared_before,json=clearedBefore,proto3" json:"cleared_before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quarantine) Reset() {
+	*x = Quarantine{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quarantine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quarantine) ProtoMessage() {}
+
+func (x *Quarantine) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
+func (*Quarantine) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Quarantine) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Quarantine) GetReasons() []*QuarantineReason {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *Quarantine) GetClearance() *Clearance {
+	if x != nil {
+		return x.Clearance
+	}
+	return nil
+}
+
+func (x *Quarantine) GetClearedBefore() uint32 {
+	if x != nil {
+		return x.ClearedBefore
+	}
+	return 0
+}
+
+// QuarantineReason is one release that put an artifact into quarantine.
+type QuarantineReason struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release that placed the artifact.
+	Release     string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	Service     string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Environment string `protobuf:"bytes,3,opt,name=environment,proto3" json:"environment,omitempty"`
+	Version     string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	// Who asked for that release, and who answered for it.
+	Requester string `protobuf:"bytes,5,opt,name=requester,proto3" json:"requester,omitempty"`
+	Owner     string `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`
+	// The cause.
+	Cause QuarantineReason_Cause `protobuf:"varint,7,opt,name=cause,proto3,enum=shipwarden.release.v1.QuarantineReason_Cause" json:"cause,omitempty"`
+	// Why, for a person.
+	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When.
+	Time *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=time,proto3" json:"time,omitempty"`
+	// The release that took it back; with CAUSE_TAKEN_BACK only.
+	ByRelease     string `protobuf:"bytes,10,opt,name=by_release,json=byRelease,proto3" json:"by_release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantineReason) Reset() {
+	*x = QuarantineReason{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantineReason) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantineReason) ProtoMessage() {}
+
+func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
+func (*QuarantineReason) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *QuarantineReason) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetRequester() string {
+	if x != nil {
+		return x.Requester
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetCause() QuarantineReason_Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return QuarantineReason_CAUSE_UNSPECIFIED
+}
+
+func (x *QuarantineReason) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *QuarantineReason) GetByRelease() string {
+	if x != nil {
+		return x.ByRelease
+	}
+	return ""
+}
+
+// Clearance lets an artifact out of quarantine: one person asks for it, another one, who
+// had no part in the releases that put it there, agrees.
+type Clearance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who asked, when, and why.
+	ProposedBy string                 `protobuf:"bytes,1,opt,name=proposed_by,json=proposedBy,proto3" json:"proposed_by,omitempty"`
+	Proposed   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=proposed,proto3" json:"proposed,omitempty"`
+	Reason     string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who agreed, when, and why; absent while nobody did.
+	ConfirmedBy   string                 `protobuf:"bytes,4,opt,name=confirmed_by,json=confirmedBy,proto3" json:"confirmed_by,omitempty"`
+	Confirmed     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	Comment       string                 `protobuf:"bytes,6,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Clearance) Reset() {
+	*x = Clearance{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Clearance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Clearance) ProtoMessage() {}
+
+func (x *Clearance) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
+func (*Clearance) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Clearance) GetProposedBy() string {
+	if x != nil {
+		return x.ProposedBy
+	}
+	return ""
+}
+
+func (x *Clearance) GetProposed() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Proposed
+	}
+	return nil
+}
+
+func (x *Clearance) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Clearance) GetConfirmedBy() string {
+	if x != nil {
+		return x.ConfirmedBy
+	}
+	return ""
+}
+
+func (x *Clearance) GetConfirmed() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Confirmed
+	}
+	return nil
+}
+
+func (x *Clearance) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
 }
 
 var File_shipwarden_release_v1_facts_proto protoreflect.FileDescriptor
@@ -2170,7 +2606,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATUS_PASSED\x10\x01\x12\x11\n" +
 	"\rSTATUS_FAILED\x10\x02\x12\x13\n" +
-	"\x0fSTATUS_BYPASSED\x10\x03\"\xc4\x01\n" +
+	"\x0fSTATUS_BYPASSED\x10\x03\"\xef\x02\n" +
 	"\x0ePinnedArtifact\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
 	"\x04kind\x18\x02 \x01(\x0e2#.shipwarden.release.v1.ArtifactKindR\x04kind\x12\x1a\n" +
@@ -2178,7 +2614,15 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04size\x18\x05 \x01(\x03R\x04size\x12\x1d\n" +
 	"\n" +
-	"media_type\x18\x06 \x01(\tR\tmediaType\"\xe7\x02\n" +
+	"media_type\x18\x06 \x01(\tR\tmediaType\x12\x10\n" +
+	"\x03tag\x18\a \x01(\tR\x03tag\x12=\n" +
+	"\ftag_resolved\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vtagResolved\x12B\n" +
+	"\tplatforms\x18\t \x03(\v2$.shipwarden.release.v1.PlatformImageR\tplatforms\x12\x14\n" +
+	"\x05title\x18\n" +
+	" \x01(\tR\x05title\"C\n" +
+	"\rPlatformImage\x12\x1a\n" +
+	"\bplatform\x18\x01 \x01(\tR\bplatform\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\"\xe7\x02\n" +
 	"\fScopedTarget\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x12\n" +
 	"\x04wave\x18\x02 \x01(\rR\x04wave\x12\x16\n" +
@@ -2298,7 +2742,40 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\x06action\x12\x1f\n" +
 	"\x05owner\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05owner\x12\xc5\x01\n" +
 	"\x03due\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x96\x01\xbaH\x92\x01\xba\x01\x8b\x01\n" +
-	"\tdue.range\x12(must lie between the years 2020 and 2100\x1aTthis > timestamp('2020-01-01T00:00:00Z') && this < timestamp('2100-01-01T00:00:00Z')\xc8\x01\x01R\x03due*\x8a\x02\n" +
+	"\tdue.range\x12(must lie between the years 2020 and 2100\x1aTthis > timestamp('2020-01-01T00:00:00Z') && this < timestamp('2100-01-01T00:00:00Z')\xc8\x01\x01R\x03due\"\xce\x01\n" +
+	"\n" +
+	"Quarantine\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12A\n" +
+	"\areasons\x18\x02 \x03(\v2'.shipwarden.release.v1.QuarantineReasonR\areasons\x12>\n" +
+	"\tclearance\x18\x03 \x01(\v2 .shipwarden.release.v1.ClearanceR\tclearance\x12%\n" +
+	"\x0ecleared_before\x18\x04 \x01(\rR\rclearedBefore\"\xe5\x03\n" +
+	"\x10QuarantineReason\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x12 \n" +
+	"\venvironment\x18\x03 \x01(\tR\venvironment\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\x12\x1c\n" +
+	"\trequester\x18\x05 \x01(\tR\trequester\x12\x14\n" +
+	"\x05owner\x18\x06 \x01(\tR\x05owner\x12C\n" +
+	"\x05cause\x18\a \x01(\x0e2-.shipwarden.release.v1.QuarantineReason.CauseR\x05cause\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12.\n" +
+	"\x04time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
+	"\n" +
+	"by_release\x18\n" +
+	" \x01(\tR\tbyRelease\"\x80\x01\n" +
+	"\x05Cause\x12\x15\n" +
+	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
+	"\x16CAUSE_EXECUTION_FAILED\x10\x02\x12\x11\n" +
+	"\rCAUSE_ORDERED\x10\x03\x12\x14\n" +
+	"\x10CAUSE_TAKEN_BACK\x10\x04\"\xf3\x01\n" +
+	"\tClearance\x12\x1f\n" +
+	"\vproposed_by\x18\x01 \x01(\tR\n" +
+	"proposedBy\x126\n" +
+	"\bproposed\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bproposed\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12!\n" +
+	"\fconfirmed_by\x18\x04 \x01(\tR\vconfirmedBy\x128\n" +
+	"\tconfirmed\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tconfirmed\x12\x18\n" +
+	"\acomment\x18\x06 \x01(\tR\acomment*\x8a\x02\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_SUCCEEDED\x10\x01\x12!\n" +
@@ -2357,8 +2834,8 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_facts_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -2370,63 +2847,76 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Finding_Severity)(0),         // 7: shipwarden.release.v1.Finding.Severity
 	(TargetResult_Status)(0),      // 8: shipwarden.release.v1.TargetResult.Status
 	(CheckResult_Verdict)(0),      // 9: shipwarden.release.v1.CheckResult.Verdict
-	(*Timeouts)(nil),              // 10: shipwarden.release.v1.Timeouts
-	(*EvidenceRef)(nil),           // 11: shipwarden.release.v1.EvidenceRef
-	(*GateVerdict)(nil),           // 12: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),        // 13: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),          // 14: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),               // 15: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 16: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),            // 17: shipwarden.release.v1.QuorumRule
-	(*CountedApproval)(nil),       // 18: shipwarden.release.v1.CountedApproval
-	(*HoldReason)(nil),            // 19: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 20: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),          // 21: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 22: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 23: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 24: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 25: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 26: shipwarden.release.v1.ReviewDebt
-	(*FollowUp)(nil),              // 27: shipwarden.release.v1.FollowUp
-	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
-	(ArtifactKind)(0),             // 29: shipwarden.release.v1.ArtifactKind
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(QuarantineReason_Cause)(0),   // 10: shipwarden.release.v1.QuarantineReason.Cause
+	(*Timeouts)(nil),              // 11: shipwarden.release.v1.Timeouts
+	(*EvidenceRef)(nil),           // 12: shipwarden.release.v1.EvidenceRef
+	(*GateVerdict)(nil),           // 13: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),        // 14: shipwarden.release.v1.PinnedArtifact
+	(*PlatformImage)(nil),         // 15: shipwarden.release.v1.PlatformImage
+	(*ScopedTarget)(nil),          // 16: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),               // 17: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 18: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),            // 19: shipwarden.release.v1.QuorumRule
+	(*CountedApproval)(nil),       // 20: shipwarden.release.v1.CountedApproval
+	(*HoldReason)(nil),            // 21: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 22: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),          // 23: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 24: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 25: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 26: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 27: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 28: shipwarden.release.v1.ReviewDebt
+	(*FollowUp)(nil),              // 29: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 30: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 31: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 32: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
+	(ArtifactKind)(0),             // 34: shipwarden.release.v1.ArtifactKind
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	28, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	28, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	28, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	28, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	33, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	33, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	33, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	33, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	29, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	25, // 6: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
-	6,  // 7: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
-	7,  // 8: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	11, // 9: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
-	4,  // 10: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	30, // 11: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	30, // 12: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	8,  // 13: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	11, // 14: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	30, // 15: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	30, // 16: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	23, // 17: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	30, // 18: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	30, // 19: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	11, // 20: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	9,  // 21: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	30, // 22: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	24, // 23: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	24, // 24: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	24, // 25: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	30, // 26: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	30, // 27: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	30, // 28: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	34, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	35, // 6: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	15, // 7: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
+	27, // 8: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	6,  // 9: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
+	7,  // 10: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	12, // 11: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
+	4,  // 12: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
+	35, // 13: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	35, // 14: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	8,  // 15: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	12, // 16: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	35, // 17: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	35, // 18: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	25, // 19: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	35, // 20: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	35, // 21: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	12, // 22: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	9,  // 23: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	35, // 24: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	26, // 25: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	26, // 26: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	26, // 27: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	35, // 28: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	35, // 29: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	35, // 30: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	31, // 31: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	32, // 32: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	10, // 33: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	35, // 34: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	35, // 35: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	35, // 36: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -2440,8 +2930,8 @@ func file_shipwarden_release_v1_facts_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
-			NumEnums:      10,
-			NumMessages:   18,
+			NumEnums:      11,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
