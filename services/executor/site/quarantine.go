@@ -61,11 +61,10 @@ func (s *Site) quarantine(ctx context.Context, t reactor.Task, digest string, wh
 // which an emergency is not stopped it returns the names.
 func (s *Site) Quarantined(ctx context.Context, state procedure.State, bypassable bool) (findings []*releasev1.Finding, around []string, err error) {
 	for _, a := range state.Artifacts {
-		artifact, err := standing.ReadArtifact(ctx, s.Store, a.GetDigest())
+		others, err := s.heldOf(ctx, state.Release, a)
 		if err != nil {
 			return nil, nil, err
 		}
-		others := artifact.Without(state.Release)
 		if !others.Held {
 			continue
 		}
@@ -78,4 +77,23 @@ func (s *Site) Quarantined(ctx context.Context, state procedure.State, bypassabl
 		}
 	}
 	return findings, around, nil
+}
+
+// heldOf is the first standing in quarantine of an artifact and, where it is an index, of
+// the images in it, without what the release itself did to them.
+func (s *Site) heldOf(ctx context.Context, release string, a *releasev1.PinnedArtifact) (procedure.Quarantined, error) {
+	digests := []string{a.GetDigest()}
+	for _, p := range a.GetPlatforms() {
+		digests = append(digests, p.GetDigest())
+	}
+	for _, digest := range digests {
+		artifact, err := standing.ReadArtifact(ctx, s.Store, digest)
+		if err != nil {
+			return procedure.Quarantined{}, err
+		}
+		if others := artifact.Without(release); others.Held {
+			return others, nil
+		}
+	}
+	return procedure.Quarantined{}, nil
 }

@@ -10,14 +10,20 @@ import (
 
 // standings reads what the artifacts stand at: whether they were taken back anywhere,
 // under whatever name, by whatever service, from whatever target (PD-2.3).
-func (l *look) standings(ctx context.Context, r standing.Reader) error {
+func (l *look) standings(ctx context.Context, r standing.Reader, pinned []*releasev1.PinnedArtifact) error {
 	l.artifacts = map[string]standing.Artifact{}
-	for _, a := range l.request.GetArtifacts() {
-		known, err := standing.ReadArtifact(ctx, r, a.GetDigest())
-		if err != nil {
-			return err
+	for i, a := range l.request.GetArtifacts() {
+		digests := []string{a.GetDigest()}
+		for _, p := range pinned[i].GetPlatforms() {
+			digests = append(digests, p.GetDigest())
 		}
-		l.artifacts[a.GetDigest()] = known
+		for _, digest := range digests {
+			known, err := standing.ReadArtifact(ctx, r, digest)
+			if err != nil {
+				return err
+			}
+			l.artifacts[digest] = known
+		}
 	}
 	return nil
 }
@@ -31,17 +37,34 @@ func (l *look) cleared(digest string) bool {
 
 // quarantine says which artifacts are in quarantine. One that was let out is called out:
 // whoever approves the release is to know.
-func (l *look) quarantine(targets []*releasev1.ScopedTarget) {
+func (l *look) quarantine(pinned []*releasev1.PinnedArtifact, targets []*releasev1.ScopedTarget) {
 	severity := procedure.QuarantineSeverity(l.request, targets, l.index.Document().GetQuarantine().GetBypassable())
-	for _, a := range l.request.GetArtifacts() {
+	for i, a := range l.request.GetArtifacts() {
+		held := ""
+		for _, p := range pinned[i].GetPlatforms() {
+			if image := l.artifacts[p.GetDigest()]; image.Held && held == "" {
+				// An index that brings an image back is that image by another name.
+				held = p.GetDigest()
+				l.find(severity, procedure.RuleQuarantined, a.GetName(), "its image for %s, %s, is %s", p.GetPlatform(), held, image.Sentence())
+			}
+		}
+		if known := l.artifacts[a.GetDigest()]; held != "" && !known.Held {
+			l.around(severity, a)
+			continue
+		}
 		switch known := l.artifacts[a.GetDigest()]; {
 		case l.cleared(a.GetDigest()):
 			l.find(releasev1.Finding_SEVERITY_WARNING, "artifact.cleared", a.GetName(), "%s", known.Sentence())
 		case known.Held:
 			l.find(severity, procedure.RuleQuarantined, a.GetName(), "%s", known.Sentence())
-			if severity != releasev1.Finding_SEVERITY_BLOCKING && l.request.GetTrigger() == releasev1.Trigger_TRIGGER_EMERGENCY {
-				l.bypassed = append(l.bypassed, procedure.QuarantineBypass(a.GetName()))
-			}
+			l.around(severity, a)
 		}
+	}
+}
+
+// around notes that an emergency goes around the quarantine of an artifact.
+func (l *look) around(severity releasev1.Finding_Severity, a *releasev1.Artifact) {
+	if severity != releasev1.Finding_SEVERITY_BLOCKING && l.request.GetTrigger() == releasev1.Trigger_TRIGGER_EMERGENCY {
+		l.bypassed = append(l.bypassed, procedure.QuarantineBypass(a.GetName()))
 	}
 }

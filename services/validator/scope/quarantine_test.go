@@ -1,6 +1,7 @@
 package scope_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -125,5 +126,32 @@ func TestAnArtifactThatWasLetOutMayBeReleased(t *testing.T) {
 	w.quarantine(t, digest)
 	if found, s, err = w.look(t, w.place(t, "1.4.2")); err != nil || !has(found, "artifact.quarantined shop BLOCKING") {
 		t.Errorf("back in quarantine: phase %s, %v, %q", s.Phase, err, found)
+	}
+}
+
+// pinnedIndex pins every artifact as an index with these images.
+type pinnedIndex []string
+
+func (p pinnedIndex) Pin(_ context.Context, a *releasev1.Artifact) (*releasev1.PinnedArtifact, error) {
+	out := &releasev1.PinnedArtifact{Name: a.GetName(), Kind: a.GetKind(), Location: a.GetLocation(), Digest: a.GetDigest()}
+	for _, image := range p {
+		out.Platforms = append(out.Platforms, &releasev1.PlatformImage{Platform: "linux/amd64", Digest: image})
+	}
+	return out, nil
+}
+
+// TestAnIndexDoesNotBringAnImageBack: the index is new, and what runs is not.
+func TestAnIndexDoesNotBringAnImageBack(t *testing.T) {
+	w := newWorld(t, document(""))
+	w.quarantine(t, digestOf("image"))
+	w.pins(pinnedIndex{digestOf("other"), digestOf("image")})
+	found, s, err := w.look(t)
+	if err != nil || s.Outcome != releasev1.Outcome_OUTCOME_REJECTED || !has(found, "artifact.quarantined shop BLOCKING") ||
+		!strings.Contains(s.EndReason, "its image for linux/amd64, "+digestOf("image")) {
+		t.Errorf("outcome %s, %v: %q, %s", s.Outcome, err, found, s.EndReason)
+	}
+	w.pins(pinnedIndex{digestOf("other")})
+	if found, s, err := w.look(t); err != nil || s.Phase != procedure.PhasePreview {
+		t.Errorf("phase %s, %v: %q", s.Phase, err, found)
 	}
 }

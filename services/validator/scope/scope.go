@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/semver"
 
@@ -61,9 +62,9 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 			return nil, err
 		}
 		pinned = append(pinned, p)
-		l.artifact(a, err)
+		l.artifact(a, p, err)
 	}
-	if err := l.standings(ctx, s.reader); err != nil {
+	if err := l.standings(ctx, s.reader, pinned); err != nil {
 		return nil, err
 	}
 	var targets []*releasev1.ScopedTarget
@@ -76,7 +77,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 			targets = append(targets, l.target(id, uint32(n), standing.State))
 		}
 	}
-	l.quarantine(targets)
+	l.quarantine(pinned, targets)
 	l.owner()
 	return []eventstore.Draft{t.Draft(procedure.DecideScope(pinned, targets, l.findings, l.bypassed...))}, nil
 }
@@ -97,17 +98,34 @@ func (l *look) find(severity releasev1.Finding_Severity, rule, subject, format s
 	})
 }
 
-func (l *look) artifact(a *releasev1.Artifact, err error) {
+func (l *look) artifact(a *releasev1.Artifact, p *releasev1.PinnedArtifact, err error) {
 	switch {
 	case err == nil:
-		l.find(releasev1.Finding_SEVERITY_OK, "artifact.pinned", a.GetName(), "%s is %s", a.GetLocation(), a.GetDigest())
+		l.find(releasev1.Finding_SEVERITY_OK, "artifact.pinned", a.GetName(), "%s is %s%s", a.GetLocation(), a.GetDigest(), more(p))
 	case errors.Is(err, resolve.ErrDigest):
 		l.find(releasev1.Finding_SEVERITY_BLOCKING, "artifact.digest", a.GetName(), "%v", err)
 	case errors.Is(err, resolve.ErrMissing):
 		l.find(releasev1.Finding_SEVERITY_BLOCKING, "artifact.missing", a.GetName(), "%v", err)
+	case errors.Is(err, resolve.ErrKind):
+		l.find(releasev1.Finding_SEVERITY_BLOCKING, "artifact.kind", a.GetName(), "%v", err)
 	default:
 		l.find(releasev1.Finding_SEVERITY_BLOCKING, "artifact.location", a.GetName(), "%v", err)
 	}
+}
+
+// more is what was found out about an artifact besides its digest.
+func more(p *releasev1.PinnedArtifact) string {
+	out := ""
+	if p.GetTitle() != "" {
+		out += ", " + p.GetTitle()
+	}
+	if n := len(p.GetPlatforms()); n > 0 {
+		out += fmt.Sprintf(", an index of %d platforms", n)
+	}
+	if p.GetTag() != "" {
+		out += fmt.Sprintf("; the tag %q led there at %s", p.GetTag(), p.GetTagResolved().AsTime().UTC().Format(time.RFC3339))
+	}
+	return out
 }
 
 func (l *look) target(id string, wave uint32, state *releasev1.TargetState) *releasev1.ScopedTarget {
