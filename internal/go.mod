@@ -11,6 +11,8 @@ require github.com/hashicorp/golang-lru/v2 v2.0.7
 
 require github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 
+require github.com/Masterminds/semver/v3 v3.5.0
+
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.2 // indirect
 	buf.build/go/protovalidate v1.4.0

@@ -22,7 +22,7 @@ import (
 // commands are all commands, by the group in which the help shows them.
 func commands(a *app) map[string][]*cobra.Command {
 	return map[string][]*cobra.Command{
-		groupRequest: {newSubmit(a), newAttest(a), newLint(a)},
+		groupRequest: {newSubmit(a), newAttest(a), newLint(a), newCatalog(a)},
 		groupLook:    {newGet(a), newDescribe(a), newWatch(a), newRecord(a), newEvidence(a), newRefusals(a), newPending(a)},
 		groupDecide: {
 			newApprove(a), newReject(a), newWithdrawApproval(a), newWithdraw(a), newAbort(a),

@@ -83,6 +83,9 @@ func Room(x *policy.Index, r *releasev1.Request) []*releasev1.Violation {
 // of them with two findings.
 func largestScope(r *releasev1.Request) *releasev1.ScopeValidated {
 	out := &releasev1.ScopeValidated{Findings: []*releasev1.Finding{finding(r.GetOwner(), longPerson+longName+8)}}
+	for range 5 { // What the catalog says of the service.
+		out.Findings = append(out.Findings, finding(r.GetService(), longLine))
+	}
 	for _, a := range r.GetArtifacts() {
 		out.Artifacts = append(out.Artifacts, &releasev1.PinnedArtifact{
 			Name: a.GetName(), Kind: a.GetKind(), Location: a.GetLocation(), Digest: text(longDigest), Size: math.MaxInt64, MediaType: text(longMedia),

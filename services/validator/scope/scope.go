@@ -79,6 +79,9 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	}
 	l.quarantine(pinned, targets)
 	l.owner()
+	if err := l.catalog(ctx, s.reader); err != nil {
+		return nil, err
+	}
 	return []eventstore.Draft{t.Draft(procedure.DecideScope(pinned, targets, l.findings, l.bypassed...))}, nil
 }
 
@@ -242,15 +245,9 @@ func (l *look) severity(asked, otherwise releasev1.Finding_Severity) releasev1.F
 // owner looks again at the person who answers for the release (PD-2.2).
 func (l *look) owner() {
 	id := l.request.GetOwner()
-	var groups []string
-	if s := l.index.Service(l.request.GetService()); s != nil {
-		groups = s.GetOwnerGroups()
-	}
-	of := l.index.GroupsOf(id)
-	p := l.index.Person(id)
-	if p == nil || p.GetInactive() || p.GetMachine() || !slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(of, g) }) {
+	if !l.index.Owns(id, l.request.GetService()) {
 		l.find(releasev1.Finding_SEVERITY_BLOCKING, "owner", id, "%s does not own %s", id, l.request.GetService())
 		return
 	}
-	l.find(releasev1.Finding_SEVERITY_OK, "owner", id, "%s owns %s", p.GetName(), l.request.GetService())
+	l.find(releasev1.Finding_SEVERITY_OK, "owner", id, "%s owns %s", l.index.Person(id).GetName(), l.request.GetService())
 }

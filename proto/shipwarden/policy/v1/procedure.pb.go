@@ -29,6 +29,66 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Kind of a contact.
+type Contact_Kind int32
+
+const (
+	Contact_KIND_UNSPECIFIED Contact_Kind = 0
+	// A mail address.
+	Contact_KIND_MAIL Contact_Kind = 1
+	// A chat room or handle.
+	Contact_KIND_CHAT Contact_Kind = 2
+	// A phone number or pager.
+	Contact_KIND_PHONE Contact_Kind = 3
+	// A page, such as one of an on-call schedule.
+	Contact_KIND_URL Contact_Kind = 4
+)
+
+// Enum value maps for Contact_Kind.
+var (
+	Contact_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_MAIL",
+		2: "KIND_CHAT",
+		3: "KIND_PHONE",
+		4: "KIND_URL",
+	}
+	Contact_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_MAIL":        1,
+		"KIND_CHAT":        2,
+		"KIND_PHONE":       3,
+		"KIND_URL":         4,
+	}
+)
+
+func (x Contact_Kind) Enum() *Contact_Kind {
+	p := new(Contact_Kind)
+	*p = x
+	return p
+}
+
+func (x Contact_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Contact_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[0].Descriptor()
+}
+
+func (Contact_Kind) Type() protoreflect.EnumType {
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[0]
+}
+
+func (x Contact_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Contact_Kind.Descriptor instead.
+func (Contact_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6, 0}
+}
+
 // Day of the week.
 type Weekly_Day int32
 
@@ -78,11 +138,11 @@ func (x Weekly_Day) String() string {
 }
 
 func (Weekly_Day) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[0].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[1].Descriptor()
 }
 
 func (Weekly_Day) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[0]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[1]
 }
 
 func (x Weekly_Day) Number() protoreflect.EnumNumber {
@@ -91,7 +151,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -690,7 +750,9 @@ type Person struct {
 	// Machines may be named as requesters, and never approve.
 	Machine bool `protobuf:"varint,4,opt,name=machine,proto3" json:"machine,omitempty"`
 	// Somebody who has left: may be named nowhere.
-	Inactive      bool `protobuf:"varint,5,opt,name=inactive,proto3" json:"inactive,omitempty"`
+	Inactive bool `protobuf:"varint,5,opt,name=inactive,proto3" json:"inactive,omitempty"`
+	// How to reach them, for whoever has to.
+	Contacts      []*Contact `protobuf:"bytes,6,rep,name=contacts,proto3" json:"contacts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -760,20 +822,85 @@ func (x *Person) GetInactive() bool {
 	return false
 }
 
+func (x *Person) GetContacts() []*Contact {
+	if x != nil {
+		return x.Contacts
+	}
+	return nil
+}
+
+// Contact is a way to reach people who own something. Nobody is told anything by it:
+// that is what channels are for.
+type Contact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the address is.
+	Kind Contact_Kind `protobuf:"varint,1,opt,name=kind,proto3,enum=shipwarden.policy.v1.Contact_Kind" json:"kind,omitempty"`
+	// The address. Never a secret: webhook addresses are in the configuration.
+	Address       string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Contact) Reset() {
+	*x = Contact{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Contact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Contact) ProtoMessage() {}
+
+func (x *Contact) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Contact.ProtoReflect.Descriptor instead.
+func (*Contact) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Contact) GetKind() Contact_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Contact_KIND_UNSPECIFIED
+}
+
+func (x *Contact) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 // Group is a set of people.
 type Group struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Ids of its members.
-	Members       []string `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	Members []string `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	// How to reach the team, for whoever has to.
+	Contacts      []*Contact `protobuf:"bytes,3,rep,name=contacts,proto3" json:"contacts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +912,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +925,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Group) GetName() string {
@@ -811,6 +938,13 @@ func (x *Group) GetName() string {
 func (x *Group) GetMembers() []string {
 	if x != nil {
 		return x.Members
+	}
+	return nil
+}
+
+func (x *Group) GetContacts() []*Contact {
+	if x != nil {
+		return x.Contacts
 	}
 	return nil
 }
@@ -837,7 +971,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +983,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +996,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Key) GetId() string {
@@ -934,7 +1068,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1080,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1093,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Environment) GetName() string {
@@ -1010,7 +1144,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1156,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1169,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -1057,19 +1191,29 @@ type Service struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Groups that own it; an owner of a release is an active member of one.
+	// Groups that own it; an owner of a release is an active member of one, or one of
+	// the owners.
 	OwnerGroups []string `protobuf:"bytes,2,rep,name=owner_groups,json=ownerGroups,proto3" json:"owner_groups,omitempty"`
 	// Services whose releases in flight hold this one.
 	Dependencies []string `protobuf:"bytes,3,rep,name=dependencies,proto3" json:"dependencies,omitempty"`
 	// Checks that are added to every release of it.
-	Checks        []*v1.Check `protobuf:"bytes,4,rep,name=checks,proto3" json:"checks,omitempty"`
+	Checks []*v1.Check `protobuf:"bytes,4,rep,name=checks,proto3" json:"checks,omitempty"`
+	// People who own it besides those groups, by id.
+	Owners []string `protobuf:"bytes,5,rep,name=owners,proto3" json:"owners,omitempty"`
+	// How much depends on it, 1 (everything stands still without it) to 4. Of tiers 1 and 2
+	// an owner must be reachable. Absent: not said.
+	Tier uint32 `protobuf:"varint,6,opt,name=tier,proto3" json:"tier,omitempty"`
+	// Which versions it needs of services that it depends on.
+	Requirements []*Requirement `protobuf:"bytes,7,rep,name=requirements,proto3" json:"requirements,omitempty"`
+	// What it is, for people.
+	Title         string `protobuf:"bytes,8,opt,name=title,proto3" json:"title,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1225,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1238,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Service) GetName() string {
@@ -1125,6 +1269,101 @@ func (x *Service) GetChecks() []*v1.Check {
 	return nil
 }
 
+func (x *Service) GetOwners() []string {
+	if x != nil {
+		return x.Owners
+	}
+	return nil
+}
+
+func (x *Service) GetTier() uint32 {
+	if x != nil {
+		return x.Tier
+	}
+	return 0
+}
+
+func (x *Service) GetRequirements() []*Requirement {
+	if x != nil {
+		return x.Requirements
+	}
+	return nil
+}
+
+func (x *Service) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+// Requirement is which versions of another service a service needs: it is not released
+// where another one is live, nor the other one to a version that it does not take.
+type Requirement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The other service, one of the dependencies.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// A range of semantic versions, such as ">=2.1.0 <3.0.0", "^2.1" or "~2.1.3 || >=2.4".
+	// A pre-release is in a range only where the range names one.
+	Versions string `protobuf:"bytes,2,opt,name=versions,proto3" json:"versions,omitempty"`
+	// How bad it is where it does not hold. Absent: blocking. An emergency and a rollback
+	// are never stopped by it, only called out.
+	Severity      v1.Finding_Severity `protobuf:"varint,3,opt,name=severity,proto3,enum=shipwarden.release.v1.Finding_Severity" json:"severity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Requirement) Reset() {
+	*x = Requirement{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Requirement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Requirement) ProtoMessage() {}
+
+func (x *Requirement) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Requirement.ProtoReflect.Descriptor instead.
+func (*Requirement) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Requirement) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Requirement) GetVersions() string {
+	if x != nil {
+		return x.Versions
+	}
+	return ""
+}
+
+func (x *Requirement) GetSeverity() v1.Finding_Severity {
+	if x != nil {
+		return x.Severity
+	}
+	return v1.Finding_Severity(0)
+}
+
 // Target is an entry of the inventory.
 type Target struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1148,7 +1387,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1160,7 +1399,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1173,7 +1412,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Target) GetId() string {
@@ -1262,7 +1501,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1513,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1526,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Gate) GetName() string {
@@ -1407,7 +1646,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1419,7 +1658,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1432,7 +1671,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Rule) GetName() string {
@@ -1485,7 +1724,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1736,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1749,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Freeze) GetName() string {
@@ -1621,7 +1860,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1872,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1885,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -1680,7 +1919,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1931,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1944,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -1765,7 +2004,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +2016,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +2029,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Channel) GetName() string {
@@ -1861,7 +2100,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1873,7 +2112,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1886,7 +2125,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -1962,7 +2201,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1974,7 +2213,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1987,7 +2226,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -2031,7 +2270,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2282,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2295,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -2086,7 +2325,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2337,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +2350,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Rung) GetGroup() string {
@@ -2194,7 +2433,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x05older\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05older\x12R\n" +
 	"\vrolled_back\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
 	"rolledBack\x12I\n" +
-	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\xbd\x02\n" +
+	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\x82\x03\n" +
 	"\x06Person\x12/\n" +
 	"\x02id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[a-z][a-z0-9._-]{0,63}$R\x02id\x12\xa3\x01\n" +
 	"\x04name\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
@@ -2202,10 +2441,23 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03\x18\x80\x01R\x04name\x12&\n" +
 	"\aaliases\x18\x03 \x03(\tB\f\xbaH\t\x92\x01\x06\"\x04r\x02\x10\x01R\aaliases\x12\x18\n" +
 	"\amachine\x18\x04 \x01(\bR\amachine\x12\x1a\n" +
-	"\binactive\x18\x05 \x01(\bR\binactive\"T\n" +
+	"\binactive\x18\x05 \x01(\bR\binactive\x12C\n" +
+	"\bcontacts\x18\x06 \x03(\v2\x1d.shipwarden.policy.v1.ContactB\b\xbaH\x05\x92\x01\x02\x10\bR\bcontacts\"\xe9\x01\n" +
+	"\aContact\x12B\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\".shipwarden.policy.v1.Contact.KindB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12@\n" +
+	"\aaddress\x18\x02 \x01(\tB&\xbaH#r!\x10\x01\x18\x80\x022\x1a^[^\\pC\\pZ]+( [^\\pC\\pZ]+)*$R\aaddress\"X\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tKIND_MAIL\x10\x01\x12\r\n" +
+	"\tKIND_CHAT\x10\x02\x12\x0e\n" +
+	"\n" +
+	"KIND_PHONE\x10\x03\x12\f\n" +
+	"\bKIND_URL\x10\x04\"\x99\x01\n" +
 	"\x05Group\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x18\n" +
-	"\amembers\x18\x02 \x03(\tR\amembers\"\x9c\x02\n" +
+	"\amembers\x18\x02 \x03(\tR\amembers\x12C\n" +
+	"\bcontacts\x18\x03 \x03(\v2\x1d.shipwarden.policy.v1.ContactB\b\xbaH\x05\x92\x01\x02\x10\bR\bcontacts\"\x9c\x02\n" +
 	"\x03Key\x122\n" +
 	"\x02id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^[a-z0-9][a-z0-9._-]{0,63}$R\x02id\x12!\n" +
 	"\aed25519\x18\x02 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x12\x14\n" +
@@ -2223,12 +2475,22 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x0fsupersede_older\x18\x05 \x01(\bR\x0esupersedeOlder\"K\n" +
 	"\tApprovals\x12\x1d\n" +
 	"\x05group\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\x12\x1f\n" +
-	"\x05count\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01R\x05count\"\xc3\x01\n" +
+	"\x05count\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01R\x05count\"\xe1\x03\n" +
 	"\aService\x121\n" +
-	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12+\n" +
-	"\fowner_groups\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\vownerGroups\x12\"\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12!\n" +
+	"\fowner_groups\x18\x02 \x03(\tR\vownerGroups\x12\"\n" +
 	"\fdependencies\x18\x03 \x03(\tR\fdependencies\x124\n" +
-	"\x06checks\x18\x04 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\"\xbc\x02\n" +
+	"\x06checks\x18\x04 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\x12 \n" +
+	"\x06owners\x18\x05 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10 R\x06owners\x12\x1b\n" +
+	"\x04tier\x18\x06 \x01(\rB\a\xbaH\x04*\x02\x18\x04R\x04tier\x12O\n" +
+	"\frequirements\x18\a \x03(\v2!.shipwarden.policy.v1.RequirementB\b\xbaH\x05\x92\x01\x02\x10 R\frequirements\x12\x1e\n" +
+	"\x05title\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x05title:v\xbaHs\x1aq\n" +
+	"\x0eowner.required\x12.owner_groups or owners: somebody has to own it\x1a/size(this.owner_groups) + size(this.owners) > 0\"\xa7\x01\n" +
+	"\vRequirement\x12!\n" +
+	"\aservice\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aservice\x12&\n" +
+	"\bversions\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\bversions\x12M\n" +
+	"\bseverity\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\bseverity\"\xbc\x02\n" +
 	"\x06Target\x120\n" +
 	"\x02id\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\x02id\x12)\n" +
 	"\venvironment\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\venvironment\x12$\n" +
@@ -2349,96 +2611,104 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 	return file_shipwarden_policy_v1_procedure_proto_rawDescData
 }
 
-var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
-	(Weekly_Day)(0),               // 0: shipwarden.policy.v1.Weekly.Day
-	(*Procedure)(nil),             // 1: shipwarden.policy.v1.Procedure
-	(*Quarantine)(nil),            // 2: shipwarden.policy.v1.Quarantine
-	(*Sigstore)(nil),              // 3: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),              // 4: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),          // 5: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                // 6: shipwarden.policy.v1.Person
-	(*Group)(nil),                 // 7: shipwarden.policy.v1.Group
-	(*Key)(nil),                   // 8: shipwarden.policy.v1.Key
-	(*Environment)(nil),           // 9: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),             // 10: shipwarden.policy.v1.Approvals
-	(*Service)(nil),               // 11: shipwarden.policy.v1.Service
-	(*Target)(nil),                // 12: shipwarden.policy.v1.Target
-	(*Gate)(nil),                  // 13: shipwarden.policy.v1.Gate
-	(*Rule)(nil),                  // 14: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 15: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 16: shipwarden.policy.v1.Span
-	(*Weekly)(nil),                // 17: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 18: shipwarden.policy.v1.Channel
-	(*Deadlines)(nil),             // 19: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 20: shipwarden.policy.v1.EmergencyLane
-	(*Escalation)(nil),            // 21: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 22: shipwarden.policy.v1.Rung
-	(v1.Finding_Severity)(0),      // 23: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 25: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 26: shipwarden.release.v1.ArtifactKind
-	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
-	(v1.Trigger)(0),               // 28: shipwarden.release.v1.Trigger
-	(v1.Occasion)(0),              // 29: shipwarden.release.v1.Occasion
+	(Contact_Kind)(0),             // 0: shipwarden.policy.v1.Contact.Kind
+	(Weekly_Day)(0),               // 1: shipwarden.policy.v1.Weekly.Day
+	(*Procedure)(nil),             // 2: shipwarden.policy.v1.Procedure
+	(*Quarantine)(nil),            // 3: shipwarden.policy.v1.Quarantine
+	(*Sigstore)(nil),              // 4: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),              // 5: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),          // 6: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                // 7: shipwarden.policy.v1.Person
+	(*Contact)(nil),               // 8: shipwarden.policy.v1.Contact
+	(*Group)(nil),                 // 9: shipwarden.policy.v1.Group
+	(*Key)(nil),                   // 10: shipwarden.policy.v1.Key
+	(*Environment)(nil),           // 11: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),             // 12: shipwarden.policy.v1.Approvals
+	(*Service)(nil),               // 13: shipwarden.policy.v1.Service
+	(*Requirement)(nil),           // 14: shipwarden.policy.v1.Requirement
+	(*Target)(nil),                // 15: shipwarden.policy.v1.Target
+	(*Gate)(nil),                  // 16: shipwarden.policy.v1.Gate
+	(*Rule)(nil),                  // 17: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 18: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 19: shipwarden.policy.v1.Span
+	(*Weekly)(nil),                // 20: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 21: shipwarden.policy.v1.Channel
+	(*Deadlines)(nil),             // 22: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 23: shipwarden.policy.v1.EmergencyLane
+	(*Escalation)(nil),            // 24: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 25: shipwarden.policy.v1.Rung
+	(v1.Finding_Severity)(0),      // 26: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 28: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 29: shipwarden.release.v1.ArtifactKind
+	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
+	(v1.Trigger)(0),               // 31: shipwarden.release.v1.Trigger
+	(v1.Occasion)(0),              // 32: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	6,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	7,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	8,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	9,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	11, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	12, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	13, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	15, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	18, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	19, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	20, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	21, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	10, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	10, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	5,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	3,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	2,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
-	4,  // 17: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	23, // 18: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	23, // 19: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	23, // 20: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	23, // 21: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	24, // 22: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	24, // 23: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	10, // 24: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	25, // 25: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	26, // 26: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	27, // 27: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	26, // 28: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	28, // 29: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	14, // 30: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	16, // 31: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	17, // 32: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	24, // 33: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	24, // 34: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	0,  // 35: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	0,  // 36: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	29, // 37: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	27, // 38: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	27, // 39: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	27, // 40: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	27, // 41: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	27, // 42: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	27, // 43: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	27, // 44: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	27, // 45: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	27, // 46: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	27, // 47: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	22, // 48: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	27, // 49: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	50, // [50:50] is the sub-list for method output_type
-	50, // [50:50] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	7,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	9,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	10, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	11, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	13, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	15, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	16, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	18, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	21, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	22, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	23, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	24, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	12, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	12, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	6,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	4,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	3,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
+	5,  // 17: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	26, // 18: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	26, // 19: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	26, // 20: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	26, // 21: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	8,  // 22: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
+	0,  // 23: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
+	8,  // 24: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
+	27, // 25: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	27, // 26: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	12, // 27: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	28, // 28: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	14, // 29: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
+	26, // 30: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	29, // 31: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	30, // 32: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	29, // 33: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	31, // 34: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	17, // 35: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	19, // 36: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	20, // 37: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	27, // 38: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	27, // 39: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	1,  // 40: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	1,  // 41: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	32, // 42: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	30, // 43: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	30, // 44: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	30, // 45: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	30, // 46: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	30, // 47: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	30, // 48: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	30, // 49: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	30, // 50: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	30, // 51: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	30, // 52: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	25, // 53: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	30, // 54: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	55, // [55:55] is the sub-list for method output_type
+	55, // [55:55] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -2450,7 +2720,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[14].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[16].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 	}
@@ -2459,8 +2729,8 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   22,
+			NumEnums:      2,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
