@@ -96,8 +96,8 @@ func DecideQuarantine(q Quarantined, digest string, why *releasev1.QuarantineRea
 				return nil
 			}
 		}
-		state.Reasons = append(state.Reasons, q.State.GetReasons()...)
-		state.Reasons = state.Reasons[:min(len(state.Reasons), maxReasons)]
+		all := slices.Concat(state.GetReasons(), q.State.GetReasons())
+		state.Reasons = all[:min(len(all), maxReasons)]
 	}
 	return &releasev1.Event{Data: &releasev1.Event_ArtifactQuarantined{
 		ArtifactQuarantined: &releasev1.ArtifactQuarantined{Release: why.GetRelease(), State: state},

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -270,7 +269,7 @@ func TestAStandingIsBounded(t *testing.T) {
 	}
 	long := failed(t)
 	long.Entries[len(long.Entries)-1].Event.GetVerificationFailed().GetVerification().Reason = strings.Repeat("é", 5000)
-	if got := procedure.WhyQuarantined(long.State(), long.Entries, time.Now()); len(got.GetReason()) > 512 {
+	if got := procedure.WhyQuarantined(long.State(), long.Entries, long.Now); len(got.GetReason()) > 512 {
 		t.Errorf("a reason of %d bytes", len(got.GetReason()))
 	}
 }

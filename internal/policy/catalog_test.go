@@ -17,7 +17,8 @@ func TestTheCatalogHasBothDirections(t *testing.T) {
 		Groups: []*policyv1.Group{{Name: "dev", Members: []string{"alice", "gone", "bot"}, Contacts: mail}},
 		Services: []*policyv1.Service{
 			{Name: "shop", OwnerGroups: []string{"dev"}, Owners: []string{"bob", "gone"}, Dependencies: []string{"billing"}},
-			{Name: "app", Dependencies: []string{"billing", "shop"}}, {Name: "billing"},
+			{Name: "app", Dependencies: []string{"billing", "shop"}},
+			{Name: "billing"},
 		},
 	})
 	if got := x.Owners("shop"); !slices.Equal(got, []string{"alice", "bob"}) {
