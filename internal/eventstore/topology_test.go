@@ -26,6 +26,7 @@ var rewrite = flag.Bool("rewrite", false, "rewrite the golden files")
 // durable name makes a step read everything again. Commit a change of the golden
 // file only if all of that is meant.
 func TestTopologyIsThatOfTheGoldenFile(t *testing.T) {
+	t.Parallel()
 	got, err := json.MarshalIndent(eventstore.NewTopology(3, 4<<30), "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -47,6 +48,7 @@ func TestTopologyIsThatOfTheGoldenFile(t *testing.T) {
 }
 
 func TestProvisioningTwiceChangesNothing(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		before := configs(t, n)
@@ -71,6 +73,7 @@ func configs(t *testing.T, n natstest.Server) map[string]jetstream.StreamConfig 
 }
 
 func TestTwoAdminStepsAtOnceMakeOneStream(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		errs := make([]error, 4)
 		var wg sync.WaitGroup
@@ -88,6 +91,7 @@ func TestTwoAdminStepsAtOnceMakeOneStream(t *testing.T) {
 }
 
 func TestAStreamThatCouldLoseHistoryIsRefused(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*jetstream.StreamConfig){
 		"deny_delete":    func(c *jetstream.StreamConfig) { c.DenyDelete = false },
 		"deny_purge":     func(c *jetstream.StreamConfig) { c.DenyPurge = false },
@@ -140,6 +144,7 @@ func TestARecordFromBeforeTakesInWhatCameLater(t *testing.T) {
 }
 
 func TestADurableThatWouldGiveMessagesUpIsRefused(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		broken := eventstore.NewDurable("approval-new", "rel.*.approval.requested")
@@ -157,6 +162,7 @@ func TestADurableThatWouldGiveMessagesUpIsRefused(t *testing.T) {
 }
 
 func TestQuotaAndWaitsFollowTheTopology(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		before, err := eventstoretest.Store(n, procedure.ServiceApproval).Epoch(t.Context())
@@ -182,6 +188,7 @@ func TestQuotaAndWaitsFollowTheTopology(t *testing.T) {
 }
 
 func TestStreamsOfAClusterLieOnServersThatSyncEveryWrite(t *testing.T) {
+	t.Parallel()
 	n := natstest.Cluster(t, natstest.WithSyncAlways())
 	if err := eventstore.Provision(t.Context(), n.JetStream(), eventstore.NewTopology(3, eventstoretest.Quota)); err != nil {
 		t.Fatal(err)

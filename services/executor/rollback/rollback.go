@@ -90,7 +90,7 @@ func (s shell) claim(ctx context.Context, t reactor.Task, targets []string) ([]e
 		return append([]eventstore.Draft{t.Draft(event)}, quarantine...), nil
 	}
 	event.GetRollbackClaimed().Quarantined = digest
-	drafts, busy, err := s.Claim(ctx, t, event, targets, deadline)
+	drafts, busy, err := s.Claim(ctx, t, event, targets, deadline, nil)
 	if err != nil {
 		return nil, err
 	}

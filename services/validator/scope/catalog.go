@@ -46,6 +46,10 @@ func (l *look) requirements(ctx context.Context, r standing.Reader) error {
 			why = need.GetService() + " is live nowhere in " + l.request.GetEnvironment()
 		}
 		for _, d := range live {
+			if d.since != "" {
+				why = fmt.Sprintf("nobody knows since release %s what %s carries", d.since, d.target)
+				break
+			}
 			if ok, err := policy.Takes(need.GetVersions(), d.version); err != nil || !ok {
 				why = fmt.Sprintf("%s is %s on %s", need.GetService(), d.version, d.target)
 				break
@@ -115,8 +119,9 @@ func (l *look) customers() {
 	}
 }
 
-// deployed is a version of a service and where it is live.
-type deployed struct{ version, target string }
+// deployed is a version of a service and where it is live, or since which release nobody
+// knows whether it still is.
+type deployed struct{ version, target, since string }
 
 // live is what the targets of the environment carry of a service, by their own histories.
 func (l *look) live(ctx context.Context, r standing.Reader, service string) ([]deployed, error) {
@@ -130,7 +135,7 @@ func (l *look) live(ctx context.Context, r standing.Reader, service string) ([]d
 			return nil, err
 		}
 		if d := at.State.GetDeployed(); d.GetService() == service {
-			out = append(out, deployed{d.GetVersion(), t.GetId()})
+			out = append(out, deployed{d.GetVersion(), t.GetId(), at.State.GetUnknownSince()})
 		}
 	}
 	return out, nil

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -31,6 +32,16 @@ func carrying(service, version string) *releasev1.TargetState {
 	d := deployment(version)
 	d.Service = service
 	return &releasev1.TargetState{Generation: 1, Deployed: d}
+}
+
+// TestAVersionThatNobodyKnowsIsNoneThatIsNeeded: the target cannot tell what it carries.
+func TestAVersionThatNobodyKnowsIsNoneThatIsNeeded(t *testing.T) {
+	w := newWorld(t, catalog(`"^2.1"`, `">=1.0.0"`))
+	w.stands(t, "bill1", standing.Unknown(carrying("billing", "2.3.0"), "billing-lost"))
+	found, s, err := w.look(t, w.place(t, "1.4.2"))
+	if err != nil || !has(found, "dependency.version shop BLOCKING") || !strings.Contains(s.EndReason, "nobody knows since release billing-lost what bill1 carries") {
+		t.Errorf("%v: %q, %s", err, found, s.EndReason)
+	}
 }
 
 // TestVersionsThatDoNotGoTogether: what the service needs is not live, or what is live
