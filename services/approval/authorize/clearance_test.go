@@ -85,10 +85,10 @@ func TestTwoPeopleLetAnArtifactOutOfQuarantine(t *testing.T) {
 		want(t, "agreed to by "+person, err, codes.PermissionDenied, reason)
 	}
 	for name, bad := range map[string]*approvalv1.ConfirmClearanceRequest{
-		"no comment":  {Digest: digest, Sequence: confirm.Sequence, Comment: " "},
-		"no digest":   {Sequence: confirm.Sequence, Comment: "seen"},
+		"no comment":  {Digest: digest, Sequence: confirm.GetSequence(), Comment: " "},
+		"no digest":   {Sequence: confirm.GetSequence(), Comment: "seen"},
 		"no sequence": {Digest: digest, Comment: "seen"},
-		"long":        {Digest: digest, Sequence: confirm.Sequence, Comment: strings.Repeat("x", 1025)},
+		"long":        {Digest: digest, Sequence: confirm.GetSequence(), Comment: strings.Repeat("x", 1025)},
 	} {
 		_, err = desk.ConfirmClearance(as(t, "cleo"), bad)
 		want(t, name, err, codes.InvalidArgument, "INVALID_FIELD")
