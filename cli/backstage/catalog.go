@@ -200,7 +200,7 @@ func (c *catalog) service(e *entity) {
 		if err != nil || tier < 1 || tier > 4 {
 			c.wrongAt(e, e.tier.line, "annotation %s is %q, must be 1 to 4", TierAnnotation, e.tier.value)
 		}
-		s.Tier = uint32(tier) //nolint:gosec // Its size was asked for above.
+		s.Tier = uint32(tier)
 	}
 	for i, refs := range [][]text{e.dependsOn, e.consumes} {
 		for _, ref := range refs {

@@ -146,9 +146,13 @@ func TestCharts(t *testing.T) {
 		location, tag string
 		fits          bool
 	}{
-		{"charts/shop-1.4.2.tgz", "", true}, {"charts/shop-1.4.3.tgz", "", false}, {"charts/web-1.4.2.tgz", "", false},
-		{"registry.example/charts/shop", "", true}, {"registry.example/charts/shop", "1.4.2", true},
-		{"registry.example/charts/shop", "1.4.3", false}, {"registry.example/charts/web", "1.4.2", false},
+		{"charts/shop-1.4.2.tgz", "", true},
+		{"charts/shop-1.4.3.tgz", "", false},
+		{"charts/web-1.4.2.tgz", "", false},
+		{"registry.example/charts/shop", "", true},
+		{"registry.example/charts/shop", "1.4.2", true},
+		{"registry.example/charts/shop", "1.4.3", false},
+		{"registry.example/charts/web", "1.4.2", false},
 	} {
 		if err := chart.Named(test.location, test.tag); (err == nil) != test.fits || err != nil && !errors.Is(err, inspect.ErrKind) {
 			t.Errorf("at %s:%s: %v", test.location, test.tag, err)
