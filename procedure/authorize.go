@@ -55,19 +55,29 @@ func MayApprove(s State, actor *releasev1.Actor, changeDigest string, at time.Ti
 	return nil
 }
 
-// ownRole names the part that a person has in the change itself; empty for none.
-func (s State) ownRole(person string) string {
-	switch {
-	case person == s.Request.GetRequester():
-		return "the requester"
-	case person == s.Request.GetOwner():
-		return "the owner"
-	case slices.Contains(s.Request.GetAuthors(), person):
-		return "an author"
+// Part is what a person is in a change.
+type Part struct{ Person, Role string }
+
+// Parts are the parts that people have in the change itself: who has one approves it in
+// no lane but the emergency, and reviews it in none (PD-A.1).
+func (s State) Parts() []Part {
+	parts := []Part{{s.Request.GetRequester(), "the requester"}, {s.Request.GetOwner(), "the owner"}}
+	for _, a := range s.Request.GetAuthors() {
+		parts = append(parts, Part{a, "an author"})
 	}
 	for _, v := range s.Gates {
-		if slices.Contains(v.GetAuthors(), person) {
-			return "an author, by the evidence of gate " + v.GetGate()
+		for _, a := range v.GetAuthors() {
+			parts = append(parts, Part{a, "an author, by the evidence of gate " + v.GetGate()})
+		}
+	}
+	return parts
+}
+
+// ownRole names the part that a person has in the change itself; empty for none.
+func (s State) ownRole(person string) string {
+	for _, p := range s.Parts() {
+		if p.Person == person {
+			return p.Role
 		}
 	}
 	return ""
@@ -88,10 +98,10 @@ func Count(s State, at time.Time) (counted []*releasev1.CountedApproval, missing
 			valid = append(valid, a)
 		}
 	}
-	var slots []string
+	var slots []*releasev1.QuorumRule
 	for _, q := range s.Quorum {
 		for range q.GetCount() {
-			slots = append(slots, q.GetGroup())
+			slots = append(slots, q)
 		}
 	}
 	// Augmenting paths: taken[i] is the slot of approval i, or -1.
@@ -102,7 +112,7 @@ func Count(s State, at time.Time) (counted []*releasev1.CountedApproval, missing
 	var fill func(slot int, seen []bool) bool
 	fill = func(slot int, seen []bool) bool {
 		for i, a := range valid {
-			if seen[i] || !slices.Contains(a.Groups, slots[slot]) {
+			if seen[i] || !slices.Contains(a.Groups, slots[slot].GetGroup()) || (slots[slot].GetSigned() && a.Signature == nil) {
 				continue
 			}
 			seen[i] = true
@@ -120,7 +130,7 @@ func Count(s State, at time.Time) (counted []*releasev1.CountedApproval, missing
 	}
 	for i, slot := range taken {
 		if slot >= 0 {
-			counted = append(counted, &releasev1.CountedApproval{Person: valid[i].Person, Group: slots[slot]})
+			counted = append(counted, &releasev1.CountedApproval{Person: valid[i].Person, Group: slots[slot].GetGroup()})
 		}
 	}
 	return counted, missing
@@ -142,14 +152,14 @@ func askable(quorum []*releasev1.QuorumRule) bool {
 	return all > 0 && all <= maxQuorum
 }
 
-func addMissing(missing []*releasev1.QuorumRule, group string) []*releasev1.QuorumRule {
+func addMissing(missing []*releasev1.QuorumRule, q *releasev1.QuorumRule) []*releasev1.QuorumRule {
 	for _, m := range missing {
-		if m.GetGroup() == group {
+		if m.GetGroup() == q.GetGroup() && m.GetSigned() == q.GetSigned() {
 			m.Count++
 			return missing
 		}
 	}
-	return append(missing, &releasev1.QuorumRule{Group: group, Count: 1})
+	return append(missing, &releasev1.QuorumRule{Group: q.GetGroup(), Count: 1, Signed: q.GetSigned()})
 }
 
 // ValidUntil is until when an approval counts that is given at that time, and so an
@@ -196,9 +206,12 @@ func DecideAuthorize(s State, at time.Time, validFor time.Duration, reviewDue ti
 // fill the quorum: whose they are decides who may not review later.
 func (s State) given(counted []*releasev1.CountedApproval, at time.Time) bool {
 	var persons []string
-	need := map[string]int{}
+	need, unsigned := map[string]int{}, map[string]int{}
 	for _, q := range s.Quorum {
 		need[q.GetGroup()] += int(q.GetCount())
+		if !q.GetSigned() {
+			unsigned[q.GetGroup()] += int(q.GetCount())
+		}
 	}
 	for _, c := range counted {
 		i := s.approvalOf(c.GetPerson())
@@ -206,11 +219,14 @@ func (s State) given(counted []*releasev1.CountedApproval, at time.Time) bool {
 			!slices.Contains(s.Approvals[i].Groups, c.GetGroup()) {
 			return false
 		}
+		if s.Approvals[i].Signature == nil {
+			unsigned[c.GetGroup()]--
+		}
 		persons = append(persons, c.GetPerson())
 		need[c.GetGroup()]--
 	}
-	for _, n := range need {
-		if n != 0 {
+	for group, n := range need {
+		if n != 0 || unsigned[group] < 0 {
 			return false
 		}
 	}
@@ -225,8 +241,9 @@ func (s *State) applyApprovalGiven(e Entry, d *releasev1.ApprovalGiven) error {
 	if d.GetExpires() == nil || !e.Stored.Before(d.GetExpires().AsTime()) {
 		return s.invalid(e, "it has expired already")
 	}
-	given := Approval{
-		Person: a.GetId(), Groups: a.GetGroups(), Given: e.Stored, Expires: d.GetExpires().AsTime(), Comment: d.GetComment(),
+	given := given(e, d)
+	if err := s.maySign(given, e.Stored); err != nil {
+		return s.invalid(e, err.Error())
 	}
 	kept := slices.DeleteFunc(slices.Clone(s.Approvals), func(o Approval) bool { return o.Person == given.Person })
 	s.Approvals = append(kept, given)
@@ -247,6 +264,7 @@ func (s *State) applyApprovalWithdrawn(e Entry) error {
 	if i < 0 {
 		return s.invalid(e, by+" has not approved")
 	}
+	s.forgetSigned(s.Approvals[i])
 	s.Approvals = slices.Delete(slices.Clone(s.Approvals), i, i+1)
 	if s.Authorized == nil {
 		return nil

@@ -148,8 +148,8 @@ func TestTableAgreesWithItself(t *testing.T) {
 		if procedure.WriterOf(e) == "" {
 			t.Errorf("nobody may write %s", e)
 		}
-		// The service activates its procedure document when it starts; no step does.
-		if !appended[e] && e != "procedure_activated" {
+		// Procedure documents are changed by people, through the service; no step does it.
+		if !appended[e] && !strings.HasPrefix(e, "procedure_") {
 			t.Errorf("no step appends %s", e)
 		}
 	}

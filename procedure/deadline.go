@@ -81,7 +81,17 @@ func (s State) deadlines() []Deadline {
 		all = append(all, bake)
 	case PhaseEscalated, PhaseFollowUp:
 		all = append(all, after(releasev1.Deadline_DEADLINE_DECISION, t.GetDecision().AsDuration()))
-	case PhaseGates, PhaseScope, PhasePreview, PhaseRisk, PhaseNotify, PhaseRemedy, PhaseRelease, PhaseRecord:
+	case PhaseNotify:
+		// Machines have the time of a step, people that of the document; the start ends it.
+		switch by := s.acknowledgeBy(); {
+		case len(Unacknowledged(s)) == 0:
+			all = append(all, step)
+		case by.IsZero():
+			all = append(all, start)
+		default:
+			all = append(all, Deadline{Kind: releasev1.Deadline_DEADLINE_NOTICE, At: by}, start)
+		}
+	case PhaseGates, PhaseScope, PhasePreview, PhaseRisk, PhaseRemedy, PhaseRelease, PhaseRecord:
 		all = append(all, step)
 	}
 	for _, x := range s.Escalations {
@@ -154,6 +164,9 @@ func (s *State) applyDeadlinePassed(e Entry, d *releasev1.DeadlinePassed) error 
 	case releasev1.Deadline_DEADLINE_STEP:
 		s.Reminded = e.Stored
 		s.raise(releasev1.Cause_CAUSE_STEP_OVERDUE, e.Stored)
+	case releasev1.Deadline_DEADLINE_NOTICE:
+		s.NoticeOverdue = true
+		s.raise(releasev1.Cause_CAUSE_NOTICE_UNACKNOWLEDGED, e.Stored)
 	case releasev1.Deadline_DEADLINE_ACKNOWLEDGE:
 		s.callNext(next.Cause)
 	case releasev1.Deadline_DEADLINE_REVIEW:

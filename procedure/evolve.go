@@ -42,11 +42,22 @@ func Fold(release string, entries []Entry) (State, []Rejection) {
 
 // admissible holds what is demanded of every event, whatever it says.
 func admissible(s State, e Entry) error {
+	if err := admits(Aggregate(s.Release), s.Head, e); err != nil {
+		return err
+	}
+	if s.Phase != PhaseNone && e.Event.GetProcedureDigest() != s.ProcedureDigest {
+		return ErrProcedure
+	}
+	return nil
+}
+
+// admits is the part of it that holds for the events of any aggregate.
+func admits(aggregate string, head Head, e Entry) error {
 	ev := e.Event
 	if ev == nil || ev.GetId() == "" || ev.GetTime() == nil || e.Sequence == 0 || e.Stored.IsZero() {
 		return ErrMalformed
 	}
-	if ev.GetAggregate() != Aggregate(s.Release) {
+	if ev.GetAggregate() != aggregate {
 		return fmt.Errorf("%w: %q", ErrForeign, ev.GetAggregate())
 	}
 	name := TypeOf(ev)
@@ -56,15 +67,12 @@ func admissible(s State, e Entry) error {
 	if w := WriterOf(name); w != ev.GetWriter() {
 		return fmt.Errorf("%w: %s by %q, not %q", ErrWriter, name, ev.GetWriter(), w)
 	}
-	if !follows(s.Head, e) {
+	if !follows(head, e) {
 		return ErrNotHead
 	}
 	at := ev.GetTime().AsTime()
 	if at.After(e.Stored.Add(maxEarly)) || at.Before(e.Stored.Add(-maxLate)) {
 		return fmt.Errorf("%w: happened %s, stored %s", ErrClockSkew, at, e.Stored)
-	}
-	if s.Phase != PhaseNone && ev.GetProcedureDigest() != s.ProcedureDigest {
-		return ErrProcedure
 	}
 	return nil
 }
@@ -118,6 +126,8 @@ func (s *State) apply(e Entry) error {
 		return s.applyExpired(e, d.Expired)
 	case *releasev1.Event_Notified:
 		return s.applyNotified(e, d.Notified)
+	case *releasev1.Event_NoticeAcknowledged:
+		return s.applyNoticeAcknowledged(e, d.NoticeAcknowledged)
 	case *releasev1.Event_ExecutionClaimed:
 		return s.applyExecutionClaimed(e, d.ExecutionClaimed)
 	case *releasev1.Event_ExecutionFinished:
@@ -162,6 +172,10 @@ func (s *State) apply(e Entry) error {
 		return s.applyFollowUpAdded(e, d.FollowUpAdded)
 	case *releasev1.Event_FollowUpClosed:
 		return s.applyFollowUpClosed(e, d.FollowUpClosed)
+	case *releasev1.Event_FreezeOverridden:
+		return s.applyFreezeOverridden(e, d.FreezeOverridden)
+	case *releasev1.Event_ExecutionOverrun:
+		return s.applyExecutionOverrun(e, d.ExecutionOverrun)
 	}
 	return fmt.Errorf("%w: not an event of a release", ErrMalformed)
 }

@@ -135,6 +135,15 @@ func worlds() []*world {
 			}
 		}
 	}
+	add("planned", one, fenced, ", somebody has to know", undoable)
+	knowing := all[len(all)-1]
+	knowing.moves = append(knowing.moves,
+		move{name: "notify and wait", build: func(s procedure.State, now time.Time) *releasev1.Event {
+			return proceduretest.NotifyWaiting(s, now.Add(time.Hour), true, "finn", "ada")
+		}},
+		move{name: "finn knows", person: "finn", build: func(procedure.State, time.Time) *releasev1.Event { return proceduretest.Know() }},
+		move{name: "ada knows", person: "ada", build: func(procedure.State, time.Time) *releasev1.Event { return proceduretest.Know() }},
+	)
 	add("planned", two, fenced, ", data changed for good", proceduretest.Irreversible)
 	add("emergency", one, probeable, ", data changed for good", proceduretest.Irreversible)
 	add("rollback", one, opaque, ", data changed for good", proceduretest.Irreversible)
@@ -204,6 +213,9 @@ func abstraction(n *node) string {
 	}
 	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED {
 		return b.String() // What it went through decides nothing any more.
+	}
+	if s.Phase == procedure.PhaseNotify {
+		put(len(procedure.Unacknowledged(s)), s.NoticeOverdue)
 	}
 	if s.Phase == procedure.PhaseHeld {
 		put(s.HeldFor)

@@ -1,6 +1,7 @@
 package procedure_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -28,6 +29,21 @@ var peopleGuards = []guard{
 	{name: "abort before anything was executed", phase: procedure.PhaseExecute, want: "withdraw it instead", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.Data, e.Actor = proceduretest.Abort().GetData(), proceduretest.Person("dan")
 	}},
+	{name: "exception of a freeze by a machine", phase: procedure.PhaseApprove, want: "only a person", spoil: overrides("approval", nil)},
+	{name: "exception of a freeze for one's own change", phase: procedure.PhaseApprove, want: "own change", spoil: overrides("otto", nil)},
+	{name: "exception of no freeze", phase: procedure.PhaseApprove, want: "does not name the freeze", spoil: overrides("dan", func(d *releasev1.FreezeOverridden) { d.Freeze = "" })},
+	{name: "exception of whatever a freeze becomes", phase: procedure.PhaseApprove, want: "does not name the freeze", spoil: overrides("dan", func(d *releasev1.FreezeOverridden) { d.FreezeDigest = "" })},
+	{name: "exception without a reason", phase: procedure.PhaseApprove, want: "its reason", spoil: overrides("dan", func(d *releasev1.FreezeOverridden) { d.Reason = " " })},
+	{name: "exception without a ticket", phase: procedure.PhaseApprove, want: "its ticket", spoil: overrides("dan", func(d *releasev1.FreezeOverridden) { d.Ticket = "" })},
+	{name: "exception made twice", phase: procedure.PhaseApprove, want: "already", spoil: overrides("dan", nil), prepare: func(t *testing.T, h *proceduretest.History) {
+		h.Do(t, "dan", proceduretest.Override("freeze-1"))
+	}},
+	{name: "one exception more than there can be", phase: procedure.PhaseApprove, want: "too many", spoil: overrides("dan", nil), prepare: func(t *testing.T, h *proceduretest.History) {
+		for i := range procedure.MaxOverrides {
+			h.Do(t, "dan", proceduretest.Override(fmt.Sprintf("other-%d", i)))
+		}
+	}},
+	{name: "exception for a release that is over", phase: procedure.PhaseRecord, want: "does not belong here", spoil: overrides("dan", nil)},
 	{name: "escalation taken on by a machine", phase: procedure.PhaseEscalated, want: "only a person", spoil: func(h *proceduretest.History, e *releasev1.Event) {
 		e.Data, e.Actor = proceduretest.Acknowledge(h.State().OpenEscalations()[0]).GetData(), proceduretest.Service("approval")
 	}},
@@ -112,4 +128,19 @@ func counted(e *releasev1.Event, group string) *releasev1.CountedApproval {
 func called(t *testing.T, h *proceduretest.History) {
 	told(t, h)
 	h.Do(t, "", proceduretest.Escalate(h.State(), h.Now))
+}
+
+// overrides puts an exception of a freeze in the place of the next event, by a person or
+// by a service.
+func overrides(by string, change func(*releasev1.FreezeOverridden)) func(*proceduretest.History, *releasev1.Event) {
+	return func(_ *proceduretest.History, e *releasev1.Event) {
+		exception := proceduretest.Override("freeze-1")
+		if change != nil {
+			change(exception.GetFreezeOverridden())
+		}
+		e.Data, e.Writer, e.Actor = exception.GetData(), procedure.ServiceApproval, proceduretest.Person(by)
+		if by == procedure.ServiceApproval {
+			e.Actor = proceduretest.Service(by)
+		}
+	}
 }

@@ -14,6 +14,16 @@ import (
 
 // workGuards are the guards of steps 5 to 8.
 var workGuards = []guard{
+	{name: "overrun of a release that has not begun", phase: procedure.PhaseExecute, want: "nothing was begun", spoil: func(h *proceduretest.History, e *releasev1.Event) {
+		e.Data = proceduretest.Overrun(h.State(), "freeze-1").GetData()
+	}},
+	{name: "overrun of another wave", request: two, phase: procedure.PhaseVerify, want: "another wave", prepare: again, spoil: func(h *proceduretest.History, e *releasev1.Event) {
+		e.Data = proceduretest.Overrun(procedure.State{}, "freeze-1").GetData()
+	}},
+	{name: "overrun by nothing", request: two, phase: procedure.PhaseVerify, want: "names no freeze", prepare: again, spoil: func(h *proceduretest.History, e *releasev1.Event) {
+		e.Data = proceduretest.Overrun(h.State(), "freeze-1").GetData()
+		e.GetExecutionOverrun().Reasons = nil
+	}},
 	{name: "claim of another digest", phase: procedure.PhaseExecute, want: "another change digest", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetExecutionClaimed().ChangeDigest = proceduretest.Digest('0')
 	}},
@@ -275,4 +285,9 @@ func reviewable(t *testing.T, h *proceduretest.History) {
 		}
 		h.Do(t, person, e)
 	}
+}
+
+// again verifies the wave, so that the next may begin.
+func again(t *testing.T, h *proceduretest.History) {
+	h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_PASS, false))
 }

@@ -111,6 +111,12 @@ func moves(request *releasev1.Request, class releasev1.DriverClass) []move {
 	add("review", "cleo", fixed(proceduretest.Review()))
 	add("follow up", "anna", of(proceduretest.FollowUp))
 	add("follow up done", "ada", fixed(proceduretest.FollowUpDone(1)))
+	add("override", "dan", of(func(s procedure.State) *releasev1.Event {
+		if len(s.Overrides) > 0 {
+			return nil // One of them opens every way.
+		}
+		return proceduretest.Override("freeze-1")
+	}))
 	add("early", "", of(func(s procedure.State) *releasev1.Event {
 		d, _ := procedure.NextDeadline(s)
 		return procedure.DecideDeadline(s, d.At)
@@ -124,6 +130,7 @@ func work() []move {
 	add := func(name string, build func(s procedure.State, now time.Time) *releasev1.Event) {
 		all = append(all, move{name: name, build: build})
 	}
+	add("overrun", func(s procedure.State, _ time.Time) *releasev1.Event { return proceduretest.Overrun(s, "freeze-1") })
 	claim := func(s procedure.State, now time.Time) *releasev1.Event {
 		return procedure.DecideClaim(s, "executor-1", s.ChangeDigest, now.Add(time.Minute), now.Add(30*time.Minute))
 	}

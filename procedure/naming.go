@@ -88,7 +88,7 @@ var writers = map[string]string{
 	"risk_cleared": ServiceApproval, "held": ServiceApproval, "risk_refused": ServiceApproval,
 	"approval_given": ServiceApproval, "approval_withdrawn": ServiceApproval, "rejected": ServiceApproval,
 	"authorized": ServiceApproval, "withdrawn": ServiceApproval, "superseded": ServiceApproval, "expired": ServiceApproval,
-	"notified":          ServiceApproval,
+	"notified": ServiceApproval, "notice_acknowledged": ServiceApproval,
 	"execution_claimed": ServiceExecutor, "execution_finished": ServiceExecutor,
 	"execution_failed": ServiceExecutor, "execution_unknown": ServiceExecutor, "execution_refused": ServiceExecutor,
 	"targets_released": ServiceExecutor, "start_held": ServiceExecutor,
@@ -98,8 +98,11 @@ var writers = map[string]string{
 	"deadline_passed": ServiceApproval, "recorded": ServiceRecorder, "review_completed": ServiceApproval,
 	"follow_up_added": ServiceApproval, "follow_up_closed": ServiceApproval,
 	"target_locked": ServiceExecutor, "target_unlocked": ServiceExecutor,
+	"freeze_overridden": ServiceApproval, "execution_overrun": ServiceExecutor,
 	"service_changed": ServiceApproval, "request_refused": ServiceApproval, "procedure_activated": ServiceApproval,
 	"artifact_quarantined": ServiceExecutor, "clearance_proposed": ServiceApproval, "quarantine_cleared": ServiceApproval,
+	"procedure_proposed": ServiceApproval, "procedure_approved": ServiceApproval,
+	"procedure_approval_withdrawn": ServiceApproval, "procedure_proposal_closed": ServiceApproval,
 }
 
 // WriterOf returns the service that may write events of that type; empty for an

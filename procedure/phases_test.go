@@ -40,6 +40,8 @@ var phasesOf = map[string][]procedure.Phase{
 	"aborted":   {procedure.PhaseHeld, procedure.PhaseExecute, procedure.PhaseExecuting, procedure.PhaseVerify},
 	"withdrawn": beforeExecution, "superseded": beforeExecution, "rejected": beforeExecution,
 	"approval_withdrawn": beforeExecution, "expired": beforeExecution,
+	"freeze_overridden": append([]procedure.Phase{procedure.PhaseExecuting, procedure.PhaseVerify}, beforeExecution...),
+	"execution_overrun": {procedure.PhaseExecute},
 }
 
 // TestEveryEventHasItsPhases tries every event in every phase. It says nothing, so that
@@ -66,7 +68,7 @@ func TestEveryEventHasItsPhases(t *testing.T) {
 func TestEveryEventIsJudged(t *testing.T) {
 	otherwise := []string{
 		"requested", "approval_given", "notified", "escalated", "acknowledged", "intervened", "deadline_passed", "review_completed",
-		"follow_up_added", "follow_up_closed",
+		"follow_up_added", "follow_up_closed", "notice_acknowledged",
 	}
 	for _, name := range eventTypes() {
 		if _, ok := phasesOf[name]; ofReleases(name) && ok == slices.Contains(otherwise, name) {

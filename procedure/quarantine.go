@@ -20,8 +20,8 @@ var (
 	// ErrNotProposed says that nobody asked for the artifact to be let out since it was
 	// last put there.
 	ErrNotProposed = errors.New("nobody asked for it to be let out")
-	// ErrOwnProposal says that one person cannot be two.
-	ErrOwnProposal = errors.New("whoever asks for it does not agree to it")
+	// ErrOwnClearance says that one person cannot be two.
+	ErrOwnClearance = errors.New("whoever asks for it does not agree to it")
 )
 
 // RuleQuarantined is the rule of findings about artifacts in quarantine.
@@ -142,6 +142,11 @@ func WhyQuarantined(s State, entries []Entry, at time.Time) *releasev1.Quarantin
 			why.Cause, why.Reason = releasev1.QuarantineReason_CAUSE_VALIDATION_FAILED, d.VerificationInconclusive.GetVerification().GetReason()
 		case *releasev1.Event_ExecutionFailed:
 			why.Cause, why.Reason = releasev1.QuarantineReason_CAUSE_EXECUTION_FAILED, d.ExecutionFailed.GetReason()
+		case *releasev1.Event_ExecutionOverrun:
+			why.Cause = releasev1.QuarantineReason_CAUSE_OVERRUN
+			for _, h := range d.ExecutionOverrun.GetReasons() {
+				why.Reason += h.GetRule() + " " + h.GetSubject() + ": " + h.GetMessage() + " "
+			}
 		case *releasev1.Event_Aborted:
 			why.Cause = releasev1.QuarantineReason_CAUSE_ORDERED
 			why.Reason = "aborted by " + entries[i].Event.GetActor().GetId() + ": " + d.Aborted.GetReason()
@@ -150,7 +155,7 @@ func WhyQuarantined(s State, entries []Entry, at time.Time) *releasev1.Quarantin
 			why.Reason = "taken back by " + entries[i].Event.GetActor().GetId() + ": " + d.Intervened.GetReason()
 		}
 	}
-	why.Reason = cut(why.GetReason())
+	why.Reason = cut(strings.TrimSpace(why.GetReason()))
 	return why
 }
 
@@ -231,6 +236,7 @@ var causes = map[releasev1.QuarantineReason_Cause]string{
 	releasev1.QuarantineReason_CAUSE_EXECUTION_FAILED:  "execution failed",
 	releasev1.QuarantineReason_CAUSE_ORDERED:           "stopped by a person",
 	releasev1.QuarantineReason_CAUSE_TAKEN_BACK:        "taken back by another release",
+	releasev1.QuarantineReason_CAUSE_OVERRUN:           "taken back for a freeze",
 }
 
 // DecideProposal is a person's word that an artifact may be released again. It lets
@@ -261,7 +267,7 @@ func DecideClearance(q Quarantined, of map[string]State, by *releasev1.Actor, co
 	case c.GetProposedBy() == "":
 		return nil, ErrNotProposed
 	case c.GetProposedBy() == by.GetId():
-		return nil, fmt.Errorf("%w: %s asked for it", ErrOwnProposal, by.GetId())
+		return nil, fmt.Errorf("%w: %s asked for it", ErrOwnClearance, by.GetId())
 	}
 	for _, r := range q.State.GetReasons() {
 		s, known := of[r.GetRelease()]

@@ -52,7 +52,7 @@ func TestTwoPeopleLetAnArtifactOut(t *testing.T) {
 		t.Error("a proposal lets it out")
 	}
 	for person, want := range map[string]error{
-		"otto": procedure.ErrOwnProposal, "rita": procedure.ErrOwnChange, "ada": procedure.ErrOwnChange,
+		"otto": procedure.ErrOwnClearance, "rita": procedure.ErrOwnChange, "ada": procedure.ErrOwnChange,
 	} {
 		if _, err := procedure.DecideClearance(asked, of, proceduretest.Person(person), "fine", h.Now); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", person, err, want)
@@ -142,6 +142,14 @@ func TestQuarantineSaysWhatSentTheReleaseBack(t *testing.T) {
 			h.To(t, procedure.PhaseExecuting)
 			h.Do(t, "", proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"eu1": releasev1.TargetResult_STATUS_FAILED}))
 		}, releasev1.QuarantineReason_CAUSE_EXECUTION_FAILED, "the driver says so"},
+		"overrun by a freeze": {func(t *testing.T, h *proceduretest.History) {
+			h.Asked.Plan.Waves = []*releasev1.Wave{{Targets: []string{"eu1"}}, {Targets: []string{"us1"}}}
+			h.To(t, procedure.PhaseVerify)
+			h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_PASS, false))
+			h.Do(t, "", &releasev1.Event{Data: &releasev1.Event_ExecutionOverrun{ExecutionOverrun: &releasev1.ExecutionOverrun{
+				Wave: h.State().Wave, Reasons: []*releasev1.HoldReason{{Rule: "freeze", Subject: "weekend", Message: "nobody is there"}},
+			}}})
+		}, releasev1.QuarantineReason_CAUSE_OVERRUN, "freeze weekend: nobody is there"},
 		"aborted": {func(t *testing.T, h *proceduretest.History) {
 			h.To(t, procedure.PhaseVerify)
 			h.Do(t, "eve", &releasev1.Event{Data: &releasev1.Event_Aborted{Aborted: &releasev1.Aborted{Reason: "orders are lost"}}})

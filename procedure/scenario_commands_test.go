@@ -170,16 +170,17 @@ func statuses(words []string) map[string]releasev1.TargetResult_Status {
 	return out
 }
 
-// quorum reads release-managers:1,security:2.
+// quorum reads release-managers:1,security:2:signed.
 func quorum(value string) []*releasev1.QuorumRule {
 	var rules []*releasev1.QuorumRule
 	for _, r := range strings.Split(value, ",") {
+		r, signed := strings.CutSuffix(r, ":signed")
 		group, count, _ := strings.Cut(r, ":")
 		n, err := strconv.ParseUint(count, 10, 32)
 		if err != nil {
 			return nil
 		}
-		rules = append(rules, &releasev1.QuorumRule{Group: group, Count: uint32(n)})
+		rules = append(rules, &releasev1.QuorumRule{Group: group, Count: uint32(n), Signed: signed})
 	}
 	return rules
 }

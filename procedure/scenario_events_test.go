@@ -1,9 +1,12 @@
 package procedure_test
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -55,8 +58,17 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 		return proceduretest.Authorize(s, now), true, nil
 	case "supersede":
 		return proceduretest.Supersede(first), true, nil
-	case "notify":
-		return proceduretest.Notify(s), true, nil
+	case "notify": // notify | notify <duration> one|everybody <person>...: who has to know of it
+		if first == "" {
+			return proceduretest.Notify(s), true, nil
+		}
+		d, err := time.ParseDuration(first)
+		if err != nil || len(rest) == 0 {
+			return nil, true, unclearf("until when, and who?")
+		}
+		return proceduretest.NotifyWaiting(s, now.Add(d), rest[0] == "everybody", rest[1:]...), true, nil
+	case "overrun": // overrun <freeze>
+		return proceduretest.Overrun(s, first), true, nil
 	case "claim": // claim <executor> [other-digest]
 		e := proceduretest.Claim(s, first, now)
 		if len(rest) > 0 {
@@ -127,7 +139,7 @@ func (sc *scenario) risk(what string, words []string) (*releasev1.Event, error) 
 func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, error) {
 	s, now := sc.h.State(), sc.h.Now
 	switch verb {
-	case "approve": // approve <person> [for <duration>] [other-digest]
+	case "approve": // approve <person> [for <duration>] [other-digest] [signed [<time ago>]]
 		expires := now.Add(12 * time.Hour)
 		if len(words) > 2 && words[1] == "for" {
 			d, err := time.ParseDuration(words[2])
@@ -140,6 +152,18 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		if words[len(words)-1] == "other-digest" {
 			e.GetApprovalGiven().ChangeDigest = proceduretest.Digest('0')
 		}
+		if i := slices.Index(words, "signed"); i > 0 {
+			var ago time.Duration
+			if i+1 < len(words) {
+				var err error
+				if ago, err = time.ParseDuration(words[i+1]); err != nil {
+					return nil, unclearf("%v", err)
+				}
+			}
+			e.GetApprovalGiven().Signature = &releasev1.ApprovalSignature{
+				Signed: timestamppb.New(now.Add(-ago)), Expires: e.GetApprovalGiven().GetExpires(), Armored: "a signature",
+			}
+		}
 		return e, nil
 	case "unapprove":
 		return proceduretest.WithdrawApproval(), nil
@@ -149,12 +173,16 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		return proceduretest.Withdraw(), nil
 	case "abort":
 		return proceduretest.Abort(), nil
+	case "know": // know <person>: of the start
+		return proceduretest.Know(), nil
 	case "acknowledge": // acknowledge <person> <cause>
 		return proceduretest.Acknowledge(releasev1.Cause(releasev1.Cause_value["CAUSE_"+strings.ToUpper(words[1])])), nil
 	case "intervene": // intervene <person> retry|roll_back|accept|confirm_done
 		return proceduretest.Intervene(releasev1.Intervened_Action(releasev1.Intervened_Action_value["ACTION_"+strings.ToUpper(words[1])])), nil
 	case "review":
 		return proceduretest.Review(), nil
+	case "override": // override <person> <freeze>
+		return proceduretest.Override(words[1]), nil
 	case "follow_up": // follow_up <person>
 		return proceduretest.FollowUp(s), nil
 	case "done": // done <person> <number>

@@ -213,6 +213,14 @@ func parts(s procedure.State) [][2]string {
 		}
 		todo = append(todo, what)
 	}
+	var missing []string
+	for _, p := range procedure.Unacknowledged(s) {
+		missing = append(missing, fmt.Sprintf("%s of %s until %s", strings.Join(p.GetPeople(), ", "), p.GetAudience(), clock(p.GetAcknowledgeBy().AsTime())))
+	}
+	var overridden []string
+	for _, o := range s.Overrides {
+		overridden = append(overridden, o.Freeze+" by "+o.Person)
+	}
 	decide := ""
 	if !s.DecideFrom.IsZero() {
 		decide = clock(s.DecideFrom)
@@ -224,8 +232,10 @@ func parts(s procedure.State) [][2]string {
 	return [][2]string{
 		{"findings", strings.Join(findings, ", ")},
 		{"holds", strings.Join(holds, ", ")},
+		{"unacknowledged", strings.Join(missing, "; ")},
 		{"approvals", strings.Join(approvals, ", ")},
 		{"bypassed", strings.Join(s.Bypassed, ", ")},
+		{"overridden", strings.Join(overridden, ", ")},
 		{"tell", strings.Join(tell, ", ")},
 		{"work", work},
 		{"targets", strings.Join(results, ", ")},

@@ -52,6 +52,8 @@ type State struct {
 	ApproveBy    time.Time
 	// Approvals is what people approved and have not taken back.
 	Approvals []Approval
+	// TakenBack is which signatures count no more, the newest of each person.
+	TakenBack []TakenBack
 	// Authorized is set while the approvals suffice.
 	Authorized *releasev1.Authorized
 	// Bypassed is every control that an emergency went around.
@@ -91,6 +93,11 @@ type State struct {
 	Escalations []Escalation
 	// Wanted is what stakeholders have not been told yet.
 	Wanted []Notice
+	// Told is what they have been told, with whom it was meant for.
+	Told []Told
+	// NoticeOverdue says that people were called because a start waits for somebody's
+	// word that they know of it.
+	NoticeOverdue bool
 	// Reminded is when the newest deadline passed that did not move the phase.
 	Reminded time.Time
 
@@ -107,6 +114,8 @@ type State struct {
 	ReviewedBy    string
 	// FollowUps is what is to be done afterwards, by number, done or not.
 	FollowUps []FollowUp
+	// Overrides are the exceptions of freezes that people made for it.
+	Overrides []Override
 }
 
 // Approval is one person's approval of the state's change digest.
@@ -116,6 +125,10 @@ type Approval struct {
 	Given   time.Time
 	Expires time.Time
 	Comment string
+	// ShownDigest names what the person was shown, Signature is the person's own; nil
+	// where there is none.
+	ShownDigest string
+	Signature   *releasev1.ApprovalSignature
 }
 
 // Claim is an executor's hold on a wave or on the way back.
@@ -269,6 +282,17 @@ func (s *State) raise(cause releasev1.Cause, at time.Time) {
 	s.Escalations = append(s.Escalations, Escalation{Cause: cause, Raised: at, CallNext: true})
 }
 
+// settled takes on what people were called for and what is done now, in the name of who
+// did it.
+func (s *State) settled(cause releasev1.Cause, by string) {
+	s.Escalations = slices.Clone(s.Escalations)
+	for i := range s.Escalations {
+		if x := &s.Escalations[i]; x.Cause == cause && x.AcknowledgedBy == "" {
+			x.AcknowledgedBy, x.CallNext = by, false
+		}
+	}
+}
+
 // escalate stops the machine until a person decides.
 func (s *State) escalate(cause releasev1.Cause, rollback bool, at time.Time) {
 	s.EscalatedFor, s.EscalatedRollback, s.DecideFrom = cause, rollback, time.Time{}
@@ -291,8 +315,12 @@ func (s *State) want(o releasev1.Occasion, number uint32) {
 	}
 }
 
-// forgetStart takes the announcement of a start back that does not come now.
+// forgetStart takes the announcement of a start back that does not come now, and the
+// wait for those who have to know of it.
 func (s *State) forgetStart() {
+	if len(Unacknowledged(*s)) > 0 {
+		s.Holds, s.NoticeOverdue = nil, false
+	}
 	s.Wanted = slices.DeleteFunc(slices.Clone(s.Wanted), func(n Notice) bool { return n.Occasion == releasev1.Occasion_OCCASION_START })
 }
 

@@ -67,7 +67,7 @@ var Steps = []Step{
 	{
 		ID: StepScope, Number: "2", Title: "Validate the scope", Service: ServiceValidator, Package: "services/validator/scope",
 		Clause:  "Validate the release scope, artefact version, deployment target, and deployment owner.",
-		WakesOn: []string{"gates_confirmed", "deadline_passed"},
+		WakesOn: []string{"gates_confirmed", "deadline_passed", "freeze_overridden"},
 		Appends: []string{"scope_validated", "scope_refused"},
 	},
 	{
@@ -79,31 +79,31 @@ var Steps = []Step{
 	{
 		ID: StepRisk, Number: "3", Title: "Check risks and freezes", Service: ServiceApproval, Package: "services/approval/risk",
 		Clause:  "Check for known operational risks, dependencies, freeze periods, customer constraints, and rollback readiness.",
-		WakesOn: []string{"change_previewed", "deadline_passed"},
+		WakesOn: []string{"change_previewed", "deadline_passed", "freeze_overridden"},
 		Appends: []string{"risk_cleared", "held", "risk_refused"},
 	},
 	{
 		ID: StepAuthorize, Number: "A", Title: "Authorize", Service: ServiceApproval, Package: "services/approval/authorize",
 		Clause:  "Reviewers and approvers must confirm the deployment is authorised.",
 		WakesOn: []string{"risk_cleared", "approval_given"},
-		Appends: []string{"approval_given", "approval_withdrawn", "rejected", "authorized", "withdrawn"},
+		Appends: []string{"approval_given", "approval_withdrawn", "rejected", "authorized", "withdrawn", "freeze_overridden"},
 	},
 	{
 		ID: StepNotify, Number: "4", Title: "Notify stakeholders", Service: ServiceApproval, Package: "services/approval/notify",
 		Clause: "Notify relevant stakeholders where communication is required.",
 		WakesOn: []string{
 			"authorized", "execution_failed", "execution_finished", "verification_failed", "verification_inconclusive",
-			"intervened", "aborted", "escalated", "recorded", "deadline_passed",
+			"intervened", "aborted", "escalated", "recorded", "deadline_passed", "execution_overrun",
 		},
-		Appends: []string{"notified"},
+		Appends: []string{"notified", "notice_acknowledged"},
 	},
 	{
 		ID: StepExecute, Number: "5", Title: "Execute", Service: ServiceExecutor, Package: "services/executor/execute",
 		Clause:  "Execute the deployment using the approved and traceable deployment path.",
-		WakesOn: []string{"notified", "verification_passed", "deadline_passed", "intervened"},
+		WakesOn: []string{"notified", "notice_acknowledged", "verification_passed", "deadline_passed", "intervened", "freeze_overridden"},
 		Appends: []string{
 			"execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
-			"execution_refused", "start_held", "target_locked",
+			"execution_refused", "start_held", "target_locked", "execution_overrun",
 		},
 	},
 	{
@@ -117,6 +117,7 @@ var Steps = []Step{
 		Clause: "Roll back […] if the deployment introduces unacceptable risk, instability, or failed controls.",
 		WakesOn: []string{
 			"execution_failed", "execution_finished", "verification_failed", "verification_inconclusive", "intervened", "aborted", "deadline_passed",
+			"execution_overrun",
 		},
 		Appends: []string{"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "execution_unknown", "target_locked", "artifact_quarantined"},
 	},
@@ -158,10 +159,10 @@ var Steps = []Step{
 		Clause: "Every wait has an end.",
 		WakesOn: []string{
 			"requested", "risk_cleared", "held", "start_held", "approval_withdrawn", "rejected", "authorized", "withdrawn",
-			"superseded", "execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
+			"superseded", "notified", "notice_acknowledged", "execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
 			"execution_refused", "aborted", "verification_passed", "verification_failed", "verification_inconclusive",
 			"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "escalated", "acknowledged",
-			"intervened", "recorded",
+			"intervened", "recorded", "freeze_overridden", "execution_overrun",
 		},
 	},
 	{
@@ -266,6 +267,12 @@ func Actions(s State) []string {
 	}
 	for _, a := range Interventions(s) {
 		out = append(out, interventionVerbs[a])
+	}
+	if len(Unacknowledged(s)) > 0 {
+		out = append(out, "acknowledge-notice")
+	}
+	if s.Phase == PhaseHeld && len(s.FrozenBy()) > 0 {
+		out = append(out, "override")
 	}
 	if len(s.OpenEscalations()) > 0 {
 		out = append(out, "acknowledge")

@@ -41,6 +41,8 @@ type RiskFacts struct {
 	Bypassed []string
 	// CalendarDigest names the calendars that were looked at.
 	CalendarDigest string
+	// ZoneData names the time zone database by which freezes were judged.
+	ZoneData string
 }
 
 // DecideRisk turns the facts into the end of step 3, or into a hold (PD-3.1 to
@@ -52,12 +54,12 @@ func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 		return &releasev1.Event{Data: &releasev1.Event_RiskRefused{RiskRefused: &releasev1.RiskRefused{Findings: f.Findings}}}
 	case len(f.Holds) > 0:
 		return &releasev1.Event{Data: &releasev1.Event_Held{Held: &releasev1.Held{
-			Reasons: f.Holds, Until: timestamppb.New(f.Until),
+			Reasons: f.Holds, Until: timestamppb.New(f.Until), ZoneData: f.ZoneData,
 		}}}
 	}
 	return &releasev1.Event{Data: &releasev1.Event_RiskCleared{RiskCleared: &releasev1.RiskCleared{
 		ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
-		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest,
+		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData,
 	}}}
 }
 

@@ -2,7 +2,7 @@
 # Finds what the project needs, or installs it, and says in a line each what it
 # found or did. Running it again costs nothing and changes nothing.
 #
-#   tools/setup.sh go postgresql generators linter helm promtool
+#   tools/setup.sh go postgresql openssh generators linter helm promtool
 #
 # It installs system packages on Debian and Ubuntu (as root, or where sudo asks for
 # no password) and on macOS with Homebrew. Elsewhere it says what is missing.
@@ -104,6 +104,26 @@ setup_postgresql() {
 	say postgresql "installed $("$dir/postgres" --version | sed 's/^postgres (PostgreSQL) //') at $dir"
 }
 
+# openssh: ssh-keygen and ssh-agent, with which people sign approvals. Tests have them
+# make signatures, and check ours.
+setup_openssh() {
+	if have ssh-keygen && have ssh-agent; then
+		say openssh "ssh-keygen at $(command -v ssh-keygen)"
+		return
+	fi
+	if have apt-get; then
+		say openssh "missing: installing the package openssh-client"
+		apt_get update || say openssh "apt-get update failed; trying with the lists as they are"
+		apt_get install -y --no-install-recommends openssh-client ||
+			die openssh "could not install it: run 'apt-get install openssh-client' as root"
+	elif have brew; then
+		say openssh "missing: brew install openssh"
+		quiet brew install openssh || die openssh "could not install it: run 'brew install openssh'"
+	else
+		die openssh "missing: install OpenSSH, so that ssh-keygen and ssh-agent are on PATH"
+	fi
+}
+
 # generators, linter and helm: Go tools, pinned in modules of their own (CONTRIBUTING.md
 # says why), built into .bin. A test needs none of them.
 setup_generators() {
@@ -172,9 +192,49 @@ setup_promtool() {
 	fi
 }
 
+# Alertmanager: what posts to one is shown to a real one, by `make clients`. On Debian the
+# program alone is taken out of its package, as promtool is, and its templates, which
+# it looks for where the package has them and nowhere else.
+setup_alertmanager() {
+	local scratch
+	if [ -x .bin/alertmanager ]; then
+		say alertmanager "in .bin"
+		return
+	fi
+	if have alertmanager; then
+		say alertmanager "at $(command -v alertmanager)"
+		return
+	fi
+	if have apt-get && have dpkg-deb; then
+		say alertmanager "missing: taking it out of Debian's package prometheus-alertmanager"
+		scratch=$(mktemp -d)
+		chmod 755 "$scratch"
+		if ! (cd "$scratch" && apt-get -q download prometheus-alertmanager) >/dev/null 2>&1; then
+			apt_get update || true
+			(cd "$scratch" && quiet apt-get -q download prometheus-alertmanager) ||
+				{ rm -rf "$scratch"; die alertmanager "could not fetch the package prometheus-alertmanager"; }
+		fi
+		dpkg-deb -x "$scratch"/prometheus-alertmanager_*.deb "$scratch/content"
+		if [ ! -e /usr/share/prometheus/alertmanager/default.tmpl ]; then
+			as_root mkdir -p /usr/share/prometheus/alertmanager &&
+				as_root cp "$scratch"/content/usr/share/prometheus/alertmanager/{default,email}.tmpl /usr/share/prometheus/alertmanager/ ||
+				{ rm -rf "$scratch"; die alertmanager "could not place its templates: install the package prometheus-alertmanager"; }
+		fi
+		mkdir -p .bin
+		cp "$scratch/content/usr/bin/prometheus-alertmanager" .bin/alertmanager
+		rm -rf "$scratch"
+		say alertmanager "installed into .bin"
+	elif have brew; then
+		say alertmanager "missing: brew install alertmanager"
+		quiet brew install alertmanager || die alertmanager "could not install it: run 'brew install alertmanager'"
+	else
+		die alertmanager "missing: install Alertmanager, so that alertmanager is on PATH"
+	fi
+}
+
 for part in "$@"; do
 	case "$part" in
-	go | postgresql | generators | linter | helm | promtool | clients) "setup_$part" ;;
-	*) die "$part" "unknown: one of go, postgresql, generators, linter, helm, promtool, clients" ;;
+	go | postgresql | openssh | generators | linter | helm | promtool | alertmanager | clients) "setup_$part" ;;
+	*) die "$part" "unknown: one of go, postgresql, openssh, generators, linter, helm, promtool, alertmanager, clients" ;;
 	esac
 done

@@ -14,10 +14,10 @@ import (
 func newAdmin(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "admin",
-		Short: "Prepare the bus",
-		Long:  "Steps of an administrator, made once and with an administrator's rights on the bus.",
+		Short: "Prepare the bus, and begin with a procedure document",
+		Long:  "Steps of an administrator, made once and with an administrator's rights.",
 	}
-	c.AddCommand(newProvision(a))
+	c.AddCommand(newProvision(a), newActivateFirst(a))
 	return c
 }
 

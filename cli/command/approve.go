@@ -5,6 +5,7 @@ import (
 	"context"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,7 @@ var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 type approval struct {
 	digest, comment string
 	yes             bool
+	sign            signing
 }
 
 func newApprove(a *app) *cobra.Command {
@@ -31,8 +33,14 @@ func newApprove(a *app) *cobra.Command {
 			"way back, who has approved), and asks. The approval is for exactly the change\n" +
 			"that was shown; if it changes, the approval does not count.\n\n" +
 			"Without a terminal, --digest names the change that was looked at elsewhere, or\n" +
-			"--yes takes the present one.",
+			"--yes takes the present one.\n\n" +
+			"Where the procedure demands it, you sign what you approve with your own SSH key.\n" +
+			"--sign-with has ssh-keygen do that: with the file of a private key, of a security\n" +
+			"key, or of the public key of one that the SSH agent has. Any other tool can sign\n" +
+			"what --print-text prints, in the namespace approval@shipwarden; --signed takes that\n" +
+			"file and the signature beside it, with the ending .sig.",
 		Example: "  shipwarden approve shop-k7q2m3xw5d8ta4bc --comment 'looked at the diff'\n" +
+			"  shipwarden approve shop-k7q2m3xw5d8ta4bc --sign-with ~/.ssh/id_ed25519\n" +
 			"  shipwarden approve shop-k7q2m3xw5d8ta4bc --digest sha256:…",
 		Args:              oneRelease,
 		ValidArgsFunction: a.complete(true),
@@ -41,6 +49,9 @@ func newApprove(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&v.digest, "digest", "", "change digest that is approved; any other is refused")
 	cmd.Flags().StringVar(&v.comment, "comment", "", "what to say about it")
 	cmd.Flags().BoolVarP(&v.yes, "yes", "y", false, "do not ask")
+	cmd.Flags().StringVar(&v.sign.key, "sign-with", "", "file of the SSH key that signs the approval")
+	cmd.Flags().BoolVar(&v.sign.show, "print-text", false, "print what there is to be signed, and approve nothing")
+	cmd.Flags().StringVar(&v.sign.text, "signed", "", "file with the text that was signed elsewhere")
 	return cmd
 }
 
@@ -48,7 +59,10 @@ func (a *app) approve(ctx context.Context, release string, v *approval) error {
 	if v.digest != "" && !digestPattern.MatchString(v.digest) {
 		return exit.Withf(exit.Usage, "--digest %q: must be sha256: and 64 lower-case hexadecimal digits", v.digest)
 	}
-	ask := !v.yes && v.digest == ""
+	if v.sign.asked() > 1 {
+		return exit.Withf(exit.Usage, "--sign-with, --print-text and --signed: one of them at a time")
+	}
+	ask := !v.yes && v.digest == "" && !v.sign.show
 	if ask && !a.process.InTerminal {
 		return exit.Withf(exit.Usage, "approve %s: nobody to ask here: give --digest with the change that was looked at, or --yes", release)
 	}
@@ -57,11 +71,15 @@ func (a *app) approve(ctx context.Context, release string, v *approval) error {
 		return err
 	}
 	defer done()
-	pending, err := a.getPending(ctx, client, release)
+	shown, err := a.getPending(ctx, client, release)
 	if err != nil {
 		return err
 	}
-	if err := show.Decide(a.out, pending); err != nil {
+	pending, page := shown.GetPending(), a.out
+	if v.sign.show {
+		page = a.process.Err // the text alone goes where a tool reads it
+	}
+	if err := show.Decide(page, pending); err != nil {
 		return err
 	}
 	if !pending.GetMayApprove() {
@@ -70,13 +88,27 @@ func (a *app) approve(ctx context.Context, release string, v *approval) error {
 	if v.digest != "" && v.digest != pending.GetChangeDigest() {
 		return exit.Withf(exit.Denied, "approve %s: the change is %s now, not %s: look again", release, terminal.Escape(pending.GetChangeDigest()), v.digest)
 	}
+	if v.sign.show {
+		s := shown.GetSigning()
+		text, _, err := toSign(pending, s, v.comment, time.Now().Truncate(time.Second), s.GetExpires().AsTime())
+		if err != nil {
+			return err
+		}
+		_, err = a.out.Write(text)
+		return err
+	}
 	if ask && !a.confirm(ctx, "\nApprove this change?") {
 		return exit.Withf(exit.Failed, "not approved")
+	}
+	signature, err := a.sign(ctx, shown, v.comment, v.sign)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := a.call(ctx)
 	defer cancel()
 	answer, err := client.Approve(ctx, &approvalv1.ApproveRequest{
 		Release: release, ChangeDigest: pending.GetChangeDigest(), Comment: v.comment, ShownDigest: pending.GetShownDigest(),
+		Signature: signature,
 	})
 	if err != nil {
 		return exit.Call("approve "+release, err)
@@ -92,14 +124,14 @@ func (a *app) approve(ctx context.Context, release string, v *approval) error {
 	return nil
 }
 
-func (a *app) getPending(ctx context.Context, client approvalv1.ApprovalServiceClient, release string) (*approvalv1.Pending, error) {
+func (a *app) getPending(ctx context.Context, client approvalv1.ApprovalServiceClient, release string) (*approvalv1.GetPendingResponse, error) {
 	ctx, cancel := a.call(ctx)
 	defer cancel()
 	answer, err := client.GetPending(ctx, &approvalv1.GetPendingRequest{Release: release})
 	if err != nil {
 		return nil, exit.Call("approve "+release, err)
 	}
-	return answer.GetPending(), nil
+	return answer, nil
 }
 
 // confirm asks a question and takes nothing but a yes for yes. It does not outlive

@@ -113,7 +113,7 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 		cfg.Procedure = kept
 	}
 	if given != nil {
-		cfg.Procedure = given
+		cfg.Procedure, cfg.Override = given, true
 	}
 	slog.SetDefault(slog.New(calm{slog.NewTextHandler(a.process.Err, &slog.HandlerOptions{Level: slog.LevelWarn})}))
 	starting, cancel := context.WithTimeout(ctx, startTime)

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -32,36 +33,45 @@ func newEvidence(a *app) *cobra.Command {
 				return err
 			}
 			defer done()
-			ctx, cancel := a.call(cmd.Context())
-			defer cancel()
-			stream, err := client.GetEvidence(ctx, &recorderv1.GetEvidenceRequest{Digest: args[0]})
+			content, err := a.getEvidence(cmd.Context(), client, args[0])
 			if err != nil {
-				return exit.Call("evidence "+args[0], err)
+				return err
 			}
-			var content bytes.Buffer
-			for {
-				m, err := stream.Recv()
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				if err != nil {
-					return exit.Call("evidence "+args[0], err)
-				}
-				content.Write(m.GetContent())
-			}
-			return a.evidence(args[0], content.Bytes(), out)
+			return a.evidence(content, args[0], out)
 		}),
 	}
 	cmd.Flags().StringVar(&out, "out", "", "write to this file instead of standard output")
 	return cmd
 }
 
-// evidence writes evidence, after a look at its digest.
-func (a *app) evidence(digest string, content []byte, out string) error {
-	sum := sha256.Sum256(content)
-	if got := "sha256:" + hex.EncodeToString(sum[:]); got != digest {
-		return exit.Withf(exit.Failed, "the evidence's digest is %s, not the one that was asked for", got)
+// getEvidence gets evidence and compares its digest with the one that was asked for.
+func (a *app) getEvidence(ctx context.Context, client recorderv1.RecorderServiceClient, digest string) ([]byte, error) {
+	ctx, cancel := a.call(ctx)
+	defer cancel()
+	stream, err := client.GetEvidence(ctx, &recorderv1.GetEvidenceRequest{Digest: digest})
+	if err != nil {
+		return nil, exit.Call("evidence "+digest, err)
 	}
+	var content bytes.Buffer
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, exit.Call("evidence "+digest, err)
+		}
+		content.Write(m.GetContent())
+	}
+	sum := sha256.Sum256(content.Bytes())
+	if got := "sha256:" + hex.EncodeToString(sum[:]); got != digest {
+		return nil, exit.Withf(exit.Failed, "the evidence's digest is %s, not the one that was asked for", got)
+	}
+	return content.Bytes(), nil
+}
+
+// evidence writes evidence.
+func (a *app) evidence(content []byte, digest, out string) error {
 	if out != "" {
 		if err := os.WriteFile(out, content, 0o644); err != nil { //nolint:gosec // Evidence is for reading.
 			return exit.With(exit.Usage, fmt.Errorf("write evidence: %w", err))

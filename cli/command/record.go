@@ -18,15 +18,19 @@ import (
 const formMarkdown = "markdown"
 
 func newRecord(a *app) *cobra.Command {
-	var out string
+	var out, signed string
 	var output *form
 	cmd := &cobra.Command{
 		Use:   "record RELEASE",
 		Short: "Get the deployment record of a release",
 		Long: "Gets the deployment record as a document. Its SHA-256 is compared with the one\n" +
-			"that the recorder gives, and printed.",
+			"that the recorder gives, and printed.\n\n" +
+			"--signatures writes what people signed to approve it into a new folder instead, with\n" +
+			"their signatures and the allowed signers of the procedure document, and prints the\n" +
+			"commands with which stock ssh-keygen checks them.",
 		Example: "  shipwarden record shop-k7q2m3xw5d8ta4bc\n" +
-			"  shipwarden record shop-k7q2m3xw5d8ta4bc -o json --out record.json",
+			"  shipwarden record shop-k7q2m3xw5d8ta4bc -o json --out record.json\n" +
+			"  shipwarden record shop-k7q2m3xw5d8ta4bc --signatures signed",
 		Args:              oneRelease,
 		ValidArgsFunction: a.complete(false),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
@@ -38,6 +42,9 @@ func newRecord(a *app) *cobra.Command {
 				return err
 			}
 			defer done()
+			if signed != "" {
+				return a.signatures(cmd.Context(), client, args[0], signed)
+			}
 			ctx, cancel := a.call(cmd.Context())
 			defer cancel()
 			format := recorderv1.GetRecordRequest_FORMAT_MARKDOWN
@@ -53,6 +60,7 @@ func newRecord(a *app) *cobra.Command {
 	}
 	output = outputFlag(cmd, formMarkdown, formJSON)
 	cmd.Flags().StringVar(&out, "out", "", "write to this file instead of standard output")
+	cmd.Flags().StringVar(&signed, "signatures", "", "write signed approvals into this folder, for ssh-keygen to check")
 	return cmd
 }
 

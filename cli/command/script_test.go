@@ -74,9 +74,14 @@ func furnish(env *testscript.Env, address, bus string, private ed25519.PrivateKe
 	if err := os.Mkdir(filepath.Join(env.WorkDir, ".shipwarden"), 0o755); err != nil {
 		return err
 	}
+	example, err := os.ReadFile(filepath.Join("..", "..", "examples", "procedure.yaml"))
+	if err != nil {
+		return err
+	}
 	for name, content := range map[string][]byte{
 		".shipwarden/cli.yaml": context,
 		"alice.token":          []byte("alice-token\n"),
+		"example.yaml":         example,
 		"ci.pem":               pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
 	} {
 		if err := os.WriteFile(filepath.Join(env.WorkDir, name), content, 0o600); err != nil {

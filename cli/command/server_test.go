@@ -51,6 +51,7 @@ func serve(t testing.TB) (*services, string) {
 	server := grpc.NewServer()
 	approvalv1.RegisterApprovalServiceServer(server, s)
 	recorderv1.RegisterRecorderServiceServer(server, s)
+	approvalv1.RegisterProcedureServiceServer(server, procedures{services: s})
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	t.Cleanup(func() {
@@ -161,6 +162,11 @@ func (s *services) Abort(ctx context.Context, r *approvalv1.AbortRequest) (*appr
 	return &approvalv1.AbortResponse{}, s.decide(ctx, "abort", r.GetRelease(), r.GetReason())
 }
 
+func (s *services) AcknowledgeNotice(ctx context.Context, r *approvalv1.AcknowledgeNoticeRequest) (*approvalv1.AcknowledgeNoticeResponse, error) {
+	missing := []*releasev1.Party{{People: []string{"mia", "olu"}, Reason: "customer acme"}}
+	return &approvalv1.AcknowledgeNoticeResponse{Missing: missing}, s.decide(ctx, "acknowledge-notice", r.GetRelease(), r.GetOccasion().String()+" "+r.GetComment())
+}
+
 func (s *services) Acknowledge(ctx context.Context, r *approvalv1.AcknowledgeRequest) (*approvalv1.AcknowledgeResponse, error) {
 	return &approvalv1.AcknowledgeResponse{Acknowledged: 2}, s.decide(ctx, "acknowledge", r.GetRelease(), r.GetCause().String()+" "+r.GetComment())
 }
@@ -185,6 +191,13 @@ func (s *services) AddFollowUp(ctx context.Context, r *approvalv1.AddFollowUpReq
 
 func (s *services) CloseFollowUp(ctx context.Context, r *approvalv1.CloseFollowUpRequest) (*approvalv1.CloseFollowUpResponse, error) {
 	return &approvalv1.CloseFollowUpResponse{}, s.decide(ctx, "follow-up close", r.GetRelease(), fmt.Sprint(r.GetNumber(), " ", r.GetComment()))
+}
+
+func (s *services) OverrideFreeze(ctx context.Context, r *approvalv1.OverrideFreezeRequest) (*approvalv1.OverrideFreezeResponse, error) {
+	return &approvalv1.OverrideFreezeResponse{
+		Holds:         []*releasev1.HoldReason{{Rule: "freeze", Subject: "audit", SetBy: "mia", Message: "the books\x1b[2J"}},
+		EarliestStart: timestamppb.New(time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)),
+	}, s.decide(ctx, "override", r.GetRelease(), r.GetFreeze()+" "+r.GetReason()+" "+r.GetTicket())
 }
 
 func (s *services) GetRelease(_ context.Context, r *recorderv1.GetReleaseRequest) (*recorderv1.GetReleaseResponse, error) {

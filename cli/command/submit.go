@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -159,6 +160,9 @@ func (a *app) tell(s *submission, answer *releasev1.Answer) error {
 	switch answer.GetOutcome() { //nolint:exhaustive // Whatever is new is no release.
 	case releasev1.Answer_OUTCOME_ACCEPTED:
 		a.say("accepted under procedure version %s", terminal.Escape(answer.GetProcedureVersion()))
+		if len(answer.GetFrozenBy()) > 0 {
+			a.say("it cannot start before %s, because of the freezes %s", terminal.Time(answer.GetEarliestStart()), terminal.Escape(strings.Join(answer.GetFrozenBy(), ", ")))
+		}
 		return nil
 	case releasev1.Answer_OUTCOME_REPEATED:
 		a.say("the request was there already; nothing was made anew")

@@ -162,9 +162,9 @@ func message(err error) string {
 	return text
 }
 
-// newProcedure puts the world's present procedure document into effect, the way an
-// operator does: the file is changed and the approval service restarted. Releases
-// that are under way finish under the document that they began with.
+// newProcedure puts the world's present procedure document into effect, the way people
+// do: one proposes it, another one approves it, and it is activated. Releases that are
+// under way finish under the document that they began with.
 func (s *story) newProcedure(ctx context.Context) error {
 	document, err := s.world.Procedure()
 	if err != nil {

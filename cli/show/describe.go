@@ -93,7 +93,8 @@ func (p *page) emergency(r *releasev1.Request, a *releasev1.Authorized) {
 var required = map[string]string{
 	"reject": reason, "withdraw": reason, "withdraw-approval": reason, "abort": reason,
 	"retry": reason, "rollback": reason, "accept": reason, "confirm": reason,
-	"review": " --result RESULT --residual-risk TEXT",
+	"override": " FREEZE --reason TEXT --ticket ID",
+	"review":   " --result RESULT --residual-risk TEXT",
 }
 
 const reason = " --reason TEXT"
@@ -133,6 +134,8 @@ func Decide(w io.Writer, pending *approvalv1.Pending) error {
 	p.gates(pending.GetGates())
 	p.rules(pending.GetGates())
 	p.findings(pending.GetFindings())
+	p.exceptions(pending.GetExceptions())
+	p.start(pending.GetHolds(), pending.GetEarliestStart(), "")
 	p.risk(r.GetRisk())
 	back := r.GetRollbackPlan()
 	p.prose("Way back ("+terminal.Word(back.GetStrategy(), "STRATEGY_")+")", back.GetDescription())
@@ -142,9 +145,9 @@ func Decide(w io.Writer, pending *approvalv1.Pending) error {
 	p.quorum("Approvals needed", pending.GetQuorum())
 	t := terminal.NewTable()
 	for _, a := range pending.GetApprovals() {
-		t.Add(a.GetPerson(), strings.Join(a.GetGroups(), ","), terminal.Time(a.GetTime()), "until "+terminal.Time(a.GetExpires()), a.GetComment())
+		t.Add(a.GetPerson(), strings.Join(a.GetGroups(), ","), terminal.Time(a.GetTime()), "until "+terminal.Time(a.GetExpires()), a.GetSignedBy(), a.GetComment())
 	}
-	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "COMMENT")
+	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "SIGNED WITH", "COMMENT")
 	p.quorum("Approvals missing", pending.GetMissing())
 	return p.write(w)
 }

@@ -94,7 +94,7 @@ func (p *page) previews(all []*releasev1.TargetPreview) {
 func (p *page) quorum(heading string, rules []*releasev1.QuorumRule) {
 	t := terminal.NewTable()
 	for _, q := range rules {
-		t.Add(fmt.Sprintf("%d of %s", q.GetCount(), q.GetGroup()))
+		t.Add(needed(q))
 	}
 	p.table(heading, t)
 }

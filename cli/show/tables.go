@@ -73,9 +73,16 @@ func waves(r *releasev1.Request) []string {
 func Quorum(rules []*releasev1.QuorumRule) string {
 	var out []string
 	for _, q := range rules {
-		out = append(out, fmt.Sprintf("%d of %s", q.GetCount(), q.GetGroup()))
+		out = append(out, needed(q))
 	}
 	return strings.Join(out, ", ")
+}
+
+func needed(q *releasev1.QuorumRule) string {
+	if q.GetSigned() {
+		return fmt.Sprintf("%d of %s (signed)", q.GetCount(), q.GetGroup())
+	}
+	return fmt.Sprintf("%d of %s", q.GetCount(), q.GetGroup())
 }
 
 // Refusals writes refused requests as a table; wide gives every violation a row.

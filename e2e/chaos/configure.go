@@ -158,7 +158,7 @@ func (p *plant) configOf(name string, i int) (proto.Message, error) {
 		p.grpc = append(p.grpc, serve)
 		return &configv1.Approval{
 			Common: common, Grpc: &configv1.Grpc{Listen: serve}, TokensFile: tokens,
-			ProcedureFile: filepath.Join(p.dir, "config", "procedure.yaml"),
+			ProcedureFile: filepath.Join(p.dir, "config", "procedure.yaml"), ActivateFirst: true,
 			Channels: []*configv1.ChannelAddress{
 				{Channel: "chat", Kind: configv1.ChannelAddress_KIND_SLACK, UrlFile: p.secretFile("chat.url")},
 				{Channel: "hook", Kind: configv1.ChannelAddress_KIND_WEBHOOK, UrlFile: p.secretFile("hook.url")},

@@ -30,7 +30,7 @@ func (r *Rig) configure() error {
 		"tokens":  tokens,
 		procedure.ServiceApproval: &configv1.Approval{
 			Common: r.common(procedure.ServiceApproval), Grpc: &configv1.Grpc{Listen: r.ApprovalURL},
-			ProcedureFile: r.ProcedureFile(), TokensFile: r.configFile("tokens"), Channels: channels,
+			ProcedureFile: r.ProcedureFile(), ActivateFirst: true, TokensFile: r.configFile("tokens"), Channels: channels,
 		},
 		procedure.ServiceValidator: &configv1.Validator{
 			Common: r.common(procedure.ServiceValidator), ArtifactFolder: r.cfg.ArtifactFolder, Targets: places, Registries: r.cfg.Registries,

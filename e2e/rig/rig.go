@@ -12,7 +12,6 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/natsserver"
 	"github.com/blackdice/shipwarden/internal/policy"
-	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
@@ -21,8 +20,10 @@ import (
 type Config struct {
 	// Dir holds everything. It must be reachable by the user who runs PostgreSQL.
 	Dir string
-	// Procedure is the procedure document, YAML.
+	// Procedure is the procedure document, YAML. It takes effect where none is yet; with
+	// Override also where another one is, as an administrator can do.
 	Procedure []byte
+	Override  bool
 	// Targets, Places and Channels are the services' configuration of the world.
 	Targets        []*configv1.TargetDriver
 	Places         []*configv1.TargetAddress
@@ -95,6 +96,11 @@ func (r *Rig) start(ctx context.Context) error {
 	}
 	if err := r.configure(); err != nil {
 		return err
+	}
+	if r.cfg.Override {
+		if err := r.override(ctx, r.ProcedureFile(), "another document was given at the start"); err != nil {
+			return err
+		}
 	}
 	for _, name := range services {
 		r.StartService(ctx, name)
@@ -225,19 +231,3 @@ func (r *Rig) Stop() {
 }
 
 func (r *Rig) undo(f func()) { r.undos = append(r.undos, f) }
-
-// ChangeProcedure puts another procedure document into effect: the approval service
-// is restarted with it.
-func (r *Rig) ChangeProcedure(ctx context.Context, document []byte) error {
-	if _, err := policy.Parse(document, "procedure.yaml"); err != nil {
-		return err
-	}
-	if err := os.WriteFile(r.ProcedureFile(), document, 0o600); err != nil {
-		return err
-	}
-	if err := r.StopService(procedure.ServiceApproval); err != nil {
-		return err
-	}
-	r.StartService(ctx, procedure.ServiceApproval)
-	return r.WaitReady(ctx, procedure.ServiceApproval)
-}

@@ -116,6 +116,20 @@ func (s *Store) Procedures(ctx context.Context) ([]string, error) {
 	return ids, err
 }
 
+// Catalogs returns every service that ever had a release in an environment, as
+// "environment--service", in alphabetical order. Service names hold no dot.
+func (s *Store) Catalogs(ctx context.Context) ([]string, error) {
+	subjects, err := s.subjects(ctx, "svc.>")
+	var names []string
+	for subject := range subjects {
+		if name := strings.Split(subject, ".")[1]; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, err
+}
+
 // subjects returns how many messages the stream holds under each subject of a filter.
 func (s *Store) subjects(ctx context.Context, filter string) (map[string]int, error) {
 	body, err := json.Marshal(infoRequest{Filter: filter})

@@ -19,6 +19,17 @@
 // must decide between too long and too short, too long is the one that can be
 // undone.
 //
+// What comes back by a rule of RFC 5545, or stands in an iCalendar, follows the wall
+// clock in the same way: its length is what the clock shows, so that one from 18:00 to
+// 07:00 ends at 07:00 also in the night in which a clock is changed. A rule begins with
+// its start and yields one occurrence a day at the most; what is not understood is
+// refused and holds.
+//
+// A freeze denies or allows. One that denies holds while it is active, whatever allows.
+// Where one that allows applies to a target (and to a customer that it serves), nothing
+// starts there outside of all that do. An allowing window is the same interval as a
+// denying one would be, so that a clock that falls back makes it longer.
+//
 // The time zone database of the system is used where there is one, and the one
-// in this binary where there is none.
+// in this binary where there is none; ZoneData says which it is.
 package freeze

@@ -6,8 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
+	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -16,11 +15,14 @@ import (
 const Horizon = 400 * 24 * time.Hour
 
 // Rule is the rule of every reason that this package gives.
-const Rule = "freeze"
+const Rule = procedure.HoldFreeze
 
 // NotYet stands between the time at which a freeze begins that does not hold yet
 // and its own reason; the procedure document's bounds leave room for it.
 const NotYet = ", before a start is possible: "
+
+// Outside stands before the reason of a window that allows what is not within it.
+const Outside = "a start is possible only within this window or another that allows it: "
 
 var (
 	// ErrZone means that a time zone is not in the IANA database.
@@ -40,12 +42,14 @@ type Scope struct {
 	Targets []string
 	// Customers are all customers that these targets serve.
 	Customers []string
+	// Serves are the customers of each target, by its id.
+	Serves map[string][]string
 }
 
 // Verdict says whether a release may start.
 type Verdict struct {
 	// Reasons are the freezes that hold now, in the order of the document, each
-	// with the end of this occurrence. None: it may start.
+	// with the end of this occurrence, where it has one. None: it may start.
 	Reasons []*releasev1.HoldReason
 	// Following are freezes that do not hold now and begin before a start is
 	// possible, in the order of time; only where Reasons are given. The message of
@@ -62,43 +66,37 @@ func (v Verdict) Holds() []*releasev1.HoldReason {
 }
 
 // Evaluate says whether a release of this scope may start at a moment. A freeze
-// applies where each of its lists that is not empty meets the scope. An error
-// wraps ErrFrozen, or ErrWindow or ErrZone where a freeze cannot be understood,
-// which must be treated as a hold: a freeze that nobody understands still is one.
+// applies where each of its lists that is not empty meets the scope. One that denies
+// holds while it is active; those that allow hold while, for one of the subjects that
+// some of them apply to, none of these is active: then all of these are named, because
+// each of them would do. An error wraps ErrFrozen, or ErrWindow or ErrZone where a freeze
+// cannot be understood, which must be treated as a hold: a freeze that nobody understands
+// still is one.
 func Evaluate(freezes []*policyv1.Freeze, at time.Time, scope Scope) (Verdict, error) {
-	windows, err := applicable(freezes, scope)
+	c, err := newCalculus(freezes, at, scope)
 	if err != nil {
 		return Verdict{Until: at}, err
 	}
 	verdict := Verdict{Until: at}
 	told := make(map[int]bool)
 	for verdict.Until.Sub(at) < Horizon {
-		end, held := verdict.Until, false
-		for i, window := range windows {
-			from, until, active := window.activeAt(verdict.Until)
-			if !active {
-				continue
-			}
-			held = true
-			if until.After(end) {
-				end = until
-			}
-			if told[i] {
-				continue
-			}
-			told[i] = true
-			reason := window.reason(until)
-			if verdict.Until.Equal(at) {
-				verdict.Reasons = append(verdict.Reasons, reason)
-				continue
-			}
-			reason.Message = "begins " + from.UTC().Format(time.RFC3339) + NotYet + reason.GetMessage()
-			verdict.Following = append(verdict.Following, reason)
-		}
-		if !held {
+		holds, next := c.holding(verdict.Until)
+		if len(holds) == 0 {
 			return verdict, nil
 		}
-		verdict.Until = end
+		for _, h := range holds {
+			if told[h.window] {
+				continue
+			}
+			told[h.window] = true
+			if verdict.Until.Equal(at) {
+				verdict.Reasons = append(verdict.Reasons, h.reason)
+				continue
+			}
+			h.reason.Message = "begins " + h.since.UTC().Format(time.RFC3339) + NotYet + h.reason.GetMessage()
+			verdict.Following = append(verdict.Following, h.reason)
+		}
+		verdict.Until = next
 	}
 	verdict.Until = at.Add(Horizon)
 	return verdict, fmt.Errorf("%w: no start before %s", ErrFrozen, verdict.Until.UTC().Format(time.RFC3339))
@@ -116,31 +114,4 @@ func Applies(freeze *policyv1.Freeze, scope Scope) bool {
 // some values.
 func meets(list []string, values ...string) bool {
 	return len(list) == 0 || slices.ContainsFunc(values, func(value string) bool { return slices.Contains(list, value) })
-}
-
-func applicable(freezes []*policyv1.Freeze, scope Scope) ([]window, error) {
-	var windows []window
-	var problems []error
-	for _, freeze := range freezes {
-		if !Applies(freeze, scope) {
-			continue
-		}
-		window, err := newWindow(freeze)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("freeze %s: %w", freeze.GetName(), err))
-			continue
-		}
-		windows = append(windows, window)
-	}
-	return windows, errors.Join(problems...)
-}
-
-func (w window) reason(until time.Time) *releasev1.HoldReason {
-	return &releasev1.HoldReason{
-		Rule:    Rule,
-		Subject: w.freeze.GetName(),
-		SetBy:   w.freeze.GetSetBy(),
-		Message: w.freeze.GetReason(),
-		Until:   timestamppb.New(until),
-	}
 }

@@ -26,17 +26,20 @@ const (
 	after  = 24 * 24 * 60
 )
 
-// model marks every minute of a span in which a freeze holds, without any
-// knowledge of time zones but what a clock shows at a minute.
+// model says of every minute of a span what holds, without any knowledge of time zones
+// but what a clock shows at a minute, and of rules but what they say of a day.
 type model struct {
-	origin time.Time
-	frozen []bool
-	clocks map[string][]int64 // what a clock shows, in minutes, at every minute
+	origin  time.Time
+	denied  []bool
+	allowed []bool             // nil while nothing allows
+	clocks  map[string][]int64 // what a clock shows, in minutes, at every minute
 }
 
 func newModel(at time.Time) *model {
-	return &model{origin: at.Add(-before * time.Minute), frozen: make([]bool, before+after), clocks: make(map[string][]int64)}
+	return &model{origin: at.Add(-before * time.Minute), denied: make([]bool, before+after), clocks: make(map[string][]int64)}
 }
+
+func (m *model) frozen(i int) bool { return m.denied[i] || m.allowed != nil && !m.allowed[i] }
 
 func (m *model) clock(zone string) []int64 {
 	if m.clocks[zone] == nil {
@@ -44,27 +47,54 @@ func (m *model) clock(zone string) []int64 {
 		if err != nil {
 			panic(err)
 		}
-		shown := make([]int64, len(m.frozen))
+		shown := make([]int64, len(m.denied))
 		for i := range shown {
-			local := m.origin.Add(time.Duration(i) * time.Minute).In(location)
-			shown[i] = time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), 0, 0, time.UTC).Unix() / 60
+			_, offset := m.origin.Add(time.Duration(i) * time.Minute).In(location).Zone()
+			shown[i] = (m.origin.Unix() + int64(i)*60 + int64(offset)) / 60
 		}
 		m.clocks[zone] = shown
 	}
 	return m.clocks[zone]
 }
 
-func (m *model) mark(freeze *policyv1.Freeze) {
+// mark notes a window whose occurrences are given by what its clock shows, in minutes.
+func (m *model) mark(freeze *policyv1.Freeze, zone string, occurrences [][2]int64) {
+	marks := m.denied
+	if freeze.GetKind() == policyv1.Freeze_KIND_ALLOW {
+		if m.allowed == nil {
+			m.allowed = make([]bool, len(m.denied))
+		}
+		marks = m.allowed
+	}
 	if span := freeze.GetOnce(); span != nil {
-		for i := range m.frozen {
+		for i := range marks {
 			minute := m.origin.Add(time.Duration(i) * time.Minute)
-			if !minute.Before(span.GetStart().AsTime()) && minute.Before(span.GetEnd().AsTime()) {
-				m.frozen[i] = true
+			if (span.GetStart() == nil || !minute.Before(span.GetStart().AsTime())) && (span.GetEnd() == nil || minute.Before(span.GetEnd().AsTime())) {
+				marks[i] = true
 			}
 		}
 		return
 	}
-	shown := m.clock(freeze.GetWeekly().GetTimeZone())
+	shown := m.clock(zone)
+	for _, o := range occurrences {
+		start, end := len(shown), 0
+		// No clock is changed by more than two days.
+		for i := max(0, int(o[0]-shown[0])-2*24*60); i < min(len(shown), int(o[1]-shown[0])+2*24*60); i++ {
+			if shown[i] >= o[0] {
+				start = min(start, i)
+			}
+			if shown[i] < o[1] {
+				end = i + 1
+			}
+		}
+		for i := start; i < end; i++ {
+			marks[i] = true
+		}
+	}
+}
+
+// weeks are the occurrences of a weekly freeze, those at the rim of the span among them.
+func (m *model) weeks(freeze *policyv1.Freeze) [][2]int64 {
 	ofWeek := func(day policyv1.Weekly_Day, text string) int64 {
 		var hour, minute int64
 		if _, err := fmt.Sscanf(text, "%d:%d", &hour, &minute); err != nil {
@@ -78,22 +108,13 @@ func (m *model) mark(freeze *policyv1.Freeze) {
 	if to < from {
 		to += week
 	}
-	// 1970-01-05 was a Monday. Occurrences at the rim of the span are cut, which
-	// is why nothing is compared there.
-	for monday := (shown[0]/week-2)*week + 4*24*60; monday < shown[len(shown)-1]; monday += week {
-		start, end := len(shown), 0
-		for i, minute := range shown {
-			if minute >= monday+from {
-				start = min(start, i)
-			}
-			if minute < monday+to {
-				end = i + 1
-			}
-		}
-		for i := start; i < end; i++ {
-			m.frozen[i] = true
-		}
+	first := m.origin.Unix() / 60
+	var out [][2]int64
+	// 1970-01-05 was a Monday.
+	for monday := (first/week-2)*week + 4*24*60; monday < first+int64(len(m.denied))+week; monday += week {
+		out = append(out, [2]int64{monday + from, monday + to})
 	}
+	return out
 }
 
 func drawFreeze(t *rapid.T, name string, at time.Time) *policyv1.Freeze {
@@ -101,6 +122,10 @@ func drawFreeze(t *rapid.T, name string, at time.Time) *policyv1.Freeze {
 		start := at.Add(time.Duration(rapid.IntRange(-3000, 3000).Draw(t, name+" start")) * time.Minute)
 		return once(name, start, start.Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, name+" length"))*time.Minute))
 	}
+	return drawWeekly(t, name)
+}
+
+func drawWeekly(t *rapid.T, name string) *policyv1.Freeze {
 	zone := rapid.SampledFrom([]string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"}).Draw(t, name+" zone")
 	// Sunday, where the clocks jump, more often than other days; hours of the jump, too.
 	day := rapid.SampledFrom([]policyv1.Weekly_Day{1, 2, 3, 4, 5, 6, 7, 7, 7, 7})
@@ -126,20 +151,20 @@ func TestEarliestStartEqualsAScanOfEveryMinute(t *testing.T) {
 		var freezes []*policyv1.Freeze
 		model := newModel(at)
 		for i := range rapid.IntRange(0, 4).Draw(t, "freezes") {
-			window := drawFreeze(t, string(rune('a'+i)), at)
+			window, zone, occurrences := drawWindow(t, string(rune('a'+i)), at, model)
 			freezes = append(freezes, window)
-			model.mark(window)
+			model.mark(window, zone, occurrences)
 		}
 		verdict, err := freeze.Evaluate(freezes, at, freeze.Scope{})
 		if err != nil && !errors.Is(err, freeze.ErrFrozen) {
 			t.Fatal(err)
 		}
-		if held := len(verdict.Reasons) > 0; held != model.frozen[before] {
-			t.Fatalf("at %v: held %v, the scan says %v", at, held, model.frozen[before])
+		if held := len(verdict.Reasons) > 0; held != model.frozen(before) {
+			t.Fatalf("at %v: held %v, the scan says %v", at, held, model.frozen(before))
 		}
 		const compared = after - 8*24*60
 		for i := range compared {
-			if !model.frozen[before+i] {
+			if !model.frozen(before + i) {
 				want := at.Add(time.Duration(i) * time.Minute)
 				if err != nil || !verdict.Until.Equal(want) {
 					t.Fatalf("at %v: earliest start %v (%v), the scan says %v", at, verdict.Until.UTC(), err, want)
@@ -158,7 +183,9 @@ func TestEarliestStartIsFree(t *testing.T) {
 		at := time.Unix(rapid.Int64Range(1_700_000_000, 4_000_000_000).Draw(t, "at"), rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds"))
 		var freezes []*policyv1.Freeze
 		for i := range rapid.IntRange(1, 6).Draw(t, "freezes") {
-			freezes = append(freezes, drawFreeze(t, string(rune('a'+i)), at.Truncate(time.Minute)))
+			window := drawFreeze(t, string(rune('a'+i)), at.Truncate(time.Minute))
+			window.Kind = rapid.SampledFrom([]policyv1.Freeze_Kind{0, policyv1.Freeze_KIND_DENY, policyv1.Freeze_KIND_ALLOW}).Draw(t, "kind")
+			freezes = append(freezes, window)
 		}
 		verdict, err := freeze.Evaluate(freezes, at, freeze.Scope{})
 		if errors.Is(err, freeze.ErrFrozen) {

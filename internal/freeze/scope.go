@@ -10,7 +10,7 @@ import (
 // ScopeOf is what a request touches: its service and environment, the targets of
 // all of its waves, and every customer that one of them serves (PD-3.2).
 func ScopeOf(document *policyv1.Procedure, r *releasev1.Request) Scope {
-	scope := Scope{Environment: r.GetEnvironment(), Service: r.GetService()}
+	scope := Scope{Environment: r.GetEnvironment(), Service: r.GetService(), Serves: map[string][]string{}}
 	for _, w := range r.GetPlan().GetWaves() {
 		scope.Targets = append(scope.Targets, w.GetTargets()...)
 	}
@@ -18,6 +18,7 @@ func ScopeOf(document *policyv1.Procedure, r *releasev1.Request) Scope {
 		if !slices.Contains(scope.Targets, t.GetId()) {
 			continue
 		}
+		scope.Serves[t.GetId()] = t.GetCustomers()
 		for _, c := range t.GetCustomers() {
 			if !slices.Contains(scope.Customers, c) {
 				scope.Customers = append(scope.Customers, c)
@@ -27,15 +28,29 @@ func ScopeOf(document *policyv1.Procedure, r *releasev1.Request) Scope {
 	return scope
 }
 
-// Bypassable splits freezes into those that hold a release and those that it goes
-// around because it is an emergency (PD-A.5).
-func Bypassable(all []*policyv1.Freeze, emergency bool) (hold, bypassed []*policyv1.Freeze) {
-	for _, f := range all {
-		if emergency && f.GetBypassable() {
-			bypassed = append(bypassed, f)
-			continue
+// subjects are the parts of a scope that windows which allow a start are looked at for:
+// each customer of each target by itself. A window that is open for one customer opens
+// nothing for another one.
+func (s Scope) subjects() []Scope {
+	var out []Scope
+	add := func(target string, customers []string) {
+		one := Scope{Environment: s.Environment, Service: s.Service}
+		if target != "" {
+			one.Targets = []string{target}
 		}
-		hold = append(hold, f)
+		if len(customers) == 0 {
+			out = append(out, one)
+		}
+		for _, c := range customers {
+			one.Customers = []string{c}
+			out = append(out, one)
+		}
 	}
-	return hold, bypassed
+	if len(s.Targets) == 0 {
+		add("", s.Customers)
+	}
+	for _, target := range s.Targets {
+		add(target, s.Serves[target])
+	}
+	return out
 }

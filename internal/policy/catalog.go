@@ -38,8 +38,8 @@ func (x *Index) Owners(service string) []string {
 	return slices.Compact(ids)
 }
 
-// Contacts returns how to reach who owns a service: its teams first, then its people.
-func (x *Index) Contacts(service string) []*policyv1.Contact {
+// OwnerContacts returns how to reach who owns a service: its teams first, then its people.
+func (x *Index) OwnerContacts(service string) []*policyv1.Contact {
 	var out []*policyv1.Contact
 	for _, g := range x.Service(service).GetOwnerGroups() {
 		out = append(out, x.Group(g).GetContacts()...)

@@ -1,7 +1,9 @@
 package policy_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -39,7 +41,7 @@ func TestTheCatalogHasBothDirections(t *testing.T) {
 	if !slices.Equal(names, []string{"shop", "app"}) || len(x.Dependents("app")) != 0 {
 		t.Errorf("on billing depend %v", names)
 	}
-	if got := x.Contacts("shop"); len(got) != 2 || len(x.Contacts("billing")) != 0 {
+	if got := x.OwnerContacts("shop"); len(got) != 2 || len(x.OwnerContacts("billing")) != 0 {
 		t.Errorf("contacts %v", got)
 	}
 }
@@ -56,6 +58,34 @@ func TestRangesOfVersions(t *testing.T) {
 		takes, err := policy.Takes(test.versions, test.version)
 		if takes != test.takes || (err != nil) != test.wrong {
 			t.Errorf("%q takes %q: %t, %v", test.versions, test.version, takes, err)
+		}
+	}
+}
+
+// TestTheCatalogIsAmongWhatAnotherDocumentChanges: who proposes one is told whose rights
+// it widens, and what it demands less of.
+func TestTheCatalogIsAmongWhatAnotherDocumentChanges(t *testing.T) {
+	document := func(change func(*policyv1.Procedure)) *policyv1.Procedure {
+		d := &policyv1.Procedure{
+			People:   []*policyv1.Person{{Id: "alice"}, {Id: "bob"}},
+			Groups:   []*policyv1.Group{{Name: "dev", Members: []string{"alice"}}},
+			Services: []*policyv1.Service{{Name: "shop", OwnerGroups: []string{"dev"}, Requirements: []*policyv1.Requirement{{Service: "billing", Versions: "^2"}}}},
+		}
+		change(d)
+		return d
+	}
+	before := document(func(*policyv1.Procedure) {})
+	after := document(func(d *policyv1.Procedure) {
+		d.Services[0].Owners, d.Services[0].Requirements = []string{"bob"}, nil
+		d.Quarantine = &policyv1.Quarantine{Group: "dev", Bypassable: true}
+	})
+	if got := policy.Loosened(before, after); !slices.Equal(got, []string{"an emergency may bypass a quarantine", "shop needs billing ^2 no more"}) {
+		t.Errorf("loosened: %q", got)
+	}
+	widened := fmt.Sprint(policy.Widened(policy.NewIndex(before), policy.NewIndex(after)))
+	for _, want := range []string{"own releases of shop", "let artifacts out of quarantine"} {
+		if !strings.Contains(widened, want) {
+			t.Errorf("%q is not among %s", want, widened)
 		}
 	}
 }

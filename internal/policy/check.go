@@ -14,6 +14,8 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c := &checker{document: document, index: NewIndex(document)}
 	c.people()
 	c.groups()
+	c.signingKeys()
+	c.signedEnvironments()
 	c.keys()
 	c.identities()
 	c.environments()
@@ -23,12 +25,14 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.freezes()
 	c.areas()
 	c.channels()
+	c.audiences()
 	c.emergency()
 	c.escalation()
 	c.approvals("no_rollback_approvals", document.GetNoRollbackApprovals())
 	c.approvals("high_risk_approvals", document.GetHighRiskApprovals())
 	c.approvers("operators_group", document.GetOperatorsGroup(), 1)
 	c.approvers("quarantine.group", document.GetQuarantine().GetGroup(), 1)
+	c.changeControl()
 	c.sizes()
 	return c.found
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
@@ -30,10 +31,22 @@ func (c *checker) people() {
 	}
 	for i, person := range c.document.GetPeople() {
 		claim(fmt.Sprintf("people[%d].id", i), person.GetId(), i)
+		c.service(fmt.Sprintf("people[%d].id", i), person.GetId(), person)
 	}
 	for i, person := range c.document.GetPeople() {
 		for j, alias := range person.GetAliases() {
 			claim(fmt.Sprintf("people[%d].aliases[%d]", i, j), alias, i)
+			c.service(fmt.Sprintf("people[%d].aliases[%d]", i, j), alias, person)
+		}
+	}
+}
+
+// service keeps the names of the services, which stand in certificates and events, from
+// being those of people: a service that could pass for a person could approve (PD-A.1).
+func (c *checker) service(field, name string, person *policyv1.Person) {
+	for _, s := range []string{procedure.ServiceApproval, procedure.ServiceValidator, procedure.ServiceExecutor, procedure.ServiceRecorder} {
+		if fold(name) == fold(s) && !person.GetMachine() {
+			c.report(field, "person.service", "%q is the name of a service of shipwarden, and no person", name)
 		}
 	}
 }
@@ -88,6 +101,9 @@ func (c *checker) approvals(path string, rules []*policyv1.Approvals) {
 	c.unique(path, "group", names(rules, (*policyv1.Approvals).GetGroup))
 	for i, rule := range rules {
 		c.approvers(fmt.Sprintf("%s[%d].group", path, i), rule.GetGroup(), int(rule.GetCount()))
+		if rule.GetSigned() {
+			c.signers(fmt.Sprintf("%s[%d].signed", path, i), rule.GetGroup(), int(rule.GetCount()))
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,7 +75,7 @@ func (c *checker) services() {
 		if len(c.index.Owners(service.GetName())) == 0 && len(service.GetOwnerGroups())+len(service.GetOwners()) > 0 {
 			c.report(path+".owner_groups", "group.small", "nobody can own a release of %s", service.GetName())
 		}
-		if tier := service.GetTier(); (tier == 1 || tier == 2) && len(c.index.Contacts(service.GetName())) == 0 {
+		if tier := service.GetTier(); (tier == 1 || tier == 2) && len(c.index.OwnerContacts(service.GetName())) == 0 {
 			c.report(path+".tier", "owner.unreachable", "%s is of tier %d, and neither its groups nor its owners have a contact", service.GetName(), tier)
 		}
 		c.known(path+".dependencies", "service", service.GetDependencies(), c.hasService)
@@ -138,20 +139,51 @@ func (c *checker) freezes() {
 				return slices.Contains(target.GetCustomers(), name)
 			})
 		})
-		if once := window.GetOnce(); once != nil {
-			c.moment(path+".once.start", once.GetStart())
-			c.moment(path+".once.end", once.GetEnd())
+		c.known(path+".override_groups", "group", window.GetOverrideGroups(), c.hasGroup)
+		c.unique(path+".override_people", "", window.GetOverridePeople())
+		for j, person := range window.GetOverridePeople() {
+			c.person(fmt.Sprintf("%s.override_people[%d]", path, j), person)
+			if c.index.Person(person).GetMachine() {
+				c.report(fmt.Sprintf("%s.override_people[%d]", path, j), "person.machine", "%s is a machine, and machines make no exceptions", person)
+			}
 		}
+		for j, group := range window.GetOverrideGroups() {
+			c.approvers(fmt.Sprintf("%s.override_groups[%d]", path, j), group, 1)
+		}
+		c.when(path, window)
+	}
+}
+
+// when checks that the time of a freeze can be understood, by understanding it.
+func (c *checker) when(path string, window *policyv1.Freeze) {
+	zone := func(field, name string) {
+		if _, err := freeze.Zone(name); err != nil && name != "" {
+			c.report(field, "time_zone.unknown", "%q is no time zone of the IANA database, such as Europe/Berlin", name)
+		}
+	}
+	switch {
+	case window.GetOnce() != nil:
+		c.moment(path+".once.start", window.GetOnce().GetStart())
+		c.moment(path+".once.end", window.GetOnce().GetEnd())
+	case window.GetWeekly() != nil:
 		weekly := window.GetWeekly()
-		if weekly == nil {
-			continue
-		}
 		if weekly.GetFromDay() == weekly.GetToDay() && weekly.GetFromTime() == weekly.GetToTime() {
 			c.report(path+".weekly", "freeze.empty", "begins and ends at the same time of the week: it would never hold")
 		}
-		if _, err := freeze.Zone(weekly.GetTimeZone()); err != nil && weekly.GetTimeZone() != "" {
-			c.report(path+".weekly.time_zone", "time_zone.unknown", "%q is no time zone of the IANA database, such as Europe/Berlin", weekly.GetTimeZone())
-		}
+		zone(path+".weekly.time_zone", weekly.GetTimeZone())
+	case window.GetRecurring() != nil:
+		zone(path+".recurring.time_zone", window.GetRecurring().GetTimeZone())
+		c.understood(path+".recurring", window)
+	case window.GetCalendar() != nil:
+		zone(path+".calendar.time_zone", window.GetCalendar().GetTimeZone())
+		c.understood(path+".calendar.icalendar", window)
+	}
+}
+
+// understood evaluates a freeze once, at a moment of which nothing depends.
+func (c *checker) understood(field string, window *policyv1.Freeze) {
+	if err := freeze.Understand(window); errors.Is(err, freeze.ErrWindow) {
+		c.report(field, "freeze.unclear", "%s", strings.TrimPrefix(err.Error(), freeze.ErrWindow.Error()+": "))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/freeze"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -14,15 +15,23 @@ import (
 // the release's document and that in effect, the groups of who decides), and what does not fit there could not be stored: the
 // release would be stuck, with a document that was accepted.
 const (
-	maxGates    = 64       // that one environment requires
-	maxChannels = 64       // that are told of one service's releases to it
-	maxGroups   = 256      // in which one person may be
-	maxAsked    = 100      // people whose approvals one release may need
-	maxFreezes  = 24 << 10 // bytes of those that may hold one service one after the other
+	maxGates    = 64              // that one environment requires
+	maxChannels = 64              // that are told of one service's releases to it
+	maxGroups   = 256             // in which one person may be
+	maxAsked    = 100             // people whose approvals one release may need
+	maxFreezes  = 24 << 10        // bytes of those that may hold one service one after the other
+	maxRules    = freeze.MaxRules // by which freezes come back: each takes milliseconds, whenever a release is looked at
 )
 
 // sizes reports what one release could meet too much of.
 func (c *checker) sizes() {
+	rules := 0
+	for i, window := range c.document.GetFreezes() {
+		if rules += freeze.Rules(window); rules > maxRules {
+			c.report(fmt.Sprintf("freezes[%d]", i), "freezes.rules", "the freezes up to this one come back by more than %d rules", maxRules)
+			break
+		}
+	}
 	for i, environment := range c.document.GetEnvironments() {
 		field, name := fmt.Sprintf("environments[%d].name", i), environment.GetName()
 		gates := 0
@@ -61,6 +70,9 @@ func (c *checker) met(field, environment, service string) {
 			// What step 3 says of it, with its end, or that it is to begin before that
 			// of another one.
 			freezes += 48 + len("begins 2006-01-02T15:04:05Z") + len(freeze.NotYet) + proto.Size(&releasev1.HoldReason{Subject: window.GetName(), SetBy: window.GetSetBy(), Message: window.GetReason()})
+			if window.GetKind() == policyv1.Freeze_KIND_ALLOW {
+				freezes += len(freeze.Outside)
+			}
 		}
 	}
 	if freezes > maxFreezes {

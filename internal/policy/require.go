@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -50,12 +51,15 @@ func HighRiskAreas(procedure *policyv1.Procedure, request *releasev1.Request) []
 // order (PD-A.2, PD-3.5): those of its environment, and those for a release
 // without a way back and for a high-risk one where that applies. Where several
 // rules name one group, the largest number counts: the same people are asked
-// once. The emergency lane does not pass through here.
+// once, and are to sign if any of the rules says so. The emergency lane does not pass
+// through here; Needed knows of both.
 func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackImpossible, highRisk bool) []*releasev1.QuorumRule {
-	counts := make(map[string]uint32)
+	counts, signed := make(map[string]uint32), make(map[string]bool)
+	all := requireSigned(procedure, request.GetEnvironment())
 	need := func(rules []*policyv1.Approvals) {
 		for _, rule := range rules {
 			counts[rule.GetGroup()] = max(counts[rule.GetGroup()], rule.GetCount())
+			signed[rule.GetGroup()] = signed[rule.GetGroup()] || rule.GetSigned() || all
 		}
 	}
 	for _, environment := range procedure.GetEnvironments() {
@@ -71,10 +75,30 @@ func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackI
 	}
 	rules := make([]*releasev1.QuorumRule, 0, len(counts))
 	for group, count := range counts {
-		rules = append(rules, &releasev1.QuorumRule{Group: group, Count: count})
+		rules = append(rules, &releasev1.QuorumRule{Group: group, Count: count, Signed: signed[group]})
 	}
 	slices.SortFunc(rules, func(a, b *releasev1.QuorumRule) int { return cmp.Compare(a.GetGroup(), b.GetGroup()) })
 	return rules
+}
+
+// Needed returns the approvals that a release in that state needs, in whichever lane it
+// is: step 3 asks for them, and the executor asks again before anything happens, since
+// whoever could forge an approval could ask for fewer as well.
+func Needed(document *policyv1.Procedure, s procedure.State, rollbackImpossible bool) []*releasev1.QuorumRule {
+	request := s.Request
+	if s.Emergency() {
+		return []*releasev1.QuorumRule{{
+			Group: document.GetEmergency().GetGroup(), Count: 1, Signed: requireSigned(document, request.GetEnvironment()),
+		}}
+	}
+	return Quorum(document, request, rollbackImpossible, len(HighRiskAreas(document, request)) > 0)
+}
+
+// requireSigned reports whether every approval for an environment must be signed.
+func requireSigned(procedure *policyv1.Procedure, environment string) bool {
+	return slices.ContainsFunc(procedure.GetEnvironments(), func(e *policyv1.Environment) bool {
+		return e.GetName() == environment && e.GetRequireSignedApprovals()
+	})
 }
 
 // emptyOrHas says whether a list that means everything when it is empty holds a value.

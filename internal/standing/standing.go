@@ -160,11 +160,14 @@ func (s Service) Overdue(at time.Time) []*releasev1.ReviewDebt {
 	})
 }
 
-// Procedure is which procedure document new releases run under.
+// Procedure is which procedure document new releases run under, and which changes of it
+// are proposed.
 type Procedure struct {
 	Head
 	Version string
 	Digest  string
+	// Document is the same for package procedure.
+	Document procedure.Document
 }
 
 // ReadProcedure reads which version of the procedure with that id is in effect; its
@@ -176,8 +179,11 @@ func ReadProcedure(ctx context.Context, r Reader, id string) (Procedure, error) 
 		return Procedure{}, fmt.Errorf("read procedure %s: %w", id, err)
 	}
 	if !found {
-		return Procedure{Head: Head{Aggregate: aggregate}}, nil
+		return Procedure{Head: Head{Aggregate: aggregate}, Document: procedure.NewDocument(id)}, nil
 	}
-	d := e.Event.GetProcedureActivated()
-	return Procedure{Head: headOf(aggregate, e), Version: d.GetVersion(), Digest: d.GetDigest()}, nil
+	s := procedure.StandingOf(e.Event)
+	return Procedure{
+		Head: headOf(aggregate, e), Version: s.GetVersion(), Digest: s.GetDigest(),
+		Document: procedure.Document{Aggregate: aggregate, Head: procedure.Head{Sequence: e.Sequence, Digest: e.Digest}, Standing: s},
+	}, nil
 }

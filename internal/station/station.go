@@ -96,6 +96,26 @@ func Open(ctx context.Context, name string, cfg *configv1.Common, options ...nat
 	return s, nil
 }
 
+// Visit is Open for somebody who does one thing as the service and leaves: it serves
+// nothing and runs nothing. The caller closes the connection.
+func Visit(ctx context.Context, name string, cfg *configv1.Common, options ...nats.Option) (*Station, error) {
+	ring, signer, err := keys(name, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Station{
+		Name: name, Process: process(name), Ring: ring, Registry: service.NewRegistry(name), Health: &service.Health{}, Now: time.Now,
+	}
+	if s.Conn, err = service.ConnectNATS(ctx, name, cfg.GetNats(), options...); err != nil {
+		return nil, err
+	}
+	if err := s.join(ctx, cfg, signer); err != nil {
+		s.Conn.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
 var errNotStarted = errors.New("jetstream has not answered yet, or the service is not set up")
 
 // answering is the HTTP server, which answers before the other parts run: what waits

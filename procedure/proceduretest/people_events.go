@@ -93,3 +93,10 @@ func Review() *releasev1.Event {
 		FollowUps: []*releasev1.FollowUp{{Action: "write the test", Owner: "ada", Due: timestamppb.New(Start.Add(240 * time.Hour))}},
 	}}}
 }
+
+// Override makes an exception of the freeze of that name.
+func Override(freeze string) *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_FreezeOverridden{FreezeOverridden: &releasev1.FreezeOverridden{
+		Freeze: freeze, FreezeDigest: Digest('f'), Reason: "customers cannot pay", Ticket: "INC-7",
+	}}}
+}

@@ -108,3 +108,10 @@ func Released(s procedure.State) *releasev1.Event {
 
 // Recorded closes the record.
 func Recorded(s procedure.State) *releasev1.Event { return procedure.DecideRecorded(s, Digest('7')) }
+
+// Overrun takes a release back that may not go on because of the freeze of that name.
+func Overrun(s procedure.State, freeze string) *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_ExecutionOverrun{ExecutionOverrun: &releasev1.ExecutionOverrun{
+		Wave: s.Wave, Reasons: []*releasev1.HoldReason{{Rule: procedure.HoldFreeze, Subject: freeze, SetBy: "anna"}},
+	}}}
+}

@@ -5,7 +5,6 @@ package approval
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -29,7 +28,7 @@ import (
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/amend"
 	"github.com/blackdice/shipwarden/services/approval/authorize"
 	"github.com/blackdice/shipwarden/services/approval/catalog"
 	"github.com/blackdice/shipwarden/services/approval/deadline"
@@ -113,19 +112,15 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
-	for _, c := range doc.GetChannels() {
-		if told[c.GetName()] == nil {
-			slog.WarnContext(ctx, "no address is configured for a channel of the procedure document", slog.String("channel", c.GetName()))
-		}
-	}
 	s, err := station.Open(ctx, procedure.ServiceApproval, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
 	}
-	if err := activate(ctx, s, doc, data, trusted); err != nil {
+	if err := begin(ctx, s, amend.Document{Procedure: doc, Bytes: data, Trusted: trusted}, cfg.GetActivateFirst()); err != nil {
 		s.Conn.Close()
 		return err
 	}
+	warnOfChannels(ctx, s, doc.GetId(), told)
 	clock, err := deadline.New(ctx, s.JS, s.Store, s.Now)
 	if err != nil {
 		s.Conn.Close()
@@ -148,51 +143,12 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(catalog.New(s.Procedures, s.Store))
 	s.Step(intake.NewTeller(intake.NewBoard(s.JS)))
 	s.Step(clock.Setter())
-	watch(s, clock, doc)
-	if err := desk(ctx, s, cfg, doc.GetId(), clock); err != nil {
+	watch(s, clock)
+	if err := desk(ctx, s, cfg, doc.GetId(), clock, slices.Sorted(maps.Keys(told))); err != nil {
 		s.Conn.Close()
 		return err
 	}
 	return s.Run(ctx)
-}
-
-// activate puts the configured procedure document into effect: its bytes, and the
-// trusted root that it names, become evidence, and an event names them. Releases that are under way go on under the
-// document that they began with (N-20).
-func activate(ctx context.Context, s *station.Station, doc *policyv1.Procedure, data, trusted []byte) error {
-	digest := policy.Digest(data)
-	if trusted != nil {
-		if _, err := s.Evidence.Put(ctx, "application/json", "sigstore trusted root", trusted); err != nil {
-			return fmt.Errorf("store the trusted root: %w", err)
-		}
-	}
-	if _, err := s.Evidence.Put(ctx, "application/yaml", "procedure "+doc.GetVersion(), data); err != nil {
-		return fmt.Errorf("store the procedure document: %w", err)
-	}
-	for {
-		active, err := standing.ReadProcedure(ctx, s.Store, doc.GetId())
-		if err != nil {
-			return err
-		}
-		if active.Digest == digest {
-			return nil
-		}
-		_, err = s.Store.Append(ctx, active.Draft(&releasev1.Event{
-			Actor:           &releasev1.Actor{Id: procedure.ServiceApproval, Kind: releasev1.Actor_KIND_SERVICE, Method: "service"},
-			ProcedureDigest: digest,
-			Data: &releasev1.Event_ProcedureActivated{ProcedureActivated: &releasev1.ProcedureActivated{
-				Version: doc.GetVersion(), Digest: digest,
-			}},
-		}))
-		if errors.Is(err, eventstore.ErrSequenceConflict) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("activate the procedure document: %w", err)
-		}
-		slog.InfoContext(ctx, "procedure document in effect", slog.String("version", doc.GetVersion()), slog.String("digest", digest))
-		return nil
-	}
 }
 
 // door is the intake of requests.
@@ -224,7 +180,7 @@ func headerOf(h nats.Header, name string) string {
 }
 
 // watch answers timers, and sweeps up what they miss.
-func watch(s *station.Station, clock *deadline.Clock, doc *policyv1.Procedure) {
+func watch(s *station.Station, clock *deadline.Clock) {
 	missed := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "shipwarden_timers_missed_total", Help: "Deadlines that were found past by the sweeper, because their timer did not fire.",
 	})
@@ -233,34 +189,60 @@ func watch(s *station.Station, clock *deadline.Clock, doc *policyv1.Procedure) {
 		return clock.Fired(ctx, m.Subject)
 	})
 	s.Group.Add("sweeper", func(ctx context.Context) error {
-		clock.Sweep(ctx, sweepEvery, sweepLate, func(ctx context.Context) ([]string, error) { return open(ctx, s.Store, doc) }, missed.Inc)
+		clock.Sweep(ctx, sweepEvery, sweepLate, func(ctx context.Context) ([]string, error) { return open(ctx, s.Store) }, missed.Inc)
 		return nil
 	})
 }
 
-// open returns every release that the services of the document have open or owe a
-// review for, by the record.
-func open(ctx context.Context, r standing.Reader, doc *policyv1.Procedure) ([]string, error) {
+// catalogs reads services, and which there are.
+type catalogs interface {
+	standing.Reader
+	Catalogs(ctx context.Context) ([]string, error)
+}
+
+// open returns every release that is open or for which a review is owed, by the record:
+// also of services that the document in effect has no more.
+func open(ctx context.Context, r catalogs) ([]string, error) {
+	names, err := r.Catalogs(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var all []string
-	for _, environment := range doc.GetEnvironments() {
-		for _, name := range doc.GetServices() {
-			s, err := standing.ReadService(ctx, r, environment.GetName(), name.GetName())
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, s.Open...)
-			for _, d := range s.Debts {
-				if !slices.Contains(all, d.GetRelease()) {
-					all = append(all, d.GetRelease())
-				}
+	for _, name := range names {
+		environment, service, _ := strings.Cut(name, "--")
+		s, err := standing.ReadService(ctx, r, environment, service)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s.Open...)
+		for _, d := range s.Debts {
+			if !slices.Contains(all, d.GetRelease()) {
+				all = append(all, d.GetRelease())
 			}
 		}
 	}
 	return all, nil
 }
 
+// warnOfChannels logs which channels of the document in effect lead nowhere.
+func warnOfChannels(ctx context.Context, s *station.Station, id string, told map[string]notify.Channel) {
+	active, err := standing.ReadProcedure(ctx, s.Store, id)
+	if err == nil {
+		var index *policy.Index
+		if index, err = s.Procedures.ByDigest(ctx, active.Digest); err == nil {
+			for _, c := range index.Document().GetChannels() {
+				if told[c.GetName()] == nil {
+					slog.WarnContext(ctx, "no address is configured for a channel of the procedure document", slog.String("channel", c.GetName()))
+				}
+			}
+			return
+		}
+	}
+	slog.WarnContext(ctx, "the configured channels are not compared with the procedure document", slog.Any("error", err))
+}
+
 // desk is the gRPC service through which people decide.
-func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, procedureID string, clock *deadline.Clock) error {
+func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, procedureID string, clock *deadline.Clock, channels []string) error {
 	who, err := callers(cfg.GetTokensFile())
 	if err != nil {
 		return err
@@ -277,6 +259,7 @@ func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, proce
 		return err
 	}
 	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, procedureID, clock, s.Evidence, s.Now))
+	approvalv1.RegisterProcedureServiceServer(server.Server, amend.NewServer(amendConfig(s, procedureID, channels)))
 	slog.InfoContext(ctx, "serving decisions", slog.String("grpc", server.Addr()))
 	s.Group.Add("grpc", server.Run)
 	return nil

@@ -30,6 +30,9 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		{"addresses that are not there", func(c *configv1.Approval) {
 			c.Channels[0].UrlFile, c.Channels[1].UrlFile = "/none", stationtest.File(t, "url", "ftp://chat.example")
 		}, []string{"channels[0].url_file", "channels[1]"}},
+		{"a signature without a secret", func(c *configv1.Approval) { c.Channels[1].Kind = configv1.ChannelAddress_KIND_STANDARD_WEBHOOK }, []string{"channels[1]"}},
+		{"a secret that is not there", func(c *configv1.Approval) { c.Channels[1].SecretFiles = []string{"/none"} }, []string{"channels[1].secret_files[0]"}},
+		{"no certificates", func(c *configv1.Approval) { c.Channels[1].CaFile = stationtest.File(t, "ca.pem", "none") }, []string{"channels[1].ca_file"}},
 		{"everything at once", func(c *configv1.Approval) {
 			c.Common.HttpListen, c.Grpc.Listen, c.Channels[0].Channel = "", "", "board"
 		}, []string{"common.http_listen", "grpc.listen", "channels[0].channel"}},

@@ -33,7 +33,8 @@ func Load(path string) (*configv1.Executor, error) {
 	}
 	_, drivers := configured.Drivers(cfg.GetTargets(), configured.Options{})
 	_, fetcher := artifact.NewFetcher(cfg.GetArtifactFolder(), cfg.GetRegistries())
-	if err := errors.Join(drivers, fetcher); err != nil {
+	_, signers := loadSigners(cfg.GetSignersFile())
+	if err := errors.Join(drivers, fetcher, signers); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
@@ -50,6 +51,10 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	signers, err := loadSigners(cfg.GetSignersFile())
+	if err != nil {
+		return err
+	}
 	s, err := station.Open(ctx, procedure.ServiceExecutor, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
@@ -57,6 +62,7 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	s.WarnOfTargets(ctx, names(cfg))
 	reach := &site.Site{
 		Name: s.Process, Drivers: drivers, Fetcher: fetcher, Store: s.Store, Procedures: s.Procedures, Blobs: s.Evidence,
+		Signers: signers,
 	}
 	s.Step(preview.New(reach))
 	s.Step(execute.New(reach, s.Now))

@@ -5,7 +5,7 @@
 // The step wakes on risk_cleared (for environments that need nobody) and on
 // approval_given, and appends authorized. The service appends approval_given,
 // approval_withdrawn, rejected, withdrawn, aborted, acknowledged, intervened,
-// review_completed, follow_up_added and follow_up_closed, each in the name of the
+// review_completed, freeze_overridden, follow_up_added and follow_up_closed, each in the name of the
 // person who called, whose groups are frozen into the event.
 //
 // The service holds no rule of its own: whether something may be decided is asked

@@ -137,17 +137,34 @@ func (d desk) operator() error {
 		d.state.Request.GetOwner(), d.index.Document().GetOperatorsGroup())
 }
 
+// reviewConflict names the part that the caller had in the emergency, under this or,
+// by the document in effect now, under another account of theirs.
+func (d desk) reviewConflict() string {
+	names := []string{d.person.GetId()}
+	for _, p := range d.active.Document().GetPeople() {
+		if other := d.active.Person(d.person.GetId()); other != nil && other == p {
+			names = append(append(names, p.GetId()), p.GetAliases()...)
+		}
+	}
+	for _, n := range names {
+		if role := d.state.ReviewConflict(n); role != "" {
+			return role
+		}
+	}
+	return ""
+}
+
 // decide lets the caller decide something about a release, and stores it. The
 // decision is made again where somebody else wrote in between.
 func (s *Server) decide(ctx context.Context, release string, what func(desk) (*releasev1.Event, error)) (procedure.State, error) {
 	for {
 		d, err := s.sit(ctx, release)
 		if err != nil {
-			return procedure.State{}, toStatus(ctx, err)
+			return procedure.State{}, s.attempted(ctx, release, toStatus(ctx, err))
 		}
 		event, err := what(d)
 		if err != nil {
-			return procedure.State{}, toStatus(ctx, err)
+			return procedure.State{}, s.attempted(ctx, release, toStatus(ctx, err))
 		}
 		if err := failpoint.Hit("desk.decided"); err != nil {
 			return procedure.State{}, toStatus(ctx, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/refusal"
 	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/services/approval/whatif"
 )
 
 // domain is that of the reasons in google.rpc.ErrorInfo.
@@ -53,16 +54,23 @@ var reasons = []struct {
 	reason string
 }{
 	{procedure.ErrOwnChange, codes.PermissionDenied, "OWN_CHANGE"},
+	{procedure.ErrOwnFreeze, codes.PermissionDenied, "OWN_CHANGE"},
 	{procedure.ErrNotApprover, codes.PermissionDenied, "NOT_APPROVER"},
 	{procedure.ErrNotHuman, codes.PermissionDenied, "MACHINE"},
 	{procedure.ErrStaleDigest, codes.Aborted, "STALE_CHANGE_DIGEST"},
 	{procedure.ErrApprovedAlready, codes.AlreadyExists, "APPROVED_ALREADY"},
 	{procedure.ErrNotQuarantined, codes.FailedPrecondition, "NOT_QUARANTINED"},
 	{procedure.ErrNotProposed, codes.FailedPrecondition, "NOT_PROPOSED"},
-	{procedure.ErrOwnProposal, codes.PermissionDenied, "OWN_PROPOSAL"},
+	{procedure.ErrOwnClearance, codes.PermissionDenied, "OWN_PROPOSAL"},
 	{procedure.ErrNotPending, codes.FailedPrecondition, "NOT_PENDING"},
+	{procedure.ErrUnsigned, codes.PermissionDenied, "SIGNATURE_REQUIRED"},
+	{procedure.ErrSignature, codes.PermissionDenied, "SIGNATURE"},
 	{procedure.ErrTooLate, codes.FailedPrecondition, "TOO_LATE"},
+	{procedure.ErrNotTold, codes.FailedPrecondition, "NOT_TOLD"},
+	{procedure.ErrNotMeant, codes.PermissionDenied, "NOT_MEANT"},
+	{procedure.ErrKnownAlready, codes.AlreadyExists, "KNOWN_ALREADY"},
 	{procedure.ErrInvalidTransition, codes.FailedPrecondition, "OTHER_STATE"},
+	{whatif.ErrUnknownRelease, codes.NotFound, "RELEASE_NOT_FOUND"},
 	{eventstore.ErrUnavailable, codes.Unavailable, "BUS_UNAVAILABLE"},
 	{eventstore.ErrUndecided, codes.Unavailable, "BUS_UNAVAILABLE"},
 	{eventstore.ErrRefused, codes.ResourceExhausted, "BUS_REFUSES"},

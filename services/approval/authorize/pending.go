@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/shown"
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -37,7 +39,7 @@ func (s *Server) GetPending(ctx context.Context, r *approvalv1.GetPendingRequest
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}
-	return &approvalv1.GetPendingResponse{Pending: p}, nil
+	return &approvalv1.GetPendingResponse{Pending: p, Signing: d.signing()}, nil
 }
 
 // ListPending implements approvalv1.ApprovalServiceServer.
@@ -147,12 +149,15 @@ var positionPattern = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z 
 // pending is what there is to be seen, with what it means for the person.
 func (d desk) pending() (*approvalv1.Pending, error) {
 	p := pendingOf(d.index, d.state)
-	document, _, err := content(p)
+	document, _, err := shown.Document(p)
 	if err != nil {
 		return nil, err
 	}
 	p.ShownDigest = evidence.Digest(document)
 	_, p.Missing = procedure.Count(d.state, d.now)
+	if p.Holds, p.EarliestStart, err = d.holds(); err != nil {
+		return nil, err
+	}
 	if err := procedure.MayApprove(d.state, d.person, d.state.ChangeDigest, d.now); err != nil {
 		p.MayNotReason = err.Error()
 	} else {
@@ -171,7 +176,12 @@ func pendingOf(index *policy.Index, s procedure.State) *approvalv1.Pending {
 	for _, a := range s.Approvals {
 		p.Approvals = append(p.Approvals, &approvalv1.GivenApproval{
 			Person: a.Person, Groups: a.Groups, Comment: a.Comment,
-			Time: timestamppb.New(a.Given), Expires: timestamppb.New(a.Expires),
+			Time: timestamppb.New(a.Given), Expires: timestamppb.New(a.Expires), SignedBy: signedBy(a.Signature),
+		})
+	}
+	for _, o := range s.Overrides {
+		p.Exceptions = append(p.Exceptions, &approvalv1.FreezeException{
+			Freeze: o.Freeze, FreezeDigest: o.Digest, Person: o.Person, Time: timestamppb.New(o.Given), Reason: o.Reason, Ticket: o.Ticket,
 		})
 	}
 	return p
@@ -190,9 +200,7 @@ func checks(index *policy.Index, s procedure.State) []*releasev1.Check {
 	return all
 }
 
-func approval(d desk, r *approvalv1.ApproveRequest) *releasev1.Event {
-	return &releasev1.Event{Data: &releasev1.Event_ApprovalGiven{ApprovalGiven: &releasev1.ApprovalGiven{
-		ChangeDigest: r.GetChangeDigest(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(),
-		Expires: timestamppb.New(procedure.ValidUntil(d.state, d.now, d.index.Document().GetDeadlines().GetApprovalValid().AsDuration())),
-	}}}
+// until is until when an approval counts that is given now.
+func (d desk) until() time.Time {
+	return procedure.ValidUntil(d.state, d.now, d.index.Document().GetDeadlines().GetApprovalValid().AsDuration())
 }

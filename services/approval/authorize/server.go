@@ -50,10 +50,14 @@ func (s *Server) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*ap
 		if err := procedure.MayApprove(d.state, d.person, r.GetChangeDigest(), d.now); err != nil {
 			return nil, err
 		}
-		if err := s.keep(ctx, d, r.GetShownDigest()); err != nil {
+		if why := d.active.Linked(d.state, d.person.GetId()); why != "" {
+			return nil, fmt.Errorf("%w: %s", procedure.ErrOwnChange, why)
+		}
+		event, err := approval(d, r)
+		if err != nil {
 			return nil, err
 		}
-		return approval(d, r), nil
+		return event, s.keep(ctx, d, r.GetShownDigest())
 	})
 	if err != nil {
 		return nil, err
@@ -172,7 +176,7 @@ func (s *Server) CompleteReview(ctx context.Context, r *approvalv1.CompleteRevie
 		if !d.stands(group, d.active.Document().GetEmergency().GetReviewGroup()) {
 			return nil, denied("only a member of %s may review an emergency", group)
 		}
-		if role := d.state.ReviewConflict(d.person.GetId()); role != "" && d.state.ReviewOwed() {
+		if role := d.reviewConflict(); role != "" && d.state.ReviewOwed() {
 			return nil, denied("%s is %s and may not review it", d.person.GetId(), role)
 		}
 		for i, f := range r.GetFollowUps() {

@@ -1,58 +1,25 @@
 package authorize
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/evidence"
+	"github.com/blackdice/shipwarden/internal/shown"
 	"github.com/blackdice/shipwarden/procedure"
-	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // Evidence keeps what people were shown; *evidence.Store does.
 type Evidence interface {
 	Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error)
+	Get(ctx context.Context, digest string) ([]byte, error)
 }
 
 var errNotShown = refuse(codes.Aborted, "STALE_SHOWN_DIGEST",
 	"this is not what there is to be seen of the release: look at it again, and approve with the shown_digest of that")
-
-// content is what is shown, as a document that is kept and can be read without a
-// program of ours, and its media type. It is the same for everybody and at every
-// moment: whether the caller may approve is left out, and so is what is missing, which
-// follows from the approvals and changes by the clock alone when one of them expires.
-func content(shown *approvalv1.Pending) (document []byte, mediaType string, err error) {
-	p := proto.CloneOf(shown)
-	p.Missing, p.MayApprove, p.MayNotReason, p.ShownDigest = nil, false, "", ""
-	// The library's own form varies its spaces on purpose, so it is written once more.
-	loose, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(p)
-	if err != nil {
-		// A time that JSON cannot say must not keep anybody from deciding.
-		document, err = proto.MarshalOptions{Deterministic: true}.Marshal(p)
-		return document, "application/protobuf", err
-	}
-	var fields any
-	decoder := json.NewDecoder(bytes.NewReader(loose))
-	decoder.UseNumber()
-	if err := decoder.Decode(&fields); err != nil {
-		return nil, "", fmt.Errorf("write what is shown of %s: %w", p.GetRelease(), err)
-	}
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(fields); err != nil {
-		return nil, "", fmt.Errorf("write what is shown of %s: %w", p.GetRelease(), err)
-	}
-	return out.Bytes(), "application/json", nil
-}
 
 // views are the release as people could see it, the newest last, since anything but
 // another approval happened: an approval that somebody else gives meanwhile makes
@@ -83,7 +50,7 @@ func (d desk) views() []procedure.State {
 func (s *Server) keep(ctx context.Context, d desk, digest string) error {
 	all := d.views()
 	for i := len(all) - 1; i >= 0; i-- {
-		document, mediaType, err := content(pendingOf(d.index, all[i]))
+		document, mediaType, err := shown.Document(pendingOf(d.index, all[i]))
 		if err != nil {
 			return err
 		}

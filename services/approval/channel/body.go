@@ -19,39 +19,43 @@ const (
 	maxTo     = 128
 )
 
-// Body returns the JSON that is sent: for the same message always the same bytes. It
-// holds nothing of where the channel leads to.
-func (c *Channel) Body(m notify.Message) ([]byte, error) {
-	if c.Remembers() {
-		return webhookBody(m)
-	}
-	return json.Marshal(struct {
-		Text string `json:"text"`
-	}{slackText(m)})
+// content is what a generic webhook is told.
+type content struct {
+	Key      string            `json:"idempotency_key"`
+	Release  string            `json:"release"`
+	Occasion string            `json:"occasion"`
+	Subject  string            `json:"subject"`
+	Text     string            `json:"text"`
+	To       []string          `json:"to,omitempty"`
+	People   []string          `json:"people,omitempty"`
+	Fields   map[string]string `json:"fields"`
+	Time     string            `json:"time"`
 }
 
-func webhookBody(m notify.Message) ([]byte, error) {
+func contentOf(m notify.Message) content {
 	fields := make(map[string]string, len(m.Fields))
 	for _, name := range fieldNames(m) {
 		fields[shorten(name, maxLine)] = shorten(m.Fields[name], maxLine)
 	}
-	var to []string
-	for _, name := range m.To[:min(len(m.To), maxTo)] {
-		to = append(to, shorten(name, maxLine))
-	}
-	return json.Marshal(struct {
-		Key      string            `json:"idempotency_key"`
-		Release  string            `json:"release"`
-		Occasion string            `json:"occasion"`
-		Subject  string            `json:"subject"`
-		Text     string            `json:"text"`
-		To       []string          `json:"to,omitempty"`
-		Fields   map[string]string `json:"fields"`
-		Time     string            `json:"time"`
-	}{
+	return content{
 		m.Key, m.Release, m.Occasion, shorten(m.Subject, maxLine), shorten(m.Text, maxText),
-		to, fields, m.Time.UTC().Format(time.RFC3339Nano),
-	})
+		names(m.To), names(m.People), fields, m.Time.UTC().Format(time.RFC3339Nano),
+	}
+}
+
+func names(all []string) (out []string) {
+	for _, name := range all[:min(len(all), maxTo)] {
+		out = append(out, shorten(name, maxLine))
+	}
+	return out
+}
+
+func webhookBody(m notify.Message) ([]byte, error) { return json.Marshal(contentOf(m)) }
+
+func slackBody(m notify.Message) ([]byte, error) {
+	return json.Marshal(struct {
+		Text string `json:"text"`
+	}{slackText(m)})
 }
 
 // slackText returns the notice as a text that a chat shows as it is: nothing that

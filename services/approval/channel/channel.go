@@ -7,11 +7,8 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
-	"net/url"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -30,20 +27,31 @@ const (
 )
 
 var (
-	// ErrURL means that an address is not an http or https URL with a host.
+	// ErrURL means that an address is not a URL of the scheme that the kind asks for,
+	// with a host.
 	ErrURL = errors.New("the address must be an http or https URL")
+	// ErrMailURL is ErrURL for mail.
+	ErrMailURL = errors.New("the address must be smtps://user@host:port or smtp://user@host:port")
 	// ErrKind means that a channel is of a kind that is not known.
 	ErrKind = errors.New("unknown kind of channel")
+	// ErrSecrets means that a channel has not the secrets that its kind asks for.
+	ErrSecrets = errors.New("wrong secrets")
+	// ErrMail means that it is not said, or not rightly, who writes mail to whom.
+	ErrMail = errors.New("wrong mail")
 )
 
 // Config says where a channel leads to.
 type Config struct {
 	// Name is that of the procedure document.
 	Name string
-	// Kind is webhook or Slack-compatible.
+	// Kind says how the receiver is spoken to.
 	Kind configv1.ChannelAddress_Kind
 	// URL is the address, a secret.
 	URL string
+	// Secrets is what the kind needs besides.
+	Secrets []string
+	// Mail says who writes to whom, for mail alone.
+	Mail *configv1.Mail
 	// Timeout is how long one attempt may take. Zero: 10 s.
 	Timeout time.Duration
 	// Deadline is how long all attempts together may take. Zero: 30 s.
@@ -62,9 +70,7 @@ type Config struct {
 // Channel is a way to tell people. It is safe for concurrent use.
 type Channel struct {
 	name     string
-	kind     configv1.ChannelAddress_Kind
-	url      string // a secret
-	client   *http.Client
+	wire     wire
 	deadline time.Duration
 	attempts int
 	backoff  time.Duration
@@ -73,20 +79,31 @@ type Channel struct {
 
 var _ notify.Channel = (*Channel)(nil)
 
-// New returns a channel. An error wraps ErrURL or ErrKind and never holds the URL.
+// wire is how receivers of one kind are spoken to. It is safe for concurrent use.
+type wire interface {
+	// body is what is sent of a message, without secrets: always the same bytes.
+	body(m notify.Message) ([]byte, error)
+	// attempt sends it once.
+	attempt(ctx context.Context, key string, body []byte) answer
+	// remembers says that the receiver knows keys.
+	remembers() bool
+}
+
+// answer is what became of one attempt.
+type answer struct {
+	text      string // for the receipt; nothing in it comes from outside
+	delivered bool
+	again     bool          // it may go better the next time
+	ambiguous bool          // nobody can tell whether it arrived
+	after     time.Duration // what the receiver asks to wait
+	reached   []string      // the ids of people whom the receiver took it for
+}
+
+// New returns a channel. An error wraps one of the sentinels and never holds the URL
+// or a secret.
 func New(config Config) (*Channel, error) {
-	if config.Kind != configv1.ChannelAddress_KIND_WEBHOOK && config.Kind != configv1.ChannelAddress_KIND_SLACK {
-		return nil, fmt.Errorf("channel %s: %w", config.Name, ErrKind)
-	}
-	address, err := url.Parse(config.URL)
-	if err != nil || (address.Scheme != "http" && address.Scheme != "https") || address.Hostname() == "" {
-		return nil, fmt.Errorf("channel %s: %w", config.Name, ErrURL)
-	}
 	c := &Channel{
 		name:     config.Name,
-		kind:     config.Kind,
-		url:      config.URL,
-		client:   newClient(cmp.Or(config.Timeout, defaultTimeout), config.Roots),
 		deadline: cmp.Or(config.Deadline, defaultDeadline),
 		attempts: cmp.Or(config.Attempts, defaultAttempts),
 		backoff:  cmp.Or(config.Backoff, defaultBackoff),
@@ -95,11 +112,23 @@ func New(config Config) (*Channel, error) {
 	if c.now == nil {
 		c.now = time.Now
 	}
+	config.Timeout = cmp.Or(config.Timeout, defaultTimeout)
+	var err error
+	if c.wire, err = newWire(config, c.now); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
+// Body returns what is sent: for the same message always the same bytes. It holds
+// nothing of where the channel leads to.
+func (c *Channel) Body(m notify.Message) ([]byte, error) { return c.wire.body(m) }
+
 // Remembers says that the receiver knows keys, so that sending twice is seen once.
-func (c *Channel) Remembers() bool { return c.kind == configv1.ChannelAddress_KIND_WEBHOOK }
+func (c *Channel) Remembers() bool { return c.wire.remembers() }
+
+// Personal says that people are reached one by one, as mail does.
+func (c *Channel) Personal() bool { _, ok := c.wire.(*post); return ok }
 
 // String returns the name of the channel, and not where it leads to.
 func (c *Channel) String() string { return "channel " + c.name }
@@ -122,8 +151,9 @@ func (c *Channel) Send(ctx context.Context, key string, body []byte) (receipt *r
 	defer cancel()
 	for {
 		receipt.Attempts++
-		answer := c.post(ctx, key, body)
+		answer := c.wire.attempt(ctx, key, body)
 		receipt.Delivered, receipt.Response, certain = answer.delivered, answer.text, !answer.ambiguous
+		receipt.Reached = answer.reached
 		if answer.delivered || !answer.again || c.remembersNothing(answer) {
 			break
 		}

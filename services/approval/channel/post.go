@@ -11,22 +11,45 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/blackdice/shipwarden/services/approval/notify"
 )
 
 // maxAnswer is how many bytes of an answer are read, to be thrown away.
 const maxAnswer = 4 << 10
 
-// answer is what became of one attempt.
-type answer struct {
-	text      string // for the receipt; nothing in it comes from outside
-	delivered bool
-	again     bool          // it may go better the next time
-	ambiguous bool          // nobody can tell whether it arrived
-	after     time.Duration // what the receiver asks to wait
+// web is the wire of receivers that are spoken to by HTTP.
+type web struct {
+	kind    kind
+	address *url.URL // a secret
+	client  *http.Client
+	dress   dress // holds secrets
+	now     func() time.Time
+}
+
+func (w *web) body(m notify.Message) ([]byte, error) { return w.kind.write(m) }
+
+func (w *web) remembers() bool { return w.kind.remembers }
+
+// attempt makes the requests for a body one after the other; what one of them meets
+// with is said of all. Only receivers that know keys are sent several.
+func (w *web) attempt(ctx context.Context, key string, body []byte) answer {
+	all, err := w.dress(w.now(), key, w.address, body)
+	if err != nil {
+		return answer{text: "the request cannot be made"} // the error may hold a secret
+	}
+	a := answer{text: "there is nothing to say", delivered: true}
+	for _, each := range all {
+		if a = w.post(ctx, key, each); !a.delivered {
+			return a
+		}
+	}
+	return a
 }
 
 // newClient returns a client that follows no redirect and keeps no connection:
@@ -48,17 +71,20 @@ func newClient(timeout time.Duration, roots *x509.CertPool) *http.Client {
 }
 
 // post makes one attempt.
-func (c *Channel) post(ctx context.Context, key string, body []byte) answer {
+func (w *web) post(ctx context.Context, key string, out outgoing) answer {
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, out.url, bytes.NewReader(out.body))
 	if err != nil {
 		return answer{text: "the request cannot be made"} // the error holds the URL
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Idempotency-Key", key)
 	request.Header.Set("User-Agent", "shipwarden")
-	response, err := c.client.Do(request)
+	for name, values := range out.header {
+		request.Header[name] = values
+	}
+	response, err := w.client.Do(request)
 	if err != nil {
 		return failure(err, sent.Load())
 	}
@@ -67,11 +93,11 @@ func (c *Channel) post(ctx context.Context, key string, body []byte) answer {
 		_, _ = io.CopyN(io.Discard, response.Body, maxAnswer)
 		_ = response.Body.Close()
 	}()
-	return c.status(response)
+	return w.status(response)
 }
 
 // status returns what a status code means.
-func (c *Channel) status(response *http.Response) answer {
+func (w *web) status(response *http.Response) answer {
 	code := response.StatusCode
 	a := answer{text: fmt.Sprintf("HTTP %d %s", code, http.StatusText(code))}
 	switch {
@@ -81,7 +107,7 @@ func (c *Channel) status(response *http.Response) answer {
 		a.text += "; redirects are not followed"
 	case code == http.StatusTooManyRequests || code >= 500:
 		a.again = true
-		a.after = retryAfter(response.Header.Get("Retry-After"), c.now())
+		a.after = retryAfter(response.Header.Get("Retry-After"), w.now())
 	}
 	return a
 }

@@ -139,24 +139,24 @@ func (i *Intake) judge(ctx context.Context, index *policy.Index, active standing
 	}
 	unfit := malformed(request)
 	violations := append(slices.Clone(unfit), beyond(unfit, place(m.Subject, request))...)
-	if len(violations)+len(faults) == 0 {
+	sound := len(violations)+len(faults) == 0
+	if sound {
 		// What was accepted once stays accepted: whoever asks again after the start time
 		// is past, or under a newer document, gets the answer of then.
 		answer.RequestDigest = procedure.RequestDigest(request)
-		state, err := i.release(ctx, procedure.ReleaseID(request.GetEnvironment(), request.GetService(), request.GetIdempotencyKey()))
+		state, err := release(ctx, i.store, procedure.ReleaseID(request.GetEnvironment(), request.GetService(), request.GetIdempotencyKey()))
 		if err != nil {
 			return nil, nil, err
 		}
 		if violations = repeated(answer, state); answer.GetOutcome() == releasev1.Answer_OUTCOME_REPEATED {
 			return request, answer, nil
 		}
-		gone, err := i.takesBack(ctx, request)
-		if err != nil {
-			return nil, nil, err
-		}
-		violations = append(append(violations, gone...), Room(index, request)...)
 	}
-	violations = append(violations, beyond(unfit, check(index, request, now))...)
+	more, err := fits(ctx, i.store, index, request, unfit, sound, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	violations = append(violations, more...)
 	signedBy, bad := signer(index, request, m.Signature, m.Body, now)
 	if bad != nil {
 		violations = append(violations, bad)
@@ -169,8 +169,42 @@ func (i *Intake) judge(ctx context.Context, index *policy.Index, active standing
 	return request, answer, i.make(ctx, index, active, m, request, signedBy, answer)
 }
 
-func (i *Intake) release(ctx context.Context, id string) (procedure.State, error) {
-	h, err := i.store.Load(ctx, procedure.Aggregate(id))
+// fits names what is wrong with a request by the document, and, where it is sound, by the
+// record and by the room that events have.
+func fits(ctx context.Context, store takeback.Store, x *policy.Index, r *releasev1.Request, unfit []*releasev1.Violation, sound bool, now time.Time) ([]*releasev1.Violation, error) {
+	var out []*releasev1.Violation
+	if sound {
+		gone, err := takesBack(ctx, store, r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(gone, Room(x, r)...)
+	}
+	return append(out, beyond(unfit, check(x, r, now))...), nil
+}
+
+// Look names everything for which a request would be refused if it came now, but for its
+// signature and the subject it comes on. It stores nothing.
+func Look(ctx context.Context, store takeback.Store, x *policy.Index, r *releasev1.Request, now time.Time) ([]*releasev1.Violation, error) {
+	unfit := malformed(r)
+	more, err := fits(ctx, store, x, r, unfit, len(unfit) == 0, now)
+	if err != nil {
+		return nil, err
+	}
+	out := append(unfit, more...)
+	if len(out) > 0 {
+		return bounded(out), nil
+	}
+	state, err := release(ctx, store, procedure.ReleaseID(r.GetEnvironment(), r.GetService(), r.GetIdempotencyKey()))
+	if err != nil {
+		return nil, err
+	}
+	answer := &releasev1.Answer{RequestDigest: procedure.RequestDigest(r)}
+	return repeated(answer, state), nil
+}
+
+func release(ctx context.Context, store takeback.Store, id string) (procedure.State, error) {
+	h, err := store.Load(ctx, procedure.Aggregate(id))
 	if err != nil {
 		return procedure.State{}, err
 	}
@@ -180,7 +214,7 @@ func (i *Intake) release(ctx context.Context, id string) (procedure.State, error
 
 // takesBack refuses a rollback of what was never released there, and one to what was
 // never there before: nothing would be taken back, and the record would say that it was.
-func (i *Intake) takesBack(ctx context.Context, r *releasev1.Request) ([]*releasev1.Violation, error) {
+func takesBack(ctx context.Context, store takeback.Store, r *releasev1.Request) ([]*releasev1.Violation, error) {
 	id := r.GetRollbackOf()
 	if id == "" {
 		return nil, nil
@@ -188,7 +222,7 @@ func (i *Intake) takesBack(ctx context.Context, r *releasev1.Request) ([]*releas
 	var state procedure.State
 	if procedure.ValidRelease(id) {
 		var err error
-		if state, err = i.release(ctx, id); err != nil {
+		if state, err = release(ctx, store, id); err != nil {
 			return nil, err
 		}
 	}
@@ -201,7 +235,7 @@ func (i *Intake) takesBack(ctx context.Context, r *releasev1.Request) ([]*releas
 	case !state.Started():
 		return []*releasev1.Violation{violation("rollback_of", "rollback_of.untouched", id+" was never executed")}, nil
 	}
-	problems, err := takeback.Check(ctx, i.store, r, state)
+	problems, err := takeback.Check(ctx, store, r, state)
 	var out []*releasev1.Violation
 	for _, p := range problems {
 		out = append(out, violation(p.Field, p.Rule, p.Message))

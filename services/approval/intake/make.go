@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
@@ -24,10 +25,11 @@ const maxOpen = 512
 // make stores the first event of a release, or finds it stored.
 func (i *Intake) make(ctx context.Context, index *policy.Index, active standing.Procedure, m Message, request *releasev1.Request, signedBy string, answer *releasev1.Answer) error {
 	id := procedure.ReleaseID(request.GetEnvironment(), request.GetService(), request.GetIdempotencyKey())
-	event, err := i.requested(ctx, index, m, request, signedBy, answer.GetRequestDigest())
+	event, err := Requested(ctx, i.blobs, index, request, i.now())
 	if err != nil {
 		return err
 	}
+	event.GetRequested().SignedBy, event.GetRequested().RequestSequence = signedBy, m.Sequence
 	for {
 		h, err := i.store.Load(ctx, procedure.Aggregate(id))
 		if err != nil {
@@ -63,8 +65,26 @@ func (i *Intake) make(ctx context.Context, index *policy.Index, active standing.
 			return err
 		}
 		answer.Outcome, answer.Release = releasev1.Answer_OUTCOME_ACCEPTED, id
+		frozen(index, procedure.State{Release: id, Request: request}, i.now(), answer)
 		return nil
 	}
+}
+
+// frozen says in the answer what would hold a start now: whoever asks on Friday for what
+// cannot start before Monday hears of it on Friday. Of freezes that cannot be evaluated
+// step 3 says what is to be said.
+func frozen(index *policy.Index, s procedure.State, now time.Time, answer *releasev1.Answer) {
+	if nb := s.Request.GetNotBefore(); nb != nil && nb.AsTime().After(now) {
+		now = nb.AsTime()
+	}
+	j, err := index.Freezes(s, now)
+	if err != nil || len(j.Reasons) == 0 {
+		return
+	}
+	for _, h := range j.Holds() {
+		answer.FrozenBy = append(answer.FrozenBy, h.GetSubject())
+	}
+	answer.EarliestStart = timestamppb.New(j.Until)
 }
 
 // repeated answers a request whose release is there: the same request is the same
@@ -84,15 +104,15 @@ func repeated(answer *releasev1.Answer, state procedure.State) []*releasev1.Viol
 // atOnce bounds how many documents of one request are stored at a time.
 const atOnce = 8
 
-// requested is the first event of the release. The evidence is stored first: an
-// event that points to it never comes before it.
-func (i *Intake) requested(ctx context.Context, index *policy.Index, m Message, request *releasev1.Request, signedBy, digest string) (*releasev1.Event, error) {
+// Requested is the first event of the release that a request makes at that time. The
+// evidence is stored first: an event that points to it never comes before it.
+func Requested(ctx context.Context, blobs Blobs, index *policy.Index, request *releasev1.Request, now time.Time) (*releasev1.Event, error) {
 	refs := make([]*releasev1.EvidenceRef, len(request.GetEvidence()))
 	group, putting := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for n, content := range request.GetEvidence() {
 		group.Go(func() (err error) {
-			refs[n], err = i.blobs.Put(putting, "application/vnd.dsse.envelope.v1+json", fmt.Sprintf("evidence-%d", n), content)
+			refs[n], err = blobs.Put(putting, "application/vnd.dsse.envelope.v1+json", fmt.Sprintf("evidence-%d", n), content)
 			return err
 		})
 	}
@@ -105,12 +125,12 @@ func (i *Intake) requested(ctx context.Context, index *policy.Index, m Message, 
 	}
 	kept.Evidence = nil
 	d := index.Document().GetDeadlines()
-	start := i.now()
+	start := now
 	if t := request.GetNotBefore(); t != nil && t.AsTime().After(start) {
 		start = t.AsTime()
 	}
 	return &releasev1.Event{Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{
-		Request: kept, RequestDigest: digest, Evidence: refs, SignedBy: signedBy, RequestSequence: m.Sequence,
+		Request: kept, RequestDigest: procedure.RequestDigest(request), Evidence: refs,
 		StartBy: timestamppb.New(start.Add(d.GetStartWithin().AsDuration())),
 		Timeouts: &releasev1.Timeouts{
 			Step: d.GetStep(), Execute: d.GetExecute(), Verify: d.GetVerify(), Decision: d.GetDecision(),

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/blackdice/shipwarden/internal/freeze"
+	"github.com/blackdice/shipwarden/internal/policy"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -70,9 +70,8 @@ func (m *Message) start(doc *policyv1.Procedure, x raised, what string) {
 	if nb := r.GetNotBefore(); nb != nil && at.Before(nb.AsTime()) {
 		at, why = nb.AsTime(), append(why, "the request says so")
 	}
-	held, _ := freeze.Bypassable(doc.GetFreezes(), x.state.Emergency())
 	// Of freezes without an end in sight the end is not known, which the deadline tells.
-	v, _ := freeze.Evaluate(held, at, freeze.ScopeOf(doc, r))
+	v, _ := policy.NewIndex(doc).Freezes(x.state, at)
 	for _, h := range v.Holds() {
 		why = append(why, "freeze "+h.GetSubject()+", set by "+h.GetSetBy())
 	}

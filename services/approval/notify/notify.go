@@ -45,10 +45,38 @@ type Message struct {
 	Subject  string
 	Text     string
 	// To is who is called, by an escalation.
-	To     []string
+	To []string
+	// People are the ids of those whom it is meant for; empty where it is for everybody
+	// who listens.
+	People []string
 	Fields map[string]string
 	// Time is when what it tells of was stored.
 	Time time.Time
+	// Until is when it is settled or told anew; zero where nobody knows.
+	Until time.Time
+	// Action says what is to become of an alarm, for receivers that know alarms.
+	Action Action
+	// Alarms are the notices whose alarms these are, where it raises none of its own.
+	Alarms []Alarm
+}
+
+// Action is what a receiver that knows alarms makes of a notice.
+type Action int
+
+// Actions.
+const (
+	// Raise opens an alarm under the notice's own key.
+	Raise Action = iota
+	// TakeOn says that somebody has taken the alarms on.
+	TakeOn
+	// Settle closes the alarms.
+	Settle
+)
+
+// Alarm is a notice that was told before, by the same channel.
+type Alarm struct {
+	Key      string
+	Occasion string
 }
 
 // Channel is a way to tell people.
@@ -61,6 +89,8 @@ type Channel interface {
 	Send(ctx context.Context, key string, body []byte) (receipt *releasev1.Receipt, certain bool)
 	// Remembers says that the receiver knows keys, so that sending twice is seen once.
 	Remembers() bool
+	// Personal says that people are reached one by one, so that the receipt names them.
+	Personal() bool
 }
 
 // Evidence keeps what was sent, under the digest that the receipt names (PD-4.1).
@@ -125,56 +155,60 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		return nil, err
 	}
 	for _, notice := range t.State.Wanted {
-		var receipts []*releasev1.Receipt
-		receipts, err = s.announce(ctx, index, t, notice)
+		var event *releasev1.Event
+		event, err = s.announce(ctx, index, t, notice)
 		if errors.Is(err, errUntold) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		return []eventstore.Draft{t.Draft(procedure.DecideNotified(notice, receipts))}, nil
+		return []eventstore.Draft{t.Draft(event)}, nil
 	}
 	return nil, err
 }
 
 // announce tells every channel of one thing, all at once: one that does not answer
 // costs its own time and nobody else's.
-func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task, notice procedure.Notice) ([]*releasev1.Receipt, error) {
+func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task, notice procedure.Notice) (*releasev1.Event, error) {
 	raised, err := raisedBy(t, notice)
 	if err != nil {
 		return nil, err
 	}
-	m := compose(index.Document(), raised)
-	channels := audience(index.Document(), raised)
-	told := make([]told, len(channels))
-	var all sync.WaitGroup
-	for i, c := range channels {
-		all.Go(func() { told[i] = s.tell(ctx, c.GetName(), m) })
+	m, h := compose(index.Document(), raised), hear(index, raised)
+	m.ask(h.asked(raised))
+	all := make([]told, len(h.channels))
+	var done sync.WaitGroup
+	for i, c := range h.channels {
+		own := m
+		own.People = h.people(c.GetName())
+		done.Go(func() { all[i] = s.tell(ctx, c.GetName(), own) })
 	}
-	all.Wait()
+	done.Wait()
 	must := notice.Occasion == releasev1.Occasion_OCCASION_START && !t.State.Emergency() &&
 		index.Environment(t.State.Request.GetEnvironment()).GetRequireNotice()
 	var receipts []*releasev1.Receipt
-	for i, c := range channels {
-		if told[i].err != nil {
-			return nil, told[i].err
+	for i, c := range h.channels {
+		if all[i].err != nil {
+			return nil, all[i].err
 		}
-		if must && c.GetRequired() && told[i].again {
+		if must && c.GetRequired() && all[i].again {
 			slog.WarnContext(ctx, "a required channel was not reached; the start waits",
-				slog.String("release", t.State.Release), slog.String("channel", c.GetName()), slog.String("answer", told[i].receipt.GetResponse()))
+				slog.String("release", t.State.Release), slog.String("channel", c.GetName()), slog.String("answer", all[i].receipt.GetResponse()))
 			return nil, reactor.RetryAfter(retry, errUntold)
 		}
-		receipts = append(receipts, told[i].receipt)
+		receipts = append(receipts, all[i].receipt)
 	}
-	return receipts, nil
+	return procedure.DecideTold(notice, receipts, h.parties(raised, s.now()), h.recipients(all)), nil
 }
 
 // told is what became of a notice on one channel.
 type told struct {
 	receipt *releasev1.Receipt
 	again   bool // it did not arrive, and may be sent again
-	err     error
+	// personal says that the channel reaches people one by one, and the receipt says whom.
+	personal bool
+	err      error
 }
 
 func (s shell) tell(ctx context.Context, name string, m Message) told {
@@ -195,7 +229,7 @@ func (s shell) tell(ctx context.Context, name string, m Message) told {
 	case err != nil:
 		return told{err: fmt.Errorf("keep the intent to notify: %w", err)}
 	case sending.Receipt != nil:
-		return told{receipt: sending.Receipt}
+		return told{receipt: sending.Receipt, personal: channel.Personal()}
 	case sending.First || channel.Remembers():
 	case s.now().Before(sending.Since.Add(patience)):
 		return told{err: reactor.RetryAfter(retry, errSending)}
@@ -210,7 +244,7 @@ func (s shell) tell(ctx context.Context, name string, m Message) told {
 	if err := failpoint.Hit("notify.sent"); err != nil {
 		return told{err: err}
 	}
-	out := told{receipt: receipt, again: !receipt.GetDelivered() && (certain || channel.Remembers())}
+	out := told{receipt: receipt, personal: channel.Personal(), again: !receipt.GetDelivered() && (certain || channel.Remembers())}
 	kept := receipt
 	if out.again {
 		kept = nil

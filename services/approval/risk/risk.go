@@ -10,8 +10,8 @@ package risk
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -47,26 +47,51 @@ type shell struct {
 }
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
-	index, err := s.procedures.ByDigest(ctx, t.State.ProcedureDigest)
+	facts, err := Facts(ctx, s.procedures, s.store, t.State, t.Now)
 	if err != nil {
 		return nil, err
 	}
-	l := look{shell: s, index: index, state: t.State, now: t.Now}
-	l.until = procedure.NextLook(t.State, index.Document().GetDeadlines().GetRecheck().AsDuration(), t.Now)
+	return []eventstore.Draft{t.Draft(procedure.DecideRisk(t.State, facts))}, nil
+}
+
+// Facts is everything that the step looks at for a release at that time. It stores
+// nothing: whoever asks what would come of a release asks here as well.
+func Facts(ctx context.Context, procedures Procedures, store Store, s procedure.State, now time.Time) (procedure.RiskFacts, error) {
+	index, err := procedures.ByDigest(ctx, s.ProcedureDigest)
+	if err != nil {
+		return procedure.RiskFacts{}, err
+	}
+	l := look{shell: shell{procedures, store}, index: index, state: s, now: now}
+	l.until = procedure.NextLook(s, index.Document().GetDeadlines().GetRecheck().AsDuration(), now)
 	if err := l.freezes(); err != nil {
-		return nil, err
+		return procedure.RiskFacts{}, err
 	}
 	for _, look := range []func(context.Context) error{l.targets, l.debts, l.dependencies} {
 		if err := look(ctx); err != nil {
-			return nil, err
+			return procedure.RiskFacts{}, err
 		}
 	}
+	return l.conclude(), nil
+}
+
+// ByDocument is those of the facts that depend on the release's own record and on a
+// document alone: what the document makes of it at any time, also long afterwards.
+func ByDocument(index *policy.Index, s procedure.State, now time.Time) (procedure.RiskFacts, error) {
+	l := look{index: index, state: s, now: now}
+	if err := l.freezes(); err != nil {
+		return procedure.RiskFacts{}, err
+	}
+	return l.conclude(), nil
+}
+
+// conclude judges the way back and says which approvals are needed.
+func (l *look) conclude() procedure.RiskFacts {
 	l.wayBack()
 	l.quorum()
 	l.facts.Until = l.until
-	l.facts.ApproveBy = t.Now.Add(index.Document().GetDeadlines().GetApproveWithin().AsDuration())
-	l.facts.CalendarDigest = t.State.ProcedureDigest
-	return []eventstore.Draft{t.Draft(procedure.DecideRisk(t.State, l.facts))}, nil
+	l.facts.ApproveBy = l.now.Add(l.index.Document().GetDeadlines().GetApproveWithin().AsDuration())
+	l.facts.CalendarDigest = l.state.ProcedureDigest
+	return l.facts
 }
 
 // look gathers the facts of one evaluation.
@@ -90,29 +115,34 @@ func (l *look) find(severity releasev1.Finding_Severity, rule, subject, format s
 }
 
 // freezes holds the release until the earliest feasible start (PD-3.1, PD-3.2). An
-// emergency goes around those freezes that say so.
+// emergency goes around those freezes that say so, and any release around those of which
+// somebody made an exception (N-14).
 func (l *look) freezes() error {
-	r := l.state.Request
-	scope := freeze.ScopeOf(l.index.Document(), r)
-	held, bypassed := freeze.Bypassable(l.index.Document().GetFreezes(), l.state.Emergency())
-	v, err := freeze.Evaluate(held, l.now, scope)
-	if err != nil && !errors.Is(err, freeze.ErrFrozen) {
+	all := l.index.Document().GetFreezes()
+	if len(all) > 0 {
+		l.facts.ZoneData = freeze.ZoneData()
+	}
+	j, err := l.index.Freezes(l.state, l.now)
+	if err != nil {
 		return err
 	}
-	for _, h := range v.Holds() {
+	for _, h := range j.Holds() {
 		l.hold(h)
 	}
-	if len(v.Reasons) > 0 {
-		l.until = v.Until
+	if len(j.Reasons) > 0 {
+		l.until = j.Until
 	} else {
 		l.find(releasev1.Finding_SEVERITY_OK, "freeze", "", "no freeze holds")
 	}
-	around, err := freeze.Evaluate(bypassed, l.now, scope)
-	if err != nil && !errors.Is(err, freeze.ErrFrozen) {
-		return err
-	}
-	for _, h := range around.Reasons {
+	for _, h := range j.Bypassed {
 		l.facts.Bypassed = append(l.facts.Bypassed, "freeze "+h.GetSubject())
+	}
+	for _, f := range all {
+		o := freeze.Exception(l.state.Overrides, f, l.index.Decides)
+		if o == nil || !slices.ContainsFunc(j.Overridden, func(h *releasev1.HoldReason) bool { return h.GetSubject() == f.GetName() }) {
+			continue
+		}
+		l.find(releasev1.Finding_SEVERITY_WARNING, "freeze.overridden", f.GetName(), "the freeze would hold it; %s made an exception (%s): %.256s", o.Person, o.Ticket, o.Reason)
 	}
 	return nil
 }
@@ -268,7 +298,7 @@ func (l *look) quorum() {
 		l.facts.Quorum = normal
 		return
 	}
-	l.facts.Quorum = []*releasev1.QuorumRule{{Group: doc.GetEmergency().GetGroup(), Count: 1}}
+	l.facts.Quorum = policy.Needed(doc, l.state, l.unrecoverable)
 	for _, q := range normal {
 		l.facts.Bypassed = append(l.facts.Bypassed, fmt.Sprintf("%d approval(s) by %s", q.GetCount(), q.GetGroup()))
 	}

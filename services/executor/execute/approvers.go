@@ -12,8 +12,9 @@ import (
 const ruleApprover = "approval.person"
 
 // left returns the approvals that were counted and would not be given today: of people
-// who have left, or who are not in the group that they approved for, by the document in
-// effect now. Groups are frozen into what people decide, so that everybody folds the
+// who have left, who are not in the group that they approved for, or who turned out to be
+// somebody who has a part in the change, or approved it as well, by the document in effect
+// now. Groups are frozen into what people decide, so that everybody folds the
 // same; who may send a change to production is judged when it goes (PD-A.2).
 func (s shell) left(ctx context.Context, t reactor.Task) ([]*releasev1.CountedApproval, error) {
 	documents, err := s.documents(ctx, t)
@@ -22,6 +23,6 @@ func (s shell) left(ctx context.Context, t reactor.Task) ([]*releasev1.CountedAp
 	}
 	now := documents[1]
 	return slices.DeleteFunc(slices.Clone(t.State.Authorized.GetApprovals()), func(c *releasev1.CountedApproval) bool {
-		return slices.Contains(now.People(c.GetGroup()), c.GetPerson())
+		return slices.Contains(now.People(c.GetGroup()), c.GetPerson()) && now.Linked(t.State, c.GetPerson()) == ""
 	}), nil
 }

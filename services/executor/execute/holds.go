@@ -2,12 +2,10 @@ package execute
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -35,14 +33,13 @@ func (s shell) holds(ctx context.Context, t reactor.Task, now time.Time) (holds 
 	}
 	var following []*releasev1.HoldReason
 	for _, index := range documents {
-		freezes, _ := freeze.Bypassable(index.Document().GetFreezes(), t.State.Emergency())
-		v, err := freeze.Evaluate(freezes, now, freeze.ScopeOf(index.Document(), r))
-		if err != nil && !errors.Is(err, freeze.ErrFrozen) {
+		j, err := index.Freezes(t.State, now)
+		if err != nil {
 			return nil, time.Time{}, err
 		}
-		holds, following = unnamed(holds, v.Reasons), unnamed(following, v.Following)
-		if len(v.Reasons) > 0 && v.Until.After(until) {
-			until = v.Until
+		holds, following = unnamed(holds, j.Reasons), unnamed(following, j.Following)
+		if len(j.Reasons) > 0 && j.Until.After(until) {
+			until = j.Until
 		}
 	}
 	if owed {
@@ -102,12 +99,11 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	}
 	out := slices.DeleteFunc(quarantines, func(b string) bool { return slices.Contains(t.State.Bypassed, b) })
 	for _, index := range documents {
-		_, bypassed := freeze.Bypassable(index.Document().GetFreezes(), true)
-		v, err := freeze.Evaluate(bypassed, t.Now, freeze.ScopeOf(index.Document(), t.State.Request))
-		if err != nil && !errors.Is(err, freeze.ErrFrozen) {
+		j, err := index.Freezes(t.State, t.Now)
+		if err != nil {
 			return nil, err
 		}
-		for _, h := range v.Reasons {
+		for _, h := range j.Bypassed {
 			if b := "freeze " + h.GetSubject(); !slices.Contains(out, b) && !slices.Contains(t.State.Bypassed, b) {
 				out = append(out, b)
 			}
@@ -121,6 +117,28 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 func (s shell) bypassable(ctx context.Context, t reactor.Task) (bool, error) {
 	documents, err := s.documents(ctx, t)
 	return !slices.ContainsFunc(documents, func(x *policy.Index) bool { return !x.Document().GetQuarantine().GetBypassable() }), err
+}
+
+// overrun names the freezes by which a release that has begun is taken back before its
+// next wave. One that is the way back itself waits instead: taken back, it would bring
+// back what had to go.
+func (s shell) overrun(ctx context.Context, t reactor.Task) ([]*releasev1.HoldReason, error) {
+	if len(t.State.Begun) == 0 || t.State.Request.GetTrigger() == releasev1.Trigger_TRIGGER_ROLLBACK {
+		return nil, nil
+	}
+	documents, err := s.documents(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	var out []*releasev1.HoldReason
+	for _, index := range documents {
+		j, err := index.Freezes(t.State, t.Now)
+		if err != nil {
+			return nil, err
+		}
+		out = unnamed(out, j.RollBack)
+	}
+	return out, nil
 }
 
 // documents are the procedure document of the release and, where it is another one,

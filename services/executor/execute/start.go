@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -28,6 +29,15 @@ const margin = 5 * time.Second
 func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
 	if !t.State.Started() && over(t.State, t.Now.Add(margin)) {
 		return nil, nil
+	}
+	overrun, err := s.overrun(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if len(overrun) > 0 {
+		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionOverrun{
+			ExecutionOverrun: &releasev1.ExecutionOverrun{Wave: t.State.Wave, Reasons: overrun},
+		}})}, nil
 	}
 	holds, until, err := s.holds(ctx, t, t.Now)
 	if err != nil {
@@ -97,8 +107,15 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 		return "", nil
 	}
 	gone, err := s.left(ctx, t)
-	if err != nil || len(gone) == 0 {
+	if err != nil {
 		return "", err
+	}
+	if len(gone) == 0 {
+		unsigned, err := s.unsigned(ctx, t)
+		if err != nil || len(unsigned) == 0 {
+			return "", err
+		}
+		return unsigned[0].GetMessage(), nil
 	}
 	return gone[0].GetPerson() + ", whose approval was counted, is not in " + gone[0].GetGroup() + " any more", nil
 }
@@ -155,8 +172,16 @@ func (s shell) hold(ctx context.Context, t reactor.Task, holds []*releasev1.Hold
 		until = procedure.NextLook(t.State, index.Document().GetDeadlines().GetRecheck().AsDuration(), t.Now)
 	}
 	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: &releasev1.Held{
-		Reasons: holds, Until: timestamppb.New(until),
+		Reasons: holds, Until: timestamppb.New(until), ZoneData: zoneData(holds),
 	}}})}, nil
+}
+
+// zoneData names the time zone database where a freeze holds.
+func zoneData(holds []*releasev1.HoldReason) string {
+	if slices.ContainsFunc(holds, func(h *releasev1.HoldReason) bool { return h.GetRule() == freeze.Rule }) {
+		return freeze.ZoneData()
+	}
+	return ""
 }
 
 // changes names everything that is not any more what was approved, and returns the targets
@@ -194,6 +219,11 @@ func (s shell) changes(ctx context.Context, t reactor.Task) (out []*releasev1.Fi
 		for _, c := range gone {
 			say(ruleApprover, c.GetPerson(), "%s approved for %s, and is not among them any more: request it again", c.GetPerson(), c.GetGroup())
 		}
+		unsigned, err := s.unsigned(ctx, t)
+		if err != nil {
+			return nil, nil, err
+		}
+		out = append(out, unsigned...)
 	}
 	for _, id := range t.State.WaveTargets() {
 		if _, err := s.Driver(id); err != nil {

@@ -48,6 +48,9 @@ type Site struct {
 	Store      Store
 	Procedures Procedures
 	Blobs      Blobs
+	// Signers is whose signatures this executor demands of every approval, whatever the
+	// procedure document says; nil where it demands none of its own accord.
+	Signers *policy.Index
 
 	claims claims
 }

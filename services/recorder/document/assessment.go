@@ -140,6 +140,9 @@ func (w *writer) risk(r *Record) {
 		if d := e.data.RiskCleared.GetCalendarDigest(); d != "" {
 			w.paragraph(sentence("Freezes, debts and incidents were judged as of " + w.digest(d, fmt.Sprintf("calendar, event %d", e.Entry.Sequence))))
 		}
+		if d := e.data.RiskCleared.GetZoneData(); d != "" {
+			w.paragraph(sentence("Wall clocks were those of " + escape(d)))
+		}
 	}
 }
 

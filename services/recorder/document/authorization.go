@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/blackdice/shipwarden/internal/sshsig"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -17,7 +18,8 @@ func (w *writer) authorization(r *Record) {
 	w.section("Authorization")
 	var quorum []string
 	for _, q := range r.state.Quorum {
-		quorum = append(quorum, fmt.Sprintf("%d of %s", q.GetCount(), escape(q.GetGroup())))
+		signed := map[bool]string{true: ", signed"}[q.GetSigned()]
+		quorum = append(quorum, fmt.Sprintf("%d of %s%s", q.GetCount(), escape(q.GetGroup()), signed))
 	}
 	var authorized, start, bypassed, due string
 	for _, e := range from[*releasev1.Event_Authorized](r) {
@@ -53,13 +55,56 @@ func (w *writer) authorization(r *Record) {
 		rows = append(rows, []string{
 			escape(a.Person), series(a.Groups), counted, stamp(a.Time), stamp(a.Expires),
 			w.digest(a.ChangeDigest, "change that "+a.Person+" approved"), w.digest(a.ShownDigest, "what "+a.Person+" was shown"),
-			proved, escape(a.Comment), taken,
+			proved, escape(a.Comment), taken, own(a),
 		})
 	}
 	w.table([]string{
-		"Approved by", "Member of", "Counted for", "When", "Valid until", "Change", "Was shown", "Identity proved by", "Comment", "Taken back",
+		"Approved by", "Member of", "Counted for", "When", "Valid until", "Change", "Was shown", "Identity proved by", "Comment", "Taken back", "Signed by the person",
 	}, rows)
+	w.consents(r)
 	w.table([]string{"Event", "When", "Who", "Decision", "Why"}, decisions)
+}
+
+// own says how somebody signed an approval themselves.
+func own(a Approval) string {
+	if a.Consent == nil {
+		return none
+	}
+	s, err := sshsig.Parse(a.Consent.Signature)
+	if err != nil {
+		return "with a signature that cannot be read"
+	}
+	return code(s.Key.Type()) + " " + code(sshsig.Fingerprint(s.Key))
+}
+
+// consents are the signatures themselves, for whoever checks them by hand.
+func (w *writer) consents(r *Record) {
+	first := true
+	for _, a := range r.Approvals {
+		if a.Consent == nil {
+			continue
+		}
+		if first {
+			w.paragraph("Who signed did so with a key of their own, which no service has. `shipwarden record --signatures` " +
+				"writes what follows into files, with the list of allowed signers of the procedure document, for `ssh-keygen -Y verify`.")
+		}
+		first = false
+		w.paragraph("What " + escape(a.Person) + " signed, in the namespace " + code(a.Consent.Namespace) + ", and the signature:")
+		w.line("")
+		for line := range strings.Lines(a.Consent.Text + "\n" + a.Consent.Signature) {
+			w.line("    %s", plain(line))
+		}
+	}
+}
+
+// plain is a line of a text that means nothing but itself in a block of code.
+func plain(line string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, line)
 }
 
 // early are the decisions that are made before anything is executed.
@@ -108,4 +153,5 @@ func (w *writer) notices(r *Record) {
 	w.section("Step 4: notices")
 	w.paragraph("Notices of later occasions are listed here as well.")
 	w.table([]string{"Event", "Occasion", "Channel", "Delivered", "Attempts", "When", "Answer", "Content", "Key"}, rows)
+	w.meant(r)
 }

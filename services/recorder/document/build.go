@@ -154,6 +154,8 @@ func (b *builder) late(r view.Recorded) {
 	switch x := r.Entry.Event.GetData().(type) {
 	case *releasev1.Event_Notified:
 		d.Notices = append(d.Notices, b.entry(r, x.Notified))
+	case *releasev1.Event_NoticeAcknowledged:
+		d.Notices = append(d.Notices, b.entry(r, x.NoticeAcknowledged))
 	case *releasev1.Event_ExecutionClaimed:
 		d.Execution = append(d.Execution, b.entry(r, x.ExecutionClaimed))
 	case *releasev1.Event_ExecutionFinished:
@@ -190,6 +192,10 @@ func (b *builder) late(r view.Recorded) {
 		d.Decisions = append(d.Decisions, b.entry(r, x.Intervened))
 	case *releasev1.Event_Aborted:
 		d.Decisions = append(d.Decisions, b.entry(r, x.Aborted))
+	case *releasev1.Event_FreezeOverridden:
+		d.Decisions = append(d.Decisions, b.entry(r, x.FreezeOverridden))
+	case *releasev1.Event_ExecutionOverrun:
+		d.Execution = append(d.Execution, b.entry(r, x.ExecutionOverrun))
 	case *releasev1.Event_ReviewCompleted:
 		entry := b.entry(r, x.ReviewCompleted)
 		d.Review, d.FollowUps = &entry, messages(b, x.ReviewCompleted.GetFollowUps())

@@ -23,8 +23,23 @@ func (b *builder) approve(r view.Recorded, d *releasev1.ApprovalGiven) {
 	b.record.Approvals = append(b.record.Approvals, Approval{
 		Person: actor.GetId(), Groups: actor.GetGroups(), Method: actor.GetMethod(), Time: r.Entry.Stored,
 		Expires: sane(d.GetExpires().AsTime()), ChangeDigest: d.GetChangeDigest(), ShownDigest: d.GetShownDigest(),
-		Comment: d.GetComment(), SignedBy: r.SignedBy,
+		Comment: d.GetComment(), SignedBy: r.SignedBy, Consent: b.consent(actor.GetId(), d),
 	})
+}
+
+// consent is the text that a person signed, made again from the release as the fold had
+// it then, and the signature.
+func (b *builder) consent(person string, d *releasev1.ApprovalGiven) *Consent {
+	if d.GetSignature() == nil {
+		return nil
+	}
+	text, err := procedure.ApprovalText(b.timeline.State(), procedure.Approval{
+		Person: person, Comment: d.GetComment(), ShownDigest: d.GetShownDigest(), Signature: d.GetSignature(),
+	})
+	if err != nil {
+		return nil // the fold takes no such approval
+	}
+	return &Consent{Namespace: procedure.SignatureNamespace, Text: string(text), Signature: d.GetSignature().GetArmored()}
 }
 
 // newest is the newest approval of a person that was not taken back; nil for none.
@@ -141,7 +156,8 @@ func (b *builder) deviations(s procedure.State) {
 	for _, line := range b.record.Timeline {
 		switch line.Type {
 		case "deadline_passed", "execution_failed", "execution_unknown", "execution_refused", "verification_failed",
-			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "intervened", "aborted", "approval_withdrawn":
+			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "intervened", "aborted", "approval_withdrawn",
+			"freeze_overridden", "execution_overrun":
 			say("%s", line.Text)
 		}
 	}

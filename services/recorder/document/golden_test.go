@@ -140,6 +140,16 @@ func told(t *testing.T) map[string]*proceduretest.History {
 	to(t, h, procedure.PhaseClosed)
 
 	to(t, tell("waiting_for_approval"), procedure.PhaseApprove)
+
+	h = tell("known")
+	to(t, h, procedure.PhaseNotify)
+	waiting := proceduretest.NotifyWaiting(h.State(), h.Now.Add(30*time.Minute), true, "ada", "finn")
+	waiting.GetNotified().Recipients = []*releasev1.Recipient{
+		{Person: "ada", State: releasev1.Recipient_STATE_DELIVERED, Channels: []string{"chat", "mail"}},
+		{Person: "finn", State: releasev1.Recipient_STATE_SENT, Channels: []string{"mail"}},
+	}
+	h.Do(t, "", rich(h, waiting))
+	h.Do(t, "ada", proceduretest.Know())
 	return all
 }
 

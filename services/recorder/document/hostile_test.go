@@ -63,6 +63,9 @@ func TestNoFieldOfAnyEventMeansAnythingInTheDocument(t *testing.T) {
 					// What approvers approve has other words in it now.
 					m.Set(f, protoreflect.ValueOfString(procedure.ChangeDigest(s)))
 				}
+				if r.Entry.Event.GetNoticeAcknowledged() != nil {
+					r.Entry.Event.GetActor().Id = text // Whom it was meant for has another name now.
+				}
 				var err error
 				if s, err = procedure.Evolve(s, r.Entry); err != nil {
 					t.Fatalf("%s: %v", name, err)

@@ -128,6 +128,18 @@ type Approval struct {
 	// CountedFor is the group for which it counted; empty where it did not.
 	CountedFor  string     `json:"counted_for,omitempty"`
 	WithdrawnAt *time.Time `json:"withdrawn_at,omitempty"`
+	// Consent is the person's own signature; absent where none was given.
+	Consent *Consent `json:"consent,omitempty"`
+}
+
+// Consent is a person's own signature of an approval, as stock `ssh-keygen -Y verify`
+// takes it (PD-A.4).
+type Consent struct {
+	// Namespace is what it was made for, Text what was signed, to the last byte, and
+	// Signature the signature in its text form.
+	Namespace string `json:"namespace"`
+	Text      string `json:"text"`
+	Signature string `json:"signature"`
 }
 
 // Outcome is how the release ended, and who closed it.

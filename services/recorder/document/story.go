@@ -43,7 +43,7 @@ func wellFromTheStart(r *Record) (good int, rest []*releasev1.Event) {
 		switch procedure.TypeOf(e.Entry.Event) {
 		case "execution_finished", "execution_failed", "execution_unknown", "execution_refused", "verification_passed",
 			"verification_failed", "verification_inconclusive", "rolled_back", "rollback_failed", "rollback_unavailable",
-			"intervened", "aborted":
+			"intervened", "aborted", "execution_overrun":
 			turns = append(turns, e.Entry.Event)
 		}
 	}
@@ -86,6 +86,12 @@ func (w *writer) turn(e *releasev1.Event) string {
 		return sentence(because("There was no way back", said(d.RollbackUnavailable.GetReason())))
 	case *releasev1.Event_Intervened:
 		return sentence(because(fmt.Sprintf("%s decided to %s", by, word(d.Intervened.GetAction(), "ACTION_")), escape(d.Intervened.GetReason())))
+	case *releasev1.Event_ExecutionOverrun:
+		var names []string
+		for _, h := range d.ExecutionOverrun.GetReasons() {
+			names = append(names, escape(h.GetSubject()))
+		}
+		return sentence("It could not go on and was taken back, because of the freeze " + and(names))
 	case *releasev1.Event_Aborted:
 		return sentence(because(by+" stopped it", escape(d.Aborted.GetReason())))
 	}

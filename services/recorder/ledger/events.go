@@ -12,10 +12,13 @@ import (
 	"github.com/blackdice/shipwarden/services/recorder/view"
 )
 
+// selectRecorded is what scanRecorded takes.
+const selectRecorded = `select seq, stored_nanos, sha256, body, subject, event_id, signed_by, coalesce(rejected, ''),
+		case when type in ('approval_given', 'procedure_approved', 'procedure_activated') then headers end
+	from events`
+
 func eventsOf(ctx context.Context, tx pgx.Tx, aggregate string, after uint64) ([]view.Recorded, error) {
-	rows, err := tx.Query(ctx, `select seq, stored_nanos, sha256, body, subject, event_id, signed_by, coalesce(rejected, ''),
-			case when type = 'approval_given' then headers end
-		from events where aggregate = $1 and seq > $2 order by seq`, aggregate, after)
+	rows, err := tx.Query(ctx, selectRecorded+` where aggregate = $1 and seq > $2 order by seq`, aggregate, after)
 	if err != nil {
 		return nil, fmt.Errorf("read the events of %s: %w", aggregate, err)
 	}

@@ -32,7 +32,7 @@ func bad(e *releasev1.Event) bool {
 		*releasev1.Event_RiskRefused, *releasev1.Event_Rejected, *releasev1.Event_Expired,
 		*releasev1.Event_ExecutionFailed, *releasev1.Event_ExecutionUnknown, *releasev1.Event_ExecutionRefused,
 		*releasev1.Event_Aborted, *releasev1.Event_VerificationFailed, *releasev1.Event_VerificationInconclusive,
-		*releasev1.Event_RollbackFailed, *releasev1.Event_RollbackUnavailable:
+		*releasev1.Event_RollbackFailed, *releasev1.Event_RollbackUnavailable, *releasev1.Event_ExecutionOverrun:
 		return true
 	}
 	return false
@@ -93,6 +93,8 @@ func describeDecision(e *releasev1.Event) string {
 		return "expired: deadline " + Word(d.Expired.GetDeadline(), "DEADLINE_")
 	case *releasev1.Event_Aborted:
 		return joined("aborted by "+by, d.Aborted.GetReason())
+	case *releasev1.Event_NoticeAcknowledged:
+		return joined(by+" knows of the "+Word(d.NoticeAcknowledged.GetOccasion(), "OCCASION_"), d.NoticeAcknowledged.GetComment())
 	case *releasev1.Event_Acknowledged:
 		return joined(CauseWord(d.Acknowledged.GetCause())+" taken on by "+by, d.Acknowledged.GetComment())
 	case *releasev1.Event_Intervened:
@@ -102,6 +104,9 @@ func describeDecision(e *releasev1.Event) string {
 	case *releasev1.Event_FollowUpAdded:
 		f := d.FollowUpAdded.GetFollowUp()
 		return fmt.Sprintf("follow-up action %d for %s, agreed by %s: %s", d.FollowUpAdded.GetNumber(), f.GetOwner(), by, f.GetAction())
+	case *releasev1.Event_FreezeOverridden:
+		o := d.FreezeOverridden
+		return joined(fmt.Sprintf("exception of freeze %s by %s, %s", o.GetFreeze(), by, o.GetTicket()), o.GetReason())
 	case *releasev1.Event_FollowUpClosed:
 		return joined(fmt.Sprintf("follow-up action %d closed by %s", d.FollowUpClosed.GetNumber(), by), d.FollowUpClosed.GetComment())
 	}
@@ -143,6 +148,8 @@ func describeWork(e *releasev1.Event) string {
 	case *releasev1.Event_Escalated:
 		return fmt.Sprintf("%s: rung %d called, %s", CauseWord(d.Escalated.GetCause()), d.Escalated.GetRung(),
 			strings.Join(d.Escalated.GetTo(), ", "))
+	case *releasev1.Event_ExecutionOverrun:
+		return "taken back before wave " + fmt.Sprint(d.ExecutionOverrun.GetWave()+1) + ", " + holds(d.ExecutionOverrun.GetReasons())
 	case *releasev1.Event_DeadlinePassed:
 		return "deadline passed: " + Word(d.DeadlinePassed.GetDeadline(), "DEADLINE_")
 	case *releasev1.Event_Recorded:

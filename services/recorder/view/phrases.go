@@ -104,6 +104,9 @@ func Summary(s procedure.State) string {
 	case procedure.PhaseApprove:
 		return fmt.Sprintf("It waits for approvals until %s.", s.ApproveBy.UTC().Format(time.RFC3339))
 	case procedure.PhaseNotify:
+		if len(procedure.Unacknowledged(s)) > 0 {
+			return fmt.Sprintf("It starts when these have said that they know: %s.", strings.TrimPrefix(holds(s.Holds), "held: "))
+		}
 		return "Stakeholders are being told before it starts."
 	case procedure.PhaseExecute:
 		return fmt.Sprintf("Wave %d of %d is about to start.", s.Wave+1, len(s.Request.GetPlan().GetWaves()))

@@ -24,7 +24,7 @@ func (l *look) catalog(ctx context.Context, r standing.Reader) error {
 	}
 	l.customers()
 	service := l.index.Service(l.request.GetService())
-	if tier := service.GetTier(); tier > 0 && len(l.index.Contacts(service.GetName())) == 0 {
+	if tier := service.GetTier(); tier > 0 && len(l.index.OwnerContacts(service.GetName())) == 0 {
 		l.find(releasev1.Finding_SEVERITY_WARNING, "owner.unreachable", service.GetName(),
 			"%s is of tier %d, and neither its groups nor its owners have a contact", service.GetName(), tier)
 	}

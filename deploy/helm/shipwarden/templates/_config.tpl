@@ -16,12 +16,17 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- with $v.tokens -}}
 {{- if .existingSecret }}{{ $_ := set $out "tokens_file" (printf "%s/tokens/%s" $secrets .key) }}{{ end -}}
 {{- end -}}
-{{- if eq .service "approval" }}{{ $_ := set $out "procedure_file" "/etc/shipwarden/procedure/procedure.yaml" }}{{ end -}}
+{{- if eq .service "approval" }}{{ $_ := set $out "procedure_file" "/etc/shipwarden/procedure/procedure.yaml" }}{{ if .root.Values.procedure.activateFirst }}{{ $_ := set $out "activate_first" true }}{{ end }}{{ end -}}
 {{- with $v.channels -}}
 {{- $channels := list -}}
 {{- range $i, $c := . -}}
 {{- $channel := dict "channel" $c.channel "kind" (printf "KIND_%s" (upper $c.kind)) "url_file" (printf "%s/channel-%d/%s" $secrets $i $c.key) -}}
 {{- with $c.timeout }}{{ $_ := set $channel "timeout" . }}{{ end -}}
+{{- with $c.caKey }}{{ $_ := set $channel "ca_file" (printf "%s/channel-%d/%s" $secrets $i .) }}{{ end -}}
+{{- with $c.mail }}{{ $_ := set $channel "mail" . }}{{ end -}}
+{{- $files := list -}}
+{{- range $c.secretKeys }}{{ $files = append $files (printf "%s/channel-%d/%s" $secrets $i .) }}{{ end -}}
+{{- with $files }}{{ $_ := set $channel "secret_files" . }}{{ end -}}
 {{- $channels = append $channels $channel -}}
 {{- end -}}
 {{- $_ := set $out "channels" $channels -}}

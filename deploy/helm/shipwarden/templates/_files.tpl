@@ -27,7 +27,11 @@ group alone: the services refuse a secret that everyone on the machine may read.
 {{- with $v.tokens -}}
 {{- if .existingSecret }}{{ $out = append $out (dict "name" "tokens" "secret" .existingSecret "keys" (list .key)) }}{{ end -}}
 {{- end -}}
-{{- range $i, $c := $v.channels }}{{ $out = append $out (dict "name" (printf "channel-%d" $i) "secret" $c.existingSecret "keys" (list $c.key)) }}{{ end -}}
+{{- range $i, $c := $v.channels -}}
+{{- $keys := concat (list $c.key) ($c.secretKeys | default list) -}}
+{{- with $c.caKey }}{{ $keys = append $keys . }}{{ end -}}
+{{- $out = append $out (dict "name" (printf "channel-%d" $i) "secret" $c.existingSecret "keys" $keys) -}}
+{{- end -}}
 {{- range $i, $r := $v.registries -}}
 {{- if $r.existingSecret }}{{ $out = append $out (dict "name" (printf "registry-%d" $i) "secret" $r.existingSecret "keys" (list $r.key)) }}{{ end -}}
 {{- end -}}

@@ -29,6 +29,74 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Standing of a step.
+type OutlookStep_Standing int32
+
+const (
+	OutlookStep_STANDING_UNSPECIFIED OutlookStep_Standing = 0
+	// It is behind the release.
+	OutlookStep_STANDING_DONE OutlookStep_Standing = 1
+	// The release is there.
+	OutlookStep_STANDING_NOW OutlookStep_Standing = 2
+	// It is still to come.
+	OutlookStep_STANDING_AHEAD OutlookStep_Standing = 3
+	// It would end the release.
+	OutlookStep_STANDING_REFUSED OutlookStep_Standing = 4
+	// Nothing can be said of it before the request is made.
+	OutlookStep_STANDING_UNKNOWN OutlookStep_Standing = 5
+	// The release is over and will not come to it.
+	OutlookStep_STANDING_NEVER OutlookStep_Standing = 6
+)
+
+// Enum value maps for OutlookStep_Standing.
+var (
+	OutlookStep_Standing_name = map[int32]string{
+		0: "STANDING_UNSPECIFIED",
+		1: "STANDING_DONE",
+		2: "STANDING_NOW",
+		3: "STANDING_AHEAD",
+		4: "STANDING_REFUSED",
+		5: "STANDING_UNKNOWN",
+		6: "STANDING_NEVER",
+	}
+	OutlookStep_Standing_value = map[string]int32{
+		"STANDING_UNSPECIFIED": 0,
+		"STANDING_DONE":        1,
+		"STANDING_NOW":         2,
+		"STANDING_AHEAD":       3,
+		"STANDING_REFUSED":     4,
+		"STANDING_UNKNOWN":     5,
+		"STANDING_NEVER":       6,
+	}
+)
+
+func (x OutlookStep_Standing) Enum() *OutlookStep_Standing {
+	p := new(OutlookStep_Standing)
+	*p = x
+	return p
+}
+
+func (x OutlookStep_Standing) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OutlookStep_Standing) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_approval_v1_approval_proto_enumTypes[0].Descriptor()
+}
+
+func (OutlookStep_Standing) Type() protoreflect.EnumType {
+	return &file_shipwarden_approval_v1_approval_proto_enumTypes[0]
+}
+
+func (x OutlookStep_Standing) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OutlookStep_Standing.Descriptor instead.
+func (OutlookStep_Standing) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35, 0}
+}
+
 // Pending is a release that waits for approvals, with what approvers must see.
 type Pending struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
@@ -49,13 +117,20 @@ type Pending struct {
 	// Whether the caller may approve, and if not, why.
 	MayApprove   bool   `protobuf:"varint,14,opt,name=may_approve,json=mayApprove,proto3" json:"may_approve,omitempty"`
 	MayNotReason string `protobuf:"bytes,15,opt,name=may_not_reason,json=mayNotReason,proto3" json:"may_not_reason,omitempty"`
-	// SHA-256 of everything else but missing, may_approve and may_not_reason, in JSON,
-	// "sha256:…": what was shown. It is the same for everybody. The recorder gives the
+	// SHA-256 of everything else but missing, may_approve, may_not_reason, holds and
+	// earliest_start, in JSON, "sha256:…": what was shown. It is the same for everybody. The recorder gives the
 	// document out as evidence once somebody has approved what it shows.
 	ShownDigest string `protobuf:"bytes,16,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
 	// Every check that is made on the way there: those of the service's catalogue entry,
 	// and those of the request. Besides, every target must carry the digest.
-	Checks        []*v1.Check `protobuf:"bytes,17,rep,name=checks,proto3" json:"checks,omitempty"`
+	Checks []*v1.Check `protobuf:"bytes,17,rep,name=checks,proto3" json:"checks,omitempty"`
+	// Exceptions of freezes that were made for it.
+	Exceptions []*FreezeException `protobuf:"bytes,18,rep,name=exceptions,proto3" json:"exceptions,omitempty"`
+	// What would hold a start now, and the earliest time at which none of it does: freezes
+	// of the release's document and of that in effect. Not a part of what was shown, because
+	// it is another one a moment later.
+	Holds         []*v1.HoldReason       `protobuf:"bytes,19,rep,name=holds,proto3" json:"holds,omitempty"`
+	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -209,21 +284,129 @@ func (x *Pending) GetChecks() []*v1.Check {
 	return nil
 }
 
+func (x *Pending) GetExceptions() []*FreezeException {
+	if x != nil {
+		return x.Exceptions
+	}
+	return nil
+}
+
+func (x *Pending) GetHolds() []*v1.HoldReason {
+	if x != nil {
+		return x.Holds
+	}
+	return nil
+}
+
+func (x *Pending) GetEarliestStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EarliestStart
+	}
+	return nil
+}
+
+// FreezeException is one person's exception of one freeze.
+type FreezeException struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Freeze        string                 `protobuf:"bytes,1,opt,name=freeze,proto3" json:"freeze,omitempty"`
+	FreezeDigest  string                 `protobuf:"bytes,2,opt,name=freeze_digest,json=freezeDigest,proto3" json:"freeze_digest,omitempty"`
+	Person        string                 `protobuf:"bytes,3,opt,name=person,proto3" json:"person,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Ticket        string                 `protobuf:"bytes,6,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreezeException) Reset() {
+	*x = FreezeException{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreezeException) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreezeException) ProtoMessage() {}
+
+func (x *FreezeException) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreezeException.ProtoReflect.Descriptor instead.
+func (*FreezeException) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FreezeException) GetFreeze() string {
+	if x != nil {
+		return x.Freeze
+	}
+	return ""
+}
+
+func (x *FreezeException) GetFreezeDigest() string {
+	if x != nil {
+		return x.FreezeDigest
+	}
+	return ""
+}
+
+func (x *FreezeException) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *FreezeException) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *FreezeException) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *FreezeException) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
 // GivenApproval is an approval that counts.
 type GivenApproval struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Person        string                 `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
-	Groups        []string               `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
-	Time          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
-	Expires       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
-	Comment       string                 `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Person  string                 `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	Groups  []string               `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	Time    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	Expires *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
+	Comment string                 `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
+	// Fingerprint of the key that signed it, "SHA256:…"; empty where none did.
+	SignedBy      string `protobuf:"bytes,6,opt,name=signed_by,json=signedBy,proto3" json:"signed_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GivenApproval) Reset() {
 	*x = GivenApproval{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[1]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -235,7 +418,7 @@ func (x *GivenApproval) String() string {
 func (*GivenApproval) ProtoMessage() {}
 
 func (x *GivenApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[1]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -248,7 +431,7 @@ func (x *GivenApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GivenApproval.ProtoReflect.Descriptor instead.
 func (*GivenApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *GivenApproval) GetPerson() string {
@@ -286,6 +469,13 @@ func (x *GivenApproval) GetComment() string {
 	return ""
 }
 
+func (x *GivenApproval) GetSignedBy() string {
+	if x != nil {
+		return x.SignedBy
+	}
+	return ""
+}
+
 type ListPendingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only releases that the caller may approve.
@@ -302,7 +492,7 @@ type ListPendingRequest struct {
 
 func (x *ListPendingRequest) Reset() {
 	*x = ListPendingRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[2]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -314,7 +504,7 @@ func (x *ListPendingRequest) String() string {
 func (*ListPendingRequest) ProtoMessage() {}
 
 func (x *ListPendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[2]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -327,7 +517,7 @@ func (x *ListPendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPendingRequest.ProtoReflect.Descriptor instead.
 func (*ListPendingRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListPendingRequest) GetMine() bool {
@@ -369,7 +559,7 @@ type ListPendingResponse struct {
 
 func (x *ListPendingResponse) Reset() {
 	*x = ListPendingResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[3]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -381,7 +571,7 @@ func (x *ListPendingResponse) String() string {
 func (*ListPendingResponse) ProtoMessage() {}
 
 func (x *ListPendingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[3]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -394,7 +584,7 @@ func (x *ListPendingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPendingResponse.ProtoReflect.Descriptor instead.
 func (*ListPendingResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListPendingResponse) GetPending() []*Pending {
@@ -420,7 +610,7 @@ type GetPendingRequest struct {
 
 func (x *GetPendingRequest) Reset() {
 	*x = GetPendingRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[4]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -432,7 +622,7 @@ func (x *GetPendingRequest) String() string {
 func (*GetPendingRequest) ProtoMessage() {}
 
 func (x *GetPendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[4]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -445,7 +635,7 @@ func (x *GetPendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPendingRequest.ProtoReflect.Descriptor instead.
 func (*GetPendingRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetPendingRequest) GetRelease() string {
@@ -456,15 +646,17 @@ func (x *GetPendingRequest) GetRelease() string {
 }
 
 type GetPendingResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Pending       *Pending               `protobuf:"bytes,1,opt,name=pending,proto3" json:"pending,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Pending *Pending               `protobuf:"bytes,1,opt,name=pending,proto3" json:"pending,omitempty"`
+	// What the caller's signature is to be about, besides what pending shows.
+	Signing       *Signing `protobuf:"bytes,2,opt,name=signing,proto3" json:"signing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetPendingResponse) Reset() {
 	*x = GetPendingResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[5]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +668,7 @@ func (x *GetPendingResponse) String() string {
 func (*GetPendingResponse) ProtoMessage() {}
 
 func (x *GetPendingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[5]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,12 +681,101 @@ func (x *GetPendingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPendingResponse.ProtoReflect.Descriptor instead.
 func (*GetPendingResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetPendingResponse) GetPending() *Pending {
 	if x != nil {
 		return x.Pending
+	}
+	return nil
+}
+
+func (x *GetPendingResponse) GetSigning() *Signing {
+	if x != nil {
+		return x.Signing
+	}
+	return nil
+}
+
+// Signing is what stands in the text of a signed approval besides what is shown.
+type Signing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller, as the release's procedure document names them.
+	Person string `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	// SHA-256 of that document, "sha256:…".
+	ProcedureDigest string `protobuf:"bytes,2,opt,name=procedure_digest,json=procedureDigest,proto3" json:"procedure_digest,omitempty"`
+	// Whether an approval of the caller counts only if they sign it.
+	Required bool `protobuf:"varint,3,opt,name=required,proto3" json:"required,omitempty"`
+	// Until when an approval that is given now counts at the most.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
+	// Fingerprints of the keys with which the caller may sign now, "SHA256:…".
+	Keys          []string `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signing) Reset() {
+	*x = Signing{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signing) ProtoMessage() {}
+
+func (x *Signing) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signing.ProtoReflect.Descriptor instead.
+func (*Signing) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Signing) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *Signing) GetProcedureDigest() string {
+	if x != nil {
+		return x.ProcedureDigest
+	}
+	return ""
+}
+
+func (x *Signing) GetRequired() bool {
+	if x != nil {
+		return x.Required
+	}
+	return false
+}
+
+func (x *Signing) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *Signing) GetKeys() []string {
+	if x != nil {
+		return x.Keys
 	}
 	return nil
 }
@@ -507,14 +788,17 @@ type ApproveRequest struct {
 	Comment      string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
 	// Digest of what the caller was shown; ABORTED where that is not what there is to be
 	// seen. Approvals that others gave since then do not matter.
-	ShownDigest   string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	ShownDigest string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	// The caller's own signature of all this. Where it is demanded, no approval counts
+	// without; where it is not, one that is given must be right all the same.
+	Signature     *v1.ApprovalSignature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApproveRequest) Reset() {
 	*x = ApproveRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -526,7 +810,7 @@ func (x *ApproveRequest) String() string {
 func (*ApproveRequest) ProtoMessage() {}
 
 func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -539,7 +823,7 @@ func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRequest.ProtoReflect.Descriptor instead.
 func (*ApproveRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ApproveRequest) GetRelease() string {
@@ -570,6 +854,13 @@ func (x *ApproveRequest) GetShownDigest() string {
 	return ""
 }
 
+func (x *ApproveRequest) GetSignature() *v1.ApprovalSignature {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 type ApproveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether the release is authorized now.
@@ -582,7 +873,7 @@ type ApproveResponse struct {
 
 func (x *ApproveResponse) Reset() {
 	*x = ApproveResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +885,7 @@ func (x *ApproveResponse) String() string {
 func (*ApproveResponse) ProtoMessage() {}
 
 func (x *ApproveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +898,7 @@ func (x *ApproveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveResponse.ProtoReflect.Descriptor instead.
 func (*ApproveResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ApproveResponse) GetAuthorized() bool {
@@ -634,7 +925,7 @@ type WithdrawApprovalRequest struct {
 
 func (x *WithdrawApprovalRequest) Reset() {
 	*x = WithdrawApprovalRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +937,7 @@ func (x *WithdrawApprovalRequest) String() string {
 func (*WithdrawApprovalRequest) ProtoMessage() {}
 
 func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +950,7 @@ func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawApprovalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawApprovalRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WithdrawApprovalRequest) GetRelease() string {
@@ -684,7 +975,7 @@ type WithdrawApprovalResponse struct {
 
 func (x *WithdrawApprovalResponse) Reset() {
 	*x = WithdrawApprovalResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +987,7 @@ func (x *WithdrawApprovalResponse) String() string {
 func (*WithdrawApprovalResponse) ProtoMessage() {}
 
 func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +1000,7 @@ func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawApprovalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawApprovalResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{11}
 }
 
 type RejectRequest struct {
@@ -722,7 +1013,7 @@ type RejectRequest struct {
 
 func (x *RejectRequest) Reset() {
 	*x = RejectRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +1025,7 @@ func (x *RejectRequest) String() string {
 func (*RejectRequest) ProtoMessage() {}
 
 func (x *RejectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +1038,7 @@ func (x *RejectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectRequest.ProtoReflect.Descriptor instead.
 func (*RejectRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RejectRequest) GetRelease() string {
@@ -772,7 +1063,7 @@ type RejectResponse struct {
 
 func (x *RejectResponse) Reset() {
 	*x = RejectResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +1075,7 @@ func (x *RejectResponse) String() string {
 func (*RejectResponse) ProtoMessage() {}
 
 func (x *RejectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +1088,7 @@ func (x *RejectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectResponse.ProtoReflect.Descriptor instead.
 func (*RejectResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{13}
 }
 
 type WithdrawRequest struct {
@@ -810,7 +1101,7 @@ type WithdrawRequest struct {
 
 func (x *WithdrawRequest) Reset() {
 	*x = WithdrawRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +1113,7 @@ func (x *WithdrawRequest) String() string {
 func (*WithdrawRequest) ProtoMessage() {}
 
 func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +1126,7 @@ func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WithdrawRequest) GetRelease() string {
@@ -860,7 +1151,7 @@ type WithdrawResponse struct {
 
 func (x *WithdrawResponse) Reset() {
 	*x = WithdrawResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +1163,7 @@ func (x *WithdrawResponse) String() string {
 func (*WithdrawResponse) ProtoMessage() {}
 
 func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +1176,7 @@ func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{15}
 }
 
 type AbortRequest struct {
@@ -898,7 +1189,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +1201,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1214,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AbortRequest) GetRelease() string {
@@ -948,7 +1239,7 @@ type AbortResponse struct {
 
 func (x *AbortResponse) Reset() {
 	*x = AbortResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1251,7 @@ func (x *AbortResponse) String() string {
 func (*AbortResponse) ProtoMessage() {}
 
 func (x *AbortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1264,7 @@ func (x *AbortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortResponse.ProtoReflect.Descriptor instead.
 func (*AbortResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{17}
 }
 
 type AcknowledgeRequest struct {
@@ -988,7 +1279,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1291,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1304,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AcknowledgeRequest) GetRelease() string {
@@ -1047,7 +1338,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1350,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1363,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AcknowledgeResponse) GetAcknowledged() int32 {
@@ -1080,6 +1371,112 @@ func (x *AcknowledgeResponse) GetAcknowledged() int32 {
 		return x.Acknowledged
 	}
 	return 0
+}
+
+type AcknowledgeNoticeRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Of what the notice tells; absent: of the start.
+	Occasion      v1.Occasion `protobuf:"varint,2,opt,name=occasion,proto3,enum=shipwarden.release.v1.Occasion" json:"occasion,omitempty"`
+	Comment       string      `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeNoticeRequest) Reset() {
+	*x = AcknowledgeNoticeRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeNoticeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeNoticeRequest) ProtoMessage() {}
+
+func (x *AcknowledgeNoticeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeNoticeRequest.ProtoReflect.Descriptor instead.
+func (*AcknowledgeNoticeRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AcknowledgeNoticeRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *AcknowledgeNoticeRequest) GetOccasion() v1.Occasion {
+	if x != nil {
+		return x.Occasion
+	}
+	return v1.Occasion(0)
+}
+
+func (x *AcknowledgeNoticeRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+type AcknowledgeNoticeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For whom the start still waits.
+	Missing       []*v1.Party `protobuf:"bytes,1,rep,name=missing,proto3" json:"missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeNoticeResponse) Reset() {
+	*x = AcknowledgeNoticeResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeNoticeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeNoticeResponse) ProtoMessage() {}
+
+func (x *AcknowledgeNoticeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeNoticeResponse.ProtoReflect.Descriptor instead.
+func (*AcknowledgeNoticeResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *AcknowledgeNoticeResponse) GetMissing() []*v1.Party {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
 }
 
 type InterveneRequest struct {
@@ -1093,7 +1490,7 @@ type InterveneRequest struct {
 
 func (x *InterveneRequest) Reset() {
 	*x = InterveneRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1502,7 @@ func (x *InterveneRequest) String() string {
 func (*InterveneRequest) ProtoMessage() {}
 
 func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1515,7 @@ func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneRequest.ProtoReflect.Descriptor instead.
 func (*InterveneRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *InterveneRequest) GetRelease() string {
@@ -1150,7 +1547,7 @@ type InterveneResponse struct {
 
 func (x *InterveneResponse) Reset() {
 	*x = InterveneResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1162,7 +1559,7 @@ func (x *InterveneResponse) String() string {
 func (*InterveneResponse) ProtoMessage() {}
 
 func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1175,7 +1572,7 @@ func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneResponse.ProtoReflect.Descriptor instead.
 func (*InterveneResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
 }
 
 type CompleteReviewRequest struct {
@@ -1190,7 +1587,7 @@ type CompleteReviewRequest struct {
 
 func (x *CompleteReviewRequest) Reset() {
 	*x = CompleteReviewRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1202,7 +1599,7 @@ func (x *CompleteReviewRequest) String() string {
 func (*CompleteReviewRequest) ProtoMessage() {}
 
 func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1215,7 +1612,7 @@ func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewRequest.ProtoReflect.Descriptor instead.
 func (*CompleteReviewRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CompleteReviewRequest) GetRelease() string {
@@ -1254,7 +1651,7 @@ type CompleteReviewResponse struct {
 
 func (x *CompleteReviewResponse) Reset() {
 	*x = CompleteReviewResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1663,7 @@ func (x *CompleteReviewResponse) String() string {
 func (*CompleteReviewResponse) ProtoMessage() {}
 
 func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1676,7 @@ func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewResponse.ProtoReflect.Descriptor instead.
 func (*CompleteReviewResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
 }
 
 type AddFollowUpRequest struct {
@@ -1292,7 +1689,7 @@ type AddFollowUpRequest struct {
 
 func (x *AddFollowUpRequest) Reset() {
 	*x = AddFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1304,7 +1701,7 @@ func (x *AddFollowUpRequest) String() string {
 func (*AddFollowUpRequest) ProtoMessage() {}
 
 func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1317,7 +1714,7 @@ func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*AddFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AddFollowUpRequest) GetRelease() string {
@@ -1344,7 +1741,7 @@ type AddFollowUpResponse struct {
 
 func (x *AddFollowUpResponse) Reset() {
 	*x = AddFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1753,7 @@ func (x *AddFollowUpResponse) String() string {
 func (*AddFollowUpResponse) ProtoMessage() {}
 
 func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1766,7 @@ func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*AddFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AddFollowUpResponse) GetNumber() uint32 {
@@ -1391,7 +1788,7 @@ type CloseFollowUpRequest struct {
 
 func (x *CloseFollowUpRequest) Reset() {
 	*x = CloseFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1800,7 @@ func (x *CloseFollowUpRequest) String() string {
 func (*CloseFollowUpRequest) ProtoMessage() {}
 
 func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1813,7 @@ func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CloseFollowUpRequest) GetRelease() string {
@@ -1448,7 +1845,7 @@ type CloseFollowUpResponse struct {
 
 func (x *CloseFollowUpResponse) Reset() {
 	*x = CloseFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1857,7 @@ func (x *CloseFollowUpResponse) String() string {
 func (*CloseFollowUpResponse) ProtoMessage() {}
 
 func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1870,803 @@ func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
+}
+
+type OverrideFreezeRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// The freeze's name.
+	Freeze string `protobuf:"bytes,2,opt,name=freeze,proto3" json:"freeze,omitempty"`
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The ticket in which it was agreed.
+	Ticket        string `protobuf:"bytes,4,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OverrideFreezeRequest) Reset() {
+	*x = OverrideFreezeRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OverrideFreezeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OverrideFreezeRequest) ProtoMessage() {}
+
+func (x *OverrideFreezeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OverrideFreezeRequest.ProtoReflect.Descriptor instead.
+func (*OverrideFreezeRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *OverrideFreezeRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *OverrideFreezeRequest) GetFreeze() string {
+	if x != nil {
+		return x.Freeze
+	}
+	return ""
+}
+
+func (x *OverrideFreezeRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *OverrideFreezeRequest) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+type OverrideFreezeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What holds the release besides, and from when on none of it does.
+	Holds         []*v1.HoldReason       `protobuf:"bytes,1,rep,name=holds,proto3" json:"holds,omitempty"`
+	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OverrideFreezeResponse) Reset() {
+	*x = OverrideFreezeResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OverrideFreezeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OverrideFreezeResponse) ProtoMessage() {}
+
+func (x *OverrideFreezeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OverrideFreezeResponse.ProtoReflect.Descriptor instead.
+func (*OverrideFreezeResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *OverrideFreezeResponse) GetHolds() []*v1.HoldReason {
+	if x != nil {
+		return x.Holds
+	}
+	return nil
+}
+
+func (x *OverrideFreezeResponse) GetEarliestStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EarliestStart
+	}
+	return nil
+}
+
+type ExplainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Release       string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ExplainRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+type ExplainResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// The phase, a stable word such as "approve".
+	Phase   string   `protobuf:"bytes,2,opt,name=phase,proto3" json:"phase,omitempty"`
+	Outlook *Outlook `protobuf:"bytes,3,opt,name=outlook,proto3" json:"outlook,omitempty"`
+	// The newest event that the answer knows of, and when it was given.
+	AsOfSequence  uint64                 `protobuf:"varint,4,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainResponse) Reset() {
+	*x = ExplainResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainResponse) ProtoMessage() {}
+
+func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
+func (*ExplainResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ExplainResponse) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetOutlook() *Outlook {
+	if x != nil {
+		return x.Outlook
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetAsOfSequence() uint64 {
+	if x != nil {
+		return x.AsOfSequence
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+// Outlook is the way to production as it looks now.
+type Outlook struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The steps, in their order.
+	Steps []*OutlookStep `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
+	// Freezes that would hold a start now, and the earliest time at which none of them does
+	// and the request lets it start.
+	Holds         []*v1.HoldReason       `protobuf:"bytes,2,rep,name=holds,proto3" json:"holds,omitempty"`
+	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
+	// The time zone database by which freezes were judged.
+	ZoneData      string `protobuf:"bytes,4,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outlook) Reset() {
+	*x = Outlook{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outlook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outlook) ProtoMessage() {}
+
+func (x *Outlook) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outlook.ProtoReflect.Descriptor instead.
+func (*Outlook) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Outlook) GetSteps() []*OutlookStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *Outlook) GetHolds() []*v1.HoldReason {
+	if x != nil {
+		return x.Holds
+	}
+	return nil
+}
+
+func (x *Outlook) GetEarliestStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EarliestStart
+	}
+	return nil
+}
+
+func (x *Outlook) GetZoneData() string {
+	if x != nil {
+		return x.ZoneData
+	}
+	return ""
+}
+
+// OutlookStep is one step on the way.
+type OutlookStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number: "0" to "8", or "A" for authorization.
+	Number   string               `protobuf:"bytes,1,opt,name=number,proto3" json:"number,omitempty"`
+	Name     string               `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Standing OutlookStep_Standing `protobuf:"varint,3,opt,name=standing,proto3,enum=shipwarden.approval.v1.OutlookStep_Standing" json:"standing,omitempty"`
+	// What it waits for, or would.
+	WaitsFor []string `protobuf:"bytes,4,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	// Who can act: people, and services of the machine.
+	Who []string `protobuf:"bytes,5,rep,name=who,proto3" json:"who,omitempty"`
+	// Until when, where there is a deadline.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutlookStep) Reset() {
+	*x = OutlookStep{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutlookStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutlookStep) ProtoMessage() {}
+
+func (x *OutlookStep) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutlookStep.ProtoReflect.Descriptor instead.
+func (*OutlookStep) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *OutlookStep) GetNumber() string {
+	if x != nil {
+		return x.Number
+	}
+	return ""
+}
+
+func (x *OutlookStep) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OutlookStep) GetStanding() OutlookStep_Standing {
+	if x != nil {
+		return x.Standing
+	}
+	return OutlookStep_STANDING_UNSPECIFIED
+}
+
+func (x *OutlookStep) GetWaitsFor() []string {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return nil
+}
+
+func (x *OutlookStep) GetWho() []string {
+	if x != nil {
+		return x.Who
+	}
+	return nil
+}
+
+func (x *OutlookStep) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+type WhatIfRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The request, shipwarden.release.v1.Request in protobuf: it need not be in order.
+	Request       []byte `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhatIfRequest) Reset() {
+	*x = WhatIfRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhatIfRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhatIfRequest) ProtoMessage() {}
+
+func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhatIfRequest.ProtoReflect.Descriptor instead.
+func (*WhatIfRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *WhatIfRequest) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+type WhatIfResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id that the release would have.
+	Release string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Everything for which the request would be refused at once.
+	Violations []*v1.Violation   `protobuf:"bytes,2,rep,name=violations,proto3" json:"violations,omitempty"`
+	Outlook    *Outlook          `protobuf:"bytes,3,opt,name=outlook,proto3" json:"outlook,omitempty"`
+	Gates      []*v1.GateVerdict `protobuf:"bytes,4,rep,name=gates,proto3" json:"gates,omitempty"`
+	Findings   []*v1.Finding     `protobuf:"bytes,5,rep,name=findings,proto3" json:"findings,omitempty"`
+	Holds      []*v1.HoldReason  `protobuf:"bytes,6,rep,name=holds,proto3" json:"holds,omitempty"`
+	Quorum     []*v1.QuorumRule  `protobuf:"bytes,7,rep,name=quorum,proto3" json:"quorum,omitempty"`
+	// The document that it was judged by.
+	ProcedureVersion string `protobuf:"bytes,8,opt,name=procedure_version,json=procedureVersion,proto3" json:"procedure_version,omitempty"`
+	ProcedureDigest  string `protobuf:"bytes,9,opt,name=procedure_digest,json=procedureDigest,proto3" json:"procedure_digest,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *WhatIfResponse) Reset() {
+	*x = WhatIfResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhatIfResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhatIfResponse) ProtoMessage() {}
+
+func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhatIfResponse.ProtoReflect.Descriptor instead.
+func (*WhatIfResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *WhatIfResponse) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *WhatIfResponse) GetViolations() []*v1.Violation {
+	if x != nil {
+		return x.Violations
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetOutlook() *Outlook {
+	if x != nil {
+		return x.Outlook
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetGates() []*v1.GateVerdict {
+	if x != nil {
+		return x.Gates
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetFindings() []*v1.Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetHolds() []*v1.HoldReason {
+	if x != nil {
+		return x.Holds
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetQuorum() []*v1.QuorumRule {
+	if x != nil {
+		return x.Quorum
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetProcedureVersion() string {
+	if x != nil {
+		return x.ProcedureVersion
+	}
+	return ""
+}
+
+func (x *WhatIfResponse) GetProcedureDigest() string {
+	if x != nil {
+		return x.ProcedureDigest
+	}
+	return ""
+}
+
+type CompareProcedureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The other procedure document.
+	Document []byte `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	// Releases to look at.
+	Releases      []string `protobuf:"bytes,2,rep,name=releases,proto3" json:"releases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareProcedureRequest) Reset() {
+	*x = CompareProcedureRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareProcedureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareProcedureRequest) ProtoMessage() {}
+
+func (x *CompareProcedureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareProcedureRequest.ProtoReflect.Descriptor instead.
+func (*CompareProcedureRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *CompareProcedureRequest) GetDocument() []byte {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+func (x *CompareProcedureRequest) GetReleases() []string {
+	if x != nil {
+		return x.Releases
+	}
+	return nil
+}
+
+type CompareProcedureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those of the releases that would have been answered otherwise, in the order of the call.
+	Differences   []*Difference `protobuf:"bytes,1,rep,name=differences,proto3" json:"differences,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareProcedureResponse) Reset() {
+	*x = CompareProcedureResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareProcedureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareProcedureResponse) ProtoMessage() {}
+
+func (x *CompareProcedureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareProcedureResponse.ProtoReflect.Descriptor instead.
+func (*CompareProcedureResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *CompareProcedureResponse) GetDifferences() []*Difference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+// Difference is how one release would have been answered otherwise.
+type Difference struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Decisions that would have differed, in their order.
+	Answers       []*ChangedAnswer `protobuf:"bytes,2,rep,name=answers,proto3" json:"answers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Difference) Reset() {
+	*x = Difference{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Difference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Difference) ProtoMessage() {}
+
+func (x *Difference) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Difference.ProtoReflect.Descriptor instead.
+func (*Difference) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Difference) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *Difference) GetAnswers() []*ChangedAnswer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+// ChangedAnswer is one decision under both documents.
+type ChangedAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step's number.
+	Step string `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	// The event that was decided, by its sequence and type.
+	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Event    string `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
+	// What comes of it under the document that the release ran under, and under the other.
+	Before        string `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
+	After         string `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangedAnswer) Reset() {
+	*x = ChangedAnswer{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangedAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangedAnswer) ProtoMessage() {}
+
+func (x *ChangedAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangedAnswer.ProtoReflect.Descriptor instead.
+func (*ChangedAnswer) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ChangedAnswer) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *ChangedAnswer) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *ChangedAnswer) GetEvent() string {
+	if x != nil {
+		return x.Event
+	}
+	return ""
+}
+
+func (x *ChangedAnswer) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *ChangedAnswer) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
 }
 
 type ProposeClearanceRequest struct {
@@ -1488,7 +2681,7 @@ type ProposeClearanceRequest struct {
 
 func (x *ProposeClearanceRequest) Reset() {
 	*x = ProposeClearanceRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1500,7 +2693,7 @@ func (x *ProposeClearanceRequest) String() string {
 func (*ProposeClearanceRequest) ProtoMessage() {}
 
 func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1513,7 +2706,7 @@ func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeClearanceRequest.ProtoReflect.Descriptor instead.
 func (*ProposeClearanceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ProposeClearanceRequest) GetDigest() string {
@@ -1542,7 +2735,7 @@ type ProposeClearanceResponse struct {
 
 func (x *ProposeClearanceResponse) Reset() {
 	*x = ProposeClearanceResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1554,7 +2747,7 @@ func (x *ProposeClearanceResponse) String() string {
 func (*ProposeClearanceResponse) ProtoMessage() {}
 
 func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1567,7 +2760,7 @@ func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeClearanceResponse.ProtoReflect.Descriptor instead.
 func (*ProposeClearanceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ProposeClearanceResponse) GetState() *v1.Quarantine {
@@ -1598,7 +2791,7 @@ type ConfirmClearanceRequest struct {
 
 func (x *ConfirmClearanceRequest) Reset() {
 	*x = ConfirmClearanceRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1610,7 +2803,7 @@ func (x *ConfirmClearanceRequest) String() string {
 func (*ConfirmClearanceRequest) ProtoMessage() {}
 
 func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1623,7 +2816,7 @@ func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClearanceRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmClearanceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ConfirmClearanceRequest) GetDigest() string {
@@ -1659,7 +2852,7 @@ type ConfirmClearanceResponse struct {
 
 func (x *ConfirmClearanceResponse) Reset() {
 	*x = ConfirmClearanceResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +2864,7 @@ func (x *ConfirmClearanceResponse) String() string {
 func (*ConfirmClearanceResponse) ProtoMessage() {}
 
 func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +2877,7 @@ func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClearanceResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmClearanceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ConfirmClearanceResponse) GetState() *v1.Quarantine {
@@ -1705,7 +2898,7 @@ var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\n" +
-	"%shipwarden/approval/v1/approval.proto\x12\x16shipwarden.approval.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x90\a\n" +
+	"%shipwarden/approval/v1/approval.proto\x12\x16shipwarden.approval.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xd5\b\n" +
 	"\aPending\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\rchange_digest\x18\x02 \x01(\tR\fchangeDigest\x128\n" +
@@ -1726,13 +2919,26 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"mayApprove\x12$\n" +
 	"\x0emay_not_reason\x18\x0f \x01(\tR\fmayNotReason\x12!\n" +
 	"\fshown_digest\x18\x10 \x01(\tR\vshownDigest\x124\n" +
-	"\x06checks\x18\x11 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\"\xbf\x01\n" +
+	"\x06checks\x18\x11 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\x12G\n" +
+	"\n" +
+	"exceptions\x18\x12 \x03(\v2'.shipwarden.approval.v1.FreezeExceptionR\n" +
+	"exceptions\x127\n" +
+	"\x05holds\x18\x13 \x03(\v2!.shipwarden.release.v1.HoldReasonR\x05holds\x12A\n" +
+	"\x0eearliest_start\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart\"\xc6\x01\n" +
+	"\x0fFreezeException\x12\x16\n" +
+	"\x06freeze\x18\x01 \x01(\tR\x06freeze\x12#\n" +
+	"\rfreeze_digest\x18\x02 \x01(\tR\ffreezeDigest\x12\x16\n" +
+	"\x06person\x18\x03 \x01(\tR\x06person\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06ticket\x18\x06 \x01(\tR\x06ticket\"\xdc\x01\n" +
 	"\rGivenApproval\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x124\n" +
 	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x18\n" +
-	"\acomment\x18\x05 \x01(\tR\acomment\"\x9d\x01\n" +
+	"\acomment\x18\x05 \x01(\tR\acomment\x12\x1b\n" +
+	"\tsigned_by\x18\x06 \x01(\tR\bsignedBy\"\x9d\x01\n" +
 	"\x12ListPendingRequest\x12\x12\n" +
 	"\x04mine\x18\x01 \x01(\bR\x04mine\x12!\n" +
 	"\aservice\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\aservice\x12'\n" +
@@ -1744,14 +2950,22 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\apending\x18\x01 \x03(\v2\x1f.shipwarden.approval.v1.PendingR\apending\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"L\n" +
 	"\x11GetPendingRequest\x127\n" +
-	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\"O\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\"\x8a\x01\n" +
 	"\x12GetPendingResponse\x129\n" +
-	"\apending\x18\x01 \x01(\v2\x1f.shipwarden.approval.v1.PendingR\apending\"\xf1\x01\n" +
+	"\apending\x18\x01 \x01(\v2\x1f.shipwarden.approval.v1.PendingR\apending\x129\n" +
+	"\asigning\x18\x02 \x01(\v2\x1f.shipwarden.approval.v1.SigningR\asigning\"\xb2\x01\n" +
+	"\aSigning\x12\x16\n" +
+	"\x06person\x18\x01 \x01(\tR\x06person\x12)\n" +
+	"\x10procedure_digest\x18\x02 \x01(\tR\x0fprocedureDigest\x12\x1a\n" +
+	"\brequired\x18\x03 \x01(\bR\brequired\x124\n" +
+	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x12\n" +
+	"\x04keys\x18\x05 \x03(\tR\x04keys\"\xb9\x02\n" +
 	"\x0eApproveRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12A\n" +
 	"\rchange_digest\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\fchangeDigest\x12\"\n" +
 	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\x12?\n" +
-	"\fshown_digest\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vshownDigest\"n\n" +
+	"\fshown_digest\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vshownDigest\x12F\n" +
+	"\tsignature\x18\x05 \x01(\v2(.shipwarden.release.v1.ApprovalSignatureR\tsignature\"n\n" +
 	"\x0fApproveResponse\x12\x1e\n" +
 	"\n" +
 	"authorized\x18\x01 \x01(\bR\n" +
@@ -1786,7 +3000,13 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x05cause\x18\x02 \x01(\x0e2\x1c.shipwarden.release.v1.CauseB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05cause\x12\"\n" +
 	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\"9\n" +
 	"\x13AcknowledgeResponse\x12\"\n" +
-	"\facknowledged\x18\x01 \x01(\x05R\facknowledged\"\xc3\x02\n" +
+	"\facknowledged\x18\x01 \x01(\x05R\facknowledged\"\xbe\x01\n" +
+	"\x18AcknowledgeNoticeRequest\x127\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12E\n" +
+	"\boccasion\x18\x02 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionB\b\xbaH\x05\x82\x01\x02\x10\x01R\boccasion\x12\"\n" +
+	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\"S\n" +
+	"\x19AcknowledgeNoticeResponse\x126\n" +
+	"\amissing\x18\x01 \x03(\v2\x1c.shipwarden.release.v1.PartyR\amissing\"\xc3\x02\n" +
 	"\x10InterveneRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12L\n" +
 	"\x06action\x18\x02 \x01(\x0e2(.shipwarden.release.v1.Intervened.ActionB\n" +
@@ -1816,7 +3036,74 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\acomment\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\acomment\"\x17\n" +
-	"\x15CloseFollowUpResponse\"\xf9\x01\n" +
+	"\x15CloseFollowUpResponse\"\xf5\x02\n" +
+	"\x15OverrideFreezeRequest\x127\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x125\n" +
+	"\x06freeze\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x06freeze\x12\xa7\x01\n" +
+	"\x06reason\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\x12B\n" +
+	"\x06ticket\x18\x04 \x01(\tB*\xbaH'r%2#^[A-Za-z0-9][A-Za-z0-9._/#-]{0,63}$R\x06ticket\"\x94\x01\n" +
+	"\x16OverrideFreezeResponse\x127\n" +
+	"\x05holds\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\x05holds\x12A\n" +
+	"\x0eearliest_start\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart\"I\n" +
+	"\x0eExplainRequest\x127\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\"\xd2\x01\n" +
+	"\x0fExplainResponse\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x14\n" +
+	"\x05phase\x18\x02 \x01(\tR\x05phase\x129\n" +
+	"\aoutlook\x18\x03 \x01(\v2\x1f.shipwarden.approval.v1.OutlookR\aoutlook\x12$\n" +
+	"\x0eas_of_sequence\x18\x04 \x01(\x04R\fasOfSequence\x12.\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xdd\x01\n" +
+	"\aOutlook\x129\n" +
+	"\x05steps\x18\x01 \x03(\v2#.shipwarden.approval.v1.OutlookStepR\x05steps\x127\n" +
+	"\x05holds\x18\x02 \x03(\v2!.shipwarden.release.v1.HoldReasonR\x05holds\x12A\n" +
+	"\x0eearliest_start\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart\x12\x1b\n" +
+	"\tzone_data\x18\x04 \x01(\tR\bzoneData\"\x84\x03\n" +
+	"\vOutlookStep\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\tR\x06number\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12H\n" +
+	"\bstanding\x18\x03 \x01(\x0e2,.shipwarden.approval.v1.OutlookStep.StandingR\bstanding\x12\x1b\n" +
+	"\twaits_for\x18\x04 \x03(\tR\bwaitsFor\x12\x10\n" +
+	"\x03who\x18\x05 \x03(\tR\x03who\x120\n" +
+	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x9d\x01\n" +
+	"\bStanding\x12\x18\n" +
+	"\x14STANDING_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSTANDING_DONE\x10\x01\x12\x10\n" +
+	"\fSTANDING_NOW\x10\x02\x12\x12\n" +
+	"\x0eSTANDING_AHEAD\x10\x03\x12\x14\n" +
+	"\x10STANDING_REFUSED\x10\x04\x12\x14\n" +
+	"\x10STANDING_UNKNOWN\x10\x05\x12\x12\n" +
+	"\x0eSTANDING_NEVER\x10\x06\"6\n" +
+	"\rWhatIfRequest\x12%\n" +
+	"\arequest\x18\x01 \x01(\fB\v\xbaH\bz\x06\x10\x01\x18\x80\x80@R\arequest\"\xe9\x03\n" +
+	"\x0eWhatIfResponse\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12@\n" +
+	"\n" +
+	"violations\x18\x02 \x03(\v2 .shipwarden.release.v1.ViolationR\n" +
+	"violations\x129\n" +
+	"\aoutlook\x18\x03 \x01(\v2\x1f.shipwarden.approval.v1.OutlookR\aoutlook\x128\n" +
+	"\x05gates\x18\x04 \x03(\v2\".shipwarden.release.v1.GateVerdictR\x05gates\x12:\n" +
+	"\bfindings\x18\x05 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x127\n" +
+	"\x05holds\x18\x06 \x03(\v2!.shipwarden.release.v1.HoldReasonR\x05holds\x129\n" +
+	"\x06quorum\x18\a \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x12+\n" +
+	"\x11procedure_version\x18\b \x01(\tR\x10procedureVersion\x12)\n" +
+	"\x10procedure_digest\x18\t \x01(\tR\x0fprocedureDigest\"\x88\x01\n" +
+	"\x17CompareProcedureRequest\x12'\n" +
+	"\bdocument\x18\x01 \x01(\fB\v\xbaH\bz\x06\x10\x01\x18\x80\x80@R\bdocument\x12D\n" +
+	"\breleases\x18\x02 \x03(\tB(\xbaH%\x92\x01\"\b\x01\x10d\x18\x01\"\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\breleases\"`\n" +
+	"\x18CompareProcedureResponse\x12D\n" +
+	"\vdifferences\x18\x01 \x03(\v2\".shipwarden.approval.v1.DifferenceR\vdifferences\"g\n" +
+	"\n" +
+	"Difference\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12?\n" +
+	"\aanswers\x18\x02 \x03(\v2%.shipwarden.approval.v1.ChangedAnswerR\aanswers\"\x83\x01\n" +
+	"\rChangedAnswer\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\tR\x04step\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05event\x18\x03 \x01(\tR\x05event\x12\x16\n" +
+	"\x06before\x18\x04 \x01(\tR\x06before\x12\x14\n" +
+	"\x05after\x18\x05 \x01(\tR\x05after\"\xf9\x01\n" +
 	"\x17ProposeClearanceRequest\x124\n" +
 	"\x06digest\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\x06digest\x12\xa7\x01\n" +
 	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
@@ -1833,7 +3120,7 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\acomment\"o\n" +
 	"\x18ConfirmClearanceResponse\x127\n" +
 	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\x12\x1a\n" +
-	"\bsequence\x18\x02 \x01(\x04R\bsequence2\xbe\v\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence2\xd5\x0f\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +
 	"\n" +
@@ -1842,10 +3129,15 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x10WithdrawApproval\x12/.shipwarden.approval.v1.WithdrawApprovalRequest\x1a0.shipwarden.approval.v1.WithdrawApprovalResponse\x12W\n" +
 	"\x06Reject\x12%.shipwarden.approval.v1.RejectRequest\x1a&.shipwarden.approval.v1.RejectResponse\x12]\n" +
 	"\bWithdraw\x12'.shipwarden.approval.v1.WithdrawRequest\x1a(.shipwarden.approval.v1.WithdrawResponse\x12T\n" +
-	"\x05Abort\x12$.shipwarden.approval.v1.AbortRequest\x1a%.shipwarden.approval.v1.AbortResponse\x12f\n" +
+	"\x05Abort\x12$.shipwarden.approval.v1.AbortRequest\x1a%.shipwarden.approval.v1.AbortResponse\x12x\n" +
+	"\x11AcknowledgeNotice\x120.shipwarden.approval.v1.AcknowledgeNoticeRequest\x1a1.shipwarden.approval.v1.AcknowledgeNoticeResponse\x12f\n" +
 	"\vAcknowledge\x12*.shipwarden.approval.v1.AcknowledgeRequest\x1a+.shipwarden.approval.v1.AcknowledgeResponse\x12`\n" +
 	"\tIntervene\x12(.shipwarden.approval.v1.InterveneRequest\x1a).shipwarden.approval.v1.InterveneResponse\x12o\n" +
-	"\x0eCompleteReview\x12-.shipwarden.approval.v1.CompleteReviewRequest\x1a..shipwarden.approval.v1.CompleteReviewResponse\x12f\n" +
+	"\x0eCompleteReview\x12-.shipwarden.approval.v1.CompleteReviewRequest\x1a..shipwarden.approval.v1.CompleteReviewResponse\x12o\n" +
+	"\x0eOverrideFreeze\x12-.shipwarden.approval.v1.OverrideFreezeRequest\x1a..shipwarden.approval.v1.OverrideFreezeResponse\x12Z\n" +
+	"\aExplain\x12&.shipwarden.approval.v1.ExplainRequest\x1a'.shipwarden.approval.v1.ExplainResponse\x12W\n" +
+	"\x06WhatIf\x12%.shipwarden.approval.v1.WhatIfRequest\x1a&.shipwarden.approval.v1.WhatIfResponse\x12u\n" +
+	"\x10CompareProcedure\x12/.shipwarden.approval.v1.CompareProcedureRequest\x1a0.shipwarden.approval.v1.CompareProcedureResponse\x12f\n" +
 	"\vAddFollowUp\x12*.shipwarden.approval.v1.AddFollowUpRequest\x1a+.shipwarden.approval.v1.AddFollowUpResponse\x12l\n" +
 	"\rCloseFollowUp\x12,.shipwarden.approval.v1.CloseFollowUpRequest\x1a-.shipwarden.approval.v1.CloseFollowUpResponse\x12u\n" +
 	"\x10ProposeClearance\x12/.shipwarden.approval.v1.ProposeClearanceRequest\x1a0.shipwarden.approval.v1.ProposeClearanceResponse\x12u\n" +
@@ -1863,111 +3155,170 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 	return file_shipwarden_approval_v1_approval_proto_rawDescData
 }
 
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_shipwarden_approval_v1_approval_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
-	(*Pending)(nil),                  // 0: shipwarden.approval.v1.Pending
-	(*GivenApproval)(nil),            // 1: shipwarden.approval.v1.GivenApproval
-	(*ListPendingRequest)(nil),       // 2: shipwarden.approval.v1.ListPendingRequest
-	(*ListPendingResponse)(nil),      // 3: shipwarden.approval.v1.ListPendingResponse
-	(*GetPendingRequest)(nil),        // 4: shipwarden.approval.v1.GetPendingRequest
-	(*GetPendingResponse)(nil),       // 5: shipwarden.approval.v1.GetPendingResponse
-	(*ApproveRequest)(nil),           // 6: shipwarden.approval.v1.ApproveRequest
-	(*ApproveResponse)(nil),          // 7: shipwarden.approval.v1.ApproveResponse
-	(*WithdrawApprovalRequest)(nil),  // 8: shipwarden.approval.v1.WithdrawApprovalRequest
-	(*WithdrawApprovalResponse)(nil), // 9: shipwarden.approval.v1.WithdrawApprovalResponse
-	(*RejectRequest)(nil),            // 10: shipwarden.approval.v1.RejectRequest
-	(*RejectResponse)(nil),           // 11: shipwarden.approval.v1.RejectResponse
-	(*WithdrawRequest)(nil),          // 12: shipwarden.approval.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),         // 13: shipwarden.approval.v1.WithdrawResponse
-	(*AbortRequest)(nil),             // 14: shipwarden.approval.v1.AbortRequest
-	(*AbortResponse)(nil),            // 15: shipwarden.approval.v1.AbortResponse
-	(*AcknowledgeRequest)(nil),       // 16: shipwarden.approval.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),      // 17: shipwarden.approval.v1.AcknowledgeResponse
-	(*InterveneRequest)(nil),         // 18: shipwarden.approval.v1.InterveneRequest
-	(*InterveneResponse)(nil),        // 19: shipwarden.approval.v1.InterveneResponse
-	(*CompleteReviewRequest)(nil),    // 20: shipwarden.approval.v1.CompleteReviewRequest
-	(*CompleteReviewResponse)(nil),   // 21: shipwarden.approval.v1.CompleteReviewResponse
-	(*AddFollowUpRequest)(nil),       // 22: shipwarden.approval.v1.AddFollowUpRequest
-	(*AddFollowUpResponse)(nil),      // 23: shipwarden.approval.v1.AddFollowUpResponse
-	(*CloseFollowUpRequest)(nil),     // 24: shipwarden.approval.v1.CloseFollowUpRequest
-	(*CloseFollowUpResponse)(nil),    // 25: shipwarden.approval.v1.CloseFollowUpResponse
-	(*ProposeClearanceRequest)(nil),  // 26: shipwarden.approval.v1.ProposeClearanceRequest
-	(*ProposeClearanceResponse)(nil), // 27: shipwarden.approval.v1.ProposeClearanceResponse
-	(*ConfirmClearanceRequest)(nil),  // 28: shipwarden.approval.v1.ConfirmClearanceRequest
-	(*ConfirmClearanceResponse)(nil), // 29: shipwarden.approval.v1.ConfirmClearanceResponse
-	(*v1.Request)(nil),               // 30: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),        // 31: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),          // 32: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),         // 33: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),           // 34: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),               // 35: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),            // 36: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),    // 37: google.protobuf.Timestamp
-	(*v1.Check)(nil),                 // 38: shipwarden.release.v1.Check
-	(v1.Cause)(0),                    // 39: shipwarden.release.v1.Cause
-	(v1.Intervened_Action)(0),        // 40: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),   // 41: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),              // 42: shipwarden.release.v1.FollowUp
-	(*v1.Quarantine)(nil),            // 43: shipwarden.release.v1.Quarantine
+	(OutlookStep_Standing)(0),         // 0: shipwarden.approval.v1.OutlookStep.Standing
+	(*Pending)(nil),                   // 1: shipwarden.approval.v1.Pending
+	(*FreezeException)(nil),           // 2: shipwarden.approval.v1.FreezeException
+	(*GivenApproval)(nil),             // 3: shipwarden.approval.v1.GivenApproval
+	(*ListPendingRequest)(nil),        // 4: shipwarden.approval.v1.ListPendingRequest
+	(*ListPendingResponse)(nil),       // 5: shipwarden.approval.v1.ListPendingResponse
+	(*GetPendingRequest)(nil),         // 6: shipwarden.approval.v1.GetPendingRequest
+	(*GetPendingResponse)(nil),        // 7: shipwarden.approval.v1.GetPendingResponse
+	(*Signing)(nil),                   // 8: shipwarden.approval.v1.Signing
+	(*ApproveRequest)(nil),            // 9: shipwarden.approval.v1.ApproveRequest
+	(*ApproveResponse)(nil),           // 10: shipwarden.approval.v1.ApproveResponse
+	(*WithdrawApprovalRequest)(nil),   // 11: shipwarden.approval.v1.WithdrawApprovalRequest
+	(*WithdrawApprovalResponse)(nil),  // 12: shipwarden.approval.v1.WithdrawApprovalResponse
+	(*RejectRequest)(nil),             // 13: shipwarden.approval.v1.RejectRequest
+	(*RejectResponse)(nil),            // 14: shipwarden.approval.v1.RejectResponse
+	(*WithdrawRequest)(nil),           // 15: shipwarden.approval.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),          // 16: shipwarden.approval.v1.WithdrawResponse
+	(*AbortRequest)(nil),              // 17: shipwarden.approval.v1.AbortRequest
+	(*AbortResponse)(nil),             // 18: shipwarden.approval.v1.AbortResponse
+	(*AcknowledgeRequest)(nil),        // 19: shipwarden.approval.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),       // 20: shipwarden.approval.v1.AcknowledgeResponse
+	(*AcknowledgeNoticeRequest)(nil),  // 21: shipwarden.approval.v1.AcknowledgeNoticeRequest
+	(*AcknowledgeNoticeResponse)(nil), // 22: shipwarden.approval.v1.AcknowledgeNoticeResponse
+	(*InterveneRequest)(nil),          // 23: shipwarden.approval.v1.InterveneRequest
+	(*InterveneResponse)(nil),         // 24: shipwarden.approval.v1.InterveneResponse
+	(*CompleteReviewRequest)(nil),     // 25: shipwarden.approval.v1.CompleteReviewRequest
+	(*CompleteReviewResponse)(nil),    // 26: shipwarden.approval.v1.CompleteReviewResponse
+	(*AddFollowUpRequest)(nil),        // 27: shipwarden.approval.v1.AddFollowUpRequest
+	(*AddFollowUpResponse)(nil),       // 28: shipwarden.approval.v1.AddFollowUpResponse
+	(*CloseFollowUpRequest)(nil),      // 29: shipwarden.approval.v1.CloseFollowUpRequest
+	(*CloseFollowUpResponse)(nil),     // 30: shipwarden.approval.v1.CloseFollowUpResponse
+	(*OverrideFreezeRequest)(nil),     // 31: shipwarden.approval.v1.OverrideFreezeRequest
+	(*OverrideFreezeResponse)(nil),    // 32: shipwarden.approval.v1.OverrideFreezeResponse
+	(*ExplainRequest)(nil),            // 33: shipwarden.approval.v1.ExplainRequest
+	(*ExplainResponse)(nil),           // 34: shipwarden.approval.v1.ExplainResponse
+	(*Outlook)(nil),                   // 35: shipwarden.approval.v1.Outlook
+	(*OutlookStep)(nil),               // 36: shipwarden.approval.v1.OutlookStep
+	(*WhatIfRequest)(nil),             // 37: shipwarden.approval.v1.WhatIfRequest
+	(*WhatIfResponse)(nil),            // 38: shipwarden.approval.v1.WhatIfResponse
+	(*CompareProcedureRequest)(nil),   // 39: shipwarden.approval.v1.CompareProcedureRequest
+	(*CompareProcedureResponse)(nil),  // 40: shipwarden.approval.v1.CompareProcedureResponse
+	(*Difference)(nil),                // 41: shipwarden.approval.v1.Difference
+	(*ChangedAnswer)(nil),             // 42: shipwarden.approval.v1.ChangedAnswer
+	(*ProposeClearanceRequest)(nil),   // 43: shipwarden.approval.v1.ProposeClearanceRequest
+	(*ProposeClearanceResponse)(nil),  // 44: shipwarden.approval.v1.ProposeClearanceResponse
+	(*ConfirmClearanceRequest)(nil),   // 45: shipwarden.approval.v1.ConfirmClearanceRequest
+	(*ConfirmClearanceResponse)(nil),  // 46: shipwarden.approval.v1.ConfirmClearanceResponse
+	(*v1.Request)(nil),                // 47: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),         // 48: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),           // 49: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),          // 50: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),            // 51: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),                // 52: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),             // 53: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),     // 54: google.protobuf.Timestamp
+	(*v1.Check)(nil),                  // 55: shipwarden.release.v1.Check
+	(*v1.HoldReason)(nil),             // 56: shipwarden.release.v1.HoldReason
+	(*v1.ApprovalSignature)(nil),      // 57: shipwarden.release.v1.ApprovalSignature
+	(v1.Cause)(0),                     // 58: shipwarden.release.v1.Cause
+	(v1.Occasion)(0),                  // 59: shipwarden.release.v1.Occasion
+	(*v1.Party)(nil),                  // 60: shipwarden.release.v1.Party
+	(v1.Intervened_Action)(0),         // 61: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),    // 62: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),               // 63: shipwarden.release.v1.FollowUp
+	(*v1.Violation)(nil),              // 64: shipwarden.release.v1.Violation
+	(*v1.Quarantine)(nil),             // 65: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	30, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	31, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	32, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	33, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	34, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	35, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	36, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	36, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
-	1,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	37, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	37, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	38, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
-	37, // 12: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	37, // 13: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
-	0,  // 14: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	0,  // 15: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	36, // 16: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	39, // 17: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	40, // 18: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	41, // 19: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	42, // 20: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	42, // 21: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	43, // 22: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	43, // 23: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	2,  // 24: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	4,  // 25: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	6,  // 26: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	8,  // 27: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	10, // 28: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	12, // 29: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	14, // 30: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	16, // 31: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	18, // 32: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	20, // 33: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	22, // 34: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	24, // 35: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	26, // 36: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
-	28, // 37: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
-	3,  // 38: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	5,  // 39: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	7,  // 40: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	9,  // 41: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	11, // 42: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	13, // 43: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	15, // 44: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	17, // 45: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	19, // 46: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	21, // 47: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	23, // 48: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	25, // 49: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	27, // 50: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
-	29, // 51: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
-	38, // [38:52] is the sub-list for method output_type
-	24, // [24:38] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	47, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	48, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	49, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	50, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	51, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	52, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	53, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	53, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	3,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
+	54, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	54, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	55, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	2,  // 12: shipwarden.approval.v1.Pending.exceptions:type_name -> shipwarden.approval.v1.FreezeException
+	56, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
+	54, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
+	54, // 15: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
+	54, // 16: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	54, // 17: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	1,  // 18: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	1,  // 19: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	8,  // 20: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
+	54, // 21: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
+	57, // 22: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	53, // 23: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	58, // 24: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	59, // 25: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
+	60, // 26: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
+	61, // 27: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	62, // 28: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	63, // 29: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	63, // 30: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	56, // 31: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	54, // 32: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	35, // 33: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	54, // 34: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
+	36, // 35: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
+	56, // 36: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
+	54, // 37: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
+	0,  // 38: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
+	54, // 39: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
+	64, // 40: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
+	35, // 41: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	51, // 42: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
+	52, // 43: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
+	56, // 44: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	53, // 45: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	41, // 46: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
+	42, // 47: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
+	65, // 48: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	65, // 49: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	4,  // 50: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	6,  // 51: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	9,  // 52: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	11, // 53: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	13, // 54: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	15, // 55: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	17, // 56: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	21, // 57: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
+	19, // 58: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	23, // 59: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	25, // 60: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	31, // 61: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
+	33, // 62: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
+	37, // 63: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
+	39, // 64: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
+	27, // 65: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	29, // 66: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	43, // 67: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
+	45, // 68: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
+	5,  // 69: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	7,  // 70: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	10, // 71: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	12, // 72: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	14, // 73: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	16, // 74: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	18, // 75: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	22, // 76: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
+	20, // 77: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	24, // 78: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	26, // 79: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	32, // 80: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
+	34, // 81: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
+	38, // 82: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
+	40, // 83: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
+	28, // 84: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	30, // 85: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	44, // 86: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
+	46, // 87: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
+	69, // [69:88] is the sub-list for method output_type
+	50, // [50:69] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }
@@ -1980,13 +3331,14 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   30,
+			NumEnums:      1,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_shipwarden_approval_v1_approval_proto_goTypes,
 		DependencyIndexes: file_shipwarden_approval_v1_approval_proto_depIdxs,
+		EnumInfos:         file_shipwarden_approval_v1_approval_proto_enumTypes,
 		MessageInfos:      file_shipwarden_approval_v1_approval_proto_msgTypes,
 	}.Build()
 	File_shipwarden_approval_v1_approval_proto = out.File

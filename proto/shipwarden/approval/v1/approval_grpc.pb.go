@@ -24,20 +24,25 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ApprovalService_ListPending_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/ListPending"
-	ApprovalService_GetPending_FullMethodName       = "/shipwarden.approval.v1.ApprovalService/GetPending"
-	ApprovalService_Approve_FullMethodName          = "/shipwarden.approval.v1.ApprovalService/Approve"
-	ApprovalService_WithdrawApproval_FullMethodName = "/shipwarden.approval.v1.ApprovalService/WithdrawApproval"
-	ApprovalService_Reject_FullMethodName           = "/shipwarden.approval.v1.ApprovalService/Reject"
-	ApprovalService_Withdraw_FullMethodName         = "/shipwarden.approval.v1.ApprovalService/Withdraw"
-	ApprovalService_Abort_FullMethodName            = "/shipwarden.approval.v1.ApprovalService/Abort"
-	ApprovalService_Acknowledge_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/Acknowledge"
-	ApprovalService_Intervene_FullMethodName        = "/shipwarden.approval.v1.ApprovalService/Intervene"
-	ApprovalService_CompleteReview_FullMethodName   = "/shipwarden.approval.v1.ApprovalService/CompleteReview"
-	ApprovalService_AddFollowUp_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/AddFollowUp"
-	ApprovalService_CloseFollowUp_FullMethodName    = "/shipwarden.approval.v1.ApprovalService/CloseFollowUp"
-	ApprovalService_ProposeClearance_FullMethodName = "/shipwarden.approval.v1.ApprovalService/ProposeClearance"
-	ApprovalService_ConfirmClearance_FullMethodName = "/shipwarden.approval.v1.ApprovalService/ConfirmClearance"
+	ApprovalService_ListPending_FullMethodName       = "/shipwarden.approval.v1.ApprovalService/ListPending"
+	ApprovalService_GetPending_FullMethodName        = "/shipwarden.approval.v1.ApprovalService/GetPending"
+	ApprovalService_Approve_FullMethodName           = "/shipwarden.approval.v1.ApprovalService/Approve"
+	ApprovalService_WithdrawApproval_FullMethodName  = "/shipwarden.approval.v1.ApprovalService/WithdrawApproval"
+	ApprovalService_Reject_FullMethodName            = "/shipwarden.approval.v1.ApprovalService/Reject"
+	ApprovalService_Withdraw_FullMethodName          = "/shipwarden.approval.v1.ApprovalService/Withdraw"
+	ApprovalService_Abort_FullMethodName             = "/shipwarden.approval.v1.ApprovalService/Abort"
+	ApprovalService_AcknowledgeNotice_FullMethodName = "/shipwarden.approval.v1.ApprovalService/AcknowledgeNotice"
+	ApprovalService_Acknowledge_FullMethodName       = "/shipwarden.approval.v1.ApprovalService/Acknowledge"
+	ApprovalService_Intervene_FullMethodName         = "/shipwarden.approval.v1.ApprovalService/Intervene"
+	ApprovalService_CompleteReview_FullMethodName    = "/shipwarden.approval.v1.ApprovalService/CompleteReview"
+	ApprovalService_OverrideFreeze_FullMethodName    = "/shipwarden.approval.v1.ApprovalService/OverrideFreeze"
+	ApprovalService_Explain_FullMethodName           = "/shipwarden.approval.v1.ApprovalService/Explain"
+	ApprovalService_WhatIf_FullMethodName            = "/shipwarden.approval.v1.ApprovalService/WhatIf"
+	ApprovalService_CompareProcedure_FullMethodName  = "/shipwarden.approval.v1.ApprovalService/CompareProcedure"
+	ApprovalService_AddFollowUp_FullMethodName       = "/shipwarden.approval.v1.ApprovalService/AddFollowUp"
+	ApprovalService_CloseFollowUp_FullMethodName     = "/shipwarden.approval.v1.ApprovalService/CloseFollowUp"
+	ApprovalService_ProposeClearance_FullMethodName  = "/shipwarden.approval.v1.ApprovalService/ProposeClearance"
+	ApprovalService_ConfirmClearance_FullMethodName  = "/shipwarden.approval.v1.ApprovalService/ConfirmClearance"
 )
 
 // ApprovalServiceClient is the client API for ApprovalService service.
@@ -67,12 +72,25 @@ type ApprovalServiceClient interface {
 	Withdraw(ctx context.Context, in *WithdrawRequest, opts ...grpc.CallOption) (*WithdrawResponse, error)
 	// Abort stops an executing release at the next safe point and rolls it back.
 	Abort(ctx context.Context, in *AbortRequest, opts ...grpc.CallOption) (*AbortResponse, error)
+	// AcknowledgeNotice says that the caller, whom a notice was meant for, knows of it.
+	AcknowledgeNotice(ctx context.Context, in *AcknowledgeNoticeRequest, opts ...grpc.CallOption) (*AcknowledgeNoticeResponse, error)
 	// Acknowledge takes an escalation on.
 	Acknowledge(ctx context.Context, in *AcknowledgeRequest, opts ...grpc.CallOption) (*AcknowledgeResponse, error)
 	// Intervene decides how an escalated release goes on.
 	Intervene(ctx context.Context, in *InterveneRequest, opts ...grpc.CallOption) (*InterveneResponse, error)
 	// CompleteReview pays the review debt of an emergency.
 	CompleteReview(ctx context.Context, in *CompleteReviewRequest, opts ...grpc.CallOption) (*CompleteReviewResponse, error)
+	// OverrideFreeze makes an exception of one freeze for one release, by somebody whom the
+	// freeze names for that.
+	OverrideFreeze(ctx context.Context, in *OverrideFreezeRequest, opts ...grpc.CallOption) (*OverrideFreezeResponse, error)
+	// Explain says what stands between a release and production now.
+	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
+	// WhatIf goes through the procedure with a request as if it had been sent now, under the
+	// document in effect. Nothing is stored.
+	WhatIf(ctx context.Context, in *WhatIfRequest, opts ...grpc.CallOption) (*WhatIfResponse, error)
+	// CompareProcedure says which of some past releases would have been answered otherwise
+	// under another procedure document. Nothing is stored.
+	CompareProcedure(ctx context.Context, in *CompareProcedureRequest, opts ...grpc.CallOption) (*CompareProcedureResponse, error)
 	// AddFollowUp says what is to be done after a release, from when it is on record on
 	// and without an end.
 	AddFollowUp(ctx context.Context, in *AddFollowUpRequest, opts ...grpc.CallOption) (*AddFollowUpResponse, error)
@@ -163,6 +181,16 @@ func (c *approvalServiceClient) Abort(ctx context.Context, in *AbortRequest, opt
 	return out, nil
 }
 
+func (c *approvalServiceClient) AcknowledgeNotice(ctx context.Context, in *AcknowledgeNoticeRequest, opts ...grpc.CallOption) (*AcknowledgeNoticeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AcknowledgeNoticeResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_AcknowledgeNotice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *approvalServiceClient) Acknowledge(ctx context.Context, in *AcknowledgeRequest, opts ...grpc.CallOption) (*AcknowledgeResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AcknowledgeResponse)
@@ -187,6 +215,46 @@ func (c *approvalServiceClient) CompleteReview(ctx context.Context, in *Complete
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CompleteReviewResponse)
 	err := c.cc.Invoke(ctx, ApprovalService_CompleteReview_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) OverrideFreeze(ctx context.Context, in *OverrideFreezeRequest, opts ...grpc.CallOption) (*OverrideFreezeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OverrideFreezeResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_OverrideFreeze_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_Explain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) WhatIf(ctx context.Context, in *WhatIfRequest, opts ...grpc.CallOption) (*WhatIfResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WhatIfResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_WhatIf_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) CompareProcedure(ctx context.Context, in *CompareProcedureRequest, opts ...grpc.CallOption) (*CompareProcedureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompareProcedureResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_CompareProcedure_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -260,12 +328,25 @@ type ApprovalServiceServer interface {
 	Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error)
 	// Abort stops an executing release at the next safe point and rolls it back.
 	Abort(context.Context, *AbortRequest) (*AbortResponse, error)
+	// AcknowledgeNotice says that the caller, whom a notice was meant for, knows of it.
+	AcknowledgeNotice(context.Context, *AcknowledgeNoticeRequest) (*AcknowledgeNoticeResponse, error)
 	// Acknowledge takes an escalation on.
 	Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error)
 	// Intervene decides how an escalated release goes on.
 	Intervene(context.Context, *InterveneRequest) (*InterveneResponse, error)
 	// CompleteReview pays the review debt of an emergency.
 	CompleteReview(context.Context, *CompleteReviewRequest) (*CompleteReviewResponse, error)
+	// OverrideFreeze makes an exception of one freeze for one release, by somebody whom the
+	// freeze names for that.
+	OverrideFreeze(context.Context, *OverrideFreezeRequest) (*OverrideFreezeResponse, error)
+	// Explain says what stands between a release and production now.
+	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
+	// WhatIf goes through the procedure with a request as if it had been sent now, under the
+	// document in effect. Nothing is stored.
+	WhatIf(context.Context, *WhatIfRequest) (*WhatIfResponse, error)
+	// CompareProcedure says which of some past releases would have been answered otherwise
+	// under another procedure document. Nothing is stored.
+	CompareProcedure(context.Context, *CompareProcedureRequest) (*CompareProcedureResponse, error)
 	// AddFollowUp says what is to be done after a release, from when it is on record on
 	// and without an end.
 	AddFollowUp(context.Context, *AddFollowUpRequest) (*AddFollowUpResponse, error)
@@ -307,6 +388,9 @@ func (UnimplementedApprovalServiceServer) Withdraw(context.Context, *WithdrawReq
 func (UnimplementedApprovalServiceServer) Abort(context.Context, *AbortRequest) (*AbortResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Abort not implemented")
 }
+func (UnimplementedApprovalServiceServer) AcknowledgeNotice(context.Context, *AcknowledgeNoticeRequest) (*AcknowledgeNoticeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AcknowledgeNotice not implemented")
+}
 func (UnimplementedApprovalServiceServer) Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Acknowledge not implemented")
 }
@@ -315,6 +399,18 @@ func (UnimplementedApprovalServiceServer) Intervene(context.Context, *InterveneR
 }
 func (UnimplementedApprovalServiceServer) CompleteReview(context.Context, *CompleteReviewRequest) (*CompleteReviewResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CompleteReview not implemented")
+}
+func (UnimplementedApprovalServiceServer) OverrideFreeze(context.Context, *OverrideFreezeRequest) (*OverrideFreezeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method OverrideFreeze not implemented")
+}
+func (UnimplementedApprovalServiceServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedApprovalServiceServer) WhatIf(context.Context, *WhatIfRequest) (*WhatIfResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WhatIf not implemented")
+}
+func (UnimplementedApprovalServiceServer) CompareProcedure(context.Context, *CompareProcedureRequest) (*CompareProcedureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CompareProcedure not implemented")
 }
 func (UnimplementedApprovalServiceServer) AddFollowUp(context.Context, *AddFollowUpRequest) (*AddFollowUpResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddFollowUp not implemented")
@@ -475,6 +571,24 @@ func _ApprovalService_Abort_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ApprovalService_AcknowledgeNotice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AcknowledgeNoticeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).AcknowledgeNotice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_AcknowledgeNotice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).AcknowledgeNotice(ctx, req.(*AcknowledgeNoticeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ApprovalService_Acknowledge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AcknowledgeRequest)
 	if err := dec(in); err != nil {
@@ -525,6 +639,78 @@ func _ApprovalService_CompleteReview_Handler(srv interface{}, ctx context.Contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ApprovalServiceServer).CompleteReview(ctx, req.(*CompleteReviewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_OverrideFreeze_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OverrideFreezeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).OverrideFreeze(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_OverrideFreeze_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).OverrideFreeze(ctx, req.(*OverrideFreezeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_Explain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).Explain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_Explain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).Explain(ctx, req.(*ExplainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_WhatIf_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WhatIfRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).WhatIf(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_WhatIf_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).WhatIf(ctx, req.(*WhatIfRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_CompareProcedure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompareProcedureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).CompareProcedure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_CompareProcedure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).CompareProcedure(ctx, req.(*CompareProcedureRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -637,6 +823,10 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ApprovalService_Abort_Handler,
 		},
 		{
+			MethodName: "AcknowledgeNotice",
+			Handler:    _ApprovalService_AcknowledgeNotice_Handler,
+		},
+		{
 			MethodName: "Acknowledge",
 			Handler:    _ApprovalService_Acknowledge_Handler,
 		},
@@ -647,6 +837,22 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CompleteReview",
 			Handler:    _ApprovalService_CompleteReview_Handler,
+		},
+		{
+			MethodName: "OverrideFreeze",
+			Handler:    _ApprovalService_OverrideFreeze_Handler,
+		},
+		{
+			MethodName: "Explain",
+			Handler:    _ApprovalService_Explain_Handler,
+		},
+		{
+			MethodName: "WhatIf",
+			Handler:    _ApprovalService_WhatIf_Handler,
+		},
+		{
+			MethodName: "CompareProcedure",
+			Handler:    _ApprovalService_CompareProcedure_Handler,
 		},
 		{
 			MethodName: "AddFollowUp",

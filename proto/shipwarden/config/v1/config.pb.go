@@ -92,19 +92,53 @@ const (
 	ChannelAddress_KIND_WEBHOOK ChannelAddress_Kind = 1
 	// {"text": …}, as Slack, Mattermost and Rocket.Chat take it.
 	ChannelAddress_KIND_SLACK ChannelAddress_Kind = 2
+	// JSON body, one POST, signed as Standard Webhooks says: the secrets are those that
+	// begin with "whsec_". While one is being replaced there are two, and both sign.
+	ChannelAddress_KIND_STANDARD_WEBHOOK ChannelAddress_Kind = 3
+	// PagerDuty's Events API v2; the secret is the routing key of the integration.
+	ChannelAddress_KIND_PAGERDUTY ChannelAddress_Kind = 4
+	// Alertmanager's API v2; the URL is the one that Prometheus is given, too.
+	ChannelAddress_KIND_ALERTMANAGER ChannelAddress_Kind = 5
+	// Mail; the URL is smtps://user@host:465, or smtp://user@host:587, which must offer
+	// STARTTLS. The secret is the password; without a user there is none.
+	ChannelAddress_KIND_MAIL ChannelAddress_Kind = 6
+	// Microsoft Teams, by a workflow that takes webhooks.
+	ChannelAddress_KIND_TEAMS ChannelAddress_Kind = 7
+	// Discord, by a webhook of a channel.
+	ChannelAddress_KIND_DISCORD ChannelAddress_Kind = 8
+	// Google Chat, by a webhook of a space.
+	ChannelAddress_KIND_GOOGLE_CHAT ChannelAddress_Kind = 9
+	// ntfy; the URL is that of the topic. The secret, where there is one, is an access token.
+	ChannelAddress_KIND_NTFY ChannelAddress_Kind = 10
 )
 
 // Enum value maps for ChannelAddress_Kind.
 var (
 	ChannelAddress_Kind_name = map[int32]string{
-		0: "KIND_UNSPECIFIED",
-		1: "KIND_WEBHOOK",
-		2: "KIND_SLACK",
+		0:  "KIND_UNSPECIFIED",
+		1:  "KIND_WEBHOOK",
+		2:  "KIND_SLACK",
+		3:  "KIND_STANDARD_WEBHOOK",
+		4:  "KIND_PAGERDUTY",
+		5:  "KIND_ALERTMANAGER",
+		6:  "KIND_MAIL",
+		7:  "KIND_TEAMS",
+		8:  "KIND_DISCORD",
+		9:  "KIND_GOOGLE_CHAT",
+		10: "KIND_NTFY",
 	}
 	ChannelAddress_Kind_value = map[string]int32{
-		"KIND_UNSPECIFIED": 0,
-		"KIND_WEBHOOK":     1,
-		"KIND_SLACK":       2,
+		"KIND_UNSPECIFIED":      0,
+		"KIND_WEBHOOK":          1,
+		"KIND_SLACK":            2,
+		"KIND_STANDARD_WEBHOOK": 3,
+		"KIND_PAGERDUTY":        4,
+		"KIND_ALERTMANAGER":     5,
+		"KIND_MAIL":             6,
+		"KIND_TEAMS":            7,
+		"KIND_DISCORD":          8,
+		"KIND_GOOGLE_CHAT":      9,
+		"KIND_NTFY":             10,
 	}
 )
 
@@ -622,7 +656,8 @@ type Approval struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Common *Common                `protobuf:"bytes,1,opt,name=common,proto3" json:"common,omitempty"`
 	Grpc   *Grpc                  `protobuf:"bytes,2,opt,name=grpc,proto3" json:"grpc,omitempty"`
-	// The procedure document that takes effect when the service starts.
+	// The procedure document to begin with. Once one is in effect, another file changes
+	// nothing: it is changed by a proposal that is approved (PD-9.4).
 	ProcedureFile string `protobuf:"bytes,3,opt,name=procedure_file,json=procedureFile,proto3" json:"procedure_file,omitempty"`
 	// Static tokens and what they stand for.
 	TokensFile string `protobuf:"bytes,4,opt,name=tokens_file,json=tokensFile,proto3" json:"tokens_file,omitempty"`
@@ -631,8 +666,11 @@ type Approval struct {
 	// The trusted root (JSON) of the sigstore instance that the procedure document names
 	// by its digest; needed only where it names one.
 	SigstoreRootFile string `protobuf:"bytes,6,opt,name=sigstore_root_file,json=sigstoreRootFile,proto3" json:"sigstore_root_file,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Whether procedure_file takes effect at the start where no document ever was in
+	// effect. Otherwise the service waits until an administrator activates the first one.
+	ActivateFirst bool `protobuf:"varint,7,opt,name=activate_first,json=activateFirst,proto3" json:"activate_first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Approval) Reset() {
@@ -707,6 +745,13 @@ func (x *Approval) GetSigstoreRootFile() string {
 	return ""
 }
 
+func (x *Approval) GetActivateFirst() bool {
+	if x != nil {
+		return x.ActivateFirst
+	}
+	return false
+}
+
 // ChannelAddress says where a channel of the procedure document leads to.
 type ChannelAddress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -716,7 +761,13 @@ type ChannelAddress struct {
 	// File that holds the URL, which is a secret.
 	UrlFile string `protobuf:"bytes,3,opt,name=url_file,json=urlFile,proto3" json:"url_file,omitempty"`
 	// Absent: 10 s.
-	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Files that hold what the kind needs besides, each one secret.
+	SecretFiles []string `protobuf:"bytes,5,rep,name=secret_files,json=secretFiles,proto3" json:"secret_files,omitempty"`
+	// Certificates (PEM) that the receiver's must be signed by. Absent: those of the system.
+	CaFile string `protobuf:"bytes,6,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	// For mail: by whom, and to whom.
+	Mail          *Mail `protobuf:"bytes,7,opt,name=mail,proto3" json:"mail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -779,6 +830,92 @@ func (x *ChannelAddress) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+func (x *ChannelAddress) GetSecretFiles() []string {
+	if x != nil {
+		return x.SecretFiles
+	}
+	return nil
+}
+
+func (x *ChannelAddress) GetCaFile() string {
+	if x != nil {
+		return x.CaFile
+	}
+	return ""
+}
+
+func (x *ChannelAddress) GetMail() *Mail {
+	if x != nil {
+		return x.Mail
+	}
+	return nil
+}
+
+// Mail says who writes to whom.
+type Mail struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sender's address.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Addresses that hear everything that the channel is told.
+	To []string `protobuf:"bytes,2,rep,name=to,proto3" json:"to,omitempty"`
+	// Addresses of people, by the person's id in the procedure document: they hear what
+	// they are in the audience of.
+	People        map[string]string `protobuf:"bytes,3,rep,name=people,proto3" json:"people,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mail) Reset() {
+	*x = Mail{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mail) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mail) ProtoMessage() {}
+
+func (x *Mail) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mail.ProtoReflect.Descriptor instead.
+func (*Mail) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Mail) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Mail) GetTo() []string {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *Mail) GetPeople() map[string]string {
+	if x != nil {
+		return x.People
+	}
+	return nil
+}
+
 // Grpc says how to serve.
 type Grpc struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -791,7 +928,7 @@ type Grpc struct {
 
 func (x *Grpc) Reset() {
 	*x = Grpc{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +940,7 @@ func (x *Grpc) String() string {
 func (*Grpc) ProtoMessage() {}
 
 func (x *Grpc) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +953,7 @@ func (x *Grpc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grpc.ProtoReflect.Descriptor instead.
 func (*Grpc) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Grpc) GetListen() string {
@@ -848,7 +985,7 @@ type Validator struct {
 
 func (x *Validator) Reset() {
 	*x = Validator{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +997,7 @@ func (x *Validator) String() string {
 func (*Validator) ProtoMessage() {}
 
 func (x *Validator) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1010,7 @@ func (x *Validator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Validator.ProtoReflect.Descriptor instead.
 func (*Validator) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Validator) GetCommon() *Common {
@@ -922,7 +1059,7 @@ type TargetAddress struct {
 
 func (x *TargetAddress) Reset() {
 	*x = TargetAddress{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1071,7 @@ func (x *TargetAddress) String() string {
 func (*TargetAddress) ProtoMessage() {}
 
 func (x *TargetAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1084,7 @@ func (x *TargetAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetAddress.ProtoReflect.Descriptor instead.
 func (*TargetAddress) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TargetAddress) GetTarget() string {
@@ -993,7 +1130,7 @@ type Registry struct {
 
 func (x *Registry) Reset() {
 	*x = Registry{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1142,7 @@ func (x *Registry) String() string {
 func (*Registry) ProtoMessage() {}
 
 func (x *Registry) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1155,7 @@ func (x *Registry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Registry.ProtoReflect.Descriptor instead.
 func (*Registry) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Registry) GetHost() string {
@@ -1055,15 +1192,19 @@ type Executor struct {
 	Common         *Common                `protobuf:"bytes,1,opt,name=common,proto3" json:"common,omitempty"`
 	ArtifactFolder string                 `protobuf:"bytes,2,opt,name=artifact_folder,json=artifactFolder,proto3" json:"artifact_folder,omitempty"`
 	// How targets are reached.
-	Targets       []*TargetDriver `protobuf:"bytes,3,rep,name=targets,proto3" json:"targets,omitempty"`
-	Registries    []*Registry     `protobuf:"bytes,4,rep,name=registries,proto3" json:"registries,omitempty"`
+	Targets    []*TargetDriver `protobuf:"bytes,3,rep,name=targets,proto3" json:"targets,omitempty"`
+	Registries []*Registry     `protobuf:"bytes,4,rep,name=registries,proto3" json:"registries,omitempty"`
+	// File that names people's keys (Signers). Where it is given, nothing is executed but
+	// what everybody whose approval counts has signed with a key in it, whatever procedure
+	// document came over the bus.
+	SignersFile   string `protobuf:"bytes,5,opt,name=signers_file,json=signersFile,proto3" json:"signers_file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Executor) Reset() {
 	*x = Executor{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1075,7 +1216,7 @@ func (x *Executor) String() string {
 func (*Executor) ProtoMessage() {}
 
 func (x *Executor) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1088,7 +1229,7 @@ func (x *Executor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Executor.ProtoReflect.Descriptor instead.
 func (*Executor) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Executor) GetCommon() *Common {
@@ -1119,6 +1260,113 @@ func (x *Executor) GetRegistries() []*Registry {
 	return nil
 }
 
+func (x *Executor) GetSignersFile() string {
+	if x != nil {
+		return x.SignersFile
+	}
+	return ""
+}
+
+// Signers is the content of a signers file.
+type Signers struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Signers       []*Signer              `protobuf:"bytes,1,rep,name=signers,proto3" json:"signers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signers) Reset() {
+	*x = Signers{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signers) ProtoMessage() {}
+
+func (x *Signers) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signers.ProtoReflect.Descriptor instead.
+func (*Signers) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Signers) GetSigners() []*Signer {
+	if x != nil {
+		return x.Signers
+	}
+	return nil
+}
+
+// Signer is a person and the keys that they sign approvals with.
+type Signer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Person id of the procedure document.
+	Person string `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	// Public keys, each as it stands in a .pub file.
+	Ssh           []string `protobuf:"bytes,2,rep,name=ssh,proto3" json:"ssh,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signer) Reset() {
+	*x = Signer{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signer) ProtoMessage() {}
+
+func (x *Signer) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signer.ProtoReflect.Descriptor instead.
+func (*Signer) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Signer) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *Signer) GetSsh() []string {
+	if x != nil {
+		return x.Ssh
+	}
+	return nil
+}
+
 // TargetDriver says how a target is reached.
 type TargetDriver struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1136,7 +1384,7 @@ type TargetDriver struct {
 
 func (x *TargetDriver) Reset() {
 	*x = TargetDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1396,7 @@ func (x *TargetDriver) String() string {
 func (*TargetDriver) ProtoMessage() {}
 
 func (x *TargetDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1409,7 @@ func (x *TargetDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetDriver.ProtoReflect.Descriptor instead.
 func (*TargetDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TargetDriver) GetTarget() string {
@@ -1243,7 +1491,7 @@ type HostDriver struct {
 
 func (x *HostDriver) Reset() {
 	*x = HostDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1503,7 @@ func (x *HostDriver) String() string {
 func (*HostDriver) ProtoMessage() {}
 
 func (x *HostDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1516,7 @@ func (x *HostDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDriver.ProtoReflect.Descriptor instead.
 func (*HostDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HostDriver) GetFolder() string {
@@ -1308,7 +1556,7 @@ type CommandDriver struct {
 
 func (x *CommandDriver) Reset() {
 	*x = CommandDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1320,7 +1568,7 @@ func (x *CommandDriver) String() string {
 func (*CommandDriver) ProtoMessage() {}
 
 func (x *CommandDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1333,7 +1581,7 @@ func (x *CommandDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandDriver.ProtoReflect.Descriptor instead.
 func (*CommandDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CommandDriver) GetDeploy() *Command {
@@ -1373,7 +1621,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +1633,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +1646,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 // Command is an argument vector.
@@ -1416,7 +1664,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1676,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1689,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Command) GetArgv() []string {
@@ -1481,7 +1729,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1493,7 +1741,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1506,7 +1754,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -1554,7 +1802,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1566,7 +1814,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1579,7 +1827,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -1604,7 +1852,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1864,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1877,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Token) GetSha256() string {
@@ -1701,7 +1949,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x02id\x12F\n" +
 	"\x06writer\x18\x02 \x01(\tB.\xbaH+r)R\bapprovalR\tvalidatorR\bexecutorR\brecorderR\x06writer\x12!\n" +
 	"\aed25519\x18\x03 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x124\n" +
-	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xc1\x02\n" +
+	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xe8\x02\n" +
 	"\bApproval\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x126\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1a.shipwarden.config.v1.GrpcB\x06\xbaH\x03\xc8\x01\x01R\x04grpc\x12.\n" +
@@ -1709,18 +1957,39 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\vtokens_file\x18\x04 \x01(\tR\n" +
 	"tokensFile\x12@\n" +
 	"\bchannels\x18\x05 \x03(\v2$.shipwarden.config.v1.ChannelAddressR\bchannels\x12,\n" +
-	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\"\x97\x02\n" +
+	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\x12%\n" +
+	"\x0eactivate_first\x18\a \x01(\bR\ractivateFirst\"\xb0\x04\n" +
 	"\x0eChannelAddress\x12!\n" +
 	"\achannel\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\achannel\x12I\n" +
 	"\x04kind\x18\x02 \x01(\x0e2).shipwarden.config.v1.ChannelAddress.KindB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12\"\n" +
 	"\burl_file\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aurlFile\x123\n" +
-	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\">\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x121\n" +
+	"\fsecret_files\x18\x05 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10\x04\"\x04r\x02\x10\x01R\vsecretFiles\x12\x17\n" +
+	"\aca_file\x18\x06 \x01(\tR\x06caFile\x12.\n" +
+	"\x04mail\x18\a \x01(\v2\x1a.shipwarden.config.v1.MailR\x04mail\"\xda\x01\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_WEBHOOK\x10\x01\x12\x0e\n" +
 	"\n" +
-	"KIND_SLACK\x10\x02\"T\n" +
+	"KIND_SLACK\x10\x02\x12\x19\n" +
+	"\x15KIND_STANDARD_WEBHOOK\x10\x03\x12\x12\n" +
+	"\x0eKIND_PAGERDUTY\x10\x04\x12\x15\n" +
+	"\x11KIND_ALERTMANAGER\x10\x05\x12\r\n" +
+	"\tKIND_MAIL\x10\x06\x12\x0e\n" +
+	"\n" +
+	"KIND_TEAMS\x10\a\x12\x10\n" +
+	"\fKIND_DISCORD\x10\b\x12\x14\n" +
+	"\x10KIND_GOOGLE_CHAT\x10\t\x12\r\n" +
+	"\tKIND_NTFY\x10\n" +
+	"\"\xcf\x01\n" +
+	"\x04Mail\x12\x1b\n" +
+	"\x04from\x18\x01 \x01(\tB\a\xbaH\x04r\x02`\x01R\x04from\x12\x1e\n" +
+	"\x02to\x18\x02 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10@\"\x04r\x02`\x01R\x02to\x12O\n" +
+	"\x06people\x18\x03 \x03(\v2&.shipwarden.config.v1.Mail.PeopleEntryB\x0f\xbaH\f\x9a\x01\t\x10\x80 *\x04r\x02`\x01R\x06people\x1a9\n" +
+	"\vPeopleEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
 	"\x04Grpc\x12\x1f\n" +
 	"\x06listen\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06listen\x12+\n" +
 	"\x03tls\x18\x02 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\"\xf1\x01\n" +
@@ -1742,14 +2011,20 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xef\x01\n" +
+	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\x92\x02\n" +
 	"\bExecutor\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12<\n" +
 	"\atargets\x18\x03 \x03(\v2\".shipwarden.config.v1.TargetDriverR\atargets\x12>\n" +
 	"\n" +
 	"registries\x18\x04 \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
-	"registries\"\xf1\x01\n" +
+	"registries\x12!\n" +
+	"\fsigners_file\x18\x05 \x01(\tR\vsignersFile\"K\n" +
+	"\aSigners\x12@\n" +
+	"\asigners\x18\x01 \x03(\v2\x1c.shipwarden.config.v1.SignerB\b\xbaH\x05\x92\x01\x02\b\x01R\asigners\"E\n" +
+	"\x06Signer\x12\x1f\n" +
+	"\x06person\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06person\x12\x1a\n" +
+	"\x03ssh\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\x03ssh\"\xf1\x01\n" +
 	"\fTargetDriver\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x126\n" +
 	"\x04host\x18\x02 \x01(\v2 .shipwarden.config.v1.HostDriverH\x00R\x04host\x12?\n" +
@@ -1803,7 +2078,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(ChannelAddress_Kind)(0),    // 1: shipwarden.config.v1.ChannelAddress.Kind
@@ -1816,58 +2091,65 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*WriterKey)(nil),           // 8: shipwarden.config.v1.WriterKey
 	(*Approval)(nil),            // 9: shipwarden.config.v1.Approval
 	(*ChannelAddress)(nil),      // 10: shipwarden.config.v1.ChannelAddress
-	(*Grpc)(nil),                // 11: shipwarden.config.v1.Grpc
-	(*Validator)(nil),           // 12: shipwarden.config.v1.Validator
-	(*TargetAddress)(nil),       // 13: shipwarden.config.v1.TargetAddress
-	(*Registry)(nil),            // 14: shipwarden.config.v1.Registry
-	(*Executor)(nil),            // 15: shipwarden.config.v1.Executor
-	(*TargetDriver)(nil),        // 16: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 17: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 18: shipwarden.config.v1.CommandDriver
-	(*NoopDriver)(nil),          // 19: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 20: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 21: shipwarden.config.v1.Recorder
-	(*Tokens)(nil),              // 22: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 23: shipwarden.config.v1.Token
-	nil,                         // 24: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
+	(*Mail)(nil),                // 11: shipwarden.config.v1.Mail
+	(*Grpc)(nil),                // 12: shipwarden.config.v1.Grpc
+	(*Validator)(nil),           // 13: shipwarden.config.v1.Validator
+	(*TargetAddress)(nil),       // 14: shipwarden.config.v1.TargetAddress
+	(*Registry)(nil),            // 15: shipwarden.config.v1.Registry
+	(*Executor)(nil),            // 16: shipwarden.config.v1.Executor
+	(*Signers)(nil),             // 17: shipwarden.config.v1.Signers
+	(*Signer)(nil),              // 18: shipwarden.config.v1.Signer
+	(*TargetDriver)(nil),        // 19: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 20: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 21: shipwarden.config.v1.CommandDriver
+	(*NoopDriver)(nil),          // 22: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 23: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 24: shipwarden.config.v1.Recorder
+	(*Tokens)(nil),              // 25: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 26: shipwarden.config.v1.Token
+	nil,                         // 27: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 28: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 29: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	3,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	5,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	6,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	25, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	29, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	4,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	8,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
 	2,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
-	11, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
 	10, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
 	1,  // 10: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	25, // 11: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
-	4,  // 12: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
-	2,  // 13: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	13, // 14: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	14, // 15: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	2,  // 16: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	16, // 17: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	14, // 18: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	17, // 19: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	18, // 20: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	19, // 21: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	20, // 22: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	20, // 23: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	20, // 24: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	24, // 25: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	25, // 26: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	2,  // 27: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	11, // 28: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	23, // 29: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	29, // 11: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	11, // 12: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
+	27, // 13: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	4,  // 14: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
+	2,  // 15: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
+	14, // 16: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	15, // 17: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	2,  // 18: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	19, // 19: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	15, // 20: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	18, // 21: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	20, // 22: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	21, // 23: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	22, // 24: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	23, // 25: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	23, // 26: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	23, // 27: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	28, // 28: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	29, // 29: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	2,  // 30: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	12, // 31: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	26, // 32: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -1875,7 +2157,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 	if File_shipwarden_config_v1_config_proto != nil {
 		return
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[14].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[17].OneofWrappers = []any{
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
@@ -1886,7 +2168,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

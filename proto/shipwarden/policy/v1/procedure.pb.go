@@ -86,7 +86,117 @@ func (x Contact_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Contact_Kind.Descriptor instead.
 func (Contact_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7, 0}
+}
+
+// What a window means.
+type Freeze_Kind int32
+
+const (
+	// Denies.
+	Freeze_KIND_UNSPECIFIED Freeze_Kind = 0
+	// Nothing starts within it.
+	Freeze_KIND_DENY Freeze_Kind = 1
+	// Where one such window applies, nothing starts outside of all that do.
+	Freeze_KIND_ALLOW Freeze_Kind = 2
+)
+
+// Enum value maps for Freeze_Kind.
+var (
+	Freeze_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_DENY",
+		2: "KIND_ALLOW",
+	}
+	Freeze_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_DENY":        1,
+		"KIND_ALLOW":       2,
+	}
+)
+
+func (x Freeze_Kind) Enum() *Freeze_Kind {
+	p := new(Freeze_Kind)
+	*p = x
+	return p
+}
+
+func (x Freeze_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Freeze_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[1].Descriptor()
+}
+
+func (Freeze_Kind) Type() protoreflect.EnumType {
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[1]
+}
+
+func (x Freeze_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Freeze_Kind.Descriptor instead.
+func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18, 0}
+}
+
+// What becomes of a release that has begun when it may not start any more.
+type Freeze_Overrun int32
+
+const (
+	// Stop.
+	Freeze_OVERRUN_UNSPECIFIED Freeze_Overrun = 0
+	// It waits before its next wave.
+	Freeze_OVERRUN_STOP Freeze_Overrun = 1
+	// It goes on to its end.
+	Freeze_OVERRUN_FINISH Freeze_Overrun = 2
+	// It is taken back before its next wave.
+	Freeze_OVERRUN_ROLL_BACK Freeze_Overrun = 3
+)
+
+// Enum value maps for Freeze_Overrun.
+var (
+	Freeze_Overrun_name = map[int32]string{
+		0: "OVERRUN_UNSPECIFIED",
+		1: "OVERRUN_STOP",
+		2: "OVERRUN_FINISH",
+		3: "OVERRUN_ROLL_BACK",
+	}
+	Freeze_Overrun_value = map[string]int32{
+		"OVERRUN_UNSPECIFIED": 0,
+		"OVERRUN_STOP":        1,
+		"OVERRUN_FINISH":      2,
+		"OVERRUN_ROLL_BACK":   3,
+	}
+)
+
+func (x Freeze_Overrun) Enum() *Freeze_Overrun {
+	p := new(Freeze_Overrun)
+	*p = x
+	return p
+}
+
+func (x Freeze_Overrun) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Freeze_Overrun) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[2].Descriptor()
+}
+
+func (Freeze_Overrun) Type() protoreflect.EnumType {
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[2]
+}
+
+func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Freeze_Overrun.Descriptor instead.
+func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18, 1}
 }
 
 // Day of the week.
@@ -138,11 +248,11 @@ func (x Weekly_Day) String() string {
 }
 
 func (Weekly_Day) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[1].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[3].Descriptor()
 }
 
 func (Weekly_Day) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[1]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[3]
 }
 
 func (x Weekly_Day) Number() protoreflect.EnumNumber {
@@ -151,7 +261,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -199,7 +309,13 @@ type Procedure struct {
 	// Whose short-lived certificates count, besides keys.
 	Sigstore *Sigstore `protobuf:"bytes,20,opt,name=sigstore,proto3" json:"sigstore,omitempty"`
 	// How artifacts that were taken back get out of quarantine. Absent: as an empty one.
-	Quarantine    *Quarantine `protobuf:"bytes,25,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
+	Quarantine *Quarantine `protobuf:"bytes,25,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
+	// People who are told of what, besides whoever listens to a channel.
+	Audiences []*Audience `protobuf:"bytes,40,rep,name=audiences,proto3" json:"audiences,omitempty"`
+	// Whom to tell for a customer.
+	CustomerContacts []*CustomerContact `protobuf:"bytes,41,rep,name=customer_contacts,json=customerContacts,proto3" json:"customer_contacts,omitempty"`
+	// Who may change this document. Absent: nobody but an administrator.
+	ChangeControl *ChangeControl `protobuf:"bytes,45,opt,name=change_control,json=changeControl,proto3" json:"change_control,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -381,6 +497,27 @@ func (x *Procedure) GetQuarantine() *Quarantine {
 	return nil
 }
 
+func (x *Procedure) GetAudiences() []*Audience {
+	if x != nil {
+		return x.Audiences
+	}
+	return nil
+}
+
+func (x *Procedure) GetCustomerContacts() []*CustomerContact {
+	if x != nil {
+		return x.CustomerContacts
+	}
+	return nil
+}
+
+func (x *Procedure) GetChangeControl() *ChangeControl {
+	if x != nil {
+		return x.ChangeControl
+	}
+	return nil
+}
+
 // Quarantine says who lets artifacts out that were taken back or failed. Without it no
 // artifact gets around it but by two people (PD-2.3).
 type Quarantine struct {
@@ -438,6 +575,80 @@ func (x *Quarantine) GetBypassable() bool {
 	return false
 }
 
+// ChangeControl says how the document is replaced by another one (PD-9.4). It is that
+// of the document in effect that counts.
+type ChangeControl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Groups whose members may propose; empty: everybody who is named here and no machine.
+	ProposerGroups []string `protobuf:"bytes,1,rep,name=proposer_groups,json=proposerGroups,proto3" json:"proposer_groups,omitempty"`
+	// Distinct members of this group must approve, none of whom proposed it.
+	Approvals *Approvals `protobuf:"bytes,2,opt,name=approvals,proto3" json:"approvals,omitempty"`
+	// How long one approval counts.
+	ApprovalValid *durationpb.Duration `protobuf:"bytes,3,opt,name=approval_valid,json=approvalValid,proto3" json:"approval_valid,omitempty"`
+	// How long a proposal may be approved and activated.
+	ProposalValid *durationpb.Duration `protobuf:"bytes,4,opt,name=proposal_valid,json=proposalValid,proto3" json:"proposal_valid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeControl) Reset() {
+	*x = ChangeControl{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeControl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeControl) ProtoMessage() {}
+
+func (x *ChangeControl) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeControl.ProtoReflect.Descriptor instead.
+func (*ChangeControl) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ChangeControl) GetProposerGroups() []string {
+	if x != nil {
+		return x.ProposerGroups
+	}
+	return nil
+}
+
+func (x *ChangeControl) GetApprovals() *Approvals {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *ChangeControl) GetApprovalValid() *durationpb.Duration {
+	if x != nil {
+		return x.ApprovalValid
+	}
+	return nil
+}
+
+func (x *ChangeControl) GetProposalValid() *durationpb.Duration {
+	if x != nil {
+		return x.ProposalValid
+	}
+	return nil
+}
+
 // Sigstore says which sigstore instance is trusted, and which of the identities that it
 // certifies sign for which gates. Bundles are verified offline.
 type Sigstore struct {
@@ -453,7 +664,7 @@ type Sigstore struct {
 
 func (x *Sigstore) Reset() {
 	*x = Sigstore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -465,7 +676,7 @@ func (x *Sigstore) String() string {
 func (*Sigstore) ProtoMessage() {}
 
 func (x *Sigstore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -478,7 +689,7 @@ func (x *Sigstore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sigstore.ProtoReflect.Descriptor instead.
 func (*Sigstore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Sigstore) GetTrustedRoot() string {
@@ -529,7 +740,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +752,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,7 +765,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Identity) GetId() string {
@@ -681,7 +892,7 @@ type VersionRules struct {
 
 func (x *VersionRules) Reset() {
 	*x = VersionRules{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +904,7 @@ func (x *VersionRules) String() string {
 func (*VersionRules) ProtoMessage() {}
 
 func (x *VersionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +917,7 @@ func (x *VersionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRules.ProtoReflect.Descriptor instead.
 func (*VersionRules) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *VersionRules) GetLive() v1.Finding_Severity {
@@ -752,14 +963,16 @@ type Person struct {
 	// Somebody who has left: may be named nowhere.
 	Inactive bool `protobuf:"varint,5,opt,name=inactive,proto3" json:"inactive,omitempty"`
 	// How to reach them, for whoever has to.
-	Contacts      []*Contact `protobuf:"bytes,6,rep,name=contacts,proto3" json:"contacts,omitempty"`
+	Contacts []*Contact `protobuf:"bytes,7,rep,name=contacts,proto3" json:"contacts,omitempty"`
+	// Keys with which the person signs approvals. No two people have the same.
+	SigningKeys   []*PersonKey `protobuf:"bytes,6,rep,name=signing_keys,json=signingKeys,proto3" json:"signing_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -771,7 +984,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -784,7 +997,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Person) GetId() string {
@@ -829,6 +1042,13 @@ func (x *Person) GetContacts() []*Contact {
 	return nil
 }
 
+func (x *Person) GetSigningKeys() []*PersonKey {
+	if x != nil {
+		return x.SigningKeys
+	}
+	return nil
+}
+
 // Contact is a way to reach people who own something. Nobody is told anything by it:
 // that is what channels are for.
 type Contact struct {
@@ -843,7 +1063,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -855,7 +1075,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -868,7 +1088,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Contact) GetKind() Contact_Kind {
@@ -883,6 +1103,80 @@ func (x *Contact) GetAddress() string {
 		return x.Address
 	}
 	return ""
+}
+
+// PersonKey is a public key of a person, whose private half nobody else has.
+type PersonKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it stands in ~/.ssh/….pub: "ssh-ed25519 AAAA…". Ed25519, ECDSA, RSA from 2048
+	// bits on, and the keys of security keys (sk-…), which the person has to touch.
+	Ssh string `protobuf:"bytes,1,opt,name=ssh,proto3" json:"ssh,omitempty"`
+	// What is signed outside of this span does not count.
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	NotAfter  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// Revoked: nothing that it signed counts any more, whenever that was. What was begun
+	// is not undone by it.
+	Revoked       bool `protobuf:"varint,4,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PersonKey) Reset() {
+	*x = PersonKey{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PersonKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PersonKey) ProtoMessage() {}
+
+func (x *PersonKey) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PersonKey.ProtoReflect.Descriptor instead.
+func (*PersonKey) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PersonKey) GetSsh() string {
+	if x != nil {
+		return x.Ssh
+	}
+	return ""
+}
+
+func (x *PersonKey) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *PersonKey) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
+func (x *PersonKey) GetRevoked() bool {
+	if x != nil {
+		return x.Revoked
+	}
+	return false
 }
 
 // Group is a set of people.
@@ -900,7 +1194,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1206,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1219,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Group) GetName() string {
@@ -971,7 +1265,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -983,7 +1277,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -996,7 +1290,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Key) GetId() string {
@@ -1062,13 +1356,16 @@ type Environment struct {
 	// Whether a newer request supersedes older releases of the same service that
 	// have not started.
 	SupersedeOlder bool `protobuf:"varint,5,opt,name=supersede_older,json=supersedeOlder,proto3" json:"supersede_older,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Whether every approval must be signed with the approver's own key, those for high
+	// risk, for no way back and of emergencies as well.
+	RequireSignedApprovals bool `protobuf:"varint,6,opt,name=require_signed_approvals,json=requireSignedApprovals,proto3" json:"require_signed_approvals,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1377,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1390,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Environment) GetName() string {
@@ -1131,20 +1428,29 @@ func (x *Environment) GetSupersedeOlder() bool {
 	return false
 }
 
+func (x *Environment) GetRequireSignedApprovals() bool {
+	if x != nil {
+		return x.RequireSignedApprovals
+	}
+	return false
+}
+
 // Approvals asks for a number of distinct members of a group.
 type Approvals struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The group.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// How many.
-	Count         uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Count uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// Whether these approvals must be signed with the approver's own key.
+	Signed        bool `protobuf:"varint,3,opt,name=signed,proto3" json:"signed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1156,7 +1462,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1169,7 +1475,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -1184,6 +1490,13 @@ func (x *Approvals) GetCount() uint32 {
 		return x.Count
 	}
 	return 0
+}
+
+func (x *Approvals) GetSigned() bool {
+	if x != nil {
+		return x.Signed
+	}
+	return false
 }
 
 // Service is an entry of the catalogue.
@@ -1213,7 +1526,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1538,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1551,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Service) GetName() string {
@@ -1315,7 +1628,7 @@ type Requirement struct {
 
 func (x *Requirement) Reset() {
 	*x = Requirement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1640,7 @@ func (x *Requirement) String() string {
 func (*Requirement) ProtoMessage() {}
 
 func (x *Requirement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1653,7 @@ func (x *Requirement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Requirement.ProtoReflect.Descriptor instead.
 func (*Requirement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Requirement) GetService() string {
@@ -1387,7 +1700,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1712,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1725,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Target) GetId() string {
@@ -1501,7 +1814,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1513,7 +1826,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1526,7 +1839,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Gate) GetName() string {
@@ -1646,7 +1959,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1658,7 +1971,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1671,7 +1984,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Rule) GetName() string {
@@ -1695,7 +2008,8 @@ func (x *Rule) GetMessage() string {
 	return ""
 }
 
-// Freeze is a time in which nothing starts.
+// Freeze is a window of time that says when a release may start. A window that denies
+// wins over any that allow.
 type Freeze struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
@@ -1715,16 +2029,27 @@ type Freeze struct {
 	//
 	//	*Freeze_Once
 	//	*Freeze_Weekly
+	//	*Freeze_Recurring
+	//	*Freeze_Calendar
 	When isFreeze_When `protobuf_oneof:"when"`
 	// Whether an emergency may bypass it.
-	Bypassable    bool `protobuf:"varint,10,opt,name=bypassable,proto3" json:"bypassable,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Bypassable bool `protobuf:"varint,10,opt,name=bypassable,proto3" json:"bypassable,omitempty"`
+	// What it means. Absent: it denies.
+	Kind Freeze_Kind `protobuf:"varint,13,opt,name=kind,proto3,enum=shipwarden.policy.v1.Freeze_Kind" json:"kind,omitempty"`
+	// What becomes of a release that is under way when it begins (or, if it allows, ends).
+	// Absent: stop.
+	Overrun Freeze_Overrun `protobuf:"varint,14,opt,name=overrun,proto3,enum=shipwarden.policy.v1.Freeze_Overrun" json:"overrun,omitempty"`
+	// Who may make an exception for one release, with a reason: people by id, and groups.
+	// Never a machine. Nobody where both lists are empty.
+	OverridePeople []string `protobuf:"bytes,15,rep,name=override_people,json=overridePeople,proto3" json:"override_people,omitempty"`
+	OverrideGroups []string `protobuf:"bytes,16,rep,name=override_groups,json=overrideGroups,proto3" json:"override_groups,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +2061,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +2074,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Freeze) GetName() string {
@@ -1826,11 +2151,57 @@ func (x *Freeze) GetWeekly() *Weekly {
 	return nil
 }
 
+func (x *Freeze) GetRecurring() *Recurring {
+	if x != nil {
+		if x, ok := x.When.(*Freeze_Recurring); ok {
+			return x.Recurring
+		}
+	}
+	return nil
+}
+
+func (x *Freeze) GetCalendar() *Calendar {
+	if x != nil {
+		if x, ok := x.When.(*Freeze_Calendar); ok {
+			return x.Calendar
+		}
+	}
+	return nil
+}
+
 func (x *Freeze) GetBypassable() bool {
 	if x != nil {
 		return x.Bypassable
 	}
 	return false
+}
+
+func (x *Freeze) GetKind() Freeze_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Freeze_KIND_UNSPECIFIED
+}
+
+func (x *Freeze) GetOverrun() Freeze_Overrun {
+	if x != nil {
+		return x.Overrun
+	}
+	return Freeze_OVERRUN_UNSPECIFIED
+}
+
+func (x *Freeze) GetOverridePeople() []string {
+	if x != nil {
+		return x.OverridePeople
+	}
+	return nil
+}
+
+func (x *Freeze) GetOverrideGroups() []string {
+	if x != nil {
+		return x.OverrideGroups
+	}
+	return nil
 }
 
 type isFreeze_When interface {
@@ -1845,14 +2216,28 @@ type Freeze_Weekly struct {
 	Weekly *Weekly `protobuf:"bytes,9,opt,name=weekly,proto3,oneof"`
 }
 
+type Freeze_Recurring struct {
+	Recurring *Recurring `protobuf:"bytes,11,opt,name=recurring,proto3,oneof"`
+}
+
+type Freeze_Calendar struct {
+	Calendar *Calendar `protobuf:"bytes,12,opt,name=calendar,proto3,oneof"`
+}
+
 func (*Freeze_Once) isFreeze_When() {}
 
 func (*Freeze_Weekly) isFreeze_When() {}
 
+func (*Freeze_Recurring) isFreeze_When() {}
+
+func (*Freeze_Calendar) isFreeze_When() {}
+
 // Span is one span of time, from start up to but not including end.
 type Span struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Start         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent: since ever.
+	Start *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// Absent: without an end.
 	End           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1860,7 +2245,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +2257,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +2270,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -1900,6 +2285,145 @@ func (x *Span) GetEnd() *timestamppb.Timestamp {
 		return x.End
 	}
 	return nil
+}
+
+// Recurring is a span that comes back as a rule of RFC 5545 says, by a wall clock.
+type Recurring struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the clock shows when it begins for the first time, for instance 2026-01-05T18:00.
+	Start string `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// How long it lasts, by the clock.
+	Length *durationpb.Duration `protobuf:"bytes,2,opt,name=length,proto3" json:"length,omitempty"`
+	// The rule, for instance FREQ=MONTHLY;BYDAY=2TU: yearly, monthly, weekly or daily, at
+	// the time of day of the start.
+	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	// What the clock shows at the beginnings that are left out.
+	Except []string `protobuf:"bytes,4,rep,name=except,proto3" json:"except,omitempty"`
+	// IANA time zone, for instance Europe/Berlin.
+	TimeZone      string `protobuf:"bytes,5,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Recurring) Reset() {
+	*x = Recurring{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Recurring) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Recurring) ProtoMessage() {}
+
+func (x *Recurring) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
+func (*Recurring) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Recurring) GetStart() string {
+	if x != nil {
+		return x.Start
+	}
+	return ""
+}
+
+func (x *Recurring) GetLength() *durationpb.Duration {
+	if x != nil {
+		return x.Length
+	}
+	return nil
+}
+
+func (x *Recurring) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Recurring) GetExcept() []string {
+	if x != nil {
+		return x.Except
+	}
+	return nil
+}
+
+func (x *Recurring) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// Calendar is the events of an iCalendar (RFC 5545), which stands in the document itself,
+// so that its digest covers them. `shipwarden calendar` makes this section of a file.
+type Calendar struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The calendar's text.
+	Icalendar string `protobuf:"bytes,1,opt,name=icalendar,proto3" json:"icalendar,omitempty"`
+	// IANA time zone of all-day events, and of times that name none.
+	TimeZone      string `protobuf:"bytes,2,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Calendar) Reset() {
+	*x = Calendar{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Calendar) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Calendar) ProtoMessage() {}
+
+func (x *Calendar) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
+func (*Calendar) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Calendar) GetIcalendar() string {
+	if x != nil {
+		return x.Icalendar
+	}
+	return ""
+}
+
+func (x *Calendar) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
 }
 
 // Weekly is a span that comes back every week, by a wall clock.
@@ -1919,7 +2443,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1931,7 +2455,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1944,7 +2468,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -2004,7 +2528,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2016,7 +2540,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2029,7 +2553,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Channel) GetName() string {
@@ -2074,6 +2598,244 @@ func (x *Channel) GetGroups() []string {
 	return nil
 }
 
+// Audience is people who are told, found anew for every notice (PD-4.1): all that it
+// names, and that the release touches.
+type Audience struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Of what they are told.
+	Occasions []v1.Occasion `protobuf:"varint,2,rep,packed,name=occasions,proto3,enum=shipwarden.release.v1.Occasion" json:"occasions,omitempty"`
+	// For releases to where, and of what; an empty list means all.
+	Environments []string `protobuf:"bytes,3,rep,name=environments,proto3" json:"environments,omitempty"`
+	Services     []string `protobuf:"bytes,4,rep,name=services,proto3" json:"services,omitempty"`
+	// Members of the groups that own the service, and the owner of the release.
+	Owners bool `protobuf:"varint,5,opt,name=owners,proto3" json:"owners,omitempty"`
+	// Members of the groups that own a service which depends on this one.
+	Dependents bool `protobuf:"varint,6,opt,name=dependents,proto3" json:"dependents,omitempty"`
+	// The contacts of every customer whom a target of the release serves.
+	Customers bool `protobuf:"varint,7,opt,name=customers,proto3" json:"customers,omitempty"`
+	// Members of these groups.
+	Groups []string `protobuf:"bytes,8,rep,name=groups,proto3" json:"groups,omitempty"`
+	// By which channels; an empty list means those that are told of the occasion anyway.
+	Channels []string `protobuf:"bytes,9,rep,name=channels,proto3" json:"channels,omitempty"`
+	// Whether a start waits until they have said that they know.
+	Acknowledge   *Acknowledgement `protobuf:"bytes,10,opt,name=acknowledge,proto3" json:"acknowledge,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Audience) Reset() {
+	*x = Audience{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Audience) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Audience) ProtoMessage() {}
+
+func (x *Audience) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Audience.ProtoReflect.Descriptor instead.
+func (*Audience) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Audience) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Audience) GetOccasions() []v1.Occasion {
+	if x != nil {
+		return x.Occasions
+	}
+	return nil
+}
+
+func (x *Audience) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *Audience) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *Audience) GetOwners() bool {
+	if x != nil {
+		return x.Owners
+	}
+	return false
+}
+
+func (x *Audience) GetDependents() bool {
+	if x != nil {
+		return x.Dependents
+	}
+	return false
+}
+
+func (x *Audience) GetCustomers() bool {
+	if x != nil {
+		return x.Customers
+	}
+	return false
+}
+
+func (x *Audience) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *Audience) GetChannels() []string {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+func (x *Audience) GetAcknowledge() *Acknowledgement {
+	if x != nil {
+		return x.Acknowledge
+	}
+	return nil
+}
+
+// Acknowledgement is people's word that they know of a start. It is asked of one person
+// of each group that owns, depends, or is named, and of each customer's contacts.
+type Acknowledgement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// People are called where it is not there by then; the start goes on waiting.
+	Within *durationpb.Duration `protobuf:"bytes,1,opt,name=within,proto3" json:"within,omitempty"`
+	// Of every one of them instead.
+	Everybody     bool `protobuf:"varint,2,opt,name=everybody,proto3" json:"everybody,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Acknowledgement) Reset() {
+	*x = Acknowledgement{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Acknowledgement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Acknowledgement) ProtoMessage() {}
+
+func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
+func (*Acknowledgement) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Acknowledgement) GetWithin() *durationpb.Duration {
+	if x != nil {
+		return x.Within
+	}
+	return nil
+}
+
+func (x *Acknowledgement) GetEverybody() bool {
+	if x != nil {
+		return x.Everybody
+	}
+	return false
+}
+
+// CustomerContact is whom to tell for a customer.
+type CustomerContact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The customer, as targets name it.
+	Customer string `protobuf:"bytes,1,opt,name=customer,proto3" json:"customer,omitempty"`
+	// The group of its contacts.
+	Group         string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerContact) Reset() {
+	*x = CustomerContact{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerContact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerContact) ProtoMessage() {}
+
+func (x *CustomerContact) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
+func (*CustomerContact) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *CustomerContact) GetCustomer() string {
+	if x != nil {
+		return x.Customer
+	}
+	return ""
+}
+
+func (x *CustomerContact) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
 // Deadlines are the spans of time that the procedure grants.
 type Deadlines struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2100,7 +2862,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2874,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2887,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -2201,7 +2963,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2213,7 +2975,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2226,7 +2988,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -2270,7 +3032,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +3044,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +3057,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -2325,7 +3087,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2337,7 +3099,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2350,7 +3112,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Rung) GetGroup() string {
@@ -2371,8 +3133,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xcb\n" +
-	"\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xb3\f\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
 	"\aversion\x18\x02 \x01(\tB'\xbaH$r\"\x10\x01\x18@2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\aversion\x12>\n" +
@@ -2399,13 +3160,21 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\bsigstore\x18\x14 \x01(\v2\x1e.shipwarden.policy.v1.SigstoreR\bsigstore\x12@\n" +
 	"\n" +
 	"quarantine\x18\x19 \x01(\v2 .shipwarden.policy.v1.QuarantineR\n" +
-	"quarantine\"B\n" +
+	"quarantine\x12F\n" +
+	"\taudiences\x18( \x03(\v2\x1e.shipwarden.policy.v1.AudienceB\b\xbaH\x05\x92\x01\x02\x10@R\taudiences\x12R\n" +
+	"\x11customer_contacts\x18) \x03(\v2%.shipwarden.policy.v1.CustomerContactR\x10customerContacts\x12J\n" +
+	"\x0echange_control\x18- \x01(\v2#.shipwarden.policy.v1.ChangeControlR\rchangeControl\"B\n" +
 	"\n" +
 	"Quarantine\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1e\n" +
 	"\n" +
 	"bypassable\x18\x02 \x01(\bR\n" +
-	"bypassable\"\x95\x01\n" +
+	"bypassable\"\xa4\x02\n" +
+	"\rChangeControl\x12'\n" +
+	"\x0fproposer_groups\x18\x01 \x03(\tR\x0eproposerGroups\x12E\n" +
+	"\tapprovals\x18\x02 \x01(\v2\x1f.shipwarden.policy.v1.ApprovalsB\x06\xbaH\x03\xc8\x01\x01R\tapprovals\x12M\n" +
+	"\x0eapproval_valid\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\rapprovalValid\x12T\n" +
+	"\x0eproposal_valid\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xc8\x01\x01\xaa\x01\t\"\x05\b\x80\xe7\x84\x0f*\x00R\rproposalValid\"\x95\x01\n" +
 	"\bSigstore\x12?\n" +
 	"\ftrusted_root\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vtrustedRoot\x12H\n" +
 	"\n" +
@@ -2433,7 +3202,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x05older\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05older\x12R\n" +
 	"\vrolled_back\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
 	"rolledBack\x12I\n" +
-	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\x82\x03\n" +
+	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\xd0\x03\n" +
 	"\x06Person\x12/\n" +
 	"\x02id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[a-z][a-z0-9._-]{0,63}$R\x02id\x12\xa3\x01\n" +
 	"\x04name\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
@@ -2442,7 +3211,8 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\aaliases\x18\x03 \x03(\tB\f\xbaH\t\x92\x01\x06\"\x04r\x02\x10\x01R\aaliases\x12\x18\n" +
 	"\amachine\x18\x04 \x01(\bR\amachine\x12\x1a\n" +
 	"\binactive\x18\x05 \x01(\bR\binactive\x12C\n" +
-	"\bcontacts\x18\x06 \x03(\v2\x1d.shipwarden.policy.v1.ContactB\b\xbaH\x05\x92\x01\x02\x10\bR\bcontacts\"\xe9\x01\n" +
+	"\bcontacts\x18\a \x03(\v2\x1d.shipwarden.policy.v1.ContactB\b\xbaH\x05\x92\x01\x02\x10\bR\bcontacts\x12L\n" +
+	"\fsigning_keys\x18\x06 \x03(\v2\x1f.shipwarden.policy.v1.PersonKeyB\b\xbaH\x05\x92\x01\x02\x10\x10R\vsigningKeys\"\xe9\x01\n" +
 	"\aContact\x12B\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\".shipwarden.policy.v1.Contact.KindB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12@\n" +
@@ -2453,7 +3223,14 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\tKIND_CHAT\x10\x02\x12\x0e\n" +
 	"\n" +
 	"KIND_PHONE\x10\x03\x12\f\n" +
-	"\bKIND_URL\x10\x04\"\x99\x01\n" +
+	"\bKIND_URL\x10\x04\"\xb7\x01\n" +
+	"\tPersonKey\x12\x1c\n" +
+	"\x03ssh\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80@R\x03ssh\x129\n" +
+	"\n" +
+	"not_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
+	"\tnot_after\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
+	"\arevoked\x18\x04 \x01(\bR\arevoked\"\x99\x01\n" +
 	"\x05Group\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x18\n" +
 	"\amembers\x18\x02 \x03(\tR\amembers\x12C\n" +
@@ -2466,16 +3243,18 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
-	"\arevoked\x18\a \x01(\bR\arevoked\"\x91\x02\n" +
+	"\arevoked\x18\a \x01(\bR\arevoked\"\xcb\x02\n" +
 	"\vEnvironment\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
 	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsB\b\xbaH\x05\x92\x01\x02\b\x01R\tapprovals\x126\n" +
 	"\x17require_signed_requests\x18\x03 \x01(\bR\x15requireSignedRequests\x12%\n" +
 	"\x0erequire_notice\x18\x04 \x01(\bR\rrequireNotice\x12'\n" +
-	"\x0fsupersede_older\x18\x05 \x01(\bR\x0esupersedeOlder\"K\n" +
+	"\x0fsupersede_older\x18\x05 \x01(\bR\x0esupersedeOlder\x128\n" +
+	"\x18require_signed_approvals\x18\x06 \x01(\bR\x16requireSignedApprovals\"c\n" +
 	"\tApprovals\x12\x1d\n" +
 	"\x05group\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\x12\x1f\n" +
-	"\x05count\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01R\x05count\"\xe1\x03\n" +
+	"\x05count\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01R\x05count\x12\x16\n" +
+	"\x06signed\x18\x03 \x01(\bR\x06signed\"\xe1\x03\n" +
 	"\aService\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12!\n" +
 	"\fowner_groups\x18\x02 \x03(\tR\vownerGroups\x12\"\n" +
@@ -2527,7 +3306,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80 R\n" +
 	"expression\x12$\n" +
 	"\amessage\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\amessage\"\x96\x04\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\amessage\"\x90\b\n" +
 	"\x06Freeze\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1e\n" +
 	"\x06set_by\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05setBy\x12\xa7\x01\n" +
@@ -2539,17 +3318,44 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\atargets\x18\x06 \x03(\tR\atargets\x12\x1c\n" +
 	"\tcustomers\x18\a \x03(\tR\tcustomers\x120\n" +
 	"\x04once\x18\b \x01(\v2\x1a.shipwarden.policy.v1.SpanH\x00R\x04once\x126\n" +
-	"\x06weekly\x18\t \x01(\v2\x1c.shipwarden.policy.v1.WeeklyH\x00R\x06weekly\x12\x1e\n" +
+	"\x06weekly\x18\t \x01(\v2\x1c.shipwarden.policy.v1.WeeklyH\x00R\x06weekly\x12?\n" +
+	"\trecurring\x18\v \x01(\v2\x1f.shipwarden.policy.v1.RecurringH\x00R\trecurring\x12<\n" +
+	"\bcalendar\x18\f \x01(\v2\x1e.shipwarden.policy.v1.CalendarH\x00R\bcalendar\x12\x1e\n" +
 	"\n" +
 	"bypassable\x18\n" +
 	" \x01(\bR\n" +
-	"bypassableB\r\n" +
-	"\x04when\x12\x05\xbaH\x02\b\x01\"\xdf\x01\n" +
-	"\x04Span\x128\n" +
-	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x05start\x124\n" +
-	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x03end:g\xbaHd\x1ab\n" +
+	"bypassable\x12?\n" +
+	"\x04kind\x18\r \x01(\x0e2!.shipwarden.policy.v1.Freeze.KindB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x12H\n" +
+	"\aoverrun\x18\x0e \x01(\x0e2$.shipwarden.policy.v1.Freeze.OverrunB\b\xbaH\x05\x82\x01\x02\x10\x01R\aoverrun\x12'\n" +
+	"\x0foverride_people\x18\x0f \x03(\tR\x0eoverridePeople\x12'\n" +
+	"\x0foverride_groups\x18\x10 \x03(\tR\x0eoverrideGroups\";\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tKIND_DENY\x10\x01\x12\x0e\n" +
 	"\n" +
-	"span.order\x12\x17end must be after start\x1a;!has(this.start) || !has(this.end) || this.start < this.end\"\xd7\x03\n" +
+	"KIND_ALLOW\x10\x02\"_\n" +
+	"\aOverrun\x12\x17\n" +
+	"\x13OVERRUN_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fOVERRUN_STOP\x10\x01\x12\x12\n" +
+	"\x0eOVERRUN_FINISH\x10\x02\x12\x15\n" +
+	"\x11OVERRUN_ROLL_BACK\x10\x03B\r\n" +
+	"\x04when\x12\x05\xbaH\x02\b\x01\"\x9e\x02\n" +
+	"\x04Span\x120\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
+	"\x03end\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03end:\xb5\x01\xbaH\xb1\x01\x1ab\n" +
+	"\n" +
+	"span.order\x12\x17end must be after start\x1a;!has(this.start) || !has(this.end) || this.start < this.end\x1aK\n" +
+	"\vspan.bounds\x12\x1astart or end must be given\x1a has(this.start) || has(this.end)\"\xd8\x02\n" +
+	"\tRecurring\x12Y\n" +
+	"\x05start\x18\x01 \x01(\tBC\xbaH@r>2<^20[0-9]{2}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]$R\x05start\x12E\n" +
+	"\x06length\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xc8\x01\x01\xaa\x01\t\"\x05\b\x80\xb0\xbd\x10*\x00R\x06length\x12\x1e\n" +
+	"\x04rule\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x04rule\x12c\n" +
+	"\x06except\x18\x04 \x03(\tBK\xbaHH\x92\x01E\x10\xee\x02\"@r>2<^20[0-9]{2}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]$R\x06except\x12$\n" +
+	"\ttime_zone\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\btimeZone\"[\n" +
+	"\bCalendar\x12)\n" +
+	"\ticalendar\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80\x10R\ticalendar\x12$\n" +
+	"\ttime_zone\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\btimeZone\"\xd7\x03\n" +
 	"\x06Weekly\x12G\n" +
 	"\bfrom_day\x18\x01 \x01(\x0e2 .shipwarden.policy.v1.Weekly.DayB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\afromDay\x12C\n" +
@@ -2576,7 +3382,27 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\fenvironments\x18\x03 \x03(\tR\fenvironments\x12\x1a\n" +
 	"\bservices\x18\x04 \x03(\tR\bservices\x12\x1a\n" +
 	"\brequired\x18\x05 \x01(\bR\brequired\x12\x16\n" +
-	"\x06groups\x18\x06 \x03(\tR\x06groups\"\xb8\x04\n" +
+	"\x06groups\x18\x06 \x03(\tR\x06groups\"\x99\x03\n" +
+	"\bAudience\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
+	"\toccasions\x18\x02 \x03(\x0e2\x1f.shipwarden.release.v1.OccasionB\b\xbaH\x05\x92\x01\x02\b\x01R\toccasions\x12\"\n" +
+	"\fenvironments\x18\x03 \x03(\tR\fenvironments\x12\x1a\n" +
+	"\bservices\x18\x04 \x03(\tR\bservices\x12\x16\n" +
+	"\x06owners\x18\x05 \x01(\bR\x06owners\x12\x1e\n" +
+	"\n" +
+	"dependents\x18\x06 \x01(\bR\n" +
+	"dependents\x12\x1c\n" +
+	"\tcustomers\x18\a \x01(\bR\tcustomers\x12\x16\n" +
+	"\x06groups\x18\b \x03(\tR\x06groups\x12\x1a\n" +
+	"\bchannels\x18\t \x03(\tR\bchannels\x12G\n" +
+	"\vacknowledge\x18\n" +
+	" \x01(\v2%.shipwarden.policy.v1.AcknowledgementR\vacknowledge\"o\n" +
+	"\x0fAcknowledgement\x12>\n" +
+	"\x06within\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\x06within\x12\x1c\n" +
+	"\teverybody\x18\x02 \x01(\bR\teverybody\"U\n" +
+	"\x0fCustomerContact\x12#\n" +
+	"\bcustomer\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\bcustomer\x12\x1d\n" +
+	"\x05group\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\"\xb8\x04\n" +
 	"\tDeadlines\x12I\n" +
 	"\fstart_within\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\vstartWithin\x12M\n" +
 	"\x0eapprove_within\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\rapproveWithin\x12M\n" +
@@ -2611,104 +3437,130 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 	return file_shipwarden_policy_v1_procedure_proto_rawDescData
 }
 
-var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Contact_Kind)(0),             // 0: shipwarden.policy.v1.Contact.Kind
-	(Weekly_Day)(0),               // 1: shipwarden.policy.v1.Weekly.Day
-	(*Procedure)(nil),             // 2: shipwarden.policy.v1.Procedure
-	(*Quarantine)(nil),            // 3: shipwarden.policy.v1.Quarantine
-	(*Sigstore)(nil),              // 4: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),              // 5: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),          // 6: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                // 7: shipwarden.policy.v1.Person
-	(*Contact)(nil),               // 8: shipwarden.policy.v1.Contact
-	(*Group)(nil),                 // 9: shipwarden.policy.v1.Group
-	(*Key)(nil),                   // 10: shipwarden.policy.v1.Key
-	(*Environment)(nil),           // 11: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),             // 12: shipwarden.policy.v1.Approvals
-	(*Service)(nil),               // 13: shipwarden.policy.v1.Service
-	(*Requirement)(nil),           // 14: shipwarden.policy.v1.Requirement
-	(*Target)(nil),                // 15: shipwarden.policy.v1.Target
-	(*Gate)(nil),                  // 16: shipwarden.policy.v1.Gate
-	(*Rule)(nil),                  // 17: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 18: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 19: shipwarden.policy.v1.Span
-	(*Weekly)(nil),                // 20: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 21: shipwarden.policy.v1.Channel
-	(*Deadlines)(nil),             // 22: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 23: shipwarden.policy.v1.EmergencyLane
-	(*Escalation)(nil),            // 24: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 25: shipwarden.policy.v1.Rung
-	(v1.Finding_Severity)(0),      // 26: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 28: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 29: shipwarden.release.v1.ArtifactKind
-	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
-	(v1.Trigger)(0),               // 31: shipwarden.release.v1.Trigger
-	(v1.Occasion)(0),              // 32: shipwarden.release.v1.Occasion
+	(Freeze_Kind)(0),              // 1: shipwarden.policy.v1.Freeze.Kind
+	(Freeze_Overrun)(0),           // 2: shipwarden.policy.v1.Freeze.Overrun
+	(Weekly_Day)(0),               // 3: shipwarden.policy.v1.Weekly.Day
+	(*Procedure)(nil),             // 4: shipwarden.policy.v1.Procedure
+	(*Quarantine)(nil),            // 5: shipwarden.policy.v1.Quarantine
+	(*ChangeControl)(nil),         // 6: shipwarden.policy.v1.ChangeControl
+	(*Sigstore)(nil),              // 7: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),              // 8: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),          // 9: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                // 10: shipwarden.policy.v1.Person
+	(*Contact)(nil),               // 11: shipwarden.policy.v1.Contact
+	(*PersonKey)(nil),             // 12: shipwarden.policy.v1.PersonKey
+	(*Group)(nil),                 // 13: shipwarden.policy.v1.Group
+	(*Key)(nil),                   // 14: shipwarden.policy.v1.Key
+	(*Environment)(nil),           // 15: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),             // 16: shipwarden.policy.v1.Approvals
+	(*Service)(nil),               // 17: shipwarden.policy.v1.Service
+	(*Requirement)(nil),           // 18: shipwarden.policy.v1.Requirement
+	(*Target)(nil),                // 19: shipwarden.policy.v1.Target
+	(*Gate)(nil),                  // 20: shipwarden.policy.v1.Gate
+	(*Rule)(nil),                  // 21: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 22: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 23: shipwarden.policy.v1.Span
+	(*Recurring)(nil),             // 24: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),              // 25: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                // 26: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 27: shipwarden.policy.v1.Channel
+	(*Audience)(nil),              // 28: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),       // 29: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),       // 30: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),             // 31: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 32: shipwarden.policy.v1.EmergencyLane
+	(*Escalation)(nil),            // 33: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 34: shipwarden.policy.v1.Rung
+	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
+	(v1.Finding_Severity)(0),      // 36: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 38: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 39: shipwarden.release.v1.ArtifactKind
+	(v1.Trigger)(0),               // 40: shipwarden.release.v1.Trigger
+	(v1.Occasion)(0),              // 41: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	7,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	9,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	10, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	11, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	13, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	15, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	16, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	18, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	21, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	22, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	23, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	24, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	12, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	12, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	6,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	4,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	3,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
-	5,  // 17: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	26, // 18: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	26, // 19: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	26, // 20: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	26, // 21: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	8,  // 22: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
-	0,  // 23: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
-	8,  // 24: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
-	27, // 25: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	27, // 26: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	12, // 27: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	28, // 28: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	14, // 29: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
-	26, // 30: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	29, // 31: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	30, // 32: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	29, // 33: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	31, // 34: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	17, // 35: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	19, // 36: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	20, // 37: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	27, // 38: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	27, // 39: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	1,  // 40: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	1,  // 41: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	32, // 42: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	30, // 43: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	30, // 44: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	30, // 45: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	30, // 46: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	30, // 47: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	30, // 48: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	30, // 49: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	30, // 50: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	30, // 51: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	30, // 52: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	25, // 53: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	30, // 54: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	10, // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	13, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	14, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	15, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	17, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	19, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	20, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	22, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	27, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	31, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	32, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	33, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	16, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	16, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	9,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	7,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	5,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
+	28, // 17: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	30, // 18: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	6,  // 19: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
+	16, // 20: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	35, // 21: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	35, // 22: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	8,  // 23: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	36, // 24: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	36, // 25: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	36, // 26: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	36, // 27: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	11, // 28: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
+	12, // 29: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	0,  // 30: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
+	37, // 31: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	37, // 32: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	11, // 33: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
+	37, // 34: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	37, // 35: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	16, // 36: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	38, // 37: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	18, // 38: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
+	36, // 39: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	39, // 40: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	35, // 41: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	39, // 42: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	40, // 43: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	21, // 44: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	23, // 45: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	26, // 46: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	24, // 47: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	25, // 48: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	1,  // 49: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	2,  // 50: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	37, // 51: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	37, // 52: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	35, // 53: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	3,  // 54: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	3,  // 55: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	41, // 56: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	41, // 57: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	29, // 58: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	35, // 59: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	35, // 60: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	35, // 61: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	35, // 62: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	35, // 63: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	35, // 64: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	35, // 65: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	35, // 66: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	35, // 67: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	35, // 68: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	35, // 69: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	34, // 70: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	35, // 71: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	72, // [72:72] is the sub-list for method output_type
+	72, // [72:72] is the sub-list for method input_type
+	72, // [72:72] is the sub-list for extension type_name
+	72, // [72:72] is the sub-list for extension extendee
+	0,  // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -2716,21 +3568,23 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 	if File_shipwarden_policy_v1_procedure_proto != nil {
 		return
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[3].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[4].OneofWrappers = []any{
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[16].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[18].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
+		(*Freeze_Recurring)(nil),
+		(*Freeze_Calendar)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   24,
+			NumEnums:      4,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

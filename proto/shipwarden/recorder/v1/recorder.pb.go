@@ -1331,7 +1331,7 @@ type RecordedEvent struct {
 	Event    *v1.Event `protobuf:"bytes,6,opt,name=event,proto3" json:"event,omitempty"`
 	// Why it does not count, where it does not.
 	Rejected string `protobuf:"bytes,7,opt,name=rejected,proto3" json:"rejected,omitempty"`
-	// Of an approval: its stored bytes, and the Ed25519 signature over their DSSE
+	// Of an approval, also one of a procedure document: its stored bytes, and the Ed25519 signature over their DSSE
 	// pre-authentication encoding with the type
 	// "application/vnd.shipwarden.event.v1+protobuf", so that anybody who has the public
 	// key can verify it.
@@ -2275,6 +2275,137 @@ func (x *ListRefusalsResponse) GetAsOfSequence() uint64 {
 	return 0
 }
 
+type ListProcedureChangesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The procedure's id, for instance PROC-DEPLOY-001; empty: every one.
+	Procedure     string `protobuf:"bytes,1,opt,name=procedure,proto3" json:"procedure,omitempty"`
+	PageSize      int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	MinSequence   uint64 `protobuf:"varint,4,opt,name=min_sequence,json=minSequence,proto3" json:"min_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProcedureChangesRequest) Reset() {
+	*x = ListProcedureChangesRequest{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProcedureChangesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProcedureChangesRequest) ProtoMessage() {}
+
+func (x *ListProcedureChangesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProcedureChangesRequest.ProtoReflect.Descriptor instead.
+func (*ListProcedureChangesRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListProcedureChangesRequest) GetProcedure() string {
+	if x != nil {
+		return x.Procedure
+	}
+	return ""
+}
+
+func (x *ListProcedureChangesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListProcedureChangesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListProcedureChangesRequest) GetMinSequence() uint64 {
+	if x != nil {
+		return x.MinSequence
+	}
+	return 0
+}
+
+type ListProcedureChangesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The events as they were on the bus. One that does not follow from those before it is
+	// marked as rejected, whatever the services made of it.
+	Changes       []*RecordedEvent `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	NextPageToken string           `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	AsOfSequence  uint64           `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProcedureChangesResponse) Reset() {
+	*x = ListProcedureChangesResponse{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProcedureChangesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProcedureChangesResponse) ProtoMessage() {}
+
+func (x *ListProcedureChangesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProcedureChangesResponse.ProtoReflect.Descriptor instead.
+func (*ListProcedureChangesResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ListProcedureChangesResponse) GetChanges() []*RecordedEvent {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *ListProcedureChangesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListProcedureChangesResponse) GetAsOfSequence() uint64 {
+	if x != nil {
+		return x.AsOfSequence
+	}
+	return 0
+}
+
 type GetEvidenceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "sha256:…".
@@ -2285,7 +2416,7 @@ type GetEvidenceRequest struct {
 
 func (x *GetEvidenceRequest) Reset() {
 	*x = GetEvidenceRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2297,7 +2428,7 @@ func (x *GetEvidenceRequest) String() string {
 func (*GetEvidenceRequest) ProtoMessage() {}
 
 func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2310,7 +2441,7 @@ func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceRequest.ProtoReflect.Descriptor instead.
 func (*GetEvidenceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetEvidenceRequest) GetDigest() string {
@@ -2330,7 +2461,7 @@ type GetEvidenceResponse struct {
 
 func (x *GetEvidenceResponse) Reset() {
 	*x = GetEvidenceResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2342,7 +2473,7 @@ func (x *GetEvidenceResponse) String() string {
 func (*GetEvidenceResponse) ProtoMessage() {}
 
 func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2355,7 +2486,7 @@ func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceResponse.ProtoReflect.Descriptor instead.
 func (*GetEvidenceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetEvidenceResponse) GetContent() []byte {
@@ -2373,7 +2504,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2385,7 +2516,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2398,7 +2529,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{28}
 }
 
 type GetStatusResponse struct {
@@ -2418,7 +2549,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2430,7 +2561,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2443,7 +2574,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetStatusResponse) GetAsOfSequence() uint64 {
@@ -2506,7 +2637,7 @@ type ListQuarantinesRequest struct {
 
 func (x *ListQuarantinesRequest) Reset() {
 	*x = ListQuarantinesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2518,7 +2649,7 @@ func (x *ListQuarantinesRequest) String() string {
 func (*ListQuarantinesRequest) ProtoMessage() {}
 
 func (x *ListQuarantinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2531,7 +2662,7 @@ func (x *ListQuarantinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantinesRequest.ProtoReflect.Descriptor instead.
 func (*ListQuarantinesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListQuarantinesRequest) GetDigest() string {
@@ -2580,7 +2711,7 @@ type ListQuarantinesResponse struct {
 
 func (x *ListQuarantinesResponse) Reset() {
 	*x = ListQuarantinesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2592,7 +2723,7 @@ func (x *ListQuarantinesResponse) String() string {
 func (*ListQuarantinesResponse) ProtoMessage() {}
 
 func (x *ListQuarantinesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2605,7 +2736,7 @@ func (x *ListQuarantinesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantinesResponse.ProtoReflect.Descriptor instead.
 func (*ListQuarantinesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListQuarantinesResponse) GetArtifacts() []*QuarantinedArtifact {
@@ -2645,7 +2776,7 @@ type QuarantinedArtifact struct {
 
 func (x *QuarantinedArtifact) Reset() {
 	*x = QuarantinedArtifact{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2657,7 +2788,7 @@ func (x *QuarantinedArtifact) String() string {
 func (*QuarantinedArtifact) ProtoMessage() {}
 
 func (x *QuarantinedArtifact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2670,7 +2801,7 @@ func (x *QuarantinedArtifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantinedArtifact.ProtoReflect.Descriptor instead.
 func (*QuarantinedArtifact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *QuarantinedArtifact) GetState() *v1.Quarantine {
@@ -2904,6 +3035,17 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x14ListRefusalsResponse\x12;\n" +
 	"\brefusals\x18\x01 \x03(\v2\x1f.shipwarden.recorder.v1.RefusalR\brefusals\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12$\n" +
+	"\x0eas_of_sequence\x18\x03 \x01(\x04R\fasOfSequence\"\xd2\x01\n" +
+	"\x1bListProcedureChangesRequest\x12>\n" +
+	"\tprocedure\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^([A-Z][A-Z0-9-]{0,39})?$R\tprocedure\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12!\n" +
+	"\fmin_sequence\x18\x04 \x01(\x04R\vminSequence\"\xad\x01\n" +
+	"\x1cListProcedureChangesResponse\x12?\n" +
+	"\achanges\x18\x01 \x03(\v2%.shipwarden.recorder.v1.RecordedEventR\achanges\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12$\n" +
 	"\x0eas_of_sequence\x18\x03 \x01(\x04R\fasOfSequence\"J\n" +
 	"\x12GetEvidenceRequest\x124\n" +
 	"\x06digest\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\x06digest\"/\n" +
@@ -2933,7 +3075,7 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\bR\x04held\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12.\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time2\xdb\x06\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time2\xdf\a\n" +
 	"\x0fRecorderService\x12c\n" +
 	"\n" +
 	"GetRelease\x12).shipwarden.recorder.v1.GetReleaseRequest\x1a*.shipwarden.recorder.v1.GetReleaseResponse\x12i\n" +
@@ -2941,7 +3083,8 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\fWatchRelease\x12+.shipwarden.recorder.v1.WatchReleaseRequest\x1a,.shipwarden.recorder.v1.WatchReleaseResponse0\x01\x12`\n" +
 	"\tGetRecord\x12(.shipwarden.recorder.v1.GetRecordRequest\x1a).shipwarden.recorder.v1.GetRecordResponse\x12i\n" +
 	"\fListRefusals\x12+.shipwarden.recorder.v1.ListRefusalsRequest\x1a,.shipwarden.recorder.v1.ListRefusalsResponse\x12r\n" +
-	"\x0fListQuarantines\x12..shipwarden.recorder.v1.ListQuarantinesRequest\x1a/.shipwarden.recorder.v1.ListQuarantinesResponse\x12h\n" +
+	"\x0fListQuarantines\x12..shipwarden.recorder.v1.ListQuarantinesRequest\x1a/.shipwarden.recorder.v1.ListQuarantinesResponse\x12\x81\x01\n" +
+	"\x14ListProcedureChanges\x123.shipwarden.recorder.v1.ListProcedureChangesRequest\x1a4.shipwarden.recorder.v1.ListProcedureChangesResponse\x12h\n" +
 	"\vGetEvidence\x12*.shipwarden.recorder.v1.GetEvidenceRequest\x1a+.shipwarden.recorder.v1.GetEvidenceResponse0\x01\x12`\n" +
 	"\tGetStatus\x12(.shipwarden.recorder.v1.GetStatusRequest\x1a).shipwarden.recorder.v1.GetStatusResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/recorder/v1;recorderv1b\x06proto3"
 
@@ -2958,139 +3101,144 @@ func file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_shipwarden_recorder_v1_recorder_proto_goTypes = []any{
-	(Step_Status)(0),                // 0: shipwarden.recorder.v1.Step.Status
-	(GetRecordRequest_Format)(0),    // 1: shipwarden.recorder.v1.GetRecordRequest.Format
-	(*Release)(nil),                 // 2: shipwarden.recorder.v1.Release
-	(*WayBack)(nil),                 // 3: shipwarden.recorder.v1.WayBack
-	(*FollowUpAction)(nil),          // 4: shipwarden.recorder.v1.FollowUpAction
-	(*Incident)(nil),                // 5: shipwarden.recorder.v1.Incident
-	(*Impact)(nil),                  // 6: shipwarden.recorder.v1.Impact
-	(*Escalation)(nil),              // 7: shipwarden.recorder.v1.Escalation
-	(*Call)(nil),                    // 8: shipwarden.recorder.v1.Call
-	(*IncidentEvent)(nil),           // 9: shipwarden.recorder.v1.IncidentEvent
-	(*Told)(nil),                    // 10: shipwarden.recorder.v1.Told
-	(*Closing)(nil),                 // 11: shipwarden.recorder.v1.Closing
-	(*Step)(nil),                    // 12: shipwarden.recorder.v1.Step
-	(*RecordedEvent)(nil),           // 13: shipwarden.recorder.v1.RecordedEvent
-	(*GetReleaseRequest)(nil),       // 14: shipwarden.recorder.v1.GetReleaseRequest
-	(*GetReleaseResponse)(nil),      // 15: shipwarden.recorder.v1.GetReleaseResponse
-	(*ListReleasesRequest)(nil),     // 16: shipwarden.recorder.v1.ListReleasesRequest
-	(*Filter)(nil),                  // 17: shipwarden.recorder.v1.Filter
-	(*ListReleasesResponse)(nil),    // 18: shipwarden.recorder.v1.ListReleasesResponse
-	(*WatchReleaseRequest)(nil),     // 19: shipwarden.recorder.v1.WatchReleaseRequest
-	(*WatchReleaseResponse)(nil),    // 20: shipwarden.recorder.v1.WatchReleaseResponse
-	(*GetRecordRequest)(nil),        // 21: shipwarden.recorder.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),       // 22: shipwarden.recorder.v1.GetRecordResponse
-	(*ListRefusalsRequest)(nil),     // 23: shipwarden.recorder.v1.ListRefusalsRequest
-	(*Refusal)(nil),                 // 24: shipwarden.recorder.v1.Refusal
-	(*ListRefusalsResponse)(nil),    // 25: shipwarden.recorder.v1.ListRefusalsResponse
-	(*GetEvidenceRequest)(nil),      // 26: shipwarden.recorder.v1.GetEvidenceRequest
-	(*GetEvidenceResponse)(nil),     // 27: shipwarden.recorder.v1.GetEvidenceResponse
-	(*GetStatusRequest)(nil),        // 28: shipwarden.recorder.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),       // 29: shipwarden.recorder.v1.GetStatusResponse
-	(*ListQuarantinesRequest)(nil),  // 30: shipwarden.recorder.v1.ListQuarantinesRequest
-	(*ListQuarantinesResponse)(nil), // 31: shipwarden.recorder.v1.ListQuarantinesResponse
-	(*QuarantinedArtifact)(nil),     // 32: shipwarden.recorder.v1.QuarantinedArtifact
-	(v1.Trigger)(0),                 // 33: shipwarden.release.v1.Trigger
-	(v1.Outcome)(0),                 // 34: shipwarden.release.v1.Outcome
-	(*timestamppb.Timestamp)(nil),   // 35: google.protobuf.Timestamp
-	(*v1.HoldReason)(nil),           // 36: shipwarden.release.v1.HoldReason
-	(*v1.QuorumRule)(nil),           // 37: shipwarden.release.v1.QuorumRule
-	(*v1.PinnedArtifact)(nil),       // 38: shipwarden.release.v1.PinnedArtifact
-	(v1.Cause)(0),                   // 39: shipwarden.release.v1.Cause
-	(*v1.FollowUp)(nil),             // 40: shipwarden.release.v1.FollowUp
-	(*v1.EvidenceRef)(nil),          // 41: shipwarden.release.v1.EvidenceRef
-	(v1.Occasion)(0),                // 42: shipwarden.release.v1.Occasion
-	(*v1.Receipt)(nil),              // 43: shipwarden.release.v1.Receipt
-	(*v1.Event)(nil),                // 44: shipwarden.release.v1.Event
-	(*v1.RequestRefused)(nil),       // 45: shipwarden.release.v1.RequestRefused
-	(*v1.Quarantine)(nil),           // 46: shipwarden.release.v1.Quarantine
+	(Step_Status)(0),                     // 0: shipwarden.recorder.v1.Step.Status
+	(GetRecordRequest_Format)(0),         // 1: shipwarden.recorder.v1.GetRecordRequest.Format
+	(*Release)(nil),                      // 2: shipwarden.recorder.v1.Release
+	(*WayBack)(nil),                      // 3: shipwarden.recorder.v1.WayBack
+	(*FollowUpAction)(nil),               // 4: shipwarden.recorder.v1.FollowUpAction
+	(*Incident)(nil),                     // 5: shipwarden.recorder.v1.Incident
+	(*Impact)(nil),                       // 6: shipwarden.recorder.v1.Impact
+	(*Escalation)(nil),                   // 7: shipwarden.recorder.v1.Escalation
+	(*Call)(nil),                         // 8: shipwarden.recorder.v1.Call
+	(*IncidentEvent)(nil),                // 9: shipwarden.recorder.v1.IncidentEvent
+	(*Told)(nil),                         // 10: shipwarden.recorder.v1.Told
+	(*Closing)(nil),                      // 11: shipwarden.recorder.v1.Closing
+	(*Step)(nil),                         // 12: shipwarden.recorder.v1.Step
+	(*RecordedEvent)(nil),                // 13: shipwarden.recorder.v1.RecordedEvent
+	(*GetReleaseRequest)(nil),            // 14: shipwarden.recorder.v1.GetReleaseRequest
+	(*GetReleaseResponse)(nil),           // 15: shipwarden.recorder.v1.GetReleaseResponse
+	(*ListReleasesRequest)(nil),          // 16: shipwarden.recorder.v1.ListReleasesRequest
+	(*Filter)(nil),                       // 17: shipwarden.recorder.v1.Filter
+	(*ListReleasesResponse)(nil),         // 18: shipwarden.recorder.v1.ListReleasesResponse
+	(*WatchReleaseRequest)(nil),          // 19: shipwarden.recorder.v1.WatchReleaseRequest
+	(*WatchReleaseResponse)(nil),         // 20: shipwarden.recorder.v1.WatchReleaseResponse
+	(*GetRecordRequest)(nil),             // 21: shipwarden.recorder.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),            // 22: shipwarden.recorder.v1.GetRecordResponse
+	(*ListRefusalsRequest)(nil),          // 23: shipwarden.recorder.v1.ListRefusalsRequest
+	(*Refusal)(nil),                      // 24: shipwarden.recorder.v1.Refusal
+	(*ListRefusalsResponse)(nil),         // 25: shipwarden.recorder.v1.ListRefusalsResponse
+	(*ListProcedureChangesRequest)(nil),  // 26: shipwarden.recorder.v1.ListProcedureChangesRequest
+	(*ListProcedureChangesResponse)(nil), // 27: shipwarden.recorder.v1.ListProcedureChangesResponse
+	(*GetEvidenceRequest)(nil),           // 28: shipwarden.recorder.v1.GetEvidenceRequest
+	(*GetEvidenceResponse)(nil),          // 29: shipwarden.recorder.v1.GetEvidenceResponse
+	(*GetStatusRequest)(nil),             // 30: shipwarden.recorder.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),            // 31: shipwarden.recorder.v1.GetStatusResponse
+	(*ListQuarantinesRequest)(nil),       // 32: shipwarden.recorder.v1.ListQuarantinesRequest
+	(*ListQuarantinesResponse)(nil),      // 33: shipwarden.recorder.v1.ListQuarantinesResponse
+	(*QuarantinedArtifact)(nil),          // 34: shipwarden.recorder.v1.QuarantinedArtifact
+	(v1.Trigger)(0),                      // 35: shipwarden.release.v1.Trigger
+	(v1.Outcome)(0),                      // 36: shipwarden.release.v1.Outcome
+	(*timestamppb.Timestamp)(nil),        // 37: google.protobuf.Timestamp
+	(*v1.HoldReason)(nil),                // 38: shipwarden.release.v1.HoldReason
+	(*v1.QuorumRule)(nil),                // 39: shipwarden.release.v1.QuorumRule
+	(*v1.PinnedArtifact)(nil),            // 40: shipwarden.release.v1.PinnedArtifact
+	(v1.Cause)(0),                        // 41: shipwarden.release.v1.Cause
+	(*v1.FollowUp)(nil),                  // 42: shipwarden.release.v1.FollowUp
+	(*v1.EvidenceRef)(nil),               // 43: shipwarden.release.v1.EvidenceRef
+	(v1.Occasion)(0),                     // 44: shipwarden.release.v1.Occasion
+	(*v1.Receipt)(nil),                   // 45: shipwarden.release.v1.Receipt
+	(*v1.Event)(nil),                     // 46: shipwarden.release.v1.Event
+	(*v1.RequestRefused)(nil),            // 47: shipwarden.release.v1.RequestRefused
+	(*v1.Quarantine)(nil),                // 48: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_recorder_v1_recorder_proto_depIdxs = []int32{
-	33, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
-	34, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
-	35, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
-	35, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
-	35, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
+	35, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
+	36, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
+	37, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
+	37, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
+	37, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
 	12, // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
-	36, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
-	35, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
-	37, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
-	38, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	39, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
-	35, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
+	38, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
+	37, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
+	39, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
+	40, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	41, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
+	37, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
 	3,  // 12: shipwarden.recorder.v1.Release.taken_back_by:type_name -> shipwarden.recorder.v1.WayBack
 	4,  // 13: shipwarden.recorder.v1.Release.follow_ups:type_name -> shipwarden.recorder.v1.FollowUpAction
-	34, // 14: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
-	35, // 15: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
-	40, // 16: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	35, // 17: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
-	35, // 18: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
-	35, // 19: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
-	39, // 20: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
+	36, // 14: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
+	37, // 15: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
+	42, // 16: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	37, // 17: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
+	37, // 18: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
+	37, // 19: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
+	41, // 20: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
 	6,  // 21: shipwarden.recorder.v1.Incident.impact:type_name -> shipwarden.recorder.v1.Impact
 	7,  // 22: shipwarden.recorder.v1.Incident.escalations:type_name -> shipwarden.recorder.v1.Escalation
 	9,  // 23: shipwarden.recorder.v1.Incident.timeline:type_name -> shipwarden.recorder.v1.IncidentEvent
-	41, // 24: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	43, // 24: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
 	10, // 25: shipwarden.recorder.v1.Incident.told:type_name -> shipwarden.recorder.v1.Told
 	11, // 26: shipwarden.recorder.v1.Incident.closing:type_name -> shipwarden.recorder.v1.Closing
-	39, // 27: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
+	41, // 27: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
 	8,  // 28: shipwarden.recorder.v1.Escalation.calls:type_name -> shipwarden.recorder.v1.Call
-	35, // 29: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
-	35, // 30: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
-	35, // 31: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
-	35, // 32: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
-	42, // 33: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
-	43, // 34: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
-	35, // 35: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
-	34, // 36: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
+	37, // 29: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
+	37, // 30: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
+	37, // 31: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
+	37, // 32: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
+	44, // 33: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
+	45, // 34: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
+	37, // 35: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
+	36, // 36: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
 	0,  // 37: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
-	35, // 38: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
-	35, // 39: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
-	35, // 40: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
-	44, // 41: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
+	37, // 38: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
+	37, // 39: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
+	37, // 40: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
+	46, // 41: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
 	2,  // 42: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
 	13, // 43: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
 	5,  // 44: shipwarden.recorder.v1.GetReleaseResponse.incident:type_name -> shipwarden.recorder.v1.Incident
 	17, // 45: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
-	35, // 46: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
-	35, // 47: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
-	34, // 48: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
-	35, // 49: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
-	35, // 50: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
+	37, // 46: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
+	37, // 47: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
+	36, // 48: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
+	37, // 49: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
+	37, // 50: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
 	2,  // 51: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
 	2,  // 52: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
 	13, // 53: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
 	1,  // 54: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
-	35, // 55: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	45, // 56: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
+	37, // 55: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	47, // 56: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
 	24, // 57: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
-	32, // 58: shipwarden.recorder.v1.ListQuarantinesResponse.artifacts:type_name -> shipwarden.recorder.v1.QuarantinedArtifact
-	46, // 59: shipwarden.recorder.v1.QuarantinedArtifact.state:type_name -> shipwarden.release.v1.Quarantine
-	35, // 60: shipwarden.recorder.v1.QuarantinedArtifact.time:type_name -> google.protobuf.Timestamp
-	14, // 61: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
-	16, // 62: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
-	19, // 63: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
-	21, // 64: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
-	23, // 65: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
-	30, // 66: shipwarden.recorder.v1.RecorderService.ListQuarantines:input_type -> shipwarden.recorder.v1.ListQuarantinesRequest
-	26, // 67: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
-	28, // 68: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
-	15, // 69: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
-	18, // 70: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
-	20, // 71: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
-	22, // 72: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
-	25, // 73: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
-	31, // 74: shipwarden.recorder.v1.RecorderService.ListQuarantines:output_type -> shipwarden.recorder.v1.ListQuarantinesResponse
-	27, // 75: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
-	29, // 76: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
-	69, // [69:77] is the sub-list for method output_type
-	61, // [61:69] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	13, // 58: shipwarden.recorder.v1.ListProcedureChangesResponse.changes:type_name -> shipwarden.recorder.v1.RecordedEvent
+	34, // 59: shipwarden.recorder.v1.ListQuarantinesResponse.artifacts:type_name -> shipwarden.recorder.v1.QuarantinedArtifact
+	48, // 60: shipwarden.recorder.v1.QuarantinedArtifact.state:type_name -> shipwarden.release.v1.Quarantine
+	37, // 61: shipwarden.recorder.v1.QuarantinedArtifact.time:type_name -> google.protobuf.Timestamp
+	14, // 62: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
+	16, // 63: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
+	19, // 64: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
+	21, // 65: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
+	23, // 66: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
+	32, // 67: shipwarden.recorder.v1.RecorderService.ListQuarantines:input_type -> shipwarden.recorder.v1.ListQuarantinesRequest
+	26, // 68: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:input_type -> shipwarden.recorder.v1.ListProcedureChangesRequest
+	28, // 69: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
+	30, // 70: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
+	15, // 71: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
+	18, // 72: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
+	20, // 73: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
+	22, // 74: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
+	25, // 75: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
+	33, // 76: shipwarden.recorder.v1.RecorderService.ListQuarantines:output_type -> shipwarden.recorder.v1.ListQuarantinesResponse
+	27, // 77: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:output_type -> shipwarden.recorder.v1.ListProcedureChangesResponse
+	29, // 78: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
+	31, // 79: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
+	71, // [71:80] is the sub-list for method output_type
+	62, // [62:71] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_recorder_v1_recorder_proto_init() }
@@ -3104,7 +3252,7 @@ func file_shipwarden_recorder_v1_recorder_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_recorder_v1_recorder_proto_rawDesc), len(file_shipwarden_recorder_v1_recorder_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

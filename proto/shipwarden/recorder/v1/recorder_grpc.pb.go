@@ -22,14 +22,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RecorderService_GetRelease_FullMethodName      = "/shipwarden.recorder.v1.RecorderService/GetRelease"
-	RecorderService_ListReleases_FullMethodName    = "/shipwarden.recorder.v1.RecorderService/ListReleases"
-	RecorderService_WatchRelease_FullMethodName    = "/shipwarden.recorder.v1.RecorderService/WatchRelease"
-	RecorderService_GetRecord_FullMethodName       = "/shipwarden.recorder.v1.RecorderService/GetRecord"
-	RecorderService_ListRefusals_FullMethodName    = "/shipwarden.recorder.v1.RecorderService/ListRefusals"
-	RecorderService_ListQuarantines_FullMethodName = "/shipwarden.recorder.v1.RecorderService/ListQuarantines"
-	RecorderService_GetEvidence_FullMethodName     = "/shipwarden.recorder.v1.RecorderService/GetEvidence"
-	RecorderService_GetStatus_FullMethodName       = "/shipwarden.recorder.v1.RecorderService/GetStatus"
+	RecorderService_GetRelease_FullMethodName           = "/shipwarden.recorder.v1.RecorderService/GetRelease"
+	RecorderService_ListReleases_FullMethodName         = "/shipwarden.recorder.v1.RecorderService/ListReleases"
+	RecorderService_WatchRelease_FullMethodName         = "/shipwarden.recorder.v1.RecorderService/WatchRelease"
+	RecorderService_GetRecord_FullMethodName            = "/shipwarden.recorder.v1.RecorderService/GetRecord"
+	RecorderService_ListRefusals_FullMethodName         = "/shipwarden.recorder.v1.RecorderService/ListRefusals"
+	RecorderService_ListQuarantines_FullMethodName      = "/shipwarden.recorder.v1.RecorderService/ListQuarantines"
+	RecorderService_ListProcedureChanges_FullMethodName = "/shipwarden.recorder.v1.RecorderService/ListProcedureChanges"
+	RecorderService_GetEvidence_FullMethodName          = "/shipwarden.recorder.v1.RecorderService/GetEvidence"
+	RecorderService_GetStatus_FullMethodName            = "/shipwarden.recorder.v1.RecorderService/GetStatus"
 )
 
 // RecorderServiceClient is the client API for RecorderService service.
@@ -59,6 +60,9 @@ type RecorderServiceClient interface {
 	// ListQuarantines returns artifacts that are in quarantine, those that changed last
 	// first, and where all are asked for those that were let out as well.
 	ListQuarantines(ctx context.Context, in *ListQuarantinesRequest, opts ...grpc.CallOption) (*ListQuarantinesResponse, error)
+	// ListProcedureChanges returns the history of procedure documents, newest first: what
+	// was proposed, approved, rejected and activated, by whom and why (PD-9.4).
+	ListProcedureChanges(ctx context.Context, in *ListProcedureChangesRequest, opts ...grpc.CallOption) (*ListProcedureChangesResponse, error)
 	// GetEvidence returns stored evidence by its content: attestations, previews,
 	// outputs, samples, procedure documents. NOT_FOUND where there is none, DATA_LOSS
 	// where what is stored is not what its digest says. The content comes in pieces.
@@ -144,6 +148,16 @@ func (c *recorderServiceClient) ListQuarantines(ctx context.Context, in *ListQua
 	return out, nil
 }
 
+func (c *recorderServiceClient) ListProcedureChanges(ctx context.Context, in *ListProcedureChangesRequest, opts ...grpc.CallOption) (*ListProcedureChangesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListProcedureChangesResponse)
+	err := c.cc.Invoke(ctx, RecorderService_ListProcedureChanges_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *recorderServiceClient) GetEvidence(ctx context.Context, in *GetEvidenceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetEvidenceResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &RecorderService_ServiceDesc.Streams[1], RecorderService_GetEvidence_FullMethodName, cOpts...)
@@ -200,6 +214,9 @@ type RecorderServiceServer interface {
 	// ListQuarantines returns artifacts that are in quarantine, those that changed last
 	// first, and where all are asked for those that were let out as well.
 	ListQuarantines(context.Context, *ListQuarantinesRequest) (*ListQuarantinesResponse, error)
+	// ListProcedureChanges returns the history of procedure documents, newest first: what
+	// was proposed, approved, rejected and activated, by whom and why (PD-9.4).
+	ListProcedureChanges(context.Context, *ListProcedureChangesRequest) (*ListProcedureChangesResponse, error)
 	// GetEvidence returns stored evidence by its content: attestations, previews,
 	// outputs, samples, procedure documents. NOT_FOUND where there is none, DATA_LOSS
 	// where what is stored is not what its digest says. The content comes in pieces.
@@ -233,6 +250,9 @@ func (UnimplementedRecorderServiceServer) ListRefusals(context.Context, *ListRef
 }
 func (UnimplementedRecorderServiceServer) ListQuarantines(context.Context, *ListQuarantinesRequest) (*ListQuarantinesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListQuarantines not implemented")
+}
+func (UnimplementedRecorderServiceServer) ListProcedureChanges(context.Context, *ListProcedureChangesRequest) (*ListProcedureChangesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListProcedureChanges not implemented")
 }
 func (UnimplementedRecorderServiceServer) GetEvidence(*GetEvidenceRequest, grpc.ServerStreamingServer[GetEvidenceResponse]) error {
 	return status.Error(codes.Unimplemented, "method GetEvidence not implemented")
@@ -362,6 +382,24 @@ func _RecorderService_ListQuarantines_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RecorderService_ListProcedureChanges_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListProcedureChangesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecorderServiceServer).ListProcedureChanges(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RecorderService_ListProcedureChanges_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecorderServiceServer).ListProcedureChanges(ctx, req.(*ListProcedureChangesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RecorderService_GetEvidence_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(GetEvidenceRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -417,6 +455,10 @@ var RecorderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListQuarantines",
 			Handler:    _RecorderService_ListQuarantines_Handler,
+		},
+		{
+			MethodName: "ListProcedureChanges",
+			Handler:    _RecorderService_ListProcedureChanges_Handler,
 		},
 		{
 			MethodName: "GetStatus",

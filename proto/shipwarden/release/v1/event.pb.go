@@ -129,7 +129,7 @@ func (x Intervened_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Intervened_Action.Descriptor instead.
 func (Intervened_Action) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37, 0}
 }
 
 // Finding of a review.
@@ -182,7 +182,59 @@ func (x ReviewCompleted_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReviewCompleted_Result.Descriptor instead.
 func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41, 0}
+}
+
+// How it came into effect without a proposal.
+type ProcedureActivated_Administrative int32
+
+const (
+	ProcedureActivated_ADMINISTRATIVE_UNSPECIFIED ProcedureActivated_Administrative = 0
+	// Nothing was in effect.
+	ProcedureActivated_ADMINISTRATIVE_FIRST ProcedureActivated_Administrative = 1
+	// Around the change control, because it could not be done otherwise.
+	ProcedureActivated_ADMINISTRATIVE_OVERRIDE ProcedureActivated_Administrative = 2
+)
+
+// Enum value maps for ProcedureActivated_Administrative.
+var (
+	ProcedureActivated_Administrative_name = map[int32]string{
+		0: "ADMINISTRATIVE_UNSPECIFIED",
+		1: "ADMINISTRATIVE_FIRST",
+		2: "ADMINISTRATIVE_OVERRIDE",
+	}
+	ProcedureActivated_Administrative_value = map[string]int32{
+		"ADMINISTRATIVE_UNSPECIFIED": 0,
+		"ADMINISTRATIVE_FIRST":       1,
+		"ADMINISTRATIVE_OVERRIDE":    2,
+	}
+)
+
+func (x ProcedureActivated_Administrative) Enum() *ProcedureActivated_Administrative {
+	p := new(ProcedureActivated_Administrative)
+	*p = x
+	return p
+}
+
+func (x ProcedureActivated_Administrative) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ProcedureActivated_Administrative) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_event_proto_enumTypes[3].Descriptor()
+}
+
+func (ProcedureActivated_Administrative) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_event_proto_enumTypes[3]
+}
+
+func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
+func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -251,6 +303,7 @@ type Event struct {
 	//	*Event_ReviewCompleted
 	//	*Event_FollowUpAdded
 	//	*Event_FollowUpClosed
+	//	*Event_NoticeAcknowledged
 	//	*Event_TargetLocked
 	//	*Event_TargetUnlocked
 	//	*Event_ServiceChanged
@@ -259,6 +312,12 @@ type Event struct {
 	//	*Event_ArtifactQuarantined
 	//	*Event_ClearanceProposed
 	//	*Event_QuarantineCleared
+	//	*Event_ProcedureProposed
+	//	*Event_ProcedureApproved
+	//	*Event_ProcedureApprovalWithdrawn
+	//	*Event_ProcedureProposalClosed
+	//	*Event_FreezeOverridden
+	//	*Event_ExecutionOverrun
 	Data          isEvent_Data `protobuf_oneof:"data"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -726,6 +785,15 @@ func (x *Event) GetFollowUpClosed() *FollowUpClosed {
 	return nil
 }
 
+func (x *Event) GetNoticeAcknowledged() *NoticeAcknowledged {
+	if x != nil {
+		if x, ok := x.Data.(*Event_NoticeAcknowledged); ok {
+			return x.NoticeAcknowledged
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetTargetLocked() *TargetLocked {
 	if x != nil {
 		if x, ok := x.Data.(*Event_TargetLocked); ok {
@@ -793,6 +861,60 @@ func (x *Event) GetQuarantineCleared() *QuarantineCleared {
 	if x != nil {
 		if x, ok := x.Data.(*Event_QuarantineCleared); ok {
 			return x.QuarantineCleared
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetProcedureProposed() *ProcedureProposed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureProposed); ok {
+			return x.ProcedureProposed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetProcedureApproved() *ProcedureApproved {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureApproved); ok {
+			return x.ProcedureApproved
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetProcedureApprovalWithdrawn() *ProcedureApprovalWithdrawn {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureApprovalWithdrawn); ok {
+			return x.ProcedureApprovalWithdrawn
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetProcedureProposalClosed() *ProcedureProposalClosed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureProposalClosed); ok {
+			return x.ProcedureProposalClosed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetFreezeOverridden() *FreezeOverridden {
+	if x != nil {
+		if x, ok := x.Data.(*Event_FreezeOverridden); ok {
+			return x.FreezeOverridden
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetExecutionOverrun() *ExecutionOverrun {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ExecutionOverrun); ok {
+			return x.ExecutionOverrun
 		}
 	}
 	return nil
@@ -1007,6 +1129,11 @@ type Event_FollowUpClosed struct {
 	FollowUpClosed *FollowUpClosed `protobuf:"bytes,94,opt,name=follow_up_closed,json=followUpClosed,proto3,oneof"`
 }
 
+type Event_NoticeAcknowledged struct {
+	// Recorded when a person said that they know of a notice.
+	NoticeAcknowledged *NoticeAcknowledged `protobuf:"bytes,160,opt,name=notice_acknowledged,json=noticeAcknowledged,proto3,oneof"`
+}
+
 type Event_TargetLocked struct {
 	// Recorded when a target was locked for one release.
 	TargetLocked *TargetLocked `protobuf:"bytes,100,opt,name=target_locked,json=targetLocked,proto3,oneof"`
@@ -1045,6 +1172,36 @@ type Event_ClearanceProposed struct {
 type Event_QuarantineCleared struct {
 	// Recorded when another person let an artifact out of quarantine.
 	QuarantineCleared *QuarantineCleared `protobuf:"bytes,147,opt,name=quarantine_cleared,json=quarantineCleared,proto3,oneof"`
+}
+
+type Event_ProcedureProposed struct {
+	// Recorded when a person proposed another procedure document.
+	ProcedureProposed *ProcedureProposed `protobuf:"bytes,165,opt,name=procedure_proposed,json=procedureProposed,proto3,oneof"`
+}
+
+type Event_ProcedureApproved struct {
+	// Recorded when a person approved a proposed procedure document.
+	ProcedureApproved *ProcedureApproved `protobuf:"bytes,166,opt,name=procedure_approved,json=procedureApproved,proto3,oneof"`
+}
+
+type Event_ProcedureApprovalWithdrawn struct {
+	// Recorded when a person took the approval of a procedure document back.
+	ProcedureApprovalWithdrawn *ProcedureApprovalWithdrawn `protobuf:"bytes,167,opt,name=procedure_approval_withdrawn,json=procedureApprovalWithdrawn,proto3,oneof"`
+}
+
+type Event_ProcedureProposalClosed struct {
+	// Recorded when a proposed procedure document was rejected or taken back.
+	ProcedureProposalClosed *ProcedureProposalClosed `protobuf:"bytes,168,opt,name=procedure_proposal_closed,json=procedureProposalClosed,proto3,oneof"`
+}
+
+type Event_FreezeOverridden struct {
+	// Recorded when a person made an exception of a freeze for this release.
+	FreezeOverridden *FreezeOverridden `protobuf:"bytes,150,opt,name=freeze_overridden,json=freezeOverridden,proto3,oneof"`
+}
+
+type Event_ExecutionOverrun struct {
+	// Recorded when a release that was under way may not go on, and is taken back for it.
+	ExecutionOverrun *ExecutionOverrun `protobuf:"bytes,151,opt,name=execution_overrun,json=executionOverrun,proto3,oneof"`
 }
 
 func (*Event_Requested) isEvent_Data() {}
@@ -1129,6 +1286,8 @@ func (*Event_FollowUpAdded) isEvent_Data() {}
 
 func (*Event_FollowUpClosed) isEvent_Data() {}
 
+func (*Event_NoticeAcknowledged) isEvent_Data() {}
+
 func (*Event_TargetLocked) isEvent_Data() {}
 
 func (*Event_TargetUnlocked) isEvent_Data() {}
@@ -1144,6 +1303,18 @@ func (*Event_ArtifactQuarantined) isEvent_Data() {}
 func (*Event_ClearanceProposed) isEvent_Data() {}
 
 func (*Event_QuarantineCleared) isEvent_Data() {}
+
+func (*Event_ProcedureProposed) isEvent_Data() {}
+
+func (*Event_ProcedureApproved) isEvent_Data() {}
+
+func (*Event_ProcedureApprovalWithdrawn) isEvent_Data() {}
+
+func (*Event_ProcedureProposalClosed) isEvent_Data() {}
+
+func (*Event_FreezeOverridden) isEvent_Data() {}
+
+func (*Event_ExecutionOverrun) isEvent_Data() {}
 
 // Previous names the event before this one in the same aggregate.
 type Previous struct {
@@ -1700,8 +1871,10 @@ type RiskCleared struct {
 	Bypassed []string `protobuf:"bytes,5,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
 	// The recorded review debts, calendars and incidents it was judged against.
 	CalendarDigest string `protobuf:"bytes,6,opt,name=calendar_digest,json=calendarDigest,proto3" json:"calendar_digest,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The time zone database by which freezes were judged.
+	ZoneData      string `protobuf:"bytes,7,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RiskCleared) Reset() {
@@ -1776,13 +1949,22 @@ func (x *RiskCleared) GetCalendarDigest() string {
 	return ""
 }
 
+func (x *RiskCleared) GetZoneData() string {
+	if x != nil {
+		return x.ZoneData
+	}
+	return ""
+}
+
 // Held makes the release wait without holding anything.
 type Held struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why it waits, everything at once.
 	Reasons []*HoldReason `protobuf:"bytes,1,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// When it is looked at again: the earliest feasible start, or the next look.
-	Until         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// The time zone database by which freezes were judged.
+	ZoneData      string `protobuf:"bytes,3,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1829,6 +2011,13 @@ func (x *Held) GetUntil() *timestamppb.Timestamp {
 		return x.Until
 	}
 	return nil
+}
+
+func (x *Held) GetZoneData() string {
+	if x != nil {
+		return x.ZoneData
+	}
+	return ""
 }
 
 // RiskRefused ends step 3 and the release.
@@ -1887,7 +2076,9 @@ type ApprovalGiven struct {
 	// After this time it does not count.
 	Expires *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires,proto3" json:"expires,omitempty"`
 	// SHA-256 of what the person was shown, "sha256:…".
-	ShownDigest   string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	ShownDigest string `protobuf:"bytes,4,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
+	// The person's own signature; absent where none was given.
+	Signature     *ApprovalSignature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1948,6 +2139,13 @@ func (x *ApprovalGiven) GetShownDigest() string {
 		return x.ShownDigest
 	}
 	return ""
+}
+
+func (x *ApprovalGiven) GetSignature() *ApprovalSignature {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
 }
 
 // ApprovalWithdrawn takes the actor's own approval back.
@@ -2279,7 +2477,11 @@ type Notified struct {
 	// One receipt for every channel.
 	Receipts []*Receipt `protobuf:"bytes,2,rep,name=receipts,proto3" json:"receipts,omitempty"`
 	// The rung or wave that makes repeated occasions distinct.
-	Number        uint32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	Number uint32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	// Whom it was meant for, as the rules of the procedure document found them then.
+	Audience []*Party `protobuf:"bytes,4,rep,name=audience,proto3" json:"audience,omitempty"`
+	// What became of it for each of these people, in alphabetical order.
+	Recipients    []*Recipient `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2335,6 +2537,84 @@ func (x *Notified) GetNumber() uint32 {
 	return 0
 }
 
+func (x *Notified) GetAudience() []*Party {
+	if x != nil {
+		return x.Audience
+	}
+	return nil
+}
+
+func (x *Notified) GetRecipients() []*Recipient {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+// NoticeAcknowledged is one person's word that they know.
+type NoticeAcknowledged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of what.
+	Occasion Occasion `protobuf:"varint,1,opt,name=occasion,proto3,enum=shipwarden.release.v1.Occasion" json:"occasion,omitempty"`
+	// The notice's number.
+	Number uint32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// What the person wrote.
+	Comment       string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NoticeAcknowledged) Reset() {
+	*x = NoticeAcknowledged{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NoticeAcknowledged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NoticeAcknowledged) ProtoMessage() {}
+
+func (x *NoticeAcknowledged) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NoticeAcknowledged.ProtoReflect.Descriptor instead.
+func (*NoticeAcknowledged) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *NoticeAcknowledged) GetOccasion() Occasion {
+	if x != nil {
+		return x.Occasion
+	}
+	return Occasion_OCCASION_UNSPECIFIED
+}
+
+func (x *NoticeAcknowledged) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *NoticeAcknowledged) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
 // ExecutionClaimed is written together with the locks of all targets.
 type ExecutionClaimed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2360,7 +2640,7 @@ type ExecutionClaimed struct {
 
 func (x *ExecutionClaimed) Reset() {
 	*x = ExecutionClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2372,7 +2652,7 @@ func (x *ExecutionClaimed) String() string {
 func (*ExecutionClaimed) ProtoMessage() {}
 
 func (x *ExecutionClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2385,7 +2665,7 @@ func (x *ExecutionClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionClaimed.ProtoReflect.Descriptor instead.
 func (*ExecutionClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExecutionClaimed) GetWave() uint32 {
@@ -2459,7 +2739,7 @@ type ExecutionFinished struct {
 
 func (x *ExecutionFinished) Reset() {
 	*x = ExecutionFinished{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2471,7 +2751,7 @@ func (x *ExecutionFinished) String() string {
 func (*ExecutionFinished) ProtoMessage() {}
 
 func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2484,7 +2764,7 @@ func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFinished.ProtoReflect.Descriptor instead.
 func (*ExecutionFinished) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExecutionFinished) GetWave() uint32 {
@@ -2525,7 +2805,7 @@ type ExecutionFailed struct {
 
 func (x *ExecutionFailed) Reset() {
 	*x = ExecutionFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +2817,7 @@ func (x *ExecutionFailed) String() string {
 func (*ExecutionFailed) ProtoMessage() {}
 
 func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2550,7 +2830,7 @@ func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFailed.ProtoReflect.Descriptor instead.
 func (*ExecutionFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecutionFailed) GetWave() uint32 {
@@ -2600,7 +2880,7 @@ type ExecutionUnknown struct {
 
 func (x *ExecutionUnknown) Reset() {
 	*x = ExecutionUnknown{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +2892,7 @@ func (x *ExecutionUnknown) String() string {
 func (*ExecutionUnknown) ProtoMessage() {}
 
 func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +2905,7 @@ func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionUnknown.ProtoReflect.Descriptor instead.
 func (*ExecutionUnknown) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExecutionUnknown) GetWave() uint32 {
@@ -2674,7 +2954,7 @@ type ExecutionRefused struct {
 
 func (x *ExecutionRefused) Reset() {
 	*x = ExecutionRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2686,7 +2966,7 @@ func (x *ExecutionRefused) String() string {
 func (*ExecutionRefused) ProtoMessage() {}
 
 func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2699,7 +2979,7 @@ func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionRefused.ProtoReflect.Descriptor instead.
 func (*ExecutionRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExecutionRefused) GetFindings() []*Finding {
@@ -2723,7 +3003,7 @@ type TargetsReleased struct {
 
 func (x *TargetsReleased) Reset() {
 	*x = TargetsReleased{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2735,7 +3015,7 @@ func (x *TargetsReleased) String() string {
 func (*TargetsReleased) ProtoMessage() {}
 
 func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2748,7 +3028,7 @@ func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetsReleased.ProtoReflect.Descriptor instead.
 func (*TargetsReleased) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TargetsReleased) GetResults() []*TargetResult {
@@ -2776,7 +3056,7 @@ type VerificationPassed struct {
 
 func (x *VerificationPassed) Reset() {
 	*x = VerificationPassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +3068,7 @@ func (x *VerificationPassed) String() string {
 func (*VerificationPassed) ProtoMessage() {}
 
 func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +3081,7 @@ func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationPassed.ProtoReflect.Descriptor instead.
 func (*VerificationPassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *VerificationPassed) GetVerification() *Verification {
@@ -2822,7 +3102,7 @@ type VerificationFailed struct {
 
 func (x *VerificationFailed) Reset() {
 	*x = VerificationFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2834,7 +3114,7 @@ func (x *VerificationFailed) String() string {
 func (*VerificationFailed) ProtoMessage() {}
 
 func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2847,7 +3127,7 @@ func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationFailed.ProtoReflect.Descriptor instead.
 func (*VerificationFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *VerificationFailed) GetVerification() *Verification {
@@ -2870,7 +3150,7 @@ type VerificationInconclusive struct {
 
 func (x *VerificationInconclusive) Reset() {
 	*x = VerificationInconclusive{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2882,7 +3162,7 @@ func (x *VerificationInconclusive) String() string {
 func (*VerificationInconclusive) ProtoMessage() {}
 
 func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2895,7 +3175,7 @@ func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationInconclusive.ProtoReflect.Descriptor instead.
 func (*VerificationInconclusive) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *VerificationInconclusive) GetVerification() *Verification {
@@ -2934,7 +3214,7 @@ type RollbackClaimed struct {
 
 func (x *RollbackClaimed) Reset() {
 	*x = RollbackClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2946,7 +3226,7 @@ func (x *RollbackClaimed) String() string {
 func (*RollbackClaimed) ProtoMessage() {}
 
 func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2959,7 +3239,7 @@ func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackClaimed.ProtoReflect.Descriptor instead.
 func (*RollbackClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RollbackClaimed) GetAttempt() uint32 {
@@ -3017,7 +3297,7 @@ type RolledBack struct {
 
 func (x *RolledBack) Reset() {
 	*x = RolledBack{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3029,7 +3309,7 @@ func (x *RolledBack) String() string {
 func (*RolledBack) ProtoMessage() {}
 
 func (x *RolledBack) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3042,7 +3322,7 @@ func (x *RolledBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RolledBack.ProtoReflect.Descriptor instead.
 func (*RolledBack) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RolledBack) GetResults() []*TargetResult {
@@ -3074,7 +3354,7 @@ type RollbackFailed struct {
 
 func (x *RollbackFailed) Reset() {
 	*x = RollbackFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3086,7 +3366,7 @@ func (x *RollbackFailed) String() string {
 func (*RollbackFailed) ProtoMessage() {}
 
 func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3099,7 +3379,7 @@ func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackFailed.ProtoReflect.Descriptor instead.
 func (*RollbackFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RollbackFailed) GetResults() []*TargetResult {
@@ -3137,7 +3417,7 @@ type RollbackUnavailable struct {
 
 func (x *RollbackUnavailable) Reset() {
 	*x = RollbackUnavailable{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3149,7 +3429,7 @@ func (x *RollbackUnavailable) String() string {
 func (*RollbackUnavailable) ProtoMessage() {}
 
 func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3162,7 +3442,7 @@ func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackUnavailable.ProtoReflect.Descriptor instead.
 func (*RollbackUnavailable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RollbackUnavailable) GetReason() string {
@@ -3200,7 +3480,7 @@ type Escalated struct {
 
 func (x *Escalated) Reset() {
 	*x = Escalated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3212,7 +3492,7 @@ func (x *Escalated) String() string {
 func (*Escalated) ProtoMessage() {}
 
 func (x *Escalated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3225,7 +3505,7 @@ func (x *Escalated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalated.ProtoReflect.Descriptor instead.
 func (*Escalated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Escalated) GetCause() Cause {
@@ -3283,7 +3563,7 @@ type Acknowledged struct {
 
 func (x *Acknowledged) Reset() {
 	*x = Acknowledged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3295,7 +3575,7 @@ func (x *Acknowledged) String() string {
 func (*Acknowledged) ProtoMessage() {}
 
 func (x *Acknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3308,7 +3588,7 @@ func (x *Acknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledged.ProtoReflect.Descriptor instead.
 func (*Acknowledged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Acknowledged) GetCause() Cause {
@@ -3338,7 +3618,7 @@ type Intervened struct {
 
 func (x *Intervened) Reset() {
 	*x = Intervened{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3350,7 +3630,7 @@ func (x *Intervened) String() string {
 func (*Intervened) ProtoMessage() {}
 
 func (x *Intervened) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3363,7 +3643,7 @@ func (x *Intervened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intervened.ProtoReflect.Descriptor instead.
 func (*Intervened) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Intervened) GetAction() Intervened_Action {
@@ -3391,7 +3671,7 @@ type Aborted struct {
 
 func (x *Aborted) Reset() {
 	*x = Aborted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3403,7 +3683,7 @@ func (x *Aborted) String() string {
 func (*Aborted) ProtoMessage() {}
 
 func (x *Aborted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3416,7 +3696,7 @@ func (x *Aborted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Aborted.ProtoReflect.Descriptor instead.
 func (*Aborted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Aborted) GetReason() string {
@@ -3441,7 +3721,7 @@ type DeadlinePassed struct {
 
 func (x *DeadlinePassed) Reset() {
 	*x = DeadlinePassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3453,7 +3733,7 @@ func (x *DeadlinePassed) String() string {
 func (*DeadlinePassed) ProtoMessage() {}
 
 func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3466,7 +3746,7 @@ func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadlinePassed.ProtoReflect.Descriptor instead.
 func (*DeadlinePassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DeadlinePassed) GetDeadline() Deadline {
@@ -3505,7 +3785,7 @@ type Recorded struct {
 
 func (x *Recorded) Reset() {
 	*x = Recorded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3517,7 +3797,7 @@ func (x *Recorded) String() string {
 func (*Recorded) ProtoMessage() {}
 
 func (x *Recorded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3530,7 +3810,7 @@ func (x *Recorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorded.ProtoReflect.Descriptor instead.
 func (*Recorded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Recorded) GetOutcome() Outcome {
@@ -3569,7 +3849,7 @@ type ReviewCompleted struct {
 
 func (x *ReviewCompleted) Reset() {
 	*x = ReviewCompleted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3581,7 +3861,7 @@ func (x *ReviewCompleted) String() string {
 func (*ReviewCompleted) ProtoMessage() {}
 
 func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3594,7 +3874,7 @@ func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewCompleted.ProtoReflect.Descriptor instead.
 func (*ReviewCompleted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ReviewCompleted) GetResult() ReviewCompleted_Result {
@@ -3631,7 +3911,7 @@ type FollowUpAdded struct {
 
 func (x *FollowUpAdded) Reset() {
 	*x = FollowUpAdded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3643,7 +3923,7 @@ func (x *FollowUpAdded) String() string {
 func (*FollowUpAdded) ProtoMessage() {}
 
 func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3656,7 +3936,7 @@ func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAdded.ProtoReflect.Descriptor instead.
 func (*FollowUpAdded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *FollowUpAdded) GetNumber() uint32 {
@@ -3686,7 +3966,7 @@ type FollowUpClosed struct {
 
 func (x *FollowUpClosed) Reset() {
 	*x = FollowUpClosed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3698,7 +3978,7 @@ func (x *FollowUpClosed) String() string {
 func (*FollowUpClosed) ProtoMessage() {}
 
 func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3711,7 +3991,7 @@ func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpClosed.ProtoReflect.Descriptor instead.
 func (*FollowUpClosed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FollowUpClosed) GetNumber() uint32 {
@@ -3747,7 +4027,7 @@ type TargetLocked struct {
 
 func (x *TargetLocked) Reset() {
 	*x = TargetLocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3759,7 +4039,7 @@ func (x *TargetLocked) String() string {
 func (*TargetLocked) ProtoMessage() {}
 
 func (x *TargetLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3772,7 +4052,7 @@ func (x *TargetLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetLocked.ProtoReflect.Descriptor instead.
 func (*TargetLocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TargetLocked) GetRelease() string {
@@ -3823,7 +4103,7 @@ type TargetUnlocked struct {
 
 func (x *TargetUnlocked) Reset() {
 	*x = TargetUnlocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3835,7 +4115,7 @@ func (x *TargetUnlocked) String() string {
 func (*TargetUnlocked) ProtoMessage() {}
 
 func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3848,7 +4128,7 @@ func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetUnlocked.ProtoReflect.Descriptor instead.
 func (*TargetUnlocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TargetUnlocked) GetRelease() string {
@@ -3880,7 +4160,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3892,7 +4172,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3905,7 +4185,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -3929,7 +4209,8 @@ func (x *ServiceChanged) GetDebts() []*ReviewDebt {
 	return nil
 }
 
-// RequestRefused keeps a refused request for audit.
+// RequestRefused keeps a refused request for audit, or a person's decision that was
+// refused because they may not make it.
 type RequestRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The subject it came on.
@@ -3940,13 +4221,15 @@ type RequestRefused struct {
 	Answer *Answer `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
 	// Its sequence in the stream REQUESTS.
 	RequestSequence uint64 `protobuf:"varint,4,opt,name=request_sequence,json=requestSequence,proto3" json:"request_sequence,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// With a decision: what was to be decided, and by whom. There is no body then.
+	Decision      *RefusedDecision `protobuf:"bytes,5,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3958,7 +4241,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3971,7 +4254,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -4002,20 +4285,125 @@ func (x *RequestRefused) GetRequestSequence() uint64 {
 	return 0
 }
 
+func (x *RequestRefused) GetDecision() *RefusedDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+// RefusedDecision is what somebody tried to decide and may not.
+type RefusedDecision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release.
+	Release string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Person id of the procedure document in effect.
+	Person string `protobuf:"bytes,2,opt,name=person,proto3" json:"person,omitempty"`
+	// The call, such as Approve.
+	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
+	// How the identity was proved, as in Actor.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// The change digest that the release had then; empty where it had none.
+	ChangeDigest  string `protobuf:"bytes,5,opt,name=change_digest,json=changeDigest,proto3" json:"change_digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusedDecision) Reset() {
+	*x = RefusedDecision{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusedDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusedDecision) ProtoMessage() {}
+
+func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusedDecision.ProtoReflect.Descriptor instead.
+func (*RefusedDecision) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *RefusedDecision) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *RefusedDecision) GetChangeDigest() string {
+	if x != nil {
+		return x.ChangeDigest
+	}
+	return ""
+}
+
 // ProcedureActivated names the procedure document that new releases run under.
 type ProcedureActivated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its version.
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// SHA-256 of the document, "sha256:…".
-	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// SHA-256 of the one that was in effect before; empty for the first.
+	PreviousDigest string `protobuf:"bytes,3,opt,name=previous_digest,json=previousDigest,proto3" json:"previous_digest,omitempty"`
+	// The proposal that was approved; 0 where an administrator put it into effect.
+	Proposal uint32 `protobuf:"varint,4,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	// Why: the proposer's words, or the administrator's.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Approvals that were counted.
+	Approvals []*ProcedureApproval `protobuf:"bytes,6,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	// Proposals that are void with it, by number.
+	Voided         []uint32                          `protobuf:"varint,7,rep,packed,name=voided,proto3" json:"voided,omitempty"`
+	Administrative ProcedureActivated_Administrative `protobuf:"varint,8,opt,name=administrative,proto3,enum=shipwarden.release.v1.ProcedureActivated_Administrative" json:"administrative,omitempty"`
+	// Whom the administrator says to be. Nobody has checked that.
+	ClaimedBy string `protobuf:"bytes,9,opt,name=claimed_by,json=claimedBy,proto3" json:"claimed_by,omitempty"`
+	// What it changed, and whose rights it widened: evidence, JSON.
+	AssessmentDigest string             `protobuf:"bytes,10,opt,name=assessment_digest,json=assessmentDigest,proto3" json:"assessment_digest,omitempty"`
+	Standing         *ProcedureStanding `protobuf:"bytes,11,opt,name=standing,proto3" json:"standing,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4027,7 +4415,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4040,7 +4428,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -4057,6 +4445,197 @@ func (x *ProcedureActivated) GetDigest() string {
 	return ""
 }
 
+func (x *ProcedureActivated) GetPreviousDigest() string {
+	if x != nil {
+		return x.PreviousDigest
+	}
+	return ""
+}
+
+func (x *ProcedureActivated) GetProposal() uint32 {
+	if x != nil {
+		return x.Proposal
+	}
+	return 0
+}
+
+func (x *ProcedureActivated) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ProcedureActivated) GetApprovals() []*ProcedureApproval {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *ProcedureActivated) GetVoided() []uint32 {
+	if x != nil {
+		return x.Voided
+	}
+	return nil
+}
+
+func (x *ProcedureActivated) GetAdministrative() ProcedureActivated_Administrative {
+	if x != nil {
+		return x.Administrative
+	}
+	return ProcedureActivated_ADMINISTRATIVE_UNSPECIFIED
+}
+
+func (x *ProcedureActivated) GetClaimedBy() string {
+	if x != nil {
+		return x.ClaimedBy
+	}
+	return ""
+}
+
+func (x *ProcedureActivated) GetAssessmentDigest() string {
+	if x != nil {
+		return x.AssessmentDigest
+	}
+	return ""
+}
+
+func (x *ProcedureActivated) GetStanding() *ProcedureStanding {
+	if x != nil {
+		return x.Standing
+	}
+	return nil
+}
+
+// FreezeOverridden is one person's exception of one freeze for one release.
+type FreezeOverridden struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The freeze's name.
+	Freeze string `protobuf:"bytes,1,opt,name=freeze,proto3" json:"freeze,omitempty"`
+	// SHA-256 of its content, "sha256:…": a freeze that is changed is not excepted.
+	FreezeDigest string `protobuf:"bytes,2,opt,name=freeze_digest,json=freezeDigest,proto3" json:"freeze_digest,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The ticket in which it was agreed.
+	Ticket        string `protobuf:"bytes,4,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreezeOverridden) Reset() {
+	*x = FreezeOverridden{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreezeOverridden) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreezeOverridden) ProtoMessage() {}
+
+func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
+func (*FreezeOverridden) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *FreezeOverridden) GetFreeze() string {
+	if x != nil {
+		return x.Freeze
+	}
+	return ""
+}
+
+func (x *FreezeOverridden) GetFreezeDigest() string {
+	if x != nil {
+		return x.FreezeDigest
+	}
+	return ""
+}
+
+func (x *FreezeOverridden) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *FreezeOverridden) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+// ExecutionOverrun takes a release back that is under way.
+type ExecutionOverrun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The wave that may not begin.
+	Wave uint32 `protobuf:"varint,1,opt,name=wave,proto3" json:"wave,omitempty"`
+	// The freezes that say so.
+	Reasons       []*HoldReason `protobuf:"bytes,2,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionOverrun) Reset() {
+	*x = ExecutionOverrun{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionOverrun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionOverrun) ProtoMessage() {}
+
+func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
+func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ExecutionOverrun) GetWave() uint32 {
+	if x != nil {
+		return x.Wave
+	}
+	return 0
+}
+
+func (x *ExecutionOverrun) GetReasons() []*HoldReason {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
 // ArtifactQuarantined carries the artifact's whole standing, so that one event is enough.
 type ArtifactQuarantined struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4070,7 +4649,7 @@ type ArtifactQuarantined struct {
 
 func (x *ArtifactQuarantined) Reset() {
 	*x = ArtifactQuarantined{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4082,7 +4661,7 @@ func (x *ArtifactQuarantined) String() string {
 func (*ArtifactQuarantined) ProtoMessage() {}
 
 func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4095,7 +4674,7 @@ func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactQuarantined.ProtoReflect.Descriptor instead.
 func (*ArtifactQuarantined) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ArtifactQuarantined) GetRelease() string {
@@ -4123,7 +4702,7 @@ type ClearanceProposed struct {
 
 func (x *ClearanceProposed) Reset() {
 	*x = ClearanceProposed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4135,7 +4714,7 @@ func (x *ClearanceProposed) String() string {
 func (*ClearanceProposed) ProtoMessage() {}
 
 func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4148,7 +4727,7 @@ func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearanceProposed.ProtoReflect.Descriptor instead.
 func (*ClearanceProposed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ClearanceProposed) GetState() *Quarantine {
@@ -4169,7 +4748,7 @@ type QuarantineCleared struct {
 
 func (x *QuarantineCleared) Reset() {
 	*x = QuarantineCleared{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4181,7 +4760,7 @@ func (x *QuarantineCleared) String() string {
 func (*QuarantineCleared) ProtoMessage() {}
 
 func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4194,7 +4773,7 @@ func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineCleared.ProtoReflect.Descriptor instead.
 func (*QuarantineCleared) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *QuarantineCleared) GetState() *Quarantine {
@@ -4208,7 +4787,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x90!\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xc0&\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -4266,7 +4845,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\brecorded\x18[ \x01(\v2\x1f.shipwarden.release.v1.RecordedH\x00R\brecorded\x12S\n" +
 	"\x10review_completed\x18\\ \x01(\v2&.shipwarden.release.v1.ReviewCompletedH\x00R\x0freviewCompleted\x12N\n" +
 	"\x0ffollow_up_added\x18] \x01(\v2$.shipwarden.release.v1.FollowUpAddedH\x00R\rfollowUpAdded\x12Q\n" +
-	"\x10follow_up_closed\x18^ \x01(\v2%.shipwarden.release.v1.FollowUpClosedH\x00R\x0efollowUpClosed\x12J\n" +
+	"\x10follow_up_closed\x18^ \x01(\v2%.shipwarden.release.v1.FollowUpClosedH\x00R\x0efollowUpClosed\x12]\n" +
+	"\x13notice_acknowledged\x18\xa0\x01 \x01(\v2).shipwarden.release.v1.NoticeAcknowledgedH\x00R\x12noticeAcknowledged\x12J\n" +
 	"\rtarget_locked\x18d \x01(\v2#.shipwarden.release.v1.TargetLockedH\x00R\ftargetLocked\x12P\n" +
 	"\x0ftarget_unlocked\x18e \x01(\v2%.shipwarden.release.v1.TargetUnlockedH\x00R\x0etargetUnlocked\x12P\n" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
@@ -4274,7 +4854,13 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivated\x12`\n" +
 	"\x14artifact_quarantined\x18\x91\x01 \x01(\v2*.shipwarden.release.v1.ArtifactQuarantinedH\x00R\x13artifactQuarantined\x12Z\n" +
 	"\x12clearance_proposed\x18\x92\x01 \x01(\v2(.shipwarden.release.v1.ClearanceProposedH\x00R\x11clearanceProposed\x12Z\n" +
-	"\x12quarantine_cleared\x18\x93\x01 \x01(\v2(.shipwarden.release.v1.QuarantineClearedH\x00R\x11quarantineClearedB\x06\n" +
+	"\x12quarantine_cleared\x18\x93\x01 \x01(\v2(.shipwarden.release.v1.QuarantineClearedH\x00R\x11quarantineCleared\x12Z\n" +
+	"\x12procedure_proposed\x18\xa5\x01 \x01(\v2(.shipwarden.release.v1.ProcedureProposedH\x00R\x11procedureProposed\x12Z\n" +
+	"\x12procedure_approved\x18\xa6\x01 \x01(\v2(.shipwarden.release.v1.ProcedureApprovedH\x00R\x11procedureApproved\x12v\n" +
+	"\x1cprocedure_approval_withdrawn\x18\xa7\x01 \x01(\v21.shipwarden.release.v1.ProcedureApprovalWithdrawnH\x00R\x1aprocedureApprovalWithdrawn\x12m\n" +
+	"\x19procedure_proposal_closed\x18\xa8\x01 \x01(\v2..shipwarden.release.v1.ProcedureProposalClosedH\x00R\x17procedureProposalClosed\x12W\n" +
+	"\x11freeze_overridden\x18\x96\x01 \x01(\v2'.shipwarden.release.v1.FreezeOverriddenH\x00R\x10freezeOverridden\x12W\n" +
+	"\x11execution_overrun\x18\x97\x01 \x01(\v2'.shipwarden.release.v1.ExecutionOverrunH\x00R\x10executionOverrunB\x06\n" +
 	"\x04dataJ\x04\b=\x10>R\x14execution_progressed\">\n" +
 	"\bPrevious\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
@@ -4312,7 +4898,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
 	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa9\x02\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xc6\x02\n" +
 	"\vRiskCleared\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x129\n" +
 	"\x06quorum\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x129\n" +
@@ -4320,17 +4906,20 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"approve_by\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tapproveBy\x12:\n" +
 	"\bfindings\x18\x04 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x12\x1a\n" +
 	"\bbypassed\x18\x05 \x03(\tR\bbypassed\x12'\n" +
-	"\x0fcalendar_digest\x18\x06 \x01(\tR\x0ecalendarDigest\"u\n" +
+	"\x0fcalendar_digest\x18\x06 \x01(\tR\x0ecalendarDigest\x12\x1b\n" +
+	"\tzone_data\x18\a \x01(\tR\bzoneData\"\x92\x01\n" +
 	"\x04Held\x12;\n" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
-	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"I\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
+	"\tzone_data\x18\x03 \x01(\tR\bzoneData\"I\n" +
 	"\vRiskRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa7\x01\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xef\x01\n" +
 	"\rApprovalGiven\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x12\x18\n" +
 	"\acomment\x18\x02 \x01(\tR\acomment\x124\n" +
 	"\aexpires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12!\n" +
-	"\fshown_digest\x18\x04 \x01(\tR\vshownDigest\"+\n" +
+	"\fshown_digest\x18\x04 \x01(\tR\vshownDigest\x12F\n" +
+	"\tsignature\x18\x05 \x01(\v2(.shipwarden.release.v1.ApprovalSignatureR\tsignature\"+\n" +
 	"\x11ApprovalWithdrawn\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\"\n" +
 	"\bRejected\x12\x16\n" +
@@ -4352,11 +4941,19 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"by_release\x18\x01 \x01(\tR\tbyRelease\"F\n" +
 	"\aExpired\x12;\n" +
-	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\x9b\x01\n" +
+	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\x97\x02\n" +
 	"\bNotified\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12:\n" +
 	"\breceipts\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.ReceiptR\breceipts\x12\x16\n" +
-	"\x06number\x18\x03 \x01(\rR\x06number\"\xaa\x02\n" +
+	"\x06number\x18\x03 \x01(\rR\x06number\x128\n" +
+	"\baudience\x18\x04 \x03(\v2\x1c.shipwarden.release.v1.PartyR\baudience\x12@\n" +
+	"\n" +
+	"recipients\x18\x05 \x03(\v2 .shipwarden.release.v1.RecipientR\n" +
+	"recipients\"\x83\x01\n" +
+	"\x12NoticeAcknowledged\x12;\n" +
+	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\rR\x06number\x12\x18\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"\xaa\x02\n" +
 	"\x10ExecutionClaimed\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12#\n" +
@@ -4472,16 +5069,46 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0eServiceChanged\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\ropen_releases\x18\x02 \x03(\tR\fopenReleases\x127\n" +
-	"\x05debts\x18\x03 \x03(\v2!.shipwarden.release.v1.ReviewDebtR\x05debts\"\xad\x01\n" +
+	"\x05debts\x18\x03 \x03(\v2!.shipwarden.release.v1.ReviewDebtR\x05debts\"\xf1\x01\n" +
 	"\x0eRequestRefused\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x1f\n" +
 	"\vbody_digest\x18\x02 \x01(\tR\n" +
 	"bodyDigest\x125\n" +
 	"\x06answer\x18\x03 \x01(\v2\x1d.shipwarden.release.v1.AnswerR\x06answer\x12)\n" +
-	"\x10request_sequence\x18\x04 \x01(\x04R\x0frequestSequence\"F\n" +
+	"\x10request_sequence\x18\x04 \x01(\x04R\x0frequestSequence\x12B\n" +
+	"\bdecision\x18\x05 \x01(\v2&.shipwarden.release.v1.RefusedDecisionR\bdecision\"\x98\x01\n" +
+	"\x0fRefusedDecision\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x16\n" +
+	"\x06person\x18\x02 \x01(\tR\x06person\x12\x16\n" +
+	"\x06action\x18\x03 \x01(\tR\x06action\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12#\n" +
+	"\rchange_digest\x18\x05 \x01(\tR\fchangeDigest\"\xe0\x04\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\tR\x06digest\"h\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12'\n" +
+	"\x0fprevious_digest\x18\x03 \x01(\tR\x0epreviousDigest\x12\x1a\n" +
+	"\bproposal\x18\x04 \x01(\rR\bproposal\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12F\n" +
+	"\tapprovals\x18\x06 \x03(\v2(.shipwarden.release.v1.ProcedureApprovalR\tapprovals\x12\x16\n" +
+	"\x06voided\x18\a \x03(\rR\x06voided\x12`\n" +
+	"\x0eadministrative\x18\b \x01(\x0e28.shipwarden.release.v1.ProcedureActivated.AdministrativeR\x0eadministrative\x12\x1d\n" +
+	"\n" +
+	"claimed_by\x18\t \x01(\tR\tclaimedBy\x12+\n" +
+	"\x11assessment_digest\x18\n" +
+	" \x01(\tR\x10assessmentDigest\x12D\n" +
+	"\bstanding\x18\v \x01(\v2(.shipwarden.release.v1.ProcedureStandingR\bstanding\"g\n" +
+	"\x0eAdministrative\x12\x1e\n" +
+	"\x1aADMINISTRATIVE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ADMINISTRATIVE_FIRST\x10\x01\x12\x1b\n" +
+	"\x17ADMINISTRATIVE_OVERRIDE\x10\x02\"\x7f\n" +
+	"\x10FreezeOverridden\x12\x16\n" +
+	"\x06freeze\x18\x01 \x01(\tR\x06freeze\x12#\n" +
+	"\rfreeze_digest\x18\x02 \x01(\tR\ffreezeDigest\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06ticket\x18\x04 \x01(\tR\x06ticket\"c\n" +
+	"\x10ExecutionOverrun\x12\x12\n" +
+	"\x04wave\x18\x01 \x01(\rR\x04wave\x12;\n" +
+	"\areasons\x18\x02 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\"h\n" +
 	"\x13ArtifactQuarantined\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x127\n" +
 	"\x05state\x18\x02 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\"L\n" +
@@ -4502,206 +5129,236 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_event_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
-	(Actor_Kind)(0),                  // 0: shipwarden.release.v1.Actor.Kind
-	(Intervened_Action)(0),           // 1: shipwarden.release.v1.Intervened.Action
-	(ReviewCompleted_Result)(0),      // 2: shipwarden.release.v1.ReviewCompleted.Result
-	(*Event)(nil),                    // 3: shipwarden.release.v1.Event
-	(*Previous)(nil),                 // 4: shipwarden.release.v1.Previous
-	(*Actor)(nil),                    // 5: shipwarden.release.v1.Actor
-	(*Requested)(nil),                // 6: shipwarden.release.v1.Requested
-	(*GatesConfirmed)(nil),           // 7: shipwarden.release.v1.GatesConfirmed
-	(*GatesRefused)(nil),             // 8: shipwarden.release.v1.GatesRefused
-	(*ScopeValidated)(nil),           // 9: shipwarden.release.v1.ScopeValidated
-	(*ScopeRefused)(nil),             // 10: shipwarden.release.v1.ScopeRefused
-	(*ChangePreviewed)(nil),          // 11: shipwarden.release.v1.ChangePreviewed
-	(*PreviewRefused)(nil),           // 12: shipwarden.release.v1.PreviewRefused
-	(*RiskCleared)(nil),              // 13: shipwarden.release.v1.RiskCleared
-	(*Held)(nil),                     // 14: shipwarden.release.v1.Held
-	(*RiskRefused)(nil),              // 15: shipwarden.release.v1.RiskRefused
-	(*ApprovalGiven)(nil),            // 16: shipwarden.release.v1.ApprovalGiven
-	(*ApprovalWithdrawn)(nil),        // 17: shipwarden.release.v1.ApprovalWithdrawn
-	(*Rejected)(nil),                 // 18: shipwarden.release.v1.Rejected
-	(*Authorized)(nil),               // 19: shipwarden.release.v1.Authorized
-	(*Withdrawn)(nil),                // 20: shipwarden.release.v1.Withdrawn
-	(*Superseded)(nil),               // 21: shipwarden.release.v1.Superseded
-	(*Expired)(nil),                  // 22: shipwarden.release.v1.Expired
-	(*Notified)(nil),                 // 23: shipwarden.release.v1.Notified
-	(*ExecutionClaimed)(nil),         // 24: shipwarden.release.v1.ExecutionClaimed
-	(*ExecutionFinished)(nil),        // 25: shipwarden.release.v1.ExecutionFinished
-	(*ExecutionFailed)(nil),          // 26: shipwarden.release.v1.ExecutionFailed
-	(*ExecutionUnknown)(nil),         // 27: shipwarden.release.v1.ExecutionUnknown
-	(*ExecutionRefused)(nil),         // 28: shipwarden.release.v1.ExecutionRefused
-	(*TargetsReleased)(nil),          // 29: shipwarden.release.v1.TargetsReleased
-	(*VerificationPassed)(nil),       // 30: shipwarden.release.v1.VerificationPassed
-	(*VerificationFailed)(nil),       // 31: shipwarden.release.v1.VerificationFailed
-	(*VerificationInconclusive)(nil), // 32: shipwarden.release.v1.VerificationInconclusive
-	(*RollbackClaimed)(nil),          // 33: shipwarden.release.v1.RollbackClaimed
-	(*RolledBack)(nil),               // 34: shipwarden.release.v1.RolledBack
-	(*RollbackFailed)(nil),           // 35: shipwarden.release.v1.RollbackFailed
-	(*RollbackUnavailable)(nil),      // 36: shipwarden.release.v1.RollbackUnavailable
-	(*Escalated)(nil),                // 37: shipwarden.release.v1.Escalated
-	(*Acknowledged)(nil),             // 38: shipwarden.release.v1.Acknowledged
-	(*Intervened)(nil),               // 39: shipwarden.release.v1.Intervened
-	(*Aborted)(nil),                  // 40: shipwarden.release.v1.Aborted
-	(*DeadlinePassed)(nil),           // 41: shipwarden.release.v1.DeadlinePassed
-	(*Recorded)(nil),                 // 42: shipwarden.release.v1.Recorded
-	(*ReviewCompleted)(nil),          // 43: shipwarden.release.v1.ReviewCompleted
-	(*FollowUpAdded)(nil),            // 44: shipwarden.release.v1.FollowUpAdded
-	(*FollowUpClosed)(nil),           // 45: shipwarden.release.v1.FollowUpClosed
-	(*TargetLocked)(nil),             // 46: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),           // 47: shipwarden.release.v1.TargetUnlocked
-	(*ServiceChanged)(nil),           // 48: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),           // 49: shipwarden.release.v1.RequestRefused
-	(*ProcedureActivated)(nil),       // 50: shipwarden.release.v1.ProcedureActivated
-	(*ArtifactQuarantined)(nil),      // 51: shipwarden.release.v1.ArtifactQuarantined
-	(*ClearanceProposed)(nil),        // 52: shipwarden.release.v1.ClearanceProposed
-	(*QuarantineCleared)(nil),        // 53: shipwarden.release.v1.QuarantineCleared
-	(*timestamppb.Timestamp)(nil),    // 54: google.protobuf.Timestamp
-	(*Request)(nil),                  // 55: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),              // 56: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                 // 57: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),              // 58: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),           // 59: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),             // 60: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                  // 61: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),            // 62: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),               // 63: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 64: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),          // 65: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 66: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 67: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 68: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),             // 69: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 70: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 71: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 72: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 73: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 74: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 75: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 76: shipwarden.release.v1.Answer
-	(*Quarantine)(nil),               // 77: shipwarden.release.v1.Quarantine
+	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
+	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
+	(ReviewCompleted_Result)(0),            // 2: shipwarden.release.v1.ReviewCompleted.Result
+	(ProcedureActivated_Administrative)(0), // 3: shipwarden.release.v1.ProcedureActivated.Administrative
+	(*Event)(nil),                          // 4: shipwarden.release.v1.Event
+	(*Previous)(nil),                       // 5: shipwarden.release.v1.Previous
+	(*Actor)(nil),                          // 6: shipwarden.release.v1.Actor
+	(*Requested)(nil),                      // 7: shipwarden.release.v1.Requested
+	(*GatesConfirmed)(nil),                 // 8: shipwarden.release.v1.GatesConfirmed
+	(*GatesRefused)(nil),                   // 9: shipwarden.release.v1.GatesRefused
+	(*ScopeValidated)(nil),                 // 10: shipwarden.release.v1.ScopeValidated
+	(*ScopeRefused)(nil),                   // 11: shipwarden.release.v1.ScopeRefused
+	(*ChangePreviewed)(nil),                // 12: shipwarden.release.v1.ChangePreviewed
+	(*PreviewRefused)(nil),                 // 13: shipwarden.release.v1.PreviewRefused
+	(*RiskCleared)(nil),                    // 14: shipwarden.release.v1.RiskCleared
+	(*Held)(nil),                           // 15: shipwarden.release.v1.Held
+	(*RiskRefused)(nil),                    // 16: shipwarden.release.v1.RiskRefused
+	(*ApprovalGiven)(nil),                  // 17: shipwarden.release.v1.ApprovalGiven
+	(*ApprovalWithdrawn)(nil),              // 18: shipwarden.release.v1.ApprovalWithdrawn
+	(*Rejected)(nil),                       // 19: shipwarden.release.v1.Rejected
+	(*Authorized)(nil),                     // 20: shipwarden.release.v1.Authorized
+	(*Withdrawn)(nil),                      // 21: shipwarden.release.v1.Withdrawn
+	(*Superseded)(nil),                     // 22: shipwarden.release.v1.Superseded
+	(*Expired)(nil),                        // 23: shipwarden.release.v1.Expired
+	(*Notified)(nil),                       // 24: shipwarden.release.v1.Notified
+	(*NoticeAcknowledged)(nil),             // 25: shipwarden.release.v1.NoticeAcknowledged
+	(*ExecutionClaimed)(nil),               // 26: shipwarden.release.v1.ExecutionClaimed
+	(*ExecutionFinished)(nil),              // 27: shipwarden.release.v1.ExecutionFinished
+	(*ExecutionFailed)(nil),                // 28: shipwarden.release.v1.ExecutionFailed
+	(*ExecutionUnknown)(nil),               // 29: shipwarden.release.v1.ExecutionUnknown
+	(*ExecutionRefused)(nil),               // 30: shipwarden.release.v1.ExecutionRefused
+	(*TargetsReleased)(nil),                // 31: shipwarden.release.v1.TargetsReleased
+	(*VerificationPassed)(nil),             // 32: shipwarden.release.v1.VerificationPassed
+	(*VerificationFailed)(nil),             // 33: shipwarden.release.v1.VerificationFailed
+	(*VerificationInconclusive)(nil),       // 34: shipwarden.release.v1.VerificationInconclusive
+	(*RollbackClaimed)(nil),                // 35: shipwarden.release.v1.RollbackClaimed
+	(*RolledBack)(nil),                     // 36: shipwarden.release.v1.RolledBack
+	(*RollbackFailed)(nil),                 // 37: shipwarden.release.v1.RollbackFailed
+	(*RollbackUnavailable)(nil),            // 38: shipwarden.release.v1.RollbackUnavailable
+	(*Escalated)(nil),                      // 39: shipwarden.release.v1.Escalated
+	(*Acknowledged)(nil),                   // 40: shipwarden.release.v1.Acknowledged
+	(*Intervened)(nil),                     // 41: shipwarden.release.v1.Intervened
+	(*Aborted)(nil),                        // 42: shipwarden.release.v1.Aborted
+	(*DeadlinePassed)(nil),                 // 43: shipwarden.release.v1.DeadlinePassed
+	(*Recorded)(nil),                       // 44: shipwarden.release.v1.Recorded
+	(*ReviewCompleted)(nil),                // 45: shipwarden.release.v1.ReviewCompleted
+	(*FollowUpAdded)(nil),                  // 46: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),                 // 47: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),                   // 48: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),                 // 49: shipwarden.release.v1.TargetUnlocked
+	(*ServiceChanged)(nil),                 // 50: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),                 // 51: shipwarden.release.v1.RequestRefused
+	(*RefusedDecision)(nil),                // 52: shipwarden.release.v1.RefusedDecision
+	(*ProcedureActivated)(nil),             // 53: shipwarden.release.v1.ProcedureActivated
+	(*FreezeOverridden)(nil),               // 54: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),               // 55: shipwarden.release.v1.ExecutionOverrun
+	(*ArtifactQuarantined)(nil),            // 56: shipwarden.release.v1.ArtifactQuarantined
+	(*ClearanceProposed)(nil),              // 57: shipwarden.release.v1.ClearanceProposed
+	(*QuarantineCleared)(nil),              // 58: shipwarden.release.v1.QuarantineCleared
+	(*timestamppb.Timestamp)(nil),          // 59: google.protobuf.Timestamp
+	(*ProcedureProposed)(nil),              // 60: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 61: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 62: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 63: shipwarden.release.v1.ProcedureProposalClosed
+	(*Request)(nil),                        // 64: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 65: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 66: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 67: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),                 // 68: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 69: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 70: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 71: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 72: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),                     // 73: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 74: shipwarden.release.v1.ApprovalSignature
+	(*CountedApproval)(nil),                // 75: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 76: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 77: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 78: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 79: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 80: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),                   // 81: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 82: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 83: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 84: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 85: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 86: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 87: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                         // 88: shipwarden.release.v1.Answer
+	(*ProcedureApproval)(nil),              // 89: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 90: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 91: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	54,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
-	4,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
-	5,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	6,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
-	7,   // 4: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
-	8,   // 5: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
-	9,   // 6: shipwarden.release.v1.Event.scope_validated:type_name -> shipwarden.release.v1.ScopeValidated
-	10,  // 7: shipwarden.release.v1.Event.scope_refused:type_name -> shipwarden.release.v1.ScopeRefused
-	11,  // 8: shipwarden.release.v1.Event.change_previewed:type_name -> shipwarden.release.v1.ChangePreviewed
-	12,  // 9: shipwarden.release.v1.Event.preview_refused:type_name -> shipwarden.release.v1.PreviewRefused
-	13,  // 10: shipwarden.release.v1.Event.risk_cleared:type_name -> shipwarden.release.v1.RiskCleared
-	14,  // 11: shipwarden.release.v1.Event.held:type_name -> shipwarden.release.v1.Held
-	15,  // 12: shipwarden.release.v1.Event.risk_refused:type_name -> shipwarden.release.v1.RiskRefused
-	16,  // 13: shipwarden.release.v1.Event.approval_given:type_name -> shipwarden.release.v1.ApprovalGiven
-	17,  // 14: shipwarden.release.v1.Event.approval_withdrawn:type_name -> shipwarden.release.v1.ApprovalWithdrawn
-	18,  // 15: shipwarden.release.v1.Event.rejected:type_name -> shipwarden.release.v1.Rejected
-	19,  // 16: shipwarden.release.v1.Event.authorized:type_name -> shipwarden.release.v1.Authorized
-	20,  // 17: shipwarden.release.v1.Event.withdrawn:type_name -> shipwarden.release.v1.Withdrawn
-	21,  // 18: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
-	22,  // 19: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
-	23,  // 20: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
-	24,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
-	25,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
-	26,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
-	27,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
-	28,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
-	29,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
-	14,  // 27: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	30,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
-	31,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
-	32,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
-	33,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
-	34,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
-	35,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
-	36,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
-	37,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
-	38,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
-	39,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	40,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	41,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	42,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	43,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	44,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	45,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	46,  // 44: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	47,  // 45: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	48,  // 46: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	49,  // 47: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	50,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	51,  // 49: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
-	52,  // 50: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
-	53,  // 51: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
-	0,   // 52: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	55,  // 53: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	56,  // 54: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	54,  // 55: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	57,  // 56: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	58,  // 57: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	58,  // 58: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	59,  // 59: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	60,  // 60: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	61,  // 61: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 62: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	62,  // 63: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	61,  // 64: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 65: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	63,  // 66: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	54,  // 67: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	61,  // 68: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	64,  // 69: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	54,  // 70: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	61,  // 71: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	54,  // 72: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	65,  // 73: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	54,  // 74: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	54,  // 75: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	66,  // 76: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	67,  // 77: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	68,  // 78: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	54,  // 79: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	54,  // 80: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	69,  // 81: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	69,  // 82: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	69,  // 83: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	61,  // 84: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	69,  // 85: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	70,  // 86: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	70,  // 87: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	70,  // 88: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	54,  // 89: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	54,  // 90: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	69,  // 91: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	69,  // 92: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	71,  // 93: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	54,  // 94: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	71,  // 95: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 96: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	66,  // 97: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	54,  // 98: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	71,  // 99: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	72,  // 100: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 101: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	73,  // 102: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	73,  // 103: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	54,  // 104: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	74,  // 105: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	74,  // 106: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	75,  // 107: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	76,  // 108: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	77,  // 109: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	77,  // 110: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	77,  // 111: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	112, // [112:112] is the sub-list for method output_type
-	112, // [112:112] is the sub-list for method input_type
-	112, // [112:112] is the sub-list for extension type_name
-	112, // [112:112] is the sub-list for extension extendee
-	0,   // [0:112] is the sub-list for field type_name
+	59,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
+	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
+	7,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
+	8,   // 4: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
+	9,   // 5: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
+	10,  // 6: shipwarden.release.v1.Event.scope_validated:type_name -> shipwarden.release.v1.ScopeValidated
+	11,  // 7: shipwarden.release.v1.Event.scope_refused:type_name -> shipwarden.release.v1.ScopeRefused
+	12,  // 8: shipwarden.release.v1.Event.change_previewed:type_name -> shipwarden.release.v1.ChangePreviewed
+	13,  // 9: shipwarden.release.v1.Event.preview_refused:type_name -> shipwarden.release.v1.PreviewRefused
+	14,  // 10: shipwarden.release.v1.Event.risk_cleared:type_name -> shipwarden.release.v1.RiskCleared
+	15,  // 11: shipwarden.release.v1.Event.held:type_name -> shipwarden.release.v1.Held
+	16,  // 12: shipwarden.release.v1.Event.risk_refused:type_name -> shipwarden.release.v1.RiskRefused
+	17,  // 13: shipwarden.release.v1.Event.approval_given:type_name -> shipwarden.release.v1.ApprovalGiven
+	18,  // 14: shipwarden.release.v1.Event.approval_withdrawn:type_name -> shipwarden.release.v1.ApprovalWithdrawn
+	19,  // 15: shipwarden.release.v1.Event.rejected:type_name -> shipwarden.release.v1.Rejected
+	20,  // 16: shipwarden.release.v1.Event.authorized:type_name -> shipwarden.release.v1.Authorized
+	21,  // 17: shipwarden.release.v1.Event.withdrawn:type_name -> shipwarden.release.v1.Withdrawn
+	22,  // 18: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
+	23,  // 19: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
+	24,  // 20: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
+	26,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
+	27,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
+	28,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
+	29,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
+	30,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
+	31,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
+	15,  // 27: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
+	32,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
+	33,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
+	34,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
+	35,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
+	36,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
+	37,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
+	38,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
+	39,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
+	40,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
+	41,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
+	42,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	43,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	44,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	45,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	46,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	47,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	25,  // 44: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
+	48,  // 45: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	49,  // 46: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	50,  // 47: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	51,  // 48: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	53,  // 49: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	56,  // 50: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	57,  // 51: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	58,  // 52: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	60,  // 53: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	61,  // 54: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	62,  // 55: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	63,  // 56: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	54,  // 57: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	55,  // 58: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	0,   // 59: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	64,  // 60: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	65,  // 61: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	59,  // 62: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	66,  // 63: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	67,  // 64: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	67,  // 65: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	68,  // 66: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	69,  // 67: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	70,  // 68: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	70,  // 69: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	71,  // 70: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	70,  // 71: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	70,  // 72: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	72,  // 73: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	59,  // 74: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	70,  // 75: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	73,  // 76: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	59,  // 77: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	70,  // 78: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	59,  // 79: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	74,  // 80: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	75,  // 81: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	59,  // 82: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	59,  // 83: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	76,  // 84: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	77,  // 85: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	78,  // 86: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	79,  // 87: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	80,  // 88: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	77,  // 89: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	59,  // 90: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	59,  // 91: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	81,  // 92: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	81,  // 93: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	81,  // 94: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	70,  // 95: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	81,  // 96: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	82,  // 97: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	82,  // 98: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	82,  // 99: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	59,  // 100: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	59,  // 101: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	81,  // 102: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	81,  // 103: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	83,  // 104: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	59,  // 105: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	83,  // 106: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 107: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	76,  // 108: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	59,  // 109: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	83,  // 110: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	84,  // 111: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 112: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	85,  // 113: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	85,  // 114: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	59,  // 115: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	86,  // 116: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	86,  // 117: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	87,  // 118: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	88,  // 119: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	52,  // 120: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	89,  // 121: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 122: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	90,  // 123: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	73,  // 124: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	91,  // 125: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	91,  // 126: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	91,  // 127: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	128, // [128:128] is the sub-list for method output_type
+	128, // [128:128] is the sub-list for method input_type
+	128, // [128:128] is the sub-list for extension type_name
+	128, // [128:128] is the sub-list for extension extendee
+	0,   // [0:128] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -4710,6 +5367,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 		return
 	}
 	file_shipwarden_release_v1_facts_proto_init()
+	file_shipwarden_release_v1_procedure_change_proto_init()
 	file_shipwarden_release_v1_request_proto_init()
 	file_shipwarden_release_v1_event_proto_msgTypes[0].OneofWrappers = []any{
 		(*Event_Requested)(nil),
@@ -4753,6 +5411,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ReviewCompleted)(nil),
 		(*Event_FollowUpAdded)(nil),
 		(*Event_FollowUpClosed)(nil),
+		(*Event_NoticeAcknowledged)(nil),
 		(*Event_TargetLocked)(nil),
 		(*Event_TargetUnlocked)(nil),
 		(*Event_ServiceChanged)(nil),
@@ -4761,14 +5420,20 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ArtifactQuarantined)(nil),
 		(*Event_ClearanceProposed)(nil),
 		(*Event_QuarantineCleared)(nil),
+		(*Event_ProcedureProposed)(nil),
+		(*Event_ProcedureApproved)(nil),
+		(*Event_ProcedureApprovalWithdrawn)(nil),
+		(*Event_ProcedureProposalClosed)(nil),
+		(*Event_FreezeOverridden)(nil),
+		(*Event_ExecutionOverrun)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   51,
+			NumEnums:      4,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

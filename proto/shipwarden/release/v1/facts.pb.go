@@ -184,6 +184,8 @@ const (
 	Cause_CAUSE_VALIDATION_INCONCLUSIVE Cause = 9
 	// Execution was refused after a wave had been deployed.
 	Cause_CAUSE_EXECUTION_REFUSED Cause = 10
+	// Nobody said that they know of a start who has to.
+	Cause_CAUSE_NOTICE_UNACKNOWLEDGED Cause = 11
 )
 
 // Enum value maps for Cause.
@@ -200,6 +202,7 @@ var (
 		8:  "CAUSE_STEP_OVERDUE",
 		9:  "CAUSE_VALIDATION_INCONCLUSIVE",
 		10: "CAUSE_EXECUTION_REFUSED",
+		11: "CAUSE_NOTICE_UNACKNOWLEDGED",
 	}
 	Cause_value = map[string]int32{
 		"CAUSE_UNSPECIFIED":             0,
@@ -213,6 +216,7 @@ var (
 		"CAUSE_STEP_OVERDUE":            8,
 		"CAUSE_VALIDATION_INCONCLUSIVE": 9,
 		"CAUSE_EXECUTION_REFUSED":       10,
+		"CAUSE_NOTICE_UNACKNOWLEDGED":   11,
 	}
 )
 
@@ -262,6 +266,8 @@ const (
 	Deadline_DEADLINE_REVIEW Deadline = 6
 	// A person's decision on an escalated release.
 	Deadline_DEADLINE_DECISION Deadline = 7
+	// People's word that they know of a start.
+	Deadline_DEADLINE_NOTICE Deadline = 8
 )
 
 // Enum value maps for Deadline.
@@ -275,6 +281,7 @@ var (
 		5: "DEADLINE_ACKNOWLEDGE",
 		6: "DEADLINE_REVIEW",
 		7: "DEADLINE_DECISION",
+		8: "DEADLINE_NOTICE",
 	}
 	Deadline_value = map[string]int32{
 		"DEADLINE_UNSPECIFIED": 0,
@@ -285,6 +292,7 @@ var (
 		"DEADLINE_ACKNOWLEDGE": 5,
 		"DEADLINE_REVIEW":      6,
 		"DEADLINE_DECISION":    7,
+		"DEADLINE_NOTICE":      8,
 	}
 )
 
@@ -542,6 +550,62 @@ func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6, 0}
 }
 
+// State of a notice.
+type Recipient_State int32
+
+const (
+	Recipient_STATE_UNSPECIFIED Recipient_State = 0
+	// It could not be sent, or was refused.
+	Recipient_STATE_FAILED Recipient_State = 1
+	// It was sent, and nobody can tell whether it arrived.
+	Recipient_STATE_SENT Recipient_State = 2
+	// A receiver took it: their mailbox's relay, or a channel that they are told by.
+	Recipient_STATE_DELIVERED Recipient_State = 3
+)
+
+// Enum value maps for Recipient_State.
+var (
+	Recipient_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "STATE_FAILED",
+		2: "STATE_SENT",
+		3: "STATE_DELIVERED",
+	}
+	Recipient_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"STATE_FAILED":      1,
+		"STATE_SENT":        2,
+		"STATE_DELIVERED":   3,
+	}
+)
+
+func (x Recipient_State) Enum() *Recipient_State {
+	p := new(Recipient_State)
+	*p = x
+	return p
+}
+
+func (x Recipient_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Recipient_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_facts_proto_enumTypes[8].Descriptor()
+}
+
+func (Recipient_State) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[8]
+}
+
+func (x Recipient_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Recipient_State.Descriptor instead.
+func (Recipient_State) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14, 0}
+}
+
 // Status of a target.
 type TargetResult_Status int32
 
@@ -583,11 +647,11 @@ func (x TargetResult_Status) String() string {
 }
 
 func (TargetResult_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[8].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[9].Descriptor()
 }
 
 func (TargetResult_Status) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[8]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[9]
 }
 
 func (x TargetResult_Status) Number() protoreflect.EnumNumber {
@@ -596,7 +660,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15, 0}
 }
 
 // Verdict of a check.
@@ -636,11 +700,11 @@ func (x CheckResult_Verdict) String() string {
 }
 
 func (CheckResult_Verdict) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[9].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[10].Descriptor()
 }
 
 func (CheckResult_Verdict) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[9]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[10]
 }
 
 func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
@@ -649,7 +713,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // Cause of a quarantine.
@@ -665,6 +729,8 @@ const (
 	QuarantineReason_CAUSE_ORDERED QuarantineReason_Cause = 3
 	// Another release was asked for to take it back, and did.
 	QuarantineReason_CAUSE_TAKEN_BACK QuarantineReason_Cause = 4
+	// A freeze said that what was under way is taken back.
+	QuarantineReason_CAUSE_OVERRUN QuarantineReason_Cause = 5
 )
 
 // Enum value maps for QuarantineReason_Cause.
@@ -675,6 +741,7 @@ var (
 		2: "CAUSE_EXECUTION_FAILED",
 		3: "CAUSE_ORDERED",
 		4: "CAUSE_TAKEN_BACK",
+		5: "CAUSE_OVERRUN",
 	}
 	QuarantineReason_Cause_value = map[string]int32{
 		"CAUSE_UNSPECIFIED":       0,
@@ -682,6 +749,7 @@ var (
 		"CAUSE_EXECUTION_FAILED":  2,
 		"CAUSE_ORDERED":           3,
 		"CAUSE_TAKEN_BACK":        4,
+		"CAUSE_OVERRUN":           5,
 	}
 )
 
@@ -696,11 +764,11 @@ func (x QuarantineReason_Cause) String() string {
 }
 
 func (QuarantineReason_Cause) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[10].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[11].Descriptor()
 }
 
 func (QuarantineReason_Cause) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[10]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[11]
 }
 
 func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
@@ -709,7 +777,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1402,7 +1470,9 @@ type QuorumRule struct {
 	// The group.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// How many of its members.
-	Count         uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Count uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// Whether only approvals count that the person signed with a key of their own.
+	Signed        bool `protobuf:"varint,3,opt,name=signed,proto3" json:"signed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1451,6 +1521,79 @@ func (x *QuorumRule) GetCount() uint32 {
 	return 0
 }
 
+func (x *QuorumRule) GetSigned() bool {
+	if x != nil {
+		return x.Signed
+	}
+	return false
+}
+
+// ApprovalSignature is what makes an approval a person's, whatever a service says. The
+// text that is signed is made from the release and the approval: docs/approvals.md.
+type ApprovalSignature struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the person signed, by their own clock; it stands in the text.
+	Signed *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=signed,proto3" json:"signed,omitempty"`
+	// Until when the approval counts; it stands in the text.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires,proto3" json:"expires,omitempty"`
+	// The signature as `ssh-keygen -Y sign` writes it, in the namespace
+	// "approval@shipwarden".
+	Armored       string `protobuf:"bytes,3,opt,name=armored,proto3" json:"armored,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApprovalSignature) Reset() {
+	*x = ApprovalSignature{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApprovalSignature) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApprovalSignature) ProtoMessage() {}
+
+func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApprovalSignature.ProtoReflect.Descriptor instead.
+func (*ApprovalSignature) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ApprovalSignature) GetSigned() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Signed
+	}
+	return nil
+}
+
+func (x *ApprovalSignature) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *ApprovalSignature) GetArmored() string {
+	if x != nil {
+		return x.Armored
+	}
+	return ""
+}
+
 // CountedApproval is an approval and the group it counted for.
 type CountedApproval struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1464,7 +1607,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1619,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1632,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -1525,7 +1668,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1680,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1693,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -1604,14 +1747,16 @@ type Receipt struct {
 	// When it was delivered or given up.
 	Time *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=time,proto3" json:"time,omitempty"`
 	// SHA-256 of what was sent, "sha256:…".
-	BodyDigest    string `protobuf:"bytes,7,opt,name=body_digest,json=bodyDigest,proto3" json:"body_digest,omitempty"`
+	BodyDigest string `protobuf:"bytes,7,opt,name=body_digest,json=bodyDigest,proto3" json:"body_digest,omitempty"`
+	// Ids of the people whom the receiver took it for, where it is one that knows people.
+	Reached       []string `protobuf:"bytes,8,rep,name=reached,proto3" json:"reached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +1768,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +1781,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -1688,6 +1833,160 @@ func (x *Receipt) GetBodyDigest() string {
 	return ""
 }
 
+func (x *Receipt) GetReached() []string {
+	if x != nil {
+		return x.Reached
+	}
+	return nil
+}
+
+// Party is people who are told for one reason.
+type Party struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The audience of the procedure document.
+	Audience string `protobuf:"bytes,1,opt,name=audience,proto3" json:"audience,omitempty"`
+	// Why it is these people, for a person: "owns cart, which depends on shop".
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Their ids, in alphabetical order.
+	People []string `protobuf:"bytes,3,rep,name=people,proto3" json:"people,omitempty"`
+	// A start waits until one of them has said that they know, and people are called where
+	// nobody has by then. Absent: it waits for none of them.
+	AcknowledgeBy *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=acknowledge_by,json=acknowledgeBy,proto3" json:"acknowledge_by,omitempty"`
+	// It waits for every one of them.
+	Everybody     bool `protobuf:"varint,5,opt,name=everybody,proto3" json:"everybody,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Party) Reset() {
+	*x = Party{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Party) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Party) ProtoMessage() {}
+
+func (x *Party) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Party.ProtoReflect.Descriptor instead.
+func (*Party) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Party) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
+}
+
+func (x *Party) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Party) GetPeople() []string {
+	if x != nil {
+		return x.People
+	}
+	return nil
+}
+
+func (x *Party) GetAcknowledgeBy() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AcknowledgeBy
+	}
+	return nil
+}
+
+func (x *Party) GetEverybody() bool {
+	if x != nil {
+		return x.Everybody
+	}
+	return false
+}
+
+// Recipient is what became of a notice for one person.
+type Recipient struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The person.
+	Person string `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	// The best that any channel says.
+	State Recipient_State `protobuf:"varint,2,opt,name=state,proto3,enum=shipwarden.release.v1.Recipient_State" json:"state,omitempty"`
+	// The channels that say so.
+	Channels      []string `protobuf:"bytes,3,rep,name=channels,proto3" json:"channels,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Recipient) Reset() {
+	*x = Recipient{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Recipient) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Recipient) ProtoMessage() {}
+
+func (x *Recipient) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
+func (*Recipient) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Recipient) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *Recipient) GetState() Recipient_State {
+	if x != nil {
+		return x.State
+	}
+	return Recipient_STATE_UNSPECIFIED
+}
+
+func (x *Recipient) GetChannels() []string {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
 // TargetResult is what became of one target.
 type TargetResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1712,7 +2011,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1724,7 +2023,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1737,7 +2036,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -1820,7 +2119,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1832,7 +2131,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1845,7 +2144,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -1926,7 +2225,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2237,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2250,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -2029,7 +2328,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2340,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2353,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -2113,7 +2412,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2424,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2437,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -2191,7 +2490,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2203,7 +2502,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2216,7 +2515,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -2255,7 +2554,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2267,7 +2566,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2280,7 +2579,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -2322,7 +2621,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2334,7 +2633,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2347,7 +2646,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -2403,7 +2702,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2415,7 +2714,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2428,7 +2727,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -2519,7 +2818,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2531,7 +2830,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2544,7 +2843,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -2664,11 +2963,17 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x0frollback_digest\x18\x04 \x01(\tR\x0erollbackDigest\x12%\n" +
 	"\x0erollback_ready\x18\x05 \x01(\bR\rrollbackReady\x12'\n" +
 	"\x0frollback_reason\x18\x06 \x01(\tR\x0erollbackReason\x128\n" +
-	"\x05class\x18\a \x01(\x0e2\".shipwarden.release.v1.DriverClassR\x05class\"8\n" +
+	"\x05class\x18\a \x01(\x0e2\".shipwarden.release.v1.DriverClassR\x05class\"P\n" +
 	"\n" +
 	"QuorumRule\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\rR\x05count\"?\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\x12\x16\n" +
+	"\x06signed\x18\x03 \x01(\bR\x06signed\"\xb3\x01\n" +
+	"\x11ApprovalSignature\x12:\n" +
+	"\x06signed\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x06signed\x12<\n" +
+	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\aexpires\x12$\n" +
+	"\aarmored\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80@R\aarmored\"?\n" +
 	"\x0fCountedApproval\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\"\x9d\x01\n" +
@@ -2678,7 +2983,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x15\n" +
 	"\x06set_by\x18\x03 \x01(\tR\x05setBy\x12\x18\n" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x120\n" +
-	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xdc\x01\n" +
+	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xf6\x01\n" +
 	"\aReceipt\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\tR\achannel\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1c\n" +
@@ -2687,7 +2992,24 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\bresponse\x18\x05 \x01(\tR\bresponse\x12.\n" +
 	"\x04time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1f\n" +
 	"\vbody_digest\x18\a \x01(\tR\n" +
-	"bodyDigest\"\xc4\x03\n" +
+	"bodyDigest\x12\x18\n" +
+	"\areached\x18\b \x03(\tR\areached\"\xb4\x01\n" +
+	"\x05Party\x12\x1a\n" +
+	"\baudience\x18\x01 \x01(\tR\baudience\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06people\x18\x03 \x03(\tR\x06people\x12A\n" +
+	"\x0eacknowledge_by\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\racknowledgeBy\x12\x1c\n" +
+	"\teverybody\x18\x05 \x01(\bR\teverybody\"\xd4\x01\n" +
+	"\tRecipient\x12\x16\n" +
+	"\x06person\x18\x01 \x01(\tR\x06person\x12<\n" +
+	"\x05state\x18\x02 \x01(\x0e2&.shipwarden.release.v1.Recipient.StateR\x05state\x12\x1a\n" +
+	"\bchannels\x18\x03 \x03(\tR\bchannels\"U\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fSTATE_FAILED\x10\x01\x12\x0e\n" +
+	"\n" +
+	"STATE_SENT\x10\x02\x12\x13\n" +
+	"\x0fSTATE_DELIVERED\x10\x03\"\xc4\x03\n" +
 	"\fTargetResult\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12B\n" +
 	"\x06status\x18\x02 \x01(\x0e2*.shipwarden.release.v1.TargetResult.StatusR\x06status\x12\x16\n" +
@@ -2760,7 +3082,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12A\n" +
 	"\areasons\x18\x02 \x03(\v2'.shipwarden.release.v1.QuarantineReasonR\areasons\x12>\n" +
 	"\tclearance\x18\x03 \x01(\v2 .shipwarden.release.v1.ClearanceR\tclearance\x12%\n" +
-	"\x0ecleared_before\x18\x04 \x01(\rR\rclearedBefore\"\xe5\x03\n" +
+	"\x0ecleared_before\x18\x04 \x01(\rR\rclearedBefore\"\xf8\x03\n" +
 	"\x10QuarantineReason\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12 \n" +
@@ -2773,13 +3095,14 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x04time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
 	"\n" +
 	"by_release\x18\n" +
-	" \x01(\tR\tbyRelease\"\x80\x01\n" +
+	" \x01(\tR\tbyRelease\"\x93\x01\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
 	"\x16CAUSE_EXECUTION_FAILED\x10\x02\x12\x11\n" +
 	"\rCAUSE_ORDERED\x10\x03\x12\x14\n" +
-	"\x10CAUSE_TAKEN_BACK\x10\x04\"\xf3\x01\n" +
+	"\x10CAUSE_TAKEN_BACK\x10\x04\x12\x11\n" +
+	"\rCAUSE_OVERRUN\x10\x05\"\xf3\x01\n" +
 	"\tClearance\x12\x1f\n" +
 	"\vproposed_by\x18\x01 \x01(\tR\n" +
 	"proposedBy\x126\n" +
@@ -2805,7 +3128,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\fOCCASION_END\x10\x02\x12\x15\n" +
 	"\x11OCCASION_ROLLBACK\x10\x03\x12\x17\n" +
 	"\x13OCCASION_ESCALATION\x10\x04\x12\x16\n" +
-	"\x12OCCASION_EMERGENCY\x10\x05*\xbb\x02\n" +
+	"\x12OCCASION_EMERGENCY\x10\x05*\xdc\x02\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
@@ -2818,7 +3141,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x12CAUSE_STEP_OVERDUE\x10\b\x12!\n" +
 	"\x1dCAUSE_VALIDATION_INCONCLUSIVE\x10\t\x12\x1b\n" +
 	"\x17CAUSE_EXECUTION_REFUSED\x10\n" +
-	"*\xba\x01\n" +
+	"\x12\x1f\n" +
+	"\x1bCAUSE_NOTICE_UNACKNOWLEDGED\x10\v*\xcf\x01\n" +
 	"\bDeadline\x12\x18\n" +
 	"\x14DEADLINE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDEADLINE_STEP\x10\x01\x12\x11\n" +
@@ -2827,7 +3151,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x0eDEADLINE_START\x10\x04\x12\x18\n" +
 	"\x14DEADLINE_ACKNOWLEDGE\x10\x05\x12\x13\n" +
 	"\x0fDEADLINE_REVIEW\x10\x06\x12\x15\n" +
-	"\x11DEADLINE_DECISION\x10\a*y\n" +
+	"\x11DEADLINE_DECISION\x10\a\x12\x13\n" +
+	"\x0fDEADLINE_NOTICE\x10\b*y\n" +
 	"\vDriverClass\x12\x1c\n" +
 	"\x18DRIVER_CLASS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DRIVER_CLASS_FENCED\x10\x01\x12\x1a\n" +
@@ -2846,8 +3171,8 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_facts_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -2857,78 +3182,86 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(GateVerdict_Status)(0),       // 5: shipwarden.release.v1.GateVerdict.Status
 	(ScopedTarget_Relation)(0),    // 6: shipwarden.release.v1.ScopedTarget.Relation
 	(Finding_Severity)(0),         // 7: shipwarden.release.v1.Finding.Severity
-	(TargetResult_Status)(0),      // 8: shipwarden.release.v1.TargetResult.Status
-	(CheckResult_Verdict)(0),      // 9: shipwarden.release.v1.CheckResult.Verdict
-	(QuarantineReason_Cause)(0),   // 10: shipwarden.release.v1.QuarantineReason.Cause
-	(*Timeouts)(nil),              // 11: shipwarden.release.v1.Timeouts
-	(*EvidenceRef)(nil),           // 12: shipwarden.release.v1.EvidenceRef
-	(*GateVerdict)(nil),           // 13: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),        // 14: shipwarden.release.v1.PinnedArtifact
-	(*PlatformImage)(nil),         // 15: shipwarden.release.v1.PlatformImage
-	(*ScopedTarget)(nil),          // 16: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),               // 17: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 18: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),            // 19: shipwarden.release.v1.QuorumRule
-	(*CountedApproval)(nil),       // 20: shipwarden.release.v1.CountedApproval
-	(*HoldReason)(nil),            // 21: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 22: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),          // 23: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 24: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 25: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 26: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 27: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 28: shipwarden.release.v1.ReviewDebt
-	(*FollowUp)(nil),              // 29: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 30: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 31: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 32: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
-	(ArtifactKind)(0),             // 34: shipwarden.release.v1.ArtifactKind
-	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(Recipient_State)(0),          // 8: shipwarden.release.v1.Recipient.State
+	(TargetResult_Status)(0),      // 9: shipwarden.release.v1.TargetResult.Status
+	(CheckResult_Verdict)(0),      // 10: shipwarden.release.v1.CheckResult.Verdict
+	(QuarantineReason_Cause)(0),   // 11: shipwarden.release.v1.QuarantineReason.Cause
+	(*Timeouts)(nil),              // 12: shipwarden.release.v1.Timeouts
+	(*EvidenceRef)(nil),           // 13: shipwarden.release.v1.EvidenceRef
+	(*GateVerdict)(nil),           // 14: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),        // 15: shipwarden.release.v1.PinnedArtifact
+	(*PlatformImage)(nil),         // 16: shipwarden.release.v1.PlatformImage
+	(*ScopedTarget)(nil),          // 17: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),               // 18: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 19: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),            // 20: shipwarden.release.v1.QuorumRule
+	(*ApprovalSignature)(nil),     // 21: shipwarden.release.v1.ApprovalSignature
+	(*CountedApproval)(nil),       // 22: shipwarden.release.v1.CountedApproval
+	(*HoldReason)(nil),            // 23: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 24: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 25: shipwarden.release.v1.Party
+	(*Recipient)(nil),             // 26: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 27: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 28: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 29: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 30: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 31: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 32: shipwarden.release.v1.ReviewDebt
+	(*FollowUp)(nil),              // 33: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 34: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 35: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 36: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 37: google.protobuf.Duration
+	(ArtifactKind)(0),             // 38: shipwarden.release.v1.ArtifactKind
+	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	33, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	33, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	33, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	33, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	37, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	37, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	37, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	37, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	34, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	35, // 6: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
-	15, // 7: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
-	27, // 8: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	38, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	39, // 6: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	16, // 7: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
+	31, // 8: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 9: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	7,  // 10: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	12, // 11: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
+	13, // 11: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 12: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	35, // 13: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	35, // 14: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	8,  // 15: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	12, // 16: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	35, // 17: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	35, // 18: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	25, // 19: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	35, // 20: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	35, // 21: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	12, // 22: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	9,  // 23: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	35, // 24: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	26, // 25: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	26, // 26: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	26, // 27: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	35, // 28: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	35, // 29: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	35, // 30: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	31, // 31: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	32, // 32: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	10, // 33: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	35, // 34: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	35, // 35: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	35, // 36: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	39, // 13: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	39, // 14: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	39, // 15: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	39, // 16: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	39, // 17: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	8,  // 18: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	9,  // 19: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	13, // 20: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	39, // 21: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	39, // 22: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	29, // 23: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	39, // 24: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	39, // 25: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	13, // 26: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	10, // 27: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	39, // 28: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	30, // 29: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	30, // 30: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	30, // 31: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	39, // 32: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	39, // 33: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	39, // 34: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	35, // 35: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	36, // 36: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	11, // 37: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	39, // 38: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	39, // 39: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	39, // 40: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -2942,8 +3275,8 @@ func file_shipwarden_release_v1_facts_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
-			NumEnums:      11,
-			NumMessages:   22,
+			NumEnums:      12,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

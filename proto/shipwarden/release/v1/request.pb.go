@@ -1302,7 +1302,11 @@ type Answer struct {
 	// end of step 3 on: in the second answer, and in that to a repetition after it.
 	ChangeDigest string `protobuf:"bytes,9,opt,name=change_digest,json=changeDigest,proto3" json:"change_digest,omitempty"`
 	// Why the release ended, for a person; with ENDED only.
-	Reason        string `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
+	// With ACCEPTED: the freezes because of which it could not start now if everything else
+	// were done, by name, and the earliest time at which none of them holds.
+	FrozenBy      []string               `protobuf:"bytes,11,rep,name=frozen_by,json=frozenBy,proto3" json:"frozen_by,omitempty"`
+	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1405,6 +1409,20 @@ func (x *Answer) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Answer) GetFrozenBy() []string {
+	if x != nil {
+		return x.FrozenBy
+	}
+	return nil
+}
+
+func (x *Answer) GetEarliestStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EarliestStart
+	}
+	return nil
 }
 
 // Violation names one thing that is wrong with a request.
@@ -1586,7 +1604,7 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\n" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x05\x10\n" +
 	"\x18\x80 R\x06reason\x12D\n" +
-	"\bincident\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\bincident\"\xcd\x04\n" +
+	"\bincident\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\bincident\"\xad\x05\n" +
 	"\x06Answer\x12?\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2%.shipwarden.release.v1.Answer.OutcomeR\aoutcome\x12\x18\n" +
 	"\arelease\x18\x02 \x01(\tR\arelease\x12%\n" +
@@ -1600,7 +1618,9 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\b \x01(\tR\x0eidempotencyKey\x12#\n" +
 	"\rchange_digest\x18\t \x01(\tR\fchangeDigest\x12\x16\n" +
 	"\x06reason\x18\n" +
-	" \x01(\tR\x06reason\"\x90\x01\n" +
+	" \x01(\tR\x06reason\x12\x1b\n" +
+	"\tfrozen_by\x18\v \x03(\tR\bfrozenBy\x12A\n" +
+	"\x0eearliest_start\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart\"\x90\x01\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10OUTCOME_ACCEPTED\x10\x01\x12\x14\n" +
@@ -1691,11 +1711,12 @@ var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	4,  // 22: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
 	18, // 23: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
 	20, // 24: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	20, // 25: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_request_proto_init() }

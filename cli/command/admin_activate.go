@@ -1,0 +1,66 @@
+package command
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blackdice/shipwarden/cli/exit"
+	service "github.com/blackdice/shipwarden/services/approval"
+	"github.com/blackdice/shipwarden/services/approval/amend"
+)
+
+func newActivateFirst(a *app) *cobra.Command {
+	var config, file string
+	var how amend.Administrative
+	c := &cobra.Command{
+		Use:   "activate --config FILE --reason TEXT",
+		Short: "Put the first procedure document into effect",
+		Long: "Puts the first procedure document into effect, by the configuration of the approval\n" +
+			"service and with its key. From then on the document is changed by a proposal that\n" +
+			"somebody else approves (shipwarden procedure).\n\n" +
+			"With --override it goes around that, where nobody can go the right way any more: the\n" +
+			"people who approve have left, or the document in effect is broken. That is on record\n" +
+			"as what it is, with the reason, and voids every open proposal. The service need not\n" +
+			"run, and need not be restarted.",
+		Example: "  shipwarden admin activate --config /etc/shipwarden/approval.yaml --reason 'go-live'\n" +
+			"  shipwarden admin activate --config approval.yaml -f mended.yaml --override --reason 'INC-4711: the board has left'",
+		Args: cobra.NoArgs,
+		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
+			if err := notBlank("reason", how.Reason); err != nil {
+				return err
+			}
+			if len(how.Reason) > 1024 || len(how.ClaimedBy) > 128 {
+				return exit.Withf(exit.Usage, "--reason may have 1024 bytes, and --as 128")
+			}
+			cfg, err := service.LoadForAdministrator(config)
+			if err != nil {
+				return exit.With(exit.Usage, err)
+			}
+			ctx, cancel := a.call(cmd.Context())
+			defer cancel()
+			active, changed, err := service.Activate(ctx, cfg, file, how)
+			switch {
+			case errors.Is(err, amend.ErrInEffect):
+				return exit.Withf(exit.Denied, "%v\n  propose the other one with `shipwarden procedure propose`; --override goes around that", err)
+			case err != nil:
+				return exit.With(exit.Failed, err)
+			case !changed:
+				a.say("version %s is in effect already (%s)", active.Version, active.Digest)
+			default:
+				a.say("version %s is in effect (%s)", active.Version, active.Digest)
+			}
+			return nil
+		}),
+	}
+	f := c.Flags()
+	f.StringVar(&config, "config", "", "configuration file of the approval service")
+	f.StringVarP(&file, "file", "f", "", "procedure document (default: that of the configuration)")
+	f.StringVar(&how.Reason, "reason", "", "why; it goes on record")
+	f.StringVar(&how.ClaimedBy, "as", "", "who you are; it goes on record as your word, which nobody checks")
+	f.BoolVar(&how.Override, "override", false, "take the place of a document in effect, without anybody's approval")
+	for _, name := range []string{"config", "reason"} {
+		_ = c.MarkFlagRequired(name)
+	}
+	return c
+}

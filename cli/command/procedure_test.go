@@ -1,0 +1,119 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/refusal"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// procedures serves a canned procedure document: proposal 7 may be approved, 8 is the
+// caller's own, and there is no other.
+type procedures struct {
+	approvalv1.UnimplementedProcedureServiceServer
+	services *services
+}
+
+var documentDigest = "sha256:" + strings.Repeat("e", 64)
+
+func canned(number uint32) *releasev1.ProcedureProposal {
+	return &releasev1.ProcedureProposal{
+		Number: number, Version: "1.1", Digest: documentDigest, BaseDigest: changeDigest, Proposer: "olu", Reason: "a third data center\x1b[2J",
+		Proposed: at(1), Expires: at(59), Quorum: &releasev1.QuorumRule{Group: "board", Count: 2}, Widened: []string{"mia", "olu"},
+		Approvals: []*releasev1.ProcedureApproval{{Person: "mia", Given: at(2), Expires: at(58), OwnRights: true}},
+	}
+}
+
+func cannedAssessment() *approvalv1.Assessment {
+	return &approvalv1.Assessment{
+		BaseDigest: changeDigest, Digest: documentDigest, Diff: "--- in effect\n+++ proposed\n-version: \"1.0\"\n+version: \"1.1\"\u202e\n",
+		Widened:  []*approvalv1.Widening{{Person: "mia", Rights: []string{"own releases of shop"}}, {Person: "olu", Rights: []string{"be a member of board"}}},
+		Loosened: []string{"the gate tests is gone"},
+	}
+}
+
+func none(number uint32) error {
+	if number == 7 || number == 8 {
+		return nil
+	}
+	return refuse(codes.NotFound, "NO_PROPOSAL", fmt.Sprintf("there is no such open proposal: %d", number))
+}
+
+func (p procedures) GetProcedure(context.Context, *approvalv1.GetProcedureRequest) (*approvalv1.GetProcedureResponse, error) {
+	return &approvalv1.GetProcedureResponse{Procedure: "PROC-DEPLOY-001", Standing: &releasev1.ProcedureStanding{
+		Version: "1.0", Digest: changeDigest, Proposed: 8, Proposals: []*releasev1.ProcedureProposal{canned(7), canned(8)},
+	}}, nil
+}
+
+func (p procedures) GetProposal(_ context.Context, r *approvalv1.GetProposalRequest) (*approvalv1.GetProposalResponse, error) {
+	if err := none(r.GetNumber()); err != nil {
+		return nil, err
+	}
+	out := &approvalv1.GetProposalResponse{Proposal: canned(r.GetNumber()), Assessment: cannedAssessment(), Missing: 1, MayApprove: r.GetNumber() == 7}
+	if !out.GetMayApprove() {
+		out.MayNotReason = "nobody approves their own proposal"
+	}
+	return out, nil
+}
+
+func (p procedures) Propose(ctx context.Context, r *approvalv1.ProposeRequest) (*approvalv1.ProposeResponse, error) {
+	if _, err := policy.Parse(r.GetDocument(), r.GetFilename()); err != nil {
+		return nil, refusal.InvalidFields(domain, "DOCUMENT_INVALID", refusal.Field{Path: "document", Message: "p.yaml:1:1 id: value is required"})
+	}
+	p.services.note(ctx, "propose", r.GetReason(), r.GetBaseDigest(), fmt.Sprint(r.GetDryRun()))
+	out := &approvalv1.ProposeResponse{Proposal: canned(7), Assessment: cannedAssessment(), Warnings: []string{"channel chat: no address\x1b[0m"}}
+	return out, nil
+}
+
+func (p procedures) ApproveProposal(ctx context.Context, r *approvalv1.ApproveProposalRequest) (*approvalv1.ApproveProposalResponse, error) {
+	p.services.note(ctx, "procedure approve", fmt.Sprint(r.GetNumber()), r.GetDigest(), r.GetComment())
+	return &approvalv1.ApproveProposalResponse{}, nil
+}
+
+func (p procedures) RejectProposal(ctx context.Context, r *approvalv1.RejectProposalRequest) (*approvalv1.RejectProposalResponse, error) {
+	p.services.note(ctx, "procedure reject", fmt.Sprint(r.GetNumber()), r.GetReason())
+	return &approvalv1.RejectProposalResponse{}, none(r.GetNumber())
+}
+
+func (p procedures) WithdrawProposal(ctx context.Context, r *approvalv1.WithdrawProposalRequest) (*approvalv1.WithdrawProposalResponse, error) {
+	p.services.note(ctx, "procedure withdraw", fmt.Sprint(r.GetNumber()), r.GetReason())
+	return &approvalv1.WithdrawProposalResponse{Closed: r.GetNumber() == 8}, none(r.GetNumber())
+}
+
+func (p procedures) ActivateProposal(ctx context.Context, r *approvalv1.ActivateProposalRequest) (*approvalv1.ActivateProposalResponse, error) {
+	p.services.note(ctx, "procedure activate", fmt.Sprint(r.GetNumber()), r.GetDigest())
+	return &approvalv1.ActivateProposalResponse{Version: "1.1", Digest: r.GetDigest(), Voided: []uint32{8}}, none(r.GetNumber())
+}
+
+func (s *services) ListProcedureChanges(_ context.Context, r *recorderv1.ListProcedureChangesRequest) (*recorderv1.ListProcedureChangesResponse, error) {
+	person := func(id string) *releasev1.Actor { return &releasev1.Actor{Id: id, Kind: releasev1.Actor_KIND_HUMAN} }
+	change := func(minute int, rejected string, e *releasev1.Event) *recorderv1.RecordedEvent {
+		return &recorderv1.RecordedEvent{Sequence: uint64(minute), Stored: at(minute), SignedBy: "approval-1", Event: e, Rejected: rejected} //nolint:gosec // A few.
+	}
+	all := []*recorderv1.RecordedEvent{
+		change(9, "event carries another standing than it leads to", &releasev1.Event{Actor: person("olu"), Data: &releasev1.Event_ProcedureActivated{ProcedureActivated: &releasev1.ProcedureActivated{
+			Version: "1.1", Digest: documentDigest, Proposal: 7, Reason: "a third data center", Approvals: canned(7).GetApprovals(),
+		}}}),
+		change(8, "", &releasev1.Event{Actor: person("ben"), Data: &releasev1.Event_ProcedureProposalClosed{ProcedureProposalClosed: &releasev1.ProcedureProposalClosed{
+			Proposal: 6, Result: releasev1.ProcedureProposalClosed_RESULT_REJECTED, Reason: "not now",
+		}}}),
+		change(7, "", &releasev1.Event{Actor: person("mia"), Data: &releasev1.Event_ProcedureApproved{ProcedureApproved: &releasev1.ProcedureApproved{
+			Proposal: 7, Digest: documentDigest, Approval: canned(7).GetApprovals()[0], Comment: "as agreed",
+		}}}),
+		change(6, "", &releasev1.Event{Actor: person("olu"), Data: &releasev1.Event_ProcedureProposed{ProcedureProposed: &releasev1.ProcedureProposed{Proposal: canned(7)}}}),
+		change(1, "", &releasev1.Event{Actor: &releasev1.Actor{Id: "approval"}, Data: &releasev1.Event_ProcedureActivated{ProcedureActivated: &releasev1.ProcedureActivated{
+			Version: "1.0", Digest: changeDigest, Reason: "go-live", ClaimedBy: "root", Administrative: releasev1.ProcedureActivated_ADMINISTRATIVE_FIRST,
+		}}}),
+	}
+	if r.GetPageToken() != "" {
+		return &recorderv1.ListProcedureChangesResponse{Changes: all[3:], AsOfSequence: 40}, nil
+	}
+	return &recorderv1.ListProcedureChangesResponse{Changes: all[:3], NextPageToken: "2", AsOfSequence: 40}, nil
+}

@@ -1,0 +1,204 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+)
+
+// Widened returns the people who may do more by one document than by another, with what
+// they may do (PD-9.4). Being in a group is a right of its own, because rules can ask for
+// it in words that nobody but they understands; so is a name that a certificate may have.
+func Widened(before, after *Index) map[string][]string {
+	widened := make(map[string][]string)
+	for _, person := range after.document.GetPeople() {
+		had := before.rights(person.GetId())
+		for _, right := range slices.Sorted(maps.Keys(after.rights(person.GetId()))) {
+			if !had[right] {
+				widened[person.GetId()] = append(widened[person.GetId()], right)
+			}
+		}
+	}
+	return widened
+}
+
+// rights are what a person may do by the document, in words.
+func (x *Index) rights(id string) map[string]bool {
+	person := x.Person(id)
+	all := make(map[string]bool)
+	if person.GetId() != id || person.GetInactive() {
+		return all
+	}
+	for _, alias := range person.GetAliases() {
+		all["be known as "+fold(alias)] = true
+	}
+	groups := x.GroupsOf(id)
+	for _, g := range groups {
+		all["be a member of "+g] = true
+	}
+	if person.GetMachine() {
+		return all
+	}
+	all["decide as a person"] = true
+	may := func(group, format string, args ...any) {
+		if slices.Contains(groups, group) {
+			all[fmt.Sprintf(format, args...)] = true
+		}
+	}
+	doc := x.document
+	for _, e := range doc.GetEnvironments() {
+		for _, rule := range e.GetApprovals() {
+			may(rule.GetGroup(), "approve releases to %s for %s", e.GetName(), rule.GetGroup())
+		}
+	}
+	for _, rule := range doc.GetNoRollbackApprovals() {
+		may(rule.GetGroup(), "approve releases without a way back for %s", rule.GetGroup())
+	}
+	for _, rule := range doc.GetHighRiskApprovals() {
+		may(rule.GetGroup(), "approve releases of high risk for %s", rule.GetGroup())
+	}
+	for _, s := range doc.GetServices() {
+		for _, g := range s.GetOwnerGroups() {
+			may(g, "own releases of %s", s.GetName())
+		}
+		if slices.Contains(s.GetOwners(), id) {
+			all["own releases of "+s.GetName()] = true
+		}
+	}
+	for _, g := range doc.GetGates() {
+		may(g.GetReviewerGroup(), "review for the gate %s", g.GetName())
+	}
+	for _, rung := range doc.GetEscalation().GetRungs() {
+		may(rung.GetGroup(), "take escalations on")
+	}
+	for _, f := range doc.GetFreezes() {
+		for _, g := range f.GetOverrideGroups() {
+			may(g, "override the freeze %s", f.GetName())
+		}
+		if slices.Contains(f.GetOverridePeople(), id) {
+			all["override the freeze "+f.GetName()] = true
+		}
+	}
+	may(doc.GetEmergency().GetGroup(), "authorize emergencies alone")
+	may(doc.GetEmergency().GetReviewGroup(), "review emergencies")
+	may(doc.GetOperatorsGroup(), "abort, retry, roll back and accept releases")
+	may(doc.GetQuarantine().GetGroup(), "let artifacts out of quarantine")
+	may(doc.GetChangeControl().GetApprovals().GetGroup(), "approve changes of the procedure document")
+	if x.MayPropose(id) {
+		all["propose changes of the procedure document"] = true
+	}
+	return all
+}
+
+// Loosened returns what one document demands less of than another, whoever asks. It names
+// what it knows; that it names nothing does not mean that nothing became easier.
+func Loosened(before, after *policyv1.Procedure) []string {
+	l := &loosened{}
+	for _, was := range before.GetEnvironments() {
+		now := find(after.GetEnvironments(), was.GetName(), (*policyv1.Environment).GetName)
+		if now == nil {
+			continue
+		}
+		l.quorum("a release to "+was.GetName(), was.GetApprovals(), now.GetApprovals())
+		l.lost(was.GetRequireSignedRequests(), now.GetRequireSignedRequests(), "requests for %s need no signature", was.GetName())
+		l.lost(was.GetRequireSignedApprovals(), now.GetRequireSignedApprovals(), "approvals for %s need no signature", was.GetName())
+		l.lost(was.GetRequireNotice(), now.GetRequireNotice(), "nobody has to be told before a release to %s", was.GetName())
+	}
+	l.quorum("a release without a way back", before.GetNoRollbackApprovals(), after.GetNoRollbackApprovals())
+	l.quorum("a release of high risk", before.GetHighRiskApprovals(), after.GetHighRiskApprovals())
+	for _, area := range before.GetHighRiskAreas() {
+		l.lost(true, slices.Contains(after.GetHighRiskAreas(), area), "the area %s is of high risk no more", area)
+	}
+	for _, was := range before.GetGates() {
+		l.gate(was, find(after.GetGates(), was.GetName(), (*policyv1.Gate).GetName))
+	}
+	for _, was := range before.GetFreezes() {
+		now := find(after.GetFreezes(), was.GetName(), (*policyv1.Freeze).GetName)
+		l.lost(true, now != nil, "the freeze %s is gone", was.GetName())
+		l.lost(now != nil, sameWindow(was, now), "the freeze %s is at another time or place", was.GetName())
+		l.lost(!was.GetBypassable(), now == nil || !now.GetBypassable(), "an emergency may bypass the freeze %s", was.GetName())
+	}
+	l.lost(!before.GetQuarantine().GetBypassable(), !after.GetQuarantine().GetBypassable(), "an emergency may bypass a quarantine")
+	for _, was := range before.GetServices() {
+		now := find(after.GetServices(), was.GetName(), (*policyv1.Service).GetName)
+		for _, need := range was.GetRequirements() {
+			still := find(now.GetRequirements(), need.GetService(), (*policyv1.Requirement).GetService)
+			l.lost(now != nil, proto.Equal(need, still), "%s needs %s %s no more", was.GetName(), need.GetService(), need.GetVersions())
+		}
+	}
+	for _, now := range after.GetPeople() {
+		was := find(before.GetPeople(), now.GetId(), (*policyv1.Person).GetId)
+		for _, key := range now.GetSigningKeys() {
+			known := slices.ContainsFunc(was.GetSigningKeys(), func(k *policyv1.PersonKey) bool { return proto.Equal(k, key) })
+			l.lost(true, known, "approvals of %s may be signed with %s", now.GetId(), short(key.GetSsh()))
+		}
+	}
+	for _, now := range after.GetKeys() {
+		was := find(before.GetKeys(), now.GetId(), (*policyv1.Key).GetId)
+		l.lost(true, was != nil && slices.Equal(was.GetEd25519(), now.GetEd25519()), "the key %s is trusted", now.GetId())
+	}
+	for _, now := range after.GetSigstore().GetIdentities() {
+		l.lost(true, find(before.GetSigstore().GetIdentities(), now.GetId(), (*policyv1.Identity).GetId) != nil, "the identity %s is trusted", now.GetId())
+	}
+	if was := before.GetChangeControl(); was != nil {
+		l.quorum("a change of the procedure document", []*policyv1.Approvals{was.GetApprovals()}, []*policyv1.Approvals{after.GetChangeControl().GetApprovals()})
+	}
+	return l.found
+}
+
+// sameWindow reports whether two freezes hold at the same times for the same things.
+func sameWindow(a, b *policyv1.Freeze) bool {
+	bare := func(f *policyv1.Freeze) *policyv1.Freeze {
+		return &policyv1.Freeze{
+			Kind: f.GetKind(), When: f.GetWhen(),
+			Environments: f.GetEnvironments(), Services: f.GetServices(), Targets: f.GetTargets(), Customers: f.GetCustomers(),
+		}
+	}
+	return proto.Equal(bare(a), bare(b))
+}
+
+// short is enough of a public key to know it again.
+func short(key string) string { return "…" + key[max(0, len(key)-16):] }
+
+type loosened struct{ found []string }
+
+// lost notes what was demanded and is no more.
+func (l *loosened) lost(was, is bool, format string, args ...any) {
+	if was && !is {
+		l.found = append(l.found, fmt.Sprintf(format, args...))
+	}
+}
+
+func (l *loosened) quorum(of string, before, after []*policyv1.Approvals) {
+	for _, was := range before {
+		now := find(after, was.GetGroup(), (*policyv1.Approvals).GetGroup)
+		l.lost(true, now.GetCount() >= was.GetCount(), "%s needs %d approvals of %s instead of %d", of, now.GetCount(), was.GetGroup(), was.GetCount())
+	}
+}
+
+func (l *loosened) gate(was, now *policyv1.Gate) {
+	if now == nil {
+		l.lost(true, false, "the gate %s is gone", was.GetName())
+		return
+	}
+	l.lost(!was.GetBypassable(), !now.GetBypassable(), "an emergency may bypass the gate %s", was.GetName())
+	l.lost(true, now.GetMinReviewers() >= was.GetMinReviewers(), "the gate %s needs %d reviewers instead of %d", was.GetName(), now.GetMinReviewers(), was.GetMinReviewers())
+	for _, rule := range was.GetRules() {
+		kept := find(now.GetRules(), rule.GetName(), (*policyv1.Rule).GetName)
+		l.lost(true, kept != nil, "the rule %s of the gate %s is gone", rule.GetName(), was.GetName())
+	}
+}
+
+// find returns the element with that name, or nil.
+func find[T any](elements []*T, wanted string, name func(*T) string) *T {
+	for _, e := range elements {
+		if name(e) == wanted {
+			return e
+		}
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package procedure_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+func signedApproval() procedure.Approval {
+	return procedure.Approval{
+		Person: "anna", Comment: "fine\nwith me", ShownDigest: proceduretest.Digest('f'),
+		Signature: &releasev1.ApprovalSignature{
+			Signed: timestamppb.New(proceduretest.Start), Expires: timestamppb.New(proceduretest.Start.Add(time.Hour)), Armored: "…",
+		},
+	}
+}
+
+// TestTheSignedTextIsContract: people's signatures are checked years later, so not one
+// byte of it changes.
+func TestTheSignedTextIsContract(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseApprove)
+	got, err := procedure.ApprovalText(h.State(), signedApproval())
+	want := `shipwarden approval v1
+release: ` + h.Release + `
+service: shop
+environment: production
+requested: 2026-03-02T09:00:01Z
+procedure: sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd
+person: anna
+change: ` + h.State().ChangeDigest + `
+shown: sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff
+comment: sha256:71812f1411ad3970d2bea9e750b43a246d37d61479293f8e33b153a26bec2d4d
+signed: 2026-03-02T09:00:00Z
+expires: 2026-03-02T10:00:00Z
+`
+	if err != nil || string(got) != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
+	}
+}
+
+// TestNoTwoApprovalsHaveOneText: whatever is another about an approval or the change is
+// another text, and what could be read in two ways is none.
+func TestNoTwoApprovalsHaveOneText(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseApprove)
+	seen := map[string]string{}
+	try := func(what string, change func(*procedure.State, *procedure.Approval)) {
+		s, a := h.State(), signedApproval()
+		request := proceduretest.Request()
+		s.Request = request
+		change(&s, &a)
+		text, err := procedure.ApprovalText(s, a)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if same, known := seen[string(text)]; known {
+			t.Errorf("%s has the text of %s", what, same)
+		}
+		seen[string(text)] = what
+	}
+	type (
+		st = procedure.State
+		ap = procedure.Approval
+	)
+	try("nothing", func(*st, *ap) {})
+	try("the release", func(s *st, _ *ap) { s.Release += "a" })
+	try("the service", func(s *st, _ *ap) { s.Request.Service = "billing" })
+	try("the environment", func(s *st, _ *ap) { s.Request.Environment = "staging" })
+	try("when it was requested", func(s *st, _ *ap) { s.RequestedAt = s.RequestedAt.Add(1) })
+	try("the procedure document", func(s *st, _ *ap) { s.ProcedureDigest = proceduretest.Digest('0') })
+	try("the change", func(s *st, _ *ap) { s.ChangeDigest = proceduretest.Digest('0') })
+	try("the person", func(_ *st, a *ap) { a.Person = "ben" })
+	try("what was shown", func(_ *st, a *ap) { a.ShownDigest = proceduretest.Digest('0') })
+	try("the comment", func(_ *st, a *ap) { a.Comment = "" })
+	try("when it was signed", func(_ *st, a *ap) { a.Signature.Signed.Nanos++ })
+	try("until when it counts", func(_ *st, a *ap) { a.Signature.Expires.Seconds++ })
+	for what, change := range map[string]func(*st, *ap){
+		"a line more":       func(_ *st, a *ap) { a.Person = "anna\nchange: sha256:0" },
+		"a blank":           func(_ *st, a *ap) { a.Person = "anna ben" },
+		"nobody":            func(_ *st, a *ap) { a.Person = "" },
+		"nothing was shown": func(_ *st, a *ap) { a.ShownDigest = "" },
+		"another alphabet":  func(_ *st, a *ap) { a.Person = "аnna" },
+		"no end":            func(_ *st, a *ap) { a.Signature.Expires = nil },
+		"the year 10000":    func(_ *st, a *ap) { a.Signature.Expires = &timestamppb.Timestamp{Seconds: 253402300800} },
+		"no signature":      func(_ *st, a *ap) { a.Signature = nil },
+	} {
+		s, a := h.State(), signedApproval()
+		change(&s, &a)
+		if text, err := procedure.ApprovalText(s, a); !errors.Is(err, procedure.ErrSignature) {
+			t.Errorf("%s: %v\n%s", what, err, text)
+		}
+	}
+}
+
+// TestASignatureIsHeldToItsApproval by the fold, which has no keys.
+func TestASignatureIsHeldToItsApproval(t *testing.T) {
+	for what, change := range map[string]func(*releasev1.ApprovalGiven){
+		"it is empty":               func(d *releasev1.ApprovalGiven) { d.Signature.Armored = "" },
+		"it is longer than any":     func(d *releasev1.ApprovalGiven) { d.Signature.Armored = strings.Repeat("A", 8<<10+1) },
+		"signed for a shorter time": func(d *releasev1.ApprovalGiven) { d.Signature.Expires.Seconds-- },
+		"signed at no time":         func(d *releasev1.ApprovalGiven) { d.Signature.Signed = nil },
+		"nothing was shown":         func(d *releasev1.ApprovalGiven) { d.ShownDigest = "" },
+	} {
+		h := proceduretest.New(proceduretest.Request())
+		h.To(t, procedure.PhaseApprove)
+		e := proceduretest.Approval(h.State(), h.Now.Add(time.Hour))
+		d := e.GetApprovalGiven()
+		d.Signature = &releasev1.ApprovalSignature{Signed: timestamppb.New(h.Now), Expires: timestamppb.New(h.Now.Add(time.Hour)), Armored: "…"}
+		change(d)
+		if err := h.Append("anna", e); !errors.Is(err, procedure.ErrInvalidTransition) || !strings.Contains(err.Error(), procedure.ErrSignature.Error()) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestACountThatIgnoresSignaturesIsRefused: the service that authorizes is not believed.
+func TestACountThatIgnoresSignaturesIsRefused(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseRisk)
+	h.Do(t, "", proceduretest.Risk(h.State(), h.Now, func(f *procedure.RiskFacts) {
+		f.Quorum = []*releasev1.QuorumRule{{Group: "release-managers", Count: 1, Signed: true}, {Group: "security", Count: 1}}
+	}))
+	for _, p := range []string{"anna", "cleo"} {
+		e := proceduretest.Approval(h.State(), h.Now.Add(time.Hour))
+		if p == "anna" {
+			e.GetApprovalGiven().Signature = &releasev1.ApprovalSignature{Signed: timestamppb.New(h.Now), Expires: e.GetApprovalGiven().GetExpires(), Armored: "…"}
+		}
+		h.Do(t, p, e)
+	}
+	e := proceduretest.Authorize(h.State(), h.Now)
+	for i, c := range e.GetAuthorized().GetApprovals() {
+		// Cleo, who did not sign, for those who must.
+		e.GetAuthorized().Approvals[i] = &releasev1.CountedApproval{
+			Person: c.GetPerson(), Group: map[string]string{"anna": "security", "cleo": "release-managers"}[c.GetPerson()],
+		}
+	}
+	if err := h.Append("", e); err == nil {
+		t.Error("an approval without a signature counted where one is demanded")
+	}
+	h.Do(t, "", proceduretest.Authorize(h.State(), h.Now))
+}

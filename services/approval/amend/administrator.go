@@ -1,0 +1,102 @@
+package amend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/evidence"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/procedure"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// ErrInEffect says that another document is in effect, which is changed by a proposal.
+var ErrInEffect = errors.New("another procedure document is in effect")
+
+// Document is a procedure document that was parsed, with its bytes and those of the
+// trusted root that it names, if any.
+type Document struct {
+	Procedure *policyv1.Procedure
+	Bytes     []byte
+	Trusted   []byte
+}
+
+// Administrative is how an administrator puts a document into effect.
+type Administrative struct {
+	// Reason goes on record, and so does who the administrator says to be, unchecked.
+	Reason, ClaimedBy string
+	// Override goes around the change control where a document is in effect.
+	Override bool
+}
+
+// Activate puts a document into effect without anybody's approval: the first one, or with
+// Override another one, where the right way is closed. It needs no service that runs, but
+// the approval service's key, without which nothing counts. It returns what is in effect
+// afterwards, and whether anything was changed. Errors wrap ErrInEffect, or those of the
+// store.
+func Activate(ctx context.Context, c Config, doc Document, how Administrative) (standing.Procedure, bool, error) {
+	digest := policy.Digest(doc.Bytes)
+	for {
+		active, err := standing.ReadProcedure(ctx, c.Store, doc.Procedure.GetId())
+		if err != nil {
+			return active, false, err
+		}
+		switch {
+		case active.Digest == digest:
+			return active, false, nil
+		case active.Digest != "" && !how.Override:
+			return active, false, fmt.Errorf("%w: version %s, %s", ErrInEffect, active.Version, active.Digest)
+		}
+		a := &releasev1.ProcedureActivated{
+			Version: doc.Procedure.GetVersion(), Digest: digest, Reason: how.Reason, ClaimedBy: how.ClaimedBy,
+		}
+		assessment := c.compare(ctx, active, doc)
+		if assessment != nil {
+			content, err := write(assessment)
+			if err != nil {
+				return active, false, err
+			}
+			a.AssessmentDigest = evidence.Digest(content)
+		}
+		event, err := procedure.DecideActivatedByAdministrator(active.Document, procedure.ServiceApproval, a, c.Now())
+		if err != nil {
+			return active, false, err
+		}
+		if err := keep(ctx, c.Evidence, doc.Procedure.GetVersion(), doc.Bytes, doc.Trusted, assessment); err != nil {
+			return active, false, err
+		}
+		_, err = c.Store.Append(ctx, active.Draft(event))
+		if errors.Is(err, eventstore.ErrSequenceConflict) {
+			continue
+		}
+		if err != nil {
+			return active, false, fmt.Errorf("activate the procedure document: %w", err)
+		}
+		return standing.Procedure{
+			Version: a.GetVersion(), Digest: digest, Document: procedure.Document{Standing: procedure.StandingOf(event)},
+		}, true, nil
+	}
+}
+
+// compare says what the document changes; nil where that cannot be said, because the one
+// in effect is broken, which may be why an administrator is here.
+func (c Config) compare(ctx context.Context, active standing.Procedure, doc Document) *approvalv1.Assessment {
+	if active.Digest == "" {
+		return nil
+	}
+	before, err := c.Procedures.ByDigest(ctx, active.Digest)
+	if err == nil {
+		var was []byte
+		if was, err = c.Evidence.Get(ctx, active.Digest); err == nil {
+			return assess(before, policy.NewIndex(doc.Procedure), was, doc.Bytes)
+		}
+	}
+	slog.WarnContext(ctx, "the document in effect cannot be compared", slog.Any("error", err))
+	return nil
+}

@@ -1,0 +1,58 @@
+package authorize
+
+import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/blackdice/shipwarden/internal/consent"
+	"github.com/blackdice/shipwarden/internal/sshsig"
+	"github.com/blackdice/shipwarden/procedure"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// approval is the approval that the caller gives, signed where it has to be. The
+// signature is verified here for a good answer, and by the executor for good (PD-A.4).
+func approval(d desk, r *approvalv1.ApproveRequest) (*releasev1.Event, error) {
+	given := &releasev1.ApprovalGiven{
+		ChangeDigest: r.GetChangeDigest(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(),
+		Expires: timestamppb.New(d.until()), Signature: r.GetSignature(),
+	}
+	event := &releasev1.Event{Data: &releasev1.Event_ApprovalGiven{ApprovalGiven: given}}
+	if r.GetSignature() == nil {
+		if procedure.NeedsSignature(d.state, d.person.GetGroups()) {
+			return nil, procedure.ErrUnsigned
+		}
+		return event, nil
+	}
+	expires := r.GetSignature().GetExpires()
+	if !expires.IsValid() || expires.AsTime().After(d.until()) {
+		return nil, invalidField("signature.expires", "later than an approval that is given now counts: "+d.until().UTC().Format(rfc3339))
+	}
+	given.Expires = expires
+	_, err := consent.Verify(d.state, procedure.Approval{
+		Person: d.person.GetId(), Given: d.now, Expires: expires.AsTime(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(), Signature: r.GetSignature(),
+	}, d.index, d.active)
+	return event, err
+}
+
+const rfc3339 = "2006-01-02T15:04:05.999999999Z07:00"
+
+// signing is what the caller would sign besides what is shown.
+func (d desk) signing() *approvalv1.Signing {
+	return &approvalv1.Signing{
+		Person: d.person.GetId(), ProcedureDigest: d.state.ProcedureDigest, Required: procedure.NeedsSignature(d.state, d.person.GetGroups()),
+		Expires: timestamppb.New(d.until()), Keys: consent.Keys(d.index, d.person.GetId(), d.now),
+	}
+}
+
+// signedBy names the key of a signature, which was verified when it came in.
+func signedBy(s *releasev1.ApprovalSignature) string {
+	if s == nil {
+		return ""
+	}
+	signature, err := sshsig.Parse(s.GetArmored())
+	if err != nil {
+		return ""
+	}
+	return sshsig.Fingerprint(signature.Key)
+}

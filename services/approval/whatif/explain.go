@@ -1,0 +1,81 @@
+package whatif
+
+import (
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/procedure"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+var standings = map[procedure.Standing]approvalv1.OutlookStep_Standing{
+	procedure.StandingAhead: approvalv1.OutlookStep_STANDING_AHEAD,
+	procedure.StandingNow:   approvalv1.OutlookStep_STANDING_NOW,
+	procedure.StandingDone:  approvalv1.OutlookStep_STANDING_DONE,
+	procedure.StandingNever: approvalv1.OutlookStep_STANDING_NEVER,
+}
+
+// Explain says what stands between a release and production at that time: where it is,
+// what it waits for, who can act and until when, and what of the rest is known already.
+// The documents are the release's own, and that in effect where it is another one.
+func Explain(documents []*policy.Index, s procedure.State, now time.Time) (*approvalv1.Outlook, error) {
+	w := way{index: documents[0], out: &approvalv1.Outlook{}}
+	ahead := map[string]*approvalv1.OutlookStep{}
+	for _, stage := range procedure.Stages(s, now) {
+		step := w.step(stage.Number, stage.Name, standings[stage.Standing], stage.Waits...)
+		if !stage.Until.IsZero() {
+			step.Until = timestamppb.New(stage.Until)
+		}
+		if stage.Service != "" {
+			step.Who = []string{stage.Service}
+		}
+		ahead[stage.Number] = step
+	}
+	switch s.Phase { //nolint:exhaustive // Of the others the service that acts is said.
+	case procedure.PhaseApprove:
+		step := ahead["A"]
+		_, missing := procedure.Count(s, now)
+		step.Who = append(step.Who, w.approvers(s, now)...)
+		w.few(step, s, missing, now)
+	case procedure.PhaseHeld:
+		for _, step := range w.out.GetSteps() {
+			if step.GetStanding() != approvalv1.OutlookStep_STANDING_NOW {
+				continue
+			}
+			for _, h := range s.Holds {
+				step.Who = append(step.Who, w.over(s, h)...)
+			}
+			slices.Sort(step.Who)
+			step.Who = slices.Compact(step.Who)
+		}
+	case procedure.PhaseRemedy, procedure.PhaseRollingBack, procedure.PhaseVerifyRollback, procedure.PhaseEscalated:
+		w.remedy(s)
+	}
+	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED || s.Phase > procedure.PhaseExecute && s.Phase != procedure.PhaseVerify {
+		return w.out, nil
+	}
+	return w.out, w.start(documents, s, now)
+}
+
+// remedy puts step 7 in, where a release is on the way back or waits for a decision.
+func (w way) remedy(s procedure.State) {
+	step := &approvalv1.OutlookStep{Number: "7", Name: "remediate", Standing: approvalv1.OutlookStep_STANDING_NOW, WaitsFor: []string{"the way back"}, Who: []string{procedure.ServiceExecutor}}
+	if s.Phase == procedure.PhaseVerifyRollback {
+		step.Who = []string{procedure.ServiceValidator}
+	}
+	if s.Phase == procedure.PhaseEscalated {
+		step.WaitsFor = []string{"a person's decision: " + s.EndReason}
+		step.Who = append(w.index.People(w.index.Document().GetOperatorsGroup()), s.Request.GetOwner())
+		slices.Sort(step.Who)
+		step.Who = slices.Compact(step.Who)
+	}
+	if d, ok := procedure.NextDeadline(s); ok {
+		step.Until = timestamppb.New(d.At)
+	}
+	i := slices.IndexFunc(w.out.GetSteps(), func(o *approvalv1.OutlookStep) bool { return o.GetNumber() == "8" })
+	w.out.Steps = slices.Insert(w.out.Steps, max(i, 0), step)
+}

@@ -1,0 +1,82 @@
+package execute
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/blackdice/shipwarden/internal/consent"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Rules of what is wrong with approvals that were counted.
+const (
+	// ruleQuorum says that fewer approvals were asked for than the document demands.
+	ruleQuorum = "approval.quorum"
+	// ruleSignature says that an approval is not signed by its person.
+	ruleSignature = "approval.signature"
+)
+
+// unsigned names what speaks against the approvals that were counted, as far as their
+// persons' own signatures are concerned (PD-A.4). The approval service writes down who
+// approved and how many are needed, and the fold believes it. So before anything happens
+// the executor asks the procedure document itself how many are needed and who has to
+// sign, and verifies every signature with the keys that the document has: who could write
+// whatever the approval service writes could still not send anything to production where
+// people sign. Site.Signers closes what is left, a procedure document with keys of theirs.
+func (s shell) unsigned(ctx context.Context, t reactor.Task) ([]*releasev1.Finding, error) {
+	documents, err := s.documents(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	ok, _ := procedure.HasWayBack(t.State, procedure.Targets(t.State.Request))
+	needed := policy.Needed(documents[0].Document(), t.State, !ok)
+	var out []*releasev1.Finding
+	say := func(rule, subject, format string, args ...any) {
+		out = append(out, &releasev1.Finding{
+			Rule: rule, Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: subject, Message: fmt.Sprintf(format, args...),
+		})
+	}
+	for _, n := range needed {
+		if n.GetGroup() != "" && !asked(t.State.Quorum, n) {
+			say(ruleQuorum, n.GetGroup(), "the procedure document demands %d approval(s) by %s%s, and fewer were asked for",
+				n.GetCount(), n.GetGroup(), map[bool]string{true: ", signed"}[n.GetSigned()])
+		}
+	}
+	for _, c := range t.State.Authorized.GetApprovals() {
+		i := slices.IndexFunc(t.State.Approvals, func(a procedure.Approval) bool { return a.Person == c.GetPerson() })
+		if i < 0 {
+			continue // the fold does not count such
+		}
+		a := t.State.Approvals[i]
+		if a.Signature == nil && s.Signers == nil && !signedFor(needed, c.GetGroup()) && !signedFor(t.State.Quorum, c.GetGroup()) {
+			continue
+		}
+		whose := documents
+		if s.Signers != nil {
+			whose = append(slices.Clone(documents), s.Signers)
+		}
+		if _, err := consent.Verify(t.State, a, whose...); err != nil {
+			say(ruleSignature, a.Person, "the approval of %s is not theirs: %v", a.Person, err)
+			continue
+		}
+		if !slices.Contains(documents[0].People(c.GetGroup()), a.Person) {
+			say(ruleSignature, a.Person, "%s approved for %s, and is not among them", a.Person, c.GetGroup())
+		}
+	}
+	return out, nil
+}
+
+// asked reports whether at least what is needed of a group was asked for.
+func asked(quorum []*releasev1.QuorumRule, n *releasev1.QuorumRule) bool {
+	return slices.ContainsFunc(quorum, func(q *releasev1.QuorumRule) bool {
+		return q.GetGroup() == n.GetGroup() && q.GetCount() >= n.GetCount() && (q.GetSigned() || !n.GetSigned())
+	})
+}
+
+func signedFor(quorum []*releasev1.QuorumRule, group string) bool {
+	return slices.ContainsFunc(quorum, func(q *releasev1.QuorumRule) bool { return q.GetGroup() == group && q.GetSigned() })
+}
