@@ -51,9 +51,18 @@ func TestRangesOfVersions(t *testing.T) {
 		versions, version string
 		takes, wrong      bool
 	}{
-		{">=2.1.0 <3.0.0", "2.9.9", true, false}, {">=2.1.0 <3.0.0", "3.0.0", false, false}, {"^2.1", "2.1.0", true, false}, {"^2.1", "3.0.0", false, false},
-		{"~2.1.3 || >=2.4", "2.1.9", true, false}, {"~2.1.3 || >=2.4", "2.2.0", false, false}, {">=1", "2.0.0-rc.1", false, false},
-		{">=2.0.0-0", "2.0.0-rc.1", true, false}, {"newest", "1.0.0", false, true}, {">=1", "v1", false, true}, {">=1", "1.0", false, true}, {"", "1.0.0", false, true},
+		{">=2.1.0 <3.0.0", "2.9.9", true, false},
+		{">=2.1.0 <3.0.0", "3.0.0", false, false},
+		{"^2.1", "2.1.0", true, false},
+		{"^2.1", "3.0.0", false, false},
+		{"~2.1.3 || >=2.4", "2.1.9", true, false},
+		{"~2.1.3 || >=2.4", "2.2.0", false, false},
+		{">=1", "2.0.0-rc.1", false, false},
+		{">=2.0.0-0", "2.0.0-rc.1", true, false},
+		{"newest", "1.0.0", false, true},
+		{">=1", "v1", false, true},
+		{">=1", "1.0", false, true},
+		{"", "1.0.0", false, true},
 	} {
 		takes, err := policy.Takes(test.versions, test.version)
 		if takes != test.takes || (err != nil) != test.wrong {
