@@ -114,8 +114,10 @@ func (y *yard) emergency() {
 func (y *yard) quarantined() {
 	id := y.submit(y.build("2.0.0", time.Second), "build-2-again", nil)
 	r := y.finish(id, releasev1.Outcome_OUTCOME_REJECTED)
-	if !strings.Contains(r.GetSummary(), "version.rolled_back") {
-		y.Errorf("it does not say why: %s", describe(r))
+	for _, rule := range []string{"version.rolled_back", "artifact.quarantined"} {
+		if !strings.Contains(r.GetSummary(), rule) {
+			y.Errorf("it does not say %s: %s", rule, describe(r))
+		}
 	}
 }
 

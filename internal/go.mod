@@ -18,6 +18,8 @@ require (
 	golang.org/x/oauth2 v0.37.0 // indirect
 )
 
+require github.com/Masterminds/semver/v3 v3.5.0
+
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.2 // indirect
 	buf.build/go/protovalidate v1.4.0

@@ -39,6 +39,7 @@ func TestContractIsPinned(t *testing.T) {
 	for _, a := range []string{
 		procedure.Aggregate("shop-k7q2m3xw5d8ta4bc"), procedure.TargetAggregate("eu1"),
 		procedure.ServiceAggregate("production", "shop"), procedure.ProcedureAggregate("PROC-DEPLOY-001"),
+		procedure.ArtifactAggregate(proceduretest.Digest('a')),
 	} {
 		fmt.Fprintf(&b, "aggregate %s\n", a)
 	}

@@ -238,6 +238,7 @@ func eventTypes() []string {
 func ofReleases(event string) bool {
 	switch event {
 	case "target_locked", "target_unlocked", "service_changed", "request_refused", "procedure_activated",
+		"artifact_quarantined", "clearance_proposed", "quarantine_cleared",
 		"procedure_proposed", "procedure_approved", "procedure_approval_withdrawn", "procedure_proposal_closed",
 		"delegations_changed":
 		return false

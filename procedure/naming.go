@@ -10,8 +10,9 @@ import (
 )
 
 var (
-	releasePattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,79}$`)
-	targetPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	releasePattern  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,79}$`)
+	targetPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	artifactPattern = regexp.MustCompile(`^sha256-[0-9a-f]{64}$`)
 )
 
 // ReleaseID names the release that a request makes. It is a function of what the
@@ -34,6 +35,9 @@ func ValidRelease(id string) bool { return releasePattern.MatchString(id) }
 // ValidTarget reports whether the text may stand for a target in a subject.
 func ValidTarget(id string) bool { return targetPattern.MatchString(id) }
 
+// ValidArtifact reports whether the text may stand for an artifact in a subject.
+func ValidArtifact(token string) bool { return artifactPattern.MatchString(token) }
+
 // Aggregate is the history of a release: the first two tokens of its subjects.
 func Aggregate(release string) string { return "rel." + release }
 
@@ -53,6 +57,15 @@ func ProcedureAggregate(id string) string { return "pol." + strings.ToLower(id) 
 func DelegationsAggregate(id string) string {
 	// No id of a procedure begins with a digit.
 	return "pol.0-stand-ins-" + strings.ToLower(id)
+}
+
+// ArtifactAggregate is the history of an artifact, whatever its name and wherever it
+// lies, by its digest, "sha256:…".
+func ArtifactAggregate(digest string) string { return "art." + strings.Replace(digest, ":", "-", 1) }
+
+// ArtifactOf is the digest of the artifact that an aggregate is the history of.
+func ArtifactOf(aggregate string) string {
+	return strings.Replace(strings.TrimPrefix(aggregate, "art."), "-", ":", 1)
 }
 
 // TypeOf returns the event's type as it stands in subjects, such as
@@ -94,6 +107,7 @@ var writers = map[string]string{
 	"target_locked": ServiceExecutor, "target_unlocked": ServiceExecutor,
 	"freeze_overridden": ServiceApproval, "execution_overrun": ServiceExecutor,
 	"service_changed": ServiceApproval, "request_refused": ServiceApproval, "procedure_activated": ServiceApproval,
+	"artifact_quarantined": ServiceExecutor, "clearance_proposed": ServiceApproval, "quarantine_cleared": ServiceApproval,
 	"procedure_proposed": ServiceApproval, "procedure_approved": ServiceApproval,
 	"procedure_approval_withdrawn": ServiceApproval, "procedure_proposal_closed": ServiceApproval,
 	"delegations_changed": ServiceApproval,

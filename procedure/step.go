@@ -122,7 +122,7 @@ var Steps = []Step{
 			"execution_failed", "execution_finished", "verification_failed", "verification_inconclusive", "intervened", "aborted", "deadline_passed",
 			"execution_overrun",
 		},
-		Appends: []string{"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "execution_unknown", "target_locked"},
+		Appends: []string{"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "execution_unknown", "target_locked", "artifact_quarantined"},
 	},
 	{
 		ID: StepEscalate, Number: "7", Title: "Escalate", Service: ServiceApproval, Package: "services/approval/escalate",
@@ -137,7 +137,7 @@ var Steps = []Step{
 		ID: StepRelease, Number: "7", Title: "Let the targets go", Service: ServiceExecutor, Package: "services/executor/release",
 		Clause:  "Execute the deployment using the approved and traceable deployment path.",
 		WakesOn: []string{"verification_passed", "intervened", "deadline_passed"},
-		Appends: []string{"targets_released", "target_unlocked"},
+		Appends: []string{"targets_released", "target_unlocked", "artifact_quarantined"},
 	},
 	{
 		ID: StepRecord, Number: "8", Title: "Record", Service: ServiceRecorder, Package: "services/recorder/record",
@@ -148,7 +148,7 @@ var Steps = []Step{
 		ID: StepCatalog, Number: "-", Title: "Keep the service's open releases and review debts", Service: ServiceApproval, Package: "services/approval/catalog",
 		Clause:  "Emergency or exceptional deployments must be reviewed retrospectively and recorded.",
 		WakesOn: []string{"authorized", "recorded", "review_completed"},
-		Appends: []string{"service_changed", "review_completed", "follow_up_added", "follow_up_closed"},
+		Appends: []string{"service_changed", "review_completed", "follow_up_added", "follow_up_closed", "clearance_proposed", "quarantine_cleared"},
 	},
 	{
 		ID: StepAnswer, Number: "-", Title: "Tell the requester of the change", Service: ServiceApproval, Package: "services/approval/intake",

@@ -8,13 +8,14 @@ import (
 
 // DecideScope turns what was found about artifacts, targets, version and owner
 // into the end of step 2 (PD-2.1 to PD-2.3): one blocking finding refuses the
-// release, and all findings are recorded either way.
-func DecideScope(artifacts []*releasev1.PinnedArtifact, targets []*releasev1.ScopedTarget, findings []*releasev1.Finding) *releasev1.Event {
+// release, and all findings are recorded either way. Bypassed is what an emergency goes
+// around at this step.
+func DecideScope(artifacts []*releasev1.PinnedArtifact, targets []*releasev1.ScopedTarget, findings []*releasev1.Finding, bypassed ...string) *releasev1.Event {
 	if len(blocking(findings)) > 0 {
 		return &releasev1.Event{Data: &releasev1.Event_ScopeRefused{ScopeRefused: &releasev1.ScopeRefused{Findings: findings}}}
 	}
 	return &releasev1.Event{Data: &releasev1.Event_ScopeValidated{ScopeValidated: &releasev1.ScopeValidated{
-		Artifacts: artifacts, Targets: targets, Findings: findings,
+		Artifacts: artifacts, Targets: targets, Findings: findings, Bypassed: bypassed,
 	}}}
 }
 
@@ -39,6 +40,9 @@ func (s *State) applyScopeValidated(e Entry, d *releasev1.ScopeValidated) error 
 	if len(blocking(d.GetFindings())) > 0 {
 		return s.invalid(e, "a finding is blocking")
 	}
+	if len(d.GetBypassed()) > 0 && !s.Emergency() {
+		return s.invalid(e, "a control is bypassed without an emergency")
+	}
 	// What is deployed later is what was asked for, no more and no less.
 	if len(d.GetArtifacts()) != len(s.Request.GetArtifacts()) {
 		return s.invalid(e, "artifacts are missing or added")
@@ -57,6 +61,7 @@ func (s *State) applyScopeValidated(e Entry, d *releasev1.ScopeValidated) error 
 	}
 	s.Artifacts, s.Targets = d.GetArtifacts(), d.GetTargets()
 	s.Findings = d.GetFindings()
+	s.bypass(d.GetBypassed())
 	s.enter(PhasePreview, e.Stored)
 	return nil
 }

@@ -294,6 +294,9 @@ func (s *State) applyTargetsReleased(e Entry, d *releasev1.TargetsReleased) erro
 	if !slices.Equal(let, s.Touched) {
 		return s.invalid(e, "not every touched target is let go")
 	}
+	if d.GetQuarantined() != "" && ReleaseQuarantines(*s) == "" {
+		return s.invalid(e, "it takes no release back whose artifact could be in quarantine")
+	}
 	s.setResults(d.GetResults())
 	s.enter(PhaseRecord, e.Stored)
 	return nil

@@ -78,6 +78,9 @@ func (s *State) applyRollbackClaimed(e Entry, d *releasev1.RollbackClaimed) erro
 	} else if ok, why := CanRollBack(*s, d.GetTargets()); !ok && !s.Forced {
 		return s.invalid(e, why)
 	}
+	if err := s.quarantines(e, d.GetQuarantined()); err != nil {
+		return err
+	}
 	s.RollbackAttempt = d.GetAttempt()
 	s.Claim = Claim{
 		Claimer: d.GetClaimer(), LeaseUntil: d.GetLeaseUntil().AsTime(), Deadline: d.GetDeadline().AsTime(), Sequence: e.Sequence,
@@ -138,6 +141,9 @@ func (s *State) applyRollbackUnavailable(e Entry, d *releasev1.RollbackUnavailab
 	}
 	if d.GetReason() == "" {
 		return s.invalid(e, "it names no reason")
+	}
+	if err := s.quarantines(e, d.GetQuarantined()); err != nil {
+		return err
 	}
 	s.escalate(releasev1.Cause_CAUSE_ROLLBACK_UNAVAILABLE, false, e.Stored)
 	return nil

@@ -61,7 +61,7 @@ func (r *Rig) users() ([]natsserver.User, error) {
 		// Requests go where the subject says, and answers are heard; the inbox is for
 		// the server's own answers.
 		{Name: UserCI, Publish: []string{"request.>", "$JS.API.STREAM.INFO.ANSWERS", "$JS.API.DIRECT.GET.ANSWERS.>", "$JS.API.STREAM.MSG.GET.ANSWERS", "$JS.API.CONSUMER.CREATE.ANSWERS.>"}, Subscribe: []string{"answer.>", "_INBOX.>"}},
-		{Name: UserObserver, Publish: []string{"$JS.API.INFO"}, Subscribe: []string{"rel.>", "tgt.>", "svc.>", "req.>", "pol.>", "answer.>", "_INBOX.>"}},
+		{Name: UserObserver, Publish: []string{"$JS.API.INFO"}, Subscribe: []string{"rel.>", "tgt.>", "svc.>", "req.>", "pol.>", "art.>", "answer.>", "_INBOX.>"}},
 	}
 	for _, name := range services {
 		rights := eventstore.RightsOf(name)

@@ -20,6 +20,7 @@ var kinds = map[string]func(string) bool{
 	"svc": tokenPattern.MatchString,
 	"pol": tokenPattern.MatchString,
 	"req": tokenPattern.MatchString,
+	"art": procedure.ValidArtifact,
 }
 
 // CheckAggregate returns nil for the name of an aggregate, such as
@@ -62,6 +63,8 @@ func Correlation(e *releasev1.Event) string {
 		return data.TargetUnlocked.GetRelease()
 	case *releasev1.Event_ServiceChanged:
 		return data.ServiceChanged.GetRelease()
+	case *releasev1.Event_ArtifactQuarantined:
+		return data.ArtifactQuarantined.GetRelease()
 	default:
 		return ""
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -55,15 +56,34 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.
 		return err
 	}
 	have := existing.CachedInfo().Config
+	grown := grow(&have)
 	if err := compareStreams(cfg, have); err != nil {
 		return err
 	}
-	if have.MaxBytes == cfg.MaxBytes && have.Replicas == cfg.Replicas && samePlacement(have.Placement, cfg.Placement) {
+	if !grown && have.MaxBytes == cfg.MaxBytes && have.Replicas == cfg.Replicas && samePlacement(have.Placement, cfg.Placement) {
 		return nil
 	}
 	have.MaxBytes, have.Replicas, have.Placement = cfg.MaxBytes, cfg.Replicas, cfg.Placement
 	_, err = repeat(ctx, provisionTimeout, func(ctx context.Context) (jetstream.Stream, error) { return js.UpdateStream(ctx, have) })
 	return err
+}
+
+// later are the kinds of histories that the record did not have in its beginning.
+// A stream from then takes them in: nothing that it holds changes by that.
+var later = []string{"art.>"}
+
+// grow adds to the record's subjects what came later, and reports whether anything did.
+func grow(have *jetstream.StreamConfig) bool {
+	if have.Name != StreamEvents {
+		return false
+	}
+	before := len(have.Subjects)
+	for _, s := range later {
+		if !slices.Contains(have.Subjects, s) {
+			have.Subjects = append(slices.Clip(have.Subjects), s)
+		}
+	}
+	return len(have.Subjects) > before
 }
 
 // createStream gives REL its epoch. Where another admin step was faster, its

@@ -38,12 +38,12 @@ func RightsOf(service string) Rights {
 	}
 	switch service {
 	case procedure.ServiceApproval:
-		r.allow("svc.*."+service+".>", "pol.*."+service+".>", "req.*."+service+".>")
+		r.allow("svc.*."+service+".>", "pol.*."+service+".>", "req.*."+service+".>", "art.*."+service+".>")
 		r.allow("answer.>", "timer.set.>", "timer.fired.>")
 		r.values(BucketDeadlines)
 		r.values(BucketNotices)
 	case procedure.ServiceExecutor:
-		r.allow("tgt.*." + service + ".>")
+		r.allow("tgt.*."+service+".>", "art.*."+service+".>")
 	case procedure.ServiceRecorder:
 		// Its cursor is in the database, so it makes a consumer for each session.
 		for _, name := range Sessions() {

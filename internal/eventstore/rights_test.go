@@ -115,10 +115,10 @@ func forbidden(service string) []string {
 		out = append(out, "$O.EVIDENCE.C.x")
 	}
 	if service != procedure.ServiceExecutor {
-		out = append(out, "tgt.shop-eu1.executor.target_locked")
+		out = append(out, "tgt.shop-eu1.executor.target_locked", "art.sha256-0a.executor.artifact_quarantined")
 	}
 	if service != procedure.ServiceApproval {
-		out = append(out, "svc.production--shop.approval.service_changed", "pol.proc.approval.procedure_activated", "answer.production.shop.k", "timer.set.r.1", "$KV.DEADLINES.r")
+		out = append(out, "svc.production--shop.approval.service_changed", "pol.proc.approval.procedure_activated", "art.sha256-0a.approval.quarantine_cleared", "answer.production.shop.k", "timer.set.r.1", "$KV.DEADLINES.r")
 	}
 	return out
 }

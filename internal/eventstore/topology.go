@@ -144,7 +144,7 @@ func base(name, description string, quota int64, subjects ...string) jetstream.S
 // events is the record. It never drops a message: when it is full it refuses.
 // Direct reads are off because followers would serve them, and they may lag.
 func events(quota int64) jetstream.StreamConfig {
-	cfg := base(StreamEvents, "Every event of every release.", quota, "rel.>", "tgt.>", "svc.>", "pol.>", "req.>")
+	cfg := base(StreamEvents, "Every event of every release.", quota, "rel.>", "tgt.>", "svc.>", "pol.>", "req.>", "art.>")
 	cfg.AllowAtomicPublish = true
 	cfg.Metadata = map[string]string{schemaKey: Schema}
 	return cfg

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -120,6 +121,25 @@ func TestAStreamThatCouldLoseHistoryIsRefused(t *testing.T) {
 				t.Errorf("provision got %v, want one that names REL and %s", err, setting)
 			}
 		})
+	}
+}
+
+// TestARecordFromBeforeTakesInWhatCameLater: its subjects are those of an older version,
+// and what it holds stays what it is.
+func TestARecordFromBeforeTakesInWhatCameLater(t *testing.T) {
+	n := natstest.Single(t)
+	cfg := eventstoretest.Topology(n).Streams[0]
+	cfg.Metadata = map[string]string{"schema": eventstore.Schema, "epoch": "life"}
+	cfg.Subjects = []string{"rel.>", "tgt.>", "svc.>", "pol.>", "req.>"}
+	if _, err := n.JetStream().CreateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := eventstore.Provision(t.Context(), n.JetStream(), eventstoretest.Topology(n)); err != nil {
+		t.Fatal(err)
+	}
+	got := configs(t, n)[eventstore.StreamEvents]
+	if !slices.Contains(got.Subjects, "art.>") || got.Metadata["epoch"] != "life" {
+		t.Errorf("it takes %v in its life %q", got.Subjects, got.Metadata["epoch"])
 	}
 }
 

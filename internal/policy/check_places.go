@@ -68,18 +68,44 @@ func (c *checker) services() {
 	for i, service := range services {
 		path := fmt.Sprintf("services[%d]", i)
 		c.known(path+".owner_groups", "group", service.GetOwnerGroups(), c.hasGroup)
-		owners := 0
-		for _, group := range service.GetOwnerGroups() {
-			owners += len(c.index.People(group))
+		for j, id := range service.GetOwners() {
+			c.owner(fmt.Sprintf("%s.owners[%d]", path, j), id)
 		}
-		if owners == 0 && len(service.GetOwnerGroups()) > 0 {
+		c.unique(path+".owners", "", service.GetOwners())
+		if len(c.index.Owners(service.GetName())) == 0 && len(service.GetOwnerGroups())+len(service.GetOwners()) > 0 {
 			c.report(path+".owner_groups", "group.small", "nobody can own a release of %s", service.GetName())
+		}
+		if tier := service.GetTier(); (tier == 1 || tier == 2) && len(c.index.OwnerContacts(service.GetName())) == 0 {
+			c.report(path+".tier", "owner.unreachable", "%s is of tier %d, and neither its groups nor its owners have a contact", service.GetName(), tier)
 		}
 		c.known(path+".dependencies", "service", service.GetDependencies(), c.hasService)
 		if j := slices.Index(service.GetDependencies(), service.GetName()); j >= 0 {
 			c.report(fmt.Sprintf("%s.dependencies[%d]", path, j), "service.self", "%s depends on itself", service.GetName())
 		}
 		c.unique(path+".checks", "name", names(service.GetChecks(), (*releasev1.Check).GetName))
+		c.requirements(path+".requirements", service)
+	}
+}
+
+// owner checks a person who owns something by name.
+func (c *checker) owner(field, id string) {
+	c.person(field, id)
+	if c.index.Person(id).GetMachine() {
+		c.report(field, "person.machine", "%s is a machine; a person has to answer for a release", id)
+	}
+}
+
+// requirements checks which versions a service needs of those that it depends on.
+func (c *checker) requirements(path string, service *policyv1.Service) {
+	c.unique(path, "service", names(service.GetRequirements(), (*policyv1.Requirement).GetService))
+	for i, r := range service.GetRequirements() {
+		field := fmt.Sprintf("%s[%d]", path, i)
+		if name := r.GetService(); name != "" && !slices.Contains(service.GetDependencies(), name) {
+			c.report(field+".service", "dependency.unknown", "%s does not depend on %q", service.GetName(), name)
+		}
+		if _, err := Takes(r.GetVersions(), "0.0.0"); err != nil && r.GetVersions() != "" {
+			c.report(field+".versions", "versions.range", "%v", err)
+		}
 	}
 }
 

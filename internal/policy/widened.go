@@ -65,6 +65,9 @@ func (x *Index) rights(id string) map[string]bool {
 		for _, g := range s.GetOwnerGroups() {
 			may(g, "own releases of %s", s.GetName())
 		}
+		if slices.Contains(s.GetOwners(), id) {
+			all["own releases of "+s.GetName()] = true
+		}
 	}
 	for _, g := range doc.GetGates() {
 		may(g.GetReviewerGroup(), "review for the gate %s", g.GetName())
@@ -83,6 +86,7 @@ func (x *Index) rights(id string) map[string]bool {
 	may(doc.GetEmergency().GetGroup(), "authorize emergencies alone")
 	may(doc.GetEmergency().GetReviewGroup(), "review emergencies")
 	may(doc.GetOperatorsGroup(), "abort, retry, roll back and accept releases")
+	may(doc.GetQuarantine().GetGroup(), "let artifacts out of quarantine")
 	may(doc.GetChangeControl().GetApprovals().GetGroup(), "approve changes of the procedure document")
 	if x.MayPropose(id) {
 		all["propose changes of the procedure document"] = true
@@ -122,6 +126,14 @@ func Loosened(before, after *policyv1.Procedure) []string {
 		l.lost(true, now != nil, "the freeze %s is gone", was.GetName())
 		l.lost(now != nil, sameWindow(was, now), "the freeze %s is at another time or place", was.GetName())
 		l.lost(!was.GetBypassable(), now == nil || !now.GetBypassable(), "an emergency may bypass the freeze %s", was.GetName())
+	}
+	l.lost(!before.GetQuarantine().GetBypassable(), !after.GetQuarantine().GetBypassable(), "an emergency may bypass a quarantine")
+	for _, was := range before.GetServices() {
+		now := find(after.GetServices(), was.GetName(), (*policyv1.Service).GetName)
+		for _, need := range was.GetRequirements() {
+			still := find(now.GetRequirements(), need.GetService(), (*policyv1.Requirement).GetService)
+			l.lost(now != nil, proto.Equal(need, still), "%s needs %s %s no more", was.GetName(), need.GetService(), need.GetVersions())
+		}
 	}
 	for _, now := range after.GetPeople() {
 		was := find(before.GetPeople(), now.GetId(), (*policyv1.Person).GetId)

@@ -26,6 +26,7 @@ var (
 	errInactive        = refuse(codes.PermissionDenied, "INACTIVE_PERSON", "the caller has left")
 	errAmbiguous       = refuse(codes.PermissionDenied, "AMBIGUOUS_PERSON", "the caller's certificate names several people")
 	errFull            = refuse(codes.ResourceExhausted, "HISTORY_FULL", "too much has happened to this release: withdraw it and request it again")
+	errOtherStanding   = refuse(codes.Aborted, "STALE_QUARANTINE", "the artifact does not stand at what the caller saw: look again")
 	errMachine         = refuse(codes.PermissionDenied, "MACHINE", "machines never decide about releases")
 )
 
@@ -60,6 +61,9 @@ var reasons = []struct {
 	{procedure.ErrNotHuman, codes.PermissionDenied, "MACHINE", ""},
 	{procedure.ErrStaleDigest, codes.Aborted, "STALE_CHANGE_DIGEST", ""},
 	{procedure.ErrApprovedAlready, codes.AlreadyExists, "APPROVED_ALREADY", ""},
+	{procedure.ErrNotQuarantined, codes.FailedPrecondition, "NOT_QUARANTINED", ""},
+	{procedure.ErrNotProposed, codes.FailedPrecondition, "NOT_PROPOSED", ""},
+	{procedure.ErrOwnClearance, codes.PermissionDenied, "OWN_PROPOSAL", ""},
 	{procedure.ErrNotPending, codes.FailedPrecondition, "NOT_PENDING", ""},
 	{procedure.ErrStandIn, codes.PermissionDenied, "NO_STAND_IN", ""},
 	{procedure.ErrUnsigned, codes.PermissionDenied, "SIGNATURE_REQUIRED", ""},

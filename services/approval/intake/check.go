@@ -77,10 +77,9 @@ func (c *checker) people() {
 	if service == nil {
 		return
 	}
-	groups := c.x.GroupsOf(owner)
-	if !slices.ContainsFunc(service.GetOwnerGroups(), func(g string) bool { return slices.Contains(groups, g) }) {
+	if !c.x.Owns(owner, service.GetName()) {
 		c.say("owner", "owner.foreign", "%s is in none of the groups that own %s: %s",
-			owner, service.GetName(), strings.Join(service.GetOwnerGroups(), ", "))
+			owner, service.GetName(), strings.Join(slices.Concat(service.GetOwnerGroups(), service.GetOwners()), ", "))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
@@ -48,9 +49,17 @@ func (f *Fetcher) find(ctx context.Context, a *releasev1.Artifact) (Artifact, er
 		return Artifact{}, err
 	}
 	switch a.GetKind() {
-	case releasev1.ArtifactKind_ARTIFACT_KIND_FILE:
+	case releasev1.ArtifactKind_ARTIFACT_KIND_FILE, releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN,
+		releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_MODULE, releasev1.ArtifactKind_ARTIFACT_KIND_ARCHIVE,
+		releasev1.ArtifactKind_ARTIFACT_KIND_CONFIGURATION:
 		return f.file(ctx, a)
 	case releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE:
+		return f.image(ctx, a)
+	case releasev1.ArtifactKind_ARTIFACT_KIND_HELM_CHART:
+		// As step 2 tells them apart: an archive has the name of one.
+		if strings.HasSuffix(a.GetLocation(), ".tgz") {
+			return f.file(ctx, a)
+		}
 		return f.image(ctx, a)
 	case releasev1.ArtifactKind_ARTIFACT_KIND_UNSPECIFIED:
 	}

@@ -82,12 +82,20 @@ func (f *Fetcher) reference(ctx context.Context, a *releasev1.Artifact) ([]remot
 	if registry.GetInsecure() {
 		with = append(with, name.Insecure)
 	}
-	ref, err := name.NewDigest(a.GetLocation()+"@"+a.GetDigest(), with...)
+	// A tag is what step 2 looked at and noted: here the digest alone counts, for the tag
+	// may have been moved since.
+	location := a.GetLocation()
+	if tag := strings.LastIndex(location, ":"); tag > strings.LastIndex(location, "/") {
+		if _, err := name.NewTag(location, with...); err != nil {
+			return nil, name.Digest{}, fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		location = location[:tag]
+	}
+	ref, err := name.NewDigest(location+"@"+a.GetDigest(), with...)
 	if err != nil {
 		return nil, name.Digest{}, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	// "registry.example/shop:1.2" would be a tag beside the digest.
-	if ref.Context().String() != a.GetLocation() {
+	if ref.Context().String() != location {
 		return nil, name.Digest{}, fmt.Errorf("not the name of a repository: %w", ErrRefused)
 	}
 	options := []remote.Option{remote.WithContext(ctx), remote.WithUserAgent("shipwarden")}

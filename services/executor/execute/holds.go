@@ -79,8 +79,8 @@ func (s shell) debts(ctx context.Context, t reactor.Task, now time.Time) ([]*rel
 	return out, nil
 }
 
-// around names the freezes that an emergency goes around now and has not on record yet:
-// they were declared since step 3, or began.
+// around names the freezes and quarantines that an emergency goes around now and has not
+// on record yet: they were declared since step 3, or began.
 func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	if !t.State.Emergency() {
 		return nil, nil
@@ -89,7 +89,15 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []string
+	bypassable, err := s.bypassable(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	_, quarantines, err := s.Quarantined(ctx, t.State, bypassable)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.DeleteFunc(quarantines, func(b string) bool { return slices.Contains(t.State.Bypassed, b) })
 	for _, index := range documents {
 		j, err := index.Freezes(t.State, t.Now)
 		if err != nil {
@@ -102,6 +110,13 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// bypassable reports whether an emergency may go around a quarantine, by the procedure
+// document of the release and by the one in effect now.
+func (s shell) bypassable(ctx context.Context, t reactor.Task) (bool, error) {
+	documents, err := s.documents(ctx, t)
+	return !slices.ContainsFunc(documents, func(x *policy.Index) bool { return !x.Document().GetQuarantine().GetBypassable() }), err
 }
 
 // overrun names the freezes by which a release that has begun is taken back before its

@@ -213,6 +213,15 @@ func (s shell) changes(ctx context.Context, t reactor.Task) (out []*releasev1.Fi
 		}
 		say("artifact.changed", "", "%s", site.Line(err.Error()))
 	}
+	bypassable, err := s.bypassable(ctx, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	quarantined, _, err := s.Quarantined(ctx, t.State, bypassable)
+	if err != nil {
+		return nil, nil, err
+	}
+	out = append(out, quarantined...)
 	if !t.State.Started() {
 		gone, err := s.left(ctx, t)
 		if err != nil {

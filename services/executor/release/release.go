@@ -3,7 +3,8 @@
 // is known what it carries (PD-5.2, P14).
 //
 // It wakes on the last verification and on a person's acceptance, and appends
-// targets_released together with target_unlocked for every target. What a target
+// targets_released together with target_unlocked for every target, and, where the release
+// was asked for to take another one back and did, with artifact_quarantined. What a target
 // carries is asked of its driver, because a release that was accepted as it is may
 // be on some targets and not on others. Where it is not known that nothing is under way
 // any more, the target is sealed first.
@@ -58,8 +59,14 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	if err := failpoint.Hit("release.settled"); err != nil {
 		return nil, err
 	}
-	event := &releasev1.Event{Data: &releasev1.Event_TargetsReleased{TargetsReleased: &releasev1.TargetsReleased{Results: results}}}
-	return append([]eventstore.Draft{t.Draft(event)}, drafts...), nil
+	digest, quarantine, err := s.QuarantineTaken(ctx, t, s.now())
+	if err != nil {
+		return nil, err
+	}
+	event := &releasev1.Event{Data: &releasev1.Event_TargetsReleased{
+		TargetsReleased: &releasev1.TargetsReleased{Results: results, Quarantined: digest},
+	}}
+	return slices.Concat([]eventstore.Draft{t.Draft(event)}, drafts, quarantine), nil
 }
 
 // settle says what a target carries: the new version, where it does and that was

@@ -74,15 +74,22 @@ func (s shell) ended(t reactor.Task, results []*releasev1.TargetResult) ([]event
 	return []eventstore.Draft{t.Draft(procedure.DecideRolledBack(t.State, results, site.Reason(results)))}, nil
 }
 
-// claim takes the way back, or says that there is none. The targets are this
+// claim takes the way back, or says that there is none; with either the artifact goes
+// into quarantine. The targets are this
 // release's already; their new locks give this executor a higher fence than any
 // that is still on its way forth.
 func (s shell) claim(ctx context.Context, t reactor.Task, targets []string) ([]eventstore.Draft, error) {
 	deadline := t.Now.Add(t.State.Requested.GetTimeouts().GetExecute().AsDuration())
 	event := procedure.DecideRemedy(t.State, s.Name, deadline, deadline)
-	if event.GetRollbackUnavailable() != nil {
-		return []eventstore.Draft{t.Draft(event)}, nil
+	digest, quarantine, err := s.Quarantine(ctx, t)
+	if err != nil {
+		return nil, err
 	}
+	if d := event.GetRollbackUnavailable(); d != nil {
+		d.Quarantined = digest
+		return append([]eventstore.Draft{t.Draft(event)}, quarantine...), nil
+	}
+	event.GetRollbackClaimed().Quarantined = digest
 	drafts, busy, err := s.Claim(ctx, t, event, targets, deadline, nil)
 	if err != nil {
 		return nil, err
@@ -90,7 +97,10 @@ func (s shell) claim(ctx context.Context, t reactor.Task, targets []string) ([]e
 	if busy != "" {
 		return nil, fmt.Errorf("a target of the way back is held by release %s", busy)
 	}
-	return drafts, nil
+	if len(drafts) == 0 || drafts[0].Event.GetRollbackClaimed() == nil {
+		return drafts, nil // Nothing is claimed, so nothing is put anywhere with it.
+	}
+	return append(drafts, quarantine...), nil
 }
 
 // effect takes the targets back one after the other, in their order. One that fails,

@@ -75,6 +75,11 @@ func (w *writer) scope(r *Record) {
 	}
 	w.table([]string{"Artifact", "Kind", "Location", "Digest", "Size", "Media type"}, artifacts)
 	w.table([]string{"Target", "Wave", "Driver", "Carried", "This release is", "Carried before that", "Was rolled back from it"}, targets)
+	for _, e := range from[*releasev1.Event_ScopeValidated](r) {
+		if b := e.data.ScopeValidated.GetBypassed(); len(b) > 0 {
+			w.paragraph(sentence("Bypassed at this step: " + and(escaped(b))))
+		}
+	}
 	w.findings(findings)
 }
 

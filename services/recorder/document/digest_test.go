@@ -23,7 +23,7 @@ import (
 func asOf(r document.Record, n uint64) document.Record {
 	r.AsOfSequence, r.Phase = n, "record"
 	r.AsOf, r.ProcedureVersion = time.Time{}, ""
-	r.Planned, r.Incident, r.FollowUpActions, r.Signatures, r.TakenBackBy = nil, nil, nil, nil, nil
+	r.Planned, r.Incident, r.FollowUpActions, r.Signatures, r.TakenBackBy, r.Quarantine = nil, nil, nil, nil, nil, nil
 	outcome := *r.Outcome
 	outcome.RecordedAt, outcome.RecordedBy, outcome.RecordDigest, outcome.RecordAsOf, outcome.ClosedAt = nil, "", "", 0, nil
 	r.Outcome = &outcome
@@ -136,14 +136,15 @@ func TestWhatIsNotDigestedIsInTheRecordThatIsGivenOut(t *testing.T) {
 	h := history(t, procedure.PhaseClosed, proceduretest.Emergency)
 	all := messages(h)
 	var given map[string]json.RawMessage
-	text := encode(t, document.Build(h.Release, all).Given("2026.3", &recorderv1.WayBack{Release: "shop-back"}))
+	text := encode(t, document.Build(h.Release, all).Given("2026.3", &recorderv1.WayBack{Release: "shop-back"}).
+		Stands(&recorderv1.QuarantinedArtifact{Held: true}))
 	if err := json.Unmarshal(text, &given); err != nil {
 		t.Fatal(err)
 	}
 	last := h.Entries[len(h.Entries)-1].Stored.Format(time.RFC3339Nano)
 	for key, want := range map[string]string{
 		"as_of": last, "procedure_version": "2026.3", "planned": "waves_deployed", "incident": "INC-78",
-		"follow_up_actions": "write the test", "signatures": "[]", "taken_back_by": "shop-back",
+		"follow_up_actions": "write the test", "signatures": "[]", "taken_back_by": "shop-back", "quarantine": `"held": true`,
 	} {
 		if !strings.Contains(string(given[key]), want) {
 			t.Errorf("%s is %s, want %q in it", key, given[key], want)

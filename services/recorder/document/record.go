@@ -88,6 +88,7 @@ type Record struct {
 	FollowUpActions []Message   `json:"follow_up_actions,omitzero"`
 	Signatures      []Signature `json:"signatures,omitzero"`
 	TakenBackBy     []Message   `json:"taken_back_by,omitzero"`
+	Quarantine      Message     `json:"quarantine,omitempty"`
 
 	// events are the messages that count, steps and state what they amount to: what
 	// the document for reading is written from besides.
@@ -97,6 +98,7 @@ type Record struct {
 	state  procedure.State
 	named  []string // authors whom only the proof for refused gates names
 	back   []*recorderv1.WayBack
+	stands *recorderv1.QuarantinedArtifact
 }
 
 // Message is a message of the contract in stable protobuf-JSON.

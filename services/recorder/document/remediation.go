@@ -10,7 +10,7 @@ import (
 func (w *writer) remediation(r *Record) {
 	claims, results, calls, decisions, deadlines := w.remedies(r)
 	checks := verifications(r, true)
-	if len(claims)+len(results)+len(calls)+len(decisions)+len(deadlines)+len(checks) == 0 {
+	if len(claims)+len(results)+len(calls)+len(decisions)+len(deadlines)+len(checks) == 0 && r.Quarantined() == "" {
 		return
 	}
 	w.section("Step 7: remediation and escalation")
@@ -20,6 +20,7 @@ func (w *writer) remediation(r *Record) {
 		w.table(resultHead, results)
 	}
 	w.validations(checks)
+	w.quarantine(r)
 	if len(calls) > 0 {
 		w.part("Escalations")
 		w.table([]string{"Event", "When", "Cause", "What", "Rung", "Who", "Incident", "To be taken on by", "Said"}, calls)

@@ -50,6 +50,7 @@ type batch struct {
 	last       uint64
 	touched    []*history // in the order in which they were touched first
 	targets    map[string]targetRow
+	artifacts  map[string]artifactRow
 	refusals   []row
 	procedures []procedureRow
 	rejected   int
@@ -84,7 +85,7 @@ type procedureRow struct {
 
 // newBatch sorts messages by what they belong to; nothing is decided yet.
 func newBatch(messages []Message) *batch {
-	b := &batch{rows: make([]row, len(messages)), targets: map[string]targetRow{}, last: messages[len(messages)-1].Sequence}
+	b := &batch{rows: make([]row, len(messages)), targets: map[string]targetRow{}, artifacts: map[string]artifactRow{}, last: messages[len(messages)-1].Sequence}
 	for i, m := range messages {
 		b.rows[i].Message, b.rows[i].rejected = m, m.Refused
 		b.rows[i].aggregate, b.rows[i].kind = aggregateOf(m.Subject)
@@ -143,6 +144,10 @@ func (l *Ledger) foldOther(b *batch, r *row) {
 		b.targets[r.aggregate] = targetRow{r.Sequence, d.TargetLocked.GetRelease(), d.TargetLocked.GetState()}
 	case *releasev1.Event_TargetUnlocked:
 		b.targets[r.aggregate] = targetRow{r.Sequence, "", d.TargetUnlocked.GetState()}
+	case *releasev1.Event_ArtifactQuarantined, *releasev1.Event_ClearanceProposed, *releasev1.Event_QuarantineCleared:
+		if r.kind == kindArtifact {
+			b.artifacts[r.aggregate] = artifactRow{r.Sequence, r.Stored, procedure.QuarantineOf(r.Entry.Event)}
+		}
 	case *releasev1.Event_RequestRefused:
 		b.refusals = append(b.refusals, *r)
 	case *releasev1.Event_ProcedureActivated:

@@ -36,6 +36,7 @@ const (
 	kindTarget    = "tgt"
 	kindRequest   = "req"
 	kindProcedure = "pol"
+	kindArtifact  = "art"
 )
 
 // aggregateOf returns the first two tokens of a subject, and the first alone.

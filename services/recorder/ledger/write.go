@@ -175,6 +175,9 @@ func (l *Ledger) statements(p *Prepared) (*pgx.Batch, error) {
 		return nil, err
 	}
 	queueTargets(out, b.targets)
+	if err := queueQuarantines(out, b.artifacts); err != nil {
+		return nil, err
+	}
 	if err := queueRefusals(out, b.refusals); err != nil {
 		return nil, err
 	}

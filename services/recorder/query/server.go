@@ -184,6 +184,15 @@ func (s *Server) GetRecord(ctx context.Context, q *recorderv1.GetRecordRequest) 
 		return nil, toStatus(ctx, err)
 	}
 	record.Given(known.GetProcedureVersion(), known.GetTakenBackBy()...)
+	if digest := record.Quarantined(); digest != "" {
+		known, _, err := s.reader.Quarantines(ctx, digest, true, 0, 1)
+		if err != nil {
+			return nil, toStatus(ctx, err)
+		}
+		if len(known) > 0 {
+			record.Stands(known[0])
+		}
+	}
 	out := &recorderv1.GetRecordResponse{AsOfSequence: asOf}
 	if q.GetFormat() == recorderv1.GetRecordRequest_FORMAT_MARKDOWN {
 		out.Document, out.MediaType = record.Markdown(), "text/markdown; charset=utf-8"

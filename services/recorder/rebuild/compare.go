@@ -23,6 +23,7 @@ var tables = []struct{ name, key, row string }{
 	{"release_people", "person, release, part", "t::text"},
 	{"release_artifacts", "digest, release", "t::text"},
 	{"targets", "target", "t::text"},
+	{"quarantines", "digest", "t::text"},
 	{"refusals", "seq", "t::text"},
 	{"procedures", "digest", "t::text"},
 }

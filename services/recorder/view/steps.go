@@ -149,6 +149,10 @@ func leaving(before, after procedure.State, e *releasev1.Event) recorderv1.Step_
 				return recorderv1.Step_STATUS_BYPASSED
 			}
 		}
+	case *releasev1.Event_ScopeValidated:
+		if len(d.ScopeValidated.GetBypassed()) > 0 {
+			return recorderv1.Step_STATUS_BYPASSED
+		}
 	case *releasev1.Event_RiskCleared:
 		if len(d.RiskCleared.GetBypassed()) > 0 {
 			return recorderv1.Step_STATUS_BYPASSED

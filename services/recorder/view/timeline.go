@@ -160,6 +160,9 @@ func (t *Timeline) note(e *releasev1.Event) {
 	case *releasev1.Event_ScopeValidated:
 		for _, a := range d.ScopeValidated.GetArtifacts() {
 			t.digest(a.GetDigest())
+			for _, p := range a.GetPlatforms() {
+				t.digest(p.GetDigest())
+			}
 		}
 	}
 	if e.GetActor().GetKind() == releasev1.Actor_KIND_HUMAN {

@@ -21,15 +21,9 @@ const FileMediaType = "application/octet-stream"
 
 // pinFile hashes a regular file below the folder.
 func pinFile(ctx context.Context, folder string, a *releasev1.Artifact) (*releasev1.PinnedArtifact, error) {
-	if folder == "" {
-		return nil, fmt.Errorf("%w: no artifact folder is configured", ErrLocation)
-	}
-	if !filepath.IsLocal(a.GetLocation()) {
-		return nil, fmt.Errorf("%w: it leaves the artifact folder", ErrLocation)
-	}
-	root, err := os.OpenRoot(folder)
+	root, err := openFolder(folder, a.GetLocation())
 	if err != nil {
-		return nil, fmt.Errorf("%w: open artifact folder: %w", ErrUnreachable, cause(err))
+		return nil, err
 	}
 	defer root.Close()
 	file, err := openRegular(root, a.GetLocation())
@@ -47,6 +41,21 @@ func pinFile(ctx context.Context, folder string, a *releasev1.Artifact) (*releas
 		return nil, fmt.Errorf("%w: it is %s, requested was %s", ErrDigest, digest, a.GetDigest())
 	}
 	return &releasev1.PinnedArtifact{Digest: digest, Size: size, MediaType: FileMediaType}, nil
+}
+
+// openFolder opens the artifact folder for a location below it.
+func openFolder(folder, location string) (*os.Root, error) {
+	if folder == "" {
+		return nil, fmt.Errorf("%w: no artifact folder is configured", ErrLocation)
+	}
+	if !filepath.IsLocal(location) {
+		return nil, fmt.Errorf("%w: it leaves the artifact folder", ErrLocation)
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, fmt.Errorf("%w: open artifact folder: %w", ErrUnreachable, cause(err))
+	}
+	return root, nil
 }
 
 // openRegular opens a file, and nothing that only has a name like one: a pipe would

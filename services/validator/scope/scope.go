@@ -1,6 +1,6 @@
 // Package scope is the shell of step 2: it looks whether the artifacts are where
-// and what they are said to be, what the targets carry, and whether version and
-// owner fit (PD-2.1 to PD-2.3).
+// and what they are said to be, whether one of them is in quarantine, what the targets
+// carry, and whether version and owner fit (PD-2.1 to PD-2.3).
 //
 // It wakes on gates_confirmed, and again when a target was changed by another
 // release meanwhile, and appends scope_validated or scope_refused. It reads, and
@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/semver"
 
@@ -61,7 +62,10 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 			return nil, err
 		}
 		pinned = append(pinned, p)
-		l.artifact(a, err)
+		l.artifact(a, p, err)
+	}
+	if err := l.standings(ctx, s.reader, pinned); err != nil {
+		return nil, err
 	}
 	var targets []*releasev1.ScopedTarget
 	for n, wave := range l.request.GetPlan().GetWaves() {
@@ -73,8 +77,12 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 			targets = append(targets, l.target(id, uint32(n), standing.State))
 		}
 	}
+	l.quarantine(pinned, targets)
 	l.owner()
-	return []eventstore.Draft{t.Draft(procedure.DecideScope(pinned, targets, l.findings))}, nil
+	if err := l.catalog(ctx, s.reader); err != nil {
+		return nil, err
+	}
+	return []eventstore.Draft{t.Draft(procedure.DecideScope(pinned, targets, l.findings, l.bypassed...))}, nil
 }
 
 // look gathers what is found about one release.
@@ -82,6 +90,9 @@ type look struct {
 	request  *releasev1.Request
 	index    *policy.Index
 	findings []*releasev1.Finding
+	bypassed []string
+	// artifacts are those of the request by digest, as far as they are known.
+	artifacts map[string]standing.Artifact
 }
 
 func (l *look) find(severity releasev1.Finding_Severity, rule, subject, format string, args ...any) {
@@ -90,17 +101,34 @@ func (l *look) find(severity releasev1.Finding_Severity, rule, subject, format s
 	})
 }
 
-func (l *look) artifact(a *releasev1.Artifact, err error) {
+func (l *look) artifact(a *releasev1.Artifact, p *releasev1.PinnedArtifact, err error) {
 	switch {
 	case err == nil:
-		l.find(releasev1.Finding_SEVERITY_OK, "artifact.pinned", a.GetName(), "%s is %s", a.GetLocation(), a.GetDigest())
+		l.find(releasev1.Finding_SEVERITY_OK, "artifact.pinned", a.GetName(), "%s is %s%s", a.GetLocation(), a.GetDigest(), more(p))
 	case errors.Is(err, resolve.ErrDigest):
 		l.find(releasev1.Finding_SEVERITY_BLOCKING, "artifact.digest", a.GetName(), "%v", err)
 	case errors.Is(err, resolve.ErrMissing):
 		l.find(releasev1.Finding_SEVERITY_BLOCKING, "artifact.missing", a.GetName(), "%v", err)
+	case errors.Is(err, resolve.ErrKind):
+		l.find(releasev1.Finding_SEVERITY_BLOCKING, "artifact.kind", a.GetName(), "%v", err)
 	default:
 		l.find(releasev1.Finding_SEVERITY_BLOCKING, "artifact.location", a.GetName(), "%v", err)
 	}
+}
+
+// more is what was found out about an artifact besides its digest.
+func more(p *releasev1.PinnedArtifact) string {
+	out := ""
+	if p.GetTitle() != "" {
+		out += ", " + p.GetTitle()
+	}
+	if n := len(p.GetPlatforms()); n > 0 {
+		out += fmt.Sprintf(", an index of %d platforms", n)
+	}
+	if p.GetTag() != "" {
+		out += fmt.Sprintf("; the tag %q led there at %s", p.GetTag(), p.GetTagResolved().AsTime().UTC().Format(time.RFC3339))
+	}
+	return out
 }
 
 func (l *look) target(id string, wave uint32, state *releasev1.TargetState) *releasev1.ScopedTarget {
@@ -187,7 +215,11 @@ func (l *look) version(id string, relation releasev1.ScopedTarget_Relation, stat
 		default:
 			continue
 		}
-		l.find(l.severity(rules.GetRolledBack(), releasev1.Finding_SEVERITY_BLOCKING), "version.rolled_back", id,
+		severity := l.severity(rules.GetRolledBack(), releasev1.Finding_SEVERITY_BLOCKING)
+		if l.cleared(gone.GetDigest()) {
+			severity = min(severity, releasev1.Finding_SEVERITY_WARNING)
+		}
+		l.find(severity, "version.rolled_back", id,
 			"this %s was rolled back from %s before, by release %s", what, id, gone.GetRelease())
 		return
 	}
@@ -215,15 +247,9 @@ func (l *look) severity(asked, otherwise releasev1.Finding_Severity) releasev1.F
 // owner looks again at the person who answers for the release (PD-2.2).
 func (l *look) owner() {
 	id := l.request.GetOwner()
-	var groups []string
-	if s := l.index.Service(l.request.GetService()); s != nil {
-		groups = s.GetOwnerGroups()
-	}
-	of := l.index.GroupsOf(id)
-	p := l.index.Person(id)
-	if p == nil || p.GetInactive() || p.GetMachine() || !slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(of, g) }) {
+	if !l.index.Owns(id, l.request.GetService()) {
 		l.find(releasev1.Finding_SEVERITY_BLOCKING, "owner", id, "%s does not own %s", id, l.request.GetService())
 		return
 	}
-	l.find(releasev1.Finding_SEVERITY_OK, "owner", id, "%s owns %s", p.GetName(), l.request.GetService())
+	l.find(releasev1.Finding_SEVERITY_OK, "owner", id, "%s owns %s", l.index.Person(id).GetName(), l.request.GetService())
 }

@@ -73,8 +73,13 @@ func newWorld(t *testing.T, document string, registries ...*configv1.Registry) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.step = scope.New(policy.NewSource(blobs.Get), resolver, eventstoretest.Store(w, procedure.ServiceValidator))
+	w.pins(resolver)
 	return w
+}
+
+// pins makes the step find artifacts by that pinner.
+func (w *world) pins(p scope.Pinner) {
+	w.step = scope.New(policy.NewSource(evidence.New(w.JetStream()).Get), p, eventstoretest.Store(w, procedure.ServiceValidator))
 }
 
 func digestOf(content string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(content))) }

@@ -3360,6 +3360,231 @@ func (x *ChangedAnswer) GetAfter() string {
 	return ""
 }
 
+type ProposeClearanceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact, "sha256:…".
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Why it may be released again.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposeClearanceRequest) Reset() {
+	*x = ProposeClearanceRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposeClearanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposeClearanceRequest) ProtoMessage() {}
+
+func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposeClearanceRequest.ProtoReflect.Descriptor instead.
+func (*ProposeClearanceRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ProposeClearanceRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ProposeClearanceRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ProposeClearanceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the artifact stands at now.
+	State *v1.Quarantine `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Sequence of the event that says so.
+	Sequence      uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposeClearanceResponse) Reset() {
+	*x = ProposeClearanceResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposeClearanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposeClearanceResponse) ProtoMessage() {}
+
+func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposeClearanceResponse.ProtoReflect.Descriptor instead.
+func (*ProposeClearanceResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ProposeClearanceResponse) GetState() *v1.Quarantine {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *ProposeClearanceResponse) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+type ConfirmClearanceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact, "sha256:…".
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Sequence of its newest event, as the caller saw it.
+	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Why the caller agrees.
+	Comment       string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmClearanceRequest) Reset() {
+	*x = ConfirmClearanceRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmClearanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmClearanceRequest) ProtoMessage() {}
+
+func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmClearanceRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmClearanceRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *ConfirmClearanceRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ConfirmClearanceRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *ConfirmClearanceRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+type ConfirmClearanceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the artifact stands at now.
+	State *v1.Quarantine `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Sequence of the event that says so.
+	Sequence      uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmClearanceResponse) Reset() {
+	*x = ConfirmClearanceResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmClearanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmClearanceResponse) ProtoMessage() {}
+
+func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmClearanceResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmClearanceResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *ConfirmClearanceResponse) GetState() *v1.Quarantine {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *ConfirmClearanceResponse) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
 var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
@@ -3622,7 +3847,24 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05event\x18\x03 \x01(\tR\x05event\x12\x16\n" +
 	"\x06before\x18\x04 \x01(\tR\x06before\x12\x14\n" +
-	"\x05after\x18\x05 \x01(\tR\x05after2\xf5\x11\n" +
+	"\x05after\x18\x05 \x01(\tR\x05after\"\xf9\x01\n" +
+	"\x17ProposeClearanceRequest\x124\n" +
+	"\x06digest\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\x06digest\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\x06reason\"o\n" +
+	"\x18ProposeClearanceResponse\x127\n" +
+	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\"\xa0\x02\n" +
+	"\x17ConfirmClearanceRequest\x124\n" +
+	"\x06digest\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\x06digest\x12#\n" +
+	"\bsequence\x18\x02 \x01(\x04B\a\xbaH\x042\x02(\x01R\bsequence\x12\xa9\x01\n" +
+	"\acomment\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\acomment\"o\n" +
+	"\x18ConfirmClearanceResponse\x127\n" +
+	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence2\xe3\x13\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +
 	"\n" +
@@ -3646,7 +3888,9 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\bDelegate\x12'.shipwarden.approval.v1.DelegateRequest\x1a(.shipwarden.approval.v1.DelegateResponse\x12u\n" +
 	"\x10RevokeDelegation\x12/.shipwarden.approval.v1.RevokeDelegationRequest\x1a0.shipwarden.approval.v1.RevokeDelegationResponse\x12r\n" +
 	"\x0fListDelegations\x12..shipwarden.approval.v1.ListDelegationsRequest\x1a/.shipwarden.approval.v1.ListDelegationsResponse\x12W\n" +
-	"\x06WhoCan\x12%.shipwarden.approval.v1.WhoCanRequest\x1a&.shipwarden.approval.v1.WhoCanResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
+	"\x06WhoCan\x12%.shipwarden.approval.v1.WhoCanRequest\x1a&.shipwarden.approval.v1.WhoCanResponse\x12u\n" +
+	"\x10ProposeClearance\x12/.shipwarden.approval.v1.ProposeClearanceRequest\x1a0.shipwarden.approval.v1.ProposeClearanceResponse\x12u\n" +
+	"\x10ConfirmClearance\x12/.shipwarden.approval.v1.ConfirmClearanceRequest\x1a0.shipwarden.approval.v1.ConfirmClearanceResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
 
 var (
 	file_shipwarden_approval_v1_approval_proto_rawDescOnce sync.Once
@@ -3661,7 +3905,7 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_approval_v1_approval_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(OutlookStep_Standing)(0),         // 0: shipwarden.approval.v1.OutlookStep.Standing
 	(*Pending)(nil),                   // 1: shipwarden.approval.v1.Pending
@@ -3718,130 +3962,141 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*CompareProcedureResponse)(nil),  // 52: shipwarden.approval.v1.CompareProcedureResponse
 	(*Difference)(nil),                // 53: shipwarden.approval.v1.Difference
 	(*ChangedAnswer)(nil),             // 54: shipwarden.approval.v1.ChangedAnswer
-	(*v1.Request)(nil),                // 55: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),         // 56: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),           // 57: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),          // 58: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),            // 59: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),                // 60: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),             // 61: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),     // 62: google.protobuf.Timestamp
-	(*v1.Check)(nil),                  // 63: shipwarden.release.v1.Check
-	(*v1.HoldReason)(nil),             // 64: shipwarden.release.v1.HoldReason
-	(*v1.ApprovalSignature)(nil),      // 65: shipwarden.release.v1.ApprovalSignature
-	(v1.Cause)(0),                     // 66: shipwarden.release.v1.Cause
-	(v1.Occasion)(0),                  // 67: shipwarden.release.v1.Occasion
-	(*v1.Party)(nil),                  // 68: shipwarden.release.v1.Party
-	(v1.Intervened_Action)(0),         // 69: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),    // 70: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),               // 71: shipwarden.release.v1.FollowUp
-	(*v1.Delegation)(nil),             // 72: shipwarden.release.v1.Delegation
-	(*v1.Violation)(nil),              // 73: shipwarden.release.v1.Violation
+	(*ProposeClearanceRequest)(nil),   // 55: shipwarden.approval.v1.ProposeClearanceRequest
+	(*ProposeClearanceResponse)(nil),  // 56: shipwarden.approval.v1.ProposeClearanceResponse
+	(*ConfirmClearanceRequest)(nil),   // 57: shipwarden.approval.v1.ConfirmClearanceRequest
+	(*ConfirmClearanceResponse)(nil),  // 58: shipwarden.approval.v1.ConfirmClearanceResponse
+	(*v1.Request)(nil),                // 59: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),         // 60: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),           // 61: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),          // 62: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),            // 63: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),                // 64: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),             // 65: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),     // 66: google.protobuf.Timestamp
+	(*v1.Check)(nil),                  // 67: shipwarden.release.v1.Check
+	(*v1.HoldReason)(nil),             // 68: shipwarden.release.v1.HoldReason
+	(*v1.ApprovalSignature)(nil),      // 69: shipwarden.release.v1.ApprovalSignature
+	(v1.Cause)(0),                     // 70: shipwarden.release.v1.Cause
+	(v1.Occasion)(0),                  // 71: shipwarden.release.v1.Occasion
+	(*v1.Party)(nil),                  // 72: shipwarden.release.v1.Party
+	(v1.Intervened_Action)(0),         // 73: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),    // 74: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),               // 75: shipwarden.release.v1.FollowUp
+	(*v1.Delegation)(nil),             // 76: shipwarden.release.v1.Delegation
+	(*v1.Violation)(nil),              // 77: shipwarden.release.v1.Violation
+	(*v1.Quarantine)(nil),             // 78: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	55, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	56, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	57, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	58, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	59, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	60, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	61, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	61, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	59, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	60, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	61, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	62, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	63, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	64, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	65, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	65, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
 	3,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	62, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	62, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	63, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	66, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	66, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	67, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
 	2,  // 12: shipwarden.approval.v1.Pending.exceptions:type_name -> shipwarden.approval.v1.FreezeException
-	64, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
-	62, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
-	62, // 15: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
-	62, // 16: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	62, // 17: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	68, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
+	66, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
+	66, // 15: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
+	66, // 16: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	66, // 17: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
 	1,  // 18: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	1,  // 19: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	8,  // 20: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
-	62, // 21: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
-	65, // 22: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	61, // 23: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	66, // 24: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	67, // 25: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
-	68, // 26: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
-	69, // 27: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	70, // 28: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	71, // 29: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	71, // 30: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	62, // 31: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
-	62, // 32: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
-	72, // 33: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
-	72, // 34: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
+	66, // 21: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
+	69, // 22: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	65, // 23: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	70, // 24: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	71, // 25: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
+	72, // 26: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
+	73, // 27: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	74, // 28: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	75, // 29: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	75, // 30: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	66, // 31: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
+	66, // 32: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
+	76, // 33: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
+	76, // 34: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
 	41, // 35: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
 	42, // 36: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
-	64, // 37: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	62, // 38: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	68, // 37: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	66, // 38: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
 	47, // 39: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	62, // 40: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
+	66, // 40: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
 	48, // 41: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
-	64, // 42: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
-	62, // 43: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
+	68, // 42: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
+	66, // 43: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
 	0,  // 44: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
-	62, // 45: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
-	73, // 46: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
+	66, // 45: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
+	77, // 46: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
 	47, // 47: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	59, // 48: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
-	60, // 49: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
-	64, // 50: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	61, // 51: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	63, // 48: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
+	64, // 49: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
+	68, // 50: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	65, // 51: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
 	53, // 52: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
 	54, // 53: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
-	4,  // 54: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	6,  // 55: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	9,  // 56: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	11, // 57: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	13, // 58: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	15, // 59: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	17, // 60: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	21, // 61: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
-	23, // 62: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
-	19, // 63: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	25, // 64: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	27, // 65: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	43, // 66: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
-	45, // 67: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
-	49, // 68: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
-	51, // 69: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
-	29, // 70: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	31, // 71: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	33, // 72: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
-	35, // 73: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
-	37, // 74: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
-	39, // 75: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
-	5,  // 76: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	7,  // 77: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	10, // 78: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	12, // 79: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	14, // 80: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	16, // 81: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	18, // 82: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	22, // 83: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
-	24, // 84: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
-	20, // 85: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	26, // 86: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	28, // 87: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	44, // 88: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
-	46, // 89: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
-	50, // 90: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
-	52, // 91: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
-	30, // 92: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	32, // 93: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	34, // 94: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
-	36, // 95: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
-	38, // 96: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
-	40, // 97: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
-	76, // [76:98] is the sub-list for method output_type
-	54, // [54:76] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	78, // 54: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	78, // 55: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	4,  // 56: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	6,  // 57: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	9,  // 58: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	11, // 59: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	13, // 60: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	15, // 61: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	17, // 62: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	21, // 63: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
+	23, // 64: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
+	19, // 65: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	25, // 66: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	27, // 67: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	43, // 68: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
+	45, // 69: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
+	49, // 70: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
+	51, // 71: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
+	29, // 72: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	31, // 73: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	33, // 74: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
+	35, // 75: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
+	37, // 76: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
+	39, // 77: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
+	55, // 78: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
+	57, // 79: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
+	5,  // 80: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	7,  // 81: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	10, // 82: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	12, // 83: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	14, // 84: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	16, // 85: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	18, // 86: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	22, // 87: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
+	24, // 88: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
+	20, // 89: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	26, // 90: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	28, // 91: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	44, // 92: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
+	46, // 93: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
+	50, // 94: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
+	52, // 95: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
+	30, // 96: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	32, // 97: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	34, // 98: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
+	36, // 99: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
+	38, // 100: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
+	40, // 101: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
+	56, // 102: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
+	58, // 103: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
+	80, // [80:104] is the sub-list for method output_type
+	56, // [56:80] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }
@@ -3855,7 +4110,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   54,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -46,6 +46,8 @@ const (
 	ApprovalService_RevokeDelegation_FullMethodName  = "/shipwarden.approval.v1.ApprovalService/RevokeDelegation"
 	ApprovalService_ListDelegations_FullMethodName   = "/shipwarden.approval.v1.ApprovalService/ListDelegations"
 	ApprovalService_WhoCan_FullMethodName            = "/shipwarden.approval.v1.ApprovalService/WhoCan"
+	ApprovalService_ProposeClearance_FullMethodName  = "/shipwarden.approval.v1.ApprovalService/ProposeClearance"
+	ApprovalService_ConfirmClearance_FullMethodName  = "/shipwarden.approval.v1.ApprovalService/ConfirmClearance"
 )
 
 // ApprovalServiceClient is the client API for ApprovalService service.
@@ -110,6 +112,11 @@ type ApprovalServiceClient interface {
 	ListDelegations(ctx context.Context, in *ListDelegationsRequest, opts ...grpc.CallOption) (*ListDelegationsResponse, error)
 	// WhoCan returns who can do what by the procedure document in effect.
 	WhoCan(ctx context.Context, in *WhoCanRequest, opts ...grpc.CallOption) (*WhoCanResponse, error)
+	// ProposeClearance asks for an artifact to be let out of quarantine.
+	ProposeClearance(ctx context.Context, in *ProposeClearanceRequest, opts ...grpc.CallOption) (*ProposeClearanceResponse, error)
+	// ConfirmClearance lets it out: by somebody else than who asked, who had no part in
+	// the releases that put it there. ABORTED where it is not as the caller saw it.
+	ConfirmClearance(ctx context.Context, in *ConfirmClearanceRequest, opts ...grpc.CallOption) (*ConfirmClearanceResponse, error)
 }
 
 type approvalServiceClient struct {
@@ -340,6 +347,26 @@ func (c *approvalServiceClient) WhoCan(ctx context.Context, in *WhoCanRequest, o
 	return out, nil
 }
 
+func (c *approvalServiceClient) ProposeClearance(ctx context.Context, in *ProposeClearanceRequest, opts ...grpc.CallOption) (*ProposeClearanceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProposeClearanceResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_ProposeClearance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) ConfirmClearance(ctx context.Context, in *ConfirmClearanceRequest, opts ...grpc.CallOption) (*ConfirmClearanceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfirmClearanceResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_ConfirmClearance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ApprovalServiceServer is the server API for ApprovalService service.
 // All implementations must embed UnimplementedApprovalServiceServer
 // for forward compatibility.
@@ -402,6 +429,11 @@ type ApprovalServiceServer interface {
 	ListDelegations(context.Context, *ListDelegationsRequest) (*ListDelegationsResponse, error)
 	// WhoCan returns who can do what by the procedure document in effect.
 	WhoCan(context.Context, *WhoCanRequest) (*WhoCanResponse, error)
+	// ProposeClearance asks for an artifact to be let out of quarantine.
+	ProposeClearance(context.Context, *ProposeClearanceRequest) (*ProposeClearanceResponse, error)
+	// ConfirmClearance lets it out: by somebody else than who asked, who had no part in
+	// the releases that put it there. ABORTED where it is not as the caller saw it.
+	ConfirmClearance(context.Context, *ConfirmClearanceRequest) (*ConfirmClearanceResponse, error)
 	mustEmbedUnimplementedApprovalServiceServer()
 }
 
@@ -477,6 +509,12 @@ func (UnimplementedApprovalServiceServer) ListDelegations(context.Context, *List
 }
 func (UnimplementedApprovalServiceServer) WhoCan(context.Context, *WhoCanRequest) (*WhoCanResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method WhoCan not implemented")
+}
+func (UnimplementedApprovalServiceServer) ProposeClearance(context.Context, *ProposeClearanceRequest) (*ProposeClearanceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ProposeClearance not implemented")
+}
+func (UnimplementedApprovalServiceServer) ConfirmClearance(context.Context, *ConfirmClearanceRequest) (*ConfirmClearanceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfirmClearance not implemented")
 }
 func (UnimplementedApprovalServiceServer) mustEmbedUnimplementedApprovalServiceServer() {}
 func (UnimplementedApprovalServiceServer) testEmbeddedByValue()                         {}
@@ -895,6 +933,42 @@ func _ApprovalService_WhoCan_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ApprovalService_ProposeClearance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProposeClearanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).ProposeClearance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_ProposeClearance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).ProposeClearance(ctx, req.(*ProposeClearanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_ConfirmClearance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfirmClearanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).ConfirmClearance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_ConfirmClearance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).ConfirmClearance(ctx, req.(*ConfirmClearanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ApprovalService_ServiceDesc is the grpc.ServiceDesc for ApprovalService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -989,6 +1063,14 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "WhoCan",
 			Handler:    _ApprovalService_WhoCan_Handler,
+		},
+		{
+			MethodName: "ProposeClearance",
+			Handler:    _ApprovalService_ProposeClearance_Handler,
+		},
+		{
+			MethodName: "ConfirmClearance",
+			Handler:    _ApprovalService_ConfirmClearance_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

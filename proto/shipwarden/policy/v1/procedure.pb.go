@@ -29,6 +29,66 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Kind of a contact.
+type Contact_Kind int32
+
+const (
+	Contact_KIND_UNSPECIFIED Contact_Kind = 0
+	// A mail address.
+	Contact_KIND_MAIL Contact_Kind = 1
+	// A chat room or handle.
+	Contact_KIND_CHAT Contact_Kind = 2
+	// A phone number or pager.
+	Contact_KIND_PHONE Contact_Kind = 3
+	// A page, such as one of an on-call schedule.
+	Contact_KIND_URL Contact_Kind = 4
+)
+
+// Enum value maps for Contact_Kind.
+var (
+	Contact_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_MAIL",
+		2: "KIND_CHAT",
+		3: "KIND_PHONE",
+		4: "KIND_URL",
+	}
+	Contact_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_MAIL":        1,
+		"KIND_CHAT":        2,
+		"KIND_PHONE":       3,
+		"KIND_URL":         4,
+	}
+)
+
+func (x Contact_Kind) Enum() *Contact_Kind {
+	p := new(Contact_Kind)
+	*p = x
+	return p
+}
+
+func (x Contact_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Contact_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[0].Descriptor()
+}
+
+func (Contact_Kind) Type() protoreflect.EnumType {
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[0]
+}
+
+func (x Contact_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Contact_Kind.Descriptor instead.
+func (Contact_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9, 0}
+}
+
 // What a window means.
 type Freeze_Kind int32
 
@@ -66,11 +126,11 @@ func (x Freeze_Kind) String() string {
 }
 
 func (Freeze_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[0].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[1].Descriptor()
 }
 
 func (Freeze_Kind) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[0]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[1]
 }
 
 func (x Freeze_Kind) Number() protoreflect.EnumNumber {
@@ -79,7 +139,7 @@ func (x Freeze_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Kind.Descriptor instead.
 func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // What becomes of a release that has begun when it may not start any more.
@@ -123,11 +183,11 @@ func (x Freeze_Overrun) String() string {
 }
 
 func (Freeze_Overrun) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[1].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[2].Descriptor()
 }
 
 func (Freeze_Overrun) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[1]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[2]
 }
 
 func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
@@ -136,7 +196,7 @@ func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Overrun.Descriptor instead.
 func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20, 1}
 }
 
 // Day of the week.
@@ -188,11 +248,11 @@ func (x Weekly_Day) String() string {
 }
 
 func (Weekly_Day) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[2].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[3].Descriptor()
 }
 
 func (Weekly_Day) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[2]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[3]
 }
 
 func (x Weekly_Day) Number() protoreflect.EnumNumber {
@@ -201,7 +261,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -248,6 +308,8 @@ type Procedure struct {
 	VersionRules *VersionRules `protobuf:"bytes,19,opt,name=version_rules,json=versionRules,proto3" json:"version_rules,omitempty"`
 	// Whose short-lived certificates count, besides keys.
 	Sigstore *Sigstore `protobuf:"bytes,20,opt,name=sigstore,proto3" json:"sigstore,omitempty"`
+	// How artifacts that were taken back get out of quarantine. Absent: as an empty one.
+	Quarantine *Quarantine `protobuf:"bytes,25,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
 	// Whether people may have stand-ins. Absent: nobody may.
 	StandIns *StandIns `protobuf:"bytes,35,opt,name=stand_ins,json=standIns,proto3" json:"stand_ins,omitempty"`
 	// People who are told of what, besides whoever listens to a channel.
@@ -432,6 +494,13 @@ func (x *Procedure) GetSigstore() *Sigstore {
 	return nil
 }
 
+func (x *Procedure) GetQuarantine() *Quarantine {
+	if x != nil {
+		return x.Quarantine
+	}
+	return nil
+}
+
 func (x *Procedure) GetStandIns() *StandIns {
 	if x != nil {
 		return x.StandIns
@@ -608,6 +677,63 @@ func (x *ChangeRecordRule) GetBypassable() bool {
 	return false
 }
 
+// Quarantine says who lets artifacts out that were taken back or failed. Without it no
+// artifact gets around it but by two people (PD-2.3).
+type Quarantine struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Members of this group agree to what somebody else asked for; none of them had a part
+	// in the release that was taken back. Absent: the operators' group.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// Whether an emergency may bypass it.
+	Bypassable    bool `protobuf:"varint,2,opt,name=bypassable,proto3" json:"bypassable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quarantine) Reset() {
+	*x = Quarantine{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quarantine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quarantine) ProtoMessage() {}
+
+func (x *Quarantine) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
+func (*Quarantine) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Quarantine) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *Quarantine) GetBypassable() bool {
+	if x != nil {
+		return x.Bypassable
+	}
+	return false
+}
+
 // ChangeControl says how the document is replaced by another one (PD-9.4). It is that
 // of the document in effect that counts.
 type ChangeControl struct {
@@ -626,7 +752,7 @@ type ChangeControl struct {
 
 func (x *ChangeControl) Reset() {
 	*x = ChangeControl{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +764,7 @@ func (x *ChangeControl) String() string {
 func (*ChangeControl) ProtoMessage() {}
 
 func (x *ChangeControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +777,7 @@ func (x *ChangeControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeControl.ProtoReflect.Descriptor instead.
 func (*ChangeControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ChangeControl) GetProposerGroups() []string {
@@ -700,7 +826,7 @@ type StandIns struct {
 
 func (x *StandIns) Reset() {
 	*x = StandIns{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -712,7 +838,7 @@ func (x *StandIns) String() string {
 func (*StandIns) ProtoMessage() {}
 
 func (x *StandIns) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -725,7 +851,7 @@ func (x *StandIns) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIns.ProtoReflect.Descriptor instead.
 func (*StandIns) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *StandIns) GetLongest() *durationpb.Duration {
@@ -764,7 +890,7 @@ type Sigstore struct {
 
 func (x *Sigstore) Reset() {
 	*x = Sigstore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +902,7 @@ func (x *Sigstore) String() string {
 func (*Sigstore) ProtoMessage() {}
 
 func (x *Sigstore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +915,7 @@ func (x *Sigstore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sigstore.ProtoReflect.Descriptor instead.
 func (*Sigstore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Sigstore) GetTrustedRoot() string {
@@ -840,7 +966,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +978,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +991,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Identity) GetId() string {
@@ -992,7 +1118,7 @@ type VersionRules struct {
 
 func (x *VersionRules) Reset() {
 	*x = VersionRules{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1004,7 +1130,7 @@ func (x *VersionRules) String() string {
 func (*VersionRules) ProtoMessage() {}
 
 func (x *VersionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1017,7 +1143,7 @@ func (x *VersionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRules.ProtoReflect.Descriptor instead.
 func (*VersionRules) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *VersionRules) GetLive() v1.Finding_Severity {
@@ -1062,6 +1188,8 @@ type Person struct {
 	Machine bool `protobuf:"varint,4,opt,name=machine,proto3" json:"machine,omitempty"`
 	// Somebody who has left: may be named nowhere.
 	Inactive bool `protobuf:"varint,5,opt,name=inactive,proto3" json:"inactive,omitempty"`
+	// How to reach them, for whoever has to.
+	Contacts []*Contact `protobuf:"bytes,7,rep,name=contacts,proto3" json:"contacts,omitempty"`
 	// Keys with which the person signs approvals. No two people have the same.
 	SigningKeys   []*PersonKey `protobuf:"bytes,6,rep,name=signing_keys,json=signingKeys,proto3" json:"signing_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1070,7 +1198,7 @@ type Person struct {
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1210,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1223,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Person) GetId() string {
@@ -1133,11 +1261,74 @@ func (x *Person) GetInactive() bool {
 	return false
 }
 
+func (x *Person) GetContacts() []*Contact {
+	if x != nil {
+		return x.Contacts
+	}
+	return nil
+}
+
 func (x *Person) GetSigningKeys() []*PersonKey {
 	if x != nil {
 		return x.SigningKeys
 	}
 	return nil
+}
+
+// Contact is a way to reach people who own something. Nobody is told anything by it:
+// that is what channels are for.
+type Contact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the address is.
+	Kind Contact_Kind `protobuf:"varint,1,opt,name=kind,proto3,enum=shipwarden.policy.v1.Contact_Kind" json:"kind,omitempty"`
+	// The address. Never a secret: webhook addresses are in the configuration.
+	Address       string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Contact) Reset() {
+	*x = Contact{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Contact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Contact) ProtoMessage() {}
+
+func (x *Contact) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Contact.ProtoReflect.Descriptor instead.
+func (*Contact) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Contact) GetKind() Contact_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Contact_KIND_UNSPECIFIED
+}
+
+func (x *Contact) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
 }
 
 // PersonKey is a public key of a person, whose private half nobody else has.
@@ -1158,7 +1349,7 @@ type PersonKey struct {
 
 func (x *PersonKey) Reset() {
 	*x = PersonKey{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1361,7 @@ func (x *PersonKey) String() string {
 func (*PersonKey) ProtoMessage() {}
 
 func (x *PersonKey) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1374,7 @@ func (x *PersonKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonKey.ProtoReflect.Descriptor instead.
 func (*PersonKey) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PersonKey) GetSsh() string {
@@ -1224,13 +1415,15 @@ type Group struct {
 	// The identity provider's group in which a member must be, too, who is named by one of
 	// its tokens: whom the provider has taken out of it decides nothing for it any more.
 	ProviderGroup string `protobuf:"bytes,3,opt,name=provider_group,json=providerGroup,proto3" json:"provider_group,omitempty"`
+	// How to reach the team, for whoever has to.
+	Contacts      []*Contact `protobuf:"bytes,4,rep,name=contacts,proto3" json:"contacts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1242,7 +1435,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1255,7 +1448,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Group) GetName() string {
@@ -1277,6 +1470,13 @@ func (x *Group) GetProviderGroup() string {
 		return x.ProviderGroup
 	}
 	return ""
+}
+
+func (x *Group) GetContacts() []*Contact {
+	if x != nil {
+		return x.Contacts
+	}
+	return nil
 }
 
 // Key is a public key and what it is trusted for.
@@ -1301,7 +1501,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1313,7 +1513,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1326,7 +1526,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Key) GetId() string {
@@ -1401,7 +1601,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1413,7 +1613,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1426,7 +1626,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Environment) GetName() string {
@@ -1486,7 +1686,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1498,7 +1698,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1511,7 +1711,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -1540,19 +1740,29 @@ type Service struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Groups that own it; an owner of a release is an active member of one.
+	// Groups that own it; an owner of a release is an active member of one, or one of
+	// the owners.
 	OwnerGroups []string `protobuf:"bytes,2,rep,name=owner_groups,json=ownerGroups,proto3" json:"owner_groups,omitempty"`
 	// Services whose releases in flight hold this one.
 	Dependencies []string `protobuf:"bytes,3,rep,name=dependencies,proto3" json:"dependencies,omitempty"`
 	// Checks that are added to every release of it.
-	Checks        []*v1.Check `protobuf:"bytes,4,rep,name=checks,proto3" json:"checks,omitempty"`
+	Checks []*v1.Check `protobuf:"bytes,4,rep,name=checks,proto3" json:"checks,omitempty"`
+	// People who own it besides those groups, by id.
+	Owners []string `protobuf:"bytes,5,rep,name=owners,proto3" json:"owners,omitempty"`
+	// How much depends on it, 1 (everything stands still without it) to 4. Of tiers 1 and 2
+	// an owner must be reachable. Absent: not said.
+	Tier uint32 `protobuf:"varint,6,opt,name=tier,proto3" json:"tier,omitempty"`
+	// Which versions it needs of services that it depends on.
+	Requirements []*Requirement `protobuf:"bytes,7,rep,name=requirements,proto3" json:"requirements,omitempty"`
+	// What it is, for people.
+	Title         string `protobuf:"bytes,8,opt,name=title,proto3" json:"title,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1774,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1787,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Service) GetName() string {
@@ -1608,6 +1818,101 @@ func (x *Service) GetChecks() []*v1.Check {
 	return nil
 }
 
+func (x *Service) GetOwners() []string {
+	if x != nil {
+		return x.Owners
+	}
+	return nil
+}
+
+func (x *Service) GetTier() uint32 {
+	if x != nil {
+		return x.Tier
+	}
+	return 0
+}
+
+func (x *Service) GetRequirements() []*Requirement {
+	if x != nil {
+		return x.Requirements
+	}
+	return nil
+}
+
+func (x *Service) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+// Requirement is which versions of another service a service needs: it is not released
+// where another one is live, nor the other one to a version that it does not take.
+type Requirement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The other service, one of the dependencies.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// A range of semantic versions, such as ">=2.1.0 <3.0.0", "^2.1" or "~2.1.3 || >=2.4".
+	// A pre-release is in a range only where the range names one.
+	Versions string `protobuf:"bytes,2,opt,name=versions,proto3" json:"versions,omitempty"`
+	// How bad it is where it does not hold. Absent: blocking. An emergency and a rollback
+	// are never stopped by it, only called out.
+	Severity      v1.Finding_Severity `protobuf:"varint,3,opt,name=severity,proto3,enum=shipwarden.release.v1.Finding_Severity" json:"severity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Requirement) Reset() {
+	*x = Requirement{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Requirement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Requirement) ProtoMessage() {}
+
+func (x *Requirement) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Requirement.ProtoReflect.Descriptor instead.
+func (*Requirement) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Requirement) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Requirement) GetVersions() string {
+	if x != nil {
+		return x.Versions
+	}
+	return ""
+}
+
+func (x *Requirement) GetSeverity() v1.Finding_Severity {
+	if x != nil {
+		return x.Severity
+	}
+	return v1.Finding_Severity(0)
+}
+
 // Target is an entry of the inventory.
 type Target struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1631,7 +1936,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +1948,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +1961,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Target) GetId() string {
@@ -1745,7 +2050,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1757,7 +2062,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1770,7 +2075,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Gate) GetName() string {
@@ -1890,7 +2195,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1902,7 +2207,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1915,7 +2220,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Rule) GetName() string {
@@ -1980,7 +2285,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2297,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2310,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Freeze) GetName() string {
@@ -2176,7 +2481,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2493,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2506,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -2238,7 +2543,7 @@ type Recurring struct {
 
 func (x *Recurring) Reset() {
 	*x = Recurring{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2250,7 +2555,7 @@ func (x *Recurring) String() string {
 func (*Recurring) ProtoMessage() {}
 
 func (x *Recurring) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2263,7 +2568,7 @@ func (x *Recurring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
 func (*Recurring) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Recurring) GetStart() string {
@@ -2315,7 +2620,7 @@ type Calendar struct {
 
 func (x *Calendar) Reset() {
 	*x = Calendar{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2327,7 +2632,7 @@ func (x *Calendar) String() string {
 func (*Calendar) ProtoMessage() {}
 
 func (x *Calendar) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2340,7 +2645,7 @@ func (x *Calendar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
 func (*Calendar) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Calendar) GetIcalendar() string {
@@ -2374,7 +2679,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2386,7 +2691,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2399,7 +2704,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -2462,7 +2767,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2474,7 +2779,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +2792,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Channel) GetName() string {
@@ -2568,7 +2873,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2580,7 +2885,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2593,7 +2898,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Audience) GetName() string {
@@ -2680,7 +2985,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2692,7 +2997,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2705,7 +3010,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -2735,7 +3040,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2747,7 +3052,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2760,7 +3065,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -2803,7 +3108,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2815,7 +3120,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2828,7 +3133,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -2906,7 +3211,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2918,7 +3223,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2931,7 +3236,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -2984,7 +3289,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2996,7 +3301,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3009,7 +3314,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -3046,7 +3351,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3058,7 +3363,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3071,7 +3376,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -3101,7 +3406,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3113,7 +3418,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3126,7 +3431,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Rung) GetGroup() string {
@@ -3147,7 +3452,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x87\r\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xc9\r\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
 	"\aversion\x18\x02 \x01(\tB'\xbaH$r\"\x10\x01\x18@2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\aversion\x12>\n" +
@@ -3171,7 +3476,10 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x15no_rollback_approvals\x18\x11 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x13noRollbackApprovals\x12O\n" +
 	"\x13high_risk_approvals\x18\x12 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x11highRiskApprovals\x12G\n" +
 	"\rversion_rules\x18\x13 \x01(\v2\".shipwarden.policy.v1.VersionRulesR\fversionRules\x12:\n" +
-	"\bsigstore\x18\x14 \x01(\v2\x1e.shipwarden.policy.v1.SigstoreR\bsigstore\x12;\n" +
+	"\bsigstore\x18\x14 \x01(\v2\x1e.shipwarden.policy.v1.SigstoreR\bsigstore\x12@\n" +
+	"\n" +
+	"quarantine\x18\x19 \x01(\v2 .shipwarden.policy.v1.QuarantineR\n" +
+	"quarantine\x12;\n" +
 	"\tstand_ins\x18# \x01(\v2\x1e.shipwarden.policy.v1.StandInsR\bstandIns\x12F\n" +
 	"\taudiences\x18( \x03(\v2\x1e.shipwarden.policy.v1.AudienceB\b\xbaH\x05\x92\x01\x02\x10@R\taudiences\x12R\n" +
 	"\x11customer_contacts\x18) \x03(\v2%.shipwarden.policy.v1.CustomerContactR\x10customerContacts\x12J\n" +
@@ -3196,7 +3504,13 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"bypassable\x1a?\n" +
 	"\x11ServiceNamesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa4\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"B\n" +
+	"\n" +
+	"Quarantine\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1e\n" +
+	"\n" +
+	"bypassable\x18\x02 \x01(\bR\n" +
+	"bypassable\"\xa4\x02\n" +
 	"\rChangeControl\x12'\n" +
 	"\x0fproposer_groups\x18\x01 \x03(\tR\x0eproposerGroups\x12E\n" +
 	"\tapprovals\x18\x02 \x01(\v2\x1f.shipwarden.policy.v1.ApprovalsB\x06\xbaH\x03\xc8\x01\x01R\tapprovals\x12M\n" +
@@ -3233,7 +3547,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x05older\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05older\x12R\n" +
 	"\vrolled_back\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
 	"rolledBack\x12I\n" +
-	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\x8b\x03\n" +
+	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\xd0\x03\n" +
 	"\x06Person\x12/\n" +
 	"\x02id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[a-z][a-z0-9._-]{0,63}$R\x02id\x12\xa3\x01\n" +
 	"\x04name\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
@@ -3241,19 +3555,32 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03\x18\x80\x01R\x04name\x12&\n" +
 	"\aaliases\x18\x03 \x03(\tB\f\xbaH\t\x92\x01\x06\"\x04r\x02\x10\x01R\aaliases\x12\x18\n" +
 	"\amachine\x18\x04 \x01(\bR\amachine\x12\x1a\n" +
-	"\binactive\x18\x05 \x01(\bR\binactive\x12L\n" +
-	"\fsigning_keys\x18\x06 \x03(\v2\x1f.shipwarden.policy.v1.PersonKeyB\b\xbaH\x05\x92\x01\x02\x10\x10R\vsigningKeys\"\xb7\x01\n" +
+	"\binactive\x18\x05 \x01(\bR\binactive\x12C\n" +
+	"\bcontacts\x18\a \x03(\v2\x1d.shipwarden.policy.v1.ContactB\b\xbaH\x05\x92\x01\x02\x10\bR\bcontacts\x12L\n" +
+	"\fsigning_keys\x18\x06 \x03(\v2\x1f.shipwarden.policy.v1.PersonKeyB\b\xbaH\x05\x92\x01\x02\x10\x10R\vsigningKeys\"\xe9\x01\n" +
+	"\aContact\x12B\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\".shipwarden.policy.v1.Contact.KindB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12@\n" +
+	"\aaddress\x18\x02 \x01(\tB&\xbaH#r!\x10\x01\x18\x80\x022\x1a^[^\\pC\\pZ]+( [^\\pC\\pZ]+)*$R\aaddress\"X\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tKIND_MAIL\x10\x01\x12\r\n" +
+	"\tKIND_CHAT\x10\x02\x12\x0e\n" +
+	"\n" +
+	"KIND_PHONE\x10\x03\x12\f\n" +
+	"\bKIND_URL\x10\x04\"\xb7\x01\n" +
 	"\tPersonKey\x12\x1c\n" +
 	"\x03ssh\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80@R\x03ssh\x129\n" +
 	"\n" +
 	"not_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
-	"\arevoked\x18\x04 \x01(\bR\arevoked\"\x85\x01\n" +
+	"\arevoked\x18\x04 \x01(\bR\arevoked\"\xca\x01\n" +
 	"\x05Group\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x18\n" +
 	"\amembers\x18\x02 \x03(\tR\amembers\x12/\n" +
-	"\x0eprovider_group\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\rproviderGroup\"\x9c\x02\n" +
+	"\x0eprovider_group\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\rproviderGroup\x12C\n" +
+	"\bcontacts\x18\x04 \x03(\v2\x1d.shipwarden.policy.v1.ContactB\b\xbaH\x05\x92\x01\x02\x10\bR\bcontacts\"\x9c\x02\n" +
 	"\x03Key\x122\n" +
 	"\x02id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^[a-z0-9][a-z0-9._-]{0,63}$R\x02id\x12!\n" +
 	"\aed25519\x18\x02 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x12\x14\n" +
@@ -3273,12 +3600,22 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\tApprovals\x12\x1d\n" +
 	"\x05group\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\x12\x1f\n" +
 	"\x05count\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01R\x05count\x12\x16\n" +
-	"\x06signed\x18\x03 \x01(\bR\x06signed\"\xc3\x01\n" +
+	"\x06signed\x18\x03 \x01(\bR\x06signed\"\xe1\x03\n" +
 	"\aService\x121\n" +
-	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12+\n" +
-	"\fowner_groups\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\vownerGroups\x12\"\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12!\n" +
+	"\fowner_groups\x18\x02 \x03(\tR\vownerGroups\x12\"\n" +
 	"\fdependencies\x18\x03 \x03(\tR\fdependencies\x124\n" +
-	"\x06checks\x18\x04 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\"\xbc\x02\n" +
+	"\x06checks\x18\x04 \x03(\v2\x1c.shipwarden.release.v1.CheckR\x06checks\x12 \n" +
+	"\x06owners\x18\x05 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10 R\x06owners\x12\x1b\n" +
+	"\x04tier\x18\x06 \x01(\rB\a\xbaH\x04*\x02\x18\x04R\x04tier\x12O\n" +
+	"\frequirements\x18\a \x03(\v2!.shipwarden.policy.v1.RequirementB\b\xbaH\x05\x92\x01\x02\x10 R\frequirements\x12\x1e\n" +
+	"\x05title\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x05title:v\xbaHs\x1aq\n" +
+	"\x0eowner.required\x12.owner_groups or owners: somebody has to own it\x1a/size(this.owner_groups) + size(this.owners) > 0\"\xa7\x01\n" +
+	"\vRequirement\x12!\n" +
+	"\aservice\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aservice\x12&\n" +
+	"\bversions\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\bversions\x12M\n" +
+	"\bseverity\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\bseverity\"\xbc\x02\n" +
 	"\x06Target\x120\n" +
 	"\x02id\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\x02id\x12)\n" +
 	"\venvironment\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\venvironment\x12$\n" +
@@ -3452,132 +3789,142 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 	return file_shipwarden_policy_v1_procedure_proto_rawDescData
 }
 
-var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
-	(Freeze_Kind)(0),              // 0: shipwarden.policy.v1.Freeze.Kind
-	(Freeze_Overrun)(0),           // 1: shipwarden.policy.v1.Freeze.Overrun
-	(Weekly_Day)(0),               // 2: shipwarden.policy.v1.Weekly.Day
-	(*Procedure)(nil),             // 3: shipwarden.policy.v1.Procedure
-	(*ChangeRecordRule)(nil),      // 4: shipwarden.policy.v1.ChangeRecordRule
-	(*ChangeControl)(nil),         // 5: shipwarden.policy.v1.ChangeControl
-	(*StandIns)(nil),              // 6: shipwarden.policy.v1.StandIns
-	(*Sigstore)(nil),              // 7: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),              // 8: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),          // 9: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                // 10: shipwarden.policy.v1.Person
-	(*PersonKey)(nil),             // 11: shipwarden.policy.v1.PersonKey
-	(*Group)(nil),                 // 12: shipwarden.policy.v1.Group
-	(*Key)(nil),                   // 13: shipwarden.policy.v1.Key
-	(*Environment)(nil),           // 14: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),             // 15: shipwarden.policy.v1.Approvals
-	(*Service)(nil),               // 16: shipwarden.policy.v1.Service
-	(*Target)(nil),                // 17: shipwarden.policy.v1.Target
-	(*Gate)(nil),                  // 18: shipwarden.policy.v1.Gate
-	(*Rule)(nil),                  // 19: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 20: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 21: shipwarden.policy.v1.Span
-	(*Recurring)(nil),             // 22: shipwarden.policy.v1.Recurring
-	(*Calendar)(nil),              // 23: shipwarden.policy.v1.Calendar
-	(*Weekly)(nil),                // 24: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 25: shipwarden.policy.v1.Channel
-	(*Audience)(nil),              // 26: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),       // 27: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),       // 28: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),             // 29: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 30: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),        // 31: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),            // 32: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 33: shipwarden.policy.v1.Rung
-	nil,                           // 34: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	(v1.Trigger)(0),               // 35: shipwarden.release.v1.Trigger
-	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
-	(v1.Finding_Severity)(0),      // 37: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 39: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 40: shipwarden.release.v1.ArtifactKind
-	(v1.Occasion)(0),              // 41: shipwarden.release.v1.Occasion
+	(Contact_Kind)(0),             // 0: shipwarden.policy.v1.Contact.Kind
+	(Freeze_Kind)(0),              // 1: shipwarden.policy.v1.Freeze.Kind
+	(Freeze_Overrun)(0),           // 2: shipwarden.policy.v1.Freeze.Overrun
+	(Weekly_Day)(0),               // 3: shipwarden.policy.v1.Weekly.Day
+	(*Procedure)(nil),             // 4: shipwarden.policy.v1.Procedure
+	(*ChangeRecordRule)(nil),      // 5: shipwarden.policy.v1.ChangeRecordRule
+	(*Quarantine)(nil),            // 6: shipwarden.policy.v1.Quarantine
+	(*ChangeControl)(nil),         // 7: shipwarden.policy.v1.ChangeControl
+	(*StandIns)(nil),              // 8: shipwarden.policy.v1.StandIns
+	(*Sigstore)(nil),              // 9: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),              // 10: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),          // 11: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                // 12: shipwarden.policy.v1.Person
+	(*Contact)(nil),               // 13: shipwarden.policy.v1.Contact
+	(*PersonKey)(nil),             // 14: shipwarden.policy.v1.PersonKey
+	(*Group)(nil),                 // 15: shipwarden.policy.v1.Group
+	(*Key)(nil),                   // 16: shipwarden.policy.v1.Key
+	(*Environment)(nil),           // 17: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),             // 18: shipwarden.policy.v1.Approvals
+	(*Service)(nil),               // 19: shipwarden.policy.v1.Service
+	(*Requirement)(nil),           // 20: shipwarden.policy.v1.Requirement
+	(*Target)(nil),                // 21: shipwarden.policy.v1.Target
+	(*Gate)(nil),                  // 22: shipwarden.policy.v1.Gate
+	(*Rule)(nil),                  // 23: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 24: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 25: shipwarden.policy.v1.Span
+	(*Recurring)(nil),             // 26: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),              // 27: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                // 28: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 29: shipwarden.policy.v1.Channel
+	(*Audience)(nil),              // 30: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),       // 31: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),       // 32: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),             // 33: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 34: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),        // 35: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),            // 36: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 37: shipwarden.policy.v1.Rung
+	nil,                           // 38: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	(v1.Trigger)(0),               // 39: shipwarden.release.v1.Trigger
+	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
+	(v1.Finding_Severity)(0),      // 41: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 43: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 44: shipwarden.release.v1.ArtifactKind
+	(v1.Occasion)(0),              // 45: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	10, // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	12, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	13, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	14, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	16, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	17, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	18, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	20, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	25, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	29, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	30, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	32, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	15, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	15, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	9,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	7,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	6,  // 16: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	26, // 17: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	28, // 18: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
-	5,  // 19: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
-	4,  // 20: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
-	35, // 21: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
-	34, // 22: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	15, // 23: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	36, // 24: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	36, // 25: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	36, // 26: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
-	8,  // 27: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	37, // 28: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	37, // 29: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	37, // 30: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	37, // 31: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	11, // 32: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	38, // 33: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	38, // 34: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	38, // 35: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	38, // 36: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	15, // 37: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	39, // 38: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	40, // 39: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	36, // 40: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	40, // 41: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	35, // 42: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	19, // 43: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	21, // 44: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	24, // 45: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	22, // 46: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	23, // 47: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	0,  // 48: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	1,  // 49: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	38, // 50: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	38, // 51: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	36, // 52: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	2,  // 53: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	2,  // 54: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	41, // 55: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	41, // 56: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	27, // 57: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	36, // 58: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	36, // 59: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	36, // 60: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	36, // 61: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	36, // 62: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	36, // 63: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	36, // 64: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	36, // 65: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	36, // 66: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	36, // 67: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	36, // 68: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	31, // 69: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	36, // 70: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	15, // 71: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	33, // 72: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	36, // 73: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	74, // [74:74] is the sub-list for method output_type
-	74, // [74:74] is the sub-list for method input_type
-	74, // [74:74] is the sub-list for extension type_name
-	74, // [74:74] is the sub-list for extension extendee
-	0,  // [0:74] is the sub-list for field type_name
+	12, // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	15, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	16, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	17, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	19, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	21, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	22, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	24, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	29, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	33, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	34, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	36, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	18, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	18, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	11, // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	9,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	6,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
+	8,  // 17: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
+	30, // 18: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	32, // 19: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	7,  // 20: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
+	5,  // 21: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
+	39, // 22: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
+	38, // 23: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	18, // 24: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	40, // 25: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	40, // 26: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	40, // 27: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	10, // 28: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	41, // 29: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	41, // 30: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	41, // 31: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	41, // 32: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	13, // 33: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
+	14, // 34: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	0,  // 35: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
+	42, // 36: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	42, // 37: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	13, // 38: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
+	42, // 39: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	42, // 40: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	18, // 41: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	43, // 42: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	20, // 43: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
+	41, // 44: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	44, // 45: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	40, // 46: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	44, // 47: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	39, // 48: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	23, // 49: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	25, // 50: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	28, // 51: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	26, // 52: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	27, // 53: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	1,  // 54: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	2,  // 55: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	42, // 56: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	42, // 57: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	40, // 58: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	3,  // 59: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	3,  // 60: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	45, // 61: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	45, // 62: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	31, // 63: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	40, // 64: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	40, // 65: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	40, // 66: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	40, // 67: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	40, // 68: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	40, // 69: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	40, // 70: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	40, // 71: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	40, // 72: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	40, // 73: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	40, // 74: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	35, // 75: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	40, // 76: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	18, // 77: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	37, // 78: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	40, // 79: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	80, // [80:80] is the sub-list for method output_type
+	80, // [80:80] is the sub-list for method input_type
+	80, // [80:80] is the sub-list for extension type_name
+	80, // [80:80] is the sub-list for extension extendee
+	0,  // [0:80] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -3585,11 +3932,11 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 	if File_shipwarden_policy_v1_procedure_proto != nil {
 		return
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[5].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[6].OneofWrappers = []any{
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[17].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[20].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 		(*Freeze_Recurring)(nil),
@@ -3600,8 +3947,8 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   32,
+			NumEnums:      4,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2619,6 +2619,219 @@ func (x *GetStatusResponse) GetRejectedEvents() uint64 {
 	return 0
 }
 
+type ListQuarantinesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this artifact, "sha256:…"; empty: every one.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Also those that were let out.
+	All bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
+	// At most so many, 1 to 500; absent: 50.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From a previous answer to the same question.
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Wait until the recorder has come that far.
+	MinSequence   uint64 `protobuf:"varint,5,opt,name=min_sequence,json=minSequence,proto3" json:"min_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListQuarantinesRequest) Reset() {
+	*x = ListQuarantinesRequest{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListQuarantinesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListQuarantinesRequest) ProtoMessage() {}
+
+func (x *ListQuarantinesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListQuarantinesRequest.ProtoReflect.Descriptor instead.
+func (*ListQuarantinesRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListQuarantinesRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ListQuarantinesRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *ListQuarantinesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListQuarantinesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListQuarantinesRequest) GetMinSequence() uint64 {
+	if x != nil {
+		return x.MinSequence
+	}
+	return 0
+}
+
+type ListQuarantinesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Artifacts     []*QuarantinedArtifact `protobuf:"bytes,1,rep,name=artifacts,proto3" json:"artifacts,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	AsOfSequence  uint64                 `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListQuarantinesResponse) Reset() {
+	*x = ListQuarantinesResponse{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListQuarantinesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListQuarantinesResponse) ProtoMessage() {}
+
+func (x *ListQuarantinesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListQuarantinesResponse.ProtoReflect.Descriptor instead.
+func (*ListQuarantinesResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ListQuarantinesResponse) GetArtifacts() []*QuarantinedArtifact {
+	if x != nil {
+		return x.Artifacts
+	}
+	return nil
+}
+
+func (x *ListQuarantinesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListQuarantinesResponse) GetAsOfSequence() uint64 {
+	if x != nil {
+		return x.AsOfSequence
+	}
+	return 0
+}
+
+// QuarantinedArtifact is an artifact that is in quarantine, or was.
+type QuarantinedArtifact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it stands at.
+	State *v1.Quarantine `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Whether it is in quarantine.
+	Held bool `protobuf:"varint,2,opt,name=held,proto3" json:"held,omitempty"`
+	// Sequence of its newest event, and when that was stored.
+	Sequence      uint64                 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantinedArtifact) Reset() {
+	*x = QuarantinedArtifact{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantinedArtifact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantinedArtifact) ProtoMessage() {}
+
+func (x *QuarantinedArtifact) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantinedArtifact.ProtoReflect.Descriptor instead.
+func (*QuarantinedArtifact) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *QuarantinedArtifact) GetState() *v1.Quarantine {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *QuarantinedArtifact) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *QuarantinedArtifact) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *QuarantinedArtifact) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
 var File_shipwarden_recorder_v1_recorder_proto protoreflect.FileDescriptor
 
 const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
@@ -2845,14 +3058,32 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x05epoch\x18\x03 \x01(\tR\x05epoch\x12\x1a\n" +
 	"\breleases\x18\x04 \x01(\x04R\breleases\x12\x16\n" +
 	"\x06events\x18\x05 \x01(\x04R\x06events\x12'\n" +
-	"\x0frejected_events\x18\x06 \x01(\x04R\x0erejectedEvents2\xeb\x06\n" +
+	"\x0frejected_events\x18\x06 \x01(\x04R\x0erejectedEvents\"\xd8\x01\n" +
+	"\x16ListQuarantinesRequest\x127\n" +
+	"\x06digest\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^(sha256:[0-9a-f]{64})?$R\x06digest\x12\x10\n" +
+	"\x03all\x18\x02 \x01(\bR\x03all\x12'\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12!\n" +
+	"\fmin_sequence\x18\x05 \x01(\x04R\vminSequence\"\xb2\x01\n" +
+	"\x17ListQuarantinesResponse\x12I\n" +
+	"\tartifacts\x18\x01 \x03(\v2+.shipwarden.recorder.v1.QuarantinedArtifactR\tartifacts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12$\n" +
+	"\x0eas_of_sequence\x18\x03 \x01(\x04R\fasOfSequence\"\xae\x01\n" +
+	"\x13QuarantinedArtifact\x127\n" +
+	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\x12\x12\n" +
+	"\x04held\x18\x02 \x01(\bR\x04held\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time2\xdf\a\n" +
 	"\x0fRecorderService\x12c\n" +
 	"\n" +
 	"GetRelease\x12).shipwarden.recorder.v1.GetReleaseRequest\x1a*.shipwarden.recorder.v1.GetReleaseResponse\x12i\n" +
 	"\fListReleases\x12+.shipwarden.recorder.v1.ListReleasesRequest\x1a,.shipwarden.recorder.v1.ListReleasesResponse\x12k\n" +
 	"\fWatchRelease\x12+.shipwarden.recorder.v1.WatchReleaseRequest\x1a,.shipwarden.recorder.v1.WatchReleaseResponse0\x01\x12`\n" +
 	"\tGetRecord\x12(.shipwarden.recorder.v1.GetRecordRequest\x1a).shipwarden.recorder.v1.GetRecordResponse\x12i\n" +
-	"\fListRefusals\x12+.shipwarden.recorder.v1.ListRefusalsRequest\x1a,.shipwarden.recorder.v1.ListRefusalsResponse\x12\x81\x01\n" +
+	"\fListRefusals\x12+.shipwarden.recorder.v1.ListRefusalsRequest\x1a,.shipwarden.recorder.v1.ListRefusalsResponse\x12r\n" +
+	"\x0fListQuarantines\x12..shipwarden.recorder.v1.ListQuarantinesRequest\x1a/.shipwarden.recorder.v1.ListQuarantinesResponse\x12\x81\x01\n" +
 	"\x14ListProcedureChanges\x123.shipwarden.recorder.v1.ListProcedureChangesRequest\x1a4.shipwarden.recorder.v1.ListProcedureChangesResponse\x12h\n" +
 	"\vGetEvidence\x12*.shipwarden.recorder.v1.GetEvidenceRequest\x1a+.shipwarden.recorder.v1.GetEvidenceResponse0\x01\x12`\n" +
 	"\tGetStatus\x12(.shipwarden.recorder.v1.GetStatusRequest\x1a).shipwarden.recorder.v1.GetStatusResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/recorder/v1;recorderv1b\x06proto3"
@@ -2870,7 +3101,7 @@ func file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_shipwarden_recorder_v1_recorder_proto_goTypes = []any{
 	(Step_Status)(0),                     // 0: shipwarden.recorder.v1.Step.Status
 	(GetRecordRequest_Format)(0),         // 1: shipwarden.recorder.v1.GetRecordRequest.Format
@@ -2904,101 +3135,110 @@ var file_shipwarden_recorder_v1_recorder_proto_goTypes = []any{
 	(*GetEvidenceResponse)(nil),          // 29: shipwarden.recorder.v1.GetEvidenceResponse
 	(*GetStatusRequest)(nil),             // 30: shipwarden.recorder.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),            // 31: shipwarden.recorder.v1.GetStatusResponse
-	(v1.Trigger)(0),                      // 32: shipwarden.release.v1.Trigger
-	(v1.Outcome)(0),                      // 33: shipwarden.release.v1.Outcome
-	(*timestamppb.Timestamp)(nil),        // 34: google.protobuf.Timestamp
-	(*v1.HoldReason)(nil),                // 35: shipwarden.release.v1.HoldReason
-	(*v1.QuorumRule)(nil),                // 36: shipwarden.release.v1.QuorumRule
-	(*v1.PinnedArtifact)(nil),            // 37: shipwarden.release.v1.PinnedArtifact
-	(v1.Cause)(0),                        // 38: shipwarden.release.v1.Cause
-	(*v1.FollowUp)(nil),                  // 39: shipwarden.release.v1.FollowUp
-	(*v1.EvidenceRef)(nil),               // 40: shipwarden.release.v1.EvidenceRef
-	(v1.Occasion)(0),                     // 41: shipwarden.release.v1.Occasion
-	(*v1.Receipt)(nil),                   // 42: shipwarden.release.v1.Receipt
-	(*v1.Event)(nil),                     // 43: shipwarden.release.v1.Event
-	(*v1.RequestRefused)(nil),            // 44: shipwarden.release.v1.RequestRefused
+	(*ListQuarantinesRequest)(nil),       // 32: shipwarden.recorder.v1.ListQuarantinesRequest
+	(*ListQuarantinesResponse)(nil),      // 33: shipwarden.recorder.v1.ListQuarantinesResponse
+	(*QuarantinedArtifact)(nil),          // 34: shipwarden.recorder.v1.QuarantinedArtifact
+	(v1.Trigger)(0),                      // 35: shipwarden.release.v1.Trigger
+	(v1.Outcome)(0),                      // 36: shipwarden.release.v1.Outcome
+	(*timestamppb.Timestamp)(nil),        // 37: google.protobuf.Timestamp
+	(*v1.HoldReason)(nil),                // 38: shipwarden.release.v1.HoldReason
+	(*v1.QuorumRule)(nil),                // 39: shipwarden.release.v1.QuorumRule
+	(*v1.PinnedArtifact)(nil),            // 40: shipwarden.release.v1.PinnedArtifact
+	(v1.Cause)(0),                        // 41: shipwarden.release.v1.Cause
+	(*v1.FollowUp)(nil),                  // 42: shipwarden.release.v1.FollowUp
+	(*v1.EvidenceRef)(nil),               // 43: shipwarden.release.v1.EvidenceRef
+	(v1.Occasion)(0),                     // 44: shipwarden.release.v1.Occasion
+	(*v1.Receipt)(nil),                   // 45: shipwarden.release.v1.Receipt
+	(*v1.Event)(nil),                     // 46: shipwarden.release.v1.Event
+	(*v1.RequestRefused)(nil),            // 47: shipwarden.release.v1.RequestRefused
+	(*v1.Quarantine)(nil),                // 48: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_recorder_v1_recorder_proto_depIdxs = []int32{
-	32, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
-	33, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
-	34, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
-	34, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
-	34, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
+	35, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
+	36, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
+	37, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
+	37, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
+	37, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
 	12, // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
-	35, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
-	34, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
-	36, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
-	37, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	38, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
-	34, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
+	38, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
+	37, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
+	39, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
+	40, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	41, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
+	37, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
 	3,  // 12: shipwarden.recorder.v1.Release.taken_back_by:type_name -> shipwarden.recorder.v1.WayBack
 	4,  // 13: shipwarden.recorder.v1.Release.follow_ups:type_name -> shipwarden.recorder.v1.FollowUpAction
-	33, // 14: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
-	34, // 15: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
-	39, // 16: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	34, // 17: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
-	34, // 18: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
-	34, // 19: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
-	38, // 20: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
+	36, // 14: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
+	37, // 15: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
+	42, // 16: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	37, // 17: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
+	37, // 18: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
+	37, // 19: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
+	41, // 20: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
 	6,  // 21: shipwarden.recorder.v1.Incident.impact:type_name -> shipwarden.recorder.v1.Impact
 	7,  // 22: shipwarden.recorder.v1.Incident.escalations:type_name -> shipwarden.recorder.v1.Escalation
 	9,  // 23: shipwarden.recorder.v1.Incident.timeline:type_name -> shipwarden.recorder.v1.IncidentEvent
-	40, // 24: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	43, // 24: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
 	10, // 25: shipwarden.recorder.v1.Incident.told:type_name -> shipwarden.recorder.v1.Told
 	11, // 26: shipwarden.recorder.v1.Incident.closing:type_name -> shipwarden.recorder.v1.Closing
-	38, // 27: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
+	41, // 27: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
 	8,  // 28: shipwarden.recorder.v1.Escalation.calls:type_name -> shipwarden.recorder.v1.Call
-	34, // 29: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
-	34, // 30: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
-	34, // 31: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
-	34, // 32: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
-	41, // 33: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
-	42, // 34: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
-	34, // 35: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
-	33, // 36: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
+	37, // 29: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
+	37, // 30: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
+	37, // 31: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
+	37, // 32: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
+	44, // 33: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
+	45, // 34: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
+	37, // 35: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
+	36, // 36: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
 	0,  // 37: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
-	34, // 38: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
-	34, // 39: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
-	34, // 40: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
-	43, // 41: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
+	37, // 38: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
+	37, // 39: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
+	37, // 40: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
+	46, // 41: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
 	2,  // 42: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
 	13, // 43: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
 	5,  // 44: shipwarden.recorder.v1.GetReleaseResponse.incident:type_name -> shipwarden.recorder.v1.Incident
 	17, // 45: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
-	34, // 46: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
-	34, // 47: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
-	33, // 48: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
-	34, // 49: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
-	34, // 50: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
+	37, // 46: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
+	37, // 47: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
+	36, // 48: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
+	37, // 49: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
+	37, // 50: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
 	2,  // 51: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
 	2,  // 52: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
 	13, // 53: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
 	1,  // 54: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
-	34, // 55: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	44, // 56: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
+	37, // 55: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	47, // 56: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
 	24, // 57: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
 	13, // 58: shipwarden.recorder.v1.ListProcedureChangesResponse.changes:type_name -> shipwarden.recorder.v1.RecordedEvent
-	14, // 59: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
-	16, // 60: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
-	19, // 61: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
-	21, // 62: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
-	23, // 63: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
-	26, // 64: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:input_type -> shipwarden.recorder.v1.ListProcedureChangesRequest
-	28, // 65: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
-	30, // 66: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
-	15, // 67: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
-	18, // 68: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
-	20, // 69: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
-	22, // 70: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
-	25, // 71: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
-	27, // 72: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:output_type -> shipwarden.recorder.v1.ListProcedureChangesResponse
-	29, // 73: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
-	31, // 74: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
-	67, // [67:75] is the sub-list for method output_type
-	59, // [59:67] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	34, // 59: shipwarden.recorder.v1.ListQuarantinesResponse.artifacts:type_name -> shipwarden.recorder.v1.QuarantinedArtifact
+	48, // 60: shipwarden.recorder.v1.QuarantinedArtifact.state:type_name -> shipwarden.release.v1.Quarantine
+	37, // 61: shipwarden.recorder.v1.QuarantinedArtifact.time:type_name -> google.protobuf.Timestamp
+	14, // 62: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
+	16, // 63: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
+	19, // 64: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
+	21, // 65: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
+	23, // 66: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
+	32, // 67: shipwarden.recorder.v1.RecorderService.ListQuarantines:input_type -> shipwarden.recorder.v1.ListQuarantinesRequest
+	26, // 68: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:input_type -> shipwarden.recorder.v1.ListProcedureChangesRequest
+	28, // 69: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
+	30, // 70: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
+	15, // 71: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
+	18, // 72: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
+	20, // 73: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
+	22, // 74: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
+	25, // 75: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
+	33, // 76: shipwarden.recorder.v1.RecorderService.ListQuarantines:output_type -> shipwarden.recorder.v1.ListQuarantinesResponse
+	27, // 77: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:output_type -> shipwarden.recorder.v1.ListProcedureChangesResponse
+	29, // 78: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
+	31, // 79: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
+	71, // [71:80] is the sub-list for method output_type
+	62, // [62:71] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_recorder_v1_recorder_proto_init() }
@@ -3012,7 +3252,7 @@ func file_shipwarden_recorder_v1_recorder_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_recorder_v1_recorder_proto_rawDesc), len(file_shipwarden_recorder_v1_recorder_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   30,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

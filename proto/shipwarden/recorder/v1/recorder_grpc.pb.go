@@ -27,6 +27,7 @@ const (
 	RecorderService_WatchRelease_FullMethodName         = "/shipwarden.recorder.v1.RecorderService/WatchRelease"
 	RecorderService_GetRecord_FullMethodName            = "/shipwarden.recorder.v1.RecorderService/GetRecord"
 	RecorderService_ListRefusals_FullMethodName         = "/shipwarden.recorder.v1.RecorderService/ListRefusals"
+	RecorderService_ListQuarantines_FullMethodName      = "/shipwarden.recorder.v1.RecorderService/ListQuarantines"
 	RecorderService_ListProcedureChanges_FullMethodName = "/shipwarden.recorder.v1.RecorderService/ListProcedureChanges"
 	RecorderService_GetEvidence_FullMethodName          = "/shipwarden.recorder.v1.RecorderService/GetEvidence"
 	RecorderService_GetStatus_FullMethodName            = "/shipwarden.recorder.v1.RecorderService/GetStatus"
@@ -56,6 +57,9 @@ type RecorderServiceClient interface {
 	GetRecord(ctx context.Context, in *GetRecordRequest, opts ...grpc.CallOption) (*GetRecordResponse, error)
 	// ListRefusals returns requests that were refused, newest first.
 	ListRefusals(ctx context.Context, in *ListRefusalsRequest, opts ...grpc.CallOption) (*ListRefusalsResponse, error)
+	// ListQuarantines returns artifacts that are in quarantine, those that changed last
+	// first, and where all are asked for those that were let out as well.
+	ListQuarantines(ctx context.Context, in *ListQuarantinesRequest, opts ...grpc.CallOption) (*ListQuarantinesResponse, error)
 	// ListProcedureChanges returns the history of procedure documents, newest first: what
 	// was proposed, approved, rejected and activated, by whom and why (PD-9.4).
 	ListProcedureChanges(ctx context.Context, in *ListProcedureChangesRequest, opts ...grpc.CallOption) (*ListProcedureChangesResponse, error)
@@ -134,6 +138,16 @@ func (c *recorderServiceClient) ListRefusals(ctx context.Context, in *ListRefusa
 	return out, nil
 }
 
+func (c *recorderServiceClient) ListQuarantines(ctx context.Context, in *ListQuarantinesRequest, opts ...grpc.CallOption) (*ListQuarantinesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListQuarantinesResponse)
+	err := c.cc.Invoke(ctx, RecorderService_ListQuarantines_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *recorderServiceClient) ListProcedureChanges(ctx context.Context, in *ListProcedureChangesRequest, opts ...grpc.CallOption) (*ListProcedureChangesResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListProcedureChangesResponse)
@@ -197,6 +211,9 @@ type RecorderServiceServer interface {
 	GetRecord(context.Context, *GetRecordRequest) (*GetRecordResponse, error)
 	// ListRefusals returns requests that were refused, newest first.
 	ListRefusals(context.Context, *ListRefusalsRequest) (*ListRefusalsResponse, error)
+	// ListQuarantines returns artifacts that are in quarantine, those that changed last
+	// first, and where all are asked for those that were let out as well.
+	ListQuarantines(context.Context, *ListQuarantinesRequest) (*ListQuarantinesResponse, error)
 	// ListProcedureChanges returns the history of procedure documents, newest first: what
 	// was proposed, approved, rejected and activated, by whom and why (PD-9.4).
 	ListProcedureChanges(context.Context, *ListProcedureChangesRequest) (*ListProcedureChangesResponse, error)
@@ -230,6 +247,9 @@ func (UnimplementedRecorderServiceServer) GetRecord(context.Context, *GetRecordR
 }
 func (UnimplementedRecorderServiceServer) ListRefusals(context.Context, *ListRefusalsRequest) (*ListRefusalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRefusals not implemented")
+}
+func (UnimplementedRecorderServiceServer) ListQuarantines(context.Context, *ListQuarantinesRequest) (*ListQuarantinesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListQuarantines not implemented")
 }
 func (UnimplementedRecorderServiceServer) ListProcedureChanges(context.Context, *ListProcedureChangesRequest) (*ListProcedureChangesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListProcedureChanges not implemented")
@@ -344,6 +364,24 @@ func _RecorderService_ListRefusals_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RecorderService_ListQuarantines_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListQuarantinesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecorderServiceServer).ListQuarantines(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RecorderService_ListQuarantines_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecorderServiceServer).ListQuarantines(ctx, req.(*ListQuarantinesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RecorderService_ListProcedureChanges_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListProcedureChangesRequest)
 	if err := dec(in); err != nil {
@@ -413,6 +451,10 @@ var RecorderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRefusals",
 			Handler:    _RecorderService_ListRefusals_Handler,
+		},
+		{
+			MethodName: "ListQuarantines",
+			Handler:    _RecorderService_ListQuarantines_Handler,
 		},
 		{
 			MethodName: "ListProcedureChanges",

@@ -241,7 +241,7 @@ func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
 // signed and stored; every header of the message on the bus repeats a field of
 // it and must equal it. An aggregate is a history of its own, named by the first
 // two tokens of the subject: `rel.<release>`, `tgt.<target>`,
-// `svc.<environment>--<service>`, `req.<request>`, `pol.<procedure>`.
+// `svc.<environment>--<service>`, `req.<request>`, `pol.<procedure>`, `art.<digest>`.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7, unique for good.
@@ -312,6 +312,9 @@ type Event struct {
 	//	*Event_RequestRefused
 	//	*Event_ProcedureActivated
 	//	*Event_DelegationsChanged
+	//	*Event_ArtifactQuarantined
+	//	*Event_ClearanceProposed
+	//	*Event_QuarantineCleared
 	//	*Event_ProcedureProposed
 	//	*Event_ProcedureApproved
 	//	*Event_ProcedureApprovalWithdrawn
@@ -866,6 +869,33 @@ func (x *Event) GetDelegationsChanged() *DelegationsChanged {
 	return nil
 }
 
+func (x *Event) GetArtifactQuarantined() *ArtifactQuarantined {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ArtifactQuarantined); ok {
+			return x.ArtifactQuarantined
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetClearanceProposed() *ClearanceProposed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ClearanceProposed); ok {
+			return x.ClearanceProposed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetQuarantineCleared() *QuarantineCleared {
+	if x != nil {
+		if x, ok := x.Data.(*Event_QuarantineCleared); ok {
+			return x.QuarantineCleared
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetProcedureProposed() *ProcedureProposed {
 	if x != nil {
 		if x, ok := x.Data.(*Event_ProcedureProposed); ok {
@@ -1174,6 +1204,21 @@ type Event_DelegationsChanged struct {
 	DelegationsChanged *DelegationsChanged `protobuf:"bytes,155,opt,name=delegations_changed,json=delegationsChanged,proto3,oneof"`
 }
 
+type Event_ArtifactQuarantined struct {
+	// Recorded when an artifact was taken back, or failed: it is released nowhere any more.
+	ArtifactQuarantined *ArtifactQuarantined `protobuf:"bytes,145,opt,name=artifact_quarantined,json=artifactQuarantined,proto3,oneof"`
+}
+
+type Event_ClearanceProposed struct {
+	// Recorded when a person asked for an artifact to be let out of quarantine.
+	ClearanceProposed *ClearanceProposed `protobuf:"bytes,146,opt,name=clearance_proposed,json=clearanceProposed,proto3,oneof"`
+}
+
+type Event_QuarantineCleared struct {
+	// Recorded when another person let an artifact out of quarantine.
+	QuarantineCleared *QuarantineCleared `protobuf:"bytes,147,opt,name=quarantine_cleared,json=quarantineCleared,proto3,oneof"`
+}
+
 type Event_ProcedureProposed struct {
 	// Recorded when a person proposed another procedure document.
 	ProcedureProposed *ProcedureProposed `protobuf:"bytes,165,opt,name=procedure_proposed,json=procedureProposed,proto3,oneof"`
@@ -1303,6 +1348,12 @@ func (*Event_RequestRefused) isEvent_Data() {}
 func (*Event_ProcedureActivated) isEvent_Data() {}
 
 func (*Event_DelegationsChanged) isEvent_Data() {}
+
+func (*Event_ArtifactQuarantined) isEvent_Data() {}
+
+func (*Event_ClearanceProposed) isEvent_Data() {}
+
+func (*Event_QuarantineCleared) isEvent_Data() {}
 
 func (*Event_ProcedureProposed) isEvent_Data() {}
 
@@ -1644,7 +1695,9 @@ type ScopeValidated struct {
 	// The targets, wave by wave, with what they carry now.
 	Targets []*ScopedTarget `protobuf:"bytes,2,rep,name=targets,proto3" json:"targets,omitempty"`
 	// What was called out without stopping the release.
-	Findings      []*Finding `protobuf:"bytes,3,rep,name=findings,proto3" json:"findings,omitempty"`
+	Findings []*Finding `protobuf:"bytes,3,rep,name=findings,proto3" json:"findings,omitempty"`
+	// Controls that the emergency bypasses at this step.
+	Bypassed      []string `protobuf:"bytes,4,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1696,6 +1749,13 @@ func (x *ScopeValidated) GetTargets() []*ScopedTarget {
 func (x *ScopeValidated) GetFindings() []*Finding {
 	if x != nil {
 		return x.Findings
+	}
+	return nil
+}
+
+func (x *ScopeValidated) GetBypassed() []string {
+	if x != nil {
+		return x.Bypassed
 	}
 	return nil
 }
@@ -3122,7 +3182,10 @@ func (x *ExecutionRefused) GetFindings() []*Finding {
 type TargetsReleased struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What every target carries.
-	Results       []*TargetResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	Results []*TargetResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	// The artifact that is in quarantine with this event, "sha256:…": what the release
+	// that this one takes back had placed.
+	Quarantined   string `protobuf:"bytes,2,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3162,6 +3225,13 @@ func (x *TargetsReleased) GetResults() []*TargetResult {
 		return x.Results
 	}
 	return nil
+}
+
+func (x *TargetsReleased) GetQuarantined() string {
+	if x != nil {
+		return x.Quarantined
+	}
+	return ""
 }
 
 // VerificationPassed ends step 6 well.
@@ -3323,7 +3393,10 @@ type RollbackClaimed struct {
 	// Nobody else takes over before this time, unless the driver is fenced.
 	LeaseUntil *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=lease_until,json=leaseUntil,proto3" json:"lease_until,omitempty"`
 	// The way back must be done by then.
-	Deadline      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// The artifact that is in quarantine with this event, "sha256:…"; empty where it never
+	// ran, or was there already because of this release.
+	Quarantined   string `protobuf:"bytes,6,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3391,6 +3464,13 @@ func (x *RollbackClaimed) GetDeadline() *timestamppb.Timestamp {
 		return x.Deadline
 	}
 	return nil
+}
+
+func (x *RollbackClaimed) GetQuarantined() string {
+	if x != nil {
+		return x.Quarantined
+	}
+	return ""
 }
 
 // RolledBack ends the way back well.
@@ -3516,7 +3596,10 @@ func (x *RollbackFailed) GetAttempt() uint32 {
 type RollbackUnavailable struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why.
-	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The artifact that is in quarantine with this event, "sha256:…"; empty where it never
+	// ran.
+	Quarantined   string `protobuf:"bytes,2,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3554,6 +3637,13 @@ func (*RollbackUnavailable) Descriptor() ([]byte, []int) {
 func (x *RollbackUnavailable) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *RollbackUnavailable) GetQuarantined() string {
+	if x != nil {
+		return x.Quarantined
 	}
 	return ""
 }
@@ -4825,11 +4915,158 @@ func (x *ExecutionOverrun) GetReasons() []*HoldReason {
 	return nil
 }
 
+// ArtifactQuarantined carries the artifact's whole standing, so that one event is enough.
+type ArtifactQuarantined struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release whose end put it there.
+	Release string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// The artifact's standing.
+	State         *Quarantine `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArtifactQuarantined) Reset() {
+	*x = ArtifactQuarantined{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArtifactQuarantined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArtifactQuarantined) ProtoMessage() {}
+
+func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArtifactQuarantined.ProtoReflect.Descriptor instead.
+func (*ArtifactQuarantined) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ArtifactQuarantined) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *ArtifactQuarantined) GetState() *Quarantine {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// ClearanceProposed carries the artifact's whole standing, so that one event is enough.
+type ClearanceProposed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact's standing, with the proposal.
+	State         *Quarantine `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClearanceProposed) Reset() {
+	*x = ClearanceProposed{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearanceProposed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearanceProposed) ProtoMessage() {}
+
+func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearanceProposed.ProtoReflect.Descriptor instead.
+func (*ClearanceProposed) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *ClearanceProposed) GetState() *Quarantine {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// QuarantineCleared carries the artifact's whole standing, so that one event is enough.
+type QuarantineCleared struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact's standing, with the clearance.
+	State         *Quarantine `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantineCleared) Reset() {
+	*x = QuarantineCleared{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantineCleared) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantineCleared) ProtoMessage() {}
+
+func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantineCleared.ProtoReflect.Descriptor instead.
+func (*QuarantineCleared) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *QuarantineCleared) GetState() *Quarantine {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
 var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xbd&\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xd7(\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -4896,7 +5133,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
 	"\x0frequest_refused\x18g \x01(\v2%.shipwarden.release.v1.RequestRefusedH\x00R\x0erequestRefused\x12\\\n" +
 	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivated\x12]\n" +
-	"\x13delegations_changed\x18\x9b\x01 \x01(\v2).shipwarden.release.v1.DelegationsChangedH\x00R\x12delegationsChanged\x12Z\n" +
+	"\x13delegations_changed\x18\x9b\x01 \x01(\v2).shipwarden.release.v1.DelegationsChangedH\x00R\x12delegationsChanged\x12`\n" +
+	"\x14artifact_quarantined\x18\x91\x01 \x01(\v2*.shipwarden.release.v1.ArtifactQuarantinedH\x00R\x13artifactQuarantined\x12Z\n" +
+	"\x12clearance_proposed\x18\x92\x01 \x01(\v2(.shipwarden.release.v1.ClearanceProposedH\x00R\x11clearanceProposed\x12Z\n" +
+	"\x12quarantine_cleared\x18\x93\x01 \x01(\v2(.shipwarden.release.v1.QuarantineClearedH\x00R\x11quarantineCleared\x12Z\n" +
 	"\x12procedure_proposed\x18\xa5\x01 \x01(\v2(.shipwarden.release.v1.ProcedureProposedH\x00R\x11procedureProposed\x12Z\n" +
 	"\x12procedure_approved\x18\xa6\x01 \x01(\v2(.shipwarden.release.v1.ProcedureApprovedH\x00R\x11procedureApproved\x12v\n" +
 	"\x1cprocedure_approval_withdrawn\x18\xa7\x01 \x01(\v21.shipwarden.release.v1.ProcedureApprovalWithdrawnH\x00R\x1aprocedureApprovalWithdrawn\x12m\n" +
@@ -4928,11 +5168,12 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0eGatesConfirmed\x12>\n" +
 	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\"N\n" +
 	"\fGatesRefused\x12>\n" +
-	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\"\xd0\x01\n" +
+	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\"\xec\x01\n" +
 	"\x0eScopeValidated\x12C\n" +
 	"\tartifacts\x18\x01 \x03(\v2%.shipwarden.release.v1.PinnedArtifactR\tartifacts\x12=\n" +
 	"\atargets\x18\x02 \x03(\v2#.shipwarden.release.v1.ScopedTargetR\atargets\x12:\n" +
-	"\bfindings\x18\x03 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"J\n" +
+	"\bfindings\x18\x03 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x12\x1a\n" +
+	"\bbypassed\x18\x04 \x03(\tR\bbypassed\"J\n" +
 	"\fScopeRefused\x12:\n" +
 	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\x8f\x01\n" +
 	"\x0fChangePreviewed\x12@\n" +
@@ -5030,23 +5271,25 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1a\n" +
 	"\brollback\x18\x05 \x01(\bR\brollback\"N\n" +
 	"\x10ExecutionRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"P\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"r\n" +
 	"\x0fTargetsReleased\x12=\n" +
-	"\aresults\x18\x01 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\"]\n" +
+	"\aresults\x18\x01 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12 \n" +
+	"\vquarantined\x18\x02 \x01(\tR\vquarantined\"]\n" +
 	"\x12VerificationPassed\x12G\n" +
 	"\fverification\x18\x01 \x01(\v2#.shipwarden.release.v1.VerificationR\fverification\"]\n" +
 	"\x12VerificationFailed\x12G\n" +
 	"\fverification\x18\x01 \x01(\v2#.shipwarden.release.v1.VerificationR\fverification\"\x8f\x01\n" +
 	"\x18VerificationInconclusive\x12G\n" +
 	"\fverification\x18\x01 \x01(\v2#.shipwarden.release.v1.VerificationR\fverification\x12*\n" +
-	"\x11counts_as_failure\x18\x02 \x01(\bR\x0fcountsAsFailure\"\xd4\x01\n" +
+	"\x11counts_as_failure\x18\x02 \x01(\bR\x0fcountsAsFailure\"\xf6\x01\n" +
 	"\x0fRollbackClaimed\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x18\n" +
 	"\atargets\x18\x02 \x03(\tR\atargets\x12\x18\n" +
 	"\aclaimer\x18\x03 \x01(\tR\aclaimer\x12;\n" +
 	"\vlease_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"leaseUntil\x126\n" +
-	"\bdeadline\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"e\n" +
+	"\bdeadline\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12 \n" +
+	"\vquarantined\x18\x06 \x01(\tR\vquarantined\"e\n" +
 	"\n" +
 	"RolledBack\x12=\n" +
 	"\aresults\x18\x01 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
@@ -5054,9 +5297,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0eRollbackFailed\x12=\n" +
 	"\aresults\x18\x01 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\rR\aattempt\"-\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\"O\n" +
 	"\x13RollbackUnavailable\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xdc\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12 \n" +
+	"\vquarantined\x18\x02 \x01(\tR\vquarantined\"\xdc\x01\n" +
 	"\tEscalated\x122\n" +
 	"\x05cause\x18\x01 \x01(\x0e2\x1c.shipwarden.release.v1.CauseR\x05cause\x12\x12\n" +
 	"\x04rung\x18\x02 \x01(\rR\x04rung\x12\x0e\n" +
@@ -5163,7 +5407,14 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x06ticket\x18\x04 \x01(\tR\x06ticket\"c\n" +
 	"\x10ExecutionOverrun\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12;\n" +
-	"\areasons\x18\x02 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasonsBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
+	"\areasons\x18\x02 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\"h\n" +
+	"\x13ArtifactQuarantined\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x127\n" +
+	"\x05state\x18\x02 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\"L\n" +
+	"\x11ClearanceProposed\x127\n" +
+	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\"L\n" +
+	"\x11QuarantineCleared\x127\n" +
+	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05stateBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
 
 var (
 	file_shipwarden_release_v1_event_proto_rawDescOnce sync.Once
@@ -5178,7 +5429,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
@@ -5239,45 +5490,49 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*ProcedureActivated)(nil),             // 56: shipwarden.release.v1.ProcedureActivated
 	(*FreezeOverridden)(nil),               // 57: shipwarden.release.v1.FreezeOverridden
 	(*ExecutionOverrun)(nil),               // 58: shipwarden.release.v1.ExecutionOverrun
-	(*timestamppb.Timestamp)(nil),          // 59: google.protobuf.Timestamp
-	(*ProcedureProposed)(nil),              // 60: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 61: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 62: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 63: shipwarden.release.v1.ProcedureProposalClosed
-	(*Request)(nil),                        // 64: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 65: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 66: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),                    // 67: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),                 // 68: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 69: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 70: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 71: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 72: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),                     // 73: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 74: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 75: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 76: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 77: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 78: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 79: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 80: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 81: shipwarden.release.v1.Recipient
-	(*RecordReading)(nil),                  // 82: shipwarden.release.v1.RecordReading
-	(*TargetResult)(nil),                   // 83: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 84: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 85: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 86: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 87: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 88: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 89: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 90: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 91: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 92: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 93: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 94: shipwarden.release.v1.ProcedureStanding
+	(*ArtifactQuarantined)(nil),            // 59: shipwarden.release.v1.ArtifactQuarantined
+	(*ClearanceProposed)(nil),              // 60: shipwarden.release.v1.ClearanceProposed
+	(*QuarantineCleared)(nil),              // 61: shipwarden.release.v1.QuarantineCleared
+	(*timestamppb.Timestamp)(nil),          // 62: google.protobuf.Timestamp
+	(*ProcedureProposed)(nil),              // 63: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 64: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 65: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 66: shipwarden.release.v1.ProcedureProposalClosed
+	(*Request)(nil),                        // 67: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 68: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 69: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 70: shipwarden.release.v1.GateVerdict
+	(*PinnedArtifact)(nil),                 // 71: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 72: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 73: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 74: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 75: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),                     // 76: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 77: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 78: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 79: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 80: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 81: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 82: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 83: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 84: shipwarden.release.v1.Recipient
+	(*RecordReading)(nil),                  // 85: shipwarden.release.v1.RecordReading
+	(*TargetResult)(nil),                   // 86: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 87: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 88: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 89: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 90: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 91: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 92: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 93: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 94: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 95: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 96: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 97: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 98: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	59,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	62,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
 	7,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
@@ -5330,89 +5585,95 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	53,  // 50: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
 	56,  // 51: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
 	55,  // 52: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
-	60,  // 53: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	61,  // 54: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	62,  // 55: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	63,  // 56: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	57,  // 57: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
-	58,  // 58: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
-	0,   // 59: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	64,  // 60: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	65,  // 61: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	59,  // 62: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	66,  // 63: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	67,  // 64: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	67,  // 65: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	68,  // 66: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	69,  // 67: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	70,  // 68: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	70,  // 69: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	71,  // 70: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	70,  // 71: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	70,  // 72: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	72,  // 73: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	59,  // 74: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	70,  // 75: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	73,  // 76: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	59,  // 77: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	70,  // 78: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 79: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	74,  // 80: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	75,  // 81: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	76,  // 82: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	59,  // 83: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	59,  // 84: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	77,  // 85: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	78,  // 86: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	79,  // 87: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	80,  // 88: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	81,  // 89: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	73,  // 90: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	78,  // 91: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	59,  // 92: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	59,  // 93: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	82,  // 94: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	83,  // 95: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	83,  // 96: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	83,  // 97: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	70,  // 98: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	83,  // 99: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	84,  // 100: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	84,  // 101: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	84,  // 102: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	59,  // 103: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	59,  // 104: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	83,  // 105: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	83,  // 106: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	85,  // 107: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	59,  // 108: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	85,  // 109: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 110: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	77,  // 111: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	59,  // 112: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	85,  // 113: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	86,  // 114: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 115: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	87,  // 116: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	87,  // 117: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	59,  // 118: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	88,  // 119: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	88,  // 120: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	89,  // 121: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	90,  // 122: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	91,  // 123: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	54,  // 124: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	92,  // 125: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	92,  // 126: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	93,  // 127: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 128: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	94,  // 129: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	73,  // 130: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	131, // [131:131] is the sub-list for method output_type
-	131, // [131:131] is the sub-list for method input_type
-	131, // [131:131] is the sub-list for extension type_name
-	131, // [131:131] is the sub-list for extension extendee
-	0,   // [0:131] is the sub-list for field type_name
+	59,  // 53: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	60,  // 54: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	61,  // 55: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	63,  // 56: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	64,  // 57: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	65,  // 58: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	66,  // 59: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	57,  // 60: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	58,  // 61: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	0,   // 62: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	67,  // 63: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	68,  // 64: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	62,  // 65: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	69,  // 66: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	70,  // 67: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	70,  // 68: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	71,  // 69: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	72,  // 70: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	73,  // 71: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	73,  // 72: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	74,  // 73: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	73,  // 74: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	73,  // 75: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	75,  // 76: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	62,  // 77: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	73,  // 78: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	76,  // 79: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	62,  // 80: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	73,  // 81: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	62,  // 82: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	77,  // 83: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	78,  // 84: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	79,  // 85: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	62,  // 86: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	62,  // 87: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	80,  // 88: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	81,  // 89: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	82,  // 90: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	83,  // 91: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	84,  // 92: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	76,  // 93: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	81,  // 94: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	62,  // 95: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	62,  // 96: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	85,  // 97: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	86,  // 98: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	86,  // 99: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	86,  // 100: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	73,  // 101: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	86,  // 102: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	87,  // 103: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	87,  // 104: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	87,  // 105: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	62,  // 106: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	62,  // 107: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	86,  // 108: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	86,  // 109: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	88,  // 110: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	62,  // 111: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	88,  // 112: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 113: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	80,  // 114: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	62,  // 115: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	88,  // 116: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	89,  // 117: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 118: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	90,  // 119: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	90,  // 120: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	62,  // 121: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	91,  // 122: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	91,  // 123: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	92,  // 124: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	93,  // 125: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	94,  // 126: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	54,  // 127: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	95,  // 128: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	95,  // 129: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	96,  // 130: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 131: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	97,  // 132: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	76,  // 133: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	98,  // 134: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	98,  // 135: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	98,  // 136: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	137, // [137:137] is the sub-list for method output_type
+	137, // [137:137] is the sub-list for method input_type
+	137, // [137:137] is the sub-list for extension type_name
+	137, // [137:137] is the sub-list for extension extendee
+	0,   // [0:137] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -5474,6 +5735,9 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_RequestRefused)(nil),
 		(*Event_ProcedureActivated)(nil),
 		(*Event_DelegationsChanged)(nil),
+		(*Event_ArtifactQuarantined)(nil),
+		(*Event_ClearanceProposed)(nil),
+		(*Event_QuarantineCleared)(nil),
 		(*Event_ProcedureProposed)(nil),
 		(*Event_ProcedureApproved)(nil),
 		(*Event_ProcedureApprovalWithdrawn)(nil),
@@ -5487,7 +5751,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   55,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

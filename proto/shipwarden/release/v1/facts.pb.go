@@ -504,7 +504,7 @@ func (x ScopedTarget_Relation) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ScopedTarget_Relation.Descriptor instead.
 func (ScopedTarget_Relation) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6, 0}
 }
 
 // Severity of a finding.
@@ -560,7 +560,7 @@ func (x Finding_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Finding_Severity.Descriptor instead.
 func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7, 0}
 }
 
 // State of a notice.
@@ -616,7 +616,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // Status of a target.
@@ -673,7 +673,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18, 0}
 }
 
 // Verdict of a check.
@@ -726,7 +726,71 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20, 0}
+}
+
+// Cause of a quarantine.
+type QuarantineReason_Cause int32
+
+const (
+	QuarantineReason_CAUSE_UNSPECIFIED QuarantineReason_Cause = 0
+	// Validation failed, or gave no verdict where that counts as failure.
+	QuarantineReason_CAUSE_VALIDATION_FAILED QuarantineReason_Cause = 1
+	// Execution failed after it had begun.
+	QuarantineReason_CAUSE_EXECUTION_FAILED QuarantineReason_Cause = 2
+	// A person stopped the release, or ordered the way back.
+	QuarantineReason_CAUSE_ORDERED QuarantineReason_Cause = 3
+	// Another release was asked for to take it back, and did.
+	QuarantineReason_CAUSE_TAKEN_BACK QuarantineReason_Cause = 4
+	// A freeze said that what was under way is taken back.
+	QuarantineReason_CAUSE_OVERRUN QuarantineReason_Cause = 5
+)
+
+// Enum value maps for QuarantineReason_Cause.
+var (
+	QuarantineReason_Cause_name = map[int32]string{
+		0: "CAUSE_UNSPECIFIED",
+		1: "CAUSE_VALIDATION_FAILED",
+		2: "CAUSE_EXECUTION_FAILED",
+		3: "CAUSE_ORDERED",
+		4: "CAUSE_TAKEN_BACK",
+		5: "CAUSE_OVERRUN",
+	}
+	QuarantineReason_Cause_value = map[string]int32{
+		"CAUSE_UNSPECIFIED":       0,
+		"CAUSE_VALIDATION_FAILED": 1,
+		"CAUSE_EXECUTION_FAILED":  2,
+		"CAUSE_ORDERED":           3,
+		"CAUSE_TAKEN_BACK":        4,
+		"CAUSE_OVERRUN":           5,
+	}
+)
+
+func (x QuarantineReason_Cause) Enum() *QuarantineReason_Cause {
+	p := new(QuarantineReason_Cause)
+	*p = x
+	return p
+}
+
+func (x QuarantineReason_Cause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (QuarantineReason_Cause) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_facts_proto_enumTypes[11].Descriptor()
+}
+
+func (QuarantineReason_Cause) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[11]
+}
+
+func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use QuarantineReason_Cause.Descriptor instead.
+func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1088,7 +1152,15 @@ type PinnedArtifact struct {
 	// Its size in bytes.
 	Size int64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
 	// Its media type.
-	MediaType     string `protobuf:"bytes,6,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	MediaType string `protobuf:"bytes,6,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	// The tag by which the request names it, where it does, and when the registry said that
+	// the tag leads to the digest. Nothing is ever deployed by a tag.
+	Tag         string                 `protobuf:"bytes,7,opt,name=tag,proto3" json:"tag,omitempty"`
+	TagResolved *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=tag_resolved,json=tagResolved,proto3" json:"tag_resolved,omitempty"`
+	// Of an index: the images in it, at most 16.
+	Platforms []*PlatformImage `protobuf:"bytes,9,rep,name=platforms,proto3" json:"platforms,omitempty"`
+	// What it says of itself, for a person, such as the name and version of a chart.
+	Title         string `protobuf:"bytes,10,opt,name=title,proto3" json:"title,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1165,6 +1237,89 @@ func (x *PinnedArtifact) GetMediaType() string {
 	return ""
 }
 
+func (x *PinnedArtifact) GetTag() string {
+	if x != nil {
+		return x.Tag
+	}
+	return ""
+}
+
+func (x *PinnedArtifact) GetTagResolved() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TagResolved
+	}
+	return nil
+}
+
+func (x *PinnedArtifact) GetPlatforms() []*PlatformImage {
+	if x != nil {
+		return x.Platforms
+	}
+	return nil
+}
+
+func (x *PinnedArtifact) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+// PlatformImage is the image of an index for one platform.
+type PlatformImage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as "linux/arm64".
+	Platform string `protobuf:"bytes,1,opt,name=platform,proto3" json:"platform,omitempty"`
+	// Its manifest's, "sha256:…".
+	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlatformImage) Reset() {
+	*x = PlatformImage{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlatformImage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlatformImage) ProtoMessage() {}
+
+func (x *PlatformImage) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlatformImage.ProtoReflect.Descriptor instead.
+func (*PlatformImage) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PlatformImage) GetPlatform() string {
+	if x != nil {
+		return x.Platform
+	}
+	return ""
+}
+
+func (x *PlatformImage) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
 // ScopedTarget is a target with what it carries before the release.
 type ScopedTarget struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1184,7 +1339,7 @@ type ScopedTarget struct {
 
 func (x *ScopedTarget) Reset() {
 	*x = ScopedTarget{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1351,7 @@ func (x *ScopedTarget) String() string {
 func (*ScopedTarget) ProtoMessage() {}
 
 func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1364,7 @@ func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopedTarget.ProtoReflect.Descriptor instead.
 func (*ScopedTarget) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ScopedTarget) GetTarget() string {
@@ -1264,7 +1419,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1276,7 +1431,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1289,7 +1444,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Finding) GetRule() string {
@@ -1344,7 +1499,7 @@ type TargetPreview struct {
 
 func (x *TargetPreview) Reset() {
 	*x = TargetPreview{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1511,7 @@ func (x *TargetPreview) String() string {
 func (*TargetPreview) ProtoMessage() {}
 
 func (x *TargetPreview) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1524,7 @@ func (x *TargetPreview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetPreview.ProtoReflect.Descriptor instead.
 func (*TargetPreview) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TargetPreview) GetTarget() string {
@@ -1436,7 +1591,7 @@ type QuorumRule struct {
 
 func (x *QuorumRule) Reset() {
 	*x = QuorumRule{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1603,7 @@ func (x *QuorumRule) String() string {
 func (*QuorumRule) ProtoMessage() {}
 
 func (x *QuorumRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1616,7 @@ func (x *QuorumRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuorumRule.ProtoReflect.Descriptor instead.
 func (*QuorumRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *QuorumRule) GetGroup() string {
@@ -1502,7 +1657,7 @@ type ApprovalSignature struct {
 
 func (x *ApprovalSignature) Reset() {
 	*x = ApprovalSignature{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +1669,7 @@ func (x *ApprovalSignature) String() string {
 func (*ApprovalSignature) ProtoMessage() {}
 
 func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +1682,7 @@ func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalSignature.ProtoReflect.Descriptor instead.
 func (*ApprovalSignature) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ApprovalSignature) GetSigned() *timestamppb.Timestamp {
@@ -1572,7 +1727,7 @@ type Delegation struct {
 
 func (x *Delegation) Reset() {
 	*x = Delegation{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +1739,7 @@ func (x *Delegation) String() string {
 func (*Delegation) ProtoMessage() {}
 
 func (x *Delegation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,7 +1752,7 @@ func (x *Delegation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delegation.ProtoReflect.Descriptor instead.
 func (*Delegation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Delegation) GetNumber() uint32 {
@@ -1664,7 +1819,7 @@ type StandIn struct {
 
 func (x *StandIn) Reset() {
 	*x = StandIn{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +1831,7 @@ func (x *StandIn) String() string {
 func (*StandIn) ProtoMessage() {}
 
 func (x *StandIn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +1844,7 @@ func (x *StandIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIn.ProtoReflect.Descriptor instead.
 func (*StandIn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StandIn) GetPerson() string {
@@ -1726,7 +1881,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1738,7 +1893,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1751,7 +1906,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -1787,7 +1942,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +1954,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +1967,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -1877,7 +2032,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +2044,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +2057,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -1988,7 +2143,7 @@ type Party struct {
 
 func (x *Party) Reset() {
 	*x = Party{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2155,7 @@ func (x *Party) String() string {
 func (*Party) ProtoMessage() {}
 
 func (x *Party) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2168,7 @@ func (x *Party) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Party.ProtoReflect.Descriptor instead.
 func (*Party) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Party) GetAudience() string {
@@ -2066,7 +2221,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2078,7 +2233,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2091,7 +2246,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -2139,7 +2294,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2151,7 +2306,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2164,7 +2319,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -2247,7 +2402,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2259,7 +2414,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2272,7 +2427,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -2353,7 +2508,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2365,7 +2520,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2378,7 +2533,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -2456,7 +2611,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2468,7 +2623,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2481,7 +2636,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -2540,7 +2695,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2552,7 +2707,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2565,7 +2720,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -2618,7 +2773,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2630,7 +2785,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2643,7 +2798,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -2680,7 +2835,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2692,7 +2847,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2705,7 +2860,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -2737,7 +2892,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2749,7 +2904,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2762,7 +2917,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -2784,6 +2939,291 @@ func (x *FollowUp) GetDue() *timestamppb.Timestamp {
 		return x.Due
 	}
 	return nil
+}
+
+// Quarantine is why an artifact is released nowhere any more, whatever its name, service
+// and target, and who let it out (PD-2.3).
+type Quarantine struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact, "sha256:…".
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Why, newest first, at most 16: since it was let out last, where it was.
+	Reasons []*QuarantineReason `protobuf:"bytes,2,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// Who asks to let it out, or has; absent where nobody asked since the newest reason.
+	Clearance *Clearance `protobuf:"bytes,3,opt,name=clearance,proto3" json:"clearance,omitempty"`
+	// How often it was let out before the oldest of the reasons.
+	ClearedBefore uint32 `protobuf:"varint,4,opt,name=cleared_before,json=clearedBefore,proto3" json:"cleared_before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quarantine) Reset() {
+	*x = Quarantine{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quarantine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quarantine) ProtoMessage() {}
+
+func (x *Quarantine) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
+func (*Quarantine) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Quarantine) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Quarantine) GetReasons() []*QuarantineReason {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *Quarantine) GetClearance() *Clearance {
+	if x != nil {
+		return x.Clearance
+	}
+	return nil
+}
+
+func (x *Quarantine) GetClearedBefore() uint32 {
+	if x != nil {
+		return x.ClearedBefore
+	}
+	return 0
+}
+
+// QuarantineReason is one release that put an artifact into quarantine.
+type QuarantineReason struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release that placed the artifact.
+	Release     string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	Service     string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Environment string `protobuf:"bytes,3,opt,name=environment,proto3" json:"environment,omitempty"`
+	Version     string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	// Who asked for that release, and who answered for it.
+	Requester string `protobuf:"bytes,5,opt,name=requester,proto3" json:"requester,omitempty"`
+	Owner     string `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`
+	// The cause.
+	Cause QuarantineReason_Cause `protobuf:"varint,7,opt,name=cause,proto3,enum=shipwarden.release.v1.QuarantineReason_Cause" json:"cause,omitempty"`
+	// Why, for a person.
+	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When.
+	Time *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=time,proto3" json:"time,omitempty"`
+	// The release that took it back; with CAUSE_TAKEN_BACK only.
+	ByRelease     string `protobuf:"bytes,10,opt,name=by_release,json=byRelease,proto3" json:"by_release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantineReason) Reset() {
+	*x = QuarantineReason{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantineReason) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantineReason) ProtoMessage() {}
+
+func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
+func (*QuarantineReason) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *QuarantineReason) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetRequester() string {
+	if x != nil {
+		return x.Requester
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetCause() QuarantineReason_Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return QuarantineReason_CAUSE_UNSPECIFIED
+}
+
+func (x *QuarantineReason) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *QuarantineReason) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *QuarantineReason) GetByRelease() string {
+	if x != nil {
+		return x.ByRelease
+	}
+	return ""
+}
+
+// Clearance lets an artifact out of quarantine: one person asks for it, another one, who
+// had no part in the releases that put it there, agrees.
+type Clearance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who asked, when, and why.
+	ProposedBy string                 `protobuf:"bytes,1,opt,name=proposed_by,json=proposedBy,proto3" json:"proposed_by,omitempty"`
+	Proposed   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=proposed,proto3" json:"proposed,omitempty"`
+	Reason     string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who agreed, when, and why; absent while nobody did.
+	ConfirmedBy   string                 `protobuf:"bytes,4,opt,name=confirmed_by,json=confirmedBy,proto3" json:"confirmed_by,omitempty"`
+	Confirmed     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	Comment       string                 `protobuf:"bytes,6,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Clearance) Reset() {
+	*x = Clearance{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Clearance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Clearance) ProtoMessage() {}
+
+func (x *Clearance) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
+func (*Clearance) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Clearance) GetProposedBy() string {
+	if x != nil {
+		return x.ProposedBy
+	}
+	return ""
+}
+
+func (x *Clearance) GetProposed() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Proposed
+	}
+	return nil
+}
+
+func (x *Clearance) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Clearance) GetConfirmedBy() string {
+	if x != nil {
+		return x.ConfirmedBy
+	}
+	return ""
+}
+
+func (x *Clearance) GetConfirmed() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Confirmed
+	}
+	return nil
+}
+
+func (x *Clearance) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
 }
 
 var File_shipwarden_release_v1_facts_proto protoreflect.FileDescriptor
@@ -2823,7 +3263,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\n" +
 	"window_end\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\twindowEnd\x12\x18\n" +
 	"\aservice\x18\x06 \x01(\tR\aservice\x12\x16\n" +
-	"\x06digest\x18\a \x01(\tR\x06digest\"\xc4\x01\n" +
+	"\x06digest\x18\a \x01(\tR\x06digest\"\xef\x02\n" +
 	"\x0ePinnedArtifact\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
 	"\x04kind\x18\x02 \x01(\x0e2#.shipwarden.release.v1.ArtifactKindR\x04kind\x12\x1a\n" +
@@ -2831,7 +3271,15 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04size\x18\x05 \x01(\x03R\x04size\x12\x1d\n" +
 	"\n" +
-	"media_type\x18\x06 \x01(\tR\tmediaType\"\xe7\x02\n" +
+	"media_type\x18\x06 \x01(\tR\tmediaType\x12\x10\n" +
+	"\x03tag\x18\a \x01(\tR\x03tag\x12=\n" +
+	"\ftag_resolved\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vtagResolved\x12B\n" +
+	"\tplatforms\x18\t \x03(\v2$.shipwarden.release.v1.PlatformImageR\tplatforms\x12\x14\n" +
+	"\x05title\x18\n" +
+	" \x01(\tR\x05title\"C\n" +
+	"\rPlatformImage\x12\x1a\n" +
+	"\bplatform\x18\x01 \x01(\tR\bplatform\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\"\xe7\x02\n" +
 	"\fScopedTarget\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x12\n" +
 	"\x04wave\x18\x02 \x01(\rR\x04wave\x12\x16\n" +
@@ -2993,7 +3441,41 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\x06action\x12\x1f\n" +
 	"\x05owner\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05owner\x12\xc5\x01\n" +
 	"\x03due\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x96\x01\xbaH\x92\x01\xba\x01\x8b\x01\n" +
-	"\tdue.range\x12(must lie between the years 2020 and 2100\x1aTthis > timestamp('2020-01-01T00:00:00Z') && this < timestamp('2100-01-01T00:00:00Z')\xc8\x01\x01R\x03due*\x8a\x02\n" +
+	"\tdue.range\x12(must lie between the years 2020 and 2100\x1aTthis > timestamp('2020-01-01T00:00:00Z') && this < timestamp('2100-01-01T00:00:00Z')\xc8\x01\x01R\x03due\"\xce\x01\n" +
+	"\n" +
+	"Quarantine\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12A\n" +
+	"\areasons\x18\x02 \x03(\v2'.shipwarden.release.v1.QuarantineReasonR\areasons\x12>\n" +
+	"\tclearance\x18\x03 \x01(\v2 .shipwarden.release.v1.ClearanceR\tclearance\x12%\n" +
+	"\x0ecleared_before\x18\x04 \x01(\rR\rclearedBefore\"\xf8\x03\n" +
+	"\x10QuarantineReason\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x12 \n" +
+	"\venvironment\x18\x03 \x01(\tR\venvironment\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\x12\x1c\n" +
+	"\trequester\x18\x05 \x01(\tR\trequester\x12\x14\n" +
+	"\x05owner\x18\x06 \x01(\tR\x05owner\x12C\n" +
+	"\x05cause\x18\a \x01(\x0e2-.shipwarden.release.v1.QuarantineReason.CauseR\x05cause\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12.\n" +
+	"\x04time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
+	"\n" +
+	"by_release\x18\n" +
+	" \x01(\tR\tbyRelease\"\x93\x01\n" +
+	"\x05Cause\x12\x15\n" +
+	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
+	"\x16CAUSE_EXECUTION_FAILED\x10\x02\x12\x11\n" +
+	"\rCAUSE_ORDERED\x10\x03\x12\x14\n" +
+	"\x10CAUSE_TAKEN_BACK\x10\x04\x12\x11\n" +
+	"\rCAUSE_OVERRUN\x10\x05\"\xf3\x01\n" +
+	"\tClearance\x12\x1f\n" +
+	"\vproposed_by\x18\x01 \x01(\tR\n" +
+	"proposedBy\x126\n" +
+	"\bproposed\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bproposed\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12!\n" +
+	"\fconfirmed_by\x18\x04 \x01(\tR\vconfirmedBy\x128\n" +
+	"\tconfirmed\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tconfirmed\x12\x18\n" +
+	"\acomment\x18\x06 \x01(\tR\acomment*\x8a\x02\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_SUCCEEDED\x10\x01\x12!\n" +
@@ -3057,8 +3539,8 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_facts_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -3071,80 +3553,93 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Recipient_State)(0),          // 8: shipwarden.release.v1.Recipient.State
 	(TargetResult_Status)(0),      // 9: shipwarden.release.v1.TargetResult.Status
 	(CheckResult_Verdict)(0),      // 10: shipwarden.release.v1.CheckResult.Verdict
-	(*Timeouts)(nil),              // 11: shipwarden.release.v1.Timeouts
-	(*EvidenceRef)(nil),           // 12: shipwarden.release.v1.EvidenceRef
-	(*GateVerdict)(nil),           // 13: shipwarden.release.v1.GateVerdict
-	(*RecordReading)(nil),         // 14: shipwarden.release.v1.RecordReading
-	(*PinnedArtifact)(nil),        // 15: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),          // 16: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),               // 17: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 18: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),            // 19: shipwarden.release.v1.QuorumRule
-	(*ApprovalSignature)(nil),     // 20: shipwarden.release.v1.ApprovalSignature
-	(*Delegation)(nil),            // 21: shipwarden.release.v1.Delegation
-	(*StandIn)(nil),               // 22: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),       // 23: shipwarden.release.v1.CountedApproval
-	(*HoldReason)(nil),            // 24: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 25: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 26: shipwarden.release.v1.Party
-	(*Recipient)(nil),             // 27: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 28: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 29: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 30: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 31: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 32: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 33: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 34: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 35: shipwarden.release.v1.FollowUp
-	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 38: shipwarden.release.v1.ArtifactKind
+	(QuarantineReason_Cause)(0),   // 11: shipwarden.release.v1.QuarantineReason.Cause
+	(*Timeouts)(nil),              // 12: shipwarden.release.v1.Timeouts
+	(*EvidenceRef)(nil),           // 13: shipwarden.release.v1.EvidenceRef
+	(*GateVerdict)(nil),           // 14: shipwarden.release.v1.GateVerdict
+	(*RecordReading)(nil),         // 15: shipwarden.release.v1.RecordReading
+	(*PinnedArtifact)(nil),        // 16: shipwarden.release.v1.PinnedArtifact
+	(*PlatformImage)(nil),         // 17: shipwarden.release.v1.PlatformImage
+	(*ScopedTarget)(nil),          // 18: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),               // 19: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 20: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),            // 21: shipwarden.release.v1.QuorumRule
+	(*ApprovalSignature)(nil),     // 22: shipwarden.release.v1.ApprovalSignature
+	(*Delegation)(nil),            // 23: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 24: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),       // 25: shipwarden.release.v1.CountedApproval
+	(*HoldReason)(nil),            // 26: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 27: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 28: shipwarden.release.v1.Party
+	(*Recipient)(nil),             // 29: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 30: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 31: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 32: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 33: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 34: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 35: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 36: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 37: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 38: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 39: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 40: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 41: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 43: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	36, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	36, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	36, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	36, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	41, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	41, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	41, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	41, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	37, // 5: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	37, // 6: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	38, // 7: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	32, // 8: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
-	6,  // 9: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
-	7,  // 10: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	12, // 11: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
-	4,  // 12: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	37, // 13: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	37, // 14: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	37, // 15: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	37, // 16: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
-	21, // 17: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	37, // 18: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	37, // 19: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	37, // 20: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	8,  // 21: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	9,  // 22: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	12, // 23: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	37, // 24: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	37, // 25: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	30, // 26: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	37, // 27: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	37, // 28: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	12, // 29: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	10, // 30: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	37, // 31: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	31, // 32: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	31, // 33: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	31, // 34: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	37, // 35: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	37, // 36: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	37, // 37: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	37, // 38: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	42, // 5: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	42, // 6: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	43, // 7: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	42, // 8: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	17, // 9: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
+	34, // 10: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	6,  // 11: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
+	7,  // 12: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	13, // 13: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
+	4,  // 14: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
+	42, // 15: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	42, // 16: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	42, // 17: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	42, // 18: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	23, // 19: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	42, // 20: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	42, // 21: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	42, // 22: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	8,  // 23: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	9,  // 24: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	13, // 25: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	42, // 26: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	42, // 27: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	32, // 28: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	42, // 29: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	42, // 30: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	13, // 31: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	10, // 32: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	42, // 33: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	33, // 34: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	33, // 35: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	33, // 36: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	42, // 37: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	42, // 38: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	42, // 39: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	42, // 40: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	39, // 41: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	40, // 42: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	11, // 43: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	42, // 44: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	42, // 45: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	42, // 46: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -3158,8 +3653,8 @@ func file_shipwarden_release_v1_facts_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
-			NumEnums:      11,
-			NumMessages:   25,
+			NumEnums:      12,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -94,6 +94,19 @@ const (
 	ArtifactKind_ARTIFACT_KIND_FILE ArtifactKind = 1
 	// An OCI image or index, resolved in a registry.
 	ArtifactKind_ARTIFACT_KIND_OCI_IMAGE ArtifactKind = 2
+	// A Helm chart: an archive <name>-<version>.tgz below the artifact folder, or an OCI
+	// artifact in a registry whose repository ends with the chart's name.
+	ArtifactKind_ARTIFACT_KIND_HELM_CHART ArtifactKind = 3
+	// A saved plan of Terraform or OpenTofu, below the artifact folder.
+	ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN ArtifactKind = 4
+	// An archive (tar.gz or zip) with the files of a Terraform module at its top, below
+	// the artifact folder.
+	ArtifactKind_ARTIFACT_KIND_TERRAFORM_MODULE ArtifactKind = 5
+	// An archive (tar.gz or zip) below the artifact folder, of which nothing is known but
+	// that it unpacks within bounds and into one folder.
+	ArtifactKind_ARTIFACT_KIND_ARCHIVE ArtifactKind = 6
+	// A configuration document in YAML or JSON, below the artifact folder.
+	ArtifactKind_ARTIFACT_KIND_CONFIGURATION ArtifactKind = 7
 )
 
 // Enum value maps for ArtifactKind.
@@ -102,11 +115,21 @@ var (
 		0: "ARTIFACT_KIND_UNSPECIFIED",
 		1: "ARTIFACT_KIND_FILE",
 		2: "ARTIFACT_KIND_OCI_IMAGE",
+		3: "ARTIFACT_KIND_HELM_CHART",
+		4: "ARTIFACT_KIND_TERRAFORM_PLAN",
+		5: "ARTIFACT_KIND_TERRAFORM_MODULE",
+		6: "ARTIFACT_KIND_ARCHIVE",
+		7: "ARTIFACT_KIND_CONFIGURATION",
 	}
 	ArtifactKind_value = map[string]int32{
-		"ARTIFACT_KIND_UNSPECIFIED": 0,
-		"ARTIFACT_KIND_FILE":        1,
-		"ARTIFACT_KIND_OCI_IMAGE":   2,
+		"ARTIFACT_KIND_UNSPECIFIED":      0,
+		"ARTIFACT_KIND_FILE":             1,
+		"ARTIFACT_KIND_OCI_IMAGE":        2,
+		"ARTIFACT_KIND_HELM_CHART":       3,
+		"ARTIFACT_KIND_TERRAFORM_PLAN":   4,
+		"ARTIFACT_KIND_TERRAFORM_MODULE": 5,
+		"ARTIFACT_KIND_ARCHIVE":          6,
+		"ARTIFACT_KIND_CONFIGURATION":    7,
 	}
 )
 
@@ -576,8 +599,9 @@ type Artifact struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// What it is.
 	Kind ArtifactKind `protobuf:"varint,2,opt,name=kind,proto3,enum=shipwarden.release.v1.ArtifactKind" json:"kind,omitempty"`
-	// Where it is: for FILE a path below a configured artifact folder, for
-	// OCI_IMAGE a repository such as registry.example/shop/web.
+	// Where it is: for OCI_IMAGE, and for a HELM_CHART that does not end with .tgz, a
+	// repository such as registry.example/shop/web, which may have a tag; for every other
+	// kind a path below a configured artifact folder.
 	Location string `protobuf:"bytes,3,opt,name=location,proto3" json:"location,omitempty"`
 	// Its SHA-256, as "sha256:" and 64 lower-case hexadecimal digits.
 	Digest        string `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
@@ -1612,11 +1636,16 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x13TRIGGER_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fTRIGGER_PLANNED\x10\x01\x12\x15\n" +
 	"\x11TRIGGER_EMERGENCY\x10\x02\x12\x14\n" +
-	"\x10TRIGGER_ROLLBACK\x10\x03*b\n" +
+	"\x10TRIGGER_ROLLBACK\x10\x03*\x82\x02\n" +
 	"\fArtifactKind\x12\x1d\n" +
 	"\x19ARTIFACT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ARTIFACT_KIND_FILE\x10\x01\x12\x1b\n" +
-	"\x17ARTIFACT_KIND_OCI_IMAGE\x10\x02BGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
+	"\x17ARTIFACT_KIND_OCI_IMAGE\x10\x02\x12\x1c\n" +
+	"\x18ARTIFACT_KIND_HELM_CHART\x10\x03\x12 \n" +
+	"\x1cARTIFACT_KIND_TERRAFORM_PLAN\x10\x04\x12\"\n" +
+	"\x1eARTIFACT_KIND_TERRAFORM_MODULE\x10\x05\x12\x19\n" +
+	"\x15ARTIFACT_KIND_ARCHIVE\x10\x06\x12\x1f\n" +
+	"\x1bARTIFACT_KIND_CONFIGURATION\x10\aBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
 
 var (
 	file_shipwarden_release_v1_request_proto_rawDescOnce sync.Once

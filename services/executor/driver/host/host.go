@@ -152,8 +152,9 @@ func (d *Driver) current() (string, error) {
 
 // check refuses what this driver cannot place.
 func check(plan driver.Plan) error {
-	if plan.Artifact.Kind != releasev1.ArtifactKind_ARTIFACT_KIND_FILE {
-		return fmt.Errorf("artifact %s: kind %s: %w", plan.Artifact.Name, plan.Artifact.Kind, driver.ErrUnsupported)
+	if !takes(plan.Artifact) {
+		return fmt.Errorf("artifact %s: kind %s, a host takes files, tar.gz archives and configuration documents: %w",
+			plan.Artifact.Name, plan.Artifact.Kind, driver.ErrUnsupported)
 	}
 	if name := plan.Artifact.Name; name == "" || name == ".." || strings.ContainsAny(name, "/\\\x00") || !filepath.IsLocal(name) {
 		return fmt.Errorf("artifact name %q: %w", name, driver.ErrInvalid)
@@ -162,6 +163,17 @@ func check(plan driver.Plan) error {
 		return fmt.Errorf("artifact %s: %w: %w", plan.Artifact.Name, driver.ErrInvalid, err)
 	}
 	return nil
+}
+
+// takes reports whether the artifact is a file, or an archive that this driver unpacks.
+func takes(a artifact.Artifact) bool {
+	switch a.Kind { //nolint:exhaustive // The kinds that are placed as they are.
+	case releasev1.ArtifactKind_ARTIFACT_KIND_FILE, releasev1.ArtifactKind_ARTIFACT_KIND_CONFIGURATION:
+		return true
+	case releasev1.ArtifactKind_ARTIFACT_KIND_ARCHIVE:
+		return a.IsArchive()
+	}
+	return false
 }
 
 // values are what the placeholders of the restart stand for.

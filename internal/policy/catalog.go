@@ -1,0 +1,77 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/Masterminds/semver/v3"
+
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+)
+
+// Owns reports whether a person may answer for releases of a service: an active person,
+// no machine, who owns it or is in a group that does. The id must be the person's own
+// (PD-2.2).
+func (x *Index) Owns(person, service string) bool {
+	p, s := x.Person(person), x.Service(service)
+	if p == nil || p.GetId() != person || p.GetInactive() || p.GetMachine() {
+		return false
+	}
+	of := x.GroupsOf(person)
+	return slices.Contains(s.GetOwners(), person) ||
+		slices.ContainsFunc(s.GetOwnerGroups(), func(g string) bool { return slices.Contains(of, g) })
+}
+
+// Owners returns the ids of everybody who may answer for releases of a service, in
+// alphabetical order.
+func (x *Index) Owners(service string) []string {
+	var ids []string
+	for _, id := range x.Service(service).GetOwners() {
+		if x.Owns(id, service) {
+			ids = append(ids, id)
+		}
+	}
+	for _, g := range x.Service(service).GetOwnerGroups() {
+		ids = append(ids, x.People(g)...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// OwnerContacts returns how to reach who owns a service: its teams first, then its people.
+func (x *Index) OwnerContacts(service string) []*policyv1.Contact {
+	var out []*policyv1.Contact
+	for _, g := range x.Service(service).GetOwnerGroups() {
+		out = append(out, x.Group(g).GetContacts()...)
+	}
+	for _, id := range x.Owners(service) {
+		out = append(out, x.Person(id).GetContacts()...)
+	}
+	return out
+}
+
+// Dependents returns the services that depend on a service, in the order of the document:
+// the other direction of Service.dependencies, which is written down nowhere.
+func (x *Index) Dependents(service string) []*policyv1.Service {
+	var out []*policyv1.Service
+	for _, s := range x.document.GetServices() {
+		if slices.Contains(s.GetDependencies(), service) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Takes reports whether a version is in a range of versions, as requirements have them. An
+// error says that one of the two is none.
+func Takes(versions, version string) (bool, error) {
+	c, err := semver.NewConstraint(versions)
+	if err != nil {
+		return false, fmt.Errorf("%q is no range of versions: %w", versions, err)
+	}
+	v, err := semver.StrictNewVersion(version)
+	if err != nil {
+		return false, fmt.Errorf("%q is no version: %w", version, err)
+	}
+	return c.Check(v), nil
+}

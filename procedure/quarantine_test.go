@@ -1,0 +1,299 @@
+package procedure_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// failed is a release of which every target failed its checks.
+func failed(t *testing.T, changes ...func(*releasev1.Request)) *proceduretest.History {
+	t.Helper()
+	h := proceduretest.New(proceduretest.Request(changes...))
+	h.To(t, procedure.PhaseVerify)
+	h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_FAIL, false))
+	return h
+}
+
+// quarantined is the standing of the artifact of a release that is sent back.
+func quarantined(h *proceduretest.History) procedure.Quarantined {
+	return stands(h, procedure.DecideQuarantine(procedure.Quarantined{}, procedure.RemedyQuarantines(h.State()), procedure.WhyQuarantined(h.State(), h.Entries, h.Now)), nil)
+}
+
+// stands is the standing after an event of the artifact's history.
+func stands(h *proceduretest.History, e *releasev1.Event, by *releasev1.Actor) procedure.Quarantined {
+	e.Aggregate = procedure.ArtifactAggregate(proceduretest.Digest('a'))
+	return procedure.QuarantineOf(proceduretest.Entry(h.State(), 1, h.Now, by, e).Event)
+}
+
+func TestTwoPeopleLetAnArtifactOut(t *testing.T) {
+	h := failed(t)
+	q := quarantined(h)
+	if !q.Held || q.State.GetReasons()[0].GetRelease() != h.Release {
+		t.Fatalf("it stands at %v", q)
+	}
+	of := map[string]procedure.State{h.Release: h.State()}
+	if _, err := procedure.DecideClearance(q, of, proceduretest.Person("cleo"), "fine", h.Now); !errors.Is(err, procedure.ErrNotProposed) {
+		t.Errorf("cleared though nobody asked: %v", err)
+	}
+	proposal, err := procedure.DecideProposal(q, proceduretest.Person("otto"), "the check was wrong", h.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := stands(h, proposal, proceduretest.Person("otto"))
+	if !asked.Held {
+		t.Error("a proposal lets it out")
+	}
+	for person, want := range map[string]error{
+		"otto": procedure.ErrOwnClearance, "rita": procedure.ErrOwnChange, "ada": procedure.ErrOwnChange,
+	} {
+		if _, err := procedure.DecideClearance(asked, of, proceduretest.Person(person), "fine", h.Now); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", person, err, want)
+		}
+	}
+	if _, err := procedure.DecideClearance(asked, nil, proceduretest.Person("cleo"), "fine", h.Now); err == nil {
+		t.Error("cleared though nobody can tell who had a part in the release")
+	}
+	if _, err := procedure.DecideClearance(asked, of, proceduretest.Service("approval"), "fine", h.Now); !errors.Is(err, procedure.ErrNotHuman) {
+		t.Errorf("by a machine: %v", err)
+	}
+	clearance, err := procedure.DecideClearance(asked, of, proceduretest.Person("cleo"), "seen the probe", h.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := stands(h, clearance, proceduretest.Person("cleo"))
+	if out.Held {
+		t.Fatalf("it is held after %v", clearance)
+	}
+	for _, word := range []string{"let out", "cleo", "otto", "the check was wrong", h.Release} {
+		if !strings.Contains(out.Sentence(), word) {
+			t.Errorf("%q does not say %q", out.Sentence(), word)
+		}
+	}
+	if _, err := procedure.DecideProposal(out, proceduretest.Person("otto"), "again", h.Now); !errors.Is(err, procedure.ErrNotQuarantined) {
+		t.Errorf("proposed though it is out: %v", err)
+	}
+	again := stands(h, procedure.DecideQuarantine(out, proceduretest.Digest('a'), procedure.WhyQuarantined(h.State(), h.Entries, h.Now)), nil)
+	if !again.Held || again.State.GetClearance() != nil || again.State.GetClearedBefore() != 1 || len(again.State.GetReasons()) != 1 {
+		t.Errorf("back there, it stands at %v", again)
+	}
+}
+
+func TestAClearanceThatIsNoneLetsNothingOut(t *testing.T) {
+	h := failed(t)
+	good := &releasev1.QuarantineCleared{State: proto.CloneOf(quarantined(h).State)}
+	good.State.Clearance = &releasev1.Clearance{ProposedBy: "otto", Reason: "r", ConfirmedBy: "cleo", Comment: "c"}
+	event := func(d *releasev1.QuarantineCleared) *releasev1.Event {
+		return &releasev1.Event{
+			Aggregate: procedure.ArtifactAggregate(proceduretest.Digest('a')), Writer: procedure.ServiceApproval,
+			Actor: proceduretest.Person("cleo"), Data: &releasev1.Event_QuarantineCleared{QuarantineCleared: d},
+		}
+	}
+	if procedure.QuarantineOf(event(good)).Held {
+		t.Fatal("a clearance lets nothing out")
+	}
+	for name, spoil := range map[string]func(e *releasev1.Event, q *releasev1.Quarantine){
+		"by another service":    func(e *releasev1.Event, _ *releasev1.Quarantine) { e.Writer = procedure.ServiceExecutor },
+		"by a machine":          func(e *releasev1.Event, _ *releasev1.Quarantine) { e.Actor = proceduretest.Service("approval") },
+		"by somebody else":      func(e *releasev1.Event, _ *releasev1.Quarantine) { e.Actor = proceduretest.Person("dan") },
+		"by who asked":          func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.ProposedBy = "cleo" },
+		"that nobody asked for": func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.ProposedBy = "" },
+		"by nobody":             func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.ConfirmedBy = "" },
+		"without a reason":      func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.Reason = "" },
+		"without a comment":     func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.Comment = "" },
+		"of another artifact":   func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Digest = proceduretest.Digest('b') },
+		"by the requester":      func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Reasons[0].Requester = "cleo" },
+		"by the owner":          func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Reasons[0].Owner = "cleo" },
+	} {
+		d := proto.CloneOf(good)
+		e := event(d)
+		spoil(e, d.GetState())
+		if !procedure.QuarantineOf(e).Held {
+			t.Errorf("a clearance %s lets it out", name)
+		}
+	}
+	if !procedure.QuarantineOf(&releasev1.Event{}).Held {
+		t.Error("an event that says nothing lets it out")
+	}
+}
+
+func TestQuarantineSaysWhatSentTheReleaseBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		back  func(t *testing.T, h *proceduretest.History)
+		cause releasev1.QuarantineReason_Cause
+		says  string
+	}{
+		"validation failed": {func(t *testing.T, h *proceduretest.History) {
+			h.To(t, procedure.PhaseVerify)
+			h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_FAIL, false))
+		}, releasev1.QuarantineReason_CAUSE_VALIDATION_FAILED, "FAIL"},
+		"validation inconclusive": {func(t *testing.T, h *proceduretest.History) {
+			h.To(t, procedure.PhaseVerify)
+			h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_INCONCLUSIVE, false))
+		}, releasev1.QuarantineReason_CAUSE_VALIDATION_FAILED, "INCONCLUSIVE"},
+		"execution failed": {func(t *testing.T, h *proceduretest.History) {
+			h.To(t, procedure.PhaseExecuting)
+			h.Do(t, "", proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"eu1": releasev1.TargetResult_STATUS_FAILED}))
+		}, releasev1.QuarantineReason_CAUSE_EXECUTION_FAILED, "the driver says so"},
+		"overrun by a freeze": {func(t *testing.T, h *proceduretest.History) {
+			h.Asked.Plan.Waves = []*releasev1.Wave{{Targets: []string{"eu1"}}, {Targets: []string{"us1"}}}
+			h.To(t, procedure.PhaseVerify)
+			h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_PASS, false))
+			h.Do(t, "", &releasev1.Event{Data: &releasev1.Event_ExecutionOverrun{ExecutionOverrun: &releasev1.ExecutionOverrun{
+				Wave: h.State().Wave, Reasons: []*releasev1.HoldReason{{Rule: "freeze", Subject: "weekend", Message: "nobody is there"}},
+			}}})
+		}, releasev1.QuarantineReason_CAUSE_OVERRUN, "freeze weekend: nobody is there"},
+		"aborted": {func(t *testing.T, h *proceduretest.History) {
+			h.To(t, procedure.PhaseVerify)
+			h.Do(t, "eve", &releasev1.Event{Data: &releasev1.Event_Aborted{Aborted: &releasev1.Aborted{Reason: "orders are lost"}}})
+		}, releasev1.QuarantineReason_CAUSE_ORDERED, "aborted by eve: orders are lost"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := proceduretest.New(proceduretest.Request())
+			test.back(t, h)
+			if h.State().Phase != procedure.PhaseRemedy {
+				t.Fatalf("phase %s", h.State().Phase)
+			}
+			why := quarantined(h).State.GetReasons()[0]
+			if why.GetCause() != test.cause || !strings.Contains(why.GetReason(), test.says) || why.GetRequester() != "rita" || why.GetOwner() != "otto" {
+				t.Errorf("%v", why)
+			}
+		})
+	}
+}
+
+func TestOnlyWhatRanGoesIntoQuarantine(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseExecuting)
+	results := proceduretest.Results(h.State(), []string{"eu1"}, "", map[string]releasev1.TargetResult_Status{"eu1": releasev1.TargetResult_STATUS_SKIPPED})
+	h.Do(t, "", procedure.DecideExecuted(h.State(), results, "not begun"))
+	if got := procedure.RemedyQuarantines(h.State()); got != "" {
+		t.Errorf("%s goes into quarantine, and never ran", got)
+	}
+	remedy := proceduretest.Remedy(h.State(), "executor-1", h.Now)
+	remedy.GetRollbackClaimed().Quarantined = proceduretest.Digest('a')
+	if _, err := procedure.Evolve(h.State(), h.Next(nil, remedy)); !errors.Is(err, procedure.ErrInvalidTransition) {
+		t.Errorf("a way back that puts it there counts: %v", err)
+	}
+}
+
+func TestTheWayBackNamesTheArtifactThatWasPlaced(t *testing.T) {
+	for digest, counts := range map[string]bool{"": true, proceduretest.Digest('a'): true, proceduretest.Digest('b'): false} {
+		h := failed(t)
+		remedy := proceduretest.Remedy(h.State(), "executor-1", h.Now)
+		remedy.GetRollbackClaimed().Quarantined = digest
+		if _, err := procedure.Evolve(h.State(), h.Next(nil, remedy)); (err == nil) != counts {
+			t.Errorf("claimed with %q: %v", digest, err)
+		}
+		h = failed(t, proceduretest.Irreversible)
+		none := proceduretest.Remedy(h.State(), "executor-1", h.Now)
+		none.GetRollbackUnavailable().Quarantined = digest
+		if _, err := procedure.Evolve(h.State(), h.Next(nil, none)); (err == nil) != counts {
+			t.Errorf("unavailable with %q: %v", digest, err)
+		}
+	}
+}
+
+func TestARollbackPutsWhatItTookBackIntoQuarantine(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request(proceduretest.Rollback))
+	h.To(t, procedure.PhaseRelease)
+	if got := procedure.ReleaseQuarantines(h.State()); got != "shop-aaaaaaaaaaaaaaaa" {
+		t.Errorf("it takes back %q", got)
+	}
+	planned := proceduretest.New(proceduretest.Request())
+	planned.To(t, procedure.PhaseRelease)
+	if got := procedure.ReleaseQuarantines(planned.State()); got != "" {
+		t.Errorf("a planned release takes back %q", got)
+	}
+	e := proceduretest.Released(planned.State())
+	e.GetTargetsReleased().Quarantined = proceduretest.Digest('b')
+	if _, err := procedure.Evolve(planned.State(), planned.Next(nil, e)); !errors.Is(err, procedure.ErrInvalidTransition) {
+		t.Errorf("a planned release puts something there: %v", err)
+	}
+	why := procedure.WhyTakenBack(planned.State(), h.State(), h.Now)
+	if why.GetByRelease() != h.Release || why.GetRelease() != planned.Release || why.GetCause() != releasev1.QuarantineReason_CAUSE_TAKEN_BACK {
+		t.Errorf("%v", why)
+	}
+}
+
+func TestWhoIsStoppedByAQuarantine(t *testing.T) {
+	const blocking, warning = releasev1.Finding_SEVERITY_BLOCKING, releasev1.Finding_SEVERITY_WARNING
+	carried := func(previous, deployed byte) []*releasev1.ScopedTarget {
+		return []*releasev1.ScopedTarget{{State: &releasev1.TargetState{
+			Previous: &releasev1.Deployment{Digest: proceduretest.Digest(previous)}, Deployed: &releasev1.Deployment{Digest: proceduretest.Digest(deployed)},
+		}}}
+	}
+	for _, test := range []struct {
+		name       string
+		change     func(*releasev1.Request)
+		targets    []*releasev1.ScopedTarget
+		bypassable bool
+		want       releasev1.Finding_Severity
+	}{
+		{"planned", func(*releasev1.Request) {}, carried('a', 'b'), true, blocking},
+		{"emergency", proceduretest.Emergency, carried('a', 'b'), false, blocking},
+		{"emergency that may go around it", proceduretest.Emergency, carried('c', 'b'), true, warning},
+		{"rollback to what it carried", proceduretest.Rollback, carried('a', 'b'), false, warning},
+		{"rollback to what it carries", proceduretest.Rollback, carried('b', 'a'), false, warning},
+		{"rollback to something else", proceduretest.Rollback, carried('c', 'b'), false, blocking},
+		{"rollback of targets of which one never carried it", proceduretest.Rollback, slices.Concat(carried('a', 'b'), carried('c', 'b')), false, blocking},
+		{"rollback of nothing", proceduretest.Rollback, nil, false, blocking},
+	} {
+		if got := procedure.QuarantineSeverity(proceduretest.Request(test.change), test.targets, test.bypassable); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestAStandingIsBounded(t *testing.T) {
+	h := failed(t)
+	q := quarantined(h)
+	if procedure.DecideQuarantine(q, proceduretest.Digest('a'), q.State.GetReasons()[0]) != nil {
+		t.Error("the same release puts it there twice")
+	}
+	for i := range 40 {
+		why := proto.CloneOf(q.State.GetReasons()[0])
+		why.Release, why.Reason = h.Release+strings.Repeat("x", i+1), strings.Repeat("r", 512)
+		q = stands(h, procedure.DecideQuarantine(q, proceduretest.Digest('a'), why), nil)
+	}
+	if n := len(q.State.GetReasons()); n != 16 || proto.Size(q.State) > 32<<10 {
+		t.Errorf("%d reasons in %d bytes", n, proto.Size(q.State))
+	}
+	if !strings.Contains(q.Sentence(), "15 more releases did so") {
+		t.Error(q.Sentence())
+	}
+	if own := quarantined(h).Without(h.Release); own.Held {
+		t.Error("a release is held up by itself")
+	}
+	if !q.Without(h.Release).Held {
+		t.Error("other releases are forgotten with it")
+	}
+	long := failed(t)
+	long.Entries[len(long.Entries)-1].Event.GetVerificationFailed().GetVerification().Reason = strings.Repeat("é", 5000)
+	if got := procedure.WhyQuarantined(long.State(), long.Entries, long.Now); len(got.GetReason()) > 512 {
+		t.Errorf("a reason of %d bytes", len(got.GetReason()))
+	}
+}
+
+func TestAScopeIsBypassedInAnEmergencyAlone(t *testing.T) {
+	for _, test := range []struct {
+		change func(*releasev1.Request)
+		counts bool
+	}{{func(*releasev1.Request) {}, false}, {proceduretest.Emergency, true}} {
+		h := proceduretest.New(proceduretest.Request(test.change))
+		h.To(t, procedure.PhaseScope)
+		e := proceduretest.Scope(h.State())
+		e.GetScopeValidated().Bypassed = []string{procedure.QuarantineBypass("shop")}
+		s, err := procedure.Evolve(h.State(), h.Next(nil, e))
+		if (err == nil) != test.counts || test.counts && !slices.Contains(s.Bypassed, "quarantine of artifact shop") {
+			t.Errorf("%v, bypassed %v", err, s.Bypassed)
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package execute_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/execute"
+	"github.com/blackdice/shipwarden/services/executor/site/sitetest"
+)
+
+// quarantine puts the artifact of version 2 into quarantine for a release.
+func quarantine(t *testing.T, w *sitetest.World, release string) {
+	t.Helper()
+	a, err := standing.ReadArtifact(t.Context(), w.Store(procedure.ServiceExecutor), sitetest.DigestOf(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := procedure.DecideQuarantine(a.Quarantined, a.Digest, &releasev1.QuarantineReason{Release: release, Service: "mail", Reason: "it lost orders"})
+	event.ProcedureDigest, event.Actor = w.Digest, proceduretest.Service(procedure.ServiceExecutor)
+	w.Append(t, procedure.ServiceExecutor, a.Draft(event))
+}
+
+// TestAnArtifactThatWasTakenBackElsewhereMeanwhileDoesNotStart: people approved it, and
+// then another release of the very same artifact failed.
+func TestAnArtifactThatWasTakenBackElsewhereMeanwhileDoesNotStart(t *testing.T) {
+	const bypassable = "quarantine: {bypassable: true}\n"
+	for _, test := range []struct {
+		name, rules string
+		lane        func(*releasev1.Request)
+		by          string
+		starts      bool
+		bypassed    []string
+	}{
+		{"planned", bypassable, func(*releasev1.Request) {}, "mail-7", false, nil},
+		{"emergency", "", proceduretest.Emergency, "mail-7", false, nil},
+		{"emergency that may go around it", bypassable, proceduretest.Emergency, "mail-7", true, []string{"quarantine of artifact shop"}},
+		{"what it did itself", "", func(*releasev1.Request) {}, "", true, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := sitetest.New(t, sitetest.Noop("eu1"))
+			w.Carries(t, "eu1", 1)
+			w.Digest = w.Activate(t, sitetest.Document(test.rules))
+			r := w.Release(t, test.lane)
+			r.To(t, procedure.PhaseExecute)
+			if test.by == "" {
+				test.by = r.ID
+			}
+			quarantine(t, w, test.by)
+			e := w.Executor(t, "one", nil)
+			if _, err := e.Turn(t.Context(), execute.New(e.Site, time.Now), r.Task(t, 1)); err != nil {
+				t.Fatal(err)
+			}
+			if test.starts {
+				if got := r.State(t); got.Phase != procedure.PhaseExecuting || !slices.Equal(r.Find(t, "execution_claimed").GetExecutionClaimed().GetBypassed(), test.bypassed) {
+					t.Errorf("phase %s, bypassed %v", got.Phase, got.Bypassed)
+				}
+				return
+			}
+			findings := r.Find(t, "execution_refused").GetExecutionRefused().GetFindings()
+			if len(findings) != 1 || findings[0].GetRule() != "artifact.quarantined" || !strings.Contains(findings[0].GetMessage(), "mail-7") {
+				t.Errorf("refused for %v, in phase %s", findings, r.State(t).Phase)
+			}
+		})
+	}
+}

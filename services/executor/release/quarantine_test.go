@@ -1,0 +1,54 @@
+package release_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/release"
+	"github.com/blackdice/shipwarden/services/executor/site/sitetest"
+)
+
+// TestWhatARollbackTookBackIsInQuarantine: a person asked for release 2 to be taken back,
+// and release 1 is placed again. What release 2 placed goes into quarantine with the end.
+func TestWhatARollbackTookBackIsInQuarantine(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	w.Carries(t, "eu1", 1)
+	end := func(r *sitetest.Release) {
+		t.Helper()
+		r.To(t, procedure.PhaseExecute)
+		r.Do(t, "", proceduretest.Claim(r.State(t), "one", time.Now()))
+		w.Lock(t, "eu1", r.ID, "one")
+		r.Do(t, "", proceduretest.Executed(r.State(t), nil))
+		r.To(t, procedure.PhaseRelease)
+		e := w.Executor(t, "one", nil)
+		if _, err := e.Turn(t.Context(), release.New(e.Site, time.Now), r.Task(t, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	standingOf := func(version int) standing.Artifact {
+		t.Helper()
+		a, err := standing.ReadArtifact(t.Context(), w.Store(procedure.ServiceApproval), sitetest.DigestOf(version))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	forth := w.Release(t)
+	end(forth)
+	if standingOf(2).State != nil {
+		t.Fatalf("after a good release it stands at %v", standingOf(2).State)
+	}
+	back := w.Release(t, sitetest.Version(1), proceduretest.Key("back"), proceduretest.Rollback, func(r *releasev1.Request) { r.RollbackOf = forth.ID })
+	end(back)
+	gone := standingOf(2)
+	if !gone.Held || gone.State.GetReasons()[0].GetRelease() != forth.ID || gone.State.GetReasons()[0].GetByRelease() != back.ID {
+		t.Errorf("what was taken back stands at %v", gone.State)
+	}
+	if d := back.Find(t, "targets_released").GetTargetsReleased(); d.GetQuarantined() != sitetest.DigestOf(2) || standingOf(1).State != nil {
+		t.Errorf("released with %q; what was placed again stands at %v", d.GetQuarantined(), standingOf(1).State)
+	}
+}

@@ -1,0 +1,70 @@
+package scope
+
+import (
+	"context"
+
+	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// standings reads what the artifacts stand at: whether they were taken back anywhere,
+// under whatever name, by whatever service, from whatever target (PD-2.3).
+func (l *look) standings(ctx context.Context, r standing.Reader, pinned []*releasev1.PinnedArtifact) error {
+	l.artifacts = map[string]standing.Artifact{}
+	for i, a := range l.request.GetArtifacts() {
+		digests := []string{a.GetDigest()}
+		for _, p := range pinned[i].GetPlatforms() {
+			digests = append(digests, p.GetDigest())
+		}
+		for _, digest := range digests {
+			known, err := standing.ReadArtifact(ctx, r, digest)
+			if err != nil {
+				return err
+			}
+			l.artifacts[digest] = known
+		}
+	}
+	return nil
+}
+
+// cleared reports whether an artifact of the release was in quarantine and two people
+// let it out, so that what was taken back before stops it no longer.
+func (l *look) cleared(digest string) bool {
+	a, asked := l.artifacts[digest]
+	return asked && a.State != nil && !a.Held
+}
+
+// quarantine says which artifacts are in quarantine. One that was let out is called out:
+// whoever approves the release is to know.
+func (l *look) quarantine(pinned []*releasev1.PinnedArtifact, targets []*releasev1.ScopedTarget) {
+	severity := procedure.QuarantineSeverity(l.request, targets, l.index.Document().GetQuarantine().GetBypassable())
+	for i, a := range l.request.GetArtifacts() {
+		held := ""
+		for _, p := range pinned[i].GetPlatforms() {
+			if image := l.artifacts[p.GetDigest()]; image.Held && held == "" {
+				// An index that brings an image back is that image by another name.
+				held = p.GetDigest()
+				l.find(severity, procedure.RuleQuarantined, a.GetName(), "its image for %s, %s, is %s", p.GetPlatform(), held, image.Sentence())
+			}
+		}
+		if known := l.artifacts[a.GetDigest()]; held != "" && !known.Held {
+			l.around(severity, a)
+			continue
+		}
+		switch known := l.artifacts[a.GetDigest()]; {
+		case l.cleared(a.GetDigest()):
+			l.find(releasev1.Finding_SEVERITY_WARNING, "artifact.cleared", a.GetName(), "%s", known.Sentence())
+		case known.Held:
+			l.find(severity, procedure.RuleQuarantined, a.GetName(), "%s", known.Sentence())
+			l.around(severity, a)
+		}
+	}
+}
+
+// around notes that an emergency goes around the quarantine of an artifact.
+func (l *look) around(severity releasev1.Finding_Severity, a *releasev1.Artifact) {
+	if severity != releasev1.Finding_SEVERITY_BLOCKING && l.request.GetTrigger() == releasev1.Trigger_TRIGGER_EMERGENCY {
+		l.bypassed = append(l.bypassed, procedure.QuarantineBypass(a.GetName()))
+	}
+}
