@@ -22,6 +22,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.gates()
 	c.freezes()
 	c.areas()
+	c.alerts()
 	c.channels()
 	c.emergency()
 	c.escalation()

@@ -113,6 +113,15 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	sources, err := alertSources(cfg)
+	if err != nil {
+		return err
+	}
+	for _, rule := range doc.GetAlerts() {
+		if sources[rule.GetSource()] == nil {
+			slog.WarnContext(ctx, "no address is configured for a source of alerts of the procedure document: its rules hold every release", slog.String("source", rule.GetSource()))
+		}
+	}
 	for _, c := range doc.GetChannels() {
 		if told[c.GetName()] == nil {
 			slog.WarnContext(ctx, "no address is configured for a channel of the procedure document", slog.String("channel", c.GetName()))
@@ -141,7 +150,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 		return err
 	}
 	s.Step(gates.New(s.Procedures, s.Evidence))
-	s.Step(risk.New(s.Procedures, s.Store))
+	s.Step(risk.New(s.Procedures, s.Store, risk.Watch{Sources: sources, Keeper: s.Evidence}))
 	s.Step(authorize.New(s.Procedures))
 	s.Step(notify.New(s.Procedures, told, notices, s.Evidence, s.Now))
 	s.Step(escalate.New(s.Procedures))
@@ -149,7 +158,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(intake.NewTeller(intake.NewBoard(s.JS)))
 	s.Step(clock.Setter())
 	watch(s, clock, doc)
-	if err := desk(ctx, s, cfg, doc.GetId(), clock); err != nil {
+	if err := desk(ctx, s, cfg, doc.GetId(), clock, sources); err != nil {
 		s.Conn.Close()
 		return err
 	}
@@ -260,7 +269,7 @@ func open(ctx context.Context, r standing.Reader, doc *policyv1.Procedure) ([]st
 }
 
 // desk is the gRPC service through which people decide.
-func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, procedureID string, clock *deadline.Clock) error {
+func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, procedureID string, clock *deadline.Clock, sources map[string]risk.Alerts) error {
 	who, err := callers(cfg.GetTokensFile())
 	if err != nil {
 		return err
@@ -276,7 +285,7 @@ func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, proce
 	if err != nil {
 		return err
 	}
-	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, procedureID, clock, s.Evidence, s.Now))
+	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, procedureID, clock, s.Evidence, sources, s.Now))
 	slog.InfoContext(ctx, "serving decisions", slog.String("grpc", server.Addr()))
 	s.Group.Add("grpc", server.Run)
 	return nil

@@ -18,13 +18,14 @@ import (
 func Check(cfg *configv1.Approval) error {
 	doc, _, document := document(cfg)
 	_, told := channels(cfg)
+	_, sources := alertSources(cfg)
 	_, tokens := callers(cfg.GetTokensFile())
 	_, secure := service.ServerTLS(cfg.GetGrpc().GetTls())
 	return errors.Join(
 		station.Check(procedure.ServiceApproval, cfg.GetCommon()),
 		service.InField("grpc.listen", service.CheckListen(cfg.GetGrpc().GetListen())),
 		service.InField("grpc.tls", secure),
-		document, told, tokens, unknown(cfg, doc),
+		document, told, sources, tokens, unknown(cfg, doc),
 	)
 }
 

@@ -30,6 +30,14 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		{"addresses that are not there", func(c *configv1.Approval) {
 			c.Channels[0].UrlFile, c.Channels[1].UrlFile = "/none", stationtest.File(t, "url", "ftp://chat.example")
 		}, []string{"channels[0].url_file", "channels[1]"}},
+		{"sources of alerts that cannot be", func(c *configv1.Approval) {
+			const kind = configv1.AlertSource_KIND_PROMETHEUS
+			c.AlertSources = []*configv1.AlertSource{
+				{Name: "a", Kind: kind, Url: "https://prometheus:9090"}, {Name: "a", Kind: kind, Url: "https://prometheus:9090"},
+				{Name: "b", Kind: kind, Url: "prometheus:9090"}, {Name: "c", Kind: kind, Url: "http://prometheus:9090", TokenFile: "/none"},
+				{Name: "d", Kind: kind, Url: "https://prometheus:9090", TokenFile: "/none"},
+			}
+		}, []string{"alert_sources[1].name", "alert_sources[2]", "alert_sources[3]", "alert_sources[4]"}},
 		{"everything at once", func(c *configv1.Approval) {
 			c.Common.HttpListen, c.Grpc.Listen, c.Channels[0].Channel = "", "", "board"
 		}, []string{"common.http_listen", "grpc.listen", "channels[0].channel"}},

@@ -1,5 +1,5 @@
 // Package risk is the shell of the second half of step 3: freezes, other releases
-// in flight, review debts and the way back (PD-3.1 to PD-3.5).
+// in flight, alerts, review debts and the way back (PD-3.1 to PD-3.5).
 //
 // It wakes on change_previewed and when a hold is over, and appends risk_cleared,
 // held or risk_refused. A hold holds nothing: the release is looked at again at
@@ -36,18 +36,19 @@ type Store interface {
 }
 
 // New returns the step.
-func New(procedures Procedures, store Store) reactor.Step {
-	s := shell{procedures, store}
+func New(procedures Procedures, store Store, watch Watch) reactor.Step {
+	s := shell{procedures, store, watch}
 	return reactor.Step{ID: procedure.StepRisk, Act: s.act}
 }
 
 type shell struct {
 	procedures Procedures
 	store      Store
+	watch      Watch
 }
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
-	facts, err := Facts(ctx, s.procedures, s.store, t.State, t.Now)
+	facts, err := Facts(ctx, s.procedures, s.store, s.watch, t.State, t.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -56,17 +57,17 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 
 // Facts is everything that the step looks at for a release at that time. It stores
 // nothing: whoever asks what would come of a release asks here as well.
-func Facts(ctx context.Context, procedures Procedures, store Store, s procedure.State, now time.Time) (procedure.RiskFacts, error) {
+func Facts(ctx context.Context, procedures Procedures, store Store, watch Watch, s procedure.State, now time.Time) (procedure.RiskFacts, error) {
 	index, err := procedures.ByDigest(ctx, s.ProcedureDigest)
 	if err != nil {
 		return procedure.RiskFacts{}, err
 	}
-	l := look{shell: shell{procedures, store}, index: index, state: s, now: now}
+	l := look{shell: shell{procedures, store, watch}, index: index, state: s, now: now}
 	l.until = procedure.NextLook(s, index.Document().GetDeadlines().GetRecheck().AsDuration(), now)
 	if err := l.freezes(); err != nil {
 		return procedure.RiskFacts{}, err
 	}
-	for _, look := range []func(context.Context) error{l.targets, l.debts, l.dependencies} {
+	for _, look := range []func(context.Context) error{l.targets, l.debts, l.dependencies, l.alerts} {
 		if err := look(ctx); err != nil {
 			return procedure.RiskFacts{}, err
 		}

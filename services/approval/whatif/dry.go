@@ -44,11 +44,12 @@ type Desk struct {
 	store      Store
 	procedures Procedures
 	blobs      Blobs
+	sources    map[string]risk.Alerts
 }
 
-// New returns a desk that reads there.
-func New(store Store, procedures Procedures, blobs Blobs) *Desk {
-	return &Desk{store: store, procedures: procedures, blobs: blobs}
+// New returns a desk that reads there, and asks these sources for alerts.
+func New(store Store, procedures Procedures, blobs Blobs, sources map[string]risk.Alerts) *Desk {
+	return &Desk{store: store, procedures: procedures, blobs: blobs, sources: sources}
 }
 
 // memory keeps the evidence of a request that is not made, beside what is stored.
@@ -155,7 +156,7 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 	if err := d.looked(ctx, r, request); err != nil {
 		return nil, err
 	}
-	facts, err := risk.Facts(ctx, d.procedures, d.store, r.state, now)
+	facts, err := risk.Facts(ctx, d.procedures, d.store, risk.Watch{Sources: d.sources}, r.state, now)
 	if err != nil {
 		return nil, err
 	}

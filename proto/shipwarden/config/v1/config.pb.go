@@ -83,6 +83,58 @@ func (Log_Level) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{4, 0}
 }
 
+// Kind of a source.
+type AlertSource_Kind int32
+
+const (
+	AlertSource_KIND_UNSPECIFIED AlertSource_Kind = 0
+	// GET /api/v1/alerts, of which those that fire count.
+	AlertSource_KIND_PROMETHEUS AlertSource_Kind = 1
+	// GET /api/v2/alerts, of which those that are active and not silenced count.
+	AlertSource_KIND_ALERTMANAGER AlertSource_Kind = 2
+)
+
+// Enum value maps for AlertSource_Kind.
+var (
+	AlertSource_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_PROMETHEUS",
+		2: "KIND_ALERTMANAGER",
+	}
+	AlertSource_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED":  0,
+		"KIND_PROMETHEUS":   1,
+		"KIND_ALERTMANAGER": 2,
+	}
+)
+
+func (x AlertSource_Kind) Enum() *AlertSource_Kind {
+	p := new(AlertSource_Kind)
+	*p = x
+	return p
+}
+
+func (x AlertSource_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AlertSource_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_config_v1_config_proto_enumTypes[1].Descriptor()
+}
+
+func (AlertSource_Kind) Type() protoreflect.EnumType {
+	return &file_shipwarden_config_v1_config_proto_enumTypes[1]
+}
+
+func (x AlertSource_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AlertSource_Kind.Descriptor instead.
+func (AlertSource_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{8, 0}
+}
+
 // Kind of a receiver.
 type ChannelAddress_Kind int32
 
@@ -119,11 +171,11 @@ func (x ChannelAddress_Kind) String() string {
 }
 
 func (ChannelAddress_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_config_v1_config_proto_enumTypes[1].Descriptor()
+	return file_shipwarden_config_v1_config_proto_enumTypes[2].Descriptor()
 }
 
 func (ChannelAddress_Kind) Type() protoreflect.EnumType {
-	return &file_shipwarden_config_v1_config_proto_enumTypes[1]
+	return &file_shipwarden_config_v1_config_proto_enumTypes[2]
 }
 
 func (x ChannelAddress_Kind) Number() protoreflect.EnumNumber {
@@ -132,7 +184,7 @@ func (x ChannelAddress_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ChannelAddress_Kind.Descriptor instead.
 func (ChannelAddress_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{8, 0}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{9, 0}
 }
 
 // Common is what every service needs.
@@ -631,8 +683,10 @@ type Approval struct {
 	// The trusted root (JSON) of the sigstore instance that the procedure document names
 	// by its digest; needed only where it names one.
 	SigstoreRootFile string `protobuf:"bytes,6,opt,name=sigstore_root_file,json=sigstoreRootFile,proto3" json:"sigstore_root_file,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Where alerts are asked for.
+	AlertSources  []*AlertSource `protobuf:"bytes,7,rep,name=alert_sources,json=alertSources,proto3" json:"alert_sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Approval) Reset() {
@@ -707,6 +761,103 @@ func (x *Approval) GetSigstoreRootFile() string {
 	return ""
 }
 
+func (x *Approval) GetAlertSources() []*AlertSource {
+	if x != nil {
+		return x.AlertSources
+	}
+	return nil
+}
+
+// AlertSource says where alerts of the procedure document are asked for.
+type AlertSource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name in the procedure document.
+	Name string           `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Kind AlertSource_Kind `protobuf:"varint,2,opt,name=kind,proto3,enum=shipwarden.config.v1.AlertSource_Kind" json:"kind,omitempty"`
+	// The address, such as https://prometheus:9090, or with the path below which the API is.
+	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	// File that holds a bearer token.
+	TokenFile string `protobuf:"bytes,4,opt,name=token_file,json=tokenFile,proto3" json:"token_file,omitempty"`
+	// Certificates, and those that the other side must be signed by.
+	Tls *Tls `protobuf:"bytes,5,opt,name=tls,proto3" json:"tls,omitempty"`
+	// Absent: 5 s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,6,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertSource) Reset() {
+	*x = AlertSource{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertSource) ProtoMessage() {}
+
+func (x *AlertSource) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertSource.ProtoReflect.Descriptor instead.
+func (*AlertSource) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AlertSource) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AlertSource) GetKind() AlertSource_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return AlertSource_KIND_UNSPECIFIED
+}
+
+func (x *AlertSource) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *AlertSource) GetTokenFile() string {
+	if x != nil {
+		return x.TokenFile
+	}
+	return ""
+}
+
+func (x *AlertSource) GetTls() *Tls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *AlertSource) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
 // ChannelAddress says where a channel of the procedure document leads to.
 type ChannelAddress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -723,7 +874,7 @@ type ChannelAddress struct {
 
 func (x *ChannelAddress) Reset() {
 	*x = ChannelAddress{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[8]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +886,7 @@ func (x *ChannelAddress) String() string {
 func (*ChannelAddress) ProtoMessage() {}
 
 func (x *ChannelAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[8]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +899,7 @@ func (x *ChannelAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelAddress.ProtoReflect.Descriptor instead.
 func (*ChannelAddress) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ChannelAddress) GetChannel() string {
@@ -791,7 +942,7 @@ type Grpc struct {
 
 func (x *Grpc) Reset() {
 	*x = Grpc{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +954,7 @@ func (x *Grpc) String() string {
 func (*Grpc) ProtoMessage() {}
 
 func (x *Grpc) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +967,7 @@ func (x *Grpc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grpc.ProtoReflect.Descriptor instead.
 func (*Grpc) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Grpc) GetListen() string {
@@ -848,7 +999,7 @@ type Validator struct {
 
 func (x *Validator) Reset() {
 	*x = Validator{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +1011,7 @@ func (x *Validator) String() string {
 func (*Validator) ProtoMessage() {}
 
 func (x *Validator) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1024,7 @@ func (x *Validator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Validator.ProtoReflect.Descriptor instead.
 func (*Validator) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Validator) GetCommon() *Common {
@@ -922,7 +1073,7 @@ type TargetAddress struct {
 
 func (x *TargetAddress) Reset() {
 	*x = TargetAddress{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1085,7 @@ func (x *TargetAddress) String() string {
 func (*TargetAddress) ProtoMessage() {}
 
 func (x *TargetAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1098,7 @@ func (x *TargetAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetAddress.ProtoReflect.Descriptor instead.
 func (*TargetAddress) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TargetAddress) GetTarget() string {
@@ -993,7 +1144,7 @@ type Registry struct {
 
 func (x *Registry) Reset() {
 	*x = Registry{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1156,7 @@ func (x *Registry) String() string {
 func (*Registry) ProtoMessage() {}
 
 func (x *Registry) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1169,7 @@ func (x *Registry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Registry.ProtoReflect.Descriptor instead.
 func (*Registry) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Registry) GetHost() string {
@@ -1063,7 +1214,7 @@ type Executor struct {
 
 func (x *Executor) Reset() {
 	*x = Executor{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1075,7 +1226,7 @@ func (x *Executor) String() string {
 func (*Executor) ProtoMessage() {}
 
 func (x *Executor) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1088,7 +1239,7 @@ func (x *Executor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Executor.ProtoReflect.Descriptor instead.
 func (*Executor) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Executor) GetCommon() *Common {
@@ -1136,7 +1287,7 @@ type TargetDriver struct {
 
 func (x *TargetDriver) Reset() {
 	*x = TargetDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1299,7 @@ func (x *TargetDriver) String() string {
 func (*TargetDriver) ProtoMessage() {}
 
 func (x *TargetDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1312,7 @@ func (x *TargetDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetDriver.ProtoReflect.Descriptor instead.
 func (*TargetDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TargetDriver) GetTarget() string {
@@ -1243,7 +1394,7 @@ type HostDriver struct {
 
 func (x *HostDriver) Reset() {
 	*x = HostDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1406,7 @@ func (x *HostDriver) String() string {
 func (*HostDriver) ProtoMessage() {}
 
 func (x *HostDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1419,7 @@ func (x *HostDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDriver.ProtoReflect.Descriptor instead.
 func (*HostDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *HostDriver) GetFolder() string {
@@ -1308,7 +1459,7 @@ type CommandDriver struct {
 
 func (x *CommandDriver) Reset() {
 	*x = CommandDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1320,7 +1471,7 @@ func (x *CommandDriver) String() string {
 func (*CommandDriver) ProtoMessage() {}
 
 func (x *CommandDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1333,7 +1484,7 @@ func (x *CommandDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandDriver.ProtoReflect.Descriptor instead.
 func (*CommandDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CommandDriver) GetDeploy() *Command {
@@ -1373,7 +1524,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +1536,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +1549,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
 }
 
 // Command is an argument vector.
@@ -1416,7 +1567,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1579,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1592,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Command) GetArgv() []string {
@@ -1481,7 +1632,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1493,7 +1644,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1506,7 +1657,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -1554,7 +1705,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1566,7 +1717,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1579,7 +1730,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -1604,7 +1755,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1767,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1780,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Token) GetSha256() string {
@@ -1701,7 +1852,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x02id\x12F\n" +
 	"\x06writer\x18\x02 \x01(\tB.\xbaH+r)R\bapprovalR\tvalidatorR\bexecutorR\brecorderR\x06writer\x12!\n" +
 	"\aed25519\x18\x03 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x124\n" +
-	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xc1\x02\n" +
+	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\x89\x03\n" +
 	"\bApproval\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x126\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1a.shipwarden.config.v1.GrpcB\x06\xbaH\x03\xc8\x01\x01R\x04grpc\x12.\n" +
@@ -1709,7 +1860,22 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\vtokens_file\x18\x04 \x01(\tR\n" +
 	"tokensFile\x12@\n" +
 	"\bchannels\x18\x05 \x03(\v2$.shipwarden.config.v1.ChannelAddressR\bchannels\x12,\n" +
-	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\"\x97\x02\n" +
+	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\x12F\n" +
+	"\ralert_sources\x18\a \x03(\v2!.shipwarden.config.v1.AlertSourceR\falertSources\"\x84\x03\n" +
+	"\vAlertSource\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12F\n" +
+	"\x04kind\x18\x02 \x01(\x0e2&.shipwarden.config.v1.AlertSource.KindB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12\x1c\n" +
+	"\x03url\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x03url\x12\x1d\n" +
+	"\n" +
+	"token_file\x18\x04 \x01(\tR\ttokenFile\x12+\n" +
+	"\x03tls\x18\x05 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\x12F\n" +
+	"\atimeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x02\b<2\x05\x10\x80\xc2\xd7/R\atimeout\"H\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fKIND_PROMETHEUS\x10\x01\x12\x15\n" +
+	"\x11KIND_ALERTMANAGER\x10\x02\"\x97\x02\n" +
 	"\x0eChannelAddress\x12!\n" +
 	"\achannel\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\achannel\x12I\n" +
 	"\x04kind\x18\x02 \x01(\x0e2).shipwarden.config.v1.ChannelAddress.KindB\n" +
@@ -1802,72 +1968,78 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 	return file_shipwarden_config_v1_config_proto_rawDescData
 }
 
-var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
-	(ChannelAddress_Kind)(0),    // 1: shipwarden.config.v1.ChannelAddress.Kind
-	(*Common)(nil),              // 2: shipwarden.config.v1.Common
-	(*Nats)(nil),                // 3: shipwarden.config.v1.Nats
-	(*Tls)(nil),                 // 4: shipwarden.config.v1.Tls
-	(*SigningKey)(nil),          // 5: shipwarden.config.v1.SigningKey
-	(*Log)(nil),                 // 6: shipwarden.config.v1.Log
-	(*Keyring)(nil),             // 7: shipwarden.config.v1.Keyring
-	(*WriterKey)(nil),           // 8: shipwarden.config.v1.WriterKey
-	(*Approval)(nil),            // 9: shipwarden.config.v1.Approval
-	(*ChannelAddress)(nil),      // 10: shipwarden.config.v1.ChannelAddress
-	(*Grpc)(nil),                // 11: shipwarden.config.v1.Grpc
-	(*Validator)(nil),           // 12: shipwarden.config.v1.Validator
-	(*TargetAddress)(nil),       // 13: shipwarden.config.v1.TargetAddress
-	(*Registry)(nil),            // 14: shipwarden.config.v1.Registry
-	(*Executor)(nil),            // 15: shipwarden.config.v1.Executor
-	(*TargetDriver)(nil),        // 16: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 17: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 18: shipwarden.config.v1.CommandDriver
-	(*NoopDriver)(nil),          // 19: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 20: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 21: shipwarden.config.v1.Recorder
-	(*Tokens)(nil),              // 22: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 23: shipwarden.config.v1.Token
-	nil,                         // 24: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
+	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
+	(ChannelAddress_Kind)(0),    // 2: shipwarden.config.v1.ChannelAddress.Kind
+	(*Common)(nil),              // 3: shipwarden.config.v1.Common
+	(*Nats)(nil),                // 4: shipwarden.config.v1.Nats
+	(*Tls)(nil),                 // 5: shipwarden.config.v1.Tls
+	(*SigningKey)(nil),          // 6: shipwarden.config.v1.SigningKey
+	(*Log)(nil),                 // 7: shipwarden.config.v1.Log
+	(*Keyring)(nil),             // 8: shipwarden.config.v1.Keyring
+	(*WriterKey)(nil),           // 9: shipwarden.config.v1.WriterKey
+	(*Approval)(nil),            // 10: shipwarden.config.v1.Approval
+	(*AlertSource)(nil),         // 11: shipwarden.config.v1.AlertSource
+	(*ChannelAddress)(nil),      // 12: shipwarden.config.v1.ChannelAddress
+	(*Grpc)(nil),                // 13: shipwarden.config.v1.Grpc
+	(*Validator)(nil),           // 14: shipwarden.config.v1.Validator
+	(*TargetAddress)(nil),       // 15: shipwarden.config.v1.TargetAddress
+	(*Registry)(nil),            // 16: shipwarden.config.v1.Registry
+	(*Executor)(nil),            // 17: shipwarden.config.v1.Executor
+	(*TargetDriver)(nil),        // 18: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 19: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 20: shipwarden.config.v1.CommandDriver
+	(*NoopDriver)(nil),          // 21: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 22: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 23: shipwarden.config.v1.Recorder
+	(*Tokens)(nil),              // 24: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 25: shipwarden.config.v1.Token
+	nil,                         // 26: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 27: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
-	3,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
-	5,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
-	6,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	25, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
-	4,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
+	4,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
+	6,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
+	7,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
+	27, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	5,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
-	8,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
-	2,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
-	11, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
-	10, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
-	1,  // 10: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	25, // 11: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
-	4,  // 12: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
-	2,  // 13: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	13, // 14: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	14, // 15: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	2,  // 16: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	16, // 17: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	14, // 18: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	17, // 19: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	18, // 20: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	19, // 21: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	20, // 22: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	20, // 23: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	20, // 24: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	24, // 25: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	25, // 26: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	2,  // 27: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	11, // 28: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	23, // 29: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	9,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
+	3,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
+	13, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
+	11, // 10: shipwarden.config.v1.Approval.alert_sources:type_name -> shipwarden.config.v1.AlertSource
+	1,  // 11: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
+	5,  // 12: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
+	27, // 13: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	2,  // 14: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
+	27, // 15: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	5,  // 16: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
+	3,  // 17: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
+	15, // 18: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	16, // 19: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	3,  // 20: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	18, // 21: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	16, // 22: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	19, // 23: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	20, // 24: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	21, // 25: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	22, // 26: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	22, // 27: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	22, // 28: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	26, // 29: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	27, // 30: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 31: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	13, // 32: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	25, // 33: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -1875,7 +2047,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 	if File_shipwarden_config_v1_config_proto != nil {
 		return
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[14].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[15].OneofWrappers = []any{
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
@@ -1885,8 +2057,8 @@ func file_shipwarden_config_v1_config_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   23,
+			NumEnums:      3,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
