@@ -23,6 +23,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.freezes()
 	c.areas()
 	c.alerts()
+	c.score()
 	c.channels()
 	c.emergency()
 	c.escalation()

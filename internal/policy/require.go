@@ -48,10 +48,11 @@ func HighRiskAreas(procedure *policyv1.Procedure, request *releasev1.Request) []
 
 // Quorum returns the approvals that a release needs, by group in alphabetical
 // order (PD-A.2, PD-3.5): those of its environment, and those for a release
-// without a way back and for a high-risk one where that applies. Where several
+// without a way back and for a high-risk one where that applies, and more that a level of
+// risk asks for. Where several
 // rules name one group, the largest number counts: the same people are asked
 // once. The emergency lane does not pass through here.
-func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackImpossible, highRisk bool) []*releasev1.QuorumRule {
+func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackImpossible, highRisk bool, more ...*policyv1.Approvals) []*releasev1.QuorumRule {
 	counts := make(map[string]uint32)
 	need := func(rules []*policyv1.Approvals) {
 		for _, rule := range rules {
@@ -69,6 +70,7 @@ func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackI
 	if highRisk {
 		need(procedure.GetHighRiskApprovals())
 	}
+	need(more)
 	rules := make([]*releasev1.QuorumRule, 0, len(counts))
 	for group, count := range counts {
 		rules = append(rules, &releasev1.QuorumRule{Group: group, Count: count})

@@ -20,6 +20,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/takeback"
 )
@@ -88,6 +89,7 @@ func ByDocument(index *policy.Index, s procedure.State, now time.Time) (procedur
 // conclude judges the way back and says which approvals are needed.
 func (l *look) conclude() procedure.RiskFacts {
 	l.wayBack()
+	l.score()
 	l.quorum()
 	l.facts.Until = l.until
 	l.facts.ApproveBy = l.now.Add(l.index.Document().GetDeadlines().GetApproveWithin().AsDuration())
@@ -105,6 +107,8 @@ type look struct {
 	until time.Time
 	// unrecoverable says that the machine could not go back by itself.
 	unrecoverable bool
+	// level is what the score demands; nil for nothing.
+	level *policyv1.RiskLevel
 }
 
 func (l *look) hold(h *releasev1.HoldReason) { l.facts.Holds = append(l.facts.Holds, h) }
@@ -294,7 +298,7 @@ func (l *look) quorum() {
 	if len(high) > 0 {
 		l.find(releasev1.Finding_SEVERITY_WARNING, "risk.high", "", "touches high-risk areas: %v", high)
 	}
-	normal := policy.Quorum(doc, r, l.unrecoverable, len(high) > 0)
+	normal := policy.Quorum(doc, r, l.unrecoverable, len(high) > 0, l.level.GetApprovals()...)
 	if !l.state.Emergency() {
 		l.facts.Quorum = normal
 		return

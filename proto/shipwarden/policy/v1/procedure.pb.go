@@ -79,7 +79,7 @@ func (x Freeze_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Kind.Descriptor instead.
 func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18, 0}
 }
 
 // What becomes of a release that has begun when it may not start any more.
@@ -136,7 +136,7 @@ func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Overrun.Descriptor instead.
 func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18, 1}
 }
 
 // Day of the week.
@@ -201,7 +201,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -249,7 +249,9 @@ type Procedure struct {
 	// Whose short-lived certificates count, besides keys.
 	Sigstore *Sigstore `protobuf:"bytes,20,opt,name=sigstore,proto3" json:"sigstore,omitempty"`
 	// Alerts while which nothing starts (step 3).
-	Alerts        []*AlertRule `protobuf:"bytes,30,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	Alerts []*AlertRule `protobuf:"bytes,30,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	// What makes a release dangerous, and what is demanded of one that is (step 3).
+	RiskScore     *RiskScore `protobuf:"bytes,31,opt,name=risk_score,json=riskScore,proto3" json:"risk_score,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -431,6 +433,268 @@ func (x *Procedure) GetAlerts() []*AlertRule {
 	return nil
 }
 
+func (x *Procedure) GetRiskScore() *RiskScore {
+	if x != nil {
+		return x.RiskScore
+	}
+	return nil
+}
+
+// RiskScore weighs recorded facts of a release, and says what their sum demands.
+type RiskScore struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Weights *RiskWeights           `protobuf:"bytes,1,opt,name=weights,proto3" json:"weights,omitempty"`
+	// Lowest first. The highest that the score reaches counts, and it alone.
+	Levels        []*RiskLevel `protobuf:"bytes,2,rep,name=levels,proto3" json:"levels,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RiskScore) Reset() {
+	*x = RiskScore{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RiskScore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RiskScore) ProtoMessage() {}
+
+func (x *RiskScore) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
+func (*RiskScore) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RiskScore) GetWeights() *RiskWeights {
+	if x != nil {
+		return x.Weights
+	}
+	return nil
+}
+
+func (x *RiskScore) GetLevels() []*RiskLevel {
+	if x != nil {
+		return x.Levels
+	}
+	return nil
+}
+
+// RiskWeights are points for facts. What is left out weighs nothing.
+type RiskWeights struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For each target.
+	Target uint32 `protobuf:"varint,1,opt,name=target,proto3" json:"target,omitempty"`
+	// For each service that the service depends on.
+	Dependency uint32 `protobuf:"varint,2,opt,name=dependency,proto3" json:"dependency,omitempty"`
+	// For each high-risk area that it touches.
+	HighRiskArea uint32 `protobuf:"varint,3,opt,name=high_risk_area,json=highRiskArea,proto3" json:"high_risk_area,omitempty"`
+	// Data is changed and can be changed back, or is changed for good.
+	DataReversible   uint32 `protobuf:"varint,4,opt,name=data_reversible,json=dataReversible,proto3" json:"data_reversible,omitempty"`
+	DataIrreversible uint32 `protobuf:"varint,5,opt,name=data_irreversible,json=dataIrreversible,proto3" json:"data_irreversible,omitempty"`
+	// There is no way back.
+	NoWayBack uint32 `protobuf:"varint,6,opt,name=no_way_back,json=noWayBack,proto3" json:"no_way_back,omitempty"`
+	// It is an emergency.
+	Emergency uint32 `protobuf:"varint,7,opt,name=emergency,proto3" json:"emergency,omitempty"`
+	// For each version that was rolled back from a target and is remembered: of the target
+	// with the most.
+	RolledBack uint32 `protobuf:"varint,8,opt,name=rolled_back,json=rolledBack,proto3" json:"rolled_back,omitempty"`
+	// For each whole week since the newest release to a target, 52 at the most: of the
+	// target that waited longest.
+	Week uint32 `protobuf:"varint,9,opt,name=week,proto3" json:"week,omitempty"`
+	// Nothing was ever released to one of the targets.
+	FirstRelease  uint32 `protobuf:"varint,10,opt,name=first_release,json=firstRelease,proto3" json:"first_release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RiskWeights) Reset() {
+	*x = RiskWeights{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RiskWeights) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RiskWeights) ProtoMessage() {}
+
+func (x *RiskWeights) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RiskWeights.ProtoReflect.Descriptor instead.
+func (*RiskWeights) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RiskWeights) GetTarget() uint32 {
+	if x != nil {
+		return x.Target
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetDependency() uint32 {
+	if x != nil {
+		return x.Dependency
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetHighRiskArea() uint32 {
+	if x != nil {
+		return x.HighRiskArea
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetDataReversible() uint32 {
+	if x != nil {
+		return x.DataReversible
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetDataIrreversible() uint32 {
+	if x != nil {
+		return x.DataIrreversible
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetNoWayBack() uint32 {
+	if x != nil {
+		return x.NoWayBack
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetEmergency() uint32 {
+	if x != nil {
+		return x.Emergency
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetRolledBack() uint32 {
+	if x != nil {
+		return x.RolledBack
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetWeek() uint32 {
+	if x != nil {
+		return x.Week
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetFirstRelease() uint32 {
+	if x != nil {
+		return x.FirstRelease
+	}
+	return 0
+}
+
+// RiskLevel is what a score demands.
+type RiskLevel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From this score on.
+	From uint32 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Approvals needed besides those of the environment.
+	Approvals []*Approvals `protobuf:"bytes,2,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	// The first wave has so many targets at the most. Absent: any number.
+	FirstWave uint32 `protobuf:"varint,3,opt,name=first_wave,json=firstWave,proto3" json:"first_wave,omitempty"`
+	// Each wave is validated for so long at least. Absent: for any time.
+	Bake          *durationpb.Duration `protobuf:"bytes,4,opt,name=bake,proto3" json:"bake,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RiskLevel) Reset() {
+	*x = RiskLevel{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RiskLevel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RiskLevel) ProtoMessage() {}
+
+func (x *RiskLevel) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RiskLevel.ProtoReflect.Descriptor instead.
+func (*RiskLevel) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RiskLevel) GetFrom() uint32 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *RiskLevel) GetApprovals() []*Approvals {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *RiskLevel) GetFirstWave() uint32 {
+	if x != nil {
+		return x.FirstWave
+	}
+	return 0
+}
+
+func (x *RiskLevel) GetBake() *durationpb.Duration {
+	if x != nil {
+		return x.Bake
+	}
+	return nil
+}
+
 // AlertRule holds releases while alerts fire, or while nobody can tell whether they do.
 type AlertRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -453,7 +717,7 @@ type AlertRule struct {
 
 func (x *AlertRule) Reset() {
 	*x = AlertRule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -465,7 +729,7 @@ func (x *AlertRule) String() string {
 func (*AlertRule) ProtoMessage() {}
 
 func (x *AlertRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -478,7 +742,7 @@ func (x *AlertRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertRule.ProtoReflect.Descriptor instead.
 func (*AlertRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AlertRule) GetName() string {
@@ -547,7 +811,7 @@ type LabelMatcher struct {
 
 func (x *LabelMatcher) Reset() {
 	*x = LabelMatcher{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +823,7 @@ func (x *LabelMatcher) String() string {
 func (*LabelMatcher) ProtoMessage() {}
 
 func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +836,7 @@ func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LabelMatcher.ProtoReflect.Descriptor instead.
 func (*LabelMatcher) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *LabelMatcher) GetLabel() string {
@@ -656,7 +920,7 @@ type Sigstore struct {
 
 func (x *Sigstore) Reset() {
 	*x = Sigstore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -668,7 +932,7 @@ func (x *Sigstore) String() string {
 func (*Sigstore) ProtoMessage() {}
 
 func (x *Sigstore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -681,7 +945,7 @@ func (x *Sigstore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sigstore.ProtoReflect.Descriptor instead.
 func (*Sigstore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Sigstore) GetTrustedRoot() string {
@@ -732,7 +996,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +1008,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +1021,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Identity) GetId() string {
@@ -884,7 +1148,7 @@ type VersionRules struct {
 
 func (x *VersionRules) Reset() {
 	*x = VersionRules{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +1160,7 @@ func (x *VersionRules) String() string {
 func (*VersionRules) ProtoMessage() {}
 
 func (x *VersionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +1173,7 @@ func (x *VersionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRules.ProtoReflect.Descriptor instead.
 func (*VersionRules) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *VersionRules) GetLive() v1.Finding_Severity {
@@ -960,7 +1224,7 @@ type Person struct {
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1236,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1249,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Person) GetId() string {
@@ -1036,7 +1300,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1312,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1325,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Group) GetName() string {
@@ -1100,7 +1364,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1376,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1389,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Key) GetId() string {
@@ -1197,7 +1461,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1473,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1486,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Environment) GetName() string {
@@ -1273,7 +1537,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1549,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1562,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -1332,7 +1596,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1608,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1621,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Service) GetName() string {
@@ -1411,7 +1675,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1687,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1700,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Target) GetId() string {
@@ -1525,7 +1789,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1801,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1814,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Gate) GetName() string {
@@ -1670,7 +1934,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1946,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1959,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Rule) GetName() string {
@@ -1760,7 +2024,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1772,7 +2036,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1785,7 +2049,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Freeze) GetName() string {
@@ -1956,7 +2220,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2232,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2245,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -2018,7 +2282,7 @@ type Recurring struct {
 
 func (x *Recurring) Reset() {
 	*x = Recurring{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2030,7 +2294,7 @@ func (x *Recurring) String() string {
 func (*Recurring) ProtoMessage() {}
 
 func (x *Recurring) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2043,7 +2307,7 @@ func (x *Recurring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
 func (*Recurring) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Recurring) GetStart() string {
@@ -2095,7 +2359,7 @@ type Calendar struct {
 
 func (x *Calendar) Reset() {
 	*x = Calendar{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2371,7 @@ func (x *Calendar) String() string {
 func (*Calendar) ProtoMessage() {}
 
 func (x *Calendar) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2384,7 @@ func (x *Calendar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
 func (*Calendar) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Calendar) GetIcalendar() string {
@@ -2154,7 +2418,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2430,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +2443,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -2239,7 +2503,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2515,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2528,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Channel) GetName() string {
@@ -2335,7 +2599,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2347,7 +2611,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2360,7 +2624,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -2436,7 +2700,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2448,7 +2712,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2461,7 +2725,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -2505,7 +2769,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2517,7 +2781,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2530,7 +2794,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -2560,7 +2824,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2572,7 +2836,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2585,7 +2849,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Rung) GetGroup() string {
@@ -2606,8 +2870,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xc2\n" +
-	"\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x82\v\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
 	"\aversion\x18\x02 \x01(\tB'\xbaH$r\"\x10\x01\x18@2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\aversion\x12>\n" +
@@ -2632,7 +2895,34 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x13high_risk_approvals\x18\x12 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x11highRiskApprovals\x12G\n" +
 	"\rversion_rules\x18\x13 \x01(\v2\".shipwarden.policy.v1.VersionRulesR\fversionRules\x12:\n" +
 	"\bsigstore\x18\x14 \x01(\v2\x1e.shipwarden.policy.v1.SigstoreR\bsigstore\x127\n" +
-	"\x06alerts\x18\x1e \x03(\v2\x1f.shipwarden.policy.v1.AlertRuleR\x06alerts\"\xcb\x03\n" +
+	"\x06alerts\x18\x1e \x03(\v2\x1f.shipwarden.policy.v1.AlertRuleR\x06alerts\x12>\n" +
+	"\n" +
+	"risk_score\x18\x1f \x01(\v2\x1f.shipwarden.policy.v1.RiskScoreR\triskScore\"\x95\x01\n" +
+	"\tRiskScore\x12C\n" +
+	"\aweights\x18\x01 \x01(\v2!.shipwarden.policy.v1.RiskWeightsB\x06\xbaH\x03\xc8\x01\x01R\aweights\x12C\n" +
+	"\x06levels\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.RiskLevelB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\bR\x06levels\"\xbd\x03\n" +
+	"\vRiskWeights\x12 \n" +
+	"\x06target\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x06target\x12(\n" +
+	"\n" +
+	"dependency\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\n" +
+	"dependency\x12.\n" +
+	"\x0ehigh_risk_area\x18\x03 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\fhighRiskArea\x121\n" +
+	"\x0fdata_reversible\x18\x04 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x0edataReversible\x125\n" +
+	"\x11data_irreversible\x18\x05 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x10dataIrreversible\x12(\n" +
+	"\vno_way_back\x18\x06 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\tnoWayBack\x12&\n" +
+	"\temergency\x18\a \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\temergency\x12)\n" +
+	"\vrolled_back\x18\b \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\n" +
+	"rolledBack\x12\x1c\n" +
+	"\x04week\x18\t \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x04week\x12-\n" +
+	"\rfirst_release\x18\n" +
+	" \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\ffirstRelease\"\xce\x01\n" +
+	"\tRiskLevel\x12\x1b\n" +
+	"\x04from\x18\x01 \x01(\rB\a\xbaH\x04*\x02(\x01R\x04from\x12=\n" +
+	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\tapprovals\x12&\n" +
+	"\n" +
+	"first_wave\x18\x03 \x01(\rB\a\xbaH\x04*\x02\x18 R\tfirstWave\x12=\n" +
+	"\x04bake\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\x04bake\"\xcb\x03\n" +
 	"\tAlertRule\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x125\n" +
 	"\x06source\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x06source\x12J\n" +
@@ -2863,106 +3153,114 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Freeze_Kind)(0),              // 0: shipwarden.policy.v1.Freeze.Kind
 	(Freeze_Overrun)(0),           // 1: shipwarden.policy.v1.Freeze.Overrun
 	(Weekly_Day)(0),               // 2: shipwarden.policy.v1.Weekly.Day
 	(*Procedure)(nil),             // 3: shipwarden.policy.v1.Procedure
-	(*AlertRule)(nil),             // 4: shipwarden.policy.v1.AlertRule
-	(*LabelMatcher)(nil),          // 5: shipwarden.policy.v1.LabelMatcher
-	(*Sigstore)(nil),              // 6: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),              // 7: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),          // 8: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                // 9: shipwarden.policy.v1.Person
-	(*Group)(nil),                 // 10: shipwarden.policy.v1.Group
-	(*Key)(nil),                   // 11: shipwarden.policy.v1.Key
-	(*Environment)(nil),           // 12: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),             // 13: shipwarden.policy.v1.Approvals
-	(*Service)(nil),               // 14: shipwarden.policy.v1.Service
-	(*Target)(nil),                // 15: shipwarden.policy.v1.Target
-	(*Gate)(nil),                  // 16: shipwarden.policy.v1.Gate
-	(*Rule)(nil),                  // 17: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 18: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 19: shipwarden.policy.v1.Span
-	(*Recurring)(nil),             // 20: shipwarden.policy.v1.Recurring
-	(*Calendar)(nil),              // 21: shipwarden.policy.v1.Calendar
-	(*Weekly)(nil),                // 22: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 23: shipwarden.policy.v1.Channel
-	(*Deadlines)(nil),             // 24: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 25: shipwarden.policy.v1.EmergencyLane
-	(*Escalation)(nil),            // 26: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 27: shipwarden.policy.v1.Rung
-	(v1.Finding_Severity)(0),      // 28: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 30: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 31: shipwarden.release.v1.ArtifactKind
-	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
-	(v1.Trigger)(0),               // 33: shipwarden.release.v1.Trigger
-	(v1.Occasion)(0),              // 34: shipwarden.release.v1.Occasion
+	(*RiskScore)(nil),             // 4: shipwarden.policy.v1.RiskScore
+	(*RiskWeights)(nil),           // 5: shipwarden.policy.v1.RiskWeights
+	(*RiskLevel)(nil),             // 6: shipwarden.policy.v1.RiskLevel
+	(*AlertRule)(nil),             // 7: shipwarden.policy.v1.AlertRule
+	(*LabelMatcher)(nil),          // 8: shipwarden.policy.v1.LabelMatcher
+	(*Sigstore)(nil),              // 9: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),              // 10: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),          // 11: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                // 12: shipwarden.policy.v1.Person
+	(*Group)(nil),                 // 13: shipwarden.policy.v1.Group
+	(*Key)(nil),                   // 14: shipwarden.policy.v1.Key
+	(*Environment)(nil),           // 15: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),             // 16: shipwarden.policy.v1.Approvals
+	(*Service)(nil),               // 17: shipwarden.policy.v1.Service
+	(*Target)(nil),                // 18: shipwarden.policy.v1.Target
+	(*Gate)(nil),                  // 19: shipwarden.policy.v1.Gate
+	(*Rule)(nil),                  // 20: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 21: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 22: shipwarden.policy.v1.Span
+	(*Recurring)(nil),             // 23: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),              // 24: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                // 25: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 26: shipwarden.policy.v1.Channel
+	(*Deadlines)(nil),             // 27: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 28: shipwarden.policy.v1.EmergencyLane
+	(*Escalation)(nil),            // 29: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 30: shipwarden.policy.v1.Rung
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(v1.Finding_Severity)(0),      // 32: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 34: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 35: shipwarden.release.v1.ArtifactKind
+	(v1.Trigger)(0),               // 36: shipwarden.release.v1.Trigger
+	(v1.Occasion)(0),              // 37: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	9,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	10, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	11, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	12, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	14, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	15, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	16, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	18, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	23, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	24, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	25, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	26, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	13, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	13, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	8,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	6,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	4,  // 16: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
-	5,  // 17: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
-	7,  // 18: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	28, // 19: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	28, // 20: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	28, // 21: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	28, // 22: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	29, // 23: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	29, // 24: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	13, // 25: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	30, // 26: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	31, // 27: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	32, // 28: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	31, // 29: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	33, // 30: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	17, // 31: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	19, // 32: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	22, // 33: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	20, // 34: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	21, // 35: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	0,  // 36: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	1,  // 37: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	29, // 38: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	29, // 39: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	32, // 40: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	2,  // 41: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	2,  // 42: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	34, // 43: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	32, // 44: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	32, // 45: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	32, // 46: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	32, // 47: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	32, // 48: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	32, // 49: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	32, // 50: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	32, // 51: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	32, // 52: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	32, // 53: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	27, // 54: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	32, // 55: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	56, // [56:56] is the sub-list for method output_type
-	56, // [56:56] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	12, // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	13, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	14, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	15, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	17, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	18, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	19, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	21, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	26, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	27, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	28, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	29, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	16, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	16, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	11, // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	9,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	7,  // 16: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
+	4,  // 17: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
+	5,  // 18: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
+	6,  // 19: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
+	16, // 20: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
+	31, // 21: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
+	8,  // 22: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
+	10, // 23: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	32, // 24: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	32, // 25: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	32, // 26: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	32, // 27: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	33, // 28: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	33, // 29: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	16, // 30: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	34, // 31: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	35, // 32: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	31, // 33: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	35, // 34: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	36, // 35: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	20, // 36: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	22, // 37: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	25, // 38: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	23, // 39: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	24, // 40: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	0,  // 41: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	1,  // 42: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	33, // 43: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	33, // 44: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	31, // 45: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	2,  // 46: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	2,  // 47: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	37, // 48: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	31, // 49: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	31, // 50: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	31, // 51: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	31, // 52: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	31, // 53: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	31, // 54: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	31, // 55: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	31, // 56: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	31, // 57: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	31, // 58: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	30, // 59: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	31, // 60: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -2970,16 +3268,16 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 	if File_shipwarden_policy_v1_procedure_proto != nil {
 		return
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[2].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[5].OneofWrappers = []any{
 		(*LabelMatcher_Is)(nil),
 		(*LabelMatcher_IsNot)(nil),
 		(*LabelMatcher_Matches)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[4].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[7].OneofWrappers = []any{
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[15].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[18].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 		(*Freeze_Recurring)(nil),
@@ -2991,7 +3289,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   25,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1675,7 +1675,9 @@ type RiskCleared struct {
 	// The recorded review debts, calendars and incidents it was judged against.
 	CalendarDigest string `protobuf:"bytes,6,opt,name=calendar_digest,json=calendarDigest,proto3" json:"calendar_digest,omitempty"`
 	// The time zone database by which freezes were judged.
-	ZoneData      string `protobuf:"bytes,7,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	ZoneData string `protobuf:"bytes,7,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	// How dangerous it was taken to be; absent where the document does not weigh it.
+	Score         *RiskScore `protobuf:"bytes,8,opt,name=score,proto3" json:"score,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1759,6 +1761,13 @@ func (x *RiskCleared) GetZoneData() string {
 	return ""
 }
 
+func (x *RiskCleared) GetScore() *RiskScore {
+	if x != nil {
+		return x.Score
+	}
+	return nil
+}
+
 // Held makes the release wait without holding anything.
 type Held struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1827,7 +1836,9 @@ func (x *Held) GetZoneData() string {
 type RiskRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why.
-	Findings      []*Finding `protobuf:"bytes,1,rep,name=findings,proto3" json:"findings,omitempty"`
+	Findings []*Finding `protobuf:"bytes,1,rep,name=findings,proto3" json:"findings,omitempty"`
+	// How dangerous it was taken to be; absent where the document does not weigh it.
+	Score         *RiskScore `protobuf:"bytes,2,opt,name=score,proto3" json:"score,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1865,6 +1876,13 @@ func (*RiskRefused) Descriptor() ([]byte, []int) {
 func (x *RiskRefused) GetFindings() []*Finding {
 	if x != nil {
 		return x.Findings
+	}
+	return nil
+}
+
+func (x *RiskRefused) GetScore() *RiskScore {
+	if x != nil {
+		return x.Score
 	}
 	return nil
 }
@@ -4253,7 +4271,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
 	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xc6\x02\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xfe\x02\n" +
 	"\vRiskCleared\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x129\n" +
 	"\x06quorum\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x129\n" +
@@ -4262,13 +4280,15 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bfindings\x18\x04 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x12\x1a\n" +
 	"\bbypassed\x18\x05 \x03(\tR\bbypassed\x12'\n" +
 	"\x0fcalendar_digest\x18\x06 \x01(\tR\x0ecalendarDigest\x12\x1b\n" +
-	"\tzone_data\x18\a \x01(\tR\bzoneData\"\x92\x01\n" +
+	"\tzone_data\x18\a \x01(\tR\bzoneData\x126\n" +
+	"\x05score\x18\b \x01(\v2 .shipwarden.release.v1.RiskScoreR\x05score\"\x92\x01\n" +
 	"\x04Held\x12;\n" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
-	"\tzone_data\x18\x03 \x01(\tR\bzoneData\"I\n" +
+	"\tzone_data\x18\x03 \x01(\tR\bzoneData\"\x81\x01\n" +
 	"\vRiskRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa7\x01\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x126\n" +
+	"\x05score\x18\x02 \x01(\v2 .shipwarden.release.v1.RiskScoreR\x05score\"\xa7\x01\n" +
 	"\rApprovalGiven\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x12\x18\n" +
 	"\acomment\x18\x02 \x01(\tR\acomment\x124\n" +
@@ -4509,19 +4529,20 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Finding)(nil),                  // 60: shipwarden.release.v1.Finding
 	(*TargetPreview)(nil),            // 61: shipwarden.release.v1.TargetPreview
 	(*QuorumRule)(nil),               // 62: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 63: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),          // 64: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 65: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 66: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 67: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),             // 68: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 69: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 70: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 71: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 72: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 73: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 74: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 75: shipwarden.release.v1.Answer
+	(*RiskScore)(nil),                // 63: shipwarden.release.v1.RiskScore
+	(*HoldReason)(nil),               // 64: shipwarden.release.v1.HoldReason
+	(*CountedApproval)(nil),          // 65: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                    // 66: shipwarden.release.v1.Deadline
+	(Occasion)(0),                    // 67: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                  // 68: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),             // 69: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),             // 70: shipwarden.release.v1.Verification
+	(Cause)(0),                       // 71: shipwarden.release.v1.Cause
+	(Outcome)(0),                     // 72: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                 // 73: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),              // 74: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),               // 75: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                   // 76: shipwarden.release.v1.Answer
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	53,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -4592,52 +4613,54 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	62,  // 65: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
 	53,  // 66: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
 	60,  // 67: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	63,  // 68: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	53,  // 69: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	60,  // 70: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	53,  // 71: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	64,  // 72: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	53,  // 73: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	53,  // 74: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	65,  // 75: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	66,  // 76: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	67,  // 77: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	53,  // 78: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	53,  // 79: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	68,  // 80: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 81: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 82: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	60,  // 83: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	68,  // 84: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	69,  // 85: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	69,  // 86: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	69,  // 87: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	53,  // 88: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	53,  // 89: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	68,  // 90: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 91: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	70,  // 92: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	53,  // 93: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	70,  // 94: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 95: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	65,  // 96: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	53,  // 97: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	70,  // 98: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	71,  // 99: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 100: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	72,  // 101: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	72,  // 102: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	53,  // 103: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	73,  // 104: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	73,  // 105: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	74,  // 106: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	75,  // 107: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	63,  // 108: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	109, // [109:109] is the sub-list for method output_type
-	109, // [109:109] is the sub-list for method input_type
-	109, // [109:109] is the sub-list for extension type_name
-	109, // [109:109] is the sub-list for extension extendee
-	0,   // [0:109] is the sub-list for field type_name
+	63,  // 68: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	64,  // 69: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	53,  // 70: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	60,  // 71: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	63,  // 72: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	53,  // 73: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	65,  // 74: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	53,  // 75: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	53,  // 76: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	66,  // 77: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	67,  // 78: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	68,  // 79: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	53,  // 80: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	53,  // 81: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	69,  // 82: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 83: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 84: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	60,  // 85: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	69,  // 86: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	70,  // 87: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	70,  // 88: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	70,  // 89: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	53,  // 90: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	53,  // 91: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	69,  // 92: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 93: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	71,  // 94: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	53,  // 95: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	71,  // 96: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 97: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	66,  // 98: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	53,  // 99: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	71,  // 100: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	72,  // 101: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 102: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	73,  // 103: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	73,  // 104: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	53,  // 105: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	74,  // 106: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	74,  // 107: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	75,  // 108: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	76,  // 109: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	64,  // 110: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	111, // [111:111] is the sub-list for method output_type
+	111, // [111:111] is the sub-list for method input_type
+	111, // [111:111] is the sub-list for extension type_name
+	111, // [111:111] is the sub-list for extension extendee
+	0,   // [0:111] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

@@ -596,7 +596,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Verdict of a check.
@@ -649,7 +649,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1355,6 +1355,133 @@ func (x *CountedApproval) GetGroup() string {
 	return ""
 }
 
+// RiskScore is the sum of what weighs in a release.
+type RiskScore struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Score uint32                 `protobuf:"varint,1,opt,name=score,proto3" json:"score,omitempty"`
+	// From which score on the level begins that counts; 0 for none.
+	Level uint32 `protobuf:"varint,2,opt,name=level,proto3" json:"level,omitempty"`
+	// Every fact that weighs something, in the order of the document's weights.
+	Inputs        []*RiskInput `protobuf:"bytes,3,rep,name=inputs,proto3" json:"inputs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RiskScore) Reset() {
+	*x = RiskScore{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RiskScore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RiskScore) ProtoMessage() {}
+
+func (x *RiskScore) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
+func (*RiskScore) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RiskScore) GetScore() uint32 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *RiskScore) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *RiskScore) GetInputs() []*RiskInput {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+// RiskInput is one fact and its weight.
+type RiskInput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The weight's name in the procedure document.
+	Fact string `protobuf:"bytes,1,opt,name=fact,proto3" json:"fact,omitempty"`
+	// How often it is counted.
+	Count uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// What it adds to the score.
+	Points        uint32 `protobuf:"varint,3,opt,name=points,proto3" json:"points,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RiskInput) Reset() {
+	*x = RiskInput{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RiskInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RiskInput) ProtoMessage() {}
+
+func (x *RiskInput) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RiskInput.ProtoReflect.Descriptor instead.
+func (*RiskInput) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RiskInput) GetFact() string {
+	if x != nil {
+		return x.Fact
+	}
+	return ""
+}
+
+func (x *RiskInput) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *RiskInput) GetPoints() uint32 {
+	if x != nil {
+		return x.Points
+	}
+	return 0
+}
+
 // HoldReason is one reason to wait.
 type HoldReason struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1374,7 +1501,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1513,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1526,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -1460,7 +1587,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1599,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1612,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -1561,7 +1688,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1700,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1713,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -1669,7 +1796,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1681,7 +1808,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1694,7 +1821,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -1775,7 +1902,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1914,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1927,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -1878,7 +2005,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +2017,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2030,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -1958,7 +2085,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2097,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2110,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -2029,7 +2156,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2168,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2181,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -2093,7 +2220,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2232,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2245,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -2216,7 +2343,15 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x05count\x18\x02 \x01(\rR\x05count\"?\n" +
 	"\x0fCountedApproval\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x14\n" +
-	"\x05group\x18\x02 \x01(\tR\x05group\"\x9d\x01\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\"q\n" +
+	"\tRiskScore\x12\x14\n" +
+	"\x05score\x18\x01 \x01(\rR\x05score\x12\x14\n" +
+	"\x05level\x18\x02 \x01(\rR\x05level\x128\n" +
+	"\x06inputs\x18\x03 \x03(\v2 .shipwarden.release.v1.RiskInputR\x06inputs\"M\n" +
+	"\tRiskInput\x12\x12\n" +
+	"\x04fact\x18\x01 \x01(\tR\x04fact\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\x12\x16\n" +
+	"\x06points\x18\x03 \x01(\rR\x06points\"\x9d\x01\n" +
 	"\n" +
 	"HoldReason\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x18\n" +
@@ -2358,7 +2493,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -2379,54 +2514,57 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*TargetPreview)(nil),         // 16: shipwarden.release.v1.TargetPreview
 	(*QuorumRule)(nil),            // 17: shipwarden.release.v1.QuorumRule
 	(*CountedApproval)(nil),       // 18: shipwarden.release.v1.CountedApproval
-	(*HoldReason)(nil),            // 19: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 20: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),          // 21: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 22: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 23: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 24: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 25: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 26: shipwarden.release.v1.ReviewDebt
-	(*FollowUp)(nil),              // 27: shipwarden.release.v1.FollowUp
-	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
-	(ArtifactKind)(0),             // 29: shipwarden.release.v1.ArtifactKind
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*RiskScore)(nil),             // 19: shipwarden.release.v1.RiskScore
+	(*RiskInput)(nil),             // 20: shipwarden.release.v1.RiskInput
+	(*HoldReason)(nil),            // 21: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 22: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),          // 23: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 24: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 25: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 26: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 27: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 28: shipwarden.release.v1.ReviewDebt
+	(*FollowUp)(nil),              // 29: shipwarden.release.v1.FollowUp
+	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
+	(ArtifactKind)(0),             // 31: shipwarden.release.v1.ArtifactKind
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	28, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	28, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	28, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	28, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	30, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	30, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	30, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	30, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	29, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	25, // 6: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	31, // 5: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	27, // 6: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 7: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	7,  // 8: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
 	11, // 9: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 10: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	30, // 11: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	30, // 12: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	8,  // 13: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	11, // 14: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	30, // 15: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	30, // 16: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	23, // 17: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	30, // 18: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	30, // 19: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	11, // 20: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	9,  // 21: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	30, // 22: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	24, // 23: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	24, // 24: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	24, // 25: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	30, // 26: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	30, // 27: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	30, // 28: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	20, // 11: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
+	32, // 12: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	32, // 13: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	8,  // 14: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	11, // 15: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	32, // 16: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	32, // 17: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	25, // 18: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	32, // 19: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	32, // 20: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	11, // 21: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	9,  // 22: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	32, // 23: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	26, // 24: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	26, // 25: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	26, // 26: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	32, // 27: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	32, // 28: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	32, // 29: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -2441,7 +2579,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
