@@ -25,7 +25,7 @@ func Score(document *policyv1.Procedure, s procedure.State, unrecoverable bool, 
 			return
 		}
 		in := &releasev1.RiskInput{Fact: fact, Count: uint32(count), Points: weight * uint32(count)} //nolint:gosec // Counts are bounded by the request.
-		out.Inputs, out.Score = append(out.Inputs, in), out.Score+in.Points
+		out.Inputs, out.Score = append(out.Inputs, in), out.GetScore()+in.GetPoints()
 	}
 	back, weeks, first := carried(s, now)
 	weigh("target", w.GetTarget(), len(procedure.Targets(s.Request)))

@@ -33,8 +33,10 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		{"sources of alerts that cannot be", func(c *configv1.Approval) {
 			const kind = configv1.AlertSource_KIND_PROMETHEUS
 			c.AlertSources = []*configv1.AlertSource{
-				{Name: "a", Kind: kind, Url: "https://prometheus:9090"}, {Name: "a", Kind: kind, Url: "https://prometheus:9090"},
-				{Name: "b", Kind: kind, Url: "prometheus:9090"}, {Name: "c", Kind: kind, Url: "http://prometheus:9090", TokenFile: "/none"},
+				{Name: "a", Kind: kind, Url: "https://prometheus:9090"},
+				{Name: "a", Kind: kind, Url: "https://prometheus:9090"},
+				{Name: "b", Kind: kind, Url: "prometheus:9090"},
+				{Name: "c", Kind: kind, Url: "http://prometheus:9090", TokenFile: "/none"},
 				{Name: "d", Kind: kind, Url: "https://prometheus:9090", TokenFile: "/none"},
 			}
 		}, []string{"alert_sources[1].name", "alert_sources[2]", "alert_sources[3]", "alert_sources[4]"}},

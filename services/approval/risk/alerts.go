@@ -84,8 +84,9 @@ func (l *look) ask(ctx context.Context, source string) (answered, error) {
 		return a, nil
 	}
 	var body []byte
-	if a.alerts, body, a.err = from.Active(ctx); a.err != nil || l.watch.Keeper == nil {
-		return a, ctx.Err()
+	a.alerts, body, a.err = from.Active(ctx)
+	if err := ctx.Err(); err != nil || a.err != nil || l.watch.Keeper == nil {
+		return a, err
 	}
 	ref, err := l.watch.Keeper.Put(ctx, "application/json", "alerts of "+source, body)
 	if err != nil {

@@ -48,15 +48,23 @@ func TestTheScoreSaysWhatIsDemanded(t *testing.T) {
 			Deployed:   &releasev1.Deployment{Time: timestamppb.New(now.Add(-15 * 24 * time.Hour))},
 			RolledBack: []*releasev1.Deployment{{}, {}},
 		}, "target 1 10, dependency 1 1, rolled_back 2 14, week 2 4", 25, procedure.PhaseApprove, "release-managers 2, security 1", ""},
-		{"high", []func(*releasev1.Request){two, long, func(q *releasev1.Request) {
-			q.Risk.Areas = []string{"authentication"}
-		}, proceduretest.Irreversible, func(q *releasev1.Request) { q.RollbackPlan.Recovery = "Restore the backup." }}, nil,
-			"target 2 20, dependency 1 1, high_risk_area 1 20, data_irreversible 1 50, no_way_back 1 5", 50, procedure.PhaseApprove, "release-managers 2, security 3", ""},
+		{
+			"high",
+			[]func(*releasev1.Request){two, long, func(q *releasev1.Request) {
+				q.Risk.Areas = []string{"authentication"}
+			}, proceduretest.Irreversible, func(q *releasev1.Request) { q.RollbackPlan.Recovery = "Restore the backup." }},
+			nil,
+			"target 2 20, dependency 1 1, high_risk_area 1 20, data_irreversible 1 50, no_way_back 1 5", 50, procedure.PhaseApprove, "release-managers 2, security 3", "",
+		},
 		{"high, in one wave and a hurry", []func(*releasev1.Request){proceduretest.Waves([]string{"eu1", "us1", "us2"}), func(q *releasev1.Request) {
 			q.Risk.Areas = []string{"authentication"}
 		}}, nil, "target 3 30, dependency 1 1, high_risk_area 1 20", 50, procedure.PhaseRecord, "", "risk.waves risk.bake"},
-		{"an emergency", []func(*releasev1.Request){proceduretest.Waves([]string{"eu1", "us1"}), proceduretest.Emergency}, nil,
-			"target 2 20, dependency 1 1, emergency 1 100", 50, procedure.PhaseApprove, "incident-commanders 1", "risk.waves risk.bake"},
+		{
+			"an emergency",
+			[]func(*releasev1.Request){proceduretest.Waves([]string{"eu1", "us1"}), proceduretest.Emergency},
+			nil,
+			"target 2 20, dependency 1 1, emergency 1 100", 50, procedure.PhaseApprove, "incident-commanders 1", "risk.waves risk.bake",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			key := proceduretest.Key(strings.NewReplacer(" ", "-", ",", "").Replace(test.name))
@@ -90,7 +98,7 @@ func TestTheScoreSaysWhatIsDemanded(t *testing.T) {
 			}
 			var quorum, unfit []string
 			for _, q := range s.Quorum {
-				quorum = append(quorum, strings.TrimSpace(q.GetGroup()+" "+string(rune('0'+q.GetCount()))))
+				quorum = append(quorum, fmt.Sprintf("%s %d", q.GetGroup(), q.GetCount()))
 			}
 			for _, f := range s.Findings {
 				if f.GetRule() == "risk.waves" || f.GetRule() == "risk.bake" {
