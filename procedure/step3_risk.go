@@ -43,6 +43,8 @@ type RiskFacts struct {
 	CalendarDigest string
 	// ZoneData names the time zone database by which freezes were judged.
 	ZoneData string
+	// Score is how dangerous it is taken to be; nil where the document does not weigh it.
+	Score *releasev1.RiskScore
 }
 
 // DecideRisk turns the facts into the end of step 3, or into a hold (PD-3.1 to
@@ -51,7 +53,7 @@ type RiskFacts struct {
 func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 	switch {
 	case len(blocking(f.Findings)) > 0:
-		return &releasev1.Event{Data: &releasev1.Event_RiskRefused{RiskRefused: &releasev1.RiskRefused{Findings: f.Findings}}}
+		return &releasev1.Event{Data: &releasev1.Event_RiskRefused{RiskRefused: &releasev1.RiskRefused{Findings: f.Findings, Score: f.Score}}}
 	case len(f.Holds) > 0:
 		return &releasev1.Event{Data: &releasev1.Event_Held{Held: &releasev1.Held{
 			Reasons: f.Holds, Until: timestamppb.New(f.Until), ZoneData: f.ZoneData,
@@ -59,7 +61,7 @@ func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 	}
 	return &releasev1.Event{Data: &releasev1.Event_RiskCleared{RiskCleared: &releasev1.RiskCleared{
 		ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
-		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData,
+		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData, Score: f.Score,
 	}}}
 }
 

@@ -23,6 +23,9 @@ const (
 	maxLine = 8 << 10
 )
 
+// canceled is the status of an event that does not take place.
+const canceled = "CANCELLED" //nolint:misspell // RFC 5545 spells it so.
+
 // calendar are the occurrences of all events of a calendar.
 func calendar(when *policyv1.Calendar, from, to time.Time) ([]span, error) {
 	events, err := readCalendar(when)
@@ -131,7 +134,7 @@ func decode(text string) (parsed *ical.Calendar, err error) {
 // newEvent reads one event.
 func newEvent(props ical.Props, floating *time.Location) (e event, err error) {
 	e.uid = value(props, ical.PropUID)
-	e.canceled = strings.EqualFold(value(props, ical.PropStatus), "CANCELLED")
+	e.canceled = strings.EqualFold(value(props, ical.PropStatus), canceled)
 	start, err := single(props, ical.PropDateTimeStart, floating)
 	if err != nil {
 		return e, err

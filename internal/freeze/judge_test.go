@@ -107,8 +107,11 @@ func TestWhatAReleaseGoesAround(t *testing.T) {
 				want    []string
 				reasons []*releasev1.HoldReason
 			}{
-				{"reasons", test.reasons, j.Reasons}, {"bypassed", test.bypassed, j.Bypassed}, {"overridden", test.overridden, j.Overridden},
-				{"finishing", test.finishing, j.Finishing}, {"rolled back", test.rolledBack, j.RollBack},
+				{"reasons", test.reasons, j.Reasons},
+				{"bypassed", test.bypassed, j.Bypassed},
+				{"overridden", test.overridden, j.Overridden},
+				{"finishing", test.finishing, j.Finishing},
+				{"rolled back", test.rolledBack, j.RollBack},
 			} {
 				if diff := cmp.Diff(got.want, subjectsOf(got.reasons)); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", got.what, diff)

@@ -25,6 +25,8 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.gates()
 	c.freezes()
 	c.areas()
+	c.alerts()
+	c.score()
 	c.channels()
 	c.audiences()
 	c.emergency()

@@ -45,7 +45,11 @@ func (c *checker) sizes() {
 		}
 		// Those for a high risk and for no way back may come on top.
 		asked := uint32(0)
-		for _, rule := range Quorum(c.document, &releasev1.Request{Environment: name}, true, true) {
+		var levels []*policyv1.Approvals
+		for _, level := range c.document.GetRiskScore().GetLevels() {
+			levels = append(levels, level.GetApprovals()...)
+		}
+		for _, rule := range Quorum(c.document, &releasev1.Request{Environment: name}, true, true, levels...) {
 			asked += rule.GetCount()
 		}
 		if asked > maxAsked {

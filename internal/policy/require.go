@@ -49,11 +49,12 @@ func HighRiskAreas(procedure *policyv1.Procedure, request *releasev1.Request) []
 
 // Quorum returns the approvals that a release needs, by group in alphabetical
 // order (PD-A.2, PD-3.5): those of its environment, and those for a release
-// without a way back and for a high-risk one where that applies. Where several
+// without a way back and for a high-risk one where that applies, and more that a level of
+// risk asks for. Where several
 // rules name one group, the largest number counts: the same people are asked
 // once, and are to sign if any of the rules says so. The emergency lane does not pass
 // through here; Needed knows of both.
-func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackImpossible, highRisk bool) []*releasev1.QuorumRule {
+func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackImpossible, highRisk bool, more ...*policyv1.Approvals) []*releasev1.QuorumRule {
 	counts, signed := make(map[string]uint32), make(map[string]bool)
 	all := requireSigned(procedure, request.GetEnvironment())
 	need := func(rules []*policyv1.Approvals) {
@@ -73,6 +74,7 @@ func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackI
 	if highRisk {
 		need(procedure.GetHighRiskApprovals())
 	}
+	need(more)
 	rules := make([]*releasev1.QuorumRule, 0, len(counts))
 	for group, count := range counts {
 		rules = append(rules, &releasev1.QuorumRule{Group: group, Count: count, Signed: signed[group]})
@@ -83,7 +85,8 @@ func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackI
 
 // Needed returns the approvals that a release in that state needs, in whichever lane it
 // is: step 3 asks for them, and the executor asks again before anything happens, since
-// whoever could forge an approval could ask for fewer as well.
+// whoever could forge an approval could ask for fewer as well. What the level of its risk
+// asks for besides is more; the executor does not weigh it again, and takes what is on record.
 func Needed(document *policyv1.Procedure, s procedure.State, rollbackImpossible bool) []*releasev1.QuorumRule {
 	request := s.Request
 	if s.Emergency() {

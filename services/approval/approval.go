@@ -117,6 +117,15 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	sources, err := alertSources(cfg)
+	if err != nil {
+		return err
+	}
+	for _, rule := range doc.GetAlerts() {
+		if sources[rule.GetSource()] == nil {
+			slog.WarnContext(ctx, "no address is configured for a source of alerts of the procedure document: its rules hold every release", slog.String("source", rule.GetSource()))
+		}
+	}
 	s, err := station.Open(ctx, procedure.ServiceApproval, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
@@ -141,7 +150,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 		return err
 	}
 	s.Step(gates.New(s.Procedures, s.Evidence, connectors))
-	s.Step(risk.New(s.Procedures, s.Store))
+	s.Step(risk.New(s.Procedures, s.Store, risk.Watch{Sources: sources, Keeper: s.Evidence}))
 	s.Step(authorize.New(s.Procedures))
 	s.Step(notify.New(s.Procedures, told, notices, s.Evidence, s.Now))
 	s.Step(escalate.New(s.Procedures))
@@ -151,7 +160,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	watch(s, clock)
 	changes := amendConfig(s, doc.GetId())
 	changes.Channels, changes.Connectors = slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(connectors))
-	if err := desk(ctx, s, cfg, clock, changes); err != nil {
+	if err := desk(ctx, s, cfg, clock, changes, sources); err != nil {
 		s.Conn.Close()
 		return err
 	}
@@ -249,7 +258,7 @@ func warnOfChannels(ctx context.Context, s *station.Station, id string, told map
 }
 
 // desk is the gRPC service through which people decide.
-func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, clock *deadline.Clock, changes amend.Config) error {
+func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, clock *deadline.Clock, changes amend.Config, sources map[string]risk.Alerts) error {
 	who, err := callers(cfg, s.Now)
 	if err != nil {
 		return err
@@ -265,7 +274,7 @@ func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, clock
 	if err != nil {
 		return err
 	}
-	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, changes.ProcedureID, clock, s.Evidence, s.Now))
+	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, changes.ProcedureID, clock, s.Evidence, sources, s.Now))
 	approvalv1.RegisterProcedureServiceServer(server.Server, amend.NewServer(changes))
 	slog.InfoContext(ctx, "serving decisions", slog.String("grpc", server.Addr()))
 	s.Group.Add("grpc", server.Run)

@@ -21,13 +21,14 @@ func Check(cfg *configv1.Approval) error {
 	doc, _, document := document(cfg)
 	_, told := channels(cfg)
 	_, records := changerecord.Open(cfg.GetChangeConnectors())
+	_, sources := alertSources(cfg)
 	_, tokens := callers(cfg, time.Now)
 	_, secure := service.ServerTLS(cfg.GetGrpc().GetTls())
 	return errors.Join(
 		station.Check(procedure.ServiceApproval, cfg.GetCommon()),
 		service.InField("grpc.listen", service.CheckListen(cfg.GetGrpc().GetListen())),
 		service.InField("grpc.tls", secure),
-		document, told, records, tokens, unknown(cfg, doc), unconnected(cfg, doc),
+		document, told, records, sources, tokens, unknown(cfg, doc), unconnected(cfg, doc),
 	)
 }
 

@@ -47,6 +47,16 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		{"a signature without a secret", func(c *configv1.Approval) { c.Channels[1].Kind = configv1.ChannelAddress_KIND_STANDARD_WEBHOOK }, []string{"channels[1]"}},
 		{"a secret that is not there", func(c *configv1.Approval) { c.Channels[1].SecretFiles = []string{"/none"} }, []string{"channels[1].secret_files[0]"}},
 		{"no certificates", func(c *configv1.Approval) { c.Channels[1].CaFile = stationtest.File(t, "ca.pem", "none") }, []string{"channels[1].ca_file"}},
+		{"sources of alerts that cannot be", func(c *configv1.Approval) {
+			const kind = configv1.AlertSource_KIND_PROMETHEUS
+			c.AlertSources = []*configv1.AlertSource{
+				{Name: "a", Kind: kind, Url: "https://prometheus:9090"},
+				{Name: "a", Kind: kind, Url: "https://prometheus:9090"},
+				{Name: "b", Kind: kind, Url: "prometheus:9090"},
+				{Name: "c", Kind: kind, Url: "http://prometheus:9090", TokenFile: "/none"},
+				{Name: "d", Kind: kind, Url: "https://prometheus:9090", TokenFile: "/none"},
+			}
+		}, []string{"alert_sources[1].name", "alert_sources[2]", "alert_sources[3]", "alert_sources[4]"}},
 		{"everything at once", func(c *configv1.Approval) {
 			c.Common.HttpListen, c.Grpc.Listen, c.Channels[0].Channel = "", "", "board"
 		}, []string{"common.http_listen", "grpc.listen", "channels[0].channel"}},

@@ -39,7 +39,7 @@ func TestAnExceptionIsOfOneFreeze(t *testing.T) {
 		elsewhere.Services = []string{"billing"}
 		d.Freezes = []*policyv1.Freeze{frozen("audit", now.Add(time.Hour)), frozen("campaign", now.Add(2*time.Hour)), elsewhere}
 	})
-	desk, step := r.dial(t), risk.New(r.Procedures, r.Store)
+	desk, step := r.dial(t), risk.New(r.Procedures, r.Store, risk.Watch{})
 	release := r.Reach(t, procedure.PhaseRisk)
 	if s, err := r.Act(t, step, release, now); err != nil || s.Phase != procedure.PhaseHeld {
 		t.Fatalf("phase %s, %v", s.Phase, err)

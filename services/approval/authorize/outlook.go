@@ -74,7 +74,7 @@ func (s *Server) CompareProcedure(ctx context.Context, r *approvalv1.CompareProc
 
 // dry is a desk at which nothing happens: it is given the reading half of the store.
 func (s *Server) dry() *whatif.Desk {
-	return whatif.New(reading{s.store}, s.procedures, s.evidence)
+	return whatif.New(reading{s.store}, s.procedures, s.evidence, s.sources)
 }
 
 // reading hides what writes.

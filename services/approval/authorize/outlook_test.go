@@ -51,7 +51,7 @@ func TestWhatStandsBetweenAReleaseAndProduction(t *testing.T) {
 	r := newRig(t, func(d *policyv1.Procedure) { d.Freezes = []*policyv1.Freeze{frozen("audit", now.Add(time.Hour))} })
 	desk := r.dial(t)
 	release := r.Reach(t, procedure.PhaseRisk)
-	if _, err := r.Act(t, risk.New(r.Procedures, r.Store), release, now); err != nil {
+	if _, err := r.Act(t, risk.New(r.Procedures, r.Store, risk.Watch{}), release, now); err != nil {
 		t.Fatal(err)
 	}
 	ask := func() *approvalv1.ExplainResponse {
@@ -72,7 +72,7 @@ func TestWhatStandsBetweenAReleaseAndProduction(t *testing.T) {
 	if _, err := desk.OverrideFreeze(as(t, "gina"), &approvalv1.OverrideFreezeRequest{Release: release, Freeze: "audit", Reason: "it burns", Ticket: "INC-7"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Act(t, risk.New(r.Procedures, r.Store), release, now); err != nil {
+	if _, err := r.Act(t, risk.New(r.Procedures, r.Store, risk.Watch{}), release, now); err != nil {
 		t.Fatal(err)
 	}
 	r.Do(t, release, "ben", proceduretest.Approval(r.State(t, release), now.Add(time.Hour)))

@@ -87,7 +87,7 @@ func rigOn(t *testing.T, n natstest.Server, changes ...func(*policyv1.Procedure)
 		t.Fatal(err)
 	}
 	approvalv1.RegisterApprovalServiceServer(server.Server,
-		authorize.NewServer(r.Store, r.Procedures, approvaltest.ProcedureID, r.waiting, r.Evidence,
+		authorize.NewServer(r.Store, r.Procedures, approvaltest.ProcedureID, r.waiting, r.Evidence, nil,
 			func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

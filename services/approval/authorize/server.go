@@ -12,6 +12,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/risk"
 )
 
 // Store reads and appends histories, and reads which document is in effect.
@@ -35,13 +36,14 @@ type Server struct {
 	procedureID string
 	waiting     Waiting
 	evidence    Evidence
+	sources     map[string]risk.Alerts
 	now         func() time.Time
 }
 
 // NewServer returns the service for the procedure with that id. What people were shown
-// is kept as evidence.
-func NewServer(store Store, procedures Procedures, procedureID string, waiting Waiting, kept Evidence, now func() time.Time) *Server {
-	return &Server{store: store, procedures: procedures, procedureID: procedureID, waiting: waiting, evidence: kept, now: now}
+// is kept as evidence; the sources are asked for alerts where somebody asks what if.
+func NewServer(store Store, procedures Procedures, procedureID string, waiting Waiting, kept Evidence, sources map[string]risk.Alerts, now func() time.Time) *Server {
+	return &Server{store: store, procedures: procedures, procedureID: procedureID, waiting: waiting, evidence: kept, sources: sources, now: now}
 }
 
 // Approve implements approvalv1.ApprovalServiceServer (PD-A.2, PD-A.3). What the caller

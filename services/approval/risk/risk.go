@@ -1,5 +1,5 @@
 // Package risk is the shell of the second half of step 3: freezes, other releases
-// in flight, review debts and the way back (PD-3.1 to PD-3.5).
+// in flight, alerts, review debts and the way back (PD-3.1 to PD-3.5).
 //
 // It wakes on change_previewed and when a hold is over, and appends risk_cleared,
 // held or risk_refused. A hold holds nothing: the release is looked at again at
@@ -20,6 +20,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/takeback"
 )
@@ -36,18 +37,19 @@ type Store interface {
 }
 
 // New returns the step.
-func New(procedures Procedures, store Store) reactor.Step {
-	s := shell{procedures, store}
+func New(procedures Procedures, store Store, watch Watch) reactor.Step {
+	s := shell{procedures, store, watch}
 	return reactor.Step{ID: procedure.StepRisk, Act: s.act}
 }
 
 type shell struct {
 	procedures Procedures
 	store      Store
+	watch      Watch
 }
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
-	facts, err := Facts(ctx, s.procedures, s.store, t.State, t.Now)
+	facts, err := Facts(ctx, s.procedures, s.store, s.watch, t.State, t.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -56,17 +58,17 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 
 // Facts is everything that the step looks at for a release at that time. It stores
 // nothing: whoever asks what would come of a release asks here as well.
-func Facts(ctx context.Context, procedures Procedures, store Store, s procedure.State, now time.Time) (procedure.RiskFacts, error) {
+func Facts(ctx context.Context, procedures Procedures, store Store, watch Watch, s procedure.State, now time.Time) (procedure.RiskFacts, error) {
 	index, err := procedures.ByDigest(ctx, s.ProcedureDigest)
 	if err != nil {
 		return procedure.RiskFacts{}, err
 	}
-	l := look{shell: shell{procedures, store}, index: index, state: s, now: now}
+	l := look{shell: shell{procedures, store, watch}, index: index, state: s, now: now}
 	l.until = procedure.NextLook(s, index.Document().GetDeadlines().GetRecheck().AsDuration(), now)
 	if err := l.freezes(); err != nil {
 		return procedure.RiskFacts{}, err
 	}
-	for _, look := range []func(context.Context) error{l.targets, l.debts, l.dependencies, l.quotaUsed} {
+	for _, look := range []func(context.Context) error{l.targets, l.debts, l.dependencies, l.alerts, l.quotaUsed} {
 		if err := look(ctx); err != nil {
 			return procedure.RiskFacts{}, err
 		}
@@ -87,6 +89,7 @@ func ByDocument(index *policy.Index, s procedure.State, now time.Time) (procedur
 // conclude judges the way back and says which approvals are needed.
 func (l *look) conclude() procedure.RiskFacts {
 	l.wayBack()
+	l.score()
 	l.quorum()
 	l.facts.Until = l.until
 	l.facts.ApproveBy = l.now.Add(l.index.Document().GetDeadlines().GetApproveWithin().AsDuration())
@@ -106,6 +109,8 @@ type look struct {
 	unrecoverable bool
 	// over are the approvals that one emergency too many takes besides.
 	over []*releasev1.QuorumRule
+	// level is what the score demands; nil for nothing.
+	level *policyv1.RiskLevel
 }
 
 func (l *look) hold(h *releasev1.HoldReason) { l.facts.Holds = append(l.facts.Holds, h) }
@@ -295,7 +300,7 @@ func (l *look) quorum() {
 	if len(high) > 0 {
 		l.find(releasev1.Finding_SEVERITY_WARNING, "risk.high", "", "touches high-risk areas: %v", high)
 	}
-	normal := policy.Quorum(doc, r, l.unrecoverable, len(high) > 0)
+	normal := policy.Quorum(doc, r, l.unrecoverable, len(high) > 0, l.level.GetApprovals()...)
 	if !l.state.Emergency() {
 		l.facts.Quorum = normal
 		return

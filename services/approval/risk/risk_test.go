@@ -36,7 +36,7 @@ func newRig(t *testing.T, changes ...func(*policyv1.Procedure)) *approvaltest.Ri
 // judge lets step 3 look at the release at that time.
 func judge(t *testing.T, r *approvaltest.Rig, release string, now time.Time) procedure.State {
 	t.Helper()
-	s, err := r.Act(t, risk.New(r.Procedures, r.Store), release, now)
+	s, err := r.Act(t, risk.New(r.Procedures, r.Store, risk.Watch{}), release, now)
 	if err != nil {
 		t.Fatal(err)
 	}

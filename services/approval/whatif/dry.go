@@ -44,11 +44,12 @@ type Desk struct {
 	store      Store
 	procedures Procedures
 	blobs      Blobs
+	sources    map[string]risk.Alerts
 }
 
-// New returns a desk that reads there.
-func New(store Store, procedures Procedures, blobs Blobs) *Desk {
-	return &Desk{store: store, procedures: procedures, blobs: blobs}
+// New returns a desk that reads there, and asks these sources for alerts.
+func New(store Store, procedures Procedures, blobs Blobs, sources map[string]risk.Alerts) *Desk {
+	return &Desk{store: store, procedures: procedures, blobs: blobs, sources: sources}
 }
 
 // memory keeps the evidence of a request that is not made, beside what is stored.
@@ -122,12 +123,12 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 	out := &approvalv1.WhatIfResponse{
 		Release: r.state.Release, ProcedureVersion: index.Document().GetVersion(), ProcedureDigest: digest, Outlook: &approvalv1.Outlook{},
 	}
-	w := way{index: index, out: out.Outlook}
+	w := way{index: index, out: out.GetOutlook()}
 	if out.Violations, err = intake.Look(ctx, d.store, index, request, now); err != nil {
 		return nil, err
 	}
-	if len(out.Violations) > 0 {
-		w.step("0", "request", approvalv1.OutlookStep_STANDING_REFUSED, fmt.Sprintf("%d violation(s) to be mended", len(out.Violations)))
+	if len(out.GetViolations()) > 0 {
+		w.step("0", "request", approvalv1.OutlookStep_STANDING_REFUSED, fmt.Sprintf("%d violation(s) to be mended", len(out.GetViolations())))
 		w.unknown("1", "2", "3", "A", "4", "5", "6", "8")
 		return out, nil
 	}
@@ -148,14 +149,14 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 		return nil, err
 	}
 	out.Gates = w.gates(decided)
-	if err := r.add(passed(out.Gates)); err != nil {
+	if err := r.add(passed(out.GetGates())); err != nil {
 		return nil, err
 	}
 	w.step("2", "scope", approvalv1.OutlookStep_STANDING_UNKNOWN, "artifacts and targets are looked at once the request is made")
 	if err := d.looked(ctx, r, request); err != nil {
 		return nil, err
 	}
-	facts, err := risk.Facts(ctx, d.procedures, d.store, r.state, now)
+	facts, err := risk.Facts(ctx, d.procedures, d.store, risk.Watch{Sources: d.sources}, r.state, now)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +184,7 @@ func (d *Desk) looked(ctx context.Context, r *run, request *releasev1.Request) e
 			if err != nil {
 				return err
 			}
-			scope.Targets = append(scope.Targets, &releasev1.ScopedTarget{Target: id, Wave: uint32(n), State: t.State, Relation: releasev1.ScopedTarget_RELATION_UPGRADE}) //nolint:gosec // Waves are few.
+			scope.Targets = append(scope.Targets, &releasev1.ScopedTarget{Target: id, Wave: uint32(n), State: t.State, Relation: releasev1.ScopedTarget_RELATION_UPGRADE})
 			preview.Previews = append(preview.Previews, &releasev1.TargetPreview{
 				Target: id, RollbackReady: true, RollbackDigest: t.State.GetDeployed().GetDigest(), Class: releasev1.DriverClass_DRIVER_CLASS_FENCED,
 			})

@@ -49,8 +49,8 @@ func Explain(documents []*policy.Index, s procedure.State, now time.Time) (*appr
 			for _, h := range s.Holds {
 				step.Who = append(step.Who, w.over(s, h)...)
 			}
-			slices.Sort(step.Who)
-			step.Who = slices.Compact(step.Who)
+			slices.Sort(step.GetWho())
+			step.Who = slices.Compact(step.GetWho())
 		}
 	case procedure.PhaseRemedy, procedure.PhaseRollingBack, procedure.PhaseVerifyRollback, procedure.PhaseEscalated:
 		w.remedy(s)
@@ -70,12 +70,12 @@ func (w way) remedy(s procedure.State) {
 	if s.Phase == procedure.PhaseEscalated {
 		step.WaitsFor = []string{"a person's decision: " + s.EndReason}
 		step.Who = append(w.index.People(w.index.Document().GetOperatorsGroup()), s.Request.GetOwner())
-		slices.Sort(step.Who)
-		step.Who = slices.Compact(step.Who)
+		slices.Sort(step.GetWho())
+		step.Who = slices.Compact(step.GetWho())
 	}
 	if d, ok := procedure.NextDeadline(s); ok {
 		step.Until = timestamppb.New(d.At)
 	}
 	i := slices.IndexFunc(w.out.GetSteps(), func(o *approvalv1.OutlookStep) bool { return o.GetNumber() == "8" })
-	w.out.Steps = slices.Insert(w.out.Steps, max(i, 0), step)
+	w.out.Steps = slices.Insert(w.out.GetSteps(), max(i, 0), step)
 }

@@ -68,8 +68,8 @@ func (w way) risk(s procedure.State, decided *releasev1.Event) {
 			step.WaitsFor = append(step.WaitsFor, strings.TrimSpace(h.GetRule()+" "+h.GetSubject())+": "+h.GetMessage())
 			step.Who = append(step.Who, w.over(s, h)...)
 		}
-		slices.Sort(step.Who)
-		step.Who = slices.Compact(step.Who)
+		slices.Sort(step.GetWho())
+		step.Who = slices.Compact(step.GetWho())
 		step.Until = decided.GetHeld().GetUntil()
 	default:
 		w.step("3", "risk", approvalv1.OutlookStep_STANDING_DONE)

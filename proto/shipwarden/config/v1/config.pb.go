@@ -83,6 +83,58 @@ func (Log_Level) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{4, 0}
 }
 
+// Kind of a source.
+type AlertSource_Kind int32
+
+const (
+	AlertSource_KIND_UNSPECIFIED AlertSource_Kind = 0
+	// GET /api/v1/alerts, of which those that fire count.
+	AlertSource_KIND_PROMETHEUS AlertSource_Kind = 1
+	// GET /api/v2/alerts, of which those that are active and not silenced count.
+	AlertSource_KIND_ALERTMANAGER AlertSource_Kind = 2
+)
+
+// Enum value maps for AlertSource_Kind.
+var (
+	AlertSource_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_PROMETHEUS",
+		2: "KIND_ALERTMANAGER",
+	}
+	AlertSource_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED":  0,
+		"KIND_PROMETHEUS":   1,
+		"KIND_ALERTMANAGER": 2,
+	}
+)
+
+func (x AlertSource_Kind) Enum() *AlertSource_Kind {
+	p := new(AlertSource_Kind)
+	*p = x
+	return p
+}
+
+func (x AlertSource_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AlertSource_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_config_v1_config_proto_enumTypes[1].Descriptor()
+}
+
+func (AlertSource_Kind) Type() protoreflect.EnumType {
+	return &file_shipwarden_config_v1_config_proto_enumTypes[1]
+}
+
+func (x AlertSource_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AlertSource_Kind.Descriptor instead.
+func (AlertSource_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{8, 0}
+}
+
 // Kind of a receiver.
 type ChannelAddress_Kind int32
 
@@ -153,11 +205,11 @@ func (x ChannelAddress_Kind) String() string {
 }
 
 func (ChannelAddress_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_config_v1_config_proto_enumTypes[1].Descriptor()
+	return file_shipwarden_config_v1_config_proto_enumTypes[2].Descriptor()
 }
 
 func (ChannelAddress_Kind) Type() protoreflect.EnumType {
-	return &file_shipwarden_config_v1_config_proto_enumTypes[1]
+	return &file_shipwarden_config_v1_config_proto_enumTypes[2]
 }
 
 func (x ChannelAddress_Kind) Number() protoreflect.EnumNumber {
@@ -166,7 +218,7 @@ func (x ChannelAddress_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ChannelAddress_Kind.Descriptor instead.
 func (ChannelAddress_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{9, 0}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{10, 0}
 }
 
 // Common is what every service needs.
@@ -672,7 +724,9 @@ type Approval struct {
 	// Where change records are looked up.
 	ChangeConnectors []*ChangeConnector `protobuf:"bytes,9,rep,name=change_connectors,json=changeConnectors,proto3" json:"change_connectors,omitempty"`
 	// An OpenID Connect provider whose tokens name their bearers.
-	Oidc          *Oidc `protobuf:"bytes,8,opt,name=oidc,proto3" json:"oidc,omitempty"`
+	Oidc *Oidc `protobuf:"bytes,8,opt,name=oidc,proto3" json:"oidc,omitempty"`
+	// Where alerts are asked for.
+	AlertSources  []*AlertSource `protobuf:"bytes,10,rep,name=alert_sources,json=alertSources,proto3" json:"alert_sources,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -770,6 +824,103 @@ func (x *Approval) GetOidc() *Oidc {
 	return nil
 }
 
+func (x *Approval) GetAlertSources() []*AlertSource {
+	if x != nil {
+		return x.AlertSources
+	}
+	return nil
+}
+
+// AlertSource says where alerts of the procedure document are asked for.
+type AlertSource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name in the procedure document.
+	Name string           `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Kind AlertSource_Kind `protobuf:"varint,2,opt,name=kind,proto3,enum=shipwarden.config.v1.AlertSource_Kind" json:"kind,omitempty"`
+	// The address, such as https://prometheus:9090, or with the path below which the API is.
+	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	// File that holds a bearer token.
+	TokenFile string `protobuf:"bytes,4,opt,name=token_file,json=tokenFile,proto3" json:"token_file,omitempty"`
+	// Certificates, and those that the other side must be signed by.
+	Tls *Tls `protobuf:"bytes,5,opt,name=tls,proto3" json:"tls,omitempty"`
+	// Absent: 5 s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,6,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertSource) Reset() {
+	*x = AlertSource{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertSource) ProtoMessage() {}
+
+func (x *AlertSource) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertSource.ProtoReflect.Descriptor instead.
+func (*AlertSource) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AlertSource) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AlertSource) GetKind() AlertSource_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return AlertSource_KIND_UNSPECIFIED
+}
+
+func (x *AlertSource) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *AlertSource) GetTokenFile() string {
+	if x != nil {
+		return x.TokenFile
+	}
+	return ""
+}
+
+func (x *AlertSource) GetTls() *Tls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *AlertSource) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
 // Oidc says whose tokens are taken, made out to whom, and how they name a person.
 type Oidc struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -794,7 +945,7 @@ type Oidc struct {
 
 func (x *Oidc) Reset() {
 	*x = Oidc{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[8]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -806,7 +957,7 @@ func (x *Oidc) String() string {
 func (*Oidc) ProtoMessage() {}
 
 func (x *Oidc) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[8]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -819,7 +970,7 @@ func (x *Oidc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Oidc.ProtoReflect.Descriptor instead.
 func (*Oidc) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Oidc) GetIssuer() string {
@@ -893,7 +1044,7 @@ type ChannelAddress struct {
 
 func (x *ChannelAddress) Reset() {
 	*x = ChannelAddress{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +1056,7 @@ func (x *ChannelAddress) String() string {
 func (*ChannelAddress) ProtoMessage() {}
 
 func (x *ChannelAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[9]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1069,7 @@ func (x *ChannelAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelAddress.ProtoReflect.Descriptor instead.
 func (*ChannelAddress) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ChannelAddress) GetChannel() string {
@@ -986,7 +1137,7 @@ type Mail struct {
 
 func (x *Mail) Reset() {
 	*x = Mail{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1149,7 @@ func (x *Mail) String() string {
 func (*Mail) ProtoMessage() {}
 
 func (x *Mail) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[10]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1162,7 @@ func (x *Mail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mail.ProtoReflect.Descriptor instead.
 func (*Mail) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Mail) GetFrom() string {
@@ -1047,7 +1198,7 @@ type Grpc struct {
 
 func (x *Grpc) Reset() {
 	*x = Grpc{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1210,7 @@ func (x *Grpc) String() string {
 func (*Grpc) ProtoMessage() {}
 
 func (x *Grpc) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[11]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1223,7 @@ func (x *Grpc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grpc.ProtoReflect.Descriptor instead.
 func (*Grpc) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Grpc) GetListen() string {
@@ -1104,7 +1255,7 @@ type Validator struct {
 
 func (x *Validator) Reset() {
 	*x = Validator{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1267,7 @@ func (x *Validator) String() string {
 func (*Validator) ProtoMessage() {}
 
 func (x *Validator) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[12]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1280,7 @@ func (x *Validator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Validator.ProtoReflect.Descriptor instead.
 func (*Validator) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Validator) GetCommon() *Common {
@@ -1178,7 +1329,7 @@ type TargetAddress struct {
 
 func (x *TargetAddress) Reset() {
 	*x = TargetAddress{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1341,7 @@ func (x *TargetAddress) String() string {
 func (*TargetAddress) ProtoMessage() {}
 
 func (x *TargetAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[13]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1354,7 @@ func (x *TargetAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetAddress.ProtoReflect.Descriptor instead.
 func (*TargetAddress) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TargetAddress) GetTarget() string {
@@ -1249,7 +1400,7 @@ type Registry struct {
 
 func (x *Registry) Reset() {
 	*x = Registry{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1412,7 @@ func (x *Registry) String() string {
 func (*Registry) ProtoMessage() {}
 
 func (x *Registry) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1425,7 @@ func (x *Registry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Registry.ProtoReflect.Descriptor instead.
 func (*Registry) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Registry) GetHost() string {
@@ -1326,7 +1477,7 @@ type Executor struct {
 
 func (x *Executor) Reset() {
 	*x = Executor{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1489,7 @@ func (x *Executor) String() string {
 func (*Executor) ProtoMessage() {}
 
 func (x *Executor) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1502,7 @@ func (x *Executor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Executor.ProtoReflect.Descriptor instead.
 func (*Executor) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Executor) GetCommon() *Common {
@@ -1422,7 +1573,7 @@ type ChangeConnector struct {
 
 func (x *ChangeConnector) Reset() {
 	*x = ChangeConnector{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1585,7 @@ func (x *ChangeConnector) String() string {
 func (*ChangeConnector) ProtoMessage() {}
 
 func (x *ChangeConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1598,7 @@ func (x *ChangeConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeConnector.ProtoReflect.Descriptor instead.
 func (*ChangeConnector) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ChangeConnector) GetName() string {
@@ -1517,7 +1668,7 @@ type RecordFields struct {
 
 func (x *RecordFields) Reset() {
 	*x = RecordFields{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1680,7 @@ func (x *RecordFields) String() string {
 func (*RecordFields) ProtoMessage() {}
 
 func (x *RecordFields) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1693,7 @@ func (x *RecordFields) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordFields.ProtoReflect.Descriptor instead.
 func (*RecordFields) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RecordFields) GetId() string {
@@ -1590,7 +1741,7 @@ type Signers struct {
 
 func (x *Signers) Reset() {
 	*x = Signers{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1753,7 @@ func (x *Signers) String() string {
 func (*Signers) ProtoMessage() {}
 
 func (x *Signers) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1766,7 @@ func (x *Signers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signers.ProtoReflect.Descriptor instead.
 func (*Signers) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Signers) GetSigners() []*Signer {
@@ -1638,7 +1789,7 @@ type Signer struct {
 
 func (x *Signer) Reset() {
 	*x = Signer{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1650,7 +1801,7 @@ func (x *Signer) String() string {
 func (*Signer) ProtoMessage() {}
 
 func (x *Signer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1663,7 +1814,7 @@ func (x *Signer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signer.ProtoReflect.Descriptor instead.
 func (*Signer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Signer) GetPerson() string {
@@ -1697,7 +1848,7 @@ type TargetDriver struct {
 
 func (x *TargetDriver) Reset() {
 	*x = TargetDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1860,7 @@ func (x *TargetDriver) String() string {
 func (*TargetDriver) ProtoMessage() {}
 
 func (x *TargetDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1873,7 @@ func (x *TargetDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetDriver.ProtoReflect.Descriptor instead.
 func (*TargetDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TargetDriver) GetTarget() string {
@@ -1804,7 +1955,7 @@ type HostDriver struct {
 
 func (x *HostDriver) Reset() {
 	*x = HostDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +1967,7 @@ func (x *HostDriver) String() string {
 func (*HostDriver) ProtoMessage() {}
 
 func (x *HostDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +1980,7 @@ func (x *HostDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDriver.ProtoReflect.Descriptor instead.
 func (*HostDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HostDriver) GetFolder() string {
@@ -1869,7 +2020,7 @@ type CommandDriver struct {
 
 func (x *CommandDriver) Reset() {
 	*x = CommandDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1881,7 +2032,7 @@ func (x *CommandDriver) String() string {
 func (*CommandDriver) ProtoMessage() {}
 
 func (x *CommandDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1894,7 +2045,7 @@ func (x *CommandDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandDriver.ProtoReflect.Descriptor instead.
 func (*CommandDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CommandDriver) GetDeploy() *Command {
@@ -1934,7 +2085,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2097,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2110,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
 }
 
 // Command is an argument vector.
@@ -1977,7 +2128,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1989,7 +2140,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2002,7 +2153,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Command) GetArgv() []string {
@@ -2042,7 +2193,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2054,7 +2205,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2067,7 +2218,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -2115,7 +2266,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2127,7 +2278,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2140,7 +2291,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -2165,7 +2316,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2328,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2341,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Token) GetSha256() string {
@@ -2262,7 +2413,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x02id\x12F\n" +
 	"\x06writer\x18\x02 \x01(\tB.\xbaH+r)R\bapprovalR\tvalidatorR\bexecutorR\brecorderR\x06writer\x12!\n" +
 	"\aed25519\x18\x03 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x124\n" +
-	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xec\x03\n" +
+	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xb4\x04\n" +
 	"\bApproval\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x126\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1a.shipwarden.config.v1.GrpcB\x06\xbaH\x03\xc8\x01\x01R\x04grpc\x12.\n" +
@@ -2273,7 +2424,23 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\x12%\n" +
 	"\x0eactivate_first\x18\a \x01(\bR\ractivateFirst\x12R\n" +
 	"\x11change_connectors\x18\t \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\x12.\n" +
-	"\x04oidc\x18\b \x01(\v2\x1a.shipwarden.config.v1.OidcR\x04oidc\"\xcf\x02\n" +
+	"\x04oidc\x18\b \x01(\v2\x1a.shipwarden.config.v1.OidcR\x04oidc\x12F\n" +
+	"\ralert_sources\x18\n" +
+	" \x03(\v2!.shipwarden.config.v1.AlertSourceR\falertSources\"\x84\x03\n" +
+	"\vAlertSource\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12F\n" +
+	"\x04kind\x18\x02 \x01(\x0e2&.shipwarden.config.v1.AlertSource.KindB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12\x1c\n" +
+	"\x03url\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x03url\x12\x1d\n" +
+	"\n" +
+	"token_file\x18\x04 \x01(\tR\ttokenFile\x12+\n" +
+	"\x03tls\x18\x05 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\x12F\n" +
+	"\atimeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x02\b<2\x05\x10\x80\xc2\xd7/R\atimeout\"H\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fKIND_PROMETHEUS\x10\x01\x12\x15\n" +
+	"\x11KIND_ALERTMANAGER\x10\x02\"\xcf\x02\n" +
 	"\x04Oidc\x12#\n" +
 	"\x06issuer\x18\x01 \x01(\tB\v\xbaH\br\x06\x18\x80\x02\x88\x01\x01R\x06issuer\x12&\n" +
 	"\baudience\x18\x02 \x01(\tB\n" +
@@ -2422,87 +2589,93 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 	return file_shipwarden_config_v1_config_proto_rawDescData
 }
 
-var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
-	(ChannelAddress_Kind)(0),    // 1: shipwarden.config.v1.ChannelAddress.Kind
-	(*Common)(nil),              // 2: shipwarden.config.v1.Common
-	(*Nats)(nil),                // 3: shipwarden.config.v1.Nats
-	(*Tls)(nil),                 // 4: shipwarden.config.v1.Tls
-	(*SigningKey)(nil),          // 5: shipwarden.config.v1.SigningKey
-	(*Log)(nil),                 // 6: shipwarden.config.v1.Log
-	(*Keyring)(nil),             // 7: shipwarden.config.v1.Keyring
-	(*WriterKey)(nil),           // 8: shipwarden.config.v1.WriterKey
-	(*Approval)(nil),            // 9: shipwarden.config.v1.Approval
-	(*Oidc)(nil),                // 10: shipwarden.config.v1.Oidc
-	(*ChannelAddress)(nil),      // 11: shipwarden.config.v1.ChannelAddress
-	(*Mail)(nil),                // 12: shipwarden.config.v1.Mail
-	(*Grpc)(nil),                // 13: shipwarden.config.v1.Grpc
-	(*Validator)(nil),           // 14: shipwarden.config.v1.Validator
-	(*TargetAddress)(nil),       // 15: shipwarden.config.v1.TargetAddress
-	(*Registry)(nil),            // 16: shipwarden.config.v1.Registry
-	(*Executor)(nil),            // 17: shipwarden.config.v1.Executor
-	(*ChangeConnector)(nil),     // 18: shipwarden.config.v1.ChangeConnector
-	(*RecordFields)(nil),        // 19: shipwarden.config.v1.RecordFields
-	(*Signers)(nil),             // 20: shipwarden.config.v1.Signers
-	(*Signer)(nil),              // 21: shipwarden.config.v1.Signer
-	(*TargetDriver)(nil),        // 22: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 23: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 24: shipwarden.config.v1.CommandDriver
-	(*NoopDriver)(nil),          // 25: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 26: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 27: shipwarden.config.v1.Recorder
-	(*Tokens)(nil),              // 28: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 29: shipwarden.config.v1.Token
-	nil,                         // 30: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 31: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 32: google.protobuf.Duration
+	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
+	(ChannelAddress_Kind)(0),    // 2: shipwarden.config.v1.ChannelAddress.Kind
+	(*Common)(nil),              // 3: shipwarden.config.v1.Common
+	(*Nats)(nil),                // 4: shipwarden.config.v1.Nats
+	(*Tls)(nil),                 // 5: shipwarden.config.v1.Tls
+	(*SigningKey)(nil),          // 6: shipwarden.config.v1.SigningKey
+	(*Log)(nil),                 // 7: shipwarden.config.v1.Log
+	(*Keyring)(nil),             // 8: shipwarden.config.v1.Keyring
+	(*WriterKey)(nil),           // 9: shipwarden.config.v1.WriterKey
+	(*Approval)(nil),            // 10: shipwarden.config.v1.Approval
+	(*AlertSource)(nil),         // 11: shipwarden.config.v1.AlertSource
+	(*Oidc)(nil),                // 12: shipwarden.config.v1.Oidc
+	(*ChannelAddress)(nil),      // 13: shipwarden.config.v1.ChannelAddress
+	(*Mail)(nil),                // 14: shipwarden.config.v1.Mail
+	(*Grpc)(nil),                // 15: shipwarden.config.v1.Grpc
+	(*Validator)(nil),           // 16: shipwarden.config.v1.Validator
+	(*TargetAddress)(nil),       // 17: shipwarden.config.v1.TargetAddress
+	(*Registry)(nil),            // 18: shipwarden.config.v1.Registry
+	(*Executor)(nil),            // 19: shipwarden.config.v1.Executor
+	(*ChangeConnector)(nil),     // 20: shipwarden.config.v1.ChangeConnector
+	(*RecordFields)(nil),        // 21: shipwarden.config.v1.RecordFields
+	(*Signers)(nil),             // 22: shipwarden.config.v1.Signers
+	(*Signer)(nil),              // 23: shipwarden.config.v1.Signer
+	(*TargetDriver)(nil),        // 24: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 25: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 26: shipwarden.config.v1.CommandDriver
+	(*NoopDriver)(nil),          // 27: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 28: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 29: shipwarden.config.v1.Recorder
+	(*Tokens)(nil),              // 30: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 31: shipwarden.config.v1.Token
+	nil,                         // 32: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 33: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 34: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
-	3,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
-	5,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
-	6,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	32, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
-	4,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
+	4,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
+	6,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
+	7,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
+	34, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	5,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
-	8,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
-	2,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
-	13, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
-	11, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
-	18, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	10, // 11: shipwarden.config.v1.Approval.oidc:type_name -> shipwarden.config.v1.Oidc
-	1,  // 12: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	32, // 13: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
-	12, // 14: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	30, // 15: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
-	4,  // 16: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
-	2,  // 17: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	15, // 18: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	16, // 19: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	2,  // 20: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	22, // 21: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	16, // 22: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	18, // 23: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	19, // 24: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	32, // 25: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	21, // 26: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	23, // 27: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	24, // 28: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	25, // 29: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	26, // 30: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	26, // 31: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	26, // 32: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	31, // 33: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	32, // 34: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	2,  // 35: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	13, // 36: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	29, // 37: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	9,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
+	3,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
+	15, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
+	13, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
+	20, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	12, // 11: shipwarden.config.v1.Approval.oidc:type_name -> shipwarden.config.v1.Oidc
+	11, // 12: shipwarden.config.v1.Approval.alert_sources:type_name -> shipwarden.config.v1.AlertSource
+	1,  // 13: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
+	5,  // 14: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
+	34, // 15: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	2,  // 16: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
+	34, // 17: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	14, // 18: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
+	32, // 19: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	5,  // 20: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
+	3,  // 21: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
+	17, // 22: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	18, // 23: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	3,  // 24: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	24, // 25: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	18, // 26: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	20, // 27: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	21, // 28: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	34, // 29: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	23, // 30: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	25, // 31: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	26, // 32: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	27, // 33: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	28, // 34: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	28, // 35: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	28, // 36: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	33, // 37: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	34, // 38: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 39: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 40: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	31, // 41: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -2510,7 +2683,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 	if File_shipwarden_config_v1_config_proto != nil {
 		return
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[20].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[21].OneofWrappers = []any{
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
@@ -2520,8 +2693,8 @@ func file_shipwarden_config_v1_config_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   30,
+			NumEnums:      3,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

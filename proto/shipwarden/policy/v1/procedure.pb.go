@@ -86,7 +86,7 @@ func (x Contact_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Contact_Kind.Descriptor instead.
 func (Contact_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // What a window means.
@@ -139,7 +139,7 @@ func (x Freeze_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Kind.Descriptor instead.
 func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25, 0}
 }
 
 // What becomes of a release that has begun when it may not start any more.
@@ -196,7 +196,7 @@ func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Overrun.Descriptor instead.
 func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25, 1}
 }
 
 // Day of the week.
@@ -261,7 +261,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -310,6 +310,10 @@ type Procedure struct {
 	Sigstore *Sigstore `protobuf:"bytes,20,opt,name=sigstore,proto3" json:"sigstore,omitempty"`
 	// How artifacts that were taken back get out of quarantine. Absent: as an empty one.
 	Quarantine *Quarantine `protobuf:"bytes,25,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
+	// Alerts while which nothing starts (step 3).
+	Alerts []*AlertRule `protobuf:"bytes,30,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	// What makes a release dangerous, and what is demanded of one that is (step 3).
+	RiskScore *RiskScore `protobuf:"bytes,31,opt,name=risk_score,json=riskScore,proto3" json:"risk_score,omitempty"`
 	// Whether people may have stand-ins. Absent: nobody may.
 	StandIns *StandIns `protobuf:"bytes,35,opt,name=stand_ins,json=standIns,proto3" json:"stand_ins,omitempty"`
 	// People who are told of what, besides whoever listens to a channel.
@@ -497,6 +501,20 @@ func (x *Procedure) GetSigstore() *Sigstore {
 func (x *Procedure) GetQuarantine() *Quarantine {
 	if x != nil {
 		return x.Quarantine
+	}
+	return nil
+}
+
+func (x *Procedure) GetAlerts() []*AlertRule {
+	if x != nil {
+		return x.Alerts
+	}
+	return nil
+}
+
+func (x *Procedure) GetRiskScore() *RiskScore {
+	if x != nil {
+		return x.RiskScore
 	}
 	return nil
 }
@@ -875,6 +893,471 @@ func (x *StandIns) GetChain() uint32 {
 	return 0
 }
 
+// RiskScore weighs recorded facts of a release, and says what their sum demands.
+type RiskScore struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Weights *RiskWeights           `protobuf:"bytes,1,opt,name=weights,proto3" json:"weights,omitempty"`
+	// Lowest first. The highest that the score reaches counts, and it alone.
+	Levels        []*RiskLevel `protobuf:"bytes,2,rep,name=levels,proto3" json:"levels,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RiskScore) Reset() {
+	*x = RiskScore{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RiskScore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RiskScore) ProtoMessage() {}
+
+func (x *RiskScore) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
+func (*RiskScore) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RiskScore) GetWeights() *RiskWeights {
+	if x != nil {
+		return x.Weights
+	}
+	return nil
+}
+
+func (x *RiskScore) GetLevels() []*RiskLevel {
+	if x != nil {
+		return x.Levels
+	}
+	return nil
+}
+
+// RiskWeights are points for facts. What is left out weighs nothing.
+type RiskWeights struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For each target.
+	Target uint32 `protobuf:"varint,1,opt,name=target,proto3" json:"target,omitempty"`
+	// For each service that the service depends on.
+	Dependency uint32 `protobuf:"varint,2,opt,name=dependency,proto3" json:"dependency,omitempty"`
+	// For each high-risk area that it touches.
+	HighRiskArea uint32 `protobuf:"varint,3,opt,name=high_risk_area,json=highRiskArea,proto3" json:"high_risk_area,omitempty"`
+	// Data is changed and can be changed back, or is changed for good.
+	DataReversible   uint32 `protobuf:"varint,4,opt,name=data_reversible,json=dataReversible,proto3" json:"data_reversible,omitempty"`
+	DataIrreversible uint32 `protobuf:"varint,5,opt,name=data_irreversible,json=dataIrreversible,proto3" json:"data_irreversible,omitempty"`
+	// There is no way back.
+	NoWayBack uint32 `protobuf:"varint,6,opt,name=no_way_back,json=noWayBack,proto3" json:"no_way_back,omitempty"`
+	// It is an emergency.
+	Emergency uint32 `protobuf:"varint,7,opt,name=emergency,proto3" json:"emergency,omitempty"`
+	// For each version that was rolled back from a target and is remembered: of the target
+	// with the most.
+	RolledBack uint32 `protobuf:"varint,8,opt,name=rolled_back,json=rolledBack,proto3" json:"rolled_back,omitempty"`
+	// For each whole week since the newest release to a target, 52 at the most: of the
+	// target that waited longest.
+	Week uint32 `protobuf:"varint,9,opt,name=week,proto3" json:"week,omitempty"`
+	// Nothing was ever released to one of the targets.
+	FirstRelease  uint32 `protobuf:"varint,10,opt,name=first_release,json=firstRelease,proto3" json:"first_release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RiskWeights) Reset() {
+	*x = RiskWeights{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RiskWeights) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RiskWeights) ProtoMessage() {}
+
+func (x *RiskWeights) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RiskWeights.ProtoReflect.Descriptor instead.
+func (*RiskWeights) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RiskWeights) GetTarget() uint32 {
+	if x != nil {
+		return x.Target
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetDependency() uint32 {
+	if x != nil {
+		return x.Dependency
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetHighRiskArea() uint32 {
+	if x != nil {
+		return x.HighRiskArea
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetDataReversible() uint32 {
+	if x != nil {
+		return x.DataReversible
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetDataIrreversible() uint32 {
+	if x != nil {
+		return x.DataIrreversible
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetNoWayBack() uint32 {
+	if x != nil {
+		return x.NoWayBack
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetEmergency() uint32 {
+	if x != nil {
+		return x.Emergency
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetRolledBack() uint32 {
+	if x != nil {
+		return x.RolledBack
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetWeek() uint32 {
+	if x != nil {
+		return x.Week
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetFirstRelease() uint32 {
+	if x != nil {
+		return x.FirstRelease
+	}
+	return 0
+}
+
+// RiskLevel is what a score demands.
+type RiskLevel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From this score on.
+	From uint32 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Approvals needed besides those of the environment.
+	Approvals []*Approvals `protobuf:"bytes,2,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	// The first wave has so many targets at the most. Absent: any number.
+	FirstWave uint32 `protobuf:"varint,3,opt,name=first_wave,json=firstWave,proto3" json:"first_wave,omitempty"`
+	// Each wave is validated for so long at least. Absent: for any time.
+	Bake          *durationpb.Duration `protobuf:"bytes,4,opt,name=bake,proto3" json:"bake,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RiskLevel) Reset() {
+	*x = RiskLevel{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RiskLevel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RiskLevel) ProtoMessage() {}
+
+func (x *RiskLevel) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RiskLevel.ProtoReflect.Descriptor instead.
+func (*RiskLevel) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RiskLevel) GetFrom() uint32 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *RiskLevel) GetApprovals() []*Approvals {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *RiskLevel) GetFirstWave() uint32 {
+	if x != nil {
+		return x.FirstWave
+	}
+	return 0
+}
+
+func (x *RiskLevel) GetBake() *durationpb.Duration {
+	if x != nil {
+		return x.Bake
+	}
+	return nil
+}
+
+// AlertRule holds releases while alerts fire, or while nobody can tell whether they do.
+type AlertRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The source, by its name in the approval service's configuration.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// Which alerts: all of these are true of their labels.
+	Matchers []*LabelMatcher `protobuf:"bytes,3,rep,name=matchers,proto3" json:"matchers,omitempty"`
+	// Where it holds; an empty list means everywhere.
+	Environments []string `protobuf:"bytes,4,rep,name=environments,proto3" json:"environments,omitempty"`
+	Services     []string `protobuf:"bytes,5,rep,name=services,proto3" json:"services,omitempty"`
+	// Why, for people.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Whether an emergency may bypass it.
+	Bypassable    bool `protobuf:"varint,7,opt,name=bypassable,proto3" json:"bypassable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertRule) Reset() {
+	*x = AlertRule{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertRule) ProtoMessage() {}
+
+func (x *AlertRule) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertRule.ProtoReflect.Descriptor instead.
+func (*AlertRule) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AlertRule) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AlertRule) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *AlertRule) GetMatchers() []*LabelMatcher {
+	if x != nil {
+		return x.Matchers
+	}
+	return nil
+}
+
+func (x *AlertRule) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *AlertRule) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *AlertRule) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AlertRule) GetBypassable() bool {
+	if x != nil {
+		return x.Bypassable
+	}
+	return false
+}
+
+// LabelMatcher is true of alerts by one of their labels. A label that is not there is empty.
+type LabelMatcher struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The label.
+	Label string `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
+	// Types that are valid to be assigned to Value:
+	//
+	//	*LabelMatcher_Is
+	//	*LabelMatcher_IsNot
+	//	*LabelMatcher_Matches
+	Value         isLabelMatcher_Value `protobuf_oneof:"value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LabelMatcher) Reset() {
+	*x = LabelMatcher{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LabelMatcher) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LabelMatcher) ProtoMessage() {}
+
+func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LabelMatcher.ProtoReflect.Descriptor instead.
+func (*LabelMatcher) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *LabelMatcher) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *LabelMatcher) GetValue() isLabelMatcher_Value {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *LabelMatcher) GetIs() string {
+	if x != nil {
+		if x, ok := x.Value.(*LabelMatcher_Is); ok {
+			return x.Is
+		}
+	}
+	return ""
+}
+
+func (x *LabelMatcher) GetIsNot() string {
+	if x != nil {
+		if x, ok := x.Value.(*LabelMatcher_IsNot); ok {
+			return x.IsNot
+		}
+	}
+	return ""
+}
+
+func (x *LabelMatcher) GetMatches() string {
+	if x != nil {
+		if x, ok := x.Value.(*LabelMatcher_Matches); ok {
+			return x.Matches
+		}
+	}
+	return ""
+}
+
+type isLabelMatcher_Value interface {
+	isLabelMatcher_Value()
+}
+
+type LabelMatcher_Is struct {
+	// It is this; {service} and {environment} stand for those of the release.
+	Is string `protobuf:"bytes,2,opt,name=is,proto3,oneof"`
+}
+
+type LabelMatcher_IsNot struct {
+	// It is not this; as above.
+	IsNot string `protobuf:"bytes,3,opt,name=is_not,json=isNot,proto3,oneof"`
+}
+
+type LabelMatcher_Matches struct {
+	// All of it matches this regular expression (RE2).
+	Matches string `protobuf:"bytes,4,opt,name=matches,proto3,oneof"`
+}
+
+func (*LabelMatcher_Is) isLabelMatcher_Value() {}
+
+func (*LabelMatcher_IsNot) isLabelMatcher_Value() {}
+
+func (*LabelMatcher_Matches) isLabelMatcher_Value() {}
+
 // Sigstore says which sigstore instance is trusted, and which of the identities that it
 // certifies sign for which gates. Bundles are verified offline.
 type Sigstore struct {
@@ -890,7 +1373,7 @@ type Sigstore struct {
 
 func (x *Sigstore) Reset() {
 	*x = Sigstore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1385,7 @@ func (x *Sigstore) String() string {
 func (*Sigstore) ProtoMessage() {}
 
 func (x *Sigstore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1398,7 @@ func (x *Sigstore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sigstore.ProtoReflect.Descriptor instead.
 func (*Sigstore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Sigstore) GetTrustedRoot() string {
@@ -966,7 +1449,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1461,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1474,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Identity) GetId() string {
@@ -1118,7 +1601,7 @@ type VersionRules struct {
 
 func (x *VersionRules) Reset() {
 	*x = VersionRules{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1613,7 @@ func (x *VersionRules) String() string {
 func (*VersionRules) ProtoMessage() {}
 
 func (x *VersionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1626,7 @@ func (x *VersionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRules.ProtoReflect.Descriptor instead.
 func (*VersionRules) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *VersionRules) GetLive() v1.Finding_Severity {
@@ -1198,7 +1681,7 @@ type Person struct {
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1693,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1706,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Person) GetId() string {
@@ -1289,7 +1772,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +1784,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +1797,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Contact) GetKind() Contact_Kind {
@@ -1349,7 +1832,7 @@ type PersonKey struct {
 
 func (x *PersonKey) Reset() {
 	*x = PersonKey{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1844,7 @@ func (x *PersonKey) String() string {
 func (*PersonKey) ProtoMessage() {}
 
 func (x *PersonKey) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1857,7 @@ func (x *PersonKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonKey.ProtoReflect.Descriptor instead.
 func (*PersonKey) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PersonKey) GetSsh() string {
@@ -1423,7 +1906,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1918,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1931,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Group) GetName() string {
@@ -1501,7 +1984,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1513,7 +1996,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1526,7 +2009,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Key) GetId() string {
@@ -1601,7 +2084,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +2096,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +2109,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Environment) GetName() string {
@@ -1686,7 +2169,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +2181,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +2194,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -1762,7 +2245,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1774,7 +2257,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1787,7 +2270,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Service) GetName() string {
@@ -1864,7 +2347,7 @@ type Requirement struct {
 
 func (x *Requirement) Reset() {
 	*x = Requirement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +2359,7 @@ func (x *Requirement) String() string {
 func (*Requirement) ProtoMessage() {}
 
 func (x *Requirement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +2372,7 @@ func (x *Requirement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Requirement.ProtoReflect.Descriptor instead.
 func (*Requirement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Requirement) GetService() string {
@@ -1936,7 +2419,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1948,7 +2431,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1961,7 +2444,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Target) GetId() string {
@@ -2050,7 +2533,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2062,7 +2545,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2075,7 +2558,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Gate) GetName() string {
@@ -2195,7 +2678,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2207,7 +2690,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2220,7 +2703,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Rule) GetName() string {
@@ -2285,7 +2768,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2297,7 +2780,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2310,7 +2793,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Freeze) GetName() string {
@@ -2481,7 +2964,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2493,7 +2976,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2506,7 +2989,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -2543,7 +3026,7 @@ type Recurring struct {
 
 func (x *Recurring) Reset() {
 	*x = Recurring{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +3038,7 @@ func (x *Recurring) String() string {
 func (*Recurring) ProtoMessage() {}
 
 func (x *Recurring) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2568,7 +3051,7 @@ func (x *Recurring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
 func (*Recurring) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Recurring) GetStart() string {
@@ -2620,7 +3103,7 @@ type Calendar struct {
 
 func (x *Calendar) Reset() {
 	*x = Calendar{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2632,7 +3115,7 @@ func (x *Calendar) String() string {
 func (*Calendar) ProtoMessage() {}
 
 func (x *Calendar) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2645,7 +3128,7 @@ func (x *Calendar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
 func (*Calendar) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Calendar) GetIcalendar() string {
@@ -2679,7 +3162,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2691,7 +3174,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2704,7 +3187,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -2767,7 +3250,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2779,7 +3262,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2792,7 +3275,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Channel) GetName() string {
@@ -2873,7 +3356,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2885,7 +3368,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2898,7 +3381,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Audience) GetName() string {
@@ -2985,7 +3468,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2997,7 +3480,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3010,7 +3493,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -3040,7 +3523,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3052,7 +3535,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3065,7 +3548,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -3108,7 +3591,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3120,7 +3603,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3133,7 +3616,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -3211,7 +3694,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3223,7 +3706,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3236,7 +3719,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -3289,7 +3772,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3301,7 +3784,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3314,7 +3797,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -3351,7 +3834,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3363,7 +3846,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3376,7 +3859,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -3406,7 +3889,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3418,7 +3901,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3431,7 +3914,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Rung) GetGroup() string {
@@ -3452,7 +3935,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xc9\r\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xc2\x0e\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
 	"\aversion\x18\x02 \x01(\tB'\xbaH$r\"\x10\x01\x18@2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\aversion\x12>\n" +
@@ -3479,7 +3962,10 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\bsigstore\x18\x14 \x01(\v2\x1e.shipwarden.policy.v1.SigstoreR\bsigstore\x12@\n" +
 	"\n" +
 	"quarantine\x18\x19 \x01(\v2 .shipwarden.policy.v1.QuarantineR\n" +
-	"quarantine\x12;\n" +
+	"quarantine\x127\n" +
+	"\x06alerts\x18\x1e \x03(\v2\x1f.shipwarden.policy.v1.AlertRuleR\x06alerts\x12>\n" +
+	"\n" +
+	"risk_score\x18\x1f \x01(\v2\x1f.shipwarden.policy.v1.RiskScoreR\triskScore\x12;\n" +
 	"\tstand_ins\x18# \x01(\v2\x1e.shipwarden.policy.v1.StandInsR\bstandIns\x12F\n" +
 	"\taudiences\x18( \x03(\v2\x1e.shipwarden.policy.v1.AudienceB\b\xbaH\x05\x92\x01\x02\x10@R\taudiences\x12R\n" +
 	"\x11customer_contacts\x18) \x03(\v2%.shipwarden.policy.v1.CustomerContactR\x10customerContacts\x12J\n" +
@@ -3520,6 +4006,51 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\alongest\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\alongest\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
 	"\x05chain\x18\x03 \x01(\rB\a\xbaH\x04*\x02\x18\x04R\x05chain\"\x95\x01\n" +
+	"\tRiskScore\x12C\n" +
+	"\aweights\x18\x01 \x01(\v2!.shipwarden.policy.v1.RiskWeightsB\x06\xbaH\x03\xc8\x01\x01R\aweights\x12C\n" +
+	"\x06levels\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.RiskLevelB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\bR\x06levels\"\xbd\x03\n" +
+	"\vRiskWeights\x12 \n" +
+	"\x06target\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x06target\x12(\n" +
+	"\n" +
+	"dependency\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\n" +
+	"dependency\x12.\n" +
+	"\x0ehigh_risk_area\x18\x03 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\fhighRiskArea\x121\n" +
+	"\x0fdata_reversible\x18\x04 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x0edataReversible\x125\n" +
+	"\x11data_irreversible\x18\x05 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x10dataIrreversible\x12(\n" +
+	"\vno_way_back\x18\x06 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\tnoWayBack\x12&\n" +
+	"\temergency\x18\a \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\temergency\x12)\n" +
+	"\vrolled_back\x18\b \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\n" +
+	"rolledBack\x12\x1c\n" +
+	"\x04week\x18\t \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x04week\x12-\n" +
+	"\rfirst_release\x18\n" +
+	" \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\ffirstRelease\"\xce\x01\n" +
+	"\tRiskLevel\x12\x1b\n" +
+	"\x04from\x18\x01 \x01(\rB\a\xbaH\x04*\x02(\x01R\x04from\x12=\n" +
+	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\tapprovals\x12&\n" +
+	"\n" +
+	"first_wave\x18\x03 \x01(\rB\a\xbaH\x04*\x02\x18 R\tfirstWave\x12=\n" +
+	"\x04bake\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\x04bake\"\xcb\x03\n" +
+	"\tAlertRule\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x125\n" +
+	"\x06source\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x06source\x12J\n" +
+	"\bmatchers\x18\x03 \x03(\v2\".shipwarden.policy.v1.LabelMatcherB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\bmatchers\x12\"\n" +
+	"\fenvironments\x18\x04 \x03(\tR\fenvironments\x12\x1a\n" +
+	"\bservices\x18\x05 \x03(\tR\bservices\x12\xa7\x01\n" +
+	"\x06reason\x18\x06 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03\x18\x80\bR\x06reason\x12\x1e\n" +
+	"\n" +
+	"bypassable\x18\a \x01(\bR\n" +
+	"bypassable\"\xc1\x01\n" +
+	"\fLabelMatcher\x12:\n" +
+	"\x05label\x18\x01 \x01(\tB$\xbaH!r\x1f2\x1d^[a-zA-Z_][a-zA-Z0-9_]{0,63}$R\x05label\x12\x1a\n" +
+	"\x02is\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02H\x00R\x02is\x12!\n" +
+	"\x06is_not\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02H\x00R\x05isNot\x12&\n" +
+	"\amatches\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02H\x00R\amatchesB\x0e\n" +
+	"\x05value\x12\x05\xbaH\x02\b\x01\"\x95\x01\n" +
 	"\bSigstore\x12?\n" +
 	"\ftrusted_root\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vtrustedRoot\x12H\n" +
 	"\n" +
@@ -3790,7 +4321,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Contact_Kind)(0),             // 0: shipwarden.policy.v1.Contact.Kind
 	(Freeze_Kind)(0),              // 1: shipwarden.policy.v1.Freeze.Kind
@@ -3801,130 +4332,142 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(*Quarantine)(nil),            // 6: shipwarden.policy.v1.Quarantine
 	(*ChangeControl)(nil),         // 7: shipwarden.policy.v1.ChangeControl
 	(*StandIns)(nil),              // 8: shipwarden.policy.v1.StandIns
-	(*Sigstore)(nil),              // 9: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),              // 10: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),          // 11: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                // 12: shipwarden.policy.v1.Person
-	(*Contact)(nil),               // 13: shipwarden.policy.v1.Contact
-	(*PersonKey)(nil),             // 14: shipwarden.policy.v1.PersonKey
-	(*Group)(nil),                 // 15: shipwarden.policy.v1.Group
-	(*Key)(nil),                   // 16: shipwarden.policy.v1.Key
-	(*Environment)(nil),           // 17: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),             // 18: shipwarden.policy.v1.Approvals
-	(*Service)(nil),               // 19: shipwarden.policy.v1.Service
-	(*Requirement)(nil),           // 20: shipwarden.policy.v1.Requirement
-	(*Target)(nil),                // 21: shipwarden.policy.v1.Target
-	(*Gate)(nil),                  // 22: shipwarden.policy.v1.Gate
-	(*Rule)(nil),                  // 23: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 24: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 25: shipwarden.policy.v1.Span
-	(*Recurring)(nil),             // 26: shipwarden.policy.v1.Recurring
-	(*Calendar)(nil),              // 27: shipwarden.policy.v1.Calendar
-	(*Weekly)(nil),                // 28: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 29: shipwarden.policy.v1.Channel
-	(*Audience)(nil),              // 30: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),       // 31: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),       // 32: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),             // 33: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 34: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),        // 35: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),            // 36: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 37: shipwarden.policy.v1.Rung
-	nil,                           // 38: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	(v1.Trigger)(0),               // 39: shipwarden.release.v1.Trigger
-	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
-	(v1.Finding_Severity)(0),      // 41: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 43: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 44: shipwarden.release.v1.ArtifactKind
-	(v1.Occasion)(0),              // 45: shipwarden.release.v1.Occasion
+	(*RiskScore)(nil),             // 9: shipwarden.policy.v1.RiskScore
+	(*RiskWeights)(nil),           // 10: shipwarden.policy.v1.RiskWeights
+	(*RiskLevel)(nil),             // 11: shipwarden.policy.v1.RiskLevel
+	(*AlertRule)(nil),             // 12: shipwarden.policy.v1.AlertRule
+	(*LabelMatcher)(nil),          // 13: shipwarden.policy.v1.LabelMatcher
+	(*Sigstore)(nil),              // 14: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),              // 15: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),          // 16: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                // 17: shipwarden.policy.v1.Person
+	(*Contact)(nil),               // 18: shipwarden.policy.v1.Contact
+	(*PersonKey)(nil),             // 19: shipwarden.policy.v1.PersonKey
+	(*Group)(nil),                 // 20: shipwarden.policy.v1.Group
+	(*Key)(nil),                   // 21: shipwarden.policy.v1.Key
+	(*Environment)(nil),           // 22: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),             // 23: shipwarden.policy.v1.Approvals
+	(*Service)(nil),               // 24: shipwarden.policy.v1.Service
+	(*Requirement)(nil),           // 25: shipwarden.policy.v1.Requirement
+	(*Target)(nil),                // 26: shipwarden.policy.v1.Target
+	(*Gate)(nil),                  // 27: shipwarden.policy.v1.Gate
+	(*Rule)(nil),                  // 28: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 29: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 30: shipwarden.policy.v1.Span
+	(*Recurring)(nil),             // 31: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),              // 32: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                // 33: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 34: shipwarden.policy.v1.Channel
+	(*Audience)(nil),              // 35: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),       // 36: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),       // 37: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),             // 38: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 39: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),        // 40: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),            // 41: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 42: shipwarden.policy.v1.Rung
+	nil,                           // 43: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	(v1.Trigger)(0),               // 44: shipwarden.release.v1.Trigger
+	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
+	(v1.Finding_Severity)(0),      // 46: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 48: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 49: shipwarden.release.v1.ArtifactKind
+	(v1.Occasion)(0),              // 50: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	12, // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	15, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	16, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	17, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	19, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	21, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	22, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	24, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	29, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	33, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	34, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	36, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	18, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	18, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	11, // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	9,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	17, // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	20, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	21, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	22, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	24, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	26, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	27, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	29, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	34, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	38, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	39, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	41, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	23, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	23, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	16, // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	14, // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
 	6,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
-	8,  // 17: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	30, // 18: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	32, // 19: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
-	7,  // 20: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
-	5,  // 21: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
-	39, // 22: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
-	38, // 23: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	18, // 24: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	40, // 25: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	40, // 26: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	40, // 27: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
-	10, // 28: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	41, // 29: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	41, // 30: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	41, // 31: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	41, // 32: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	13, // 33: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
-	14, // 34: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	0,  // 35: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
-	42, // 36: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	42, // 37: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	13, // 38: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
-	42, // 39: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	42, // 40: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	18, // 41: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	43, // 42: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	20, // 43: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
-	41, // 44: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	44, // 45: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	40, // 46: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	44, // 47: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	39, // 48: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	23, // 49: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	25, // 50: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	28, // 51: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	26, // 52: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	27, // 53: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	1,  // 54: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	2,  // 55: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	42, // 56: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	42, // 57: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	40, // 58: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	3,  // 59: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	3,  // 60: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	45, // 61: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	45, // 62: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	31, // 63: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	40, // 64: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	40, // 65: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	40, // 66: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	40, // 67: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	40, // 68: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	40, // 69: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	40, // 70: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	40, // 71: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	40, // 72: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	40, // 73: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	40, // 74: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	35, // 75: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	40, // 76: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	18, // 77: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	37, // 78: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	40, // 79: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	80, // [80:80] is the sub-list for method output_type
-	80, // [80:80] is the sub-list for method input_type
-	80, // [80:80] is the sub-list for extension type_name
-	80, // [80:80] is the sub-list for extension extendee
-	0,  // [0:80] is the sub-list for field type_name
+	12, // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
+	9,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
+	8,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
+	35, // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	37, // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	7,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
+	5,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
+	44, // 24: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
+	43, // 25: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	23, // 26: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	45, // 27: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	45, // 28: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	45, // 29: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	10, // 30: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
+	11, // 31: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
+	23, // 32: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
+	45, // 33: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
+	13, // 34: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
+	15, // 35: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	46, // 36: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	46, // 37: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	46, // 38: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	46, // 39: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	18, // 40: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
+	19, // 41: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	0,  // 42: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
+	47, // 43: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	47, // 44: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	18, // 45: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
+	47, // 46: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	47, // 47: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	23, // 48: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	48, // 49: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	25, // 50: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
+	46, // 51: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	49, // 52: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	45, // 53: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	49, // 54: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	44, // 55: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	28, // 56: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	30, // 57: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	33, // 58: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	31, // 59: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	32, // 60: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	1,  // 61: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	2,  // 62: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	47, // 63: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	47, // 64: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	45, // 65: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	3,  // 66: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	3,  // 67: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	50, // 68: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	50, // 69: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	36, // 70: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	45, // 71: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	45, // 72: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	45, // 73: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	45, // 74: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	45, // 75: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	45, // 76: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	45, // 77: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	45, // 78: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	45, // 79: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	45, // 80: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	45, // 81: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	40, // 82: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	45, // 83: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	23, // 84: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	42, // 85: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	45, // 86: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	87, // [87:87] is the sub-list for method output_type
+	87, // [87:87] is the sub-list for method input_type
+	87, // [87:87] is the sub-list for extension type_name
+	87, // [87:87] is the sub-list for extension extendee
+	0,  // [0:87] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -3932,11 +4475,16 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 	if File_shipwarden_policy_v1_procedure_proto != nil {
 		return
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[6].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[9].OneofWrappers = []any{
+		(*LabelMatcher_Is)(nil),
+		(*LabelMatcher_IsNot)(nil),
+		(*LabelMatcher_Matches)(nil),
+	}
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[11].OneofWrappers = []any{
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[20].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[25].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 		(*Freeze_Recurring)(nil),
@@ -3948,7 +4496,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   35,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1923,7 +1923,9 @@ type RiskCleared struct {
 	// The recorded review debts, calendars and incidents it was judged against.
 	CalendarDigest string `protobuf:"bytes,6,opt,name=calendar_digest,json=calendarDigest,proto3" json:"calendar_digest,omitempty"`
 	// The time zone database by which freezes were judged.
-	ZoneData      string `protobuf:"bytes,7,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	ZoneData string `protobuf:"bytes,7,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	// How dangerous it was taken to be; absent where the document does not weigh it.
+	Score         *RiskScore `protobuf:"bytes,8,opt,name=score,proto3" json:"score,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2007,6 +2009,13 @@ func (x *RiskCleared) GetZoneData() string {
 	return ""
 }
 
+func (x *RiskCleared) GetScore() *RiskScore {
+	if x != nil {
+		return x.Score
+	}
+	return nil
+}
+
 // Held makes the release wait without holding anything.
 type Held struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2075,7 +2084,9 @@ func (x *Held) GetZoneData() string {
 type RiskRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why.
-	Findings      []*Finding `protobuf:"bytes,1,rep,name=findings,proto3" json:"findings,omitempty"`
+	Findings []*Finding `protobuf:"bytes,1,rep,name=findings,proto3" json:"findings,omitempty"`
+	// How dangerous it was taken to be; absent where the document does not weigh it.
+	Score         *RiskScore `protobuf:"bytes,2,opt,name=score,proto3" json:"score,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2113,6 +2124,13 @@ func (*RiskRefused) Descriptor() ([]byte, []int) {
 func (x *RiskRefused) GetFindings() []*Finding {
 	if x != nil {
 		return x.Findings
+	}
+	return nil
+}
+
+func (x *RiskRefused) GetScore() *RiskScore {
+	if x != nil {
+		return x.Score
 	}
 	return nil
 }
@@ -5180,7 +5198,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
 	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xc6\x02\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xfe\x02\n" +
 	"\vRiskCleared\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x129\n" +
 	"\x06quorum\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x129\n" +
@@ -5189,13 +5207,15 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bfindings\x18\x04 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x12\x1a\n" +
 	"\bbypassed\x18\x05 \x03(\tR\bbypassed\x12'\n" +
 	"\x0fcalendar_digest\x18\x06 \x01(\tR\x0ecalendarDigest\x12\x1b\n" +
-	"\tzone_data\x18\a \x01(\tR\bzoneData\"\x92\x01\n" +
+	"\tzone_data\x18\a \x01(\tR\bzoneData\x126\n" +
+	"\x05score\x18\b \x01(\v2 .shipwarden.release.v1.RiskScoreR\x05score\"\x92\x01\n" +
 	"\x04Held\x12;\n" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
-	"\tzone_data\x18\x03 \x01(\tR\bzoneData\"I\n" +
+	"\tzone_data\x18\x03 \x01(\tR\bzoneData\"\x81\x01\n" +
 	"\vRiskRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xaa\x02\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x126\n" +
+	"\x05score\x18\x02 \x01(\v2 .shipwarden.release.v1.RiskScoreR\x05score\"\xaa\x02\n" +
 	"\rApprovalGiven\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x12\x18\n" +
 	"\acomment\x18\x02 \x01(\tR\acomment\x124\n" +
@@ -5507,29 +5527,30 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Finding)(nil),                        // 73: shipwarden.release.v1.Finding
 	(*TargetPreview)(nil),                  // 74: shipwarden.release.v1.TargetPreview
 	(*QuorumRule)(nil),                     // 75: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),                     // 76: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 77: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 78: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 79: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 80: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 81: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 82: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 83: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 84: shipwarden.release.v1.Recipient
-	(*RecordReading)(nil),                  // 85: shipwarden.release.v1.RecordReading
-	(*TargetResult)(nil),                   // 86: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 87: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 88: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 89: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 90: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 91: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 92: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 93: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 94: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 95: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 96: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 97: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 98: shipwarden.release.v1.Quarantine
+	(*RiskScore)(nil),                      // 76: shipwarden.release.v1.RiskScore
+	(*HoldReason)(nil),                     // 77: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 78: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 79: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 80: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 81: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 82: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 83: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 84: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 85: shipwarden.release.v1.Recipient
+	(*RecordReading)(nil),                  // 86: shipwarden.release.v1.RecordReading
+	(*TargetResult)(nil),                   // 87: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 88: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 89: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 90: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 91: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 92: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 93: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 94: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 95: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 96: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 97: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 98: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 99: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	62,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -5611,69 +5632,71 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	75,  // 76: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
 	62,  // 77: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
 	73,  // 78: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	76,  // 79: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	62,  // 80: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	73,  // 81: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	62,  // 82: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	77,  // 83: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	78,  // 84: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	79,  // 85: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	62,  // 86: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	62,  // 87: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	80,  // 88: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	81,  // 89: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	82,  // 90: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	83,  // 91: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	84,  // 92: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	76,  // 93: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	81,  // 94: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	62,  // 95: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	62,  // 96: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	85,  // 97: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	86,  // 98: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	86,  // 99: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	86,  // 100: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	73,  // 101: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	86,  // 102: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	87,  // 103: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	87,  // 104: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	87,  // 105: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	62,  // 106: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	62,  // 107: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	86,  // 108: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	86,  // 109: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	88,  // 110: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	62,  // 111: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	88,  // 112: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 113: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	80,  // 114: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	62,  // 115: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	88,  // 116: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	89,  // 117: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 118: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	90,  // 119: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	90,  // 120: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	62,  // 121: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	91,  // 122: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	91,  // 123: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	92,  // 124: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	93,  // 125: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	94,  // 126: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	54,  // 127: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	95,  // 128: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	95,  // 129: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	96,  // 130: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 131: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	97,  // 132: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	76,  // 133: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	98,  // 134: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	98,  // 135: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	98,  // 136: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	137, // [137:137] is the sub-list for method output_type
-	137, // [137:137] is the sub-list for method input_type
-	137, // [137:137] is the sub-list for extension type_name
-	137, // [137:137] is the sub-list for extension extendee
-	0,   // [0:137] is the sub-list for field type_name
+	76,  // 79: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	77,  // 80: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	62,  // 81: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	73,  // 82: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	76,  // 83: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	62,  // 84: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	78,  // 85: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	79,  // 86: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	80,  // 87: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	62,  // 88: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	62,  // 89: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	81,  // 90: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	82,  // 91: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	83,  // 92: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	84,  // 93: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	85,  // 94: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	77,  // 95: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	82,  // 96: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	62,  // 97: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	62,  // 98: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	86,  // 99: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	87,  // 100: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	87,  // 101: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	87,  // 102: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	73,  // 103: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	87,  // 104: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	88,  // 105: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	88,  // 106: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	88,  // 107: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	62,  // 108: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	62,  // 109: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	87,  // 110: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	87,  // 111: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	89,  // 112: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	62,  // 113: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	89,  // 114: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 115: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	81,  // 116: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	62,  // 117: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	89,  // 118: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	90,  // 119: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 120: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	91,  // 121: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	91,  // 122: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	62,  // 123: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	92,  // 124: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	92,  // 125: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	93,  // 126: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	94,  // 127: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	95,  // 128: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	54,  // 129: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	96,  // 130: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	96,  // 131: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	97,  // 132: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 133: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	98,  // 134: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	77,  // 135: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	99,  // 136: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	99,  // 137: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	99,  // 138: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	139, // [139:139] is the sub-list for method output_type
+	139, // [139:139] is the sub-list for method input_type
+	139, // [139:139] is the sub-list for extension type_name
+	139, // [139:139] is the sub-list for extension extendee
+	0,   // [0:139] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

@@ -616,7 +616,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19, 0}
 }
 
 // Status of a target.
@@ -673,7 +673,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // Verdict of a check.
@@ -726,7 +726,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Cause of a quarantine.
@@ -790,7 +790,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1923,6 +1923,133 @@ func (x *CountedApproval) GetGroup() string {
 	return ""
 }
 
+// RiskScore is the sum of what weighs in a release.
+type RiskScore struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Score uint32                 `protobuf:"varint,1,opt,name=score,proto3" json:"score,omitempty"`
+	// From which score on the level begins that counts; 0 for none.
+	Level uint32 `protobuf:"varint,2,opt,name=level,proto3" json:"level,omitempty"`
+	// Every fact that weighs something, in the order of the document's weights.
+	Inputs        []*RiskInput `protobuf:"bytes,3,rep,name=inputs,proto3" json:"inputs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RiskScore) Reset() {
+	*x = RiskScore{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RiskScore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RiskScore) ProtoMessage() {}
+
+func (x *RiskScore) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
+func (*RiskScore) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RiskScore) GetScore() uint32 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *RiskScore) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *RiskScore) GetInputs() []*RiskInput {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+// RiskInput is one fact and its weight.
+type RiskInput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The weight's name in the procedure document.
+	Fact string `protobuf:"bytes,1,opt,name=fact,proto3" json:"fact,omitempty"`
+	// How often it is counted.
+	Count uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// What it adds to the score.
+	Points        uint32 `protobuf:"varint,3,opt,name=points,proto3" json:"points,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RiskInput) Reset() {
+	*x = RiskInput{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RiskInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RiskInput) ProtoMessage() {}
+
+func (x *RiskInput) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RiskInput.ProtoReflect.Descriptor instead.
+func (*RiskInput) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RiskInput) GetFact() string {
+	if x != nil {
+		return x.Fact
+	}
+	return ""
+}
+
+func (x *RiskInput) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *RiskInput) GetPoints() uint32 {
+	if x != nil {
+		return x.Points
+	}
+	return 0
+}
+
 // HoldReason is one reason to wait.
 type HoldReason struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1942,7 +2069,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1954,7 +2081,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1967,7 +2094,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -2032,7 +2159,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2171,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2184,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -2143,7 +2270,7 @@ type Party struct {
 
 func (x *Party) Reset() {
 	*x = Party{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2282,7 @@ func (x *Party) String() string {
 func (*Party) ProtoMessage() {}
 
 func (x *Party) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2295,7 @@ func (x *Party) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Party.ProtoReflect.Descriptor instead.
 func (*Party) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Party) GetAudience() string {
@@ -2221,7 +2348,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2360,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2373,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -2294,7 +2421,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2306,7 +2433,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2319,7 +2446,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -2402,7 +2529,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2414,7 +2541,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2427,7 +2554,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -2508,7 +2635,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2520,7 +2647,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2533,7 +2660,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -2611,7 +2738,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2623,7 +2750,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2636,7 +2763,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -2695,7 +2822,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2707,7 +2834,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2720,7 +2847,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -2773,7 +2900,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2785,7 +2912,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2798,7 +2925,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -2835,7 +2962,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2847,7 +2974,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2860,7 +2987,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -2892,7 +3019,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2904,7 +3031,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2917,7 +3044,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -2959,7 +3086,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2971,7 +3098,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2984,7 +3111,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -3040,7 +3167,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3052,7 +3179,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3065,7 +3192,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -3156,7 +3283,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3168,7 +3295,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3181,7 +3308,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -3336,7 +3463,15 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\vdelegations\x18\x03 \x03(\v2!.shipwarden.release.v1.DelegationR\vdelegations\"?\n" +
 	"\x0fCountedApproval\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x14\n" +
-	"\x05group\x18\x02 \x01(\tR\x05group\"\x9d\x01\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\"q\n" +
+	"\tRiskScore\x12\x14\n" +
+	"\x05score\x18\x01 \x01(\rR\x05score\x12\x14\n" +
+	"\x05level\x18\x02 \x01(\rR\x05level\x128\n" +
+	"\x06inputs\x18\x03 \x03(\v2 .shipwarden.release.v1.RiskInputR\x06inputs\"M\n" +
+	"\tRiskInput\x12\x12\n" +
+	"\x04fact\x18\x01 \x01(\tR\x04fact\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\x12\x16\n" +
+	"\x06points\x18\x03 \x01(\rR\x06points\"\x9d\x01\n" +
 	"\n" +
 	"HoldReason\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x18\n" +
@@ -3540,7 +3675,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -3568,78 +3703,81 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*Delegation)(nil),            // 23: shipwarden.release.v1.Delegation
 	(*StandIn)(nil),               // 24: shipwarden.release.v1.StandIn
 	(*CountedApproval)(nil),       // 25: shipwarden.release.v1.CountedApproval
-	(*HoldReason)(nil),            // 26: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 27: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 28: shipwarden.release.v1.Party
-	(*Recipient)(nil),             // 29: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 30: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 31: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 32: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 33: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 34: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 35: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 36: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 37: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 38: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 39: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 40: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 41: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 43: shipwarden.release.v1.ArtifactKind
+	(*RiskScore)(nil),             // 26: shipwarden.release.v1.RiskScore
+	(*RiskInput)(nil),             // 27: shipwarden.release.v1.RiskInput
+	(*HoldReason)(nil),            // 28: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 29: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 30: shipwarden.release.v1.Party
+	(*Recipient)(nil),             // 31: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 32: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 33: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 34: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 35: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 36: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 37: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 38: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 39: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 40: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 41: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 42: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 43: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 45: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	41, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	41, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	41, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	41, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	43, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	43, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	43, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	43, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	42, // 5: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	42, // 6: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	43, // 7: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	42, // 8: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	44, // 5: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	44, // 6: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	45, // 7: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	44, // 8: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
 	17, // 9: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
-	34, // 10: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	36, // 10: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 11: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	7,  // 12: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
 	13, // 13: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 14: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	42, // 15: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	42, // 16: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	42, // 17: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	42, // 18: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	44, // 15: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	44, // 16: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	44, // 17: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	44, // 18: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
 	23, // 19: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	42, // 20: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	42, // 21: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	42, // 22: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	8,  // 23: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	9,  // 24: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	13, // 25: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	42, // 26: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	42, // 27: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	32, // 28: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	42, // 29: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	42, // 30: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	13, // 31: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	10, // 32: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	42, // 33: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	33, // 34: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	33, // 35: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	33, // 36: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	42, // 37: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	42, // 38: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	42, // 39: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	42, // 40: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	39, // 41: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	40, // 42: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	11, // 43: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	42, // 44: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	42, // 45: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	42, // 46: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	47, // [47:47] is the sub-list for method output_type
-	47, // [47:47] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	27, // 20: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
+	44, // 21: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	44, // 22: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	44, // 23: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	8,  // 24: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	9,  // 25: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	13, // 26: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	44, // 27: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	44, // 28: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	34, // 29: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	44, // 30: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	44, // 31: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	13, // 32: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	10, // 33: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	44, // 34: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	35, // 35: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	35, // 36: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	35, // 37: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	44, // 38: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	44, // 39: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	44, // 40: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	44, // 41: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	41, // 42: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	42, // 43: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	11, // 44: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	44, // 45: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	44, // 46: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	44, // 47: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -3654,7 +3792,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      12,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
