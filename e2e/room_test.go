@@ -189,7 +189,7 @@ func scoped(t *testing.T, s procedure.State) *releasev1.Event {
 		t.Fatal(err)
 	}
 	event := drafts[0].Event
-	if n := len(event.GetScopeValidated().GetFindings()); n != 1+len(s.Request.GetArtifacts())+2*len(s.Touched) {
+	if n := len(event.GetScopeValidated().GetFindings()); n != 1+2*len(s.Request.GetArtifacts())+2*len(s.Touched) {
 		t.Fatalf("%d findings: %v", n, event)
 	}
 	return event
@@ -199,20 +199,30 @@ type documentOf struct{ *policy.Index }
 
 func (d documentOf) ByDigest(context.Context, string) (*policy.Index, error) { return d.Index, nil }
 
-// asked pins every artifact as it was asked for.
+// asked pins every artifact as it was asked for, with as many images as are recorded.
 type asked struct{}
 
 func (asked) Pin(_ context.Context, a *releasev1.Artifact) (*releasev1.PinnedArtifact, error) {
-	return &releasev1.PinnedArtifact{
+	pinned := &releasev1.PinnedArtifact{
 		Name: a.GetName(), Kind: a.GetKind(), Location: a.GetLocation(), Digest: a.GetDigest(), Size: math.MaxInt64,
 		MediaType: "application/vnd.docker.distribution.manifest.list.v2+json",
-	}, nil
+		Tag:       strings.Repeat("t", 128), TagResolved: timestamppb.Now(), Title: strings.Repeat("t", 384),
+	}
+	for i := range 8 {
+		pinned.Platforms = append(pinned.Platforms, &releasev1.PlatformImage{
+			Platform: strings.Repeat("p", 40), Digest: proceduretest.Digest("0123456789abcdef"[i]),
+		})
+	}
+	return pinned, nil
 }
 
 type standings struct{ request *releasev1.Request }
 
-func (s standings) Last(context.Context, string) (procedure.Entry, bool, error) {
+func (s standings) Last(_ context.Context, aggregate string) (procedure.Entry, bool, error) {
 	r := s.request
+	if strings.HasPrefix(aggregate, "art.") {
+		return procedure.Entry{Sequence: 1, Event: letOut(aggregate, r)}, true, nil
+	}
 	now := &releasev1.Deployment{
 		Release: procedure.ReleaseID(r.GetEnvironment(), r.GetService(), "other"), Digest: proceduretest.Digest('b'),
 		Version: strings.Replace(r.GetVersion(), "-a", "-z", 1), Time: timestamppb.Now(), Service: r.GetService(),
@@ -222,6 +232,25 @@ func (s standings) Last(context.Context, string) (procedure.Entry, bool, error) 
 	return procedure.Entry{Sequence: 1, Event: &releasev1.Event{Data: &releasev1.Event_TargetUnlocked{TargetUnlocked: &releasev1.TargetUnlocked{
 		State: &releasev1.TargetState{Deployed: now, Previous: now, RolledBack: []*releasev1.Deployment{gone}, Generation: math.MaxUint64},
 	}}}}, true, nil
+}
+
+// letOut is an artifact that was in quarantine, and that two people let out: it is called
+// out, which takes the most room.
+func letOut(aggregate string, r *releasev1.Request) *releasev1.Event {
+	return &releasev1.Event{
+		Aggregate: aggregate, Writer: procedure.WriterOf("quarantine_cleared"), Actor: proceduretest.Person(strings.Repeat("p", 64)),
+		Data: &releasev1.Event_QuarantineCleared{QuarantineCleared: &releasev1.QuarantineCleared{State: &releasev1.Quarantine{
+			Digest: procedure.ArtifactOf(aggregate),
+			Reasons: []*releasev1.QuarantineReason{{
+				Release: procedure.ReleaseID(r.GetEnvironment(), r.GetService(), "other"), Service: r.GetService(), Environment: r.GetEnvironment(),
+				Version: r.GetVersion(), Requester: "r", Owner: "o", Cause: releasev1.QuarantineReason_CAUSE_ORDERED,
+				Reason: strings.Repeat("r", 1024), Time: timestamppb.Now(),
+			}},
+			Clearance: &releasev1.Clearance{
+				ProposedBy: strings.Repeat("q", 64), Reason: strings.Repeat("r", 1024), ConfirmedBy: strings.Repeat("p", 64), Comment: strings.Repeat("c", 1024),
+			},
+		}}},
+	}
 }
 
 // verified is step 6 with the longest verdicts: a bake says why it does not know what

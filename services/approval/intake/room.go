@@ -93,8 +93,8 @@ func largestScope(r *releasev1.Request) *releasev1.ScopeValidated {
 		pinned := out.GetArtifacts()[len(out.GetArtifacts())-1]
 		pinned.Tag, pinned.TagResolved, pinned.Title = text(longTag), late(), text(longTitle)
 		if a.GetKind() == releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE {
-			for range 16 {
-				pinned.Platforms = append(pinned.Platforms, &releasev1.PlatformImage{Platform: text(64), Digest: text(longDigest)})
+			for range 8 {
+				pinned.Platforms = append(pinned.Platforms, &releasev1.PlatformImage{Platform: text(40), Digest: text(longDigest)})
 			}
 		}
 		// What it is, and that it is in quarantine.

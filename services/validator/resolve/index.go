@@ -11,7 +11,8 @@ import (
 // Bounds of an index: of the images that stand on record, and of everything in it, such
 // as the attestations that builders put beside every image.
 const (
-	maxPlatforms = 16
+	maxPlatforms = 8
+	longPlatform = 40
 	maxMembers   = 64
 )
 
@@ -36,11 +37,13 @@ func index(found *remote.Descriptor, pinned *releasev1.PinnedArtifact) error {
 			platform = m.Platform.String()
 		}
 		switch {
-		case m.Annotations["vnd.docker.reference.type"] != "" || platform == "unknown/unknown":
-			continue // an attestation: it says something of an image, and is none
+		case platform == "unknown/unknown":
+			// An attestation: it says something of an image, and nothing would run it. What
+			// an annotation calls one, and has a platform, would be run all the same.
+			continue
 		case !m.MediaType.IsImage():
 			return fmt.Errorf("%w: the index names a %.80q, not an image", ErrKind, string(m.MediaType))
-		case len(platform) > 64:
+		case len(platform) > longPlatform:
 			return fmt.Errorf("%w: the index names a platform of %d bytes", ErrKind, len(platform))
 		case len(pinned.GetPlatforms()) == maxPlatforms:
 			return fmt.Errorf("%w: the index has images of more than %d platforms", ErrKind, maxPlatforms)

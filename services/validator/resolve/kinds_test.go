@@ -81,6 +81,10 @@ func of(t *testing.T, platforms ...string) v1.ImageIndex {
 		} else if add.Platform, err = v1.ParsePlatform(p); err != nil {
 			t.Fatal(err)
 		}
+		if p == "linux/arm64/v8" {
+			// It is called an attestation, and would be run by whoever has such a machine.
+			add.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest"}
+		}
 		index = mutate.AppendManifests(index, add)
 	}
 	return index
@@ -97,7 +101,7 @@ func TestWhatARegistryHoldsIsPinnedByItsKind(t *testing.T) {
 	chart, two := helmPush(t, packed(t, "shop", "1.4.2")), helmPush(t, packed(t, "shop", "1.4.2"), packed(t, "shop", "1.4.3"))
 	broken, big := helmPush(t, []byte("no archive")), helmPush(t, bytes.Repeat([]byte("x"), 5<<20))
 	multi, same, none := of(t, "linux/amd64", "linux/arm64/v8", ""), of(t, "linux/amd64", "linux/amd64"), of(t, "")
-	many := make([]string, 17)
+	many := make([]string, 9)
 	for i := range many {
 		many[i] = "linux/arm/v" + strings.Repeat("1", i+1)
 	}
