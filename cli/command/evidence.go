@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -32,28 +33,36 @@ func newEvidence(a *app) *cobra.Command {
 				return err
 			}
 			defer done()
-			ctx, cancel := a.call(cmd.Context())
-			defer cancel()
-			stream, err := client.GetEvidence(ctx, &recorderv1.GetEvidenceRequest{Digest: args[0]})
+			content, err := a.stored(cmd.Context(), client, args[0])
 			if err != nil {
 				return exit.Call("evidence "+args[0], err)
 			}
-			var content bytes.Buffer
-			for {
-				m, err := stream.Recv()
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				if err != nil {
-					return exit.Call("evidence "+args[0], err)
-				}
-				content.Write(m.GetContent())
-			}
-			return a.evidence(args[0], content.Bytes(), out)
+			return a.evidence(args[0], content, out)
 		}),
 	}
 	cmd.Flags().StringVar(&out, "out", "", "write to this file instead of standard output")
 	return cmd
+}
+
+// stored gets evidence by its digest, which is not compared.
+func (a *app) stored(ctx context.Context, client recorderv1.RecorderServiceClient, digest string) ([]byte, error) {
+	ctx, cancel := a.call(ctx)
+	defer cancel()
+	stream, err := client.GetEvidence(ctx, &recorderv1.GetEvidenceRequest{Digest: digest})
+	if err != nil {
+		return nil, err
+	}
+	var content bytes.Buffer
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return content.Bytes(), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		content.Write(m.GetContent())
+	}
 }
 
 // evidence writes evidence, after a look at its digest.

@@ -23,7 +23,7 @@ import (
 func commands(a *app) map[string][]*cobra.Command {
 	return map[string][]*cobra.Command{
 		groupRequest: {newSubmit(a), newAttest(a), newLint(a)},
-		groupLook:    {newGet(a), newDescribe(a), newWatch(a), newRecord(a), newEvidence(a), newRefusals(a), newPending(a)},
+		groupLook:    {newGet(a), newDescribe(a), newWatch(a), newRecord(a), newReplay(a), newEvidence(a), newRefusals(a), newPending(a)},
 		groupDecide: {
 			newApprove(a), newReject(a), newWithdrawApproval(a), newWithdraw(a), newAbort(a),
 			newAcknowledge(a), newRetry(a), newRollback(a), newAccept(a), newConfirm(a), newReview(a), newFollowUp(a),

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -191,8 +192,21 @@ func checks(index *policy.Index, s procedure.State) []*releasev1.Check {
 }
 
 func approval(d desk, r *approvalv1.ApproveRequest) *releasev1.Event {
+	return Approval(d.index, d.state, r.GetChangeDigest(), r.GetComment(), r.GetShownDigest(), d.now)
+}
+
+// Approval is the yes that somebody gives at that time to a change: it says itself until
+// when it counts. It depends on its arguments alone, and is what a replay calls, too.
+func Approval(index *policy.Index, s procedure.State, change, comment, shown string, now time.Time) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_ApprovalGiven{ApprovalGiven: &releasev1.ApprovalGiven{
-		ChangeDigest: r.GetChangeDigest(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(),
-		Expires: timestamppb.New(procedure.ValidUntil(d.state, d.now, d.index.Document().GetDeadlines().GetApprovalValid().AsDuration())),
+		ChangeDigest: change, Comment: comment, ShownDigest: shown,
+		Expires: timestamppb.New(procedure.ValidUntil(s, now, index.Document().GetDeadlines().GetApprovalValid().AsDuration())),
 	}}}
+}
+
+// Shown is what approvers were shown of a release in that state, as it is kept under the
+// shown_digest of their approvals.
+func Shown(index *policy.Index, s procedure.State) ([]byte, error) {
+	document, _, err := content(pendingOf(index, s))
+	return document, err
 }

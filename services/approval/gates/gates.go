@@ -10,11 +10,13 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/evidence"
 	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
@@ -85,8 +87,13 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 	if err != nil {
 		return nil, err
 	}
-	required := index.GatesFor(t.State.Request)
-	verdicts, whole := evidence.Fit(evidence.Evaluate(trust, required, t.State.Request, envelopes, t.Now))
-	event := procedure.DecideGates(t.State, verdicts, func(gate string) bool { return whole && index.Gate(gate).GetBypassable() })
-	return []eventstore.Draft{t.Draft(event)}, nil
+	return []eventstore.Draft{t.Draft(Judge(trust, t.State, envelopes, t.Now))}, nil
+}
+
+// Judge is step 1 without its reading: the event that follows from the evidence at that
+// time. It depends on its arguments alone, and is what a replay calls, too (N-01).
+func Judge(trust evidence.Trust, state procedure.State, envelopes [][]byte, now time.Time) *releasev1.Event {
+	required := trust.Index.GatesFor(state.Request)
+	verdicts, whole := evidence.Fit(evidence.Evaluate(trust, required, state.Request, envelopes, now))
+	return procedure.DecideGates(state, verdicts, func(gate string) bool { return whole && trust.Index.Gate(gate).GetBypassable() })
 }

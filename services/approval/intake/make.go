@@ -105,11 +105,12 @@ func (i *Intake) requested(ctx context.Context, index *policy.Index, m Message, 
 	}
 	kept.Evidence = nil
 	d := index.Document().GetDeadlines()
-	start := i.now()
+	now := i.now()
+	start := now
 	if t := request.GetNotBefore(); t != nil && t.AsTime().After(start) {
 		start = t.AsTime()
 	}
-	return &releasev1.Event{Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{
+	return &releasev1.Event{Decided: timestamppb.New(now), Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{
 		Request: kept, RequestDigest: digest, Evidence: refs, SignedBy: signedBy, RequestSequence: m.Sequence,
 		StartBy: timestamppb.New(start.Add(d.GetStartWithin().AsDuration())),
 		Timeouts: &releasev1.Timeouts{

@@ -10,12 +10,10 @@ package risk
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
-	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -52,70 +50,28 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		return nil, err
 	}
 	l := look{shell: s, index: index, state: t.State, now: t.Now}
-	l.until = procedure.NextLook(t.State, index.Document().GetDeadlines().GetRecheck().AsDuration(), t.Now)
-	if err := l.freezes(); err != nil {
-		return nil, err
-	}
 	for _, look := range []func(context.Context) error{l.targets, l.debts, l.dependencies} {
 		if err := look(ctx); err != nil {
 			return nil, err
 		}
 	}
-	l.wayBack()
-	l.quorum()
-	l.facts.Until = l.until
-	l.facts.ApproveBy = t.Now.Add(index.Document().GetDeadlines().GetApproveWithin().AsDuration())
-	l.facts.CalendarDigest = t.State.ProcedureDigest
-	return []eventstore.Draft{t.Draft(procedure.DecideRisk(t.State, l.facts))}, nil
+	event, err := Judge(index, t.State, l.seen, t.Now)
+	if err != nil {
+		return nil, err
+	}
+	return []eventstore.Draft{t.Draft(event)}, nil
 }
 
-// look gathers the facts of one evaluation.
+// look gathers what histories other than the release's own say.
 type look struct {
 	shell
 	index *policy.Index
 	state procedure.State
 	now   time.Time
-	facts procedure.RiskFacts
-	until time.Time
-	// unrecoverable says that the machine could not go back by itself.
-	unrecoverable bool
+	seen  Seen
 }
 
-func (l *look) hold(h *releasev1.HoldReason) { l.facts.Holds = append(l.facts.Holds, h) }
-
-func (l *look) find(severity releasev1.Finding_Severity, rule, subject, format string, args ...any) {
-	l.facts.Findings = append(l.facts.Findings, &releasev1.Finding{
-		Rule: rule, Severity: severity, Subject: subject, Message: fmt.Sprintf(format, args...),
-	})
-}
-
-// freezes holds the release until the earliest feasible start (PD-3.1, PD-3.2). An
-// emergency goes around those freezes that say so.
-func (l *look) freezes() error {
-	r := l.state.Request
-	scope := freeze.ScopeOf(l.index.Document(), r)
-	held, bypassed := freeze.Bypassable(l.index.Document().GetFreezes(), l.state.Emergency())
-	v, err := freeze.Evaluate(held, l.now, scope)
-	if err != nil && !errors.Is(err, freeze.ErrFrozen) {
-		return err
-	}
-	for _, h := range v.Holds() {
-		l.hold(h)
-	}
-	if len(v.Reasons) > 0 {
-		l.until = v.Until
-	} else {
-		l.find(releasev1.Finding_SEVERITY_OK, "freeze", "", "no freeze holds")
-	}
-	around, err := freeze.Evaluate(bypassed, l.now, scope)
-	if err != nil && !errors.Is(err, freeze.ErrFrozen) {
-		return err
-	}
-	for _, h := range around.Reasons {
-		l.facts.Bypassed = append(l.facts.Bypassed, "freeze "+h.GetSubject())
-	}
-	return nil
-}
+func (l *look) hold(h *releasev1.HoldReason) { l.seen.Holds = append(l.seen.Holds, h) }
 
 // targets holds the release while another one has a target, and sends it back to
 // step 2 where another one had it in the meantime (PD-3.3).
@@ -176,12 +132,14 @@ func (l *look) debts(ctx context.Context) error {
 	}
 	for _, d := range overdue {
 		if !normal {
-			l.find(releasev1.Finding_SEVERITY_WARNING, "review.overdue", d.GetRelease(),
-				"the review of emergency %s is overdue", d.GetRelease())
+			l.seen.Findings = append(l.seen.Findings, &releasev1.Finding{
+				Rule: holdReviewOverdue, Severity: releasev1.Finding_SEVERITY_WARNING, Subject: d.GetRelease(),
+				Message: fmt.Sprintf("the review of emergency %s is overdue", d.GetRelease()),
+			})
 			continue
 		}
 		l.hold(&releasev1.HoldReason{
-			Rule: "review.overdue", Subject: d.GetRelease(),
+			Rule: holdReviewOverdue, Subject: d.GetRelease(),
 			Message: fmt.Sprintf("the review of emergency %s was due %s; it blocks normal releases of %s until it is done",
 				d.GetRelease(), d.GetDue().AsTime().UTC().Format(time.RFC3339), r.GetService()),
 		})
@@ -222,54 +180,11 @@ func (l *look) dependencies(ctx context.Context) error {
 			other, _ := procedure.Fold(id, h.Entries)
 			if other.Started() && !other.Recorded {
 				l.hold(&releasev1.HoldReason{
-					Rule: "dependency.busy", Subject: id,
+					Rule: holdDependencyBusy, Subject: id,
 					Message: fmt.Sprintf("release %s of %s, on which %s depends, is in flight", id, name, r.GetService()),
 				})
 			}
 		}
 	}
 	return nil
-}
-
-// wayBack judges the readiness of the rollback (PD-3.5). Without a way back the
-// request has to say what is done instead, and more people have to agree. A request to
-// roll back needs neither, unless what its targets carry could not be placed again.
-func (l *look) wayBack() {
-	ok, why := procedure.HasWayBack(l.state, procedure.Targets(l.state.Request))
-	if ok {
-		l.find(releasev1.Finding_SEVERITY_OK, "rollback.ready", "", "every target can go back to what it carries")
-		return
-	}
-	l.unrecoverable = true
-	switch {
-	case l.state.Request.GetRollbackPlan().GetRecovery() != "":
-		l.find(releasev1.Finding_SEVERITY_WARNING, "rollback.unavailable", "",
-			"no way back (%s); the recovery plan says what is done instead", why)
-	case l.state.Emergency():
-		l.facts.Bypassed = append(l.facts.Bypassed, "rollback readiness: "+why)
-		l.find(releasev1.Finding_SEVERITY_WARNING, "rollback.unavailable", "", "no way back (%s), and no recovery plan", why)
-	default:
-		l.find(releasev1.Finding_SEVERITY_BLOCKING, "rollback.unavailable", "",
-			"no way back (%s), and rollback_plan.recovery does not say what is done instead", why)
-	}
-}
-
-// quorum says which approvals are needed. In an emergency one person of the
-// emergency group is enough, and the approvals that would have been needed are
-// listed as bypassed.
-func (l *look) quorum() {
-	doc, r := l.index.Document(), l.state.Request
-	high := policy.HighRiskAreas(doc, r)
-	if len(high) > 0 {
-		l.find(releasev1.Finding_SEVERITY_WARNING, "risk.high", "", "touches high-risk areas: %v", high)
-	}
-	normal := policy.Quorum(doc, r, l.unrecoverable, len(high) > 0)
-	if !l.state.Emergency() {
-		l.facts.Quorum = normal
-		return
-	}
-	l.facts.Quorum = []*releasev1.QuorumRule{{Group: doc.GetEmergency().GetGroup(), Count: 1}}
-	for _, q := range normal {
-		l.facts.Bypassed = append(l.facts.Bypassed, fmt.Sprintf("%d approval(s) by %s", q.GetCount(), q.GetGroup()))
-	}
 }

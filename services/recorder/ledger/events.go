@@ -12,10 +12,10 @@ import (
 	"github.com/blackdice/shipwarden/services/recorder/view"
 )
 
-func eventsOf(ctx context.Context, tx pgx.Tx, aggregate string, after uint64) ([]view.Recorded, error) {
+func eventsOf(ctx context.Context, tx pgx.Tx, aggregate string, after uint64, sealed bool) ([]view.Recorded, error) {
 	rows, err := tx.Query(ctx, `select seq, stored_nanos, sha256, body, subject, event_id, signed_by, coalesce(rejected, ''),
-			case when type = 'approval_given' then headers end
-		from events where aggregate = $1 and seq > $2 order by seq`, aggregate, after)
+			case when $3 or type = 'approval_given' then headers end
+		from events where aggregate = $1 and seq > $2 order by seq`, aggregate, after, sealed)
 	if err != nil {
 		return nil, fmt.Errorf("read the events of %s: %w", aggregate, err)
 	}
@@ -36,11 +36,11 @@ func scanRecorded(row pgx.CollectableRow) (view.Recorded, error) {
 	}
 	copy(r.Entry.Digest[:], digest)
 	r.Entry.Stored = time.Unix(0, nanos).UTC()
-	if id == "" {
-		return r, nil // Not authentic: what its body claims is nobody's word.
-	}
 	if header != nil {
 		r.Body, r.Signature = body, signatureIn(header)
+	}
+	if id == "" {
+		return r, nil // Not authentic: what its body claims is nobody's word.
 	}
 	r.Entry.Event = &releasev1.Event{}
 	if err := proto.Unmarshal(body, r.Entry.Event); err != nil {

@@ -208,6 +208,9 @@ type Event struct {
 	CausationId string `protobuf:"bytes,7,opt,name=causation_id,json=causationId,proto3" json:"causation_id,omitempty"`
 	// SHA-256 of the procedure document under which it was decided, "sha256:…".
 	ProcedureDigest string `protobuf:"bytes,8,opt,name=procedure_digest,json=procedureDigest,proto3" json:"procedure_digest,omitempty"`
+	// The clock value by which it was decided, so that the decision can be derived again;
+	// absent where no decision depends on the clock, and in events of before it was kept.
+	Decided *timestamppb.Timestamp `protobuf:"bytes,140,opt,name=decided,proto3" json:"decided,omitempty"`
 	// Types that are valid to be assigned to Data:
 	//
 	//	*Event_Requested
@@ -345,6 +348,13 @@ func (x *Event) GetProcedureDigest() string {
 		return x.ProcedureDigest
 	}
 	return ""
+}
+
+func (x *Event) GetDecided() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Decided
+	}
+	return nil
 }
 
 func (x *Event) GetData() isEvent_Data {
@@ -3971,7 +3981,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xf6\x1e\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xad\x1f\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -3980,7 +3990,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bprevious\x18\x05 \x01(\v2\x1f.shipwarden.release.v1.PreviousR\bprevious\x122\n" +
 	"\x05actor\x18\x06 \x01(\v2\x1c.shipwarden.release.v1.ActorR\x05actor\x12!\n" +
 	"\fcausation_id\x18\a \x01(\tR\vcausationId\x12)\n" +
-	"\x10procedure_digest\x18\b \x01(\tR\x0fprocedureDigest\x12@\n" +
+	"\x10procedure_digest\x18\b \x01(\tR\x0fprocedureDigest\x125\n" +
+	"\adecided\x18\x8c\x01 \x01(\v2\x1a.google.protobuf.TimestampR\adecided\x12@\n" +
 	"\trequested\x18\x14 \x01(\v2 .shipwarden.release.v1.RequestedH\x00R\trequested\x12P\n" +
 	"\x0fgates_confirmed\x18\x15 \x01(\v2%.shipwarden.release.v1.GatesConfirmedH\x00R\x0egatesConfirmed\x12J\n" +
 	"\rgates_refused\x18\x16 \x01(\v2#.shipwarden.release.v1.GatesRefusedH\x00R\fgatesRefused\x12P\n" +
@@ -4333,114 +4344,115 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	51,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	4,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	5,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	6,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
-	7,   // 4: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
-	8,   // 5: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
-	9,   // 6: shipwarden.release.v1.Event.scope_validated:type_name -> shipwarden.release.v1.ScopeValidated
-	10,  // 7: shipwarden.release.v1.Event.scope_refused:type_name -> shipwarden.release.v1.ScopeRefused
-	11,  // 8: shipwarden.release.v1.Event.change_previewed:type_name -> shipwarden.release.v1.ChangePreviewed
-	12,  // 9: shipwarden.release.v1.Event.preview_refused:type_name -> shipwarden.release.v1.PreviewRefused
-	13,  // 10: shipwarden.release.v1.Event.risk_cleared:type_name -> shipwarden.release.v1.RiskCleared
-	14,  // 11: shipwarden.release.v1.Event.held:type_name -> shipwarden.release.v1.Held
-	15,  // 12: shipwarden.release.v1.Event.risk_refused:type_name -> shipwarden.release.v1.RiskRefused
-	16,  // 13: shipwarden.release.v1.Event.approval_given:type_name -> shipwarden.release.v1.ApprovalGiven
-	17,  // 14: shipwarden.release.v1.Event.approval_withdrawn:type_name -> shipwarden.release.v1.ApprovalWithdrawn
-	18,  // 15: shipwarden.release.v1.Event.rejected:type_name -> shipwarden.release.v1.Rejected
-	19,  // 16: shipwarden.release.v1.Event.authorized:type_name -> shipwarden.release.v1.Authorized
-	20,  // 17: shipwarden.release.v1.Event.withdrawn:type_name -> shipwarden.release.v1.Withdrawn
-	21,  // 18: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
-	22,  // 19: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
-	23,  // 20: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
-	24,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
-	25,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
-	26,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
-	27,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
-	28,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
-	29,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
-	14,  // 27: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	30,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
-	31,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
-	32,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
-	33,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
-	34,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
-	35,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
-	36,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
-	37,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
-	38,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
-	39,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	40,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	41,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	42,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	43,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	44,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	45,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	46,  // 44: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	47,  // 45: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	48,  // 46: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	49,  // 47: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	50,  // 48: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	0,   // 49: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	52,  // 50: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	53,  // 51: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	51,  // 52: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	54,  // 53: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	55,  // 54: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	55,  // 55: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	56,  // 56: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	57,  // 57: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	58,  // 58: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 59: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 60: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	58,  // 61: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 62: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	60,  // 63: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	51,  // 64: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	58,  // 65: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 66: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	51,  // 67: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	58,  // 68: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	51,  // 69: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	62,  // 70: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	51,  // 71: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	51,  // 72: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	63,  // 73: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	64,  // 74: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	65,  // 75: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	51,  // 76: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 77: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 78: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 79: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 80: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	58,  // 81: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	66,  // 82: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	67,  // 83: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 84: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 85: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	51,  // 86: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 87: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 88: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 89: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 90: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	51,  // 91: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	68,  // 92: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 93: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	63,  // 94: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	51,  // 95: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	68,  // 96: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	69,  // 97: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 98: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	70,  // 99: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	70,  // 100: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	51,  // 101: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	71,  // 102: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	71,  // 103: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	72,  // 104: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	73,  // 105: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	106, // [106:106] is the sub-list for method output_type
-	106, // [106:106] is the sub-list for method input_type
-	106, // [106:106] is the sub-list for extension type_name
-	106, // [106:106] is the sub-list for extension extendee
-	0,   // [0:106] is the sub-list for field type_name
+	51,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
+	6,   // 4: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
+	7,   // 5: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
+	8,   // 6: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
+	9,   // 7: shipwarden.release.v1.Event.scope_validated:type_name -> shipwarden.release.v1.ScopeValidated
+	10,  // 8: shipwarden.release.v1.Event.scope_refused:type_name -> shipwarden.release.v1.ScopeRefused
+	11,  // 9: shipwarden.release.v1.Event.change_previewed:type_name -> shipwarden.release.v1.ChangePreviewed
+	12,  // 10: shipwarden.release.v1.Event.preview_refused:type_name -> shipwarden.release.v1.PreviewRefused
+	13,  // 11: shipwarden.release.v1.Event.risk_cleared:type_name -> shipwarden.release.v1.RiskCleared
+	14,  // 12: shipwarden.release.v1.Event.held:type_name -> shipwarden.release.v1.Held
+	15,  // 13: shipwarden.release.v1.Event.risk_refused:type_name -> shipwarden.release.v1.RiskRefused
+	16,  // 14: shipwarden.release.v1.Event.approval_given:type_name -> shipwarden.release.v1.ApprovalGiven
+	17,  // 15: shipwarden.release.v1.Event.approval_withdrawn:type_name -> shipwarden.release.v1.ApprovalWithdrawn
+	18,  // 16: shipwarden.release.v1.Event.rejected:type_name -> shipwarden.release.v1.Rejected
+	19,  // 17: shipwarden.release.v1.Event.authorized:type_name -> shipwarden.release.v1.Authorized
+	20,  // 18: shipwarden.release.v1.Event.withdrawn:type_name -> shipwarden.release.v1.Withdrawn
+	21,  // 19: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
+	22,  // 20: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
+	23,  // 21: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
+	24,  // 22: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
+	25,  // 23: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
+	26,  // 24: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
+	27,  // 25: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
+	28,  // 26: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
+	29,  // 27: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
+	14,  // 28: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
+	30,  // 29: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
+	31,  // 30: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
+	32,  // 31: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
+	33,  // 32: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
+	34,  // 33: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
+	35,  // 34: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
+	36,  // 35: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
+	37,  // 36: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
+	38,  // 37: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
+	39,  // 38: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
+	40,  // 39: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	41,  // 40: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	42,  // 41: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	43,  // 42: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	44,  // 43: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	45,  // 44: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	46,  // 45: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	47,  // 46: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	48,  // 47: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	49,  // 48: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	50,  // 49: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	0,   // 50: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	52,  // 51: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	53,  // 52: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	51,  // 53: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	54,  // 54: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	55,  // 55: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	55,  // 56: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	56,  // 57: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	57,  // 58: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	58,  // 59: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	58,  // 60: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	59,  // 61: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	58,  // 62: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	58,  // 63: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	60,  // 64: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	51,  // 65: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	58,  // 66: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	61,  // 67: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	51,  // 68: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	58,  // 69: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	51,  // 70: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	62,  // 71: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	51,  // 72: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	51,  // 73: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	63,  // 74: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	64,  // 75: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	65,  // 76: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	51,  // 77: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	51,  // 78: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	66,  // 79: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	66,  // 80: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	66,  // 81: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	58,  // 82: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	66,  // 83: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	67,  // 84: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	67,  // 85: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	67,  // 86: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	51,  // 87: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	51,  // 88: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	66,  // 89: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	66,  // 90: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	68,  // 91: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	51,  // 92: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	68,  // 93: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 94: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	63,  // 95: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	51,  // 96: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	68,  // 97: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	69,  // 98: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 99: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	70,  // 100: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	70,  // 101: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	51,  // 102: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	71,  // 103: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	71,  // 104: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	72,  // 105: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	73,  // 106: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	107, // [107:107] is the sub-list for method output_type
+	107, // [107:107] is the sub-list for method input_type
+	107, // [107:107] is the sub-list for extension type_name
+	107, // [107:107] is the sub-list for extension extendee
+	0,   // [0:107] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
