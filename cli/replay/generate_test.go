@@ -16,6 +16,7 @@ import (
 
 	"github.com/blackdice/shipwarden/cli/replay"
 	"github.com/blackdice/shipwarden/internal/attest"
+	predicatetypes "github.com/blackdice/shipwarden/internal/attest/predicate"
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -86,7 +87,8 @@ func newWorld(t *testing.T) *world {
 		`{"_type":%q,"predicateType":%q,"subject":[{"name":"shop","digest":{"sha256":%q}}],"predicate":{}}`,
 		attest.StatementType, built, proceduretest.Digest('a')[7:]))
 	data, err := protojson.Marshal(approvaltest.Document(func(d *policyv1.Procedure) {
-		d.Gates[0].MaxAge = durationpb.New(time.Hour)
+		d.Gates[0].MaxAge, d.Gates[0].Waivable = durationpb.New(time.Hour), &policyv1.Waivable{Max: durationpb.New(24 * time.Hour)}
+		d.Keys = append(d.Keys, &policyv1.Key{Id: "desk", Ed25519: approvaltest.PublicKey("desk"), Waives: []string{"tests"}})
 		d.Gates[0].Rules = []*policyv1.Rule{{
 			Name: "enough", Expression: "attestation.predicate.tests >= 10.0 || request.version.endsWith('0')", Message: "too few tests",
 		}}
@@ -175,6 +177,19 @@ func (g *generator) envelopes(request *releasev1.Request, at time.Time) (out [][
 	}
 	if g.rand.IntN(12) > 0 {
 		out = append(out, signed)
+	}
+	if g.rand.IntN(8) == 0 {
+		waiver, err := attest.Sign(attest.Statement{
+			PredicateType: predicatetypes.Waiver, Subjects: []attest.Subject{{Name: "shop", Digest: request.GetArtifacts()[0].GetDigest()}},
+			Predicate: map[string]any{
+				"gate": "tests", "owner": []string{"gina", "ada", "dan"}[g.rand.IntN(3)], "reason": "the suite is being moved",
+				"issued": at.Format(time.RFC3339), "expires": at.Add(20 * time.Hour).Format(time.RFC3339),
+			},
+		}, "desk", approvaltest.Key("desk"))
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		out = append(out, waiver)
 	}
 	if len(request.GetRisk().GetAreas()) > 0 && g.rand.IntN(12) > 0 {
 		out = append(out, g.bundle)

@@ -39,6 +39,7 @@ func (g *generator) replay(t *testing.T, blobs replay.Blobs, messages []*recorde
 func TestAThousandReleasesReplayIdentically(t *testing.T) {
 	w := newWorld(t)
 	r := replay.New(envelopetest.Ring(), w.kept.Get)
+	waived := 0
 	outcomes, derived := map[releasev1.Outcome]int{}, map[string]int{}
 	for seed := range uint64(1000) {
 		g := w.release(t, seed)
@@ -58,6 +59,7 @@ func TestAThousandReleasesReplayIdentically(t *testing.T) {
 			}
 		}
 		outcomes[g.State().Outcome]++
+		waived += len(g.State().Waivers())
 	}
 	for _, kind := range []string{
 		"requested", "gates_confirmed", "gates_refused", "risk_cleared", "held", "approval_given", "authorized", "execution_claimed",
@@ -69,6 +71,9 @@ func TestAThousandReleasesReplayIdentically(t *testing.T) {
 	}
 	if outcomes[releasev1.Outcome_OUTCOME_SUCCEEDED] < 100 || outcomes[releasev1.Outcome_OUTCOME_REJECTED] < 100 || outcomes[releasev1.Outcome_OUTCOME_ROLLED_BACK] < 10 {
 		t.Errorf("outcomes %v", outcomes)
+	}
+	if waived < 10 {
+		t.Errorf("%d waivers", waived)
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 // ruleApprover names an approval of somebody who could not give it any more.
 const ruleApprover = "approval.person"
 
+// ruleWaiver names a gate for which nobody answers any more.
+const ruleWaiver = "waiver.expired"
+
 // left returns the approvals that were counted and would not be given today: of people
 // who have left, or who are not in the group that they approved for, by the document in
 // effect now. Groups are frozen into what people decide, so that everybody folds the

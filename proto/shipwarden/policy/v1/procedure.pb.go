@@ -91,7 +91,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -384,7 +384,7 @@ type Identity struct {
 	//	*Identity_Subject
 	//	*Identity_SubjectPattern
 	Name isIdentity_Name `protobuf_oneof:"name"`
-	// Gates for which statements that it signs count.
+	// Gates for which statements that it signs count; where there are none, it waives.
 	Gates []string `protobuf:"bytes,5,rep,name=gates,proto3" json:"gates,omitempty"`
 	// What was built: the repository's URI, and the Git reference.
 	SourceRepository string `protobuf:"bytes,6,opt,name=source_repository,json=sourceRepository,proto3" json:"source_repository,omitempty"`
@@ -396,7 +396,9 @@ type Identity struct {
 	// Where it ran, for instance "github-hosted".
 	Runner string `protobuf:"bytes,10,opt,name=runner,proto3" json:"runner,omitempty"`
 	// Counts for nothing any more.
-	Revoked       bool `protobuf:"varint,11,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	Revoked bool `protobuf:"varint,11,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	// Gates for which waivers that it signs count.
+	Waives        []string `protobuf:"bytes,12,rep,name=waives,proto3" json:"waives,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -517,6 +519,13 @@ func (x *Identity) GetRevoked() bool {
 		return x.Revoked
 	}
 	return false
+}
+
+func (x *Identity) GetWaives() []string {
+	if x != nil {
+		return x.Waives
+	}
+	return nil
 }
 
 type isIdentity_Name interface {
@@ -764,7 +773,9 @@ type Key struct {
 	NotBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	NotAfter  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
 	// Revoked: counts for nothing.
-	Revoked       bool `protobuf:"varint,7,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	Revoked bool `protobuf:"varint,7,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	// Gates for which waivers signed with it count.
+	Waives        []string `protobuf:"bytes,8,rep,name=waives,proto3" json:"waives,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -846,6 +857,13 @@ func (x *Key) GetRevoked() bool {
 		return x.Revoked
 	}
 	return false
+}
+
+func (x *Key) GetWaives() []string {
+	if x != nil {
+		return x.Waives
+	}
+	return nil
 }
 
 // Environment is where releases go.
@@ -1189,7 +1207,9 @@ type Gate struct {
 	// For code reviews: so many of the reviewers are members of this group.
 	ReviewerGroup string `protobuf:"bytes,13,opt,name=reviewer_group,json=reviewerGroup,proto3" json:"reviewer_group,omitempty"`
 	// What else has to be true of the statement, all of it.
-	Rules         []*Rule `protobuf:"bytes,14,rep,name=rules,proto3" json:"rules,omitempty"`
+	Rules []*Rule `protobuf:"bytes,14,rep,name=rules,proto3" json:"rules,omitempty"`
+	// Whether a waiver may stand in for what it demands. Absent: none may.
+	Waivable      *Waivable `protobuf:"bytes,15,opt,name=waivable,proto3" json:"waivable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1322,6 +1342,59 @@ func (x *Gate) GetRules() []*Rule {
 	return nil
 }
 
+func (x *Gate) GetWaivable() *Waivable {
+	if x != nil {
+		return x.Waivable
+	}
+	return nil
+}
+
+// Waivable says that a gate may go unsatisfied where somebody answers for that.
+type Waivable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A waiver counts for no longer than this.
+	Max           *durationpb.Duration `protobuf:"bytes,1,opt,name=max,proto3" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Waivable) Reset() {
+	*x = Waivable{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Waivable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Waivable) ProtoMessage() {}
+
+func (x *Waivable) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Waivable.ProtoReflect.Descriptor instead.
+func (*Waivable) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Waivable) GetMax() *durationpb.Duration {
+	if x != nil {
+		return x.Max
+	}
+	return nil
+}
+
 // Rule is a condition in CEL, the Common Expression Language. It sees `attestation`
 // (Attestation), `artifact` and `request` (of shipwarden.release.v1), `now`, the
 // `authors` of the change by any source, the ids of those `reviewers` that count, and
@@ -1341,7 +1414,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1426,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1439,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Rule) GetName() string {
@@ -1419,7 +1492,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1504,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1517,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Freeze) GetName() string {
@@ -1555,7 +1628,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1640,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1653,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -1614,7 +1687,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1699,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1712,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -1699,7 +1772,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1711,7 +1784,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1724,7 +1797,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Channel) GetName() string {
@@ -1795,7 +1868,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1807,7 +1880,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1820,7 +1893,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -1896,7 +1969,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +1981,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +1994,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -1965,7 +2038,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2050,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2063,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -2020,7 +2093,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2032,7 +2105,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2045,7 +2118,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Rung) GetGroup() string {
@@ -2096,15 +2169,15 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\ftrusted_root\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vtrustedRoot\x12H\n" +
 	"\n" +
 	"identities\x18\x02 \x03(\v2\x1e.shipwarden.policy.v1.IdentityB\b\xbaH\x05\x92\x01\x02\b\x01R\n" +
-	"identities\"\xe7\x03\n" +
+	"identities\"\xf5\x03\n" +
 	"\bIdentity\x122\n" +
 	"\x02id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^[a-z0-9][a-z0-9._-]{0,63}$R\x02id\x12#\n" +
 	"\x06issuer\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\x80\x02\x88\x01\x01R\x06issuer\x12&\n" +
 	"\asubject\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\bH\x00R\asubject\x125\n" +
 	"\x0fsubject_pattern\x18\x04 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\bH\x00R\x0esubjectPattern\x12\x1e\n" +
-	"\x05gates\x18\x05 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\x05gates\x125\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bH\x00R\x0esubjectPattern\x12\x14\n" +
+	"\x05gates\x18\x05 \x03(\tR\x05gates\x125\n" +
 	"\x11source_repository\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x10sourceRepository\x12'\n" +
 	"\n" +
 	"source_ref\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tsourceRef\x12+\n" +
@@ -2112,7 +2185,8 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\rbuild_trigger\x18\t \x01(\tB\a\xbaH\x04r\x02\x18@R\fbuildTrigger\x12\x1f\n" +
 	"\x06runner\x18\n" +
 	" \x01(\tB\a\xbaH\x04r\x02\x18@R\x06runner\x12\x18\n" +
-	"\arevoked\x18\v \x01(\bR\arevokedB\r\n" +
+	"\arevoked\x18\v \x01(\bR\arevoked\x12\x16\n" +
+	"\x06waives\x18\f \x03(\tR\x06waivesB\r\n" +
 	"\x04name\x12\x05\xbaH\x02\b\x01\"\xbd\x02\n" +
 	"\fVersionRules\x12E\n" +
 	"\x04live\x18\x01 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04live\x12G\n" +
@@ -2130,7 +2204,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\binactive\x18\x05 \x01(\bR\binactive\"T\n" +
 	"\x05Group\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x18\n" +
-	"\amembers\x18\x02 \x03(\tR\amembers\"\x9c\x02\n" +
+	"\amembers\x18\x02 \x03(\tR\amembers\"\xb4\x02\n" +
 	"\x03Key\x122\n" +
 	"\x02id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^[a-z0-9][a-z0-9._-]{0,63}$R\x02id\x12!\n" +
 	"\aed25519\x18\x02 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x12\x14\n" +
@@ -2139,7 +2213,8 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
-	"\arevoked\x18\a \x01(\bR\arevoked\"\x91\x02\n" +
+	"\arevoked\x18\a \x01(\bR\arevoked\x12\x16\n" +
+	"\x06waives\x18\b \x03(\tR\x06waives\"\x91\x02\n" +
 	"\vEnvironment\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
 	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsB\b\xbaH\x05\x92\x01\x02\b\x01R\tapprovals\x126\n" +
@@ -2161,7 +2236,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x06driver\x18\x04 \x01(\tB\x1a\xbaH\x17r\x15R\x04hostR\acommandR\x04noopR\x06driver\x12C\n" +
 	"\x05kinds\x18\x05 \x03(\x0e2#.shipwarden.release.v1.ArtifactKindB\b\xbaH\x05\x92\x01\x02\b\x01R\x05kinds\x12\x18\n" +
 	"\aretired\x18\x06 \x01(\bR\aretired\x12\x1c\n" +
-	"\tcustomers\x18\a \x03(\tR\tcustomers\"\xcf\x05\n" +
+	"\tcustomers\x18\a \x03(\tR\tcustomers\"\x8b\x06\n" +
 	"\x04Gate\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\xa5\x01\n" +
 	"\x05title\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
@@ -2182,7 +2257,10 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"bypassable\x12#\n" +
 	"\rmin_reviewers\x18\f \x01(\rR\fminReviewers\x12%\n" +
 	"\x0ereviewer_group\x18\r \x01(\tR\rreviewerGroup\x12:\n" +
-	"\x05rules\x18\x0e \x03(\v2\x1a.shipwarden.policy.v1.RuleB\b\xbaH\x05\x92\x01\x02\x10 R\x05rules\"\x8b\x01\n" +
+	"\x05rules\x18\x0e \x03(\v2\x1a.shipwarden.policy.v1.RuleB\b\xbaH\x05\x92\x01\x02\x10 R\x05rules\x12:\n" +
+	"\bwaivable\x18\x0f \x01(\v2\x1e.shipwarden.policy.v1.WaivableR\bwaivable\"D\n" +
+	"\bWaivable\x128\n" +
+	"\x03max\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\x03max\"\x8b\x01\n" +
 	"\x04Rule\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12*\n" +
 	"\n" +
@@ -2275,7 +2353,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Weekly_Day)(0),               // 0: shipwarden.policy.v1.Weekly.Day
 	(*Procedure)(nil),             // 1: shipwarden.policy.v1.Procedure
@@ -2290,22 +2368,23 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(*Service)(nil),               // 10: shipwarden.policy.v1.Service
 	(*Target)(nil),                // 11: shipwarden.policy.v1.Target
 	(*Gate)(nil),                  // 12: shipwarden.policy.v1.Gate
-	(*Rule)(nil),                  // 13: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 14: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 15: shipwarden.policy.v1.Span
-	(*Weekly)(nil),                // 16: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 17: shipwarden.policy.v1.Channel
-	(*Deadlines)(nil),             // 18: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 19: shipwarden.policy.v1.EmergencyLane
-	(*Escalation)(nil),            // 20: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 21: shipwarden.policy.v1.Rung
-	(v1.Finding_Severity)(0),      // 22: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 24: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 25: shipwarden.release.v1.ArtifactKind
-	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
-	(v1.Trigger)(0),               // 27: shipwarden.release.v1.Trigger
-	(v1.Occasion)(0),              // 28: shipwarden.release.v1.Occasion
+	(*Waivable)(nil),              // 13: shipwarden.policy.v1.Waivable
+	(*Rule)(nil),                  // 14: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 15: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 16: shipwarden.policy.v1.Span
+	(*Weekly)(nil),                // 17: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 18: shipwarden.policy.v1.Channel
+	(*Deadlines)(nil),             // 19: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 20: shipwarden.policy.v1.EmergencyLane
+	(*Escalation)(nil),            // 21: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 22: shipwarden.policy.v1.Rung
+	(v1.Finding_Severity)(0),      // 23: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 25: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 26: shipwarden.release.v1.ArtifactKind
+	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
+	(v1.Trigger)(0),               // 28: shipwarden.release.v1.Trigger
+	(v1.Occasion)(0),              // 29: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	5,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
@@ -2315,53 +2394,55 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	10, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
 	11, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
 	12, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	14, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	17, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	18, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	19, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	20, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	15, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	18, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	19, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	20, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	21, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
 	9,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
 	9,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
 	4,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
 	2,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
 	3,  // 16: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	22, // 17: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	22, // 18: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	22, // 19: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	22, // 20: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	23, // 21: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	23, // 22: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	23, // 17: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	23, // 18: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	23, // 19: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	23, // 20: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	24, // 21: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	24, // 22: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
 	9,  // 23: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	24, // 24: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	25, // 25: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	26, // 26: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	25, // 27: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	27, // 28: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	13, // 29: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	15, // 30: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	16, // 31: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	23, // 32: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	23, // 33: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	0,  // 34: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	0,  // 35: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	28, // 36: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	26, // 37: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	26, // 38: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	26, // 39: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	26, // 40: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	26, // 41: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	26, // 42: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	26, // 43: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	26, // 44: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	26, // 45: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	26, // 46: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	21, // 47: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	26, // 48: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	25, // 24: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	26, // 25: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	27, // 26: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	26, // 27: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	28, // 28: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	14, // 29: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	13, // 30: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
+	27, // 31: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
+	16, // 32: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	17, // 33: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	24, // 34: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	24, // 35: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	0,  // 36: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	0,  // 37: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	29, // 38: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	27, // 39: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	27, // 40: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	27, // 41: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	27, // 42: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	27, // 43: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	27, // 44: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	27, // 45: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	27, // 46: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	27, // 47: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	27, // 48: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	22, // 49: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	27, // 50: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -2373,7 +2454,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[13].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[14].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 	}
@@ -2383,7 +2464,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
