@@ -16,7 +16,6 @@ import (
 
 	"github.com/blackdice/shipwarden/cli/replay"
 	"github.com/blackdice/shipwarden/internal/attest"
-	predicatetypes "github.com/blackdice/shipwarden/internal/attest/predicate"
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -32,6 +31,7 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/authorize"
 	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore/sigstoretest"
 	"github.com/blackdice/shipwarden/services/approval/gates"
+	"github.com/blackdice/shipwarden/services/approval/referrers"
 	"github.com/blackdice/shipwarden/services/approval/risk"
 	"github.com/blackdice/shipwarden/services/recorder/record"
 	"github.com/blackdice/shipwarden/services/recorder/view"
@@ -96,6 +96,7 @@ func newWorld(t *testing.T) *world {
 		d.Sigstore = &policyv1.Sigstore{TrustedRoot: root.GetDigest(), Identities: []*policyv1.Identity{{
 			Id: "workflow", Issuer: issuer, Name: &policyv1.Identity_Subject{Subject: workflow}, Gates: []string{"provenance"},
 		}}}
+		d.Referrers = true
 		d.Freezes = []*policyv1.Freeze{{
 			Name: "lunch", SetBy: "gina", Reason: "everybody is out", Bypassable: true, When: &policyv1.Freeze_Weekly{Weekly: &policyv1.Weekly{
 				FromDay: policyv1.Weekly_DAY_MONDAY, FromTime: "12:00", ToDay: policyv1.Weekly_DAY_MONDAY, ToTime: "13:00", TimeZone: "Europe/Berlin",
@@ -141,6 +142,7 @@ func (w *world) release(t *testing.T, seed uint64, changes ...func(*generator)) 
 		proceduretest.Emergency, proceduretest.Waves([]string{"eu1"}, []string{"us1", "us2"}),
 		func(r *releasev1.Request) { r.Risk.Areas = []string{"authentication"} },
 		func(r *releasev1.Request) { r.Version = "2.0.0" },
+		func(r *releasev1.Request) { r.Artifacts[0].Kind = releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE },
 		func(r *releasev1.Request) {
 			proceduretest.Irreversible(r)
 			r.RollbackPlan.Recovery = "Restore last night's backup."
@@ -180,7 +182,7 @@ func (g *generator) envelopes(request *releasev1.Request, at time.Time) (out [][
 	}
 	if g.rand.IntN(8) == 0 {
 		waiver, err := attest.Sign(attest.Statement{
-			PredicateType: predicatetypes.Waiver, Subjects: []attest.Subject{{Name: "shop", Digest: request.GetArtifacts()[0].GetDigest()}},
+			PredicateType: attest.WaiverType, Subjects: []attest.Subject{{Name: "shop", Digest: request.GetArtifacts()[0].GetDigest()}},
 			Predicate: map[string]any{
 				"gate": "tests", "owner": []string{"gina", "ada", "dan"}[g.rand.IntN(3)], "reason": "the suite is being moved",
 				"issued": at.Format(time.RFC3339), "expires": at.Add(20 * time.Hour).Format(time.RFC3339),
@@ -198,6 +200,21 @@ func (g *generator) envelopes(request *releasev1.Request, at time.Time) (out [][
 		g.ref = append(g.ref, g.kept.put(content))
 	}
 	return out
+}
+
+// Find is a registry that has proof beside the image, or something else, or too much.
+func (g *generator) Find(context.Context, *releasev1.Artifact) ([][]byte, error) {
+	switch g.rand.IntN(4) {
+	case 0:
+		return nil, fmt.Errorf("%w: in this test", referrers.ErrBounds)
+	case 1:
+		return [][]byte{[]byte("no statement")}, nil
+	}
+	signed, err := attest.Sign(attest.Statement{
+		PredicateType: approvaltest.TestType, Subjects: []attest.Subject{{Name: "shop", Digest: proceduretest.Digest('a')}},
+		Predicate: map[string]any{"result": "PASSED", "tests": 20, "timestamp": g.Now.Format(time.RFC3339)},
+	}, "ci", approvaltest.Key("ci"))
+	return [][]byte{signed}, err
 }
 
 func (g *generator) run() {
@@ -232,7 +249,7 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		x.Timeouts = &releasev1.Timeouts{Step: d.GetStep(), Execute: d.GetExecute(), Verify: d.GetVerify(), Decision: d.GetDecision()}
 		return person, decided(event)
 	case procedure.PhaseGates:
-		return "", decided(g.act(gates.New(g.procedures, g.kept), now))
+		return "", decided(g.act(gates.New(g.procedures, g.kept, g), now))
 	case procedure.PhaseRisk:
 		var seen risk.Seen
 		if len(g.messages) < 20 && g.rand.IntN(4) == 0 {

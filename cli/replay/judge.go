@@ -233,11 +233,35 @@ func (p *pass) gates(ctx context.Context, d *Decision, before procedure.State, e
 		envelopes = append(envelopes, content)
 	}
 	d.Result, d.Detail = Derived, "the verdict of every gate, from the evidence"
+	beside, err := p.beside(ctx, d, e.Event)
+	if err != nil {
+		return err
+	}
 	now, _, err := d.timed(e)
 	if err != nil {
 		return err
 	}
-	return same(gates.Judge(trust, before, envelopes, now), e.Event)
+	return same(gates.Judge(trust, before, envelopes, beside, now), e.Event)
+}
+
+// beside reads what registries had beside images, as it was kept. That they had just
+// this, and what could not be taken in, can only be taken.
+func (p *pass) beside(ctx context.Context, d *Decision, e *releasev1.Event) (gates.Beside, error) {
+	b := gates.Beside{
+		Found:  slices.Concat(e.GetGatesConfirmed().GetFound(), e.GetGatesRefused().GetFound()),
+		Unseen: slices.Concat(e.GetGatesConfirmed().GetUnseen(), e.GetGatesRefused().GetUnseen()),
+	}
+	for _, ref := range b.Found {
+		content, err := p.blob(ctx, ref.GetDigest())
+		if err != nil {
+			return b, err
+		}
+		b.Statements = append(b.Statements, content)
+	}
+	if len(b.Found)+len(b.Unseen) > 0 {
+		d.partly(d.Detail, "that registries had just these statements beside the images, or could not be asked")
+	}
+	return b, nil
 }
 
 // root reads a trusted root, once.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/blackdice/shipwarden/internal/attest/predicate"
+	"github.com/blackdice/shipwarden/internal/attest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
@@ -22,7 +22,7 @@ func (c *checker) waives(path string, gates []string) {
 // waivable checks that somebody may waive what may be waived, and that a waiver is not
 // itself what is demanded.
 func (c *checker) waivable(path string, gate *policyv1.Gate) {
-	if gate.GetPredicateType() == predicate.Waiver {
+	if gate.GetPredicateType() == attest.WaiverType {
 		c.report(path+".predicate_type", "gate.waiver", "a waiver stands in for what a gate demands, and satisfies none: waivable says where it may")
 	}
 	if gate.GetWaivable() == nil {

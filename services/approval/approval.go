@@ -38,6 +38,7 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/gates"
 	"github.com/blackdice/shipwarden/services/approval/intake"
 	"github.com/blackdice/shipwarden/services/approval/notify"
+	"github.com/blackdice/shipwarden/services/approval/referrers"
 	"github.com/blackdice/shipwarden/services/approval/risk"
 )
 
@@ -118,6 +119,10 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 			slog.WarnContext(ctx, "no address is configured for a channel of the procedure document", slog.String("channel", c.GetName()))
 		}
 	}
+	beside, err := referrers.New(cfg.GetRegistries())
+	if err != nil {
+		return err
+	}
 	s, err := station.Open(ctx, procedure.ServiceApproval, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
@@ -140,7 +145,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 		s.Conn.Close()
 		return err
 	}
-	s.Step(gates.New(s.Procedures, s.Evidence))
+	s.Step(gates.New(s.Procedures, s.Evidence, beside))
 	s.Step(risk.New(s.Procedures, s.Store))
 	s.Step(authorize.New(s.Procedures))
 	s.Step(notify.New(s.Procedures, told, notices, s.Evidence, s.Now))

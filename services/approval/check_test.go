@@ -1,6 +1,7 @@
 package approval_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/blackdice/shipwarden/internal/station/stationtest"
@@ -30,6 +31,16 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		{"addresses that are not there", func(c *configv1.Approval) {
 			c.Channels[0].UrlFile, c.Channels[1].UrlFile = "/none", stationtest.File(t, "url", "ftp://chat.example")
 		}, []string{"channels[0].url_file", "channels[1]"}},
+		{"a registry given twice", func(c *configv1.Approval) {
+			c.Registries = []*configv1.Registry{{Host: "registry.example"}, {Host: "registry.example"}}
+		}, []string{"registries[1].host"}},
+		{"no registry where statements are to be there", func(c *configv1.Approval) {
+			data, err := os.ReadFile("../../examples/procedure.yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.ProcedureFile = stationtest.File(t, "procedure.yaml", string(data)+"\nreferrers: true\n")
+		}, []string{"registries"}},
 		{"everything at once", func(c *configv1.Approval) {
 			c.Common.HttpListen, c.Grpc.Listen, c.Channels[0].Channel = "", "", "board"
 		}, []string{"common.http_listen", "grpc.listen", "channels[0].channel"}},

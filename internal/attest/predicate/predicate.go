@@ -17,13 +17,15 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"github.com/blackdice/shipwarden/internal/attest"
 )
 
 // CodeReview, ChangeRecord and Waiver are Shipwarden's own types.
 const (
 	CodeReview   = "https://github.com/blackdice/shipwarden/predicate/code-review/v1"
 	ChangeRecord = "https://github.com/blackdice/shipwarden/predicate/change-record/v1"
-	Waiver       = "https://github.com/blackdice/shipwarden/predicate/waiver/v1"
+	Waiver       = attest.WaiverType
 )
 
 // types are the types that have a short name.

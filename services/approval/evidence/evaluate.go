@@ -21,6 +21,9 @@ type Trust struct {
 	Index *policy.Index
 	// Root is the trusted root that the document names; nil where it names none.
 	Root *sigstore.Root
+	// Unseen says of artifacts, by name, why nobody knows what their registry has about
+	// them. No gate is satisfied for them: what was not seen is no absence.
+	Unseen map[string]string
 }
 
 // Evaluate returns one verdict for every required gate, in their order: passed, waived
@@ -40,7 +43,7 @@ func Evaluate(trust Trust, required []*policyv1.Gate, request *releasev1.Request
 	judges := make([]judge, len(required))
 	for i, gate := range required {
 		j := &judges[i]
-		*j = judge{index: index, gate: gate, request: request, statements: statements, now: now}
+		*j = judge{index: index, gate: gate, request: request, statements: statements, unseen: trust.Unseen, now: now}
 		j.listAuthors(request.GetArtifacts())
 		wrote = append(wrote, j.authors...)
 	}
@@ -58,6 +61,7 @@ type judge struct {
 	gate       *policyv1.Gate
 	request    *releasev1.Request
 	statements []*statement
+	unseen     map[string]string
 	now        time.Time
 	// wrote is who is an author of the change by any source.
 	wrote []string
@@ -97,7 +101,11 @@ func (j *judge) verdict(artifacts []*releasev1.Artifact) *releasev1.GateVerdict 
 		if !j.about(artifact) {
 			continue
 		}
-		if reasons := j.cover(artifact); len(reasons) > 0 {
+		reasons := j.cover(artifact)
+		if why := j.unseen[artifact.GetName()]; why != "" {
+			reasons = append(reasons, why)
+		}
+		if len(reasons) > 0 {
 			waiver, against := j.waive(artifact)
 			if waiver != nil {
 				j.waivers = append(j.waivers, waiver)

@@ -8,7 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/blackdice/shipwarden/internal/attest/predicate"
+	"github.com/blackdice/shipwarden/internal/attest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -45,7 +45,7 @@ func (p purpose) String() string {
 // for longest. Where none counts it returns why, for each that is there.
 func (j *judge) waive(artifact *releasev1.Artifact) (best *releasev1.Waiver, against []string) {
 	for _, s := range j.statements {
-		if s.unreadable || s.predicateType != predicate.Waiver || text(s.predicate["gate"]) != j.gate.GetName() {
+		if s.unreadable || s.predicateType != attest.WaiverType || text(s.predicate["gate"]) != j.gate.GetName() {
 			continue
 		}
 		signer, reason := "", "waives a gate that the procedure lets nobody waive"

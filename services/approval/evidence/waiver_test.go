@@ -8,7 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/blackdice/shipwarden/internal/attest/predicate"
+	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/internal/policy"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -80,7 +80,7 @@ func TestAWaiverLetsAGateThroughWhileSomebodyAnswersForIt(t *testing.T) {
 			}
 			request := &releasev1.Request{Artifacts: web(), Requester: "frank", Authors: []string{"alice"}}
 			verdict := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d)}, d.GetGates(), request,
-				[][]byte{sign(t, test.key, predicate.Waiver, waiver(test.changes), test.artifact)}, now)[1]
+				[][]byte{sign(t, test.key, attest.WaiverType, waiver(test.changes), test.artifact)}, now)[1]
 			if verdict.GetStatus() != test.status || !strings.Contains(verdict.GetReason(), test.reason) {
 				t.Errorf("%v: %s", verdict.GetStatus(), verdict.GetReason())
 			}
@@ -100,8 +100,8 @@ func TestAWaiverLetsAGateThroughWhileSomebodyAnswersForIt(t *testing.T) {
 func TestAWaiverIsNotUsedWhereTheEvidenceSuffices(t *testing.T) {
 	d := waivable()
 	both := []*releasev1.Artifact{web()[0], {Name: "worker", Kind: releasev1.ArtifactKind_ARTIFACT_KIND_FILE, Digest: digestOf("worker")}}
-	proof, short := sign(t, "ci", testType, testsPassed(0), "web"), sign(t, "desk", predicate.Waiver, waiver(nil), "worker", "web")
-	long := sign(t, "desk", predicate.Waiver, waiver(object{"owner": "frank", "expires": now.Add(40 * time.Hour).Format(time.RFC3339)}), "worker")
+	proof, short := sign(t, "ci", testType, testsPassed(0), "web"), sign(t, "desk", attest.WaiverType, waiver(nil), "worker", "web")
+	long := sign(t, "desk", attest.WaiverType, waiver(object{"owner": "frank", "expires": now.Add(40 * time.Hour).Format(time.RFC3339)}), "worker")
 	for _, test := range []struct {
 		artifacts []*releasev1.Artifact
 		envelopes [][]byte
@@ -135,7 +135,7 @@ func TestAnIdentityWaivesWhatItIsTrustedToWaive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	statement := strings.NewReplacer("PREDICATE", predicate.Waiver, "DIGEST", digestOf("web")[7:], "UNTIL", now.Add(time.Hour).Format(time.RFC3339),
+	statement := strings.NewReplacer("PREDICATE", attest.WaiverType, "DIGEST", digestOf("web")[7:], "UNTIL", now.Add(time.Hour).Format(time.RFC3339),
 		"ISSUED", now.Format(time.RFC3339)).Replace(`{"_type":"https://in-toto.io/Statement/v1","predicateType":"PREDICATE",` +
 		`"subject":[{"name":"web","digest":{"sha256":"DIGEST"}}],` +
 		`"predicate":{"gate":"tests","owner":"erin","reason":"the suite is being moved","issued":"ISSUED","expires":"UNTIL"}}`)

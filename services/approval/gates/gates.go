@@ -3,12 +3,14 @@
 //
 // It wakes on requested, and appends gates_confirmed or gates_refused. Evidence
 // that cannot be read from the store just now is a transient error; evidence that
-// proves nothing is a verdict.
+// proves nothing is a verdict. Where the document says so, what registries keep beside
+// images is evidence as well.
 package gates
 
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,20 +28,25 @@ type Procedures interface {
 	ByDigest(ctx context.Context, digest string) (*policy.Index, error)
 }
 
-// Blobs gives stored evidence by its digest.
+// Blobs gives stored evidence by its digest, and keeps what is found.
 type Blobs interface {
 	Get(ctx context.Context, digest string) ([]byte, error)
+	Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error)
 }
 
-// New returns the step.
-func New(procedures Procedures, blobs Blobs) reactor.Step {
+// New returns the step. The finder asks registries; without one, none is asked.
+func New(procedures Procedures, blobs Blobs, finder ...Finder) reactor.Step {
 	s := &shell{procedures: procedures, blobs: blobs, roots: map[string]*sigstore.Root{}}
+	if len(finder) > 0 {
+		s.finder = finder[0]
+	}
 	return reactor.Step{ID: procedure.StepGates, Act: s.act}
 }
 
 type shell struct {
 	procedures Procedures
 	blobs      Blobs
+	finder     Finder
 
 	mu    sync.Mutex
 	roots map[string]*sigstore.Root // by digest; there are as many as documents in use
@@ -87,13 +94,29 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 	if err != nil {
 		return nil, err
 	}
-	return []eventstore.Draft{t.Draft(Judge(trust, t.State, envelopes, t.Now))}, nil
+	beside, err := s.beside(ctx, t, index)
+	if err != nil {
+		return nil, err
+	}
+	return []eventstore.Draft{t.Draft(Judge(trust, t.State, envelopes, beside, t.Now))}, nil
 }
 
 // Judge is step 1 without its reading: the event that follows from the evidence at that
 // time. It depends on its arguments alone, and is what a replay calls, too (N-01).
-func Judge(trust evidence.Trust, state procedure.State, envelopes [][]byte, now time.Time) *releasev1.Event {
+func Judge(trust evidence.Trust, state procedure.State, envelopes [][]byte, beside Beside, now time.Time) *releasev1.Event {
+	trust.Unseen = map[string]string{}
+	for _, u := range beside.Unseen {
+		trust.Unseen[u.GetArtifact()] = u.GetReason()
+	}
 	required := trust.Index.GatesFor(state.Request)
-	verdicts, whole := evidence.Fit(evidence.Evaluate(trust, required, state.Request, envelopes, now))
-	return procedure.DecideGates(state, verdicts, func(gate string) bool { return whole && trust.Index.Gate(gate).GetBypassable() })
+	verdicts := evidence.Evaluate(trust, required, state.Request, slices.Concat(envelopes, beside.Statements), now)
+	verdicts, whole := evidence.Fit(verdicts, beside.size())
+	event := procedure.DecideGates(state, verdicts, func(gate string) bool { return whole && trust.Index.Gate(gate).GetBypassable() })
+	if d := event.GetGatesConfirmed(); d != nil {
+		d.Found, d.Unseen = beside.Found, beside.Unseen
+	}
+	if d := event.GetGatesRefused(); d != nil {
+		d.Found, d.Unseen = beside.Found, beside.Unseen
+	}
+	return event
 }

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/internal/attest"
-	"github.com/blackdice/shipwarden/internal/attest/predicate"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -103,7 +102,7 @@ func TestAWaivedGateLetsTheReleaseGoOn(t *testing.T) {
 	now := time.Now()
 	for owner, want := range map[string]procedure.Phase{"anna": procedure.PhaseScope, "rita": procedure.PhaseRecord, "ada": procedure.PhaseRecord} {
 		waiver, err := attest.Sign(attest.Statement{
-			PredicateType: predicate.Waiver, Subjects: []attest.Subject{{Name: "shop", Digest: proceduretest.Digest('a')}},
+			PredicateType: attest.WaiverType, Subjects: []attest.Subject{{Name: "shop", Digest: proceduretest.Digest('a')}},
 			Predicate: map[string]any{
 				"gate": "tests", "owner": owner, "reason": "the suite is being moved",
 				"issued": now.Format(time.RFC3339), "expires": now.Add(time.Hour).Format(time.RFC3339),

@@ -631,8 +631,11 @@ type Approval struct {
 	// The trusted root (JSON) of the sigstore instance that the procedure document names
 	// by its digest; needed only where it names one.
 	SigstoreRootFile string `protobuf:"bytes,6,opt,name=sigstore_root_file,json=sigstoreRootFile,proto3" json:"sigstore_root_file,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// All servers that may be asked for statements beside images, where the procedure
+	// document says that they are.
+	Registries    []*Registry `protobuf:"bytes,7,rep,name=registries,proto3" json:"registries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Approval) Reset() {
@@ -705,6 +708,13 @@ func (x *Approval) GetSigstoreRootFile() string {
 		return x.SigstoreRootFile
 	}
 	return ""
+}
+
+func (x *Approval) GetRegistries() []*Registry {
+	if x != nil {
+		return x.Registries
+	}
+	return nil
 }
 
 // ChannelAddress says where a channel of the procedure document leads to.
@@ -1701,7 +1711,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x02id\x12F\n" +
 	"\x06writer\x18\x02 \x01(\tB.\xbaH+r)R\bapprovalR\tvalidatorR\bexecutorR\brecorderR\x06writer\x12!\n" +
 	"\aed25519\x18\x03 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x124\n" +
-	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xc1\x02\n" +
+	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\x81\x03\n" +
 	"\bApproval\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x126\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1a.shipwarden.config.v1.GrpcB\x06\xbaH\x03\xc8\x01\x01R\x04grpc\x12.\n" +
@@ -1709,7 +1719,10 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\vtokens_file\x18\x04 \x01(\tR\n" +
 	"tokensFile\x12@\n" +
 	"\bchannels\x18\x05 \x03(\v2$.shipwarden.config.v1.ChannelAddressR\bchannels\x12,\n" +
-	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\"\x97\x02\n" +
+	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\x12>\n" +
+	"\n" +
+	"registries\x18\a \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
+	"registries\"\x97\x02\n" +
 	"\x0eChannelAddress\x12!\n" +
 	"\achannel\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\achannel\x12I\n" +
 	"\x04kind\x18\x02 \x01(\x0e2).shipwarden.config.v1.ChannelAddress.KindB\n" +
@@ -1843,31 +1856,32 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	2,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
 	11, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
 	10, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
-	1,  // 10: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	25, // 11: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
-	4,  // 12: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
-	2,  // 13: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	13, // 14: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	14, // 15: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	2,  // 16: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	16, // 17: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	14, // 18: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	17, // 19: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	18, // 20: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	19, // 21: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	20, // 22: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	20, // 23: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	20, // 24: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	24, // 25: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	25, // 26: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	2,  // 27: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	11, // 28: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	23, // 29: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	14, // 10: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
+	1,  // 11: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
+	25, // 12: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	4,  // 13: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
+	2,  // 14: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
+	13, // 15: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	14, // 16: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	2,  // 17: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	16, // 18: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	14, // 19: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	17, // 20: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	18, // 21: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	19, // 22: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	20, // 23: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	20, // 24: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	20, // 25: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	24, // 26: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	25, // 27: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	2,  // 28: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	11, // 29: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	23, // 30: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }

@@ -137,7 +137,11 @@ type Procedure struct {
 	// What is made of versions that were there before.
 	VersionRules *VersionRules `protobuf:"bytes,19,opt,name=version_rules,json=versionRules,proto3" json:"version_rules,omitempty"`
 	// Whose short-lived certificates count, besides keys.
-	Sigstore      *Sigstore `protobuf:"bytes,20,opt,name=sigstore,proto3" json:"sigstore,omitempty"`
+	Sigstore *Sigstore `protobuf:"bytes,20,opt,name=sigstore,proto3" json:"sigstore,omitempty"`
+	// Whether statements about images are also taken from their registries, where they are
+	// kept beside the image as OCI referrers. The approval service is configured with the
+	// registries that it may ask.
+	Referrers     bool `protobuf:"varint,21,opt,name=referrers,proto3" json:"referrers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -310,6 +314,13 @@ func (x *Procedure) GetSigstore() *Sigstore {
 		return x.Sigstore
 	}
 	return nil
+}
+
+func (x *Procedure) GetReferrers() bool {
+	if x != nil {
+		return x.Referrers
+	}
+	return false
 }
 
 // Sigstore says which sigstore instance is trusted, and which of the identities that it
@@ -2139,7 +2150,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x89\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xa7\n" +
 	"\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
@@ -2164,7 +2175,8 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x15no_rollback_approvals\x18\x11 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x13noRollbackApprovals\x12O\n" +
 	"\x13high_risk_approvals\x18\x12 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x11highRiskApprovals\x12G\n" +
 	"\rversion_rules\x18\x13 \x01(\v2\".shipwarden.policy.v1.VersionRulesR\fversionRules\x12:\n" +
-	"\bsigstore\x18\x14 \x01(\v2\x1e.shipwarden.policy.v1.SigstoreR\bsigstore\"\x95\x01\n" +
+	"\bsigstore\x18\x14 \x01(\v2\x1e.shipwarden.policy.v1.SigstoreR\bsigstore\x12\x1c\n" +
+	"\treferrers\x18\x15 \x01(\bR\treferrers\"\x95\x01\n" +
 	"\bSigstore\x12?\n" +
 	"\ftrusted_root\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vtrustedRoot\x12H\n" +
 	"\n" +

@@ -1336,7 +1336,11 @@ func (x *Requested) GetTimeouts() *Timeouts {
 type GatesConfirmed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One verdict for every required gate.
-	Verdicts      []*GateVerdict `protobuf:"bytes,1,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
+	Verdicts []*GateVerdict `protobuf:"bytes,1,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
+	// The statements that registries had beside images.
+	Found []*EvidenceRef `protobuf:"bytes,2,rep,name=found,proto3" json:"found,omitempty"`
+	// What they have that could not be taken in.
+	Unseen        []*UnseenEvidence `protobuf:"bytes,3,rep,name=unseen,proto3" json:"unseen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1378,11 +1382,29 @@ func (x *GatesConfirmed) GetVerdicts() []*GateVerdict {
 	return nil
 }
 
+func (x *GatesConfirmed) GetFound() []*EvidenceRef {
+	if x != nil {
+		return x.Found
+	}
+	return nil
+}
+
+func (x *GatesConfirmed) GetUnseen() []*UnseenEvidence {
+	if x != nil {
+		return x.Unseen
+	}
+	return nil
+}
+
 // GatesRefused ends step 1 and the release.
 type GatesRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One verdict for every required gate.
-	Verdicts      []*GateVerdict `protobuf:"bytes,1,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
+	Verdicts []*GateVerdict `protobuf:"bytes,1,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
+	// The statements that registries had beside images.
+	Found []*EvidenceRef `protobuf:"bytes,2,rep,name=found,proto3" json:"found,omitempty"`
+	// What they have that could not be taken in.
+	Unseen        []*UnseenEvidence `protobuf:"bytes,3,rep,name=unseen,proto3" json:"unseen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1420,6 +1442,20 @@ func (*GatesRefused) Descriptor() ([]byte, []int) {
 func (x *GatesRefused) GetVerdicts() []*GateVerdict {
 	if x != nil {
 		return x.Verdicts
+	}
+	return nil
+}
+
+func (x *GatesRefused) GetFound() []*EvidenceRef {
+	if x != nil {
+		return x.Found
+	}
+	return nil
+}
+
+func (x *GatesRefused) GetUnseen() []*UnseenEvidence {
+	if x != nil {
+		return x.Unseen
 	}
 	return nil
 }
@@ -4067,11 +4103,15 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\tsigned_by\x18\x04 \x01(\tR\bsignedBy\x12)\n" +
 	"\x10request_sequence\x18\x05 \x01(\x04R\x0frequestSequence\x125\n" +
 	"\bstart_by\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\astartBy\x12;\n" +
-	"\btimeouts\x18\a \x01(\v2\x1f.shipwarden.release.v1.TimeoutsR\btimeouts\"P\n" +
+	"\btimeouts\x18\a \x01(\v2\x1f.shipwarden.release.v1.TimeoutsR\btimeouts\"\xc9\x01\n" +
 	"\x0eGatesConfirmed\x12>\n" +
-	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\"N\n" +
+	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\x128\n" +
+	"\x05found\x18\x02 \x03(\v2\".shipwarden.release.v1.EvidenceRefR\x05found\x12=\n" +
+	"\x06unseen\x18\x03 \x03(\v2%.shipwarden.release.v1.UnseenEvidenceR\x06unseen\"\xc7\x01\n" +
 	"\fGatesRefused\x12>\n" +
-	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\"\xd0\x01\n" +
+	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\x128\n" +
+	"\x05found\x18\x02 \x03(\v2\".shipwarden.release.v1.EvidenceRefR\x05found\x12=\n" +
+	"\x06unseen\x18\x03 \x03(\v2%.shipwarden.release.v1.UnseenEvidenceR\x06unseen\"\xd0\x01\n" +
 	"\x0eScopeValidated\x12C\n" +
 	"\tartifacts\x18\x01 \x03(\v2%.shipwarden.release.v1.PinnedArtifactR\tartifacts\x12=\n" +
 	"\atargets\x18\x02 \x03(\v2#.shipwarden.release.v1.ScopedTargetR\atargets\x12:\n" +
@@ -4321,24 +4361,25 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*EvidenceRef)(nil),              // 53: shipwarden.release.v1.EvidenceRef
 	(*Timeouts)(nil),                 // 54: shipwarden.release.v1.Timeouts
 	(*GateVerdict)(nil),              // 55: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),           // 56: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),             // 57: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                  // 58: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),            // 59: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),               // 60: shipwarden.release.v1.QuorumRule
-	(*HoldReason)(nil),               // 61: shipwarden.release.v1.HoldReason
-	(*CountedApproval)(nil),          // 62: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                    // 63: shipwarden.release.v1.Deadline
-	(Occasion)(0),                    // 64: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                  // 65: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),             // 66: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),             // 67: shipwarden.release.v1.Verification
-	(Cause)(0),                       // 68: shipwarden.release.v1.Cause
-	(Outcome)(0),                     // 69: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                 // 70: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),              // 71: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),               // 72: shipwarden.release.v1.ReviewDebt
-	(*Answer)(nil),                   // 73: shipwarden.release.v1.Answer
+	(*UnseenEvidence)(nil),           // 56: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),           // 57: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),             // 58: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                  // 59: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),            // 60: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),               // 61: shipwarden.release.v1.QuorumRule
+	(*HoldReason)(nil),               // 62: shipwarden.release.v1.HoldReason
+	(*CountedApproval)(nil),          // 63: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                    // 64: shipwarden.release.v1.Deadline
+	(Occasion)(0),                    // 65: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                  // 66: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),             // 67: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),             // 68: shipwarden.release.v1.Verification
+	(Cause)(0),                       // 69: shipwarden.release.v1.Cause
+	(Outcome)(0),                     // 70: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                 // 71: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),              // 72: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),               // 73: shipwarden.release.v1.ReviewDebt
+	(*Answer)(nil),                   // 74: shipwarden.release.v1.Answer
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	51,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -4397,62 +4438,66 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	51,  // 53: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
 	54,  // 54: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
 	55,  // 55: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	55,  // 56: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	56,  // 57: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	57,  // 58: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	58,  // 59: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 60: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	59,  // 61: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	58,  // 62: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	58,  // 63: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	60,  // 64: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	51,  // 65: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	58,  // 66: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	61,  // 67: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	51,  // 68: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	58,  // 69: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	51,  // 70: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	62,  // 71: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	51,  // 72: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	51,  // 73: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	63,  // 74: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	64,  // 75: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	65,  // 76: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	51,  // 77: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 78: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 79: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 80: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 81: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	58,  // 82: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	66,  // 83: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	67,  // 84: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 85: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	67,  // 86: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	51,  // 87: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	51,  // 88: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	66,  // 89: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	66,  // 90: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	68,  // 91: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	51,  // 92: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	68,  // 93: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 94: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	63,  // 95: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	51,  // 96: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	68,  // 97: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	69,  // 98: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 99: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	70,  // 100: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	70,  // 101: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	51,  // 102: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	71,  // 103: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	71,  // 104: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	72,  // 105: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	73,  // 106: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	107, // [107:107] is the sub-list for method output_type
-	107, // [107:107] is the sub-list for method input_type
-	107, // [107:107] is the sub-list for extension type_name
-	107, // [107:107] is the sub-list for extension extendee
-	0,   // [0:107] is the sub-list for field type_name
+	53,  // 56: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	56,  // 57: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	55,  // 58: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	53,  // 59: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	56,  // 60: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	57,  // 61: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	58,  // 62: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	59,  // 63: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	59,  // 64: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	60,  // 65: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	59,  // 66: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	59,  // 67: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	61,  // 68: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	51,  // 69: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	59,  // 70: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	62,  // 71: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	51,  // 72: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	59,  // 73: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	51,  // 74: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	63,  // 75: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	51,  // 76: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	51,  // 77: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	64,  // 78: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	65,  // 79: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	66,  // 80: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	51,  // 81: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	51,  // 82: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	67,  // 83: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	67,  // 84: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	67,  // 85: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	59,  // 86: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	67,  // 87: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	68,  // 88: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	68,  // 89: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	68,  // 90: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	51,  // 91: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	51,  // 92: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	67,  // 93: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	67,  // 94: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	69,  // 95: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	51,  // 96: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	69,  // 97: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 98: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	64,  // 99: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	51,  // 100: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	69,  // 101: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	70,  // 102: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 103: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	71,  // 104: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	71,  // 105: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	51,  // 106: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	72,  // 107: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	72,  // 108: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	73,  // 109: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	74,  // 110: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	111, // [111:111] is the sub-list for method output_type
+	111, // [111:111] is the sub-list for method input_type
+	111, // [111:111] is the sub-list for extension type_name
+	111, // [111:111] is the sub-list for extension extendee
+	0,   // [0:111] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

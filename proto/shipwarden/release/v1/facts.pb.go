@@ -487,7 +487,7 @@ func (x ScopedTarget_Relation) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ScopedTarget_Relation.Descriptor instead.
 func (ScopedTarget_Relation) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6, 0}
 }
 
 // Severity of a finding.
@@ -543,7 +543,7 @@ func (x Finding_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Finding_Severity.Descriptor instead.
 func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7, 0}
 }
 
 // Status of a target.
@@ -600,7 +600,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Verdict of a check.
@@ -653,7 +653,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1001,6 +1001,62 @@ func (x *Waiver) GetSignedBy() string {
 	return ""
 }
 
+// UnseenEvidence says that nobody knows what a registry has beside an image: no gate is
+// satisfied for it then.
+type UnseenEvidence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact's name.
+	Artifact string `protobuf:"bytes,1,opt,name=artifact,proto3" json:"artifact,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnseenEvidence) Reset() {
+	*x = UnseenEvidence{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnseenEvidence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnseenEvidence) ProtoMessage() {}
+
+func (x *UnseenEvidence) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnseenEvidence.ProtoReflect.Descriptor instead.
+func (*UnseenEvidence) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *UnseenEvidence) GetArtifact() string {
+	if x != nil {
+		return x.Artifact
+	}
+	return ""
+}
+
+func (x *UnseenEvidence) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // PinnedArtifact is an artifact that was fetched or resolved.
 type PinnedArtifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1022,7 +1078,7 @@ type PinnedArtifact struct {
 
 func (x *PinnedArtifact) Reset() {
 	*x = PinnedArtifact{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +1090,7 @@ func (x *PinnedArtifact) String() string {
 func (*PinnedArtifact) ProtoMessage() {}
 
 func (x *PinnedArtifact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +1103,7 @@ func (x *PinnedArtifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedArtifact.ProtoReflect.Descriptor instead.
 func (*PinnedArtifact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PinnedArtifact) GetName() string {
@@ -1111,7 +1167,7 @@ type ScopedTarget struct {
 
 func (x *ScopedTarget) Reset() {
 	*x = ScopedTarget{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1179,7 @@ func (x *ScopedTarget) String() string {
 func (*ScopedTarget) ProtoMessage() {}
 
 func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1192,7 @@ func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopedTarget.ProtoReflect.Descriptor instead.
 func (*ScopedTarget) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ScopedTarget) GetTarget() string {
@@ -1191,7 +1247,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1259,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1272,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Finding) GetRule() string {
@@ -1271,7 +1327,7 @@ type TargetPreview struct {
 
 func (x *TargetPreview) Reset() {
 	*x = TargetPreview{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1339,7 @@ func (x *TargetPreview) String() string {
 func (*TargetPreview) ProtoMessage() {}
 
 func (x *TargetPreview) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1352,7 @@ func (x *TargetPreview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetPreview.ProtoReflect.Descriptor instead.
 func (*TargetPreview) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TargetPreview) GetTarget() string {
@@ -1361,7 +1417,7 @@ type QuorumRule struct {
 
 func (x *QuorumRule) Reset() {
 	*x = QuorumRule{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1373,7 +1429,7 @@ func (x *QuorumRule) String() string {
 func (*QuorumRule) ProtoMessage() {}
 
 func (x *QuorumRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1386,7 +1442,7 @@ func (x *QuorumRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuorumRule.ProtoReflect.Descriptor instead.
 func (*QuorumRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *QuorumRule) GetGroup() string {
@@ -1416,7 +1472,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1484,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1497,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -1477,7 +1533,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1545,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1558,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -1563,7 +1619,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1575,7 +1631,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,7 +1644,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -1664,7 +1720,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +1732,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +1745,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -1772,7 +1828,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1784,7 +1840,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1797,7 +1853,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -1878,7 +1934,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +1946,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +1959,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -1981,7 +2037,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1993,7 +2049,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2006,7 +2062,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -2061,7 +2117,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2129,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2142,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -2132,7 +2188,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2144,7 +2200,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2157,7 +2213,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -2196,7 +2252,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2264,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2277,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -2282,7 +2338,10 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x124\n" +
 	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x1a\n" +
 	"\bevidence\x18\x05 \x01(\tR\bevidence\x12\x1b\n" +
-	"\tsigned_by\x18\x06 \x01(\tR\bsignedBy\"\xc4\x01\n" +
+	"\tsigned_by\x18\x06 \x01(\tR\bsignedBy\"D\n" +
+	"\x0eUnseenEvidence\x12\x1a\n" +
+	"\bartifact\x18\x01 \x01(\tR\bartifact\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xc4\x01\n" +
 	"\x0ePinnedArtifact\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
 	"\x04kind\x18\x02 \x01(\x0e2#.shipwarden.release.v1.ArtifactKindR\x04kind\x12\x1a\n" +
@@ -2470,7 +2529,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -2486,57 +2545,58 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*EvidenceRef)(nil),           // 11: shipwarden.release.v1.EvidenceRef
 	(*GateVerdict)(nil),           // 12: shipwarden.release.v1.GateVerdict
 	(*Waiver)(nil),                // 13: shipwarden.release.v1.Waiver
-	(*PinnedArtifact)(nil),        // 14: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),          // 15: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),               // 16: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 17: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),            // 18: shipwarden.release.v1.QuorumRule
-	(*CountedApproval)(nil),       // 19: shipwarden.release.v1.CountedApproval
-	(*HoldReason)(nil),            // 20: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 21: shipwarden.release.v1.Receipt
-	(*TargetResult)(nil),          // 22: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 23: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 24: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 25: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 26: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 27: shipwarden.release.v1.ReviewDebt
-	(*FollowUp)(nil),              // 28: shipwarden.release.v1.FollowUp
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 31: shipwarden.release.v1.ArtifactKind
+	(*UnseenEvidence)(nil),        // 14: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),        // 15: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),          // 16: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),               // 17: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 18: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),            // 19: shipwarden.release.v1.QuorumRule
+	(*CountedApproval)(nil),       // 20: shipwarden.release.v1.CountedApproval
+	(*HoldReason)(nil),            // 21: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 22: shipwarden.release.v1.Receipt
+	(*TargetResult)(nil),          // 23: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 24: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 25: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 26: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 27: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 28: shipwarden.release.v1.ReviewDebt
+	(*FollowUp)(nil),              // 29: shipwarden.release.v1.FollowUp
+	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 32: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	29, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	29, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	29, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	29, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	30, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	30, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	30, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	30, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
 	13, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	30, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	31, // 7: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	26, // 8: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	31, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	32, // 7: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	27, // 8: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 9: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	7,  // 10: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
 	11, // 11: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 12: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	30, // 13: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	30, // 14: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	31, // 13: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	31, // 14: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
 	8,  // 15: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
 	11, // 16: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	30, // 17: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	30, // 18: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	24, // 19: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	30, // 20: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	30, // 21: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	31, // 17: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	31, // 18: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	25, // 19: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	31, // 20: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	31, // 21: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
 	11, // 22: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
 	9,  // 23: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	30, // 24: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	25, // 25: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	25, // 26: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	25, // 27: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	30, // 28: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	30, // 29: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	30, // 30: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	31, // 24: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	26, // 25: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	26, // 26: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	26, // 27: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	31, // 28: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	31, // 29: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	31, // 30: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
 	31, // [31:31] is the sub-list for method output_type
 	31, // [31:31] is the sub-list for method input_type
 	31, // [31:31] is the sub-list for extension type_name
@@ -2556,7 +2616,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
