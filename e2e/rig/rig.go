@@ -23,6 +23,9 @@ type Config struct {
 	Dir string
 	// Procedure is the procedure document, YAML.
 	Procedure []byte
+	// SigstoreRoot is the trusted root that the document names, JSON; nil where it names
+	// none.
+	SigstoreRoot []byte
 	// Targets, Places and Channels are the services' configuration of the world.
 	Targets        []*configv1.TargetDriver
 	Places         []*configv1.TargetAddress
@@ -121,6 +124,11 @@ func (r *Rig) prepare() error {
 	r.document = doc
 	if err := os.WriteFile(r.ProcedureFile(), r.cfg.Procedure, 0o600); err != nil {
 		return err
+	}
+	if r.cfg.SigstoreRoot != nil {
+		if err := os.WriteFile(r.SigstoreRootFile(), r.cfg.SigstoreRoot, 0o600); err != nil {
+			return err
+		}
 	}
 	if r.cfg.NATSPort != 0 {
 		if _, err := free(r.cfg.NATSPort); err != nil {
@@ -225,6 +233,9 @@ func (r *Rig) Stop() {
 }
 
 func (r *Rig) undo(f func()) { r.undos = append(r.undos, f) }
+
+// SigstoreRootFile is where the trusted root lies, where there is one.
+func (r *Rig) SigstoreRootFile() string { return filepath.Join(r.cfg.Dir, "trusted_root.json") }
 
 // ChangeProcedure puts another procedure document into effect: the approval service
 // is restarted with it.
