@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/e2e/shop"
 	"github.com/blackdice/shipwarden/internal/attest"
@@ -14,8 +17,22 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore/sigstoretest"
 )
 
+// bring sends evidence for a request that was made before.
+func (y *yard) bring(key string, evidence [][]byte) {
+	y.Helper()
+	body, err := proto.Marshal(&releasev1.Evidence{IdempotencyKey: key, Service: "shop", Environment: "production", Evidence: evidence})
+	if err != nil {
+		y.Fatal(err)
+	}
+	answer, err := y.Send(y.Context(), "request.production.shop.evidence", "answer.production.shop."+key+".evidence", nats.Header{"Content-Type": {"application/protobuf"}}, body)
+	if err != nil || answer.GetOutcome() != releasev1.Answer_OUTCOME_ACCEPTED {
+		y.Fatalf("%v, %v", answer, err)
+	}
+}
+
 // TestABundleAndARuleThroughTheBus has a gate that only a bundle of the release workflow
-// satisfies, and only by a rule: all the way from the request to what approvers see.
+// satisfies, and only by a rule: all the way from the request to what approvers see. The
+// bundle comes later than the request, which waits for it.
 func TestABundleAndARuleThroughTheBus(t *testing.T) {
 	t.Parallel()
 	const workflow, issuer = "https://git.example/shop/.github/workflows/release.yaml@refs/heads/main", "https://token.example"
@@ -33,6 +50,7 @@ gates:
   - name: signed-build
     title: Built and signed by the release workflow
     predicate_type: https://slsa.dev/verification_summary/v1
+    evidence_within: 1h
     rules:
       - name: level
         expression: attestation.predicate.level >= 3.0 && attestation.signer.issuer == %q && request.service == "shop"
@@ -50,7 +68,11 @@ gates:
 	}
 	low := y.finish(y.submit(a, "level-2", bundle(2)), releasev1.Outcome_OUTCOME_REJECTED)
 	y.says(low, "fails the rule level: it was not built at level 3")
-	good := y.submit(a, "level-3", bundle(3))
+	good := y.submit(a, "level-3", nil)
+	y.held(good, "evidence.missing")
+	late := &releasev1.Request{}
+	bundle(3)(late)
+	y.bring("level-3", late.GetEvidence())
 	y.reach(good, "approve")
 	pending, err := y.as("carol").GetPending(y.Context(), &approvalv1.GetPendingRequest{Release: good})
 	if err != nil {

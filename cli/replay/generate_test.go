@@ -87,6 +87,7 @@ func newWorld(t *testing.T) *world {
 		`{"_type":%q,"predicateType":%q,"subject":[{"name":"shop","digest":{"sha256":%q}}],"predicate":{}}`,
 		attest.StatementType, built, proceduretest.Digest('a')[7:]))
 	data, err := protojson.Marshal(approvaltest.Document(func(d *policyv1.Procedure) {
+		d.Gates[0].EvidenceWithin = durationpb.New(20 * time.Minute)
 		d.Gates[0].MaxAge, d.Gates[0].Waivable = durationpb.New(time.Hour), &policyv1.Waivable{Max: durationpb.New(24 * time.Hour)}
 		d.Keys = append(d.Keys, &policyv1.Key{Id: "desk", Ed25519: approvaltest.PublicKey("desk"), Waives: []string{"tests"}})
 		d.Gates[0].Rules = []*policyv1.Rule{{
@@ -279,6 +280,10 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 	case procedure.PhaseEscalated:
 		return "gina", proceduretest.Intervene(releasev1.Intervened_ACTION_ACCEPT)
 	case procedure.PhaseHeld:
+		if s.HeldFor == procedure.PhaseGates && g.rand.IntN(2) == 0 && len(s.LateEvidence) < 3 {
+			ref := g.kept.put(fmt.Appendf(nil, "no statement %d of %s", len(s.LateEvidence), g.Release))
+			return "", &releasev1.Event{Data: &releasev1.Event_EvidenceAdded{EvidenceAdded: &releasev1.EvidenceAdded{Evidence: []*releasev1.EvidenceRef{ref}}}}
+		}
 		g.Advance(s.HeldUntil.Sub(g.Now))
 		now = s.HeldUntil
 		return "", decided(procedure.DecideDeadline(s, now))

@@ -37,7 +37,7 @@ func (p *pass) judge(ctx context.Context, d *Decision, before procedure.State, e
 	switch x := e.Event.GetData().(type) {
 	case *releasev1.Event_Requested:
 		return p.requested(ctx, d, e, x.Requested)
-	case *releasev1.Event_GatesConfirmed, *releasev1.Event_GatesRefused:
+	case *releasev1.Event_GatesConfirmed, *releasev1.Event_GatesRefused, *releasev1.Event_GatesHeld:
 		return p.gates(ctx, d, before, e)
 	case *releasev1.Event_RiskCleared, *releasev1.Event_Held, *releasev1.Event_RiskRefused:
 		return p.risk(ctx, d, before, e)
@@ -92,6 +92,8 @@ func why(e *releasev1.Event) string {
 		return "what channels answered"
 	case *releasev1.Event_Escalated:
 		return "whom the approval service called"
+	case *releasev1.Event_EvidenceAdded:
+		return "a message that brought evidence"
 	case *releasev1.Event_Superseded:
 		return "another release's request"
 	}
@@ -225,7 +227,7 @@ func (p *pass) gates(ctx context.Context, d *Decision, before procedure.State, e
 		}
 	}
 	var envelopes [][]byte
-	for _, ref := range before.Requested.GetEvidence() {
+	for _, ref := range before.Evidence() {
 		content, err := p.blob(ctx, ref.GetDigest())
 		if err != nil {
 			return err

@@ -62,7 +62,7 @@ func TestAThousandReleasesReplayIdentically(t *testing.T) {
 		waived += len(g.State().Waivers())
 	}
 	for _, kind := range []string{
-		"requested", "gates_confirmed", "gates_refused", "risk_cleared", "held", "approval_given", "authorized", "execution_claimed",
+		"requested", "gates_confirmed", "gates_refused", "gates_held", "risk_cleared", "held", "approval_given", "authorized", "execution_claimed",
 		"deadline_passed", "verification_passed", "verification_failed", "verification_inconclusive", "recorded",
 	} {
 		if derived[kind] == 0 {

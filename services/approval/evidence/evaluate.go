@@ -67,7 +67,10 @@ type judge struct {
 	wrote []string
 
 	evidence, signers, authors []string
-	waivers                    []*releasev1.Waiver
+	// spoken says that somebody who is trusted said something about an artifact that is not
+	// covered, or that nobody knows whether.
+	spoken  bool
+	waivers []*releasev1.Waiver
 }
 
 // listAuthors finds whom the statements of the gate name as authors of an artifact.
@@ -103,7 +106,7 @@ func (j *judge) verdict(artifacts []*releasev1.Artifact) *releasev1.GateVerdict 
 		}
 		reasons := j.cover(artifact)
 		if why := j.unseen[artifact.GetName()]; why != "" {
-			reasons = append(reasons, why)
+			reasons, j.spoken = append(reasons, why), true
 		}
 		if len(reasons) > 0 {
 			waiver, against := j.waive(artifact)
@@ -126,7 +129,7 @@ func (j *judge) verdict(artifacts []*releasev1.Artifact) *releasev1.GateVerdict 
 	}
 	switch {
 	case len(failed) > 0:
-		verdict.Status = releasev1.GateVerdict_STATUS_FAILED
+		verdict.Status, verdict.Missing = releasev1.GateVerdict_STATUS_FAILED, !j.spoken
 		verdict.Reason = strings.Join(failed, ". ")
 	case len(waived) > 0:
 		verdict.Status, verdict.Waivers = releasev1.GateVerdict_STATUS_WAIVED, j.waivers
@@ -171,6 +174,7 @@ func (j *judge) cover(artifact *releasev1.Artifact) []string {
 	if covered {
 		return nil
 	}
+	j.spoken = j.spoken || len(signers) > 0
 	j.evidence, j.signers = append(j.evidence, refused...), append(j.signers, signers...)
 	switch {
 	case len(reasons) == 0:

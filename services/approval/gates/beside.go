@@ -58,7 +58,7 @@ func (s *shell) beside(ctx context.Context, t reactor.Task, index *policy.Index)
 	step := t.State.Requested.GetTimeouts().GetStep().AsDuration()
 	patient := !t.State.Emergency() && t.Now.Before(t.State.Entered.Add(step/2))
 	known := map[string]bool{}
-	for _, ref := range t.State.Requested.GetEvidence() {
+	for _, ref := range t.State.Evidence() {
 		known[ref.GetDigest()] = true
 	}
 	for _, a := range t.State.Request.GetArtifacts() {

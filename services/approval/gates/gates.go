@@ -4,7 +4,8 @@
 // It wakes on requested, and appends gates_confirmed or gates_refused. Evidence
 // that cannot be read from the store just now is a transient error; evidence that
 // proves nothing is a verdict. Where the document says so, what registries keep beside
-// images is evidence as well.
+// images is evidence as well. Where all that is missing may still come, by the time that
+// the document grants, it appends gates_held, and evidence_added wakes it.
 package gates
 
 import (
@@ -83,7 +84,7 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 		return nil, err
 	}
 	var envelopes [][]byte
-	for _, ref := range t.State.Requested.GetEvidence() {
+	for _, ref := range t.State.Evidence() {
 		b, err := s.blobs.Get(ctx, ref.GetDigest())
 		if err != nil {
 			return nil, fmt.Errorf("read evidence %s: %w", ref.GetDigest(), err)
@@ -111,6 +112,9 @@ func Judge(trust evidence.Trust, state procedure.State, envelopes [][]byte, besi
 	required := trust.Index.GatesFor(state.Request)
 	verdicts := evidence.Evaluate(trust, required, state.Request, slices.Concat(envelopes, beside.Statements), now)
 	verdicts, whole := evidence.Fit(verdicts, beside.size())
+	if held := wait(trust.Index, state, verdicts, whole, now); held != nil {
+		return held
+	}
 	event := procedure.DecideGates(state, verdicts, func(gate string) bool { return whole && trust.Index.Gate(gate).GetBypassable() })
 	if d := event.GetGatesConfirmed(); d != nil {
 		d.Found, d.Unseen = beside.Found, beside.Unseen

@@ -18,10 +18,17 @@ func (w *writer) gates(r *Record) {
 			verdicts = d.GatesRefused.GetVerdicts()
 		}
 	}
-	if verdicts == nil {
+	var waited [][]string
+	for _, e := range r.events {
+		if held := e.Entry.Event.GetGatesHeld(); held != nil {
+			waited = append(waited, w.reasons(e.Entry.Sequence, stamp(e.Entry.Stored), held)...)
+		}
+	}
+	if verdicts == nil && waited == nil {
 		return
 	}
 	w.section("Step 1: gates")
+	w.waited(waited)
 	var rows [][]string
 	for _, v := range verdicts {
 		name := "gate " + v.GetGate()

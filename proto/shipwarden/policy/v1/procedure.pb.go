@@ -1220,9 +1220,12 @@ type Gate struct {
 	// What else has to be true of the statement, all of it.
 	Rules []*Rule `protobuf:"bytes,14,rep,name=rules,proto3" json:"rules,omitempty"`
 	// Whether a waiver may stand in for what it demands. Absent: none may.
-	Waivable      *Waivable `protobuf:"bytes,15,opt,name=waivable,proto3" json:"waivable,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Waivable *Waivable `protobuf:"bytes,15,opt,name=waivable,proto3" json:"waivable,omitempty"`
+	// So long after the request evidence for it may still come; until then the release
+	// waits where there is none. Absent: it is refused at once.
+	EvidenceWithin *durationpb.Duration `protobuf:"bytes,16,opt,name=evidence_within,json=evidenceWithin,proto3" json:"evidence_within,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Gate) Reset() {
@@ -1356,6 +1359,13 @@ func (x *Gate) GetRules() []*Rule {
 func (x *Gate) GetWaivable() *Waivable {
 	if x != nil {
 		return x.Waivable
+	}
+	return nil
+}
+
+func (x *Gate) GetEvidenceWithin() *durationpb.Duration {
+	if x != nil {
+		return x.EvidenceWithin
 	}
 	return nil
 }
@@ -2248,7 +2258,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x06driver\x18\x04 \x01(\tB\x1a\xbaH\x17r\x15R\x04hostR\acommandR\x04noopR\x06driver\x12C\n" +
 	"\x05kinds\x18\x05 \x03(\x0e2#.shipwarden.release.v1.ArtifactKindB\b\xbaH\x05\x92\x01\x02\b\x01R\x05kinds\x12\x18\n" +
 	"\aretired\x18\x06 \x01(\bR\aretired\x12\x1c\n" +
-	"\tcustomers\x18\a \x03(\tR\tcustomers\"\x8b\x06\n" +
+	"\tcustomers\x18\a \x03(\tR\tcustomers\"\xd9\x06\n" +
 	"\x04Gate\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\xa5\x01\n" +
 	"\x05title\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
@@ -2270,7 +2280,8 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\rmin_reviewers\x18\f \x01(\rR\fminReviewers\x12%\n" +
 	"\x0ereviewer_group\x18\r \x01(\tR\rreviewerGroup\x12:\n" +
 	"\x05rules\x18\x0e \x03(\v2\x1a.shipwarden.policy.v1.RuleB\b\xbaH\x05\x92\x01\x02\x10 R\x05rules\x12:\n" +
-	"\bwaivable\x18\x0f \x01(\v2\x1e.shipwarden.policy.v1.WaivableR\bwaivable\"D\n" +
+	"\bwaivable\x18\x0f \x01(\v2\x1e.shipwarden.policy.v1.WaivableR\bwaivable\x12L\n" +
+	"\x0fevidence_within\x18\x10 \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x02*\x00R\x0eevidenceWithin\"D\n" +
 	"\bWaivable\x128\n" +
 	"\x03max\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\x03max\"\x8b\x01\n" +
 	"\x04Rule\x121\n" +
@@ -2430,31 +2441,32 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	28, // 28: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
 	14, // 29: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
 	13, // 30: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
-	27, // 31: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
-	16, // 32: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	17, // 33: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	24, // 34: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	24, // 35: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	0,  // 36: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	0,  // 37: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	29, // 38: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	27, // 39: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	27, // 40: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	27, // 41: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	27, // 42: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	27, // 43: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	27, // 44: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	27, // 45: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	27, // 46: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	27, // 47: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	27, // 48: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	22, // 49: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	27, // 50: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	27, // 31: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
+	27, // 32: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
+	16, // 33: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	17, // 34: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	24, // 35: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	24, // 36: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	0,  // 37: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	0,  // 38: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	29, // 39: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	27, // 40: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	27, // 41: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	27, // 42: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	27, // 43: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	27, // 44: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	27, // 45: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	27, // 46: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	27, // 47: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	27, // 48: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	27, // 49: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	22, // 50: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	27, // 51: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }

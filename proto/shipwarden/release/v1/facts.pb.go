@@ -820,7 +820,10 @@ type GateVerdict struct {
 	// Persons named in the evidence who may not approve, for instance authors.
 	Authors []string `protobuf:"bytes,7,rep,name=authors,proto3" json:"authors,omitempty"`
 	// With WAIVED: the waiver of each artifact that the evidence did not prove it for.
-	Waivers       []*Waiver `protobuf:"bytes,8,rep,name=waivers,proto3" json:"waivers,omitempty"`
+	Waivers []*Waiver `protobuf:"bytes,8,rep,name=waivers,proto3" json:"waivers,omitempty"`
+	// With FAILED: nobody who is trusted has said anything about the artifacts that it
+	// failed for.
+	Missing       bool `protobuf:"varint,9,opt,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -909,6 +912,13 @@ func (x *GateVerdict) GetWaivers() []*Waiver {
 		return x.Waivers
 	}
 	return nil
+}
+
+func (x *GateVerdict) GetMissing() bool {
+	if x != nil {
+		return x.Missing
+	}
+	return false
 }
 
 // Waiver is a statement that stood in for what a gate demands.
@@ -2316,7 +2326,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\n" +
 	"media_type\x18\x02 \x01(\tR\tmediaType\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04name\"\x8c\x03\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\"\xa6\x03\n" +
 	"\vGateVerdict\x12\x12\n" +
 	"\x04gate\x18\x01 \x01(\tR\x04gate\x12A\n" +
 	"\x06status\x18\x02 \x01(\x0e2).shipwarden.release.v1.GateVerdict.StatusR\x06status\x12\x12\n" +
@@ -2325,7 +2335,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\bevidence\x18\x05 \x03(\tR\bevidence\x12\x1b\n" +
 	"\tsigned_by\x18\x06 \x01(\tR\bsignedBy\x12\x18\n" +
 	"\aauthors\x18\a \x03(\tR\aauthors\x127\n" +
-	"\awaivers\x18\b \x03(\v2\x1d.shipwarden.release.v1.WaiverR\awaivers\"n\n" +
+	"\awaivers\x18\b \x03(\v2\x1d.shipwarden.release.v1.WaiverR\awaivers\x12\x18\n" +
+	"\amissing\x18\t \x01(\bR\amissing\"n\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATUS_PASSED\x10\x01\x12\x11\n" +
