@@ -56,6 +56,9 @@ func measureRecord(ctx context.Context, cfg Config, d *driver, dir string, t *ta
 func measureRebuild(ctx context.Context, cfg Config, d *driver, ring *envelope.Keyring, events uint64, t *table) error {
 	cfg.say("rebuilding the record of %d events", events)
 	runtime.GC()
+	var before runtime.MemStats
+	runtime.ReadMemStats(&before)
+	t.note("Before the rebuild %d MB of the heap were in use, the NATS server's among them.", before.HeapInuse>>20)
 	heap := watchHeap(ctx)
 	look := watchMachine()
 	began := time.Now()

@@ -34,8 +34,12 @@ func (b *bench) decisions() {
 		if c.Op != opIntervene || c.Answer != ok {
 			continue
 		}
+		seen := map[string]bool{}
 		for _, e := range b.entries["rel."+c.Release] {
-			if e.Stored.After(c.Time) || !c.did(e.Event) || b.countsAt(c.Release, e.Sequence) {
+			// Copies that the run itself stored are nobody's decision.
+			first := !seen[e.Event.GetId()]
+			seen[e.Event.GetId()] = true
+			if !first || e.Stored.After(c.Time) || !c.did(e.Event) || b.countsAt(c.Release, e.Sequence) {
 				continue
 			}
 			if from := b.upTo(c.Release, e.Sequence).DecideFrom; e.Stored.Before(from) {

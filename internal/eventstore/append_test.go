@@ -49,6 +49,7 @@ func reasons(h eventstore.History) []string {
 }
 
 func TestOneOfEightWritersWinsEveryRound(t *testing.T) {
+	t.Parallel()
 	const writers, rounds = 8, 25
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)

@@ -19,6 +19,7 @@ import (
 // TestHeadersThatWouldChangeTheRecordAreRefused is bad input 89: whoever may publish an
 // event may not make it expire, replace others, repeat or count.
 func TestHeadersThatWouldChangeTheRecordAreRefused(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	eventstoretest.Provision(t, n)
 	for header, value := range map[string]string{
@@ -43,6 +44,7 @@ func TestHeadersThatWouldChangeTheRecordAreRefused(t *testing.T) {
 // TestManyHeadersAreRefusedOrDoNotCount is bad input 85: headers count as part of a
 // message, and what fits is no event.
 func TestManyHeadersAreRefusedOrDoNotCount(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	eventstoretest.Provision(t, n)
 	publish := func(headers int, size int) error {

@@ -19,6 +19,7 @@ func use(t *testing.T, c *cache, aggregate string) {
 }
 
 func TestAHistoryThatNobodyAsksForIsDropped(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(100)
 		emptied := 0

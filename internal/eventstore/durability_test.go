@@ -64,6 +64,7 @@ func missing(acked, stored []string) (lost, twice []string) {
 }
 
 func TestWhatWasAcknowledgedIsStoredOnceThoughServersFall(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		const writers = 6
@@ -123,6 +124,7 @@ func progress(t *testing.T, s *eventstore.Store) func() bool {
 }
 
 func TestHistoryGoesOnAfterARestart(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		s := eventstoretest.Store(n, procedure.ServiceApproval)
@@ -150,6 +152,7 @@ func TestHistoryGoesOnAfterARestart(t *testing.T) {
 }
 
 func TestSequencesOfABatchAreThoseOfTheStream(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		s := eventstoretest.Store(n, procedure.ServiceApproval)

@@ -37,6 +37,7 @@ func sum(t *testing.T, g prometheus.Gatherer, name string) float64 {
 func value(m *dto.Metric) float64 { return m.GetCounter().GetValue() }
 
 func TestManyAppendsAreFewPublishesAndOneConflictFailsAlone(t *testing.T) {
+	t.Parallel()
 	const appends, unlucky = 64, 17
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
@@ -85,6 +86,7 @@ func lock(claim, target eventstore.History) []eventstore.Draft {
 }
 
 func TestAClaimAndItsLockAreStoredBothOrNot(t *testing.T) {
+	t.Parallel()
 	const claimers, rounds = 4, 15
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)

@@ -16,6 +16,7 @@ var conditional = regexp.MustCompile(`WithExpectLast(Sequence|Msg)|Nats-Expected
 // their conditions name. A second place that builds such a condition could use
 // another text, and two writers would win.
 func TestConditionsAreBuiltInOnePlace(t *testing.T) {
+	t.Parallel()
 	root := repository(t)
 	var found []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

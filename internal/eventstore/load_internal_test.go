@@ -12,6 +12,7 @@ import (
 
 // What a condition hid is put on by hand: one server on its own leaves no such gap.
 func TestACountedHistoryHasWhatAConditionHid(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		if err := Provision(t.Context(), n.JetStream(), NewTopology(n.Replicas(), 64<<20).Anywhere()); err != nil {
 			t.Fatal(err)

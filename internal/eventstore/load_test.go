@@ -19,6 +19,7 @@ import (
 )
 
 func TestLoadSeesAtOnceWhatOthersWrote(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		one := eventstoretest.Store(n, procedure.ServiceApproval)
@@ -36,6 +37,7 @@ func TestLoadSeesAtOnceWhatOthersWrote(t *testing.T) {
 }
 
 func TestASmallCacheForgetsAndReadsAgain(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		s := eventstoretest.Store(n, procedure.ServiceApproval, eventstore.WithCacheEntries(3))
@@ -55,6 +57,7 @@ func TestASmallCacheForgetsAndReadsAgain(t *testing.T) {
 }
 
 func TestMessagesThatAreNoEventsAreReportedAndDoNotCount(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		s := eventstoretest.Store(n, procedure.ServiceApproval)
@@ -84,6 +87,7 @@ func TestMessagesThatAreNoEventsAreReportedAndDoNotCount(t *testing.T) {
 }
 
 func TestHeadersThatCanNotBeReadHideNothing(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		s := eventstoretest.Store(n, procedure.ServiceApproval)
@@ -111,6 +115,7 @@ func unlocked(release string) *releasev1.Event {
 }
 
 func TestLastIsTheNewestEventThatCounts(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		s := eventstoretest.Store(n, procedure.ServiceExecutor)
@@ -145,6 +150,7 @@ func TestLastIsTheNewestEventThatCounts(t *testing.T) {
 // A copy is signed, and stands where its original did. Once the server has forgotten
 // the message's id it stores it again, and a target would seem to be free.
 func TestACopyOfAnOldStandingDoesNotCount(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		topology := eventstoretest.Topology(n)
 		for i := range topology.Streams {
@@ -200,6 +206,7 @@ func TestACopyOfAnOldStandingDoesNotCount(t *testing.T) {
 }
 
 func TestDraftsThatCanNotBeMeantAreRefused(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		approval := eventstoretest.Store(n, procedure.ServiceApproval)
@@ -230,6 +237,7 @@ func TestDraftsThatCanNotBeMeantAreRefused(t *testing.T) {
 }
 
 func TestAStoreThatNobodyWouldBelieveDoesNotWrite(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		reader := eventstore.New(n.JetStream(), envelopetest.Ring(), nil, time.Now)
@@ -250,6 +258,7 @@ func TestAStoreThatNobodyWouldBelieveDoesNotWrite(t *testing.T) {
 }
 
 func TestWhatIsKnownIsWhatSomeLoadFound(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		s, other := eventstoretest.Store(n, procedure.ServiceApproval), eventstoretest.Store(n, procedure.ServiceApproval)

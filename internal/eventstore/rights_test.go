@@ -21,6 +21,7 @@ var everyService = []string{
 
 // What each service may do is pinned: a right that is added is seen in review.
 func TestRightsAreAsWrittenDown(t *testing.T) {
+	t.Parallel()
 	var out strings.Builder
 	for _, service := range everyService {
 		r := eventstore.RightsOf(service)
@@ -49,6 +50,7 @@ func TestRightsAreAsWrittenDown(t *testing.T) {
 
 // Every service, with its own credentials in hand, tries what is not its own (S1).
 func TestNoServiceMayActAsAnother(t *testing.T) {
+	t.Parallel()
 	users := []natsserver.User{}
 	for _, service := range everyService {
 		r := eventstore.RightsOf(service)

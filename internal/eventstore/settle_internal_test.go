@@ -49,6 +49,7 @@ func stored0(t *testing.T, s *Store, aggregate string) int {
 }
 
 func TestALostAnswerIsFoundByReading(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{1, 3} {
 		t.Run(fmt.Sprintf("%d drafts", size), func(t *testing.T) {
 			natstest.Each(t, func(t *testing.T, n natstest.Server) {
@@ -78,6 +79,7 @@ func TestALostAnswerIsFoundByReading(t *testing.T) {
 }
 
 func TestARepetitionOfTheSameBytesIsStoredOnce(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		s := writable(t, n)
 		g := prepared(t, s, withdrawal("rel.r", 0))
@@ -102,6 +104,7 @@ func TestARepetitionOfTheSameBytesIsStoredOnce(t *testing.T) {
 }
 
 func TestAPublishThatNeverArrivedIsSentAgain(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		s := writable(t, n)
 		g := prepared(t, s, withdrawal("rel.r", 0))
@@ -115,6 +118,7 @@ func TestAPublishThatNeverArrivedIsSentAgain(t *testing.T) {
 }
 
 func TestARefusalForGoodIsNotRepeated(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		s := writable(t, n)
 		g := prepared(t, s, withdrawal("rel.r", 0))
@@ -129,6 +133,7 @@ func TestARefusalForGoodIsNotRepeated(t *testing.T) {
 }
 
 func TestKnowledgeOfEventsThatAreGoneIsAConflict(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		s := writable(t, n)
 		_, err := s.Append(t.Context(), withdrawal("rel.r", 4711))
@@ -139,6 +144,7 @@ func TestKnowledgeOfEventsThatAreGoneIsAConflict(t *testing.T) {
 }
 
 func TestAForeignMessageInBetweenIsNoHindrance(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		s := writable(t, n)
 		// Somebody had the server's answer to a publish stored as if it were an event.

@@ -25,6 +25,7 @@ var rewrite = flag.Bool("rewrite", false, "rewrite the golden files")
 // durable name makes a step read everything again. Commit a change of the golden
 // file only if all of that is meant.
 func TestTopologyIsThatOfTheGoldenFile(t *testing.T) {
+	t.Parallel()
 	got, err := json.MarshalIndent(eventstore.NewTopology(3, 4<<30), "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +47,7 @@ func TestTopologyIsThatOfTheGoldenFile(t *testing.T) {
 }
 
 func TestProvisioningTwiceChangesNothing(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		before := configs(t, n)
@@ -70,6 +72,7 @@ func configs(t *testing.T, n natstest.Server) map[string]jetstream.StreamConfig 
 }
 
 func TestTwoAdminStepsAtOnceMakeOneStream(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		errs := make([]error, 4)
 		var wg sync.WaitGroup
@@ -87,6 +90,7 @@ func TestTwoAdminStepsAtOnceMakeOneStream(t *testing.T) {
 }
 
 func TestAStreamThatCouldLoseHistoryIsRefused(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*jetstream.StreamConfig){
 		"deny_delete":    func(c *jetstream.StreamConfig) { c.DenyDelete = false },
 		"deny_purge":     func(c *jetstream.StreamConfig) { c.DenyPurge = false },
@@ -120,6 +124,7 @@ func TestAStreamThatCouldLoseHistoryIsRefused(t *testing.T) {
 }
 
 func TestADurableThatWouldGiveMessagesUpIsRefused(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		broken := eventstore.NewDurable("approval-new", "rel.*.approval.requested")
@@ -137,6 +142,7 @@ func TestADurableThatWouldGiveMessagesUpIsRefused(t *testing.T) {
 }
 
 func TestQuotaAndWaitsFollowTheTopology(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		before, err := eventstoretest.Store(n, procedure.ServiceApproval).Epoch(t.Context())
@@ -162,6 +168,7 @@ func TestQuotaAndWaitsFollowTheTopology(t *testing.T) {
 }
 
 func TestStreamsOfAClusterLieOnServersThatSyncEveryWrite(t *testing.T) {
+	t.Parallel()
 	n := natstest.Cluster(t, natstest.WithSyncAlways())
 	if err := eventstore.Provision(t.Context(), n.JetStream(), eventstore.NewTopology(3, eventstoretest.Quota)); err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 // A history is read backwards where each message names the one before it. Whoever is
 // between them without a name is found all the same.
 func TestAMessageThatNamesNoneBeforeItHidesNothing(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		s := eventstoretest.Store(n, procedure.ServiceApproval)
@@ -55,6 +56,7 @@ func TestAMessageThatNamesNoneBeforeItHidesNothing(t *testing.T) {
 // To the client library a bare line feed ends a line of a header, to the server it does
 // not. A condition that only one of them sees was not checked.
 func TestAConditionThatTheServerDidNotSeeHidesNothing(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		topology := eventstoretest.Topology(n)
 		for i := range topology.Streams {

@@ -37,6 +37,7 @@ func clone(h nats.Header) nats.Header {
 }
 
 func TestOnlyTheVerySameMessageIsKnownToBeAuthentic(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		change func(m *stored)
 		known  bool
@@ -74,6 +75,7 @@ func TestOnlyTheVerySameMessageIsKnownToBeAuthentic(t *testing.T) {
 }
 
 func TestWhatWasVerifiedLongAgoIsForgotten(t *testing.T) {
+	t.Parallel()
 	v := newVerified()
 	for i := range uint64(3 * maxVerified) {
 		v.put(i, known{})

@@ -17,6 +17,7 @@ import (
 )
 
 func TestWhatWasPutIsGotByItsDigest(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		s := evidence.New(n.JetStream())
@@ -44,6 +45,7 @@ func TestWhatWasPutIsGotByItsDigest(t *testing.T) {
 
 // What is handed out belongs to whoever asked.
 func TestWhatThisProcessPutIsNotChangedByWhoeverReadsIt(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	eventstoretest.Provision(t, n)
 	s := evidence.New(n.JetStream())
@@ -63,6 +65,7 @@ func TestWhatThisProcessPutIsNotChangedByWhoeverReadsIt(t *testing.T) {
 }
 
 func TestTheSameContentIsKeptOnce(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		s := evidence.New(n.JetStream())
@@ -95,6 +98,7 @@ func TestTheSameContentIsKeptOnce(t *testing.T) {
 
 // The second put of a content takes the chunks of the first away.
 func TestAReaderWhoseChunksAreTakenAwayReadsAgain(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		ref, err := evidence.New(n.JetStream()).Put(t.Context(), "text/plain", "verdict", []byte("passed"))
@@ -139,6 +143,7 @@ func TestAReaderWhoseChunksAreTakenAwayReadsAgain(t *testing.T) {
 }
 
 func TestWhatCanNotBeGivenIsRefused(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	eventstoretest.Provision(t, n)
 	s := evidence.New(n.JetStream())
@@ -156,6 +161,7 @@ func TestWhatCanNotBeGivenIsRefused(t *testing.T) {
 }
 
 func TestReplacedEvidenceIsNoticed(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		eventstoretest.Provision(t, n)
 		s := evidence.New(n.JetStream())

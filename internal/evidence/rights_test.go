@@ -52,6 +52,7 @@ func guarded(t *testing.T) (as func(user string) jetstream.JetStream) {
 // Services may not purge what is kept, and need not: that a put is repeated, or comes
 // over one that was changed, costs time at most.
 func TestServicesPutEvidenceWithoutTheRightToPurge(t *testing.T) {
+	t.Parallel()
 	as := guarded(t)
 	content := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
 	for _, service := range []string{procedure.ServiceApproval, procedure.ServiceValidator, procedure.ServiceExecutor} {
@@ -84,6 +85,7 @@ func TestServicesPutEvidenceWithoutTheRightToPurge(t *testing.T) {
 // A rollup is what a writer of the bucket can do that its rights cannot forbid. It
 // takes documents away, and every one of them is missed under its digest.
 func TestWhatAWriterWipedIsMissed(t *testing.T) {
+	t.Parallel()
 	as := guarded(t)
 	ref, err := evidence.New(as(procedure.ServiceValidator)).Put(t.Context(), "text/plain", "verdict", []byte("failed"))
 	if err != nil {

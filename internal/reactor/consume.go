@@ -57,7 +57,7 @@ func Consume(ctx context.Context, js jetstream.JetStream, stream, durable string
 	}
 	d := &delivery{
 		js: js, stream: stream, durable: durable, cfg: cfg, handle: handle,
-		metrics: newMetrics(cfg.Metrics), met: map[uint64]past{},
+		metrics: newMetrics(cfg.Metrics), met: newMet(),
 	}
 	fetching, stop := context.WithCancel(ctx)
 	defer stop()

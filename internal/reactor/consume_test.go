@@ -33,6 +33,7 @@ func ringOf(t *testing.T, cfg *configv1.Keyring) *envelope.Keyring {
 }
 
 func TestAFailureIsTriedAgainAndADelayIsNone(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		registry := prometheus.NewRegistry()
@@ -83,6 +84,7 @@ func delivered(t *testing.T, g prometheus.Gatherer, result string) float64 {
 }
 
 func TestWhatCanNotBeWorkedOnIsParkedOnce(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		r.work(t, reactor.Config{}, func(_ context.Context, m reactor.Message) error {
@@ -98,6 +100,7 @@ func TestWhatCanNotBeWorkedOnIsParkedOnce(t *testing.T) {
 }
 
 func TestAPanicLeavesANoteAndIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		var calls atomic.Int32
@@ -118,6 +121,7 @@ func TestAPanicLeavesANoteAndIsTriedAgain(t *testing.T) {
 // TestPeopleAreToldOfAMessageThatEndsProcesses lets eight take it and die: nobody answers,
 // and the server gives it to the next one when it has waited long enough.
 func TestPeopleAreToldOfAMessageThatEndsProcesses(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		if err := eventstore.Provision(t.Context(), n.JetStream(), eventstoretest.Topology(n).WithAckWait(200*time.Millisecond)); err != nil {
 			t.Fatal(err)
@@ -140,6 +144,7 @@ func TestPeopleAreToldOfAMessageThatEndsProcesses(t *testing.T) {
 // TestWhatAnotherProcessPutOffIsNoFailure: the server counts those deliveries too, and a
 // process that is new to the message can not know what they were.
 func TestWhatAnotherProcessPutOffIsNoFailure(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		r.publish(t, "request.production.shop", "{}")
@@ -166,6 +171,7 @@ func TestWhatAnotherProcessPutOffIsNoFailure(t *testing.T) {
 }
 
 func TestAWorkerAtWorkIsNotTakenForDead(t *testing.T) {
+	t.Parallel()
 	const ackWait = 300 * time.Millisecond
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		topology := eventstoretest.Topology(n).WithAckWait(ackWait)
@@ -193,6 +199,7 @@ func TestAWorkerAtWorkIsNotTakenForDead(t *testing.T) {
 }
 
 func TestWorkBegunIsFinishedWhenTheProcessEnds(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		begun, finish := make(chan struct{}), make(chan struct{})
@@ -220,6 +227,7 @@ func TestWorkBegunIsFinishedWhenTheProcessEnds(t *testing.T) {
 }
 
 func TestWorkThatTakesTooLongToEndIsGivenBackAtOnce(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		begun := make(chan struct{})
@@ -247,6 +255,7 @@ func TestWorkThatTakesTooLongToEndIsGivenBackAtOnce(t *testing.T) {
 }
 
 func TestEveryMessageIsWorkedOnThoughTheServerRestarts(t *testing.T) {
+	t.Parallel()
 	const messages = 60
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
@@ -284,6 +293,7 @@ func TestEveryMessageIsWorkedOnThoughTheServerRestarts(t *testing.T) {
 }
 
 func TestAMissingDurableIsNeverMade(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		err := reactor.Consume(t.Context(), r.JetStream(), eventstore.StreamRequests, "unknown", reactor.Config{Bind: time.Second},
@@ -298,6 +308,7 @@ func TestAMissingDurableIsNeverMade(t *testing.T) {
 }
 
 func TestADeletedDurableEndsTheStep(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		begun := make(chan struct{})

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -34,16 +33,8 @@ type delivery struct {
 	cfg     Config
 	handle  func(context.Context, Message) error
 	metrics *metrics
-
-	mu sync.Mutex
-	// met is what this process went through with a message that it is not done with.
-	met map[uint64]past
+	met     *met
 }
-
-// past is how often this process had a message in hand, and how often it failed on it.
-// The server counts deliveries alone, to all processes, and those that were merely put
-// off as well.
-type past struct{ seen, failed int }
 
 // deliver works on one message and answers the server.
 func (d *delivery) deliver(ctx context.Context, msg jetstream.Msg) {
@@ -60,7 +51,7 @@ func (d *delivery) deliver(ctx context.Context, msg jetstream.Msg) {
 	stop := d.heartbeat(ctx, msg)
 	defer stop()
 	started := d.cfg.Now()
-	before := d.meet(m)
+	before := d.met.meet(m.Sequence)
 	if d.deadly(m, before, started) {
 		// Before the attempt: afterwards nobody may be there to say so.
 		d.note(ctx, m, noteStuck, fmt.Errorf("delivered %d times, of which this process saw %d", m.Delivery, before.seen+1))
@@ -69,25 +60,6 @@ func (d *delivery) deliver(ctx context.Context, msg jetstream.Msg) {
 	result := d.answer(ctx, msg, m, before.failed, err)
 	d.metrics.duration.WithLabelValues(d.durable, result).Observe(d.cfg.Now().Sub(started).Seconds())
 	d.metrics.deliveries.WithLabelValues(d.durable, result).Inc()
-}
-
-// meet counts this delivery and returns what there was before it.
-func (d *delivery) meet(m Message) past {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	before := d.met[m.Sequence]
-	d.met[m.Sequence] = past{seen: before.seen + 1, failed: before.failed}
-	return before
-}
-
-// failed counts a failure. What other processes failed on, or this one before it was
-// started again, they count themselves.
-func (d *delivery) failed(m Message) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now := d.met[m.Sequence]
-	now.failed++
-	d.met[m.Sequence] = now
 }
 
 // deadly reports whether the message may be one that ends the process: there were
@@ -118,18 +90,18 @@ func (d *delivery) answer(ctx context.Context, msg jetstream.Msg, m Message, fai
 	var later *retryAfter
 	switch {
 	case err == nil:
-		d.forget(m)
+		d.met.forget(m.Sequence)
 		failpoint.At("step.before-ack")
 		d.acknowledge(ctx, msg, m)
 		failpoint.At("step.after-ack")
 		return "acknowledged"
 	case errors.Is(err, ErrUnprocessable):
 		if !d.note(ctx, m, noteDropped, err) {
-			d.failed(m)
+			d.met.fail(m.Sequence)
 			d.again(ctx, msg, m, backoff(failures), err)
 			return "failed"
 		}
-		d.forget(m)
+		d.met.forget(m.Sequence)
 		if err := msg.TermWithReason(err.Error()); err != nil {
 			d.log(ctx, slog.LevelWarn, "message was parked but not terminated", m, err)
 		}
@@ -144,26 +116,20 @@ func (d *delivery) answer(ctx context.Context, msg jetstream.Msg, m Message, fai
 		d.again(ctx, msg, m, later.after, err)
 		return "put_off"
 	case errors.Is(err, errPanic):
-		d.failed(m)
+		d.met.fail(m.Sequence)
 		d.note(ctx, m, noteStuck, err)
 		d.again(ctx, msg, m, backoff(failures), err)
 		return "panicked"
 	case failures+1 >= stuckAfter:
-		d.failed(m)
+		d.met.fail(m.Sequence)
 		d.note(ctx, m, noteStuck, err)
 		d.again(ctx, msg, m, jitter(maxDelay), err)
 		return "stuck"
 	default:
-		d.failed(m)
+		d.met.fail(m.Sequence)
 		d.again(ctx, msg, m, backoff(failures), err)
 		return "failed"
 	}
-}
-
-func (d *delivery) forget(m Message) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.met, m.Sequence)
 }
 
 // acknowledge waits for the server's word. Where that does not come, the message

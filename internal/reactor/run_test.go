@@ -23,6 +23,7 @@ func confirm(_ context.Context, t reactor.Task) ([]eventstore.Draft, error) {
 }
 
 func TestADueStepActsAndItsEventCarriesTheReleaseOn(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		r.run(t, reactor.Config{}, confirm)
@@ -40,6 +41,7 @@ func TestADueStepActsAndItsEventCarriesTheReleaseOn(t *testing.T) {
 }
 
 func TestAStepThatIsNotDueOnlyAcknowledges(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		release := r.request(t, "one")
@@ -62,6 +64,7 @@ func TestAStepThatIsNotDueOnlyAcknowledges(t *testing.T) {
 
 // The server is asked only where it could know something that matters.
 func TestAStepThatWasSeenNotToBeDueAsksTheServerNothing(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		release := r.request(t, "one")
@@ -93,6 +96,7 @@ func TestAStepThatWasSeenNotToBeDueAsksTheServerNothing(t *testing.T) {
 }
 
 func TestAStepDecidesAgainWhenSomebodyWasFaster(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		seen := make(chan int, 8)
@@ -119,6 +123,7 @@ func TestAStepDecidesAgainWhenSomebodyWasFaster(t *testing.T) {
 }
 
 func TestAStepMayClaimFirstAndActOnItsOwnClaim(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		var rounds atomic.Int32
@@ -143,6 +148,7 @@ func TestAStepMayClaimFirstAndActOnItsOwnClaim(t *testing.T) {
 
 // Each event is on record for good, also the ones that the fold does not take.
 func TestAStepWhoseEventDoesNotCountStoresOneForEachDelivery(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		var acts atomic.Int32
@@ -165,6 +171,7 @@ func TestAStepWhoseEventDoesNotCountStoresOneForEachDelivery(t *testing.T) {
 }
 
 func TestOneGoroutineWorksOnARelease(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		release := procedure.ReleaseID("production", "shop", "one")
@@ -198,6 +205,7 @@ func TestOneGoroutineWorksOnARelease(t *testing.T) {
 }
 
 func TestAForgedMessageIsParkedAndTheOriginalKept(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		// The server's own answer, stored where an event should be: somebody named a
@@ -226,6 +234,7 @@ func TestAForgedMessageIsParkedAndTheOriginalKept(t *testing.T) {
 }
 
 func TestAReplayedEventOfAnotherReleaseIsParked(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		release := r.request(t, "one")
@@ -258,6 +267,7 @@ func TestAReplayedEventOfAnotherReleaseIsParked(t *testing.T) {
 }
 
 func TestAMessageOfAnUnknownKeyIsNotDroppedAtOnce(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := newRig(t, n)
 		r.request(t, "one")

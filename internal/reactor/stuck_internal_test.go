@@ -15,6 +15,7 @@ import (
 
 // TestPeopleAreToldOfTheEighthFailure sets the seven before, which take two minutes.
 func TestPeopleAreToldOfTheEighthFailure(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		failed int
 		err    error
@@ -45,11 +46,14 @@ func TestPeopleAreToldOfTheEighthFailure(t *testing.T) {
 			d := &delivery{
 				js: n.JetStream(), stream: eventstore.StreamRequests, durable: string(procedure.StepIntake),
 				cfg: Config{AckWait: eventstore.DefaultAckWait}.complete(), metrics: newMetrics(nil),
-				met:    map[uint64]past{ack.Sequence: {failed: test.failed}},
+				met:    newMet(),
 				handle: func(context.Context, Message) error { return test.err },
 			}
+			for range test.failed {
+				d.met.fail(ack.Sequence)
+			}
 			d.deliver(t.Context(), msg)
-			if got := d.met[ack.Sequence]; got != test.then {
+			if got, _ := d.met.past.Get(ack.Sequence); got != test.then {
 				t.Errorf("it remembers %+v, want %+v", got, test.then)
 			}
 			if got := parked(t, n.JetStream()); got != test.notes {

@@ -90,7 +90,7 @@ const maxRolledBack = 16
 // Carrying returns the state of a target on which a release was verified.
 func Carrying(before *releasev1.TargetState, now *releasev1.Deployment) *releasev1.TargetState {
 	after := clone(before)
-	after.Previous, after.Deployed = before.GetDeployed(), now
+	after.Previous, after.Deployed, after.UnknownSince = before.GetDeployed(), now, ""
 	after.Generation++
 	return after
 }
@@ -103,6 +103,15 @@ func TakenBack(before *releasev1.TargetState, gone *releasev1.Deployment) *relea
 	if len(after.GetRolledBack()) > maxRolledBack {
 		after.RolledBack = after.GetRolledBack()[:maxRolledBack]
 	}
+	after.Generation++
+	return after
+}
+
+// Unknown returns the state of a target of which nobody knows what it carries since that
+// release: what it was last known to carry is no place to go back to any more (PD-3.5).
+func Unknown(before *releasev1.TargetState, release string) *releasev1.TargetState {
+	after := clone(before)
+	after.UnknownSince = release
 	after.Generation++
 	return after
 }

@@ -84,7 +84,14 @@ func TestWhatATargetCarriesAfterwards(t *testing.T) {
 	if state.GetDeployed().GetRelease() != "shop-1" || len(state.GetRolledBack()) != 16 || state.GetRolledBack()[0].GetRelease() != "shop-back-19" || state.GetGeneration() != 21 {
 		t.Errorf("taken back: %v", state)
 	}
-	if len(before.GetRolledBack()) != 0 {
+	lost := standing.Unknown(before, "shop-lost")
+	if lost.GetUnknownSince() != "shop-lost" || lost.GetDeployed().GetRelease() != "shop-1" || lost.GetGeneration() != 2 {
+		t.Errorf("unknown: %v", lost)
+	}
+	if standing.TakenBack(lost, two).GetUnknownSince() == "" || standing.Carrying(lost, two).GetUnknownSince() != "" {
+		t.Error("only what is placed is known again")
+	}
+	if len(before.GetRolledBack()) != 0 || before.GetUnknownSince() != "" {
 		t.Error("the state before was changed")
 	}
 }

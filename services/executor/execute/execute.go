@@ -28,6 +28,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
@@ -64,7 +65,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		if err := s.Reachable(t.State.WaveTargets()); err != nil {
 			return nil, err
 		}
-		return s.claim(ctx, t)
+		return s.claim(ctx, t, nil)
 	case wait > 0:
 		return nil, site.Waits(t.State, t.Now)
 	}
@@ -88,8 +89,8 @@ func (s shell) ended(t reactor.Task, results []*releasev1.TargetResult) ([]event
 	return []eventstore.Draft{t.Draft(procedure.DecideExecuted(t.State, results, site.Reason(results)))}, nil
 }
 
-// claim takes the wave and its targets in one batch.
-func (s shell) claim(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+// claim takes the wave and its targets in one batch, the targets as they were looked at.
+func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]standing.Target) ([]eventstore.Draft, error) {
 	deadline := t.Now.Add(t.State.Requested.GetTimeouts().GetExecute().AsDuration())
 	// The digest is computed here, from the record that this executor folded and
 	// verified, and not copied from the authorization.
@@ -99,7 +100,7 @@ func (s shell) claim(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 		return nil, err
 	}
 	event.GetExecutionClaimed().Bypassed = around
-	drafts, busy, err := s.Claim(ctx, t, event, t.State.WaveTargets(), deadline)
+	drafts, busy, err := s.Claim(ctx, t, event, t.State.WaveTargets(), deadline, looked)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if len(holds) > 0 {
 		return s.hold(ctx, t, holds, until)
 	}
-	findings, err := s.changes(ctx, t)
+	findings, looked, err := s.changes(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 			ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
 		}})}, nil
 	}
-	return s.claim(ctx, t)
+	return s.claim(ctx, t, looked)
 }
 
 // over reports whether what people approved may not start any more at that time.
@@ -161,9 +161,10 @@ func (s shell) hold(ctx context.Context, t reactor.Task, holds []*releasev1.Hold
 	}}})}, nil
 }
 
-// changes names everything that is not any more what was approved.
-func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Finding, error) {
-	var out []*releasev1.Finding
+// changes names everything that is not any more what was approved, and returns the targets
+// as it looked at them.
+func (s shell) changes(ctx context.Context, t reactor.Task) (out []*releasev1.Finding, looked map[string]standing.Target, err error) {
+	looked = map[string]standing.Target{}
 	say := func(rule, subject, format string, args ...any) {
 		out = append(out, &releasev1.Finding{
 			Rule: rule, Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: subject, Message: fmt.Sprintf(format, args...),
@@ -174,14 +175,14 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 	}
 	if err := s.Verify(ctx, t.State); err != nil {
 		if !site.Permanent(err) {
-			return nil, err
+			return nil, nil, err
 		}
 		say("artifact.changed", "", "%s", site.Line(err.Error()))
 	}
 	if !t.State.Started() {
 		gone, err := s.left(ctx, t)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if w := t.State.Lapsed(t.Now.Add(margin)); w != nil {
 			say(ruleWaiver, w.GetArtifact(), "%s answered until %s for a gate that is not satisfied, and nobody does any more: request it again",
@@ -197,11 +198,12 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 		}
 		target, err := standing.ReadTarget(ctx, s.Store, id)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		looked[id] = target
 		same, err := s.same(ctx, t.State, id, target)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !same {
 			say(procedure.HoldTargetChanged, id, "target %s was changed since it was looked at (generation %d, now %d, carries what release %q placed): request it again",
@@ -210,13 +212,13 @@ func (s shell) changes(ctx context.Context, t reactor.Task) ([]*releasev1.Findin
 		}
 		why, err := s.drifted(ctx, t.State, id, target)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if why != "" {
 			say(procedure.HoldTargetChanged, id, "target %s is not as it was previewed (%s): request it again", id, why)
 		}
 	}
-	return out, nil
+	return out, looked, nil
 }
 
 // drifted says what the target carries otherwise than when it was previewed, where

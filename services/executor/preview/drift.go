@@ -13,10 +13,14 @@ import (
 // ruleDrift names a target that carries something else than the record says.
 const ruleDrift = "target.drift"
 
+// ruleUnknown names a target of which nobody knows what it carries.
+const ruleUnknown = "target.unknown"
+
 // wayBack returns what a target goes back to (PD-3.5): what it carries, or, where that
 // cannot be told, what it carries by the record. Where the two differ, somebody
 // changed the target by hand: steps 2 and 3 judged what is not there, so that a planned
 // release is refused, and one that cannot wait goes on from what is there, called out.
+// Where nobody knows what it carries, there is no way back.
 func (s shell) wayBack(ctx context.Context, state procedure.State, id string) (string, *releasev1.Finding, error) {
 	seen := state.Scoped(id).GetState()
 	recorded := seen.GetDeployed().GetDigest()
@@ -28,8 +32,13 @@ func (s shell) wayBack(ctx context.Context, state procedure.State, id string) (s
 	switch {
 	case err != nil:
 		return "", nil, err
+	case !known && seen.GetUnknownSince() != "":
+		return "", &releasev1.Finding{Rule: ruleUnknown, Severity: releasev1.Finding_SEVERITY_WARNING, Subject: id, Message: fmt.Sprintf(
+			"nobody knows what it carries since release %s was accepted as it was: there is no way back", seen.GetUnknownSince())}, nil
 	case !known, carries == recorded:
 		return recorded, nil, nil
+	case seen.GetUnknownSince() != "":
+		return carries, nil, nil // It can tell again, and what it tells was never on record.
 	case target.State.GetGeneration() != seen.GetGeneration():
 		// Another release was there since step 2. Step 3 sees that, and has it all
 		// looked at again.

@@ -70,12 +70,15 @@ func (s shell) settle(ctx context.Context, state procedure.State, id string, tar
 		Digest: state.PrimaryArtifact().GetDigest(), Time: timestamppb.New(s.now()),
 	}
 	running, known := s.running(ctx, id)
-	if !known {
-		running = presumed(state, id, placed.GetDigest(), target.State.GetDeployed().GetDigest())
-	}
 	result := &releasev1.TargetResult{Target: id, Status: releasev1.TargetResult_STATUS_DONE, Digest: running}
 	if !known {
-		result.Message = "the target cannot tell what it carries; taken from its last result and the outcome"
+		var ok bool
+		if running, ok = presumed(state, id, target.State.GetDeployed().GetDigest()); !ok {
+			result.Status, result.Digest = releasev1.TargetResult_STATUS_UNKNOWN, ""
+			result.Message = "the target cannot tell what it carries, and the release was accepted as it was: nobody knows"
+			return result, standing.Unknown(target.State, state.Release)
+		}
+		result.Digest, result.Message = running, "the target cannot tell what it carries; taken from its last result and the outcome"
 	}
 	there := known && running == placed.GetDigest() && running != target.State.GetDeployed().GetDigest()
 	if !slices.Contains(state.Begun, id) && !there {
@@ -89,17 +92,18 @@ func (s shell) settle(ctx context.Context, state procedure.State, id string, tar
 	return result, standing.TakenBack(target.State, placed)
 }
 
-// presumed is what a target carries that cannot tell: what it was last known to, and
-// otherwise what the outcome says.
-func presumed(state procedure.State, id, placed, before string) string {
+// presumed is what a target carries that cannot tell: what it carried before where the
+// release is known not to have stayed there, and otherwise what its last result says. Of
+// an effect whose end nobody knows it is nothing that anybody may presume.
+func presumed(state procedure.State, id, before string) (digest string, ok bool) {
 	last := state.Result(id)
 	switch {
 	case state.Outcome == releasev1.Outcome_OUTCOME_ROLLED_BACK, !slices.Contains(state.Begun, id):
-		return before
+		return before, true
 	case last.GetStatus() == releasev1.TargetResult_STATUS_DONE && last.GetDigest() != "":
-		return last.GetDigest()
+		return last.GetDigest(), true
 	}
-	return placed
+	return "", false
 }
 
 func (s shell) running(ctx context.Context, target string) (string, bool) {

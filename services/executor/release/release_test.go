@@ -133,6 +133,7 @@ func TestAnAcceptedReleaseCarriesWhatIsThere(t *testing.T) {
 // TestATargetThatCannotTellCarriesItsLastResult asks an opaque target whose newest
 // command did not end well.
 func TestATargetThatCannotTellCarriesItsLastResult(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Command("eu1"))
 	w.Carries(t, "eu1", 1)
 	r := w.Release(t)

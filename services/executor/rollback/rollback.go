@@ -83,7 +83,7 @@ func (s shell) claim(ctx context.Context, t reactor.Task, targets []string) ([]e
 	if event.GetRollbackUnavailable() != nil {
 		return []eventstore.Draft{t.Draft(event)}, nil
 	}
-	drafts, busy, err := s.Claim(ctx, t, event, targets, deadline)
+	drafts, busy, err := s.Claim(ctx, t, event, targets, deadline, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -30,10 +30,14 @@ var ErrNotCounted = errors.New("claim does not count")
 // them or none (PD-5.2). Busy names the release that holds one of the targets;
 // nothing is to be stored then.
 //
+// Looked holds targets as the caller looked at them: of those nobody may have done
+// anything since, or the batch is refused as a conflict and everything has to be looked at
+// again. What it does not hold is read here.
+//
 // A claim that the record would not take is never sent: its locks would be stored
 // beside it and stay. Where one was refused all the same, because time passed on
 // its way, its locks are given back first.
-func (s *Site) Claim(ctx context.Context, t reactor.Task, event *releasev1.Event, targets []string, lease time.Time) (drafts []eventstore.Draft, busy string, err error) {
+func (s *Site) Claim(ctx context.Context, t reactor.Task, event *releasev1.Event, targets []string, lease time.Time, looked map[string]standing.Target) (drafts []eventstore.Draft, busy string, err error) {
 	if refused := s.refused(t); refused != nil {
 		back, err := s.giveBack(ctx, t, targets)
 		if err != nil || len(back) > 0 {
@@ -45,7 +49,7 @@ func (s *Site) Claim(ctx context.Context, t reactor.Task, event *releasev1.Event
 	if err := counts(t, claim.Event); err != nil {
 		return nil, "", err
 	}
-	locks, busy, err := s.locks(ctx, t, targets, lease)
+	locks, busy, err := s.locks(ctx, t, targets, lease, looked)
 	if err != nil || busy != "" {
 		return nil, busy, err
 	}
@@ -104,11 +108,13 @@ func (s *Site) giveBack(ctx context.Context, t reactor.Task, targets []string) (
 	return out, nil
 }
 
-func (s *Site) locks(ctx context.Context, t reactor.Task, targets []string, lease time.Time) (locks []eventstore.Draft, busy string, err error) {
+func (s *Site) locks(ctx context.Context, t reactor.Task, targets []string, lease time.Time, looked map[string]standing.Target) (locks []eventstore.Draft, busy string, err error) {
 	for _, id := range targets {
-		target, err := standing.ReadTarget(ctx, s.Store, id)
-		if err != nil {
-			return nil, "", err
+		target, ok := looked[id]
+		if !ok {
+			if target, err = standing.ReadTarget(ctx, s.Store, id); err != nil {
+				return nil, "", err
+			}
 		}
 		held, err := s.Held(ctx, id, target, t.State.Release)
 		if err != nil {

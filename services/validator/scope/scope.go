@@ -120,7 +120,9 @@ func (l *look) target(id string, wave uint32, state *releasev1.TargetState) *rel
 // What was rolled back before is judged here; with it, the event of a release to many
 // targets would be larger than a message may be.
 func brief(s *releasev1.TargetState) *releasev1.TargetState {
-	return &releasev1.TargetState{Deployed: s.GetDeployed(), Previous: s.GetPrevious(), Generation: s.GetGeneration()}
+	return &releasev1.TargetState{
+		Deployed: s.GetDeployed(), Previous: s.GetPrevious(), Generation: s.GetGeneration(), UnknownSince: s.GetUnknownSince(),
+	}
 }
 
 // maxLine bounds the text of a finding, in bytes.

@@ -2120,7 +2120,11 @@ type TargetState struct {
 	// The newest versions that were rolled back from it, at most 16.
 	RolledBack []*Deployment `protobuf:"bytes,3,rep,name=rolled_back,json=rolledBack,proto3" json:"rolled_back,omitempty"`
 	// Counts the releases that changed it.
-	Generation    uint64 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
+	Generation uint64 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The release since which nobody knows what it carries: the target cannot tell, and the
+	// release was accepted as it was. What is deployed is then what it was last known to
+	// carry. Empty where it is known.
+	UnknownSince  string `protobuf:"bytes,5,opt,name=unknown_since,json=unknownSince,proto3" json:"unknown_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2181,6 +2185,13 @@ func (x *TargetState) GetGeneration() uint64 {
 		return x.Generation
 	}
 	return 0
+}
+
+func (x *TargetState) GetUnknownSince() string {
+	if x != nil {
+		return x.UnknownSince
+	}
+	return ""
 }
 
 // ReviewDebt is a retrospective review that is owed.
@@ -2459,7 +2470,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12.\n" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
-	"\aservice\x18\x05 \x01(\tR\aservice\"\xef\x01\n" +
+	"\aservice\x18\x05 \x01(\tR\aservice\"\x94\x02\n" +
 	"\vTargetState\x12=\n" +
 	"\bdeployed\x18\x01 \x01(\v2!.shipwarden.release.v1.DeploymentR\bdeployed\x12=\n" +
 	"\bprevious\x18\x02 \x01(\v2!.shipwarden.release.v1.DeploymentR\bprevious\x12B\n" +
@@ -2467,7 +2478,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"rolledBack\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x04 \x01(\x04R\n" +
-	"generation\"\x91\x01\n" +
+	"generation\x12#\n" +
+	"\runknown_since\x18\x05 \x01(\tR\funknownSince\"\x91\x01\n" +
 	"\n" +
 	"ReviewDebt\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12,\n" +

@@ -125,9 +125,11 @@ const (
 	// outcome.
 	Before = "sitetest.before"
 	After  = "sitetest.after"
+	// Looking lies before a driver is asked what its target carries.
+	Looking = "sitetest.looking"
 )
 
-// watched tells of every call that changes a target.
+// watched tells of every call that changes a target, or asks what it carries.
 type watched struct {
 	driver.Driver
 	at func(string)
@@ -138,6 +140,11 @@ func (w watched) Apply(ctx context.Context, key driver.Key, f driver.Fence, plan
 	r, err := w.Driver.Apply(ctx, key, f, plan)
 	w.at(After)
 	return r, err
+}
+
+func (w watched) Running(ctx context.Context) (string, error) {
+	w.at(Looking)
+	return w.Driver.Running(ctx)
 }
 
 func (w watched) Rollback(ctx context.Context, key driver.Key, f driver.Fence, plan driver.Plan) (driver.Result, error) {
