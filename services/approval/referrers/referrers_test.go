@@ -190,8 +190,7 @@ func TestARegistryThatCannotBeAskedIsNoAbsence(t *testing.T) {
 
 // TestAStatementThatIsNotWhatItsDigestSaysIsNone has a registry that changes what it keeps.
 func TestAStatementThatIsNotWhatItsDigestSaysIsNone(t *testing.T) {
-	var host string
-	host = serve(t, true, func(w http.ResponseWriter, r *http.Request) bool {
+	host := serve(t, true, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/blobs/") {
 			return false
 		}

@@ -72,9 +72,9 @@ type judgment struct {
 	unrecoverable bool
 }
 
-func (j *judgment) find(severity releasev1.Finding_Severity, rule, subject, format string, args ...any) {
+func (j *judgment) find(severity releasev1.Finding_Severity, rule, format string, args ...any) {
 	j.facts.Findings = append(j.facts.Findings, &releasev1.Finding{
-		Rule: rule, Severity: severity, Subject: subject, Message: fmt.Sprintf(format, args...),
+		Rule: rule, Severity: severity, Message: fmt.Sprintf(format, args...),
 	})
 }
 
@@ -88,13 +88,11 @@ func (j *judgment) freezes() error {
 	if err != nil && !errors.Is(err, freeze.ErrFrozen) {
 		return err
 	}
-	for _, h := range v.Holds() {
-		j.facts.Holds = append(j.facts.Holds, h)
-	}
+	j.facts.Holds = append(j.facts.Holds, v.Holds()...)
 	if len(v.Reasons) > 0 {
 		j.until = v.Until
 	} else {
-		j.find(releasev1.Finding_SEVERITY_OK, "freeze", "", "no freeze holds")
+		j.find(releasev1.Finding_SEVERITY_OK, "freeze", "no freeze holds")
 	}
 	around, err := freeze.Evaluate(bypassed, j.now, scope)
 	if err != nil && !errors.Is(err, freeze.ErrFrozen) {
@@ -112,19 +110,19 @@ func (j *judgment) freezes() error {
 func (j *judgment) wayBack() {
 	ok, why := procedure.HasWayBack(j.state, procedure.Targets(j.state.Request))
 	if ok {
-		j.find(releasev1.Finding_SEVERITY_OK, "rollback.ready", "", "every target can go back to what it carries")
+		j.find(releasev1.Finding_SEVERITY_OK, "rollback.ready", "every target can go back to what it carries")
 		return
 	}
 	j.unrecoverable = true
 	switch {
 	case j.state.Request.GetRollbackPlan().GetRecovery() != "":
-		j.find(releasev1.Finding_SEVERITY_WARNING, "rollback.unavailable", "",
+		j.find(releasev1.Finding_SEVERITY_WARNING, "rollback.unavailable",
 			"no way back (%s); the recovery plan says what is done instead", why)
 	case j.state.Emergency():
 		j.facts.Bypassed = append(j.facts.Bypassed, "rollback readiness: "+why)
-		j.find(releasev1.Finding_SEVERITY_WARNING, "rollback.unavailable", "", "no way back (%s), and no recovery plan", why)
+		j.find(releasev1.Finding_SEVERITY_WARNING, "rollback.unavailable", "no way back (%s), and no recovery plan", why)
 	default:
-		j.find(releasev1.Finding_SEVERITY_BLOCKING, "rollback.unavailable", "",
+		j.find(releasev1.Finding_SEVERITY_BLOCKING, "rollback.unavailable",
 			"no way back (%s), and rollback_plan.recovery does not say what is done instead", why)
 	}
 }
@@ -136,7 +134,7 @@ func (j *judgment) quorum() {
 	doc, r := j.index.Document(), j.state.Request
 	high := policy.HighRiskAreas(doc, r)
 	if len(high) > 0 {
-		j.find(releasev1.Finding_SEVERITY_WARNING, "risk.high", "", "touches high-risk areas: %v", high)
+		j.find(releasev1.Finding_SEVERITY_WARNING, "risk.high", "touches high-risk areas: %v", high)
 	}
 	normal := policy.Quorum(doc, r, j.unrecoverable, len(high) > 0)
 	if !j.state.Emergency() {
