@@ -633,7 +633,7 @@ type Approval struct {
 	SigstoreRootFile string `protobuf:"bytes,6,opt,name=sigstore_root_file,json=sigstoreRootFile,proto3" json:"sigstore_root_file,omitempty"`
 	// All servers that may be asked for statements beside images, where the procedure
 	// document says that they are.
-	Registries    []*Registry `protobuf:"bytes,7,rep,name=registries,proto3" json:"registries,omitempty"`
+	Registries    []*Registry `protobuf:"bytes,12,rep,name=registries,proto3" json:"registries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1721,7 +1721,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\bchannels\x18\x05 \x03(\v2$.shipwarden.config.v1.ChannelAddressR\bchannels\x12,\n" +
 	"\x12sigstore_root_file\x18\x06 \x01(\tR\x10sigstoreRootFile\x12>\n" +
 	"\n" +
-	"registries\x18\a \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
+	"registries\x18\f \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
 	"registries\"\x97\x02\n" +
 	"\x0eChannelAddress\x12!\n" +
 	"\achannel\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\achannel\x12I\n" +
