@@ -82,8 +82,15 @@ func TestDemo(t *testing.T) {
 	// What is left can be taken up again, with a request to try.
 	stop := s.dev(filepath.Join(s.dir, "demo"))
 	defer stop()
-	if n := len(strings.Fields(s.types("get", "-o", "name"))); n != 4 {
-		t.Errorf("%d releases are on record, not 4", n)
+	all := strings.Fields(s.types("get", "-o", "name"))
+	if len(all) != 4 {
+		t.Errorf("%d releases are on record, not 4", len(all))
+	}
+	keyring := filepath.Join(s.dir, "demo", "state", "config", "keyring.yaml")
+	for _, id := range all {
+		if out := s.types("replay", id, "--keyring", keyring); !strings.Contains(out, "Nothing differs.") || !strings.Contains(out, "derived") {
+			t.Errorf("replay of %s:\n%s", id, out)
+		}
 	}
 	id := s.types("submit", "-f", filepath.Join(s.dir, "demo", "world", "requests", "next.yaml"))
 	s.sees(id, "get", "-o", "name")

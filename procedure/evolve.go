@@ -106,6 +106,10 @@ func (s *State) apply(e Entry) error {
 		return s.applyRiskCleared(e, d.RiskCleared)
 	case *releasev1.Event_Held:
 		return s.applyHeld(e, d.Held)
+	case *releasev1.Event_EvidenceAdded:
+		return s.applyEvidenceAdded(e, d.EvidenceAdded)
+	case *releasev1.Event_GatesHeld:
+		return s.applyGatesHeld(e, d.GatesHeld)
 	case *releasev1.Event_StartHeld:
 		return s.applyStartHeld(e, d.StartHeld)
 	case *releasev1.Event_RiskRefused:

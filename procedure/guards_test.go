@@ -83,6 +83,18 @@ var guards = []guard{
 	{name: "gate bypassed without an emergency", phase: procedure.PhaseGates, want: "without an emergency", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetGatesConfirmed().GetVerdicts()[1].Status = releasev1.GateVerdict_STATUS_BYPASSED
 	}},
+	{name: "gate that is waived by nobody", phase: procedure.PhaseGates, want: "waived by nobody", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetGatesConfirmed().GetVerdicts()[1].Status = releasev1.GateVerdict_STATUS_WAIVED
+	}},
+	{name: "gate that is waived without a reason", phase: procedure.PhaseGates, want: "without an owner or a reason", spoil: func(h *proceduretest.History, e *releasev1.Event) {
+		v := e.GetGatesConfirmed().GetVerdicts()[1]
+		v.Status = releasev1.GateVerdict_STATUS_WAIVED
+		v.Waivers = []*releasev1.Waiver{{Owner: "anna", Reason: " ", Expires: timestamppb.New(h.Now.Add(time.Hour))}}
+	}},
+	{name: "gate that is waived without an end", phase: procedure.PhaseGates, want: "waived no longer", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		v := e.GetGatesConfirmed().GetVerdicts()[1]
+		v.Status, v.Waivers = releasev1.GateVerdict_STATUS_WAIVED, []*releasev1.Waiver{{Owner: "anna", Reason: "it is being moved"}}
+	}},
 	{name: "gate with a verdict that nobody knows, confirmed", phase: procedure.PhaseGates, want: "unknown status", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetGatesConfirmed().GetVerdicts()[1].Status = 99
 	}},

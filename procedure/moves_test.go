@@ -46,6 +46,10 @@ func moves(request *releasev1.Request, class releasev1.DriverClass) []move {
 	for name, failed := range map[string][]string{"pass": nil, "fail": {"tests"}, "bypass": {"change-record"}} {
 		add("gates "+name, "", of(func(s procedure.State) *releasev1.Event { return proceduretest.Gates(s, failed...) }))
 	}
+	add("gates hold", "", func(_ procedure.State, now time.Time) *releasev1.Event {
+		return &releasev1.Event{Data: &releasev1.Event_GatesHeld{GatesHeld: proceduretest.Hold(procedure.HoldEvidenceMissing, now.Add(time.Hour))}}
+	})
+	add("evidence", "", of(func(procedure.State) *releasev1.Event { return proceduretest.Evidence('1') }))
 	add("scope pass", "", of(func(s procedure.State) *releasev1.Event { return proceduretest.Scope(s) }))
 	add("scope refuse", "", of(func(s procedure.State) *releasev1.Event { return proceduretest.Scope(s, "owner.unknown") }))
 	add("preview ready", "", of(func(s procedure.State) *releasev1.Event { return proceduretest.Preview(s, class, nil, nil) }))

@@ -98,6 +98,7 @@ var writers = map[string]string{
 	"notified": ServiceApproval, "notice_acknowledged": ServiceApproval, "impact_reported": ServiceApproval, "authorization_refused": ServiceApproval,
 	"execution_claimed": ServiceExecutor, "execution_finished": ServiceExecutor,
 	"execution_failed": ServiceExecutor, "execution_unknown": ServiceExecutor, "execution_refused": ServiceExecutor,
+	"evidence_added": ServiceApproval, "gates_held": ServiceApproval,
 	"targets_released": ServiceExecutor, "start_held": ServiceExecutor,
 	"verification_passed": ServiceValidator, "verification_failed": ServiceValidator, "verification_inconclusive": ServiceValidator,
 	"rollback_claimed": ServiceExecutor, "rolled_back": ServiceExecutor, "rollback_failed": ServiceExecutor, "rollback_unavailable": ServiceExecutor,

@@ -21,7 +21,8 @@ var beforeExecution = []procedure.Phase{
 // phasesOf says of every event that belongs to certain phases to which. The others are
 // judged by more than the phase: what is to be told, called for, reviewed, or is due.
 var phasesOf = map[string][]procedure.Phase{
-	"gates_confirmed": {procedure.PhaseGates}, "gates_refused": {procedure.PhaseGates},
+	"gates_confirmed": {procedure.PhaseGates}, "gates_refused": {procedure.PhaseGates}, "gates_held": {procedure.PhaseGates},
+	"evidence_added":  {procedure.PhaseGates, procedure.PhaseHeld},
 	"scope_validated": {procedure.PhaseScope}, "scope_refused": {procedure.PhaseScope},
 	"change_previewed": {procedure.PhasePreview}, "preview_refused": {procedure.PhasePreview},
 	"risk_cleared": {procedure.PhaseRisk}, "held": {procedure.PhaseRisk}, "risk_refused": {procedure.PhaseRisk},

@@ -35,7 +35,23 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 	switch verb {
 	case "requested":
 		return proceduretest.Requested(sc.h.Asked, now), true, nil
-	case "gates": // gates pass | gates fail <gate>...
+	case "evidence": // evidence <digit>
+		return proceduretest.Evidence(first[0]), true, nil
+	case "gates": // gates pass | gates fail <gate>... | gates waive <gate> <owner> <duration> | gates hold <duration>
+		if first == "hold" {
+			d, err := time.ParseDuration(rest[0])
+			if err != nil {
+				return nil, true, unclearf("%v", err)
+			}
+			return &releasev1.Event{Data: &releasev1.Event_GatesHeld{GatesHeld: proceduretest.Hold(procedure.HoldEvidenceMissing, now.Add(d))}}, true, nil
+		}
+		if first == "waive" {
+			d, err := time.ParseDuration(rest[2])
+			if err != nil {
+				return nil, true, unclearf("%v", err)
+			}
+			return proceduretest.Waived(s, rest[0], rest[1], now.Add(d)), true, nil
+		}
 		return proceduretest.Gates(s, rest...), true, nil
 	case "scope": // scope pass | scope refuse <rule>...
 		return proceduretest.Scope(s, rest...), true, nil

@@ -28,6 +28,8 @@ type State struct {
 	// ProcedureDigest names the procedure document it runs under, to its end.
 	ProcedureDigest string
 
+	// LateEvidence is what came for the gates after the request.
+	LateEvidence []*releasev1.EvidenceRef
 	// Gates is the outcome of step 1.
 	Gates []*releasev1.GateVerdict
 	// Artifacts and Targets are the outcome of step 2.

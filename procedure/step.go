@@ -56,13 +56,13 @@ var Steps = []Step{
 	{
 		ID: StepIntake, Number: "0", Title: "Take a request in", Service: ServiceApproval, Package: "services/approval/intake",
 		Clause:  "Use this procedure when a production deployment is planned, a production hotfix or emergency release is required, a deployment rollback or recovery action is needed.",
-		Appends: []string{"requested", "superseded", "request_refused", "service_changed"},
+		Appends: []string{"requested", "superseded", "request_refused", "service_changed", "evidence_added"},
 	},
 	{
 		ID: StepGates, Number: "1", Title: "Confirm the gates", Service: ServiceApproval, Package: "services/approval/gates",
 		Clause:  "Confirm that the change has passed the required review, approval, and testing gates.",
-		WakesOn: []string{"requested", "deadline_passed"},
-		Appends: []string{"gates_confirmed", "gates_refused"},
+		WakesOn: []string{"requested", "deadline_passed", "evidence_added"},
+		Appends: []string{"gates_confirmed", "gates_refused", "gates_held"},
 	},
 	{
 		ID: StepScope, Number: "2", Title: "Validate the scope", Service: ServiceValidator, Package: "services/validator/scope",
@@ -161,7 +161,7 @@ var Steps = []Step{
 		ID: StepDeadline, Number: "-", Title: "Set the timers", Service: ServiceApproval, Package: "services/approval/deadline",
 		Clause: "Every wait has an end.",
 		WakesOn: []string{
-			"requested", "risk_cleared", "held", "start_held", "approval_withdrawn", "rejected", "authorized", "withdrawn",
+			"requested", "evidence_added", "gates_held", "risk_cleared", "held", "start_held", "approval_withdrawn", "rejected", "authorized", "withdrawn",
 			"superseded", "notified", "notice_acknowledged", "execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
 			"execution_refused", "aborted", "verification_passed", "verification_failed", "verification_inconclusive",
 			"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "escalated", "acknowledged",

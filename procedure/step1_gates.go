@@ -7,14 +7,14 @@ import (
 )
 
 // DecideGates turns the verdicts of all required gates into the end of step 1
-// (PD-1.1 to PD-1.3). In an emergency a failed gate that may be bypassed is listed
+// (PD-1.1 to PD-1.3). A gate that is waived stops nothing. In an emergency a failed gate that may be bypassed is listed
 // as bypassed and stops nothing (PD-A.5); every other failed gate refuses the
 // release, and hides none of the others.
 func DecideGates(s State, verdicts []*releasev1.GateVerdict, bypassable func(gate string) bool) *releasev1.Event {
 	out := make([]*releasev1.GateVerdict, 0, len(verdicts))
 	refused := false
 	for _, v := range verdicts {
-		if v.GetStatus() != releasev1.GateVerdict_STATUS_PASSED {
+		if v.GetStatus() != releasev1.GateVerdict_STATUS_PASSED && v.GetStatus() != releasev1.GateVerdict_STATUS_WAIVED {
 			if s.Emergency() && bypassable(v.GetGate()) {
 				v = &releasev1.GateVerdict{
 					Gate: v.GetGate(), Status: releasev1.GateVerdict_STATUS_BYPASSED, Rule: v.GetRule(), Reason: v.GetReason(),
@@ -45,6 +45,10 @@ func (s *State) applyGatesConfirmed(e Entry, d *releasev1.GatesConfirmed) error 
 				return s.invalid(e, "gate "+v.GetGate()+" is bypassed without an emergency")
 			}
 			bypassed = append(bypassed, "gate "+v.GetGate())
+		case releasev1.GateVerdict_STATUS_WAIVED:
+			if why := s.badWaivers(v, d.GetVerdicts(), e.Stored); why != "" {
+				return s.invalid(e, "gate "+v.GetGate()+" is waived "+why)
+			}
 		case releasev1.GateVerdict_STATUS_FAILED, releasev1.GateVerdict_STATUS_UNSPECIFIED:
 			return s.invalid(e, "gate "+v.GetGate()+" did not pass")
 		default:

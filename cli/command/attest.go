@@ -33,8 +33,8 @@ func newAttest(a *app) *cobra.Command {
 		Short: "Make and sign a statement about artifacts, as evidence for gates",
 		Long: "Makes an in-toto statement about artifacts and signs it, in a DSSE envelope that\n" +
 			"submit --evidence takes. An artifact is a file, whose digest is computed, or\n" +
-			"NAME=sha256:DIGEST. The predicate is a JSON object; those of types code-review and\n" +
-			"change-record are checked against their schemas, docs/evidence.md.\n\n" +
+			"NAME=sha256:DIGEST. The predicate is a JSON object; those of types code-review,\n" +
+			"change-record and waiver are checked against their schemas, docs/evidence.md.\n\n" +
 			"A type is a URI, or one of " + strings.Join(predicate.Names(), ", ") + ".",
 		Example: "  shipwarden attest build/shop --type test-result --predicate tests.json --key ci.pem --key-id ci-tests\n" +
 			"  shipwarden attest web=sha256:7a253a761e1a0f25d524fc2194237c855e4905cef1eaf38e6f18c99f5f19d035 --type code-review --predicate review.json --key review.pem --key-id review-system --out review.dsse.json",

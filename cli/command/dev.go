@@ -53,6 +53,7 @@ func newDev(a *app) *cobra.Command {
 	c.Flags().StringVar(&o.dir, "dir", "", "folder of everything that is stored (default .shipwarden/dev)")
 	c.Flags().StringVar(&o.source, "shop", "examples/shop", "folder of the example application")
 	c.Flags().StringVar(&o.procedure, "procedure", "", "procedure document (default: that of the shop)")
+	c.Flags().StringVar(&o.root, "sigstore-root", "", "trusted root that the procedure document names by its digest (default: that of last time)")
 	c.Flags().BoolVar(&o.freePorts, "free-ports", false, fmt.Sprintf("listen on ports that are free, instead of %d, %d and %d",
 		devNATSPort, devApprovalPort, devRecorderPort))
 	return c
@@ -60,8 +61,8 @@ func newDev(a *app) *cobra.Command {
 
 // devOptions are the flags of dev.
 type devOptions struct {
-	dir, source, procedure string
-	freePorts              bool
+	dir, source, procedure, root string
+	freePorts                    bool
 }
 
 func (a *app) dev(ctx context.Context, o devOptions) error {
@@ -115,6 +116,9 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	if given != nil {
 		cfg.Procedure, cfg.Override = given, true
 	}
+	if cfg.SigstoreRoot, err = o.sigstoreRoot(cfg.Procedure, filepath.Join(dir, "state", "trusted_root.json")); err != nil {
+		return err
+	}
 	slog.SetDefault(slog.New(calm{slog.NewTextHandler(a.process.Err, &slog.HandlerOptions{Level: slog.LevelWarn})}))
 	starting, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
@@ -147,6 +151,40 @@ func (o devOptions) document() ([]byte, error) {
 		return nil, exit.With(exit.Usage, fmt.Errorf("--procedure: %w", err))
 	}
 	return data, nil
+}
+
+// sigstoreRoot is the trusted root that a document names: the one that is given, or that
+// of last time. It is nil where the document names none.
+func (o devOptions) sigstoreRoot(document []byte, last string) ([]byte, error) {
+	parsed, err := policy.Parse(document, "procedure.yaml")
+	if err != nil {
+		return nil, err
+	}
+	want, path := parsed.GetSigstore().GetTrustedRoot(), o.root
+	if want == "" && path == "" {
+		return nil, nil
+	}
+	if path == "" {
+		if path = last; !exists(last) {
+			return nil, exit.Withf(exit.Usage, "--sigstore-root: required, because the procedure document names the trusted root %s", want)
+		}
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, exit.With(exit.Usage, fmt.Errorf("--sigstore-root: %w", err))
+	}
+	switch got := policy.Digest(data); {
+	case want == "":
+		return nil, exit.Withf(exit.Usage, "--sigstore-root %s: the procedure document names none", path)
+	case got != want:
+		return nil, exit.Withf(exit.Usage, "--sigstore-root %s: it is %s, and the procedure document names %s", path, got, want)
+	}
+	return data, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // rig is the configuration of what dev runs in its folder.

@@ -46,28 +46,36 @@ func newEvidence(a *app) *cobra.Command {
 
 // getEvidence gets evidence and compares its digest with the one that was asked for.
 func (a *app) getEvidence(ctx context.Context, client recorderv1.RecorderServiceClient, digest string) ([]byte, error) {
+	content, err := a.stored(ctx, client, digest)
+	if err != nil {
+		return nil, exit.Call("evidence "+digest, err)
+	}
+	sum := sha256.Sum256(content)
+	if got := "sha256:" + hex.EncodeToString(sum[:]); got != digest {
+		return nil, exit.Withf(exit.Failed, "the evidence's digest is %s, not the one that was asked for", got)
+	}
+	return content, nil
+}
+
+// stored gets evidence by its digest, which is not compared.
+func (a *app) stored(ctx context.Context, client recorderv1.RecorderServiceClient, digest string) ([]byte, error) {
 	ctx, cancel := a.call(ctx)
 	defer cancel()
 	stream, err := client.GetEvidence(ctx, &recorderv1.GetEvidenceRequest{Digest: digest})
 	if err != nil {
-		return nil, exit.Call("evidence "+digest, err)
+		return nil, err
 	}
 	var content bytes.Buffer
 	for {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			break
+			return content.Bytes(), nil
 		}
 		if err != nil {
-			return nil, exit.Call("evidence "+digest, err)
+			return nil, err
 		}
 		content.Write(m.GetContent())
 	}
-	sum := sha256.Sum256(content.Bytes())
-	if got := "sha256:" + hex.EncodeToString(sum[:]); got != digest {
-		return nil, exit.Withf(exit.Failed, "the evidence's digest is %s, not the one that was asked for", got)
-	}
-	return content.Bytes(), nil
 }
 
 // evidence writes evidence.

@@ -24,7 +24,7 @@ import (
 type submission struct {
 	file          string
 	evidence      []string
-	dryRun        bool
+	dryRun, late  bool
 	key, keyID    string
 	wait, watch   bool
 	timeout       time.Duration
@@ -45,6 +45,7 @@ func newSubmit(a *app) *cobra.Command {
 		Example: "  shipwarden submit -f release.yaml\n" +
 			"  shipwarden submit -f release.yaml --evidence tests.dsse.json --watch --timeout 1h\n" +
 			"  shipwarden submit -f release.yaml --key ci.pem --key-id ci-shop\n" +
+			"  shipwarden submit -f release.yaml --late --evidence tests.dsse.json\n" +
 			"  shipwarden submit -f release.yaml --dry-run",
 		Args: cobra.NoArgs,
 		RunE: a.run(func(cmd *cobra.Command, _ []string) error { return a.submit(cmd.Context(), s) }),
@@ -52,6 +53,7 @@ func newSubmit(a *app) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVarP(&s.file, "filename", "f", "", "file with the request, - for standard input")
 	f.StringArrayVar(&s.evidence, "evidence", nil, "file with a DSSE envelope or a sigstore bundle for the gates; may be repeated")
+	f.BoolVar(&s.late, "late", false, "bring the evidence to the release that was made of this request already and waits for it")
 	f.BoolVar(&s.dryRun, "dry-run", false, "check the request and print the id it would get, publish nothing")
 	f.StringVar(&s.key, "key", "", "PEM file with the Ed25519 key that signs the request")
 	f.StringVar(&s.keyID, "key-id", "", "id of that key in the procedure document")
@@ -76,6 +78,9 @@ func (a *app) submit(ctx context.Context, s *submission) error {
 	request, err := submit.Load(data, name, s.evidence)
 	if err != nil {
 		return exit.With(exit.Usage, err)
+	}
+	if s.late && len(request.GetEvidence()) == 0 {
+		return exit.Withf(exit.Usage, "--late: there is no evidence to bring: name it with --evidence")
 	}
 	signer, err := s.signer()
 	if err != nil {
@@ -138,7 +143,11 @@ func (a *app) publish(ctx context.Context, s *submission, request *releasev1.Req
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, s.answerTimeout)
 	defer cancel()
-	answer, err := submit.Submit(ctx, conn, request, signer)
+	send := submit.Submit
+	if s.late {
+		send = submit.Bring
+	}
+	answer, err := send(ctx, conn, request, signer)
 	switch {
 	case errors.Is(err, submit.ErrNotAllowed):
 		return nil, exit.With(exit.Denied, err)

@@ -42,7 +42,8 @@ const Topic = `Exit codes of shipwarden:
        (also with issues; the outcome is printed).
   1    The release ended other than succeeded (rolled back, rolled forward, failed,
        withdrawn, superseded, expired), the request was refused, lint found
-       something, or approve was answered with no.
+       something, replay found something that differs, or approve was answered
+       with no.
   2    The command line, a setting or an input file is wrong, or names a release
        that does not exist.
   3    Waiting timed out. What was waited for may still happen.

@@ -59,16 +59,36 @@ func answerSubject(r *releasev1.Request) string {
 // wraps ErrNotAllowed or ErrNotStored where the request is not known to be stored, and
 // ErrNoAnswer where it is and ctx ended first.
 func Submit(ctx context.Context, conn *nats.Conn, request *releasev1.Request, signer *Signer) (*releasev1.Answer, error) {
-	msg, err := message(request, signer)
+	msg, err := message(Subject(request), request, signer, intake.SignRequest)
 	if err != nil {
 		return nil, err
 	}
+	return send(ctx, conn, msg, answerSubject(request), request.GetIdempotencyKey())
+}
+
+// late ends the subjects of evidence that comes after its request.
+const late = ".evidence"
+
+// Bring publishes the evidence of a request for the release that was made of it already,
+// and returns the answer, as Submit does.
+func Bring(ctx context.Context, conn *nats.Conn, request *releasev1.Request, signer *Signer) (*releasev1.Answer, error) {
+	msg, err := message(Subject(request)+late, &releasev1.Evidence{
+		IdempotencyKey: request.GetIdempotencyKey(), Service: request.GetService(), Environment: request.GetEnvironment(), Evidence: request.GetEvidence(),
+	}, signer, intake.SignEvidence)
+	if err != nil {
+		return nil, err
+	}
+	return send(ctx, conn, msg, answerSubject(request)+late, request.GetIdempotencyKey())
+}
+
+// send publishes a message and waits for what is answered to it.
+func send(ctx context.Context, conn *nats.Conn, msg *nats.Msg, answerTo, key string) (*releasev1.Answer, error) {
 	js, err := jetstream.New(conn)
 	if err != nil {
 		return nil, fmt.Errorf("open jetstream: %w", err)
 	}
 	// Before the request is out: an answer that nobody listens to is gone.
-	answers, err := listen(ctx, conn, answerSubject(request))
+	answers, err := listen(ctx, conn, answerTo)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +99,7 @@ func Submit(ctx context.Context, conn *nats.Conn, request *releasev1.Request, si
 	}
 	answer, err := answers.wait(ctx, js, ack.Sequence)
 	if err != nil {
-		return nil, fmt.Errorf("request %s on %s, stored as number %d: %w", request.GetIdempotencyKey(), msg.Subject, ack.Sequence, err)
+		return nil, fmt.Errorf("request %s on %s, stored as number %d: %w", key, msg.Subject, ack.Sequence, err)
 	}
 	return answer, nil
 }
@@ -87,7 +107,7 @@ func Submit(ctx context.Context, conn *nats.Conn, request *releasev1.Request, si
 // message makes the message. Its id is new each time: it makes a repeated attempt of
 // this publication one message, while a request that is sent again on purpose, for
 // instance because the procedure document was mended, is looked at again.
-func message(request *releasev1.Request, signer *Signer) (*nats.Msg, error) {
+func message(subject string, request proto.Message, signer *Signer, sign func(string, ed25519.PrivateKey, []byte) string) (*nats.Msg, error) {
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(request)
 	if err != nil {
 		return nil, fmt.Errorf("encode request: %w", err)
@@ -96,12 +116,12 @@ func message(request *releasev1.Request, signer *Signer) (*nats.Msg, error) {
 	if err != nil {
 		return nil, fmt.Errorf("name request: %w", err)
 	}
-	msg := nats.NewMsg(Subject(request))
+	msg := nats.NewMsg(subject)
 	msg.Data = body
 	msg.Header.Set("Content-Type", contentType)
 	msg.Header.Set(jetstream.MsgIDHeader, "request-"+id.String())
 	if signer != nil {
-		msg.Header.Set(intake.SignatureHeader, intake.SignRequest(signer.ID, signer.Key, body))
+		msg.Header.Set(intake.SignatureHeader, sign(signer.ID, signer.Key, body))
 	}
 	return msg, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/natsserver"
 	"github.com/blackdice/shipwarden/internal/natstest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/intake"
 )
 
 // streams makes the streams of requests and answers as the product does.
@@ -116,11 +117,11 @@ func TestWhatTheBusRefusesIsToldAsThat(t *testing.T) {
 }
 
 func TestEveryMessageHasAnIDOfItsOwn(t *testing.T) {
-	first, err := message(request, nil)
+	first, err := message(Subject(request), request, nil, intake.SignRequest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := message(request, nil)
+	second, err := message(Subject(request), request, nil, intake.SignRequest)
 	if err != nil {
 		t.Fatal(err)
 	}

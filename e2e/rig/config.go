@@ -25,12 +25,17 @@ func (r *Rig) configure() error {
 	}
 	channels := r.cfg.Channels
 	targets, places := r.cfg.Targets, r.cfg.Places
+	root := ""
+	if r.cfg.SigstoreRoot != nil {
+		root = r.SigstoreRootFile()
+	}
 	files := map[string]proto.Message{
 		"keyring": ring,
 		"tokens":  tokens,
 		procedure.ServiceApproval: &configv1.Approval{
 			Common: r.common(procedure.ServiceApproval), Grpc: &configv1.Grpc{Listen: r.ApprovalURL},
 			ProcedureFile: r.ProcedureFile(), ActivateFirst: true, TokensFile: r.configFile("tokens"), Channels: channels,
+			SigstoreRootFile: root, Registries: r.cfg.Registries,
 		},
 		procedure.ServiceValidator: &configv1.Validator{
 			Common: r.common(procedure.ServiceValidator), ArtifactFolder: r.cfg.ArtifactFolder, Targets: places, Registries: r.cfg.Registries,

@@ -24,6 +24,9 @@ type Config struct {
 	// Override also where another one is, as an administrator can do.
 	Procedure []byte
 	Override  bool
+	// SigstoreRoot is the trusted root that the document names, JSON; nil where it names
+	// none.
+	SigstoreRoot []byte
 	// Targets, Places and Channels are the services' configuration of the world.
 	Targets        []*configv1.TargetDriver
 	Places         []*configv1.TargetAddress
@@ -128,6 +131,11 @@ func (r *Rig) prepare() error {
 	if err := os.WriteFile(r.ProcedureFile(), r.cfg.Procedure, 0o600); err != nil {
 		return err
 	}
+	if r.cfg.SigstoreRoot != nil {
+		if err := os.WriteFile(r.SigstoreRootFile(), r.cfg.SigstoreRoot, 0o600); err != nil {
+			return err
+		}
+	}
 	if r.cfg.NATSPort != 0 {
 		if _, err := free(r.cfg.NATSPort); err != nil {
 			return err
@@ -231,3 +239,6 @@ func (r *Rig) Stop() {
 }
 
 func (r *Rig) undo(f func()) { r.undos = append(r.undos, f) }
+
+// SigstoreRootFile is where the trusted root lies, where there is one.
+func (r *Rig) SigstoreRootFile() string { return filepath.Join(r.cfg.Dir, "trusted_root.json") }

@@ -22,6 +22,8 @@ const (
 	PayloadType = "application/vnd.in-toto+json"
 	// StatementType is the only type of a statement.
 	StatementType = "https://in-toto.io/Statement/v1"
+	// WaiverType is the predicate type of waivers (package predicate has its schema).
+	WaiverType = "https://github.com/blackdice/shipwarden/predicate/waiver/v1"
 )
 
 var (

@@ -39,23 +39,32 @@ func open(ring *Keyring, subject string, header nats.Header, body []byte, sequen
 	if err != nil {
 		return procedure.Entry{}, id, err
 	}
-	event := &releasev1.Event{}
-	if err := proto.Unmarshal(body, event); err != nil {
-		return procedure.Entry{}, id, fmt.Errorf("body: %w", ErrMalformed)
-	}
-	if event.GetWriter() != key.writer {
-		return procedure.Entry{}, id, fmt.Errorf("event of %q, key of %q: %w", event.GetWriter(), key.writer, ErrWriter)
-	}
-	if err := check(event); err != nil {
+	event, err := read(key, subject, body)
+	if err != nil {
 		return procedure.Entry{}, id, err
-	}
-	if own := Subject(event); own != subject {
-		return procedure.Entry{}, id, fmt.Errorf("event of %q: %w", own, ErrSubject)
 	}
 	if err := compare(header, attributes(event)); err != nil {
 		return procedure.Entry{}, id, err
 	}
 	return procedure.Entry{Sequence: sequence, Digest: sha256.Sum256(body), Event: event}, id, nil
+}
+
+// read parses a body whose signature by that key was verified.
+func read(key publicKey, subject string, body []byte) (*releasev1.Event, error) {
+	event := &releasev1.Event{}
+	if err := proto.Unmarshal(body, event); err != nil {
+		return nil, fmt.Errorf("body: %w", ErrMalformed)
+	}
+	if event.GetWriter() != key.writer {
+		return nil, fmt.Errorf("event of %q, key of %q: %w", event.GetWriter(), key.writer, ErrWriter)
+	}
+	if err := check(event); err != nil {
+		return nil, err
+	}
+	if own := Subject(event); own != subject {
+		return nil, fmt.Errorf("event of %q: %w", own, ErrSubject)
+	}
+	return event, nil
 }
 
 // verify finds the key and checks the signature, before anything parses the body.

@@ -20,6 +20,10 @@ func (c *checker) identities() {
 			c.report(path+".id", "duplicate", "%q is the id of a key already", identity.GetId())
 		}
 		c.known(path+".gates", "gate", identity.GetGates(), c.hasGate)
+		c.waives(path+".waives", identity.GetWaives())
+		if len(identity.GetGates())+len(identity.GetWaives()) == 0 {
+			c.report(path+".gates", "identity.gates", "%s is trusted for nothing: name the gates for which it signs, or waives", identity.GetId())
+		}
 		if pattern := identity.GetSubjectPattern(); pattern != "" {
 			compiled, err := regexp.Compile(pattern)
 			switch {

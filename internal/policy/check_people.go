@@ -119,6 +119,7 @@ func (c *checker) keys() {
 			c.report(path+".ed25519", "key.placeholder", "this is no public key")
 		}
 		c.known(path+".gates", "gate", key.GetGates(), c.hasGate)
+		c.waives(path+".waives", key.GetWaives())
 		c.known(path+".services", "service", key.GetServices(), c.hasService)
 		c.moment(path+".not_before", key.GetNotBefore())
 		c.moment(path+".not_after", key.GetNotAfter())

@@ -35,6 +35,7 @@ func (c *checker) gates() {
 			}
 		}
 		c.rules(path+".rules", gate.GetRules())
+		c.waivable(path, gate)
 		if !slices.ContainsFunc(c.document.GetKeys(), func(key *policyv1.Key) bool {
 			return slices.Contains(key.GetGates(), gate.GetName())
 		}) && !slices.ContainsFunc(c.document.GetSigstore().GetIdentities(), func(identity *policyv1.Identity) bool {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -49,8 +50,12 @@ type Task struct {
 }
 
 // Draft returns a draft of the release's next event: it follows the head that the
-// state was folded from, and was caused by what woke the step.
+// state was folded from, was caused by what woke the step, and says by which time it was
+// decided (N-01): storing takes a while, and a verdict may hang on a second.
 func (t Task) Draft(event *releasev1.Event) eventstore.Draft {
+	if !t.Now.IsZero() {
+		event.Decided = timestamppb.New(t.Now)
+	}
 	return t.Stamp(eventstore.Draft{
 		Aggregate: t.History.Aggregate, Expect: t.History.Last, Previous: t.State.Head.Previous(), Event: event,
 	})

@@ -43,6 +43,29 @@ func Gates(s procedure.State, failed ...string) *releasev1.Event {
 	return procedure.DecideGates(s, verdicts, func(gate string) bool { return gate == "change-record" })
 }
 
+// Evidence is a piece that comes after the request.
+func Evidence(digit byte) *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_EvidenceAdded{EvidenceAdded: &releasev1.EvidenceAdded{
+		Evidence: []*releasev1.EvidenceRef{{Digest: Digest(digit), MediaType: "application/json", Size: 512, Name: "late"}}, RequestSequence: 2,
+	}}}
+}
+
+// Waived ends step 1 with a gate that its owner lets through until then, and the others
+// passed.
+func Waived(s procedure.State, gate, owner string, until time.Time) *releasev1.Event {
+	e := Gates(s)
+	for _, v := range e.GetGatesConfirmed().GetVerdicts() {
+		if v.GetGate() == gate {
+			v.Status, v.Reason = releasev1.GateVerdict_STATUS_WAIVED, "waived by "+owner
+			v.Waivers = []*releasev1.Waiver{{
+				Artifact: s.Request.GetArtifacts()[0].GetName(), Owner: owner, Reason: "the suite is being moved", Expires: timestamppb.New(until),
+				Evidence: Digest('e'), SignedBy: "risk-desk",
+			}}
+		}
+	}
+	return e
+}
+
 // Scope ends step 2: well, or refused for every given rule.
 func Scope(s procedure.State, refused ...string) *releasev1.Event {
 	var artifacts []*releasev1.PinnedArtifact
@@ -116,7 +139,7 @@ func Risk(s procedure.State, at time.Time, changes ...func(*procedure.RiskFacts)
 // they end then; of anything else, that it is looked at again.
 func Hold(rule string, until time.Time) *releasev1.Held {
 	reason := &releasev1.HoldReason{Rule: rule, Subject: rule + "-1", SetBy: "anna", Message: "wait"}
-	if rule == "freeze" || rule == "not_before" {
+	if rule == "freeze" || rule == "not_before" || rule == procedure.HoldEvidenceMissing {
 		reason.Until = timestamppb.New(until)
 	}
 	return &releasev1.Held{Reasons: []*releasev1.HoldReason{reason}, Until: timestamppb.New(until)}

@@ -38,6 +38,7 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/gates"
 	"github.com/blackdice/shipwarden/services/approval/intake"
 	"github.com/blackdice/shipwarden/services/approval/notify"
+	"github.com/blackdice/shipwarden/services/approval/referrers"
 	"github.com/blackdice/shipwarden/services/approval/risk"
 )
 
@@ -126,6 +127,10 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 			slog.WarnContext(ctx, "no address is configured for a source of alerts of the procedure document: its rules hold every release", slog.String("source", rule.GetSource()))
 		}
 	}
+	beside, err := referrers.New(cfg.GetRegistries())
+	if err != nil {
+		return err
+	}
 	s, err := station.Open(ctx, procedure.ServiceApproval, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
@@ -149,7 +154,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 		s.Conn.Close()
 		return err
 	}
-	s.Step(gates.New(s.Procedures, s.Evidence, connectors))
+	s.Step(gates.New(s.Procedures, s.Evidence, connectors, beside))
 	s.Step(risk.New(s.Procedures, s.Store, risk.Watch{Sources: sources, Keeper: s.Evidence}))
 	s.Step(authorize.New(s.Procedures))
 	s.Step(notify.New(s.Procedures, told, notices, s.Evidence, s.Now))

@@ -12,6 +12,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	"github.com/blackdice/shipwarden/services/approval/referrers"
 )
 
 // Check says what is wrong with a configuration that can be known without reaching
@@ -28,9 +29,23 @@ func Check(cfg *configv1.Approval) error {
 		station.Check(procedure.ServiceApproval, cfg.GetCommon()),
 		service.InField("grpc.listen", service.CheckListen(cfg.GetGrpc().GetListen())),
 		service.InField("grpc.tls", secure),
-		document, told, records, sources, tokens, unknown(cfg, doc), unconnected(cfg, doc),
+		document, told, records, sources, tokens, unknown(cfg, doc), unconnected(cfg, doc), registries(cfg, doc),
 	)
 }
+
+// registries checks the servers that are asked for statements beside images, and that
+// there is one where the document says that they are.
+func registries(cfg *configv1.Approval, doc *policyv1.Procedure) error {
+	if _, err := referrers.New(cfg.GetRegistries()); err != nil {
+		return err
+	}
+	if doc.GetReferrers() && len(cfg.GetRegistries()) == 0 {
+		return errNoRegistry
+	}
+	return nil
+}
+
+var errNoRegistry = errors.New("registries: required, because the procedure document takes statements from registries (referrers)")
 
 // unknown names addresses of channels that the document does not have: nobody would
 // ever be told there, and whoever wrote the name down means another one.

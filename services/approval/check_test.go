@@ -57,6 +57,16 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 				{Name: "d", Kind: kind, Url: "https://prometheus:9090", TokenFile: "/none"},
 			}
 		}, []string{"alert_sources[1].name", "alert_sources[2]", "alert_sources[3]", "alert_sources[4]"}},
+		{"a registry given twice", func(c *configv1.Approval) {
+			c.Registries = []*configv1.Registry{{Host: "registry.example"}, {Host: "registry.example"}}
+		}, []string{"registries[1].host"}},
+		{"no registry where statements are to be there", func(c *configv1.Approval) {
+			data, err := os.ReadFile("../../examples/procedure.yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.ProcedureFile = stationtest.File(t, "procedure.yaml", string(data)+"\nreferrers: true\n")
+		}, []string{"registries"}},
 		{"everything at once", func(c *configv1.Approval) {
 			c.Common.HttpListen, c.Grpc.Listen, c.Channels[0].Channel = "", "", "board"
 		}, []string{"common.http_listen", "grpc.listen", "channels[0].channel"}},

@@ -1,5 +1,5 @@
 // Package predicate knows the types of statements that gates commonly demand (PD-1.2),
-// by the short names that people use, and the schemas of Shipwarden's own two: any CI
+// by the short names that people use, and the schemas of Shipwarden's own: any CI
 // can produce those from the schema alone.
 package predicate
 
@@ -17,18 +17,22 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"github.com/blackdice/shipwarden/internal/attest"
 )
 
-// CodeReview and ChangeRecord are Shipwarden's own types.
+// CodeReview, ChangeRecord and Waiver are Shipwarden's own types.
 const (
 	CodeReview   = "https://github.com/blackdice/shipwarden/predicate/code-review/v1"
 	ChangeRecord = "https://github.com/blackdice/shipwarden/predicate/change-record/v1"
+	Waiver       = attest.WaiverType
 )
 
 // types are the types that have a short name.
 var types = map[string]string{
 	"code-review":   CodeReview,
 	"change-record": ChangeRecord,
+	"waiver":        Waiver,
 	"provenance":    "https://slsa.dev/provenance/v1",
 	"test-result":   "https://in-toto.io/attestation/test-result/v0.1",
 	"vulns":         "https://in-toto.io/attestation/vulns/v0.2",
@@ -86,7 +90,9 @@ var compiled = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
 	out := map[string]*jsonschema.Schema{}
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
-	for file, predicateType := range map[string]string{"code-review-v1.schema.json": CodeReview, "change-record-v1.schema.json": ChangeRecord} {
+	for file, predicateType := range map[string]string{
+		"code-review-v1.schema.json": CodeReview, "change-record-v1.schema.json": ChangeRecord, "waiver-v1.schema.json": Waiver,
+	} {
 		data, err := schemas.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("read schema: %w", err)

@@ -13,6 +13,8 @@ const (
 		"commit": {"repository": "https://git.example/shop", "digest": {"sha1": "da39a3ee5e6b4b0d3255bfef95601890afd80709"}}}`
 	change = `{"system": "jira", "id": "CHG-1", "state": "approved", "timestamp": "2026-12-01T10:00:00Z",
 		"window": {"start": "2026-12-01T10:00:00Z", "end": "2026-12-01T12:00:00Z"}}`
+	waiver = `{"gate": "tests", "owner": "carol", "reason": "the suite is being moved", "issued": "2026-12-01T10:00:00Z",
+		"expires": "2026-12-03T10:00:00Z"}`
 )
 
 func TestCheck(t *testing.T) {
@@ -31,6 +33,10 @@ func TestCheck(t *testing.T) {
 		{"a change", predicate.ChangeRecord, "", "", nil},
 		{"a change in no state", predicate.ChangeRecord, `"state": "approved", `, "", []string{"state: required"}},
 		{"a change with half a window", predicate.ChangeRecord, `, "end": "2026-12-01T12:00:00Z"`, "", []string{"window.end: required"}},
+		{"a waiver", predicate.Waiver, "", "", nil},
+		{"a waiver of nobody", predicate.Waiver, `"owner": "carol", `, "", []string{"owner: required"}},
+		{"a waiver for ever", predicate.Waiver, `"2026-12-03T10:00:00Z"`, `"never"`, []string{"expires: "}},
+		{"a waiver without a word", predicate.Waiver, "the suite is being moved", "because", []string{"reason: "}},
 		{"a list", predicate.ChangeRecord, change, "[]", []string{"no JSON object"}},
 		{"nothing", predicate.ChangeRecord, change, "", []string{"no JSON"}},
 		{"something else that is an object", "https://elsewhere.example/v1", "", "", nil},
@@ -38,8 +44,11 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			text := change
-			if test.predicateType == predicate.CodeReview {
+			switch test.predicateType {
+			case predicate.CodeReview:
 				text = review
+			case predicate.Waiver:
+				text = waiver
 			}
 			changed := strings.Replace(text, test.old, test.new, 1)
 			if test.old != "" && changed == text {

@@ -15,11 +15,13 @@ package authorize
 
 import (
 	"context"
+	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // Procedures gives the procedure document that a release runs under.
@@ -40,12 +42,19 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	if err != nil {
 		return nil, err
 	}
-	doc := index.Document()
-	event := procedure.DecideAuthorize(t.State, t.Now,
-		doc.GetDeadlines().GetApprovalValid().AsDuration(),
-		t.Now.Add(doc.GetEmergency().GetReviewWithin().AsDuration()))
+	event := Judge(index, t.State, t.Now)
 	if event == nil {
 		return nil, nil
 	}
 	return []eventstore.Draft{t.Draft(event)}, nil
+}
+
+// Judge is the step without its reading: the authorization that the approvals amount to
+// at that time, or nil. It depends on its arguments alone, and is what a replay calls,
+// too (N-01).
+func Judge(index *policy.Index, state procedure.State, now time.Time) *releasev1.Event {
+	doc := index.Document()
+	return procedure.DecideAuthorize(state, now,
+		doc.GetDeadlines().GetApprovalValid().AsDuration(),
+		now.Add(doc.GetEmergency().GetReviewWithin().AsDuration()))
 }

@@ -187,7 +187,7 @@ func (s *Server) decide(ctx context.Context, release string, what func(desk) (*r
 		if err := d.room(event); err != nil {
 			return procedure.State{}, toStatus(ctx, err)
 		}
-		event.Actor, event.ProcedureDigest = d.person, d.state.ProcedureDigest
+		event.Actor, event.ProcedureDigest, event.Decided = d.person, d.state.ProcedureDigest, timestamppb.New(d.now)
 		if err := d.counts(event); err != nil {
 			return procedure.State{}, toStatus(ctx, d.inWords(event, err))
 		}

@@ -204,3 +204,10 @@ func checks(index *policy.Index, s procedure.State) []*releasev1.Check {
 func (d desk) until() time.Time {
 	return procedure.ValidUntil(d.state, d.now, d.index.Document().GetDeadlines().GetApprovalValid().AsDuration())
 }
+
+// Shown is what approvers were shown of a release in that state, as it is kept under the
+// shown_digest of their approvals.
+func Shown(index *policy.Index, s procedure.State) ([]byte, error) {
+	document, _, err := shown.Document(pendingOf(index, s))
+	return document, err
+}

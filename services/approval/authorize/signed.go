@@ -1,9 +1,13 @@
 package authorize
 
 import (
+	"time"
+
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/consent"
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/sshsig"
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
@@ -15,9 +19,10 @@ import (
 func approval(d desk, stand *releasev1.StandIn, r *approvalv1.ApproveRequest) (*releasev1.Event, error) {
 	given := &releasev1.ApprovalGiven{
 		ChangeDigest: r.GetChangeDigest(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(),
-		Expires: timestamppb.New(d.until()), Signature: r.GetSignature(), StandIn: stand,
+		Signature: r.GetSignature(), StandIn: stand,
 	}
-	event := &releasev1.Event{Data: &releasev1.Event_ApprovalGiven{ApprovalGiven: given}}
+	event := Approval(d.index, d.state, given, d.now)
+	given = event.GetApprovalGiven()
 	if r.GetSignature() == nil {
 		if stand == nil && procedure.NeedsSignature(d.state, d.person.GetGroups()) {
 			return nil, procedure.ErrUnsigned
@@ -28,11 +33,23 @@ func approval(d desk, stand *releasev1.StandIn, r *approvalv1.ApproveRequest) (*
 	if !expires.IsValid() || expires.AsTime().After(d.until()) {
 		return nil, invalidField("signature.expires", "later than an approval that is given now counts: "+d.until().UTC().Format(rfc3339))
 	}
-	given.Expires = expires
 	_, err := consent.Verify(d.state, procedure.Approval{
 		Person: d.person.GetId(), Given: d.now, Expires: expires.AsTime(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(), Signature: r.GetSignature(), StandIn: stand,
 	}, d.index, d.active)
 	return event, err
+}
+
+// Approval is the event of an approval that is given at that time: it says until when it
+// counts, which is what was signed where it is signed, and never later than any that is
+// given then. It depends on its arguments alone, and is what a replay calls, too (N-01).
+func Approval(index *policy.Index, s procedure.State, given *releasev1.ApprovalGiven, now time.Time) *releasev1.Event {
+	given = proto.CloneOf(given)
+	until := procedure.ValidUntil(s, now, index.Document().GetDeadlines().GetApprovalValid().AsDuration())
+	given.Expires = timestamppb.New(until)
+	if signed := given.GetSignature().GetExpires(); signed.IsValid() && signed.AsTime().Before(until) {
+		given.Expires = signed
+	}
+	return &releasev1.Event{Data: &releasev1.Event_ApprovalGiven{ApprovalGiven: given}}
 }
 
 const rfc3339 = "2006-01-02T15:04:05.999999999Z07:00"

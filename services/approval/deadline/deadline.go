@@ -220,7 +220,7 @@ func (c *Clock) look(ctx context.Context, release string, fired time.Time) error
 			// behind ours. Saying it again at once would only fill the history.
 			return reactor.RetryAfter(behind, fmt.Errorf("%w: release %s", errClock, release))
 		}
-		_, err = c.store.Append(ctx, reactor.Task{State: state, History: h}.Draft(event))
+		_, err = c.store.Append(ctx, reactor.Task{State: state, History: h, Now: now}.Draft(event))
 		if errors.Is(err, eventstore.ErrSequenceConflict) {
 			continue
 		}

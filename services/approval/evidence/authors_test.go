@@ -112,7 +112,7 @@ func TestVerdictsFitIntoOneEvent(t *testing.T) {
 					object{"authors": people[i*len(people)/5 : (i+1)*len(people)/5], "reviewers": []string{"erin"}}, "web"))
 			}
 			all := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d)}, d.GetGates(), &releasev1.Request{Artifacts: test.artifacts}, envelopes, now)
-			fitting, whole := evidence.Fit(all)
+			fitting, whole := evidence.Fit(all, 0)
 			if size := proto.Size(&releasev1.GatesRefused{Verdicts: fitting}); size > envelope.MaxBody-1<<10 || whole != test.whole || len(fitting) != test.gates {
 				t.Errorf("%d verdicts of %d bytes, whole: %v", len(fitting), size, whole)
 			}

@@ -21,10 +21,13 @@ type Trust struct {
 	Index *policy.Index
 	// Root is the trusted root that the document names; nil where it names none.
 	Root *sigstore.Root
+	// Unseen says of artifacts, by name, why nobody knows what their registry has about
+	// them. No gate is satisfied for them: what was not seen is no absence.
+	Unseen map[string]string
 }
 
-// Evaluate returns one verdict for every required gate, in their order: passed or
-// failed. It depends on nothing but its arguments, so that a verdict can be
+// Evaluate returns one verdict for every required gate, in their order: passed, waived
+// or failed. It depends on nothing but its arguments, so that a verdict can be
 // derived again from the record. The envelopes are what came with the request,
 // in any order; none of them can do harm but by being believed.
 //
@@ -40,7 +43,7 @@ func Evaluate(trust Trust, required []*policyv1.Gate, request *releasev1.Request
 	judges := make([]judge, len(required))
 	for i, gate := range required {
 		j := &judges[i]
-		*j = judge{index: index, gate: gate, request: request, statements: statements, now: now}
+		*j = judge{index: index, gate: gate, request: request, statements: statements, unseen: trust.Unseen, now: now}
 		j.listAuthors(request.GetArtifacts())
 		wrote = append(wrote, j.authors...)
 	}
@@ -58,11 +61,16 @@ type judge struct {
 	gate       *policyv1.Gate
 	request    *releasev1.Request
 	statements []*statement
+	unseen     map[string]string
 	now        time.Time
 	// wrote is who is an author of the change by any source.
 	wrote []string
 
 	evidence, signers, authors []string
+	// spoken says that somebody who is trusted said something about an artifact that is not
+	// covered, or that nobody knows whether.
+	spoken  bool
+	waivers []*releasev1.Waiver
 }
 
 // listAuthors finds whom the statements of the gate name as authors of an artifact.
@@ -77,7 +85,7 @@ func (j *judge) listAuthors(artifacts []*releasev1.Artifact) {
 			if s.predicateType != j.gate.GetPredicateType() {
 				continue
 			}
-			if signer, _ := j.vouched(s, artifact); signer != "" {
+			if signer, _ := j.vouched(s, artifact, purpose{gate: j.gate.GetName()}); signer != "" {
 				j.authors = append(j.authors, s.authors(j.index)...)
 			}
 		}
@@ -91,13 +99,23 @@ func (j *judge) about(artifact *releasev1.Artifact) bool {
 }
 
 func (j *judge) verdict(artifacts []*releasev1.Artifact) *releasev1.GateVerdict {
-	var passed, failed []string
+	var passed, waived, failed []string
 	for _, artifact := range artifacts {
 		if !j.about(artifact) {
 			continue
 		}
-		if reasons := j.cover(artifact); len(reasons) > 0 {
-			failed = append(failed, fmt.Sprintf("artifact %s: %s", artifact.GetName(), strings.Join(reasons, "; ")))
+		reasons := j.cover(artifact)
+		if why := j.unseen[artifact.GetName()]; why != "" {
+			reasons, j.spoken = append(reasons, why), true
+		}
+		if len(reasons) > 0 {
+			waiver, against := j.waive(artifact)
+			if waiver != nil {
+				j.waivers = append(j.waivers, waiver)
+				waived = append(waived, inWords(waiver)+" ("+strings.Join(reasons, "; ")+")")
+				continue
+			}
+			failed = append(failed, fmt.Sprintf("artifact %s: %s", artifact.GetName(), strings.Join(append(reasons, against...), "; ")))
 			continue
 		}
 		passed = append(passed, artifact.GetName())
@@ -111,8 +129,14 @@ func (j *judge) verdict(artifacts []*releasev1.Artifact) *releasev1.GateVerdict 
 	}
 	switch {
 	case len(failed) > 0:
-		verdict.Status = releasev1.GateVerdict_STATUS_FAILED
+		verdict.Status, verdict.Missing = releasev1.GateVerdict_STATUS_FAILED, !j.spoken
 		verdict.Reason = strings.Join(failed, ". ")
+	case len(waived) > 0:
+		verdict.Status, verdict.Waivers = releasev1.GateVerdict_STATUS_WAIVED, j.waivers
+		verdict.Reason = strings.Join(waived, ". ")
+		if len(passed) > 0 {
+			verdict.Reason += ". Proved for " + strings.Join(passed, ", ")
+		}
 	case len(passed) == 0:
 		// Nothing to be covered is no reason to let something pass.
 		verdict.Status = releasev1.GateVerdict_STATUS_FAILED
@@ -150,6 +174,7 @@ func (j *judge) cover(artifact *releasev1.Artifact) []string {
 	if covered {
 		return nil
 	}
+	j.spoken = j.spoken || len(signers) > 0
 	j.evidence, j.signers = append(j.evidence, refused...), append(j.signers, signers...)
 	switch {
 	case len(reasons) == 0:
@@ -163,20 +188,20 @@ func (j *judge) cover(artifact *releasev1.Artifact) []string {
 // examine returns who vouches for the artifact by this statement, and why it does
 // not count all the same. Without a signer it is no evidence at all.
 func (j *judge) examine(s *statement, artifact *releasev1.Artifact) (signer, reason string) {
-	if signer, reason = j.vouched(s, artifact); reason != "" {
+	if signer, reason = j.vouched(s, artifact, purpose{gate: j.gate.GetName()}); reason != "" {
 		return "", reason
 	}
 	reasons := []string{s.content(j.index, j.gate, j.wrote, j.now), j.rules(s, signer, artifact)}
 	return signer, strings.Join(slices.DeleteFunc(reasons, func(r string) bool { return r == "" }), " and ")
 }
 
-// vouched returns who vouches for the artifact by this statement, whatever it says, or
-// why nobody does.
-func (j *judge) vouched(s *statement, artifact *releasev1.Artifact) (signer, reason string) {
+// vouched returns who vouches for the artifact by this statement for that use, whatever
+// it says, or why nobody does.
+func (j *judge) vouched(s *statement, artifact *releasev1.Artifact, use purpose) (signer, reason string) {
 	if s.problem != "" {
 		return "", s.problem
 	}
-	signer, reason = s.trusted(j.index, j.gate.GetName(), j.now)
+	signer, reason = s.trusted(j.index, use, j.now)
 	if reason != "" {
 		return "", reason
 	}
@@ -200,6 +225,9 @@ func Rule(gate *policyv1.Gate) string {
 	}
 	if gate.GetMinReviewers() > 0 {
 		rule += fmt.Sprintf(", at least %d %s", gate.GetMinReviewers(), reviewersOf(gate))
+	}
+	if gate.GetWaivable() != nil {
+		rule += ", or a waiver of at most " + gate.GetWaivable().GetMax().AsDuration().String()
 	}
 	return rule
 }

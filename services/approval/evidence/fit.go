@@ -22,9 +22,10 @@ const (
 // Fit cuts the words of verdicts so that one event holds them. Where they name more
 // authors, keys and evidence than it holds all the same, it returns bare refusals in
 // their place and false: such a release is refused, by whatever lane it came, because
-// nobody could tell later who must not decide about it.
-func Fit(verdicts []*releasev1.GateVerdict) (fitting []*releasev1.GateVerdict, whole bool) {
-	size := 0
+// nobody could tell later who must not decide about it. The event holds so many bytes
+// besides.
+func Fit(verdicts []*releasev1.GateVerdict, besides int) (fitting []*releasev1.GateVerdict, whole bool) {
+	size := besides
 	for _, v := range verdicts {
 		v.Reason, v.Rule = cut(v.GetReason(), maxWhy/len(verdicts)), cut(v.GetRule(), maxRules/len(verdicts))
 		size += proto.Size(v) + 4

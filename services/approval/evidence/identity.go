@@ -3,7 +3,6 @@ package evidence
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -14,7 +13,7 @@ import (
 // certificate counts by the first identity that it is and that may vouch for the gate;
 // where it is also one that is revoked, it counts by none: whoever revokes a workflow
 // means it, whatever wider pattern lets it in.
-func certified(identities []*policyv1.Identity, c sigstore.Certificate, gate string) (signer, reason string) {
+func certified(identities []*policyv1.Identity, c sigstore.Certificate, use purpose) (signer, reason string) {
 	var reasons []string
 	for _, identity := range identities {
 		if identity.GetRevoked() && mismatch(identity, c) == "" {
@@ -23,15 +22,15 @@ func certified(identities []*policyv1.Identity, c sigstore.Certificate, gate str
 	}
 	for _, identity := range identities {
 		if differs := mismatch(identity, c); differs != "" {
-			if identity.GetIssuer() == c.Issuer && slices.Contains(identity.GetGates(), gate) {
+			if identity.GetIssuer() == c.Issuer && use.trusts(identity) {
 				reasons = append(reasons, fmt.Sprintf("is not %q, because of its %s", identity.GetId(), differs))
 			}
 			continue
 		}
-		if slices.Contains(identity.GetGates(), gate) {
+		if use.trusts(identity) {
 			return identity.GetId(), ""
 		}
-		reasons = append(reasons, fmt.Sprintf("is signed by %q, who is not trusted for this gate", identity.GetId()))
+		reasons = append(reasons, fmt.Sprintf("is signed by %q, who is not trusted for %s", identity.GetId(), use))
 	}
 	who := fmt.Sprintf("is signed by %.128q, for whom %.128q vouches", c.Subject, c.Issuer)
 	if len(reasons) == 0 {

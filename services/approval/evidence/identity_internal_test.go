@@ -34,7 +34,7 @@ func TestEveryClaimThatIsNamedCounts(t *testing.T) {
 	} {
 		identity := whole()
 		change(identity)
-		signer, reason := certified([]*policyv1.Identity{identity}, certificate, "provenance")
+		signer, reason := certified([]*policyv1.Identity{identity}, certificate, purpose{gate: "provenance"})
 		if (want == "") != (signer == "workflow") || !strings.Contains(reason, want) {
 			t.Errorf("signer %q, %q, want %q", signer, reason, want)
 		}
@@ -42,7 +42,7 @@ func TestEveryClaimThatIsNamedCounts(t *testing.T) {
 	// A second identity may be who the first one is not.
 	other := whole()
 	other.Id, other.Runner = "other", "self-hosted"
-	if signer, reason := certified([]*policyv1.Identity{other, whole()}, certificate, "provenance"); signer != "workflow" {
+	if signer, reason := certified([]*policyv1.Identity{other, whole()}, certificate, purpose{gate: "provenance"}); signer != "workflow" {
 		t.Errorf("signer %q, %s", signer, reason)
 	}
 }
@@ -54,7 +54,7 @@ func TestARevokedIdentityCountsUnderNoOther(t *testing.T) {
 	}
 	revoked := &policyv1.Identity{Id: "revoked", Issuer: c.Issuer, Name: &policyv1.Identity_Subject{Subject: c.Subject}, Gates: []string{"tests"}, Revoked: true}
 	for _, order := range [][]*policyv1.Identity{{wide, revoked}, {revoked, wide}} {
-		if signer, reason := certified(order, c, "provenance"); signer != "" || !strings.Contains(reason, `"revoked", who is revoked`) {
+		if signer, reason := certified(order, c, purpose{gate: "provenance"}); signer != "" || !strings.Contains(reason, `"revoked", who is revoked`) {
 			t.Errorf("signer %q, %s", signer, reason)
 		}
 	}

@@ -14,17 +14,17 @@ import (
 // skew is how far in the future a statement may be dated, for clocks differ.
 const skew = 5 * time.Minute
 
-// trusted returns the signer that counts for a gate, or why none does.
-func (s *statement) trusted(index *policy.Index, gate string, now time.Time) (signer, reason string) {
+// trusted returns the signer that counts for that use, or why none does.
+func (s *statement) trusted(index *policy.Index, use purpose, now time.Time) (signer, reason string) {
 	if s.certificate != nil {
-		return certified(index.Document().GetSigstore().GetIdentities(), *s.certificate, gate)
+		return certified(index.Document().GetSigstore().GetIdentities(), *s.certificate, use)
 	}
 	var reasons []string
 	for _, id := range s.signers {
 		key := index.Key(id)
 		switch {
-		case !slices.Contains(key.GetGates(), gate):
-			reasons = append(reasons, fmt.Sprintf("is signed by the key %q, which is not trusted for this gate", id))
+		case !use.trusts(key):
+			reasons = append(reasons, fmt.Sprintf("is signed by the key %q, which is not trusted for %s", id, use))
 		case key.GetRevoked():
 			reasons = append(reasons, fmt.Sprintf("is signed by the key %q, which is revoked", id))
 		case key.GetNotBefore() != nil && now.Before(key.GetNotBefore().AsTime()):

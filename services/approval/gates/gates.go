@@ -4,13 +4,18 @@
 // It wakes on requested, and appends gates_confirmed or gates_refused. Evidence
 // that cannot be read from the store just now is a transient error; evidence that
 // proves nothing is a verdict. Where the procedure document demands it, the change record
-// is looked up in the system that keeps it, whose answer becomes evidence.
+// is looked up in the system that keeps it, whose answer becomes evidence, and where it
+// says so, what registries keep beside images is evidence as well. Where all that is
+// missing may still come, by the time that the document grants, it appends gates_held, and
+// evidence_added wakes it.
 package gates
 
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -38,9 +43,13 @@ type Blobs interface {
 	Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error)
 }
 
-// New returns the step. Change records are looked up through the connectors.
-func New(procedures Procedures, blobs Blobs, connectors changerecord.Connectors) reactor.Step {
+// New returns the step. Change records are looked up through the connectors. The finder
+// asks registries; without one, none is asked.
+func New(procedures Procedures, blobs Blobs, connectors changerecord.Connectors, finder ...Finder) reactor.Step {
 	s := &shell{procedures: procedures, blobs: blobs, keeper: blobs, connectors: connectors, roots: map[string]*sigstore.Root{}}
+	if len(finder) > 0 {
+		s.finder = finder[0]
+	}
 	return reactor.Step{ID: procedure.StepGates, Act: s.act}
 }
 
@@ -56,6 +65,7 @@ type shell struct {
 	blobs      Reader
 	keeper     Blobs // nil where nothing is kept and nobody asked
 	connectors changerecord.Connectors
+	finder     Finder
 
 	mu    sync.Mutex
 	roots map[string]*sigstore.Root // by digest; there are as many as documents in use
@@ -92,7 +102,7 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 		return nil, err
 	}
 	var envelopes [][]byte
-	for _, ref := range t.State.Requested.GetEvidence() {
+	for _, ref := range t.State.Evidence() {
 		b, err := s.blobs.Get(ctx, ref.GetDigest())
 		if err != nil {
 			return nil, fmt.Errorf("read evidence %s: %w", ref.GetDigest(), err)
@@ -103,14 +113,45 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 	if err != nil {
 		return nil, err
 	}
-	required := index.GatesFor(t.State.Request)
 	looked, err := s.records(ctx, t, index)
 	if err != nil {
 		return nil, err
 	}
-	verdicts, whole := evidence.Fit(append(evidence.Evaluate(trust, required, t.State.Request, envelopes, t.Now), looked...))
-	event := procedure.DecideGates(t.State, verdicts, func(gate string) bool {
-		return whole && (index.Gate(gate).GetBypassable() || index.ChangeRecordRule(gate).GetBypassable())
+	beside, err := s.beside(ctx, t, index)
+	if err != nil {
+		return nil, err
+	}
+	beside.Records = looked
+	return []eventstore.Draft{t.Draft(judge(trust, t.State, envelopes, beside, t.Now, s.keeper != nil))}, nil
+}
+
+// Judge is step 1 without its reading: the event that follows from the evidence at that
+// time. It depends on its arguments alone, and is what a replay calls, too (N-01).
+func Judge(trust evidence.Trust, state procedure.State, envelopes [][]byte, beside Beside, now time.Time) *releasev1.Event {
+	return judge(trust, state, envelopes, beside, now, true)
+}
+
+// judge is Judge, which need not wait for what may still come.
+func judge(trust evidence.Trust, state procedure.State, envelopes [][]byte, beside Beside, now time.Time, waits bool) *releasev1.Event {
+	trust.Unseen = map[string]string{}
+	for _, u := range beside.Unseen {
+		trust.Unseen[u.GetArtifact()] = u.GetReason()
+	}
+	required := trust.Index.GatesFor(state.Request)
+	verdicts := evidence.Evaluate(trust, required, state.Request, slices.Concat(envelopes, beside.Statements), now)
+	verdicts = append(verdicts, beside.Records...)
+	verdicts, whole := evidence.Fit(verdicts, beside.size())
+	if held := wait(trust.Index, state, verdicts, whole, now); held != nil && waits {
+		return held
+	}
+	event := procedure.DecideGates(state, verdicts, func(gate string) bool {
+		return whole && (trust.Index.Gate(gate).GetBypassable() || trust.Index.ChangeRecordRule(gate).GetBypassable())
 	})
-	return []eventstore.Draft{t.Draft(event)}, nil
+	if d := event.GetGatesConfirmed(); d != nil {
+		d.Found, d.Unseen = beside.Found, beside.Unseen
+	}
+	if d := event.GetGatesRefused(); d != nil {
+		d.Found, d.Unseen = beside.Found, beside.Unseen
+	}
+	return event
 }

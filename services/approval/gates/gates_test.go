@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -89,6 +90,34 @@ func TestGates(t *testing.T) {
 				t.Errorf("verdict %v", v)
 			}
 		})
+	}
+}
+
+// TestAWaivedGateLetsTheReleaseGoOn, and whoever is to approve it sees by whom.
+func TestAWaivedGateLetsTheReleaseGoOn(t *testing.T) {
+	r := approvaltest.New(t, approvaltest.Document(func(d *policyv1.Procedure) {
+		d.Gates[0].Waivable = &policyv1.Waivable{Max: durationpb.New(24 * time.Hour)}
+		d.Keys = append(d.Keys, &policyv1.Key{Id: "desk", Ed25519: approvaltest.PublicKey("desk"), Waives: []string{"tests"}})
+	}))
+	now := time.Now()
+	for owner, want := range map[string]procedure.Phase{"anna": procedure.PhaseScope, "rita": procedure.PhaseRecord, "ada": procedure.PhaseRecord} {
+		waiver, err := attest.Sign(attest.Statement{
+			PredicateType: attest.WaiverType, Subjects: []attest.Subject{{Name: "shop", Digest: proceduretest.Digest('a')}},
+			Predicate: map[string]any{
+				"gate": "tests", "owner": owner, "reason": "the suite is being moved",
+				"issued": now.Format(time.RFC3339), "expires": now.Add(time.Hour).Format(time.RFC3339),
+			},
+		}, "desk", approvaltest.Key("desk"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := r.Act(t, gates.New(r.Procedures, r.Evidence, nil), request(t, r, "waived-by-"+owner, waiver), now)
+		if err != nil || s.Phase != want {
+			t.Fatalf("%s: phase %s, %v, %v", owner, s.Phase, s.Gates, err)
+		}
+		if w := s.Waivers(); want == procedure.PhaseScope && (len(w) != 1 || w[0].GetOwner() != owner || !strings.Contains(s.Gates[0].GetReason(), "waived for shop by anna until")) {
+			t.Errorf("%v", s.Gates)
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ func (c *checker) say(field, rule, format string, args ...any) {
 
 // place checks that the request speaks of the service and environment of the
 // subject it came on: the bus lets a requester publish there and nowhere else.
-func place(subject string, r *releasev1.Request) []*releasev1.Violation {
+func place(subject string, r of) []*releasev1.Violation {
 	parts := strings.Split(subject, ".")
 	if len(parts) != 3 {
 		return []*releasev1.Violation{violation("", "subject", "a request is published on request.<environment>.<service>, not on "+subject)}

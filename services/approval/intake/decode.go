@@ -40,20 +40,9 @@ func decode(contentType string, body []byte) (*releasev1.Request, []*releasev1.V
 	unreadable := func(rule, message string) (*releasev1.Request, []*releasev1.Violation) {
 		return nil, []*releasev1.Violation{violation("", rule, message)}
 	}
-	if len(body) == 0 {
-		return unreadable("body.empty", "the request is empty")
-	}
-	media := ""
-	if contentType != "" {
-		m, _, err := mime.ParseMediaType(contentType)
-		if err != nil {
-			return unreadable("content_type", "the header Content-Type cannot be read: "+err.Error())
-		}
-		media = m
-	} else if strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 64)])), "{") {
-		media = mediaJSON
-	} else {
-		media = mediaProtobuf
+	media, bad := mediaOf(contentType, body)
+	if bad != nil {
+		return nil, []*releasev1.Violation{bad}
 	}
 	switch media {
 	case mediaJSON:
@@ -79,6 +68,23 @@ func decode(contentType string, body []byte) (*releasev1.Request, []*releasev1.V
 		return unreadable("content_type", "the header Content-Type must be "+mediaJSON+" or "+mediaProtobuf+", not "+media)
 	}
 	return r, nil
+}
+
+// mediaOf is the form of a body, by the header or by how it begins.
+func mediaOf(contentType string, body []byte) (string, *releasev1.Violation) {
+	switch {
+	case len(body) == 0:
+		return "", violation("", "body.empty", "the request is empty")
+	case contentType != "":
+		media, _, err := mime.ParseMediaType(contentType)
+		if err != nil {
+			return "", violation("", "content_type", "the header Content-Type cannot be read: "+err.Error())
+		}
+		return media, nil
+	case strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 64)])), "{"):
+		return mediaJSON, nil
+	}
+	return mediaProtobuf, nil
 }
 
 // clean takes the package's own prefix off an error of the protobuf libraries,

@@ -93,6 +93,9 @@ func (i *Intake) Take(ctx context.Context, m Message) error {
 	if err != nil {
 		return err
 	}
+	if bringsEvidence(m.Subject) {
+		return i.takeEvidence(ctx, index, active, m)
+	}
 	request, answer, err := i.judge(ctx, index, active, m)
 	if err != nil {
 		return err
@@ -157,7 +160,7 @@ func (i *Intake) judge(ctx context.Context, index *policy.Index, active standing
 		return nil, nil, err
 	}
 	violations = append(violations, more...)
-	signedBy, bad := signer(index, request, m.Signature, m.Body, now)
+	signedBy, bad := signer(index, request, RequestPayloadType, m.Signature, m.Body, now)
 	if bad != nil {
 		violations = append(violations, bad)
 	}

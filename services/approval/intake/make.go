@@ -129,7 +129,7 @@ func Requested(ctx context.Context, blobs Blobs, index *policy.Index, request *r
 	if t := request.GetNotBefore(); t != nil && t.AsTime().After(start) {
 		start = t.AsTime()
 	}
-	return &releasev1.Event{Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{
+	return &releasev1.Event{Decided: timestamppb.New(now), Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{
 		Request: kept, RequestDigest: procedure.RequestDigest(request), Evidence: refs,
 		StartBy: timestamppb.New(start.Add(d.GetStartWithin().AsDuration())),
 		Timeouts: &releasev1.Timeouts{

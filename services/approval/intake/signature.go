@@ -23,15 +23,29 @@ const SignatureHeader = "Shipwarden-Signature"
 // RequestPayloadType is the payload type of a signed request.
 const RequestPayloadType = "application/vnd.shipwarden.request.v1"
 
+// EvidencePayloadType is the payload type of signed evidence that comes later.
+const EvidencePayloadType = "application/vnd.shipwarden.evidence.v1"
+
+// SignEvidence returns the value of SignatureHeader for a body that brings evidence.
+func SignEvidence(keyID string, key ed25519.PrivateKey, body []byte) string {
+	return keyID + " " + base64.StdEncoding.EncodeToString(ed25519.Sign(key, dsse.PAE(EvidencePayloadType, body)))
+}
+
 // SignRequest returns the value of SignatureHeader for a body.
 func SignRequest(keyID string, key ed25519.PrivateKey, body []byte) string {
 	return keyID + " " + base64.StdEncoding.EncodeToString(ed25519.Sign(key, dsse.PAE(RequestPayloadType, body)))
 }
 
+// of is a message that says what it is about.
+type of interface {
+	GetEnvironment() string
+	GetService() string
+}
+
 // signer returns the key that signed the body; empty without a signature. A
 // signature that is there and is not good is a violation, also where none is
 // demanded: somebody meant something by it.
-func signer(x *policy.Index, r *releasev1.Request, header string, body []byte, now time.Time) (string, *releasev1.Violation) {
+func signer(x *policy.Index, r of, payloadType, header string, body []byte, now time.Time) (string, *releasev1.Violation) {
 	if header == "" {
 		if x.Environment(r.GetEnvironment()).GetRequireSignedRequests() {
 			return "", violation("", "signature.missing",
@@ -52,7 +66,7 @@ func signer(x *policy.Index, r *releasev1.Request, header string, body []byte, n
 		return "", violation("", "signature.key", fmt.Sprintf("key %q is not trusted for requests of %s", id, r.GetService()))
 	case !validAt(key, now):
 		return "", violation("", "signature.key", fmt.Sprintf("key %q is not valid at this time", id))
-	case !ed25519.Verify(key.GetEd25519(), dsse.PAE(RequestPayloadType, body), signature):
+	case !ed25519.Verify(key.GetEd25519(), dsse.PAE(payloadType, body), signature):
 		return "", violation("", "signature.bad", fmt.Sprintf("the signature by key %q is not one of this request", id))
 	}
 	return id, nil

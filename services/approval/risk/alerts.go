@@ -134,7 +134,7 @@ func (l *look) rule(rule *policyv1.AlertRule, a answered, since time.Time) error
 // hinder holds the release, unless it is an emergency that may go around the rule.
 func (l *look) hinder(rule *policyv1.AlertRule, what, why string) {
 	if l.state.Emergency() && rule.GetBypassable() {
-		l.facts.Bypassed = append(l.facts.Bypassed, "alert rule "+rule.GetName())
+		l.facts.Bypassed = append(l.facts.Bypassed, aroundAlerts+rule.GetName())
 		l.find(releasev1.Finding_SEVERITY_WARNING, what, rule.GetName(), "%s", why)
 		return
 	}

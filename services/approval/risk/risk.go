@@ -64,16 +64,12 @@ func Facts(ctx context.Context, procedures Procedures, store Store, watch Watch,
 		return procedure.RiskFacts{}, err
 	}
 	l := look{shell: shell{procedures, store, watch}, index: index, state: s, now: now}
-	l.until = procedure.NextLook(s, index.Document().GetDeadlines().GetRecheck().AsDuration(), now)
-	if err := l.freezes(); err != nil {
-		return procedure.RiskFacts{}, err
-	}
 	for _, look := range []func(context.Context) error{l.targets, l.debts, l.dependencies, l.alerts, l.quotaUsed} {
 		if err := look(ctx); err != nil {
 			return procedure.RiskFacts{}, err
 		}
 	}
-	return l.conclude(), nil
+	return facts(index, s, Seen{Holds: l.facts.Holds, Findings: l.facts.Findings, Bypassed: l.facts.Bypassed}, now)
 }
 
 // ByDocument is those of the facts that depend on the release's own record and on a
@@ -97,7 +93,7 @@ func (l *look) conclude() procedure.RiskFacts {
 	return l.facts
 }
 
-// look gathers the facts of one evaluation.
+// look gathers what histories other than the release's own say.
 type look struct {
 	shell
 	index *policy.Index
@@ -213,12 +209,14 @@ func (l *look) debts(ctx context.Context) error {
 	}
 	for _, d := range overdue {
 		if !normal {
-			l.find(releasev1.Finding_SEVERITY_WARNING, "review.overdue", d.GetRelease(),
-				"the review of emergency %s is overdue", d.GetRelease())
+			l.facts.Findings = append(l.facts.Findings, &releasev1.Finding{
+				Rule: holdReviewOverdue, Severity: releasev1.Finding_SEVERITY_WARNING, Subject: d.GetRelease(),
+				Message: fmt.Sprintf("the review of emergency %s is overdue", d.GetRelease()),
+			})
 			continue
 		}
 		l.hold(&releasev1.HoldReason{
-			Rule: "review.overdue", Subject: d.GetRelease(),
+			Rule: holdReviewOverdue, Subject: d.GetRelease(),
 			Message: fmt.Sprintf("the review of emergency %s was due %s; it blocks normal releases of %s until it is done",
 				d.GetRelease(), d.GetDue().AsTime().UTC().Format(time.RFC3339), r.GetService()),
 		})
@@ -259,7 +257,7 @@ func (l *look) dependencies(ctx context.Context) error {
 			other, _ := procedure.Fold(id, h.Entries)
 			if other.Started() && !other.Recorded {
 				l.hold(&releasev1.HoldReason{
-					Rule: "dependency.busy", Subject: id,
+					Rule: holdDependencyBusy, Subject: id,
 					Message: fmt.Sprintf("release %s of %s, on which %s depends, is in flight", id, name, r.GetService()),
 				})
 			}

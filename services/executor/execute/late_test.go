@@ -24,6 +24,7 @@ func TestWhatWasClaimedInTimeIsNotBegunTooLate(t *testing.T) {
 		why  string
 	}{
 		{"the approval expires", func(*testing.T, *sitetest.World, *sitetest.Release) {}, func() time.Time { return time.Now().Add(2 * time.Hour) }, "the approvals have expired"},
+		{"a waiver expires", func(*testing.T, *sitetest.World, *sitetest.Release) {}, func() time.Time { return time.Now().Add(40 * time.Minute) }, "the waiver by anna has expired"},
 		{"a freeze is declared", func(t *testing.T, w *sitetest.World, _ *sitetest.Release) {
 			w.Activate(t, freeze("outage", time.Now().Add(-time.Hour), time.Now().Add(time.Hour)))
 		}, time.Now, "held by freeze outage"},
@@ -34,6 +35,8 @@ func TestWhatWasClaimedInTimeIsNotBegunTooLate(t *testing.T) {
 			w := sitetest.New(t, sitetest.Noop("eu1"))
 			w.Carries(t, "eu1", 1)
 			r := w.Release(t)
+			r.To(t, procedure.PhaseGates)
+			r.Do(t, "", proceduretest.Waived(r.State(t), "tests", "anna", time.Now().Add(30*time.Minute)))
 			r.To(t, procedure.PhaseExecute)
 			cause := r.Cause(t)
 			lost, heir := w.Executor(t, "lost", nil), w.Executor(t, "heir", nil)

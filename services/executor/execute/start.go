@@ -85,6 +85,8 @@ func (s shell) late(ctx context.Context, t reactor.Task) (string, error) {
 		why = "aborted by " + t.State.AbortBy
 	case first(t) && over(t.State, now):
 		why = "the approvals have expired"
+	case first(t) && t.State.Lapsed(now) != nil:
+		why = "the waiver by " + t.State.Lapsed(now).GetOwner() + " has expired"
 	default:
 		var err error
 		if why, err = s.stopped(ctx, t, now); err != nil {
@@ -226,6 +228,10 @@ func (s shell) changes(ctx context.Context, t reactor.Task) (out []*releasev1.Fi
 		gone, err := s.left(ctx, t)
 		if err != nil {
 			return nil, nil, err
+		}
+		if w := t.State.Lapsed(t.Now.Add(margin)); w != nil {
+			say(ruleWaiver, w.GetArtifact(), "%s answered until %s for a gate that is not satisfied, and nobody does any more: request it again",
+				w.GetOwner(), w.GetExpires().AsTime().UTC().Format(time.RFC3339))
 		}
 		for _, c := range gone {
 			say(ruleApprover, c.GetPerson(), "%s approved for %s, and is not among them any more: request it again", c.GetPerson(), c.GetGroup())

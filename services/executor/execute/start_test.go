@@ -119,6 +119,33 @@ func TestALockThatNobodyHoldsHoldsNobodyUp(t *testing.T) {
 	}
 }
 
+// TestNothingStartsWhoseWaiverHasExpired: nobody answers any more for a gate that is not
+// satisfied, so the release has to be asked for again.
+func TestNothingStartsWhoseWaiverHasExpired(t *testing.T) {
+	for _, test := range []struct {
+		left    time.Duration
+		refused bool
+	}{{time.Hour, false}, {4 * time.Second, true}} {
+		w := sitetest.New(t, sitetest.Noop("eu1"))
+		r := w.Release(t)
+		r.To(t, procedure.PhaseGates)
+		r.Do(t, "", proceduretest.Waived(r.State(t), "tests", "anna", time.Now().Add(test.left)))
+		r.To(t, procedure.PhaseExecute)
+		e := w.Executor(t, "one", nil)
+		events, err := e.Turn(t.Context(), execute.New(e.Site, time.Now), r.Task(t, 1))
+		if err != nil || len(events) == 0 {
+			t.Fatalf("%v, %v", events, err)
+		}
+		findings := events[0].GetExecutionRefused().GetFindings()
+		if (len(findings) == 1 && findings[0].GetRule() == "waiver.expired" && strings.Contains(findings[0].GetMessage(), "anna answered until")) != test.refused {
+			t.Errorf("with %s left: %v", test.left, events)
+		}
+		if (w.Standing(t, "eu1").LockedBy == "") != test.refused {
+			t.Errorf("with %s left, the target is held by %q", test.left, w.Standing(t, "eu1").LockedBy)
+		}
+	}
+}
+
 func TestAnArtifactThatChangedAfterApprovalIsRefused(t *testing.T) {
 	for _, test := range []struct {
 		name   string

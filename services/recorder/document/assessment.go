@@ -18,10 +18,17 @@ func (w *writer) gates(r *Record) {
 			verdicts = d.GatesRefused.GetVerdicts()
 		}
 	}
-	if verdicts == nil {
+	var waited [][]string
+	for _, e := range r.events {
+		if held := e.Entry.Event.GetGatesHeld(); held != nil {
+			waited = append(waited, w.reasons(e.Entry.Sequence, stamp(e.Entry.Stored), held)...)
+		}
+	}
+	if verdicts == nil && waited == nil {
 		return
 	}
 	w.section("Step 1: gates")
+	w.waited(waited)
 	var rows [][]string
 	for _, v := range verdicts {
 		name := "gate " + v.GetGate()
@@ -35,6 +42,24 @@ func (w *writer) gates(r *Record) {
 		})
 	}
 	w.table([]string{"Gate", "Verdict", "Why", "Rule", "Proof", "Signed with", "Authors named in it"}, rows)
+	w.beside(r)
+}
+
+// beside is what registries had beside images, and what could not be taken in.
+func (w *writer) beside(r *Record) {
+	var rows [][]string
+	for _, e := range r.events {
+		d, refused := e.Entry.Event.GetGatesConfirmed(), e.Entry.Event.GetGatesRefused()
+		for _, ref := range append(d.GetFound(), refused.GetFound()...) {
+			rows = append(rows, []string{escape(ref.GetName()), w.evidence(ref, ref.GetName())})
+		}
+		for _, u := range append(d.GetUnseen(), refused.GetUnseen()...) {
+			rows = append(rows, []string{"not taken in: about " + escape(u.GetArtifact()), escape(u.GetReason())})
+		}
+	}
+	if len(rows) > 0 {
+		w.table([]string{"Found in a registry", "Proof"}, rows)
+	}
 }
 
 // scope is step 2: what is released and where to, and what ran there before.

@@ -126,6 +126,10 @@ func (b *builder) early(r view.Recorded) {
 		d.Findings = append(d.Findings, messages(b, x.RiskRefused.GetFindings())...)
 	case *releasev1.Event_Held:
 		d.Holds = append(d.Holds, b.entry(r, x.Held))
+	case *releasev1.Event_GatesHeld:
+		d.Holds = append(d.Holds, b.entry(r, x.GatesHeld))
+	case *releasev1.Event_EvidenceAdded:
+		d.Evidence = append(d.Evidence, messages(b, x.EvidenceAdded.GetEvidence())...)
 	case *releasev1.Event_StartHeld:
 		d.Holds = append(d.Holds, b.entry(r, x.StartHeld))
 	case *releasev1.Event_ApprovalGiven:

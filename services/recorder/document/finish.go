@@ -141,6 +141,12 @@ func (b *builder) deviations(s procedure.State) {
 	if s.Emergency() {
 		say("emergency lane: %s (incident %s)", s.Request.GetEmergency().GetReason(), s.Request.GetEmergency().GetIncident())
 	}
+	for _, v := range s.Gates {
+		for _, w := range v.GetWaivers() {
+			say("gate %s: waived for %s by %s until %s: %s", v.GetGate(), w.GetArtifact(), w.GetOwner(),
+				w.GetExpires().AsTime().UTC().Format(time.RFC3339), w.GetReason())
+		}
+	}
 	for _, t := range s.Targets {
 		if t.GetRelation() == releasev1.ScopedTarget_RELATION_REUSED {
 			say("target %s: it carried another artifact under this version", t.GetTarget())

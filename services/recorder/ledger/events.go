@@ -17,8 +17,19 @@ const selectRecorded = `select seq, stored_nanos, sha256, body, subject, event_i
 		case when type in ('approval_given', 'procedure_approved', 'procedure_activated') then headers end
 	from events`
 
-func eventsOf(ctx context.Context, tx pgx.Tx, aggregate string, after uint64) ([]view.Recorded, error) {
-	rows, err := tx.Query(ctx, selectRecorded+` where aggregate = $1 and seq > $2 order by seq`, aggregate, after)
+// selectSealed is the same with the signature of every event.
+const selectSealed = `select seq, stored_nanos, sha256, body, subject, event_id, signed_by, coalesce(rejected, ''),
+		headers
+	from events`
+
+// eventsOf reads the events of an aggregate behind a sequence; sealed asks for the
+// signature of each.
+func eventsOf(ctx context.Context, tx pgx.Tx, aggregate string, after uint64, sealed bool) ([]view.Recorded, error) {
+	query := selectRecorded
+	if sealed {
+		query = selectSealed
+	}
+	rows, err := tx.Query(ctx, query+` where aggregate = $1 and seq > $2 order by seq`, aggregate, after)
 	if err != nil {
 		return nil, fmt.Errorf("read the events of %s: %w", aggregate, err)
 	}
@@ -39,11 +50,11 @@ func scanRecorded(row pgx.CollectableRow) (view.Recorded, error) {
 	}
 	copy(r.Entry.Digest[:], digest)
 	r.Entry.Stored = time.Unix(0, nanos).UTC()
-	if id == "" {
-		return r, nil // Not authentic: what its body claims is nobody's word.
-	}
 	if header != nil {
 		r.Body, r.Signature = body, signatureIn(header)
+	}
+	if id == "" {
+		return r, nil // Not authentic: what its body claims is nobody's word.
 	}
 	r.Entry.Event = &releasev1.Event{}
 	if err := proto.Unmarshal(body, r.Entry.Event); err != nil {

@@ -54,8 +54,9 @@ func (r *Reader) snapshot(ctx context.Context, look func(pgx.Tx) error) (asOf ui
 }
 
 // Release returns one release and, where they are wanted, its events, as of the
-// sequence. It fails with ErrNotFound where there is none.
-func (r *Reader) Release(ctx context.Context, release string, events bool) (*recorderv1.Release, []view.Recorded, uint64, error) {
+// sequence; sealed, each of them has its stored bytes and its signature. It fails with
+// ErrNotFound where there is none.
+func (r *Reader) Release(ctx context.Context, release string, events, sealed bool) (*recorderv1.Release, []view.Recorded, uint64, error) {
 	var stored []byte
 	var all []view.Recorded
 	asOf, err := r.snapshot(ctx, func(tx pgx.Tx) error {
@@ -69,7 +70,7 @@ func (r *Reader) Release(ctx context.Context, release string, events bool) (*rec
 		if !events {
 			return nil
 		}
-		all, err = eventsOf(ctx, tx, kindRelease+"."+release, 0)
+		all, err = eventsOf(ctx, tx, kindRelease+"."+release, 0, sealed)
 		return err
 	})
 	if err != nil {
@@ -86,7 +87,7 @@ func (r *Reader) Release(ctx context.Context, release string, events bool) (*rec
 // count as well.
 func (r *Reader) Events(ctx context.Context, release string, after uint64) (all []view.Recorded, asOf uint64, err error) {
 	asOf, err = r.snapshot(ctx, func(tx pgx.Tx) error {
-		all, err = eventsOf(ctx, tx, kindRelease+"."+release, after)
+		all, err = eventsOf(ctx, tx, kindRelease+"."+release, after, false)
 		return err
 	})
 	return all, asOf, err

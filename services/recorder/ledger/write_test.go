@@ -167,7 +167,7 @@ func TestMessagesThatDoNotCountAreOnRecordAndChangeNothing(t *testing.T) {
 	if at.Sequence != uint64(len(messages)) {
 		t.Errorf("recorded to %d, want %d", at.Sequence, len(messages))
 	}
-	release, events, _, err := recordertest.Reader(t, dsn).Release(t.Context(), h.Release, true)
+	release, events, _, err := recordertest.Reader(t, dsn).Release(t.Context(), h.Release, true, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func (s *Server) GetRelease(ctx context.Context, q *recorderv1.GetReleaseRequest
 	if err := s.wait(ctx, q.GetMinSequence()); err != nil {
 		return nil, toStatus(ctx, err)
 	}
-	release, events, asOf, err := s.reader.Release(ctx, q.GetRelease(), q.GetEvents())
+	release, events, asOf, err := s.reader.Release(ctx, q.GetRelease(), q.GetEvents(), q.GetSealed())
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}

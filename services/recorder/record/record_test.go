@@ -103,7 +103,7 @@ func TestWhatIsPublishedIsRecordedAndClosed(t *testing.T) {
 		h := history(t, recordertest.LiveStream(), "a", procedure.PhaseRecord)
 		recordertest.Publish(t, n, h.Entries...)
 		reaches(t, dsn, h.Last+1)
-		release, events, _, err := reader.Release(t.Context(), h.Release, true)
+		release, events, _, err := reader.Release(t.Context(), h.Release, true, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -73,6 +73,10 @@ func describeDecision(e *releasev1.Event) string {
 		return "nothing speaks against it; change digest " + d.RiskCleared.GetChangeDigest()
 	case *releasev1.Event_Held:
 		return holds(d.Held.GetReasons())
+	case *releasev1.Event_GatesHeld:
+		return holds(d.GatesHeld.GetReasons())
+	case *releasev1.Event_EvidenceAdded:
+		return fmt.Sprintf("%d pieces of evidence came", len(d.EvidenceAdded.GetEvidence()))
 	case *releasev1.Event_StartHeld:
 		return holds(d.StartHeld.GetReasons())
 	case *releasev1.Event_RiskRefused:

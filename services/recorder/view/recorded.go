@@ -18,7 +18,7 @@ type Recorded struct {
 	// Rejected says why it does not count; empty where it does.
 	Rejected string
 	// Body and Signature are, of an approval, its stored bytes and the signature over
-	// them. Those of other events are not read.
+	// them. Those of other events are read where they are asked for.
 	Body, Signature []byte
 }
 

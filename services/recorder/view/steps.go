@@ -55,8 +55,11 @@ func stepOf(s procedure.State) string {
 	case procedure.PhasePreview, procedure.PhaseRisk:
 		return stepRisk
 	case procedure.PhaseHeld:
-		if s.HeldFor == procedure.PhaseExecute {
+		switch s.HeldFor { //nolint:exhaustive // The others are held at step 3.
+		case procedure.PhaseExecute:
 			return stepExecute
+		case procedure.PhaseGates:
+			return stepGates
 		}
 		return stepRisk
 	case procedure.PhaseApprove:

@@ -117,30 +117,30 @@ func told(samples []Sample) bool {
 // judgeDigest derives the verdict of the rule target.digest: it fails when another
 // artifact was seen at any time, and passes only when the approved one was seen at the
 // beginning and at the end.
-func judgeDigest(l *looks) *releasev1.CheckResult {
-	result := count(slices.Concat(l.first, l.last))
-	result.Check, result.Target = RuleDigest, l.subject.Target.ID()
+func judgeDigest(target, approved string, first, last []Sample) *releasev1.CheckResult {
+	result := count(slices.Concat(first, last))
+	result.Check, result.Target = RuleDigest, target
 	switch {
 	case result.GetFailed() > 0:
-		result.Verdict, result.Reason = fail, "runs another artifact than the approved "+l.subject.Digest
-	case !told(l.first):
+		result.Verdict, result.Reason = fail, "runs another artifact than the approved "+approved
+	case !told(first):
 		result.Verdict, result.Reason = inconclusive, "did not tell what it runs"
-	case !told(l.last):
+	case !told(last):
 		result.Verdict, result.Reason = inconclusive, "did not tell at the end what it runs"
 	default:
 		result.Verdict, result.Reason = pass, "runs the approved artifact"
 	}
 	if result.GetErrors() > 0 && result.GetVerdict() == inconclusive {
-		result.Reason += ": " + lastDetail(l)
+		result.Reason += ": " + lastDetail(first, last)
 	}
 	return result
 }
 
 // lastDetail is what was observed last about the running artifact.
-func lastDetail(l *looks) string {
-	samples := l.last
+func lastDetail(first, last []Sample) string {
+	samples := last
 	if len(samples) == 0 {
-		samples = l.first
+		samples = first
 	}
 	return samples[len(samples)-1].Detail
 }

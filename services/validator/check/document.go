@@ -55,10 +55,10 @@ type documentResult struct {
 	Samples []Sample `json:"samples"`
 }
 
-// criteria writes down the checks of the plan.
-func (r *run) criteria() []documentCheck {
-	all := make([]documentCheck, 0, len(r.plan.Checks))
-	for _, c := range r.plan.Checks {
+// criteria writes down the checks of a plan.
+func criteria(checks []*releasev1.Check) []documentCheck {
+	all := make([]documentCheck, 0, len(checks))
+	for _, c := range checks {
 		ratio, valid := minPassRatio(c)
 		if !valid {
 			ratio = 0

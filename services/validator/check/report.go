@@ -33,17 +33,14 @@ type Report struct {
 func (r *run) report(seen []*looks, early string, started time.Time) Report {
 	var results []*releasev1.CheckResult
 	for _, l := range seen {
-		results = append(results, judgeDigest(l))
+		results = append(results, judgeDigest(l.subject.Target.ID(), l.subject.Digest, l.first, l.last))
 		for i, c := range r.plan.Checks {
 			result := Judge(c, l.checks[i])
 			result.Target = l.subject.Target.ID()
 			results = append(results, complete(result, early))
 		}
 	}
-	verdict := Overall(results)
-	if len(r.plan.Checks) == 0 && verdict == pass {
-		verdict = inconclusive
-	}
+	verdict := overall(r.plan.Checks, results)
 	ended := r.Clock.Now()
 	reason := sentence(verdict, results, early, r.window.notes)
 	verification := &releasev1.Verification{
@@ -55,6 +52,15 @@ func (r *run) report(seen []*looks, early string, started time.Time) Report {
 		Verdict: verdict, Verification: verification,
 		Document: r.document(seen, verification, verdict, early),
 	}
+}
+
+// overall is the verdict of all results of a bake: without a single check nothing passes.
+func overall(checks []*releasev1.Check, results []*releasev1.CheckResult) releasev1.CheckResult_Verdict {
+	verdict := Overall(results)
+	if len(checks) == 0 && verdict == pass {
+		return inconclusive
+	}
+	return verdict
 }
 
 // complete takes back a pass that rests on part of the bake time only.
@@ -101,7 +107,7 @@ func (r *run) document(seen []*looks, v *releasev1.Verification, verdict release
 	d := document{
 		Schema: MediaType, Verdict: word(verdict), Reason: v.GetReason(), EndedEarly: early, Notes: r.window.notes,
 		Start: r.window.start.UTC(), Started: v.GetStarted().AsTime(), Ended: v.GetEnded().AsTime(),
-		Bake: r.window.bake.String(), Interval: r.window.interval.String(), Checks: r.criteria(),
+		Bake: r.window.bake.String(), Interval: r.window.interval.String(), Checks: criteria(r.plan.Checks),
 	}
 	next := 0
 	for _, l := range seen {

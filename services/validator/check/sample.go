@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -39,6 +40,17 @@ func (o Outcome) String() string {
 
 // MarshalText writes the outcome into the evidence.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads an outcome from the evidence; what is none of them is refused.
+func (o *Outcome) UnmarshalText(text []byte) error {
+	for _, known := range []Outcome{Error, Passed, Failed} {
+		if known.String() == string(text) {
+			*o = known
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: outcome %.20q", ErrDocument, text)
+}
 
 // Observation is what one look at a target showed.
 type Observation struct {

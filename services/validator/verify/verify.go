@@ -62,11 +62,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	if err := failpoint.Hit("verify.judged"); err != nil {
 		return nil, err
 	}
-	v := report.Verification
-	v.Results = append(v.Results, unseen...)
-	if len(unseen) > 0 {
-		v.Reason = fmt.Sprintf("%s on %s: %s; of the others: %s", unseen[0].GetCheck(), unseen[0].GetTarget(), unseen[0].GetReason(), v.GetReason())
-	}
+	v := withUnseen(report.Verification, unseen)
 	v.Samples, err = s.blobs.Put(ctx, check.MediaType, "samples of "+t.State.Release, report.Document)
 	if err != nil {
 		return nil, fmt.Errorf("keep the samples: %w", err)
@@ -88,25 +84,44 @@ func (s shell) plan(state procedure.State, index *policy.Index) (check.Plan, []*
 		Checks: checks(state, index), Bake: v.GetBake().AsDuration(), Interval: v.GetInterval().AsDuration(),
 		Start: state.Entered,
 	}
-	wave := state.WaveTargets()
-	if state.Phase == procedure.PhaseVerifyRollback {
-		wave = state.Touched
-	}
 	var unseen []*releasev1.CheckResult
-	for _, id := range wave {
+	for _, id := range wave(state) {
 		place, ok := s.targets[id]
 		if !ok {
-			for _, name := range append([]string{check.RuleDigest}, names(plan.Checks)...) {
-				unseen = append(unseen, &releasev1.CheckResult{
-					Check: name, Target: id, Verdict: releasev1.CheckResult_VERDICT_INCONCLUSIVE,
-					Reason: "no address is configured under which the target can be looked at",
-				})
-			}
+			unseen = append(unseen, notSeen(id, plan.Checks)...)
 			continue
 		}
 		plan.Subjects = append(plan.Subjects, check.Subject{Target: place, Digest: approved(state, id)})
 	}
 	return plan, unseen
+}
+
+// wave is what is looked at in that state.
+func wave(state procedure.State) []string {
+	if state.Phase == procedure.PhaseVerifyRollback {
+		return state.Touched
+	}
+	return state.WaveTargets()
+}
+
+// notSeen are the results of a target that is not looked at.
+func notSeen(target string, checks []*releasev1.Check) (all []*releasev1.CheckResult) {
+	for _, name := range append([]string{check.RuleDigest}, names(checks)...) {
+		all = append(all, &releasev1.CheckResult{
+			Check: name, Target: target, Verdict: releasev1.CheckResult_VERDICT_INCONCLUSIVE,
+			Reason: "no address is configured under which the target can be looked at",
+		})
+	}
+	return all
+}
+
+// withUnseen adds the results of targets that were not looked at.
+func withUnseen(v *releasev1.Verification, unseen []*releasev1.CheckResult) *releasev1.Verification {
+	v.Results = append(v.Results, unseen...)
+	if len(unseen) > 0 {
+		v.Reason = fmt.Sprintf("%s on %s: %s; of the others: %s", unseen[0].GetCheck(), unseen[0].GetTarget(), unseen[0].GetReason(), v.GetReason())
+	}
+	return v
 }
 
 func names(checks []*releasev1.Check) []string {

@@ -17,6 +17,9 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- if .existingSecret }}{{ $_ := set $out "tokens_file" (printf "%s/tokens/%s" $secrets .key) }}{{ end -}}
 {{- end -}}
 {{- if eq .service "approval" }}{{ $_ := set $out "procedure_file" "/etc/shipwarden/procedure/procedure.yaml" }}{{ if .root.Values.procedure.activateFirst }}{{ $_ := set $out "activate_first" true }}{{ end }}{{ end -}}
+{{- with $v.sigstoreRoot -}}
+{{- if or .existingConfigMap .document }}{{ $_ := set $out "sigstore_root_file" "/etc/shipwarden/sigstore/trusted_root.json" }}{{ end -}}
+{{- end -}}
 {{- with $v.channels -}}
 {{- $channels := list -}}
 {{- range $i, $c := . -}}

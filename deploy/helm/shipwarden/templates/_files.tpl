@@ -76,6 +76,14 @@ group alone: the services refuse a secret that everyone on the machine may read.
     name: {{ default (printf "%s-procedure" $fullname) .root.Values.procedure.existingConfigMap }}
     items: [{key: procedure.yaml, path: procedure.yaml}]
 {{- end }}
+{{- with $v.sigstoreRoot }}
+{{- if or .existingConfigMap .document }}
+- name: sigstore-root
+  configMap:
+    name: {{ default (printf "%s-sigstore-root" $fullname) .existingConfigMap }}
+    items: [{key: trusted_root.json, path: trusted_root.json}]
+{{- end }}
+{{- end }}
 {{- range include "shipwarden.secrets" . | fromYamlArray }}
 {{ include "shipwarden.secretVolume" . }}
 {{- end }}
@@ -103,6 +111,11 @@ group alone: the services refuse a secret that everyone on the machine may read.
 - {name: keyring, mountPath: /etc/shipwarden/keyring, readOnly: true}
 {{- if eq .service "approval" }}
 - {name: procedure, mountPath: /etc/shipwarden/procedure, readOnly: true}
+{{- end }}
+{{- with $v.sigstoreRoot }}
+{{- if or .existingConfigMap .document }}
+- {name: sigstore-root, mountPath: /etc/shipwarden/sigstore, readOnly: true}
+{{- end }}
 {{- end }}
 {{- range include "shipwarden.secrets" . | fromYamlArray }}
 - {name: {{ .name }}, mountPath: {{ include "shipwarden.secretsFolder" $ }}/{{ .name }}, readOnly: true}

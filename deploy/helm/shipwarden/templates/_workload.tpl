@@ -46,6 +46,7 @@ spec:
         checksum/keyring: {{ toYaml .root.Values.keyring | sha256sum }}
         {{- if eq .service "approval" }}
         checksum/procedure: {{ toYaml .root.Values.procedure | sha256sum }}
+        checksum/sigstore-root: {{ toYaml $v.sigstoreRoot | sha256sum }}
         {{- end }}
         {{- with $v.podAnnotations }}
         {{- toYaml . | nindent 8 }}

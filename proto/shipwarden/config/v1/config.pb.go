@@ -726,7 +726,10 @@ type Approval struct {
 	// An OpenID Connect provider whose tokens name their bearers.
 	Oidc *Oidc `protobuf:"bytes,8,opt,name=oidc,proto3" json:"oidc,omitempty"`
 	// Where alerts are asked for.
-	AlertSources  []*AlertSource `protobuf:"bytes,10,rep,name=alert_sources,json=alertSources,proto3" json:"alert_sources,omitempty"`
+	AlertSources []*AlertSource `protobuf:"bytes,10,rep,name=alert_sources,json=alertSources,proto3" json:"alert_sources,omitempty"`
+	// All servers that may be asked for statements beside images, where the procedure
+	// document says that they are.
+	Registries    []*Registry `protobuf:"bytes,12,rep,name=registries,proto3" json:"registries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -827,6 +830,13 @@ func (x *Approval) GetOidc() *Oidc {
 func (x *Approval) GetAlertSources() []*AlertSource {
 	if x != nil {
 		return x.AlertSources
+	}
+	return nil
+}
+
+func (x *Approval) GetRegistries() []*Registry {
+	if x != nil {
+		return x.Registries
 	}
 	return nil
 }
@@ -2413,7 +2423,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x02id\x12F\n" +
 	"\x06writer\x18\x02 \x01(\tB.\xbaH+r)R\bapprovalR\tvalidatorR\bexecutorR\brecorderR\x06writer\x12!\n" +
 	"\aed25519\x18\x03 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x124\n" +
-	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xb4\x04\n" +
+	"\x16revoked_after_sequence\x18\x04 \x01(\x04R\x14revokedAfterSequence\"\xf4\x04\n" +
 	"\bApproval\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x126\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1a.shipwarden.config.v1.GrpcB\x06\xbaH\x03\xc8\x01\x01R\x04grpc\x12.\n" +
@@ -2426,7 +2436,10 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x11change_connectors\x18\t \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\x12.\n" +
 	"\x04oidc\x18\b \x01(\v2\x1a.shipwarden.config.v1.OidcR\x04oidc\x12F\n" +
 	"\ralert_sources\x18\n" +
-	" \x03(\v2!.shipwarden.config.v1.AlertSourceR\falertSources\"\x84\x03\n" +
+	" \x03(\v2!.shipwarden.config.v1.AlertSourceR\falertSources\x12>\n" +
+	"\n" +
+	"registries\x18\f \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
+	"registries\"\x84\x03\n" +
 	"\vAlertSource\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12F\n" +
 	"\x04kind\x18\x02 \x01(\x0e2&.shipwarden.config.v1.AlertSource.KindB\n" +
@@ -2642,40 +2655,41 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	20, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	12, // 11: shipwarden.config.v1.Approval.oidc:type_name -> shipwarden.config.v1.Oidc
 	11, // 12: shipwarden.config.v1.Approval.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	1,  // 13: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
-	5,  // 14: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	34, // 15: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
-	2,  // 16: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	34, // 17: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
-	14, // 18: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	32, // 19: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
-	5,  // 20: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
-	3,  // 21: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	17, // 22: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	18, // 23: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	3,  // 24: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	24, // 25: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	18, // 26: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	20, // 27: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	21, // 28: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	34, // 29: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	23, // 30: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	25, // 31: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	26, // 32: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	27, // 33: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	28, // 34: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	28, // 35: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	28, // 36: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	33, // 37: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	34, // 38: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 39: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 40: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	31, // 41: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	18, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
+	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
+	5,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
+	34, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
+	34, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	14, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
+	32, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	5,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
+	3,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
+	17, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	18, // 24: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	3,  // 25: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	24, // 26: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	18, // 27: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	20, // 28: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	21, // 29: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	34, // 30: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	23, // 31: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	25, // 32: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	26, // 33: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	27, // 34: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	28, // 35: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	28, // 36: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	28, // 37: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	33, // 38: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	34, // 39: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 40: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 41: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	31, // 42: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }

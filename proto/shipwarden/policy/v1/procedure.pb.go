@@ -139,7 +139,7 @@ func (x Freeze_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Kind.Descriptor instead.
 func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26, 0}
 }
 
 // What becomes of a release that has begun when it may not start any more.
@@ -196,7 +196,7 @@ func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Overrun.Descriptor instead.
 func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26, 1}
 }
 
 // Day of the week.
@@ -261,7 +261,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -308,6 +308,10 @@ type Procedure struct {
 	VersionRules *VersionRules `protobuf:"bytes,19,opt,name=version_rules,json=versionRules,proto3" json:"version_rules,omitempty"`
 	// Whose short-lived certificates count, besides keys.
 	Sigstore *Sigstore `protobuf:"bytes,20,opt,name=sigstore,proto3" json:"sigstore,omitempty"`
+	// Whether statements about images are also taken from their registries, where they are
+	// kept beside the image as OCI referrers. The approval service is configured with the
+	// registries that it may ask.
+	Referrers bool `protobuf:"varint,21,opt,name=referrers,proto3" json:"referrers,omitempty"`
 	// How artifacts that were taken back get out of quarantine. Absent: as an empty one.
 	Quarantine *Quarantine `protobuf:"bytes,25,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
 	// Alerts while which nothing starts (step 3).
@@ -496,6 +500,13 @@ func (x *Procedure) GetSigstore() *Sigstore {
 		return x.Sigstore
 	}
 	return nil
+}
+
+func (x *Procedure) GetReferrers() bool {
+	if x != nil {
+		return x.Referrers
+	}
+	return false
 }
 
 func (x *Procedure) GetQuarantine() *Quarantine {
@@ -1430,7 +1441,7 @@ type Identity struct {
 	//	*Identity_Subject
 	//	*Identity_SubjectPattern
 	Name isIdentity_Name `protobuf_oneof:"name"`
-	// Gates for which statements that it signs count.
+	// Gates for which statements that it signs count; where there are none, it waives.
 	Gates []string `protobuf:"bytes,5,rep,name=gates,proto3" json:"gates,omitempty"`
 	// What was built: the repository's URI, and the Git reference.
 	SourceRepository string `protobuf:"bytes,6,opt,name=source_repository,json=sourceRepository,proto3" json:"source_repository,omitempty"`
@@ -1442,7 +1453,9 @@ type Identity struct {
 	// Where it ran, for instance "github-hosted".
 	Runner string `protobuf:"bytes,10,opt,name=runner,proto3" json:"runner,omitempty"`
 	// Counts for nothing any more.
-	Revoked       bool `protobuf:"varint,11,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	Revoked bool `protobuf:"varint,11,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	// Gates for which waivers that it signs count.
+	Waives        []string `protobuf:"bytes,12,rep,name=waives,proto3" json:"waives,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1563,6 +1576,13 @@ func (x *Identity) GetRevoked() bool {
 		return x.Revoked
 	}
 	return false
+}
+
+func (x *Identity) GetWaives() []string {
+	if x != nil {
+		return x.Waives
+	}
+	return nil
 }
 
 type isIdentity_Name interface {
@@ -1977,7 +1997,9 @@ type Key struct {
 	NotBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	NotAfter  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
 	// Revoked: counts for nothing.
-	Revoked       bool `protobuf:"varint,7,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	Revoked bool `protobuf:"varint,7,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	// Gates for which waivers signed with it count.
+	Waives        []string `protobuf:"bytes,8,rep,name=waives,proto3" json:"waives,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2059,6 +2081,13 @@ func (x *Key) GetRevoked() bool {
 		return x.Revoked
 	}
 	return false
+}
+
+func (x *Key) GetWaives() []string {
+	if x != nil {
+		return x.Waives
+	}
+	return nil
 }
 
 // Environment is where releases go.
@@ -2526,9 +2555,14 @@ type Gate struct {
 	// For code reviews: so many of the reviewers are members of this group.
 	ReviewerGroup string `protobuf:"bytes,13,opt,name=reviewer_group,json=reviewerGroup,proto3" json:"reviewer_group,omitempty"`
 	// What else has to be true of the statement, all of it.
-	Rules         []*Rule `protobuf:"bytes,14,rep,name=rules,proto3" json:"rules,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Rules []*Rule `protobuf:"bytes,14,rep,name=rules,proto3" json:"rules,omitempty"`
+	// Whether a waiver may stand in for what it demands. Absent: none may.
+	Waivable *Waivable `protobuf:"bytes,15,opt,name=waivable,proto3" json:"waivable,omitempty"`
+	// So long after the request evidence for it may still come; until then the release
+	// waits where there is none. Absent: it is refused at once.
+	EvidenceWithin *durationpb.Duration `protobuf:"bytes,16,opt,name=evidence_within,json=evidenceWithin,proto3" json:"evidence_within,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Gate) Reset() {
@@ -2659,6 +2693,66 @@ func (x *Gate) GetRules() []*Rule {
 	return nil
 }
 
+func (x *Gate) GetWaivable() *Waivable {
+	if x != nil {
+		return x.Waivable
+	}
+	return nil
+}
+
+func (x *Gate) GetEvidenceWithin() *durationpb.Duration {
+	if x != nil {
+		return x.EvidenceWithin
+	}
+	return nil
+}
+
+// Waivable says that a gate may go unsatisfied where somebody answers for that.
+type Waivable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A waiver counts for no longer than this.
+	Max           *durationpb.Duration `protobuf:"bytes,1,opt,name=max,proto3" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Waivable) Reset() {
+	*x = Waivable{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Waivable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Waivable) ProtoMessage() {}
+
+func (x *Waivable) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Waivable.ProtoReflect.Descriptor instead.
+func (*Waivable) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Waivable) GetMax() *durationpb.Duration {
+	if x != nil {
+		return x.Max
+	}
+	return nil
+}
+
 // Rule is a condition in CEL, the Common Expression Language. It sees `attestation`
 // (Attestation), `artifact` and `request` (of shipwarden.release.v1), `now`, the
 // `authors` of the change by any source, the ids of those `reviewers` that count, and
@@ -2678,7 +2772,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2690,7 +2784,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2703,7 +2797,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Rule) GetName() string {
@@ -2768,7 +2862,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2780,7 +2874,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2793,7 +2887,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Freeze) GetName() string {
@@ -2964,7 +3058,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2976,7 +3070,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2989,7 +3083,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -3026,7 +3120,7 @@ type Recurring struct {
 
 func (x *Recurring) Reset() {
 	*x = Recurring{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3038,7 +3132,7 @@ func (x *Recurring) String() string {
 func (*Recurring) ProtoMessage() {}
 
 func (x *Recurring) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3051,7 +3145,7 @@ func (x *Recurring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
 func (*Recurring) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Recurring) GetStart() string {
@@ -3103,7 +3197,7 @@ type Calendar struct {
 
 func (x *Calendar) Reset() {
 	*x = Calendar{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3115,7 +3209,7 @@ func (x *Calendar) String() string {
 func (*Calendar) ProtoMessage() {}
 
 func (x *Calendar) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3128,7 +3222,7 @@ func (x *Calendar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
 func (*Calendar) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Calendar) GetIcalendar() string {
@@ -3162,7 +3256,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3174,7 +3268,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3187,7 +3281,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -3250,7 +3344,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3262,7 +3356,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3275,7 +3369,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Channel) GetName() string {
@@ -3356,7 +3450,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3368,7 +3462,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3381,7 +3475,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Audience) GetName() string {
@@ -3468,7 +3562,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3480,7 +3574,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3493,7 +3587,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -3523,7 +3617,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3535,7 +3629,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3548,7 +3642,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -3591,7 +3685,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3603,7 +3697,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3616,7 +3710,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -3694,7 +3788,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3706,7 +3800,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3719,7 +3813,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -3772,7 +3866,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3784,7 +3878,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3797,7 +3891,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -3834,7 +3928,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3846,7 +3940,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3859,7 +3953,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -3889,7 +3983,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3901,7 +3995,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3914,7 +4008,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Rung) GetGroup() string {
@@ -3935,7 +4029,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xc2\x0e\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xe0\x0e\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
 	"\aversion\x18\x02 \x01(\tB'\xbaH$r\"\x10\x01\x18@2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\aversion\x12>\n" +
@@ -3959,7 +4053,8 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x15no_rollback_approvals\x18\x11 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x13noRollbackApprovals\x12O\n" +
 	"\x13high_risk_approvals\x18\x12 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\x11highRiskApprovals\x12G\n" +
 	"\rversion_rules\x18\x13 \x01(\v2\".shipwarden.policy.v1.VersionRulesR\fversionRules\x12:\n" +
-	"\bsigstore\x18\x14 \x01(\v2\x1e.shipwarden.policy.v1.SigstoreR\bsigstore\x12@\n" +
+	"\bsigstore\x18\x14 \x01(\v2\x1e.shipwarden.policy.v1.SigstoreR\bsigstore\x12\x1c\n" +
+	"\treferrers\x18\x15 \x01(\bR\treferrers\x12@\n" +
 	"\n" +
 	"quarantine\x18\x19 \x01(\v2 .shipwarden.policy.v1.QuarantineR\n" +
 	"quarantine\x127\n" +
@@ -4055,15 +4150,15 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\ftrusted_root\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vtrustedRoot\x12H\n" +
 	"\n" +
 	"identities\x18\x02 \x03(\v2\x1e.shipwarden.policy.v1.IdentityB\b\xbaH\x05\x92\x01\x02\b\x01R\n" +
-	"identities\"\xe7\x03\n" +
+	"identities\"\xf5\x03\n" +
 	"\bIdentity\x122\n" +
 	"\x02id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^[a-z0-9][a-z0-9._-]{0,63}$R\x02id\x12#\n" +
 	"\x06issuer\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\x80\x02\x88\x01\x01R\x06issuer\x12&\n" +
 	"\asubject\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\bH\x00R\asubject\x125\n" +
 	"\x0fsubject_pattern\x18\x04 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\bH\x00R\x0esubjectPattern\x12\x1e\n" +
-	"\x05gates\x18\x05 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\x05gates\x125\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bH\x00R\x0esubjectPattern\x12\x14\n" +
+	"\x05gates\x18\x05 \x03(\tR\x05gates\x125\n" +
 	"\x11source_repository\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x10sourceRepository\x12'\n" +
 	"\n" +
 	"source_ref\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tsourceRef\x12+\n" +
@@ -4071,7 +4166,8 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\rbuild_trigger\x18\t \x01(\tB\a\xbaH\x04r\x02\x18@R\fbuildTrigger\x12\x1f\n" +
 	"\x06runner\x18\n" +
 	" \x01(\tB\a\xbaH\x04r\x02\x18@R\x06runner\x12\x18\n" +
-	"\arevoked\x18\v \x01(\bR\arevokedB\r\n" +
+	"\arevoked\x18\v \x01(\bR\arevoked\x12\x16\n" +
+	"\x06waives\x18\f \x03(\tR\x06waivesB\r\n" +
 	"\x04name\x12\x05\xbaH\x02\b\x01\"\xbd\x02\n" +
 	"\fVersionRules\x12E\n" +
 	"\x04live\x18\x01 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04live\x12G\n" +
@@ -4111,7 +4207,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x18\n" +
 	"\amembers\x18\x02 \x03(\tR\amembers\x12/\n" +
 	"\x0eprovider_group\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\rproviderGroup\x12C\n" +
-	"\bcontacts\x18\x04 \x03(\v2\x1d.shipwarden.policy.v1.ContactB\b\xbaH\x05\x92\x01\x02\x10\bR\bcontacts\"\x9c\x02\n" +
+	"\bcontacts\x18\x04 \x03(\v2\x1d.shipwarden.policy.v1.ContactB\b\xbaH\x05\x92\x01\x02\x10\bR\bcontacts\"\xb4\x02\n" +
 	"\x03Key\x122\n" +
 	"\x02id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^[a-z0-9][a-z0-9._-]{0,63}$R\x02id\x12!\n" +
 	"\aed25519\x18\x02 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x12\x14\n" +
@@ -4120,7 +4216,8 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
-	"\arevoked\x18\a \x01(\bR\arevoked\"\xcb\x02\n" +
+	"\arevoked\x18\a \x01(\bR\arevoked\x12\x16\n" +
+	"\x06waives\x18\b \x03(\tR\x06waives\"\xcb\x02\n" +
 	"\vEnvironment\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
 	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsB\b\xbaH\x05\x92\x01\x02\b\x01R\tapprovals\x126\n" +
@@ -4154,7 +4251,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x06driver\x18\x04 \x01(\tB\x1a\xbaH\x17r\x15R\x04hostR\acommandR\x04noopR\x06driver\x12C\n" +
 	"\x05kinds\x18\x05 \x03(\x0e2#.shipwarden.release.v1.ArtifactKindB\b\xbaH\x05\x92\x01\x02\b\x01R\x05kinds\x12\x18\n" +
 	"\aretired\x18\x06 \x01(\bR\aretired\x12\x1c\n" +
-	"\tcustomers\x18\a \x03(\tR\tcustomers\"\xcf\x05\n" +
+	"\tcustomers\x18\a \x03(\tR\tcustomers\"\xd9\x06\n" +
 	"\x04Gate\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\xa5\x01\n" +
 	"\x05title\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
@@ -4175,7 +4272,11 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"bypassable\x12#\n" +
 	"\rmin_reviewers\x18\f \x01(\rR\fminReviewers\x12%\n" +
 	"\x0ereviewer_group\x18\r \x01(\tR\rreviewerGroup\x12:\n" +
-	"\x05rules\x18\x0e \x03(\v2\x1a.shipwarden.policy.v1.RuleB\b\xbaH\x05\x92\x01\x02\x10 R\x05rules\"\x8b\x01\n" +
+	"\x05rules\x18\x0e \x03(\v2\x1a.shipwarden.policy.v1.RuleB\b\xbaH\x05\x92\x01\x02\x10 R\x05rules\x12:\n" +
+	"\bwaivable\x18\x0f \x01(\v2\x1e.shipwarden.policy.v1.WaivableR\bwaivable\x12L\n" +
+	"\x0fevidence_within\x18\x10 \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x02*\x00R\x0eevidenceWithin\"D\n" +
+	"\bWaivable\x128\n" +
+	"\x03max\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\x03max\"\x8b\x01\n" +
 	"\x04Rule\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12*\n" +
 	"\n" +
@@ -4321,7 +4422,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Contact_Kind)(0),             // 0: shipwarden.policy.v1.Contact.Kind
 	(Freeze_Kind)(0),              // 1: shipwarden.policy.v1.Freeze.Kind
@@ -4351,29 +4452,30 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(*Requirement)(nil),           // 25: shipwarden.policy.v1.Requirement
 	(*Target)(nil),                // 26: shipwarden.policy.v1.Target
 	(*Gate)(nil),                  // 27: shipwarden.policy.v1.Gate
-	(*Rule)(nil),                  // 28: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 29: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 30: shipwarden.policy.v1.Span
-	(*Recurring)(nil),             // 31: shipwarden.policy.v1.Recurring
-	(*Calendar)(nil),              // 32: shipwarden.policy.v1.Calendar
-	(*Weekly)(nil),                // 33: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 34: shipwarden.policy.v1.Channel
-	(*Audience)(nil),              // 35: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),       // 36: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),       // 37: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),             // 38: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 39: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),        // 40: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),            // 41: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 42: shipwarden.policy.v1.Rung
-	nil,                           // 43: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	(v1.Trigger)(0),               // 44: shipwarden.release.v1.Trigger
-	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
-	(v1.Finding_Severity)(0),      // 46: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 48: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 49: shipwarden.release.v1.ArtifactKind
-	(v1.Occasion)(0),              // 50: shipwarden.release.v1.Occasion
+	(*Waivable)(nil),              // 28: shipwarden.policy.v1.Waivable
+	(*Rule)(nil),                  // 29: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                // 30: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                  // 31: shipwarden.policy.v1.Span
+	(*Recurring)(nil),             // 32: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),              // 33: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                // 34: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),               // 35: shipwarden.policy.v1.Channel
+	(*Audience)(nil),              // 36: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),       // 37: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),       // 38: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),             // 39: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 40: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),        // 41: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),            // 42: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 43: shipwarden.policy.v1.Rung
+	nil,                           // 44: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	(v1.Trigger)(0),               // 45: shipwarden.release.v1.Trigger
+	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
+	(v1.Finding_Severity)(0),      // 47: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 48: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 49: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 50: shipwarden.release.v1.ArtifactKind
+	(v1.Occasion)(0),              // 51: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	17, // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
@@ -4383,11 +4485,11 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	24, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
 	26, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
 	27, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	29, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	34, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	38, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	39, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	41, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	30, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	35, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	39, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	40, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	42, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
 	23, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
 	23, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
 	16, // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
@@ -4396,78 +4498,81 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	12, // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
 	9,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
 	8,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	35, // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	37, // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	36, // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	38, // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
 	7,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
 	5,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
-	44, // 24: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
-	43, // 25: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	45, // 24: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
+	44, // 25: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
 	23, // 26: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	45, // 27: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	45, // 28: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	45, // 29: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	46, // 27: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	46, // 28: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	46, // 29: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
 	10, // 30: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
 	11, // 31: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
 	23, // 32: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
-	45, // 33: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
+	46, // 33: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
 	13, // 34: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
 	15, // 35: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	46, // 36: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	46, // 37: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	46, // 38: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	46, // 39: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	47, // 36: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	47, // 37: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	47, // 38: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	47, // 39: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
 	18, // 40: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
 	19, // 41: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
 	0,  // 42: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
-	47, // 43: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	47, // 44: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	48, // 43: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	48, // 44: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
 	18, // 45: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
-	47, // 46: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	47, // 47: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	48, // 46: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	48, // 47: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
 	23, // 48: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	48, // 49: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	49, // 49: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
 	25, // 50: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
-	46, // 51: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	49, // 52: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	45, // 53: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	49, // 54: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	44, // 55: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	28, // 56: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	30, // 57: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	33, // 58: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	31, // 59: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	32, // 60: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	1,  // 61: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	2,  // 62: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	47, // 63: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	47, // 64: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	45, // 65: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	3,  // 66: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	3,  // 67: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	50, // 68: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	50, // 69: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	36, // 70: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	45, // 71: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	45, // 72: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	45, // 73: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	45, // 74: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	45, // 75: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	45, // 76: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	45, // 77: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	45, // 78: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	45, // 79: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	45, // 80: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	45, // 81: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	40, // 82: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	45, // 83: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	23, // 84: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	42, // 85: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	45, // 86: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	87, // [87:87] is the sub-list for method output_type
-	87, // [87:87] is the sub-list for method input_type
-	87, // [87:87] is the sub-list for extension type_name
-	87, // [87:87] is the sub-list for extension extendee
-	0,  // [0:87] is the sub-list for field type_name
+	47, // 51: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	50, // 52: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	46, // 53: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	50, // 54: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	45, // 55: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	29, // 56: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	28, // 57: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
+	46, // 58: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
+	46, // 59: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
+	31, // 60: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	34, // 61: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	32, // 62: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	33, // 63: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	1,  // 64: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	2,  // 65: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	48, // 66: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	48, // 67: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	46, // 68: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	3,  // 69: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	3,  // 70: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	51, // 71: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	51, // 72: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	37, // 73: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	46, // 74: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	46, // 75: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	46, // 76: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	46, // 77: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	46, // 78: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	46, // 79: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	46, // 80: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	46, // 81: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	46, // 82: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	46, // 83: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	46, // 84: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	41, // 85: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	46, // 86: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	23, // 87: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	43, // 88: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	46, // 89: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	90, // [90:90] is the sub-list for method output_type
+	90, // [90:90] is the sub-list for method input_type
+	90, // [90:90] is the sub-list for extension type_name
+	90, // [90:90] is the sub-list for extension extendee
+	0,  // [0:90] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -4484,7 +4589,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[25].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[26].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 		(*Freeze_Recurring)(nil),
@@ -4496,7 +4601,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

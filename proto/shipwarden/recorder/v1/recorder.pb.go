@@ -1331,8 +1331,8 @@ type RecordedEvent struct {
 	Event    *v1.Event `protobuf:"bytes,6,opt,name=event,proto3" json:"event,omitempty"`
 	// Why it does not count, where it does not.
 	Rejected string `protobuf:"bytes,7,opt,name=rejected,proto3" json:"rejected,omitempty"`
-	// Of an approval, also one of a procedure document: its stored bytes, and the Ed25519 signature over their DSSE
-	// pre-authentication encoding with the type
+	// Of an approval, also one of a procedure document, and of every event where they are asked for: its stored bytes, and
+	// the Ed25519 signature over their DSSE pre-authentication encoding with the type
 	// "application/vnd.shipwarden.event.v1+protobuf", so that anybody who has the public
 	// key can verify it.
 	Body          []byte `protobuf:"bytes,8,opt,name=body,proto3" json:"body,omitempty"`
@@ -1442,7 +1442,9 @@ type GetReleaseRequest struct {
 	// Wait until the recorder has come to this sequence.
 	MinSequence uint64 `protobuf:"varint,3,opt,name=min_sequence,json=minSequence,proto3" json:"min_sequence,omitempty"`
 	// Only events behind this sequence: the last one of the answer before.
-	EventsAfter   uint64 `protobuf:"varint,4,opt,name=events_after,json=eventsAfter,proto3" json:"events_after,omitempty"`
+	EventsAfter uint64 `protobuf:"varint,4,opt,name=events_after,json=eventsAfter,proto3" json:"events_after,omitempty"`
+	// Whether the stored bytes and the signature of every event are wanted, too.
+	Sealed        bool `protobuf:"varint,5,opt,name=sealed,proto3" json:"sealed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1503,6 +1505,13 @@ func (x *GetReleaseRequest) GetEventsAfter() uint64 {
 		return x.EventsAfter
 	}
 	return 0
+}
+
+func (x *GetReleaseRequest) GetSealed() bool {
+	if x != nil {
+		return x.Sealed
+	}
+	return false
 }
 
 type GetReleaseResponse struct {
@@ -2963,12 +2972,13 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x05event\x18\x06 \x01(\v2\x1c.shipwarden.release.v1.EventR\x05event\x12\x1a\n" +
 	"\brejected\x18\a \x01(\tR\brejected\x12\x12\n" +
 	"\x04body\x18\b \x01(\fR\x04body\x12\x1c\n" +
-	"\tsignature\x18\t \x01(\fR\tsignature\"\xaa\x01\n" +
+	"\tsignature\x18\t \x01(\fR\tsignature\"\xc2\x01\n" +
 	"\x11GetReleaseRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\x16\n" +
 	"\x06events\x18\x02 \x01(\bR\x06events\x12!\n" +
 	"\fmin_sequence\x18\x03 \x01(\x04R\vminSequence\x12!\n" +
-	"\fevents_after\x18\x04 \x01(\x04R\veventsAfter\"\x93\x02\n" +
+	"\fevents_after\x18\x04 \x01(\x04R\veventsAfter\x12\x16\n" +
+	"\x06sealed\x18\x05 \x01(\bR\x06sealed\"\x93\x02\n" +
 	"\x12GetReleaseResponse\x129\n" +
 	"\arelease\x18\x01 \x01(\v2\x1f.shipwarden.recorder.v1.ReleaseR\arelease\x12=\n" +
 	"\x06events\x18\x02 \x03(\v2%.shipwarden.recorder.v1.RecordedEventR\x06events\x12$\n" +

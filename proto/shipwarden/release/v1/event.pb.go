@@ -129,7 +129,7 @@ func (x Intervened_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Intervened_Action.Descriptor instead.
 func (Intervened_Action) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40, 0}
 }
 
 // Finding of a review.
@@ -182,7 +182,7 @@ func (x ReviewCompleted_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReviewCompleted_Result.Descriptor instead.
 func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44, 0}
 }
 
 // How it came into effect without a proposal.
@@ -234,7 +234,7 @@ func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
 func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -260,6 +260,9 @@ type Event struct {
 	CausationId string `protobuf:"bytes,7,opt,name=causation_id,json=causationId,proto3" json:"causation_id,omitempty"`
 	// SHA-256 of the procedure document under which it was decided, "sha256:…".
 	ProcedureDigest string `protobuf:"bytes,8,opt,name=procedure_digest,json=procedureDigest,proto3" json:"procedure_digest,omitempty"`
+	// The clock value by which it was decided, so that the decision can be derived again;
+	// absent where no decision depends on the clock, and in events of before it was kept.
+	Decided *timestamppb.Timestamp `protobuf:"bytes,140,opt,name=decided,proto3" json:"decided,omitempty"`
 	// Types that are valid to be assigned to Data:
 	//
 	//	*Event_Requested
@@ -321,6 +324,8 @@ type Event struct {
 	//	*Event_ProcedureProposalClosed
 	//	*Event_FreezeOverridden
 	//	*Event_ExecutionOverrun
+	//	*Event_EvidenceAdded
+	//	*Event_GatesHeld
 	Data          isEvent_Data `protobuf_oneof:"data"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -410,6 +415,13 @@ func (x *Event) GetProcedureDigest() string {
 		return x.ProcedureDigest
 	}
 	return ""
+}
+
+func (x *Event) GetDecided() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Decided
+	}
+	return nil
 }
 
 func (x *Event) GetData() isEvent_Data {
@@ -950,6 +962,24 @@ func (x *Event) GetExecutionOverrun() *ExecutionOverrun {
 	return nil
 }
 
+func (x *Event) GetEvidenceAdded() *EvidenceAdded {
+	if x != nil {
+		if x, ok := x.Data.(*Event_EvidenceAdded); ok {
+			return x.EvidenceAdded
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetGatesHeld() *Held {
+	if x != nil {
+		if x, ok := x.Data.(*Event_GatesHeld); ok {
+			return x.GatesHeld
+		}
+	}
+	return nil
+}
+
 type isEvent_Data interface {
 	isEvent_Data()
 }
@@ -1249,6 +1279,16 @@ type Event_ExecutionOverrun struct {
 	ExecutionOverrun *ExecutionOverrun `protobuf:"bytes,151,opt,name=execution_overrun,json=executionOverrun,proto3,oneof"`
 }
 
+type Event_EvidenceAdded struct {
+	// Recorded when evidence came for a release that waits for it.
+	EvidenceAdded *EvidenceAdded `protobuf:"bytes,141,opt,name=evidence_added,json=evidenceAdded,proto3,oneof"`
+}
+
+type Event_GatesHeld struct {
+	// Recorded when gates wait for evidence that may still come.
+	GatesHeld *Held `protobuf:"bytes,142,opt,name=gates_held,json=gatesHeld,proto3,oneof"`
+}
+
 func (*Event_Requested) isEvent_Data() {}
 
 func (*Event_GatesConfirmed) isEvent_Data() {}
@@ -1366,6 +1406,10 @@ func (*Event_ProcedureProposalClosed) isEvent_Data() {}
 func (*Event_FreezeOverridden) isEvent_Data() {}
 
 func (*Event_ExecutionOverrun) isEvent_Data() {}
+
+func (*Event_EvidenceAdded) isEvent_Data() {}
+
+func (*Event_GatesHeld) isEvent_Data() {}
 
 // Previous names the event before this one in the same aggregate.
 type Previous struct {
@@ -1599,7 +1643,11 @@ func (x *Requested) GetTimeouts() *Timeouts {
 type GatesConfirmed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One verdict for every required gate.
-	Verdicts      []*GateVerdict `protobuf:"bytes,1,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
+	Verdicts []*GateVerdict `protobuf:"bytes,1,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
+	// The statements that registries had beside images.
+	Found []*EvidenceRef `protobuf:"bytes,2,rep,name=found,proto3" json:"found,omitempty"`
+	// What they have that could not be taken in.
+	Unseen        []*UnseenEvidence `protobuf:"bytes,3,rep,name=unseen,proto3" json:"unseen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1641,11 +1689,29 @@ func (x *GatesConfirmed) GetVerdicts() []*GateVerdict {
 	return nil
 }
 
+func (x *GatesConfirmed) GetFound() []*EvidenceRef {
+	if x != nil {
+		return x.Found
+	}
+	return nil
+}
+
+func (x *GatesConfirmed) GetUnseen() []*UnseenEvidence {
+	if x != nil {
+		return x.Unseen
+	}
+	return nil
+}
+
 // GatesRefused ends step 1 and the release.
 type GatesRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One verdict for every required gate.
-	Verdicts      []*GateVerdict `protobuf:"bytes,1,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
+	Verdicts []*GateVerdict `protobuf:"bytes,1,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
+	// The statements that registries had beside images.
+	Found []*EvidenceRef `protobuf:"bytes,2,rep,name=found,proto3" json:"found,omitempty"`
+	// What they have that could not be taken in.
+	Unseen        []*UnseenEvidence `protobuf:"bytes,3,rep,name=unseen,proto3" json:"unseen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1687,6 +1753,84 @@ func (x *GatesRefused) GetVerdicts() []*GateVerdict {
 	return nil
 }
 
+func (x *GatesRefused) GetFound() []*EvidenceRef {
+	if x != nil {
+		return x.Found
+	}
+	return nil
+}
+
+func (x *GatesRefused) GetUnseen() []*UnseenEvidence {
+	if x != nil {
+		return x.Unseen
+	}
+	return nil
+}
+
+// EvidenceAdded is proof for the gates that came after the request.
+type EvidenceAdded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The evidence, none of which was there before.
+	Evidence []*EvidenceRef `protobuf:"bytes,1,rep,name=evidence,proto3" json:"evidence,omitempty"`
+	// The key that signed the message; empty where it was not signed.
+	SignedBy string `protobuf:"bytes,2,opt,name=signed_by,json=signedBy,proto3" json:"signed_by,omitempty"`
+	// Sequence of the message in the stream REQUESTS.
+	RequestSequence uint64 `protobuf:"varint,3,opt,name=request_sequence,json=requestSequence,proto3" json:"request_sequence,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *EvidenceAdded) Reset() {
+	*x = EvidenceAdded{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvidenceAdded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvidenceAdded) ProtoMessage() {}
+
+func (x *EvidenceAdded) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvidenceAdded.ProtoReflect.Descriptor instead.
+func (*EvidenceAdded) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *EvidenceAdded) GetEvidence() []*EvidenceRef {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
+func (x *EvidenceAdded) GetSignedBy() string {
+	if x != nil {
+		return x.SignedBy
+	}
+	return ""
+}
+
+func (x *EvidenceAdded) GetRequestSequence() uint64 {
+	if x != nil {
+		return x.RequestSequence
+	}
+	return 0
+}
+
 // ScopeValidated ends step 2 well.
 type ScopeValidated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1704,7 +1848,7 @@ type ScopeValidated struct {
 
 func (x *ScopeValidated) Reset() {
 	*x = ScopeValidated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1716,7 +1860,7 @@ func (x *ScopeValidated) String() string {
 func (*ScopeValidated) ProtoMessage() {}
 
 func (x *ScopeValidated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1729,7 +1873,7 @@ func (x *ScopeValidated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopeValidated.ProtoReflect.Descriptor instead.
 func (*ScopeValidated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ScopeValidated) GetArtifacts() []*PinnedArtifact {
@@ -1771,7 +1915,7 @@ type ScopeRefused struct {
 
 func (x *ScopeRefused) Reset() {
 	*x = ScopeRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1927,7 @@ func (x *ScopeRefused) String() string {
 func (*ScopeRefused) ProtoMessage() {}
 
 func (x *ScopeRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1940,7 @@ func (x *ScopeRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopeRefused.ProtoReflect.Descriptor instead.
 func (*ScopeRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ScopeRefused) GetFindings() []*Finding {
@@ -1819,7 +1963,7 @@ type ChangePreviewed struct {
 
 func (x *ChangePreviewed) Reset() {
 	*x = ChangePreviewed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +1975,7 @@ func (x *ChangePreviewed) String() string {
 func (*ChangePreviewed) ProtoMessage() {}
 
 func (x *ChangePreviewed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +1988,7 @@ func (x *ChangePreviewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePreviewed.ProtoReflect.Descriptor instead.
 func (*ChangePreviewed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ChangePreviewed) GetPreviews() []*TargetPreview {
@@ -1872,7 +2016,7 @@ type PreviewRefused struct {
 
 func (x *PreviewRefused) Reset() {
 	*x = PreviewRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +2028,7 @@ func (x *PreviewRefused) String() string {
 func (*PreviewRefused) ProtoMessage() {}
 
 func (x *PreviewRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +2041,7 @@ func (x *PreviewRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRefused.ProtoReflect.Descriptor instead.
 func (*PreviewRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PreviewRefused) GetFindings() []*Finding {
@@ -1932,7 +2076,7 @@ type RiskCleared struct {
 
 func (x *RiskCleared) Reset() {
 	*x = RiskCleared{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2088,7 @@ func (x *RiskCleared) String() string {
 func (*RiskCleared) ProtoMessage() {}
 
 func (x *RiskCleared) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2101,7 @@ func (x *RiskCleared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskCleared.ProtoReflect.Descriptor instead.
 func (*RiskCleared) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RiskCleared) GetChangeDigest() string {
@@ -2031,7 +2175,7 @@ type Held struct {
 
 func (x *Held) Reset() {
 	*x = Held{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2187,7 @@ func (x *Held) String() string {
 func (*Held) ProtoMessage() {}
 
 func (x *Held) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2200,7 @@ func (x *Held) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Held.ProtoReflect.Descriptor instead.
 func (*Held) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Held) GetReasons() []*HoldReason {
@@ -2093,7 +2237,7 @@ type RiskRefused struct {
 
 func (x *RiskRefused) Reset() {
 	*x = RiskRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2249,7 @@ func (x *RiskRefused) String() string {
 func (*RiskRefused) ProtoMessage() {}
 
 func (x *RiskRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2262,7 @@ func (x *RiskRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskRefused.ProtoReflect.Descriptor instead.
 func (*RiskRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RiskRefused) GetFindings() []*Finding {
@@ -2156,7 +2300,7 @@ type ApprovalGiven struct {
 
 func (x *ApprovalGiven) Reset() {
 	*x = ApprovalGiven{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2168,7 +2312,7 @@ func (x *ApprovalGiven) String() string {
 func (*ApprovalGiven) ProtoMessage() {}
 
 func (x *ApprovalGiven) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2181,7 +2325,7 @@ func (x *ApprovalGiven) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalGiven.ProtoReflect.Descriptor instead.
 func (*ApprovalGiven) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ApprovalGiven) GetChangeDigest() string {
@@ -2237,7 +2381,7 @@ type ApprovalWithdrawn struct {
 
 func (x *ApprovalWithdrawn) Reset() {
 	*x = ApprovalWithdrawn{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2249,7 +2393,7 @@ func (x *ApprovalWithdrawn) String() string {
 func (*ApprovalWithdrawn) ProtoMessage() {}
 
 func (x *ApprovalWithdrawn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2262,7 +2406,7 @@ func (x *ApprovalWithdrawn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalWithdrawn.ProtoReflect.Descriptor instead.
 func (*ApprovalWithdrawn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ApprovalWithdrawn) GetReason() string {
@@ -2283,7 +2427,7 @@ type Rejected struct {
 
 func (x *Rejected) Reset() {
 	*x = Rejected{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2295,7 +2439,7 @@ func (x *Rejected) String() string {
 func (*Rejected) ProtoMessage() {}
 
 func (x *Rejected) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2308,7 +2452,7 @@ func (x *Rejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rejected.ProtoReflect.Descriptor instead.
 func (*Rejected) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Rejected) GetReason() string {
@@ -2339,7 +2483,7 @@ type Authorized struct {
 
 func (x *Authorized) Reset() {
 	*x = Authorized{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2351,7 +2495,7 @@ func (x *Authorized) String() string {
 func (*Authorized) ProtoMessage() {}
 
 func (x *Authorized) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2364,7 +2508,7 @@ func (x *Authorized) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authorized.ProtoReflect.Descriptor instead.
 func (*Authorized) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Authorized) GetChangeDigest() string {
@@ -2420,7 +2564,7 @@ type Withdrawn struct {
 
 func (x *Withdrawn) Reset() {
 	*x = Withdrawn{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2432,7 +2576,7 @@ func (x *Withdrawn) String() string {
 func (*Withdrawn) ProtoMessage() {}
 
 func (x *Withdrawn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2445,7 +2589,7 @@ func (x *Withdrawn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Withdrawn.ProtoReflect.Descriptor instead.
 func (*Withdrawn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Withdrawn) GetReason() string {
@@ -2466,7 +2610,7 @@ type Superseded struct {
 
 func (x *Superseded) Reset() {
 	*x = Superseded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2478,7 +2622,7 @@ func (x *Superseded) String() string {
 func (*Superseded) ProtoMessage() {}
 
 func (x *Superseded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2491,7 +2635,7 @@ func (x *Superseded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
 func (*Superseded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Superseded) GetByRelease() string {
@@ -2512,7 +2656,7 @@ type Expired struct {
 
 func (x *Expired) Reset() {
 	*x = Expired{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2524,7 +2668,7 @@ func (x *Expired) String() string {
 func (*Expired) ProtoMessage() {}
 
 func (x *Expired) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2537,7 +2681,7 @@ func (x *Expired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Expired.ProtoReflect.Descriptor instead.
 func (*Expired) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Expired) GetDeadline() Deadline {
@@ -2571,7 +2715,7 @@ type Notified struct {
 
 func (x *Notified) Reset() {
 	*x = Notified{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2583,7 +2727,7 @@ func (x *Notified) String() string {
 func (*Notified) ProtoMessage() {}
 
 func (x *Notified) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2596,7 +2740,7 @@ func (x *Notified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notified.ProtoReflect.Descriptor instead.
 func (*Notified) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Notified) GetOccasion() Occasion {
@@ -2661,7 +2805,7 @@ type ImpactReported struct {
 
 func (x *ImpactReported) Reset() {
 	*x = ImpactReported{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2673,7 +2817,7 @@ func (x *ImpactReported) String() string {
 func (*ImpactReported) ProtoMessage() {}
 
 func (x *ImpactReported) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2686,7 +2830,7 @@ func (x *ImpactReported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImpactReported.ProtoReflect.Descriptor instead.
 func (*ImpactReported) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ImpactReported) GetDescription() string {
@@ -2714,7 +2858,7 @@ type AuthorizationRefused struct {
 
 func (x *AuthorizationRefused) Reset() {
 	*x = AuthorizationRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2726,7 +2870,7 @@ func (x *AuthorizationRefused) String() string {
 func (*AuthorizationRefused) ProtoMessage() {}
 
 func (x *AuthorizationRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2739,7 +2883,7 @@ func (x *AuthorizationRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationRefused.ProtoReflect.Descriptor instead.
 func (*AuthorizationRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AuthorizationRefused) GetReason() string {
@@ -2764,7 +2908,7 @@ type NoticeAcknowledged struct {
 
 func (x *NoticeAcknowledged) Reset() {
 	*x = NoticeAcknowledged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2776,7 +2920,7 @@ func (x *NoticeAcknowledged) String() string {
 func (*NoticeAcknowledged) ProtoMessage() {}
 
 func (x *NoticeAcknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2789,7 +2933,7 @@ func (x *NoticeAcknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoticeAcknowledged.ProtoReflect.Descriptor instead.
 func (*NoticeAcknowledged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *NoticeAcknowledged) GetOccasion() Occasion {
@@ -2840,7 +2984,7 @@ type ExecutionClaimed struct {
 
 func (x *ExecutionClaimed) Reset() {
 	*x = ExecutionClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2852,7 +2996,7 @@ func (x *ExecutionClaimed) String() string {
 func (*ExecutionClaimed) ProtoMessage() {}
 
 func (x *ExecutionClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2865,7 +3009,7 @@ func (x *ExecutionClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionClaimed.ProtoReflect.Descriptor instead.
 func (*ExecutionClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExecutionClaimed) GetWave() uint32 {
@@ -2946,7 +3090,7 @@ type ExecutionFinished struct {
 
 func (x *ExecutionFinished) Reset() {
 	*x = ExecutionFinished{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2958,7 +3102,7 @@ func (x *ExecutionFinished) String() string {
 func (*ExecutionFinished) ProtoMessage() {}
 
 func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2971,7 +3115,7 @@ func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFinished.ProtoReflect.Descriptor instead.
 func (*ExecutionFinished) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExecutionFinished) GetWave() uint32 {
@@ -3012,7 +3156,7 @@ type ExecutionFailed struct {
 
 func (x *ExecutionFailed) Reset() {
 	*x = ExecutionFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3024,7 +3168,7 @@ func (x *ExecutionFailed) String() string {
 func (*ExecutionFailed) ProtoMessage() {}
 
 func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3037,7 +3181,7 @@ func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFailed.ProtoReflect.Descriptor instead.
 func (*ExecutionFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExecutionFailed) GetWave() uint32 {
@@ -3087,7 +3231,7 @@ type ExecutionUnknown struct {
 
 func (x *ExecutionUnknown) Reset() {
 	*x = ExecutionUnknown{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3099,7 +3243,7 @@ func (x *ExecutionUnknown) String() string {
 func (*ExecutionUnknown) ProtoMessage() {}
 
 func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3112,7 +3256,7 @@ func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionUnknown.ProtoReflect.Descriptor instead.
 func (*ExecutionUnknown) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExecutionUnknown) GetWave() uint32 {
@@ -3161,7 +3305,7 @@ type ExecutionRefused struct {
 
 func (x *ExecutionRefused) Reset() {
 	*x = ExecutionRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3173,7 +3317,7 @@ func (x *ExecutionRefused) String() string {
 func (*ExecutionRefused) ProtoMessage() {}
 
 func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3186,7 +3330,7 @@ func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionRefused.ProtoReflect.Descriptor instead.
 func (*ExecutionRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecutionRefused) GetFindings() []*Finding {
@@ -3210,7 +3354,7 @@ type TargetsReleased struct {
 
 func (x *TargetsReleased) Reset() {
 	*x = TargetsReleased{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3222,7 +3366,7 @@ func (x *TargetsReleased) String() string {
 func (*TargetsReleased) ProtoMessage() {}
 
 func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3235,7 +3379,7 @@ func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetsReleased.ProtoReflect.Descriptor instead.
 func (*TargetsReleased) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TargetsReleased) GetResults() []*TargetResult {
@@ -3263,7 +3407,7 @@ type VerificationPassed struct {
 
 func (x *VerificationPassed) Reset() {
 	*x = VerificationPassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3275,7 +3419,7 @@ func (x *VerificationPassed) String() string {
 func (*VerificationPassed) ProtoMessage() {}
 
 func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3288,7 +3432,7 @@ func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationPassed.ProtoReflect.Descriptor instead.
 func (*VerificationPassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *VerificationPassed) GetVerification() *Verification {
@@ -3309,7 +3453,7 @@ type VerificationFailed struct {
 
 func (x *VerificationFailed) Reset() {
 	*x = VerificationFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3321,7 +3465,7 @@ func (x *VerificationFailed) String() string {
 func (*VerificationFailed) ProtoMessage() {}
 
 func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3334,7 +3478,7 @@ func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationFailed.ProtoReflect.Descriptor instead.
 func (*VerificationFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *VerificationFailed) GetVerification() *Verification {
@@ -3357,7 +3501,7 @@ type VerificationInconclusive struct {
 
 func (x *VerificationInconclusive) Reset() {
 	*x = VerificationInconclusive{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3369,7 +3513,7 @@ func (x *VerificationInconclusive) String() string {
 func (*VerificationInconclusive) ProtoMessage() {}
 
 func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3382,7 +3526,7 @@ func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationInconclusive.ProtoReflect.Descriptor instead.
 func (*VerificationInconclusive) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *VerificationInconclusive) GetVerification() *Verification {
@@ -3421,7 +3565,7 @@ type RollbackClaimed struct {
 
 func (x *RollbackClaimed) Reset() {
 	*x = RollbackClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3433,7 +3577,7 @@ func (x *RollbackClaimed) String() string {
 func (*RollbackClaimed) ProtoMessage() {}
 
 func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3446,7 +3590,7 @@ func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackClaimed.ProtoReflect.Descriptor instead.
 func (*RollbackClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RollbackClaimed) GetAttempt() uint32 {
@@ -3504,7 +3648,7 @@ type RolledBack struct {
 
 func (x *RolledBack) Reset() {
 	*x = RolledBack{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3516,7 +3660,7 @@ func (x *RolledBack) String() string {
 func (*RolledBack) ProtoMessage() {}
 
 func (x *RolledBack) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3529,7 +3673,7 @@ func (x *RolledBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RolledBack.ProtoReflect.Descriptor instead.
 func (*RolledBack) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RolledBack) GetResults() []*TargetResult {
@@ -3561,7 +3705,7 @@ type RollbackFailed struct {
 
 func (x *RollbackFailed) Reset() {
 	*x = RollbackFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3573,7 +3717,7 @@ func (x *RollbackFailed) String() string {
 func (*RollbackFailed) ProtoMessage() {}
 
 func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3586,7 +3730,7 @@ func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackFailed.ProtoReflect.Descriptor instead.
 func (*RollbackFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RollbackFailed) GetResults() []*TargetResult {
@@ -3624,7 +3768,7 @@ type RollbackUnavailable struct {
 
 func (x *RollbackUnavailable) Reset() {
 	*x = RollbackUnavailable{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3636,7 +3780,7 @@ func (x *RollbackUnavailable) String() string {
 func (*RollbackUnavailable) ProtoMessage() {}
 
 func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3649,7 +3793,7 @@ func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackUnavailable.ProtoReflect.Descriptor instead.
 func (*RollbackUnavailable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RollbackUnavailable) GetReason() string {
@@ -3687,7 +3831,7 @@ type Escalated struct {
 
 func (x *Escalated) Reset() {
 	*x = Escalated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3699,7 +3843,7 @@ func (x *Escalated) String() string {
 func (*Escalated) ProtoMessage() {}
 
 func (x *Escalated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3712,7 +3856,7 @@ func (x *Escalated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalated.ProtoReflect.Descriptor instead.
 func (*Escalated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Escalated) GetCause() Cause {
@@ -3770,7 +3914,7 @@ type Acknowledged struct {
 
 func (x *Acknowledged) Reset() {
 	*x = Acknowledged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3782,7 +3926,7 @@ func (x *Acknowledged) String() string {
 func (*Acknowledged) ProtoMessage() {}
 
 func (x *Acknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3795,7 +3939,7 @@ func (x *Acknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledged.ProtoReflect.Descriptor instead.
 func (*Acknowledged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Acknowledged) GetCause() Cause {
@@ -3825,7 +3969,7 @@ type Intervened struct {
 
 func (x *Intervened) Reset() {
 	*x = Intervened{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3837,7 +3981,7 @@ func (x *Intervened) String() string {
 func (*Intervened) ProtoMessage() {}
 
 func (x *Intervened) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3850,7 +3994,7 @@ func (x *Intervened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intervened.ProtoReflect.Descriptor instead.
 func (*Intervened) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Intervened) GetAction() Intervened_Action {
@@ -3878,7 +4022,7 @@ type Aborted struct {
 
 func (x *Aborted) Reset() {
 	*x = Aborted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3890,7 +4034,7 @@ func (x *Aborted) String() string {
 func (*Aborted) ProtoMessage() {}
 
 func (x *Aborted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3903,7 +4047,7 @@ func (x *Aborted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Aborted.ProtoReflect.Descriptor instead.
 func (*Aborted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Aborted) GetReason() string {
@@ -3928,7 +4072,7 @@ type DeadlinePassed struct {
 
 func (x *DeadlinePassed) Reset() {
 	*x = DeadlinePassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3940,7 +4084,7 @@ func (x *DeadlinePassed) String() string {
 func (*DeadlinePassed) ProtoMessage() {}
 
 func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3953,7 +4097,7 @@ func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadlinePassed.ProtoReflect.Descriptor instead.
 func (*DeadlinePassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DeadlinePassed) GetDeadline() Deadline {
@@ -3992,7 +4136,7 @@ type Recorded struct {
 
 func (x *Recorded) Reset() {
 	*x = Recorded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4004,7 +4148,7 @@ func (x *Recorded) String() string {
 func (*Recorded) ProtoMessage() {}
 
 func (x *Recorded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4017,7 +4161,7 @@ func (x *Recorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorded.ProtoReflect.Descriptor instead.
 func (*Recorded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Recorded) GetOutcome() Outcome {
@@ -4056,7 +4200,7 @@ type ReviewCompleted struct {
 
 func (x *ReviewCompleted) Reset() {
 	*x = ReviewCompleted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4068,7 +4212,7 @@ func (x *ReviewCompleted) String() string {
 func (*ReviewCompleted) ProtoMessage() {}
 
 func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4081,7 +4225,7 @@ func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewCompleted.ProtoReflect.Descriptor instead.
 func (*ReviewCompleted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ReviewCompleted) GetResult() ReviewCompleted_Result {
@@ -4118,7 +4262,7 @@ type FollowUpAdded struct {
 
 func (x *FollowUpAdded) Reset() {
 	*x = FollowUpAdded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4130,7 +4274,7 @@ func (x *FollowUpAdded) String() string {
 func (*FollowUpAdded) ProtoMessage() {}
 
 func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4143,7 +4287,7 @@ func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAdded.ProtoReflect.Descriptor instead.
 func (*FollowUpAdded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *FollowUpAdded) GetNumber() uint32 {
@@ -4173,7 +4317,7 @@ type FollowUpClosed struct {
 
 func (x *FollowUpClosed) Reset() {
 	*x = FollowUpClosed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4185,7 +4329,7 @@ func (x *FollowUpClosed) String() string {
 func (*FollowUpClosed) ProtoMessage() {}
 
 func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4198,7 +4342,7 @@ func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpClosed.ProtoReflect.Descriptor instead.
 func (*FollowUpClosed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *FollowUpClosed) GetNumber() uint32 {
@@ -4234,7 +4378,7 @@ type TargetLocked struct {
 
 func (x *TargetLocked) Reset() {
 	*x = TargetLocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4246,7 +4390,7 @@ func (x *TargetLocked) String() string {
 func (*TargetLocked) ProtoMessage() {}
 
 func (x *TargetLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4259,7 +4403,7 @@ func (x *TargetLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetLocked.ProtoReflect.Descriptor instead.
 func (*TargetLocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *TargetLocked) GetRelease() string {
@@ -4310,7 +4454,7 @@ type TargetUnlocked struct {
 
 func (x *TargetUnlocked) Reset() {
 	*x = TargetUnlocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4322,7 +4466,7 @@ func (x *TargetUnlocked) String() string {
 func (*TargetUnlocked) ProtoMessage() {}
 
 func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4335,7 +4479,7 @@ func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetUnlocked.ProtoReflect.Descriptor instead.
 func (*TargetUnlocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *TargetUnlocked) GetRelease() string {
@@ -4369,7 +4513,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4381,7 +4525,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4394,7 +4538,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -4445,7 +4589,7 @@ type RequestRefused struct {
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4457,7 +4601,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4470,7 +4614,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -4527,7 +4671,7 @@ type RefusedDecision struct {
 
 func (x *RefusedDecision) Reset() {
 	*x = RefusedDecision{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4539,7 +4683,7 @@ func (x *RefusedDecision) String() string {
 func (*RefusedDecision) ProtoMessage() {}
 
 func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4552,7 +4696,7 @@ func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedDecision.ProtoReflect.Descriptor instead.
 func (*RefusedDecision) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RefusedDecision) GetRelease() string {
@@ -4608,7 +4752,7 @@ type DelegationsChanged struct {
 
 func (x *DelegationsChanged) Reset() {
 	*x = DelegationsChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4620,7 +4764,7 @@ func (x *DelegationsChanged) String() string {
 func (*DelegationsChanged) ProtoMessage() {}
 
 func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4633,7 +4777,7 @@ func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegationsChanged.ProtoReflect.Descriptor instead.
 func (*DelegationsChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *DelegationsChanged) GetDelegations() []*Delegation {
@@ -4700,7 +4844,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4712,7 +4856,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4725,7 +4869,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -4822,7 +4966,7 @@ type FreezeOverridden struct {
 
 func (x *FreezeOverridden) Reset() {
 	*x = FreezeOverridden{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4834,7 +4978,7 @@ func (x *FreezeOverridden) String() string {
 func (*FreezeOverridden) ProtoMessage() {}
 
 func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4847,7 +4991,7 @@ func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
 func (*FreezeOverridden) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *FreezeOverridden) GetFreeze() string {
@@ -4891,7 +5035,7 @@ type ExecutionOverrun struct {
 
 func (x *ExecutionOverrun) Reset() {
 	*x = ExecutionOverrun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4903,7 +5047,7 @@ func (x *ExecutionOverrun) String() string {
 func (*ExecutionOverrun) ProtoMessage() {}
 
 func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4916,7 +5060,7 @@ func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
 func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ExecutionOverrun) GetWave() uint32 {
@@ -4946,7 +5090,7 @@ type ArtifactQuarantined struct {
 
 func (x *ArtifactQuarantined) Reset() {
 	*x = ArtifactQuarantined{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4958,7 +5102,7 @@ func (x *ArtifactQuarantined) String() string {
 func (*ArtifactQuarantined) ProtoMessage() {}
 
 func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4971,7 +5115,7 @@ func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactQuarantined.ProtoReflect.Descriptor instead.
 func (*ArtifactQuarantined) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ArtifactQuarantined) GetRelease() string {
@@ -4999,7 +5143,7 @@ type ClearanceProposed struct {
 
 func (x *ClearanceProposed) Reset() {
 	*x = ClearanceProposed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5011,7 +5155,7 @@ func (x *ClearanceProposed) String() string {
 func (*ClearanceProposed) ProtoMessage() {}
 
 func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5024,7 +5168,7 @@ func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearanceProposed.ProtoReflect.Descriptor instead.
 func (*ClearanceProposed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ClearanceProposed) GetState() *Quarantine {
@@ -5045,7 +5189,7 @@ type QuarantineCleared struct {
 
 func (x *QuarantineCleared) Reset() {
 	*x = QuarantineCleared{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5057,7 +5201,7 @@ func (x *QuarantineCleared) String() string {
 func (*QuarantineCleared) ProtoMessage() {}
 
 func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5070,7 +5214,7 @@ func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineCleared.ProtoReflect.Descriptor instead.
 func (*QuarantineCleared) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *QuarantineCleared) GetState() *Quarantine {
@@ -5084,7 +5228,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xd7(\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\x9d*\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -5093,7 +5237,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bprevious\x18\x05 \x01(\v2\x1f.shipwarden.release.v1.PreviousR\bprevious\x122\n" +
 	"\x05actor\x18\x06 \x01(\v2\x1c.shipwarden.release.v1.ActorR\x05actor\x12!\n" +
 	"\fcausation_id\x18\a \x01(\tR\vcausationId\x12)\n" +
-	"\x10procedure_digest\x18\b \x01(\tR\x0fprocedureDigest\x12@\n" +
+	"\x10procedure_digest\x18\b \x01(\tR\x0fprocedureDigest\x125\n" +
+	"\adecided\x18\x8c\x01 \x01(\v2\x1a.google.protobuf.TimestampR\adecided\x12@\n" +
 	"\trequested\x18\x14 \x01(\v2 .shipwarden.release.v1.RequestedH\x00R\trequested\x12P\n" +
 	"\x0fgates_confirmed\x18\x15 \x01(\v2%.shipwarden.release.v1.GatesConfirmedH\x00R\x0egatesConfirmed\x12J\n" +
 	"\rgates_refused\x18\x16 \x01(\v2#.shipwarden.release.v1.GatesRefusedH\x00R\fgatesRefused\x12P\n" +
@@ -5160,7 +5305,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x1cprocedure_approval_withdrawn\x18\xa7\x01 \x01(\v21.shipwarden.release.v1.ProcedureApprovalWithdrawnH\x00R\x1aprocedureApprovalWithdrawn\x12m\n" +
 	"\x19procedure_proposal_closed\x18\xa8\x01 \x01(\v2..shipwarden.release.v1.ProcedureProposalClosedH\x00R\x17procedureProposalClosed\x12W\n" +
 	"\x11freeze_overridden\x18\x96\x01 \x01(\v2'.shipwarden.release.v1.FreezeOverriddenH\x00R\x10freezeOverridden\x12W\n" +
-	"\x11execution_overrun\x18\x97\x01 \x01(\v2'.shipwarden.release.v1.ExecutionOverrunH\x00R\x10executionOverrunB\x06\n" +
+	"\x11execution_overrun\x18\x97\x01 \x01(\v2'.shipwarden.release.v1.ExecutionOverrunH\x00R\x10executionOverrun\x12N\n" +
+	"\x0eevidence_added\x18\x8d\x01 \x01(\v2$.shipwarden.release.v1.EvidenceAddedH\x00R\revidenceAdded\x12=\n" +
+	"\n" +
+	"gates_held\x18\x8e\x01 \x01(\v2\x1b.shipwarden.release.v1.HeldH\x00R\tgatesHeldB\x06\n" +
 	"\x04dataJ\x04\b=\x10>R\x14execution_progressed\">\n" +
 	"\bPrevious\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
@@ -5182,11 +5330,19 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\tsigned_by\x18\x04 \x01(\tR\bsignedBy\x12)\n" +
 	"\x10request_sequence\x18\x05 \x01(\x04R\x0frequestSequence\x125\n" +
 	"\bstart_by\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\astartBy\x12;\n" +
-	"\btimeouts\x18\a \x01(\v2\x1f.shipwarden.release.v1.TimeoutsR\btimeouts\"P\n" +
+	"\btimeouts\x18\a \x01(\v2\x1f.shipwarden.release.v1.TimeoutsR\btimeouts\"\xc9\x01\n" +
 	"\x0eGatesConfirmed\x12>\n" +
-	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\"N\n" +
+	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\x128\n" +
+	"\x05found\x18\x02 \x03(\v2\".shipwarden.release.v1.EvidenceRefR\x05found\x12=\n" +
+	"\x06unseen\x18\x03 \x03(\v2%.shipwarden.release.v1.UnseenEvidenceR\x06unseen\"\xc7\x01\n" +
 	"\fGatesRefused\x12>\n" +
-	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\"\xec\x01\n" +
+	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\x128\n" +
+	"\x05found\x18\x02 \x03(\v2\".shipwarden.release.v1.EvidenceRefR\x05found\x12=\n" +
+	"\x06unseen\x18\x03 \x03(\v2%.shipwarden.release.v1.UnseenEvidenceR\x06unseen\"\x97\x01\n" +
+	"\rEvidenceAdded\x12>\n" +
+	"\bevidence\x18\x01 \x03(\v2\".shipwarden.release.v1.EvidenceRefR\bevidence\x12\x1b\n" +
+	"\tsigned_by\x18\x02 \x01(\tR\bsignedBy\x12)\n" +
+	"\x10request_sequence\x18\x03 \x01(\x04R\x0frequestSequence\"\xec\x01\n" +
 	"\x0eScopeValidated\x12C\n" +
 	"\tartifacts\x18\x01 \x03(\v2%.shipwarden.release.v1.PinnedArtifactR\tartifacts\x12=\n" +
 	"\atargets\x18\x02 \x03(\v2#.shipwarden.release.v1.ScopedTargetR\atargets\x12:\n" +
@@ -5449,7 +5605,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
@@ -5461,242 +5617,252 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Requested)(nil),                      // 7: shipwarden.release.v1.Requested
 	(*GatesConfirmed)(nil),                 // 8: shipwarden.release.v1.GatesConfirmed
 	(*GatesRefused)(nil),                   // 9: shipwarden.release.v1.GatesRefused
-	(*ScopeValidated)(nil),                 // 10: shipwarden.release.v1.ScopeValidated
-	(*ScopeRefused)(nil),                   // 11: shipwarden.release.v1.ScopeRefused
-	(*ChangePreviewed)(nil),                // 12: shipwarden.release.v1.ChangePreviewed
-	(*PreviewRefused)(nil),                 // 13: shipwarden.release.v1.PreviewRefused
-	(*RiskCleared)(nil),                    // 14: shipwarden.release.v1.RiskCleared
-	(*Held)(nil),                           // 15: shipwarden.release.v1.Held
-	(*RiskRefused)(nil),                    // 16: shipwarden.release.v1.RiskRefused
-	(*ApprovalGiven)(nil),                  // 17: shipwarden.release.v1.ApprovalGiven
-	(*ApprovalWithdrawn)(nil),              // 18: shipwarden.release.v1.ApprovalWithdrawn
-	(*Rejected)(nil),                       // 19: shipwarden.release.v1.Rejected
-	(*Authorized)(nil),                     // 20: shipwarden.release.v1.Authorized
-	(*Withdrawn)(nil),                      // 21: shipwarden.release.v1.Withdrawn
-	(*Superseded)(nil),                     // 22: shipwarden.release.v1.Superseded
-	(*Expired)(nil),                        // 23: shipwarden.release.v1.Expired
-	(*Notified)(nil),                       // 24: shipwarden.release.v1.Notified
-	(*ImpactReported)(nil),                 // 25: shipwarden.release.v1.ImpactReported
-	(*AuthorizationRefused)(nil),           // 26: shipwarden.release.v1.AuthorizationRefused
-	(*NoticeAcknowledged)(nil),             // 27: shipwarden.release.v1.NoticeAcknowledged
-	(*ExecutionClaimed)(nil),               // 28: shipwarden.release.v1.ExecutionClaimed
-	(*ExecutionFinished)(nil),              // 29: shipwarden.release.v1.ExecutionFinished
-	(*ExecutionFailed)(nil),                // 30: shipwarden.release.v1.ExecutionFailed
-	(*ExecutionUnknown)(nil),               // 31: shipwarden.release.v1.ExecutionUnknown
-	(*ExecutionRefused)(nil),               // 32: shipwarden.release.v1.ExecutionRefused
-	(*TargetsReleased)(nil),                // 33: shipwarden.release.v1.TargetsReleased
-	(*VerificationPassed)(nil),             // 34: shipwarden.release.v1.VerificationPassed
-	(*VerificationFailed)(nil),             // 35: shipwarden.release.v1.VerificationFailed
-	(*VerificationInconclusive)(nil),       // 36: shipwarden.release.v1.VerificationInconclusive
-	(*RollbackClaimed)(nil),                // 37: shipwarden.release.v1.RollbackClaimed
-	(*RolledBack)(nil),                     // 38: shipwarden.release.v1.RolledBack
-	(*RollbackFailed)(nil),                 // 39: shipwarden.release.v1.RollbackFailed
-	(*RollbackUnavailable)(nil),            // 40: shipwarden.release.v1.RollbackUnavailable
-	(*Escalated)(nil),                      // 41: shipwarden.release.v1.Escalated
-	(*Acknowledged)(nil),                   // 42: shipwarden.release.v1.Acknowledged
-	(*Intervened)(nil),                     // 43: shipwarden.release.v1.Intervened
-	(*Aborted)(nil),                        // 44: shipwarden.release.v1.Aborted
-	(*DeadlinePassed)(nil),                 // 45: shipwarden.release.v1.DeadlinePassed
-	(*Recorded)(nil),                       // 46: shipwarden.release.v1.Recorded
-	(*ReviewCompleted)(nil),                // 47: shipwarden.release.v1.ReviewCompleted
-	(*FollowUpAdded)(nil),                  // 48: shipwarden.release.v1.FollowUpAdded
-	(*FollowUpClosed)(nil),                 // 49: shipwarden.release.v1.FollowUpClosed
-	(*TargetLocked)(nil),                   // 50: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),                 // 51: shipwarden.release.v1.TargetUnlocked
-	(*ServiceChanged)(nil),                 // 52: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),                 // 53: shipwarden.release.v1.RequestRefused
-	(*RefusedDecision)(nil),                // 54: shipwarden.release.v1.RefusedDecision
-	(*DelegationsChanged)(nil),             // 55: shipwarden.release.v1.DelegationsChanged
-	(*ProcedureActivated)(nil),             // 56: shipwarden.release.v1.ProcedureActivated
-	(*FreezeOverridden)(nil),               // 57: shipwarden.release.v1.FreezeOverridden
-	(*ExecutionOverrun)(nil),               // 58: shipwarden.release.v1.ExecutionOverrun
-	(*ArtifactQuarantined)(nil),            // 59: shipwarden.release.v1.ArtifactQuarantined
-	(*ClearanceProposed)(nil),              // 60: shipwarden.release.v1.ClearanceProposed
-	(*QuarantineCleared)(nil),              // 61: shipwarden.release.v1.QuarantineCleared
-	(*timestamppb.Timestamp)(nil),          // 62: google.protobuf.Timestamp
-	(*ProcedureProposed)(nil),              // 63: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 64: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 65: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 66: shipwarden.release.v1.ProcedureProposalClosed
-	(*Request)(nil),                        // 67: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 68: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 69: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),                    // 70: shipwarden.release.v1.GateVerdict
-	(*PinnedArtifact)(nil),                 // 71: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 72: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 73: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 74: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 75: shipwarden.release.v1.QuorumRule
-	(*RiskScore)(nil),                      // 76: shipwarden.release.v1.RiskScore
-	(*HoldReason)(nil),                     // 77: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 78: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 79: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 80: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 81: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 82: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 83: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 84: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 85: shipwarden.release.v1.Recipient
-	(*RecordReading)(nil),                  // 86: shipwarden.release.v1.RecordReading
-	(*TargetResult)(nil),                   // 87: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 88: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 89: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 90: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 91: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 92: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 93: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 94: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 95: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 96: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 97: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 98: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 99: shipwarden.release.v1.Quarantine
+	(*EvidenceAdded)(nil),                  // 10: shipwarden.release.v1.EvidenceAdded
+	(*ScopeValidated)(nil),                 // 11: shipwarden.release.v1.ScopeValidated
+	(*ScopeRefused)(nil),                   // 12: shipwarden.release.v1.ScopeRefused
+	(*ChangePreviewed)(nil),                // 13: shipwarden.release.v1.ChangePreviewed
+	(*PreviewRefused)(nil),                 // 14: shipwarden.release.v1.PreviewRefused
+	(*RiskCleared)(nil),                    // 15: shipwarden.release.v1.RiskCleared
+	(*Held)(nil),                           // 16: shipwarden.release.v1.Held
+	(*RiskRefused)(nil),                    // 17: shipwarden.release.v1.RiskRefused
+	(*ApprovalGiven)(nil),                  // 18: shipwarden.release.v1.ApprovalGiven
+	(*ApprovalWithdrawn)(nil),              // 19: shipwarden.release.v1.ApprovalWithdrawn
+	(*Rejected)(nil),                       // 20: shipwarden.release.v1.Rejected
+	(*Authorized)(nil),                     // 21: shipwarden.release.v1.Authorized
+	(*Withdrawn)(nil),                      // 22: shipwarden.release.v1.Withdrawn
+	(*Superseded)(nil),                     // 23: shipwarden.release.v1.Superseded
+	(*Expired)(nil),                        // 24: shipwarden.release.v1.Expired
+	(*Notified)(nil),                       // 25: shipwarden.release.v1.Notified
+	(*ImpactReported)(nil),                 // 26: shipwarden.release.v1.ImpactReported
+	(*AuthorizationRefused)(nil),           // 27: shipwarden.release.v1.AuthorizationRefused
+	(*NoticeAcknowledged)(nil),             // 28: shipwarden.release.v1.NoticeAcknowledged
+	(*ExecutionClaimed)(nil),               // 29: shipwarden.release.v1.ExecutionClaimed
+	(*ExecutionFinished)(nil),              // 30: shipwarden.release.v1.ExecutionFinished
+	(*ExecutionFailed)(nil),                // 31: shipwarden.release.v1.ExecutionFailed
+	(*ExecutionUnknown)(nil),               // 32: shipwarden.release.v1.ExecutionUnknown
+	(*ExecutionRefused)(nil),               // 33: shipwarden.release.v1.ExecutionRefused
+	(*TargetsReleased)(nil),                // 34: shipwarden.release.v1.TargetsReleased
+	(*VerificationPassed)(nil),             // 35: shipwarden.release.v1.VerificationPassed
+	(*VerificationFailed)(nil),             // 36: shipwarden.release.v1.VerificationFailed
+	(*VerificationInconclusive)(nil),       // 37: shipwarden.release.v1.VerificationInconclusive
+	(*RollbackClaimed)(nil),                // 38: shipwarden.release.v1.RollbackClaimed
+	(*RolledBack)(nil),                     // 39: shipwarden.release.v1.RolledBack
+	(*RollbackFailed)(nil),                 // 40: shipwarden.release.v1.RollbackFailed
+	(*RollbackUnavailable)(nil),            // 41: shipwarden.release.v1.RollbackUnavailable
+	(*Escalated)(nil),                      // 42: shipwarden.release.v1.Escalated
+	(*Acknowledged)(nil),                   // 43: shipwarden.release.v1.Acknowledged
+	(*Intervened)(nil),                     // 44: shipwarden.release.v1.Intervened
+	(*Aborted)(nil),                        // 45: shipwarden.release.v1.Aborted
+	(*DeadlinePassed)(nil),                 // 46: shipwarden.release.v1.DeadlinePassed
+	(*Recorded)(nil),                       // 47: shipwarden.release.v1.Recorded
+	(*ReviewCompleted)(nil),                // 48: shipwarden.release.v1.ReviewCompleted
+	(*FollowUpAdded)(nil),                  // 49: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),                 // 50: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),                   // 51: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),                 // 52: shipwarden.release.v1.TargetUnlocked
+	(*ServiceChanged)(nil),                 // 53: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),                 // 54: shipwarden.release.v1.RequestRefused
+	(*RefusedDecision)(nil),                // 55: shipwarden.release.v1.RefusedDecision
+	(*DelegationsChanged)(nil),             // 56: shipwarden.release.v1.DelegationsChanged
+	(*ProcedureActivated)(nil),             // 57: shipwarden.release.v1.ProcedureActivated
+	(*FreezeOverridden)(nil),               // 58: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),               // 59: shipwarden.release.v1.ExecutionOverrun
+	(*ArtifactQuarantined)(nil),            // 60: shipwarden.release.v1.ArtifactQuarantined
+	(*ClearanceProposed)(nil),              // 61: shipwarden.release.v1.ClearanceProposed
+	(*QuarantineCleared)(nil),              // 62: shipwarden.release.v1.QuarantineCleared
+	(*timestamppb.Timestamp)(nil),          // 63: google.protobuf.Timestamp
+	(*ProcedureProposed)(nil),              // 64: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 65: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 66: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 67: shipwarden.release.v1.ProcedureProposalClosed
+	(*Request)(nil),                        // 68: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 69: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 70: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 71: shipwarden.release.v1.GateVerdict
+	(*UnseenEvidence)(nil),                 // 72: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),                 // 73: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 74: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 75: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 76: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 77: shipwarden.release.v1.QuorumRule
+	(*RiskScore)(nil),                      // 78: shipwarden.release.v1.RiskScore
+	(*HoldReason)(nil),                     // 79: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 80: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 81: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 82: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 83: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 84: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 85: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 86: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 87: shipwarden.release.v1.Recipient
+	(*RecordReading)(nil),                  // 88: shipwarden.release.v1.RecordReading
+	(*TargetResult)(nil),                   // 89: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 90: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 91: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 92: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 93: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 94: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 95: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 96: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 97: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 98: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 99: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 100: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 101: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	62,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	63,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	7,   // 3: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
-	8,   // 4: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
-	9,   // 5: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
-	10,  // 6: shipwarden.release.v1.Event.scope_validated:type_name -> shipwarden.release.v1.ScopeValidated
-	11,  // 7: shipwarden.release.v1.Event.scope_refused:type_name -> shipwarden.release.v1.ScopeRefused
-	12,  // 8: shipwarden.release.v1.Event.change_previewed:type_name -> shipwarden.release.v1.ChangePreviewed
-	13,  // 9: shipwarden.release.v1.Event.preview_refused:type_name -> shipwarden.release.v1.PreviewRefused
-	14,  // 10: shipwarden.release.v1.Event.risk_cleared:type_name -> shipwarden.release.v1.RiskCleared
-	15,  // 11: shipwarden.release.v1.Event.held:type_name -> shipwarden.release.v1.Held
-	16,  // 12: shipwarden.release.v1.Event.risk_refused:type_name -> shipwarden.release.v1.RiskRefused
-	17,  // 13: shipwarden.release.v1.Event.approval_given:type_name -> shipwarden.release.v1.ApprovalGiven
-	18,  // 14: shipwarden.release.v1.Event.approval_withdrawn:type_name -> shipwarden.release.v1.ApprovalWithdrawn
-	19,  // 15: shipwarden.release.v1.Event.rejected:type_name -> shipwarden.release.v1.Rejected
-	20,  // 16: shipwarden.release.v1.Event.authorized:type_name -> shipwarden.release.v1.Authorized
-	21,  // 17: shipwarden.release.v1.Event.withdrawn:type_name -> shipwarden.release.v1.Withdrawn
-	22,  // 18: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
-	23,  // 19: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
-	24,  // 20: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
-	28,  // 21: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
-	29,  // 22: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
-	30,  // 23: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
-	31,  // 24: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
-	32,  // 25: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
-	33,  // 26: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
-	15,  // 27: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	34,  // 28: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
-	35,  // 29: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
-	36,  // 30: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
-	37,  // 31: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
-	38,  // 32: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
-	39,  // 33: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
-	40,  // 34: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
-	41,  // 35: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
-	42,  // 36: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
-	43,  // 37: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	44,  // 38: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	45,  // 39: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	46,  // 40: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	47,  // 41: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	48,  // 42: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	49,  // 43: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	27,  // 44: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
-	25,  // 45: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
-	26,  // 46: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
-	50,  // 47: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	51,  // 48: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	52,  // 49: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	53,  // 50: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	56,  // 51: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	55,  // 52: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
-	59,  // 53: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
-	60,  // 54: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
-	61,  // 55: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
-	63,  // 56: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	64,  // 57: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	65,  // 58: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	66,  // 59: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	57,  // 60: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
-	58,  // 61: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
-	0,   // 62: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	67,  // 63: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	68,  // 64: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	62,  // 65: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	69,  // 66: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	70,  // 67: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	70,  // 68: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	71,  // 69: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	72,  // 70: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	73,  // 71: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	73,  // 72: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	74,  // 73: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	73,  // 74: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	73,  // 75: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	75,  // 76: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	62,  // 77: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	73,  // 78: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	76,  // 79: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	77,  // 80: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	62,  // 81: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	73,  // 82: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	76,  // 83: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	62,  // 84: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	78,  // 85: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	79,  // 86: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	80,  // 87: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	62,  // 88: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	62,  // 89: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	81,  // 90: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	82,  // 91: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	83,  // 92: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	84,  // 93: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	85,  // 94: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	77,  // 95: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	82,  // 96: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	62,  // 97: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	62,  // 98: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	86,  // 99: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	87,  // 100: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	87,  // 101: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	87,  // 102: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	73,  // 103: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	87,  // 104: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	88,  // 105: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	88,  // 106: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	88,  // 107: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	62,  // 108: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	62,  // 109: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	87,  // 110: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	87,  // 111: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	89,  // 112: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	62,  // 113: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	89,  // 114: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 115: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	81,  // 116: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	62,  // 117: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	89,  // 118: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	90,  // 119: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 120: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	91,  // 121: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	91,  // 122: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	62,  // 123: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	92,  // 124: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	92,  // 125: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	93,  // 126: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	94,  // 127: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	95,  // 128: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	54,  // 129: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	96,  // 130: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	96,  // 131: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	97,  // 132: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 133: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	98,  // 134: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	77,  // 135: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	99,  // 136: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	99,  // 137: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	99,  // 138: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	139, // [139:139] is the sub-list for method output_type
-	139, // [139:139] is the sub-list for method input_type
-	139, // [139:139] is the sub-list for extension type_name
-	139, // [139:139] is the sub-list for extension extendee
-	0,   // [0:139] is the sub-list for field type_name
+	63,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
+	7,   // 4: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
+	8,   // 5: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
+	9,   // 6: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
+	11,  // 7: shipwarden.release.v1.Event.scope_validated:type_name -> shipwarden.release.v1.ScopeValidated
+	12,  // 8: shipwarden.release.v1.Event.scope_refused:type_name -> shipwarden.release.v1.ScopeRefused
+	13,  // 9: shipwarden.release.v1.Event.change_previewed:type_name -> shipwarden.release.v1.ChangePreviewed
+	14,  // 10: shipwarden.release.v1.Event.preview_refused:type_name -> shipwarden.release.v1.PreviewRefused
+	15,  // 11: shipwarden.release.v1.Event.risk_cleared:type_name -> shipwarden.release.v1.RiskCleared
+	16,  // 12: shipwarden.release.v1.Event.held:type_name -> shipwarden.release.v1.Held
+	17,  // 13: shipwarden.release.v1.Event.risk_refused:type_name -> shipwarden.release.v1.RiskRefused
+	18,  // 14: shipwarden.release.v1.Event.approval_given:type_name -> shipwarden.release.v1.ApprovalGiven
+	19,  // 15: shipwarden.release.v1.Event.approval_withdrawn:type_name -> shipwarden.release.v1.ApprovalWithdrawn
+	20,  // 16: shipwarden.release.v1.Event.rejected:type_name -> shipwarden.release.v1.Rejected
+	21,  // 17: shipwarden.release.v1.Event.authorized:type_name -> shipwarden.release.v1.Authorized
+	22,  // 18: shipwarden.release.v1.Event.withdrawn:type_name -> shipwarden.release.v1.Withdrawn
+	23,  // 19: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
+	24,  // 20: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
+	25,  // 21: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
+	29,  // 22: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
+	30,  // 23: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
+	31,  // 24: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
+	32,  // 25: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
+	33,  // 26: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
+	34,  // 27: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
+	16,  // 28: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
+	35,  // 29: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
+	36,  // 30: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
+	37,  // 31: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
+	38,  // 32: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
+	39,  // 33: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
+	40,  // 34: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
+	41,  // 35: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
+	42,  // 36: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
+	43,  // 37: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
+	44,  // 38: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
+	45,  // 39: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	46,  // 40: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	47,  // 41: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	48,  // 42: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	49,  // 43: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	50,  // 44: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	28,  // 45: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
+	26,  // 46: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
+	27,  // 47: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
+	51,  // 48: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	52,  // 49: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	53,  // 50: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	54,  // 51: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	57,  // 52: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	56,  // 53: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
+	60,  // 54: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	61,  // 55: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	62,  // 56: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	64,  // 57: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	65,  // 58: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	66,  // 59: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	67,  // 60: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	58,  // 61: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	59,  // 62: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	10,  // 63: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
+	16,  // 64: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
+	0,   // 65: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	68,  // 66: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	69,  // 67: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	63,  // 68: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	70,  // 69: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	71,  // 70: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	69,  // 71: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	72,  // 72: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	71,  // 73: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	69,  // 74: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	72,  // 75: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	69,  // 76: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	73,  // 77: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	74,  // 78: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	75,  // 79: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	75,  // 80: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	76,  // 81: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	75,  // 82: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	75,  // 83: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	77,  // 84: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	63,  // 85: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	75,  // 86: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	78,  // 87: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	79,  // 88: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	63,  // 89: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	75,  // 90: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	78,  // 91: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	63,  // 92: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	80,  // 93: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	81,  // 94: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	82,  // 95: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	63,  // 96: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	63,  // 97: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	83,  // 98: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	84,  // 99: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	85,  // 100: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	86,  // 101: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	87,  // 102: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	79,  // 103: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	84,  // 104: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	63,  // 105: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 106: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	88,  // 107: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	89,  // 108: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	89,  // 109: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	89,  // 110: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	75,  // 111: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	89,  // 112: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	90,  // 113: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	90,  // 114: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	90,  // 115: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	63,  // 116: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 117: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	89,  // 118: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	89,  // 119: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 120: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	63,  // 121: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	91,  // 122: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 123: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	83,  // 124: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	63,  // 125: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	91,  // 126: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	92,  // 127: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 128: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	93,  // 129: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	93,  // 130: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	63,  // 131: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	94,  // 132: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	94,  // 133: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	95,  // 134: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	96,  // 135: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	97,  // 136: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	55,  // 137: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	98,  // 138: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	98,  // 139: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	99,  // 140: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 141: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	100, // 142: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	79,  // 143: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	101, // 144: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	101, // 145: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	101, // 146: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	147, // [147:147] is the sub-list for method output_type
+	147, // [147:147] is the sub-list for method input_type
+	147, // [147:147] is the sub-list for extension type_name
+	147, // [147:147] is the sub-list for extension extendee
+	0,   // [0:147] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -5767,6 +5933,8 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ProcedureProposalClosed)(nil),
 		(*Event_FreezeOverridden)(nil),
 		(*Event_ExecutionOverrun)(nil),
+		(*Event_EvidenceAdded)(nil),
+		(*Event_GatesHeld)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -5774,7 +5942,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   58,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

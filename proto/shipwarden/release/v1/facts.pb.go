@@ -401,6 +401,8 @@ const (
 	GateVerdict_STATUS_FAILED      GateVerdict_Status = 2
 	// Failed, and let pass because of an emergency.
 	GateVerdict_STATUS_BYPASSED GateVerdict_Status = 3
+	// Not satisfied, and let pass because somebody answers for it, for a while.
+	GateVerdict_STATUS_WAIVED GateVerdict_Status = 4
 )
 
 // Enum value maps for GateVerdict_Status.
@@ -410,12 +412,14 @@ var (
 		1: "STATUS_PASSED",
 		2: "STATUS_FAILED",
 		3: "STATUS_BYPASSED",
+		4: "STATUS_WAIVED",
 	}
 	GateVerdict_Status_value = map[string]int32{
 		"STATUS_UNSPECIFIED": 0,
 		"STATUS_PASSED":      1,
 		"STATUS_FAILED":      2,
 		"STATUS_BYPASSED":    3,
+		"STATUS_WAIVED":      4,
 	}
 )
 
@@ -504,7 +508,7 @@ func (x ScopedTarget_Relation) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ScopedTarget_Relation.Descriptor instead.
 func (ScopedTarget_Relation) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8, 0}
 }
 
 // Severity of a finding.
@@ -560,7 +564,7 @@ func (x Finding_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Finding_Severity.Descriptor instead.
 func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9, 0}
 }
 
 // State of a notice.
@@ -616,7 +620,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // Status of a target.
@@ -673,7 +677,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Verdict of a check.
@@ -726,7 +730,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // Cause of a quarantine.
@@ -790,7 +794,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -955,7 +959,12 @@ type GateVerdict struct {
 	// The key that signed it.
 	SignedBy string `protobuf:"bytes,6,opt,name=signed_by,json=signedBy,proto3" json:"signed_by,omitempty"`
 	// Persons named in the evidence who may not approve, for instance authors.
-	Authors       []string `protobuf:"bytes,7,rep,name=authors,proto3" json:"authors,omitempty"`
+	Authors []string `protobuf:"bytes,7,rep,name=authors,proto3" json:"authors,omitempty"`
+	// With WAIVED: the waiver of each artifact that the evidence did not prove it for.
+	Waivers []*Waiver `protobuf:"bytes,8,rep,name=waivers,proto3" json:"waivers,omitempty"`
+	// With FAILED: nobody who is trusted has said anything about the artifacts that it
+	// failed for.
+	Missing       bool `protobuf:"varint,9,opt,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1039,6 +1048,166 @@ func (x *GateVerdict) GetAuthors() []string {
 	return nil
 }
 
+func (x *GateVerdict) GetWaivers() []*Waiver {
+	if x != nil {
+		return x.Waivers
+	}
+	return nil
+}
+
+func (x *GateVerdict) GetMissing() bool {
+	if x != nil {
+		return x.Missing
+	}
+	return false
+}
+
+// Waiver is a statement that stood in for what a gate demands.
+type Waiver struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact's name.
+	Artifact string `protobuf:"bytes,1,opt,name=artifact,proto3" json:"artifact,omitempty"`
+	// The person who answers for it, by id.
+	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// From then on it counts for nothing, and the release may not start.
+	Expires *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
+	// SHA-256 of the evidence that says so, "sha256:…", and who signed it.
+	Evidence      string `protobuf:"bytes,5,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	SignedBy      string `protobuf:"bytes,6,opt,name=signed_by,json=signedBy,proto3" json:"signed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Waiver) Reset() {
+	*x = Waiver{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Waiver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Waiver) ProtoMessage() {}
+
+func (x *Waiver) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Waiver.ProtoReflect.Descriptor instead.
+func (*Waiver) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Waiver) GetArtifact() string {
+	if x != nil {
+		return x.Artifact
+	}
+	return ""
+}
+
+func (x *Waiver) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Waiver) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Waiver) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *Waiver) GetEvidence() string {
+	if x != nil {
+		return x.Evidence
+	}
+	return ""
+}
+
+func (x *Waiver) GetSignedBy() string {
+	if x != nil {
+		return x.SignedBy
+	}
+	return ""
+}
+
+// UnseenEvidence says that nobody knows what a registry has beside an image: no gate is
+// satisfied for it then.
+type UnseenEvidence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The artifact's name.
+	Artifact string `protobuf:"bytes,1,opt,name=artifact,proto3" json:"artifact,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnseenEvidence) Reset() {
+	*x = UnseenEvidence{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnseenEvidence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnseenEvidence) ProtoMessage() {}
+
+func (x *UnseenEvidence) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnseenEvidence.ProtoReflect.Descriptor instead.
+func (*UnseenEvidence) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *UnseenEvidence) GetArtifact() string {
+	if x != nil {
+		return x.Artifact
+	}
+	return ""
+}
+
+func (x *UnseenEvidence) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // RecordReading is what the system that keeps change records said of one.
 type RecordReading struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1061,7 +1230,7 @@ type RecordReading struct {
 
 func (x *RecordReading) Reset() {
 	*x = RecordReading{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[3]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1242,7 @@ func (x *RecordReading) String() string {
 func (*RecordReading) ProtoMessage() {}
 
 func (x *RecordReading) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[3]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1255,7 @@ func (x *RecordReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordReading.ProtoReflect.Descriptor instead.
 func (*RecordReading) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RecordReading) GetRule() string {
@@ -1167,7 +1336,7 @@ type PinnedArtifact struct {
 
 func (x *PinnedArtifact) Reset() {
 	*x = PinnedArtifact{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1348,7 @@ func (x *PinnedArtifact) String() string {
 func (*PinnedArtifact) ProtoMessage() {}
 
 func (x *PinnedArtifact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1361,7 @@ func (x *PinnedArtifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedArtifact.ProtoReflect.Descriptor instead.
 func (*PinnedArtifact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PinnedArtifact) GetName() string {
@@ -1278,7 +1447,7 @@ type PlatformImage struct {
 
 func (x *PlatformImage) Reset() {
 	*x = PlatformImage{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1459,7 @@ func (x *PlatformImage) String() string {
 func (*PlatformImage) ProtoMessage() {}
 
 func (x *PlatformImage) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1472,7 @@ func (x *PlatformImage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlatformImage.ProtoReflect.Descriptor instead.
 func (*PlatformImage) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PlatformImage) GetPlatform() string {
@@ -1339,7 +1508,7 @@ type ScopedTarget struct {
 
 func (x *ScopedTarget) Reset() {
 	*x = ScopedTarget{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1351,7 +1520,7 @@ func (x *ScopedTarget) String() string {
 func (*ScopedTarget) ProtoMessage() {}
 
 func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1364,7 +1533,7 @@ func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopedTarget.ProtoReflect.Descriptor instead.
 func (*ScopedTarget) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ScopedTarget) GetTarget() string {
@@ -1419,7 +1588,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1600,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1613,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Finding) GetRule() string {
@@ -1499,7 +1668,7 @@ type TargetPreview struct {
 
 func (x *TargetPreview) Reset() {
 	*x = TargetPreview{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1680,7 @@ func (x *TargetPreview) String() string {
 func (*TargetPreview) ProtoMessage() {}
 
 func (x *TargetPreview) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1693,7 @@ func (x *TargetPreview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetPreview.ProtoReflect.Descriptor instead.
 func (*TargetPreview) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TargetPreview) GetTarget() string {
@@ -1591,7 +1760,7 @@ type QuorumRule struct {
 
 func (x *QuorumRule) Reset() {
 	*x = QuorumRule{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1603,7 +1772,7 @@ func (x *QuorumRule) String() string {
 func (*QuorumRule) ProtoMessage() {}
 
 func (x *QuorumRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1616,7 +1785,7 @@ func (x *QuorumRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuorumRule.ProtoReflect.Descriptor instead.
 func (*QuorumRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *QuorumRule) GetGroup() string {
@@ -1657,7 +1826,7 @@ type ApprovalSignature struct {
 
 func (x *ApprovalSignature) Reset() {
 	*x = ApprovalSignature{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +1838,7 @@ func (x *ApprovalSignature) String() string {
 func (*ApprovalSignature) ProtoMessage() {}
 
 func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +1851,7 @@ func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalSignature.ProtoReflect.Descriptor instead.
 func (*ApprovalSignature) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ApprovalSignature) GetSigned() *timestamppb.Timestamp {
@@ -1727,7 +1896,7 @@ type Delegation struct {
 
 func (x *Delegation) Reset() {
 	*x = Delegation{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1739,7 +1908,7 @@ func (x *Delegation) String() string {
 func (*Delegation) ProtoMessage() {}
 
 func (x *Delegation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1752,7 +1921,7 @@ func (x *Delegation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delegation.ProtoReflect.Descriptor instead.
 func (*Delegation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Delegation) GetNumber() uint32 {
@@ -1819,7 +1988,7 @@ type StandIn struct {
 
 func (x *StandIn) Reset() {
 	*x = StandIn{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +2000,7 @@ func (x *StandIn) String() string {
 func (*StandIn) ProtoMessage() {}
 
 func (x *StandIn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +2013,7 @@ func (x *StandIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIn.ProtoReflect.Descriptor instead.
 func (*StandIn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StandIn) GetPerson() string {
@@ -1881,7 +2050,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +2062,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +2075,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -1937,7 +2106,7 @@ type RiskScore struct {
 
 func (x *RiskScore) Reset() {
 	*x = RiskScore{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1949,7 +2118,7 @@ func (x *RiskScore) String() string {
 func (*RiskScore) ProtoMessage() {}
 
 func (x *RiskScore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1962,7 +2131,7 @@ func (x *RiskScore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
 func (*RiskScore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RiskScore) GetScore() uint32 {
@@ -2001,7 +2170,7 @@ type RiskInput struct {
 
 func (x *RiskInput) Reset() {
 	*x = RiskInput{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2182,7 @@ func (x *RiskInput) String() string {
 func (*RiskInput) ProtoMessage() {}
 
 func (x *RiskInput) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2195,7 @@ func (x *RiskInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskInput.ProtoReflect.Descriptor instead.
 func (*RiskInput) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RiskInput) GetFact() string {
@@ -2069,7 +2238,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2081,7 +2250,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2094,7 +2263,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -2159,7 +2328,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2171,7 +2340,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2184,7 +2353,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -2270,7 +2439,7 @@ type Party struct {
 
 func (x *Party) Reset() {
 	*x = Party{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +2451,7 @@ func (x *Party) String() string {
 func (*Party) ProtoMessage() {}
 
 func (x *Party) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +2464,7 @@ func (x *Party) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Party.ProtoReflect.Descriptor instead.
 func (*Party) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Party) GetAudience() string {
@@ -2348,7 +2517,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2360,7 +2529,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2373,7 +2542,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -2421,7 +2590,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2433,7 +2602,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2446,7 +2615,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -2529,7 +2698,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2541,7 +2710,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2554,7 +2723,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -2635,7 +2804,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2647,7 +2816,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2660,7 +2829,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -2738,7 +2907,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2750,7 +2919,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2763,7 +2932,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -2822,7 +2991,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2834,7 +3003,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2847,7 +3016,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -2900,7 +3069,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2912,7 +3081,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2925,7 +3094,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -2962,7 +3131,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2974,7 +3143,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2987,7 +3156,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -3019,7 +3188,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3031,7 +3200,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3044,7 +3213,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -3086,7 +3255,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3098,7 +3267,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3111,7 +3280,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -3167,7 +3336,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3179,7 +3348,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3192,7 +3361,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -3283,7 +3452,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3295,7 +3464,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3308,7 +3477,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -3368,7 +3537,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\n" +
 	"media_type\x18\x02 \x01(\tR\tmediaType\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04name\"\xc0\x02\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\"\xa6\x03\n" +
 	"\vGateVerdict\x12\x12\n" +
 	"\x04gate\x18\x01 \x01(\tR\x04gate\x12A\n" +
 	"\x06status\x18\x02 \x01(\x0e2).shipwarden.release.v1.GateVerdict.StatusR\x06status\x12\x12\n" +
@@ -3376,12 +3545,25 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1a\n" +
 	"\bevidence\x18\x05 \x03(\tR\bevidence\x12\x1b\n" +
 	"\tsigned_by\x18\x06 \x01(\tR\bsignedBy\x12\x18\n" +
-	"\aauthors\x18\a \x03(\tR\aauthors\"[\n" +
+	"\aauthors\x18\a \x03(\tR\aauthors\x127\n" +
+	"\awaivers\x18\b \x03(\v2\x1d.shipwarden.release.v1.WaiverR\awaivers\x12\x18\n" +
+	"\amissing\x18\t \x01(\bR\amissing\"n\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATUS_PASSED\x10\x01\x12\x11\n" +
 	"\rSTATUS_FAILED\x10\x02\x12\x13\n" +
-	"\x0fSTATUS_BYPASSED\x10\x03\"\xf5\x01\n" +
+	"\x0fSTATUS_BYPASSED\x10\x03\x12\x11\n" +
+	"\rSTATUS_WAIVED\x10\x04\"\xc1\x01\n" +
+	"\x06Waiver\x12\x1a\n" +
+	"\bartifact\x18\x01 \x01(\tR\bartifact\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x124\n" +
+	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x1a\n" +
+	"\bevidence\x18\x05 \x01(\tR\bevidence\x12\x1b\n" +
+	"\tsigned_by\x18\x06 \x01(\tR\bsignedBy\"D\n" +
+	"\x0eUnseenEvidence\x12\x1a\n" +
+	"\bartifact\x18\x01 \x01(\tR\bartifact\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xf5\x01\n" +
 	"\rRecordReading\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
@@ -3675,7 +3857,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -3692,92 +3874,96 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*Timeouts)(nil),              // 12: shipwarden.release.v1.Timeouts
 	(*EvidenceRef)(nil),           // 13: shipwarden.release.v1.EvidenceRef
 	(*GateVerdict)(nil),           // 14: shipwarden.release.v1.GateVerdict
-	(*RecordReading)(nil),         // 15: shipwarden.release.v1.RecordReading
-	(*PinnedArtifact)(nil),        // 16: shipwarden.release.v1.PinnedArtifact
-	(*PlatformImage)(nil),         // 17: shipwarden.release.v1.PlatformImage
-	(*ScopedTarget)(nil),          // 18: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),               // 19: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 20: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),            // 21: shipwarden.release.v1.QuorumRule
-	(*ApprovalSignature)(nil),     // 22: shipwarden.release.v1.ApprovalSignature
-	(*Delegation)(nil),            // 23: shipwarden.release.v1.Delegation
-	(*StandIn)(nil),               // 24: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),       // 25: shipwarden.release.v1.CountedApproval
-	(*RiskScore)(nil),             // 26: shipwarden.release.v1.RiskScore
-	(*RiskInput)(nil),             // 27: shipwarden.release.v1.RiskInput
-	(*HoldReason)(nil),            // 28: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 29: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 30: shipwarden.release.v1.Party
-	(*Recipient)(nil),             // 31: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 32: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 33: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 34: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 35: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 36: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 37: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 38: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 39: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 40: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 41: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 42: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 43: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 45: shipwarden.release.v1.ArtifactKind
+	(*Waiver)(nil),                // 15: shipwarden.release.v1.Waiver
+	(*UnseenEvidence)(nil),        // 16: shipwarden.release.v1.UnseenEvidence
+	(*RecordReading)(nil),         // 17: shipwarden.release.v1.RecordReading
+	(*PinnedArtifact)(nil),        // 18: shipwarden.release.v1.PinnedArtifact
+	(*PlatformImage)(nil),         // 19: shipwarden.release.v1.PlatformImage
+	(*ScopedTarget)(nil),          // 20: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),               // 21: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 22: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),            // 23: shipwarden.release.v1.QuorumRule
+	(*ApprovalSignature)(nil),     // 24: shipwarden.release.v1.ApprovalSignature
+	(*Delegation)(nil),            // 25: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 26: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),       // 27: shipwarden.release.v1.CountedApproval
+	(*RiskScore)(nil),             // 28: shipwarden.release.v1.RiskScore
+	(*RiskInput)(nil),             // 29: shipwarden.release.v1.RiskInput
+	(*HoldReason)(nil),            // 30: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 31: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 32: shipwarden.release.v1.Party
+	(*Recipient)(nil),             // 33: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 34: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 35: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 36: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 37: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 38: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 39: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 40: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 41: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 42: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 43: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 44: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 47: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	43, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	43, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	43, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	43, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	45, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	45, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	45, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	45, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	44, // 5: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	44, // 6: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	45, // 7: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	44, // 8: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
-	17, // 9: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
-	36, // 10: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
-	6,  // 11: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
-	7,  // 12: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	13, // 13: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
-	4,  // 14: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	44, // 15: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	44, // 16: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	44, // 17: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	44, // 18: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
-	23, // 19: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	27, // 20: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	44, // 21: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	44, // 22: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	44, // 23: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	8,  // 24: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	9,  // 25: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	13, // 26: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	44, // 27: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	44, // 28: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	34, // 29: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	44, // 30: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	44, // 31: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	13, // 32: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	10, // 33: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	44, // 34: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	35, // 35: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	35, // 36: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	35, // 37: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	44, // 38: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	44, // 39: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	44, // 40: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	44, // 41: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	41, // 42: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	42, // 43: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	11, // 44: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	44, // 45: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	44, // 46: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	44, // 47: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	15, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
+	46, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	46, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	46, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	47, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	46, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	19, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
+	38, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	6,  // 13: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
+	7,  // 14: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	13, // 15: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
+	4,  // 16: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
+	46, // 17: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	46, // 18: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	46, // 19: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	46, // 20: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	25, // 21: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	29, // 22: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
+	46, // 23: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	46, // 24: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	46, // 25: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	8,  // 26: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	9,  // 27: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	13, // 28: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	46, // 29: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	46, // 30: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	36, // 31: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	46, // 32: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	46, // 33: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	13, // 34: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	10, // 35: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	46, // 36: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	37, // 37: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	37, // 38: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	37, // 39: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	46, // 40: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	46, // 41: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	46, // 42: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	46, // 43: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	43, // 44: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	44, // 45: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	11, // 46: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	46, // 47: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	46, // 48: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	46, // 49: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	50, // [50:50] is the sub-list for method output_type
+	50, // [50:50] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -3792,7 +3978,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      12,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -210,7 +210,7 @@ func (x RollbackPlan_Strategy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RollbackPlan_Strategy.Descriptor instead.
 func (RollbackPlan_Strategy) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{5, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{6, 0}
 }
 
 // Whether data can be brought back.
@@ -266,7 +266,7 @@ func (x Risk_Data) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Risk_Data.Descriptor instead.
 func (Risk_Data) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{10, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{11, 0}
 }
 
 // Outcome of a request.
@@ -330,7 +330,7 @@ func (x Answer_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Outcome.Descriptor instead.
 func (Answer_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{12, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Request asks for one release of one service to one environment. CI publishes
@@ -537,6 +537,80 @@ func (x *Request) GetNotBefore() *timestamppb.Timestamp {
 	return nil
 }
 
+// Evidence brings proof for a release that was asked for already, and that waits for it.
+// It is published on `request.<environment>.<service>.evidence`, in the forms of a
+// request, and answered on `answer.<environment>.<service>.<idempotency key>.evidence`.
+type Evidence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key of the request.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The service and the environment of the request.
+	Service     string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Environment string `protobuf:"bytes,3,opt,name=environment,proto3" json:"environment,omitempty"`
+	// DSSE envelopes or sigstore bundles (JSON) holding in-toto statements.
+	Evidence      [][]byte `protobuf:"bytes,4,rep,name=evidence,proto3" json:"evidence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Evidence) Reset() {
+	*x = Evidence{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Evidence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Evidence) ProtoMessage() {}
+
+func (x *Evidence) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
+func (*Evidence) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Evidence) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *Evidence) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Evidence) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *Evidence) GetEvidence() [][]byte {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
 // ChangeRecord points to the approved change record in the system that keeps it.
 type ChangeRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -550,7 +624,7 @@ type ChangeRecord struct {
 
 func (x *ChangeRecord) Reset() {
 	*x = ChangeRecord{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[1]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -562,7 +636,7 @@ func (x *ChangeRecord) String() string {
 func (*ChangeRecord) ProtoMessage() {}
 
 func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[1]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -575,7 +649,7 @@ func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRecord.ProtoReflect.Descriptor instead.
 func (*ChangeRecord) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ChangeRecord) GetSystem() string {
@@ -611,7 +685,7 @@ type Artifact struct {
 
 func (x *Artifact) Reset() {
 	*x = Artifact{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[2]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +697,7 @@ func (x *Artifact) String() string {
 func (*Artifact) ProtoMessage() {}
 
 func (x *Artifact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[2]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -636,7 +710,7 @@ func (x *Artifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Artifact.ProtoReflect.Descriptor instead.
 func (*Artifact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Artifact) GetName() string {
@@ -682,7 +756,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[3]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +768,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[3]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +781,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Plan) GetDescription() string {
@@ -742,7 +816,7 @@ type Wave struct {
 
 func (x *Wave) Reset() {
 	*x = Wave{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +828,7 @@ func (x *Wave) String() string {
 func (*Wave) ProtoMessage() {}
 
 func (x *Wave) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +841,7 @@ func (x *Wave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wave.ProtoReflect.Descriptor instead.
 func (*Wave) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Wave) GetTargets() []string {
@@ -796,7 +870,7 @@ type RollbackPlan struct {
 
 func (x *RollbackPlan) Reset() {
 	*x = RollbackPlan{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +882,7 @@ func (x *RollbackPlan) String() string {
 func (*RollbackPlan) ProtoMessage() {}
 
 func (x *RollbackPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +895,7 @@ func (x *RollbackPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackPlan.ProtoReflect.Descriptor instead.
 func (*RollbackPlan) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RollbackPlan) GetStrategy() RollbackPlan_Strategy {
@@ -867,7 +941,7 @@ type Validation struct {
 
 func (x *Validation) Reset() {
 	*x = Validation{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +953,7 @@ func (x *Validation) String() string {
 func (*Validation) ProtoMessage() {}
 
 func (x *Validation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +966,7 @@ func (x *Validation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Validation.ProtoReflect.Descriptor instead.
 func (*Validation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Validation) GetChecks() []*Check {
@@ -940,7 +1014,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1026,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1039,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Check) GetName() string {
@@ -1054,7 +1128,7 @@ type HttpProbe struct {
 
 func (x *HttpProbe) Reset() {
 	*x = HttpProbe{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1140,7 @@ func (x *HttpProbe) String() string {
 func (*HttpProbe) ProtoMessage() {}
 
 func (x *HttpProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1153,7 @@ func (x *HttpProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HttpProbe.ProtoReflect.Descriptor instead.
 func (*HttpProbe) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *HttpProbe) GetPath() string {
@@ -1121,7 +1195,7 @@ type TcpProbe struct {
 
 func (x *TcpProbe) Reset() {
 	*x = TcpProbe{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1207,7 @@ func (x *TcpProbe) String() string {
 func (*TcpProbe) ProtoMessage() {}
 
 func (x *TcpProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1220,7 @@ func (x *TcpProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TcpProbe.ProtoReflect.Descriptor instead.
 func (*TcpProbe) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TcpProbe) GetTimeout() *durationpb.Duration {
@@ -1172,7 +1246,7 @@ type Risk struct {
 
 func (x *Risk) Reset() {
 	*x = Risk{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1184,7 +1258,7 @@ func (x *Risk) String() string {
 func (*Risk) ProtoMessage() {}
 
 func (x *Risk) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1197,7 +1271,7 @@ func (x *Risk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Risk.ProtoReflect.Descriptor instead.
 func (*Risk) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Risk) GetData() Risk_Data {
@@ -1234,7 +1308,7 @@ type Emergency struct {
 
 func (x *Emergency) Reset() {
 	*x = Emergency{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1320,7 @@ func (x *Emergency) String() string {
 func (*Emergency) ProtoMessage() {}
 
 func (x *Emergency) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1333,7 @@ func (x *Emergency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emergency.ProtoReflect.Descriptor instead.
 func (*Emergency) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Emergency) GetReason() string {
@@ -1313,7 +1387,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1399,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1412,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Answer) GetOutcome() Answer_Outcome {
@@ -1440,7 +1514,7 @@ type Violation struct {
 
 func (x *Violation) Reset() {
 	*x = Violation{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1452,7 +1526,7 @@ func (x *Violation) String() string {
 func (*Violation) ProtoMessage() {}
 
 func (x *Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1465,7 +1539,7 @@ func (x *Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Violation.ProtoReflect.Descriptor instead.
 func (*Violation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Violation) GetField() string {
@@ -1523,7 +1597,12 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"not_before\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampB\x9a\x01\xbaH\x96\x01\xba\x01\x92\x01\n" +
 	"\x10not_before.range\x12(must lie between the years 2020 and 2100\x1aTthis > timestamp('2020-01-01T00:00:00Z') && this < timestamp('2100-01-01T00:00:00Z')R\tnotBefore:\x87\x02\xbaH\x83\x02\x1a{\n" +
 	"\x12emergency.required\x129emergency: required with trigger EMERGENCY, and only then\x1a*(this.trigger == 2) == has(this.emergency)\x1a\x83\x01\n" +
-	"\x14rollback_of.required\x12:rollback_of: required with trigger ROLLBACK, and only then\x1a/(this.trigger == 3) == (this.rollback_of != '')\"\x7f\n" +
+	"\x14rollback_of.required\x12:rollback_of: required with trigger ROLLBACK, and only then\x1a/(this.trigger == 3) == (this.rollback_of != '')\"\x88\x02\n" +
+	"\bEvidence\x12P\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tB'\xbaH$r\"2 ^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$R\x0eidempotencyKey\x127\n" +
+	"\aservice\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\aservice\x12?\n" +
+	"\venvironment\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\venvironment\x120\n" +
+	"\bevidence\x18\x04 \x03(\fB\x14\xbaH\x11\x92\x01\x0e\b\x01\x10 \"\bz\x06\x10\x01\x18\x80\x80\x01R\bevidence\"\x7f\n" +
 	"\fChangeRecord\x125\n" +
 	"\x06system\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x06system\x128\n" +
 	"\x02id\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x02id\"\xe0\x02\n" +
@@ -1660,7 +1739,7 @@ func file_shipwarden_release_v1_request_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(Trigger)(0),                  // 0: shipwarden.release.v1.Trigger
 	(ArtifactKind)(0),             // 1: shipwarden.release.v1.ArtifactKind
@@ -1668,50 +1747,51 @@ var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(Risk_Data)(0),                // 3: shipwarden.release.v1.Risk.Data
 	(Answer_Outcome)(0),           // 4: shipwarden.release.v1.Answer.Outcome
 	(*Request)(nil),               // 5: shipwarden.release.v1.Request
-	(*ChangeRecord)(nil),          // 6: shipwarden.release.v1.ChangeRecord
-	(*Artifact)(nil),              // 7: shipwarden.release.v1.Artifact
-	(*Plan)(nil),                  // 8: shipwarden.release.v1.Plan
-	(*Wave)(nil),                  // 9: shipwarden.release.v1.Wave
-	(*RollbackPlan)(nil),          // 10: shipwarden.release.v1.RollbackPlan
-	(*Validation)(nil),            // 11: shipwarden.release.v1.Validation
-	(*Check)(nil),                 // 12: shipwarden.release.v1.Check
-	(*HttpProbe)(nil),             // 13: shipwarden.release.v1.HttpProbe
-	(*TcpProbe)(nil),              // 14: shipwarden.release.v1.TcpProbe
-	(*Risk)(nil),                  // 15: shipwarden.release.v1.Risk
-	(*Emergency)(nil),             // 16: shipwarden.release.v1.Emergency
-	(*Answer)(nil),                // 17: shipwarden.release.v1.Answer
-	(*Violation)(nil),             // 18: shipwarden.release.v1.Violation
-	nil,                           // 19: shipwarden.release.v1.Plan.ParametersEntry
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*Evidence)(nil),              // 6: shipwarden.release.v1.Evidence
+	(*ChangeRecord)(nil),          // 7: shipwarden.release.v1.ChangeRecord
+	(*Artifact)(nil),              // 8: shipwarden.release.v1.Artifact
+	(*Plan)(nil),                  // 9: shipwarden.release.v1.Plan
+	(*Wave)(nil),                  // 10: shipwarden.release.v1.Wave
+	(*RollbackPlan)(nil),          // 11: shipwarden.release.v1.RollbackPlan
+	(*Validation)(nil),            // 12: shipwarden.release.v1.Validation
+	(*Check)(nil),                 // 13: shipwarden.release.v1.Check
+	(*HttpProbe)(nil),             // 14: shipwarden.release.v1.HttpProbe
+	(*TcpProbe)(nil),              // 15: shipwarden.release.v1.TcpProbe
+	(*Risk)(nil),                  // 16: shipwarden.release.v1.Risk
+	(*Emergency)(nil),             // 17: shipwarden.release.v1.Emergency
+	(*Answer)(nil),                // 18: shipwarden.release.v1.Answer
+	(*Violation)(nil),             // 19: shipwarden.release.v1.Violation
+	nil,                           // 20: shipwarden.release.v1.Plan.ParametersEntry
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
 }
 var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	0,  // 0: shipwarden.release.v1.Request.trigger:type_name -> shipwarden.release.v1.Trigger
-	6,  // 1: shipwarden.release.v1.Request.change_record:type_name -> shipwarden.release.v1.ChangeRecord
-	7,  // 2: shipwarden.release.v1.Request.artifacts:type_name -> shipwarden.release.v1.Artifact
-	8,  // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
-	10, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
-	11, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
-	15, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
-	16, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
-	20, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
+	7,  // 1: shipwarden.release.v1.Request.change_record:type_name -> shipwarden.release.v1.ChangeRecord
+	8,  // 2: shipwarden.release.v1.Request.artifacts:type_name -> shipwarden.release.v1.Artifact
+	9,  // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
+	11, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
+	12, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
+	16, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
+	17, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
+	21, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
 	1,  // 9: shipwarden.release.v1.Artifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	9,  // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
-	19, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
+	10, // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
+	20, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
 	2,  // 12: shipwarden.release.v1.RollbackPlan.strategy:type_name -> shipwarden.release.v1.RollbackPlan.Strategy
-	12, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
-	12, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
-	21, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
-	21, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
-	13, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
-	14, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
-	21, // 19: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
-	21, // 20: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
+	13, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
+	13, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
+	22, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
+	22, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
+	14, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
+	15, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
+	22, // 19: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
+	22, // 20: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
 	3,  // 21: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
 	4,  // 22: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
-	18, // 23: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
-	20, // 24: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
-	20, // 25: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
+	19, // 23: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
+	21, // 24: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
+	21, // 25: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
 	26, // [26:26] is the sub-list for method output_type
 	26, // [26:26] is the sub-list for method input_type
 	26, // [26:26] is the sub-list for extension type_name
@@ -1724,18 +1804,18 @@ func file_shipwarden_release_v1_request_proto_init() {
 	if File_shipwarden_release_v1_request_proto != nil {
 		return
 	}
-	file_shipwarden_release_v1_request_proto_msgTypes[7].OneofWrappers = []any{
+	file_shipwarden_release_v1_request_proto_msgTypes[8].OneofWrappers = []any{
 		(*Check_Http)(nil),
 		(*Check_Tcp)(nil),
 	}
-	file_shipwarden_release_v1_request_proto_msgTypes[8].OneofWrappers = []any{}
+	file_shipwarden_release_v1_request_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_request_proto_rawDesc), len(file_shipwarden_release_v1_request_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,121 @@
+package gates
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	internalevidence "github.com/blackdice/shipwarden/internal/evidence"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/reactor"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/referrers"
+)
+
+const (
+	// maxFound bounds the statements beside all images of a release.
+	maxFound = 64
+	// maxWhy bounds the words on what could not be taken in, in bytes.
+	maxWhy = 512
+	// besideType is the media type under which found statements are kept.
+	besideType = "application/vnd.dsse.envelope.v1+json"
+)
+
+// Finder finds the statements that a registry keeps beside an image; *referrers.Finder
+// does. Errors that wrap referrers.ErrUnreachable may pass.
+type Finder interface {
+	Find(ctx context.Context, image *releasev1.Artifact) ([][]byte, error)
+}
+
+// Beside is what registries have beside the images of a release, and what other systems say.
+type Beside struct {
+	Statements [][]byte
+	// Found names them as they are kept, in the same order.
+	Found []*releasev1.EvidenceRef
+	// Unseen is what could not be taken in.
+	Unseen []*releasev1.UnseenEvidence
+	// Records are the verdicts on change records, by what the systems said that keep them.
+	Records []*releasev1.GateVerdict
+}
+
+// size is what it takes of an event, in bytes.
+func (b Beside) size() int {
+	return proto.Size(&releasev1.GatesConfirmed{Found: b.Found, Unseen: b.Unseen})
+}
+
+// beside asks the registries of the images that a required gate is about, and keeps what
+// they have. A registry that cannot be asked just now is asked again for half of the time
+// that the step has; then nobody knows, and that is a fact like another, and no absence.
+// An emergency does not wait.
+func (s *shell) beside(ctx context.Context, t reactor.Task, index *policy.Index) (Beside, error) {
+	var b Beside
+	if !index.Document().GetReferrers() || s.keeper == nil {
+		return b, nil
+	}
+	step := t.State.Requested.GetTimeouts().GetStep().AsDuration()
+	patient := !t.State.Emergency() && t.Now.Before(t.State.Entered.Add(step/2))
+	known := map[string]bool{}
+	for _, ref := range t.State.Evidence() {
+		known[ref.GetDigest()] = true
+	}
+	for _, a := range t.State.Request.GetArtifacts() {
+		if !looked(index, t.State.Request, a) {
+			continue
+		}
+		found, err := s.find(ctx, a)
+		if errors.Is(err, referrers.ErrUnreachable) && patient {
+			return b, reactor.RetryAfter(min(max(step/20, time.Second), 30*time.Second), err)
+		}
+		if ctx.Err() != nil {
+			return b, ctx.Err()
+		}
+		fresh := slices.DeleteFunc(found, func(content []byte) bool { return known[internalevidence.Digest(content)] })
+		if err == nil && len(b.Statements)+len(fresh) > maxFound {
+			err = fmt.Errorf("%w: there are more than %d statements about all images", referrers.ErrBounds, maxFound)
+		}
+		if err != nil {
+			b.Unseen = append(b.Unseen, &releasev1.UnseenEvidence{Artifact: a.GetName(), Reason: oneLine(err.Error())})
+			continue
+		}
+		for _, content := range fresh {
+			known[internalevidence.Digest(content)] = true
+			ref, err := s.keeper.Put(ctx, besideType, "statement beside "+a.GetName(), content)
+			if err != nil {
+				return b, fmt.Errorf("keep what is beside %s: %w", a.GetName(), err)
+			}
+			b.Statements, b.Found = append(b.Statements, content), append(b.Found, ref)
+		}
+	}
+	return b, nil
+}
+
+func (s *shell) find(ctx context.Context, a *releasev1.Artifact) ([][]byte, error) {
+	if s.finder == nil {
+		return nil, fmt.Errorf("statements about %s: %w: the approval service is configured with no registry", a.GetName(), referrers.ErrLocation)
+	}
+	return s.finder.Find(ctx, a)
+}
+
+// looked reports whether a required gate is about the artifact, and it is an image.
+func looked(index *policy.Index, request *releasev1.Request, a *releasev1.Artifact) bool {
+	if a.GetKind() != releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE {
+		return false
+	}
+	for _, g := range index.GatesFor(request) {
+		if len(g.GetKinds()) == 0 || slices.Contains(g.GetKinds(), a.GetKind()) {
+			return true
+		}
+	}
+	return false
+}
+
+// oneLine makes words of others fit to stand in a verdict.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
+	return strings.ToValidUTF8(text[:min(len(text), maxWhy)], "")
+}

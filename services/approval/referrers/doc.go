@@ -1,0 +1,13 @@
+// Package referrers finds the statements that a registry keeps beside an image (PD-1.2):
+// the manifests that refer to it, by the referrers API of the OCI distribution
+// specification, or, where a registry does not have that, by its tag scheme.
+//
+// A referrer counts as evidence where its artifact type, and that of the layer that is
+// taken, is that of a DSSE envelope, an in-toto statement in one, or a sigstore bundle;
+// everything else beside an image is none of ours. What is found is not believed: it is
+// judged as what comes with a request is.
+//
+// Only servers that the configuration names are asked, over TLS unless their entry says
+// otherwise, also where one of them points elsewhere. Number and size are bounded; what
+// goes beyond is ErrBounds, for what was left out could be what matters.
+package referrers

@@ -1,0 +1,124 @@
+package referrers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Bounds of one answer: 4 MiB is what the distribution specification lets a manifest
+// have.
+const (
+	maxAnswer     = 4 << 20
+	maxHeader     = 64 << 10
+	answerTimeout = 20 * time.Second
+)
+
+// repositoryForm is what the distribution specification calls a name: no dot segments,
+// which servers and proxies resolve in different ways.
+var repositoryForm = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+
+// locate says how to ask for what is beside an image. Its registry must stand in the
+// location as it stands in the configuration: there is no default one.
+func (f *Finder) locate(ctx context.Context, image *releasev1.Artifact) (name.Digest, []remote.Option, error) {
+	host, path, _ := strings.Cut(image.GetLocation(), "/")
+	path, _, _ = strings.Cut(path, ":")
+	r := f.registries[host]
+	if r == nil {
+		return name.Digest{}, nil, fmt.Errorf("%w: %q is no registry that the approval service is configured to ask", ErrLocation, host)
+	}
+	with := []name.Option{name.StrictValidation}
+	if r.GetInsecure() {
+		with = append(with, name.Insecure)
+	}
+	ref, err := name.NewDigest(host+"/"+path+"@"+image.GetDigest(), with...)
+	if err != nil || !repositoryForm.MatchString(path) || ref.Context().RegistryStr() != host || ref.Context().RepositoryStr() != path {
+		return name.Digest{}, nil, fmt.Errorf("%w: it is not a repository", ErrLocation)
+	}
+	credentials, err := login(r)
+	if err != nil {
+		return name.Digest{}, nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return ref, []remote.Option{
+		remote.WithContext(ctx), remote.WithAuth(credentials), remote.WithTransport(f.transport), remote.WithUserAgent("shipwarden"),
+		// Who asks again is the step, which knows for how long that makes sense.
+		remote.WithRetryBackoff(remote.Backoff{Steps: 1}),
+	}, nil
+}
+
+// login reads the credentials anew every time, so that a new password needs no restart.
+// Neither the password nor its file's content is ever in an error.
+func login(r *configv1.Registry) (authn.Authenticator, error) {
+	if r.GetUser() == "" {
+		return authn.Anonymous, nil
+	}
+	password, err := os.ReadFile(r.GetPasswordFile())
+	if err != nil {
+		return nil, fmt.Errorf("read password_file: %w", err)
+	}
+	return &authn.Basic{Username: r.GetUser(), Password: strings.TrimRight(string(password), "\r\n")}, nil
+}
+
+// errNotConfigured is what a request to a server without an entry ends with.
+var errNotConfigured = errors.New("not a configured registry")
+
+// door is the transport to all registries. It lets nothing through but requests to
+// configured servers, also where one of them redirects.
+type door struct {
+	registries map[string]*configv1.Registry
+	next       http.RoundTripper
+}
+
+func newDoor(registries map[string]*configv1.Registry) http.RoundTripper {
+	return &door{registries: registries, next: &http.Transport{
+		Proxy: nil, MaxResponseHeaderBytes: maxHeader, ResponseHeaderTimeout: answerTimeout, TLSHandshakeTimeout: answerTimeout,
+		IdleConnTimeout: answerTimeout, DisableCompression: true,
+	}}
+}
+
+// RoundTrip sends a request that may be sent, and takes the whole answer in, up to its
+// bound.
+func (d *door) RoundTrip(request *http.Request) (*http.Response, error) {
+	r := d.registries[request.URL.Host]
+	switch {
+	case r == nil:
+		return nil, fmt.Errorf("%w: %q", errNotConfigured, request.URL.Host)
+	case request.URL.Scheme != "https" && (request.URL.Scheme != "http" || !r.GetInsecure()):
+		return nil, fmt.Errorf("%w: %q is configured without insecure, so not over %s", errNotConfigured, r.GetHost(), request.URL.Scheme)
+	}
+	response, err := d.next.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("read answer: %w", err)
+	}
+	if len(body) > maxAnswer {
+		return nil, fmt.Errorf("%w: the answer of %q is larger than %d bytes", ErrBounds, r.GetHost(), maxAnswer)
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return response, nil
+}
+
+// CloseIdleConnections lets go of connections that nobody uses.
+func (d *door) CloseIdleConnections() {
+	if t, ok := d.next.(*http.Transport); ok {
+		t.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,204 @@
+package referrers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Bounds on what is taken in of one image.
+const (
+	// MaxStatements is how many statements one image may have beside it.
+	MaxStatements = 32
+	// MaxSize is the size of the largest, in bytes.
+	MaxSize = 64 << 10
+	// maxReferrers bounds the referrers that are looked through, statements or not.
+	maxReferrers = 1024
+	// patience is how long one image may take, with everything beside it.
+	patience = 30 * time.Second
+)
+
+var (
+	// ErrUnreachable means that nobody could tell, for instance because the registry did
+	// not answer or refused us. It may pass.
+	ErrUnreachable = errors.New("registry cannot be asked")
+	// ErrLocation means that the image's location is none that may be asked for. It is
+	// final, for as long as the configuration is the same.
+	ErrLocation = errors.New("location not accepted")
+	// ErrBounds means that there is more than is taken in. It is final.
+	ErrBounds = errors.New("more than is taken in")
+)
+
+// mediaTypes begin the types of what may be a statement.
+var mediaTypes = []string{
+	"application/vnd.dsse.envelope.v1+json", "application/vnd.in-toto", "application/vnd.dev.sigstore.bundle",
+}
+
+// Finder finds statements. It is safe for concurrent use.
+type Finder struct {
+	registries map[string]*configv1.Registry
+	transport  http.RoundTripper
+}
+
+// New returns a finder that asks these registries. An error names the entry at fault.
+func New(registries []*configv1.Registry) (*Finder, error) {
+	f := &Finder{registries: make(map[string]*configv1.Registry)}
+	for i, r := range registries {
+		if f.registries[r.GetHost()] != nil {
+			return nil, fmt.Errorf("registries[%d].host: %q is configured twice", i, r.GetHost())
+		}
+		if strings.ContainsAny(r.GetHost(), "/@ ") {
+			return nil, fmt.Errorf("registries[%d].host: %q is not host and port", i, r.GetHost())
+		}
+		if r.GetUser() != "" && r.GetPasswordFile() == "" {
+			return nil, fmt.Errorf("registries[%d].password_file: required with a user", i)
+		}
+		f.registries[r.GetHost()] = r
+	}
+	f.transport = newDoor(f.registries)
+	return f, nil
+}
+
+// Close lets go of connections to registries that nobody uses.
+func (f *Finder) Close() {
+	if d, ok := f.transport.(*door); ok {
+		d.CloseIdleConnections()
+	}
+}
+
+// Find returns the statements beside an image, each once, in the order of their
+// digests; none where there are none. The errors wrap ErrUnreachable, ErrLocation or
+// ErrBounds, and hold no credentials.
+func (f *Finder) Find(ctx context.Context, image *releasev1.Artifact) ([][]byte, error) {
+	found, err := f.find(ctx, image)
+	if err != nil {
+		return nil, fmt.Errorf("statements about %s in %s: %w", image.GetName(), image.GetLocation(), err)
+	}
+	return found, nil
+}
+
+func (f *Finder) find(ctx context.Context, image *releasev1.Artifact) ([][]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	subject, options, err := f.locate(ctx, image)
+	if err != nil {
+		return nil, err
+	}
+	index, err := remote.Referrers(subject, options...)
+	if err != nil {
+		return nil, explain(err)
+	}
+	list, err := index.IndexManifest()
+	if err != nil {
+		return nil, explain(err)
+	}
+	if len(list.Manifests) > maxReferrers {
+		return nil, fmt.Errorf("%w: %d manifests refer to it, of at most %d", ErrBounds, len(list.Manifests), maxReferrers)
+	}
+	found := map[string][]byte{}
+	for _, d := range list.Manifests {
+		if !statement(d.ArtifactType) {
+			continue
+		}
+		if err := take(subject.Context(), d, found, options); err != nil {
+			return nil, err
+		}
+	}
+	var out [][]byte
+	for _, digest := range slices.Sorted(maps.Keys(found)) {
+		out = append(out, found[digest])
+	}
+	return out, nil
+}
+
+// take adds the statements of one referrer to those that were found, by digest.
+func take(repository name.Repository, d v1.Descriptor, found map[string][]byte, options []remote.Option) error {
+	got, err := remote.Get(repository.Digest(d.Digest.String()), options...)
+	if err != nil {
+		return explain(err)
+	}
+	manifest, err := v1.ParseManifest(strings.NewReader(string(got.Manifest)))
+	if err != nil {
+		return fmt.Errorf("%w: the referrer %s is no manifest", ErrUnreachable, d.Digest)
+	}
+	for _, layer := range manifest.Layers {
+		if !statement(string(layer.MediaType)) {
+			continue
+		}
+		if layer.Size > MaxSize {
+			return fmt.Errorf("%w: the statement %s has %d bytes, of at most %d", ErrBounds, layer.Digest, layer.Size, MaxSize)
+		}
+		if len(found) >= MaxStatements && found[layer.Digest.String()] == nil {
+			return fmt.Errorf("%w: there are more than %d statements", ErrBounds, MaxStatements)
+		}
+		content, err := blob(repository.Digest(layer.Digest.String()), options)
+		if err != nil {
+			return err
+		}
+		found[layer.Digest.String()] = content
+	}
+	return nil
+}
+
+// blob reads a statement and computes its digest.
+func blob(ref name.Digest, options []remote.Option) ([]byte, error) {
+	layer, err := remote.Layer(ref, options...)
+	if err != nil {
+		return nil, explain(err)
+	}
+	reader, err := layer.Compressed()
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer reader.Close()
+	content, err := io.ReadAll(io.LimitReader(reader, MaxSize+1))
+	if err != nil {
+		return nil, explain(err)
+	}
+	if len(content) > MaxSize {
+		return nil, fmt.Errorf("%w: the statement %s is larger than %d bytes", ErrBounds, ref.DigestStr(), MaxSize)
+	}
+	sum := sha256.Sum256(content)
+	if got := "sha256:" + hex.EncodeToString(sum[:]); got != ref.DigestStr() {
+		return nil, fmt.Errorf("%w: it answered with %s, requested was %s", ErrUnreachable, got, ref.DigestStr())
+	}
+	return content, nil
+}
+
+// statement reports whether something of that media type may be a statement.
+func statement(mediaType string) bool {
+	return slices.ContainsFunc(mediaTypes, func(begin string) bool { return strings.HasPrefix(mediaType, begin) })
+}
+
+// explain says what it means that a registry gave no answer that can be used.
+func explain(err error) error {
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		err = outer.Err // Its text repeats the URL.
+	}
+	var answer *transport.Error
+	switch {
+	case errors.Is(err, ErrBounds):
+		return err
+	case errors.As(err, &answer):
+		return fmt.Errorf("%w: it answered with status %d", ErrUnreachable, answer.StatusCode)
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+}

@@ -1,0 +1,86 @@
+package check
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// ErrDocument means that a document is not the evidence of a bake of such a plan.
+var ErrDocument = errors.New("not the samples of this bake")
+
+// Approved is a target and the artifact that had to run on it.
+type Approved struct{ Target, Digest string }
+
+// Rejudge derives the results of a bake again from its document (N-01): every verdict
+// from the samples that are kept, by these checks, for those of the targets that were
+// looked at. It is pure, and believes no verdict of the document: where one differs from
+// what its samples amount to, that is an error. Errors wrap ErrDocument.
+//
+// What it takes from the document as it is: the samples, that the bake ended early and
+// why, what was unusual about its window, and when it began and ended.
+func Rejudge(content []byte, checks []*releasev1.Check, targets []Approved) (*releasev1.Verification, error) {
+	var d document
+	if err := json.Unmarshal(content, &d); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDocument, err)
+	}
+	if d.Schema != MediaType {
+		return nil, fmt.Errorf("%w: schema %.64q", ErrDocument, d.Schema)
+	}
+	if !slices.Equal(d.Checks, criteria(checks)) {
+		return nil, fmt.Errorf("%w: checks: other criteria than those of the release", ErrDocument)
+	}
+	v := &releasev1.Verification{Started: timestamppb.New(d.Started), Ended: timestamppb.New(d.Ended)}
+	for i, place := range d.Targets {
+		if !slices.Contains(targets, Approved{place.Target, place.ApprovedDigest}) {
+			return nil, fmt.Errorf("%w: targets[%d]: %.64q, or what was approved for it, is not that of the release", ErrDocument, i, place.Target)
+		}
+		results, err := place.rejudge(checks, d.EndedEarly)
+		if err != nil {
+			return nil, fmt.Errorf("%w: targets[%d].%w", ErrDocument, i, err)
+		}
+		v.Results = append(v.Results, results...)
+	}
+	verdict := overall(checks, v.GetResults())
+	v.Reason = sentence(verdict, v.GetResults(), d.EndedEarly, d.Notes)
+	if d.Verdict != word(verdict) || d.Reason != v.GetReason() {
+		return nil, fmt.Errorf("%w: verdict: it says %s (%s), its samples amount to %s (%s)", ErrDocument, d.Verdict, d.Reason, word(verdict), v.GetReason())
+	}
+	return v, nil
+}
+
+// rejudge derives the results of one target.
+func (p documentTarget) rejudge(checks []*releasev1.Check, early string) ([]*releasev1.CheckResult, error) {
+	if len(p.Results) != len(checks)+1 {
+		return nil, fmt.Errorf("results: %d of %d", len(p.Results), len(checks)+1)
+	}
+	first, last := split(p.Results[0].Samples)
+	results := []*releasev1.CheckResult{judgeDigest(p.Target, p.ApprovedDigest, first, last)}
+	for i, c := range checks {
+		result := Judge(c, p.Results[i+1].Samples)
+		result.Target = p.Target
+		results = append(results, complete(result, early))
+	}
+	for i, r := range results {
+		if said := p.Results[i]; said.Check != r.GetCheck() || said.Verdict != word(r.GetVerdict()) || said.Reason != r.GetReason() {
+			return nil, fmt.Errorf("results[%d]: it says %s %s (%s), its samples amount to %s %s (%s)",
+				i, said.Check, said.Verdict, said.Reason, r.GetCheck(), word(r.GetVerdict()), r.GetReason())
+		}
+	}
+	return results, nil
+}
+
+// split finds where the answers at the beginning end, which are kept in one list with
+// those at the end: a target is asked until it has told, and then no more before the end.
+func split(samples []Sample) (first, last []Sample) {
+	i := slices.IndexFunc(samples, func(s Sample) bool { return s.Outcome != Error })
+	if i < 0 {
+		return samples, nil
+	}
+	return samples[:i+1], samples[i+1:]
+}

@@ -1,0 +1,37 @@
+package verify
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/validator/check"
+)
+
+// Rejudge derives the end of step 6 again from the samples that were kept of it (N-01).
+// It is pure. Which targets had no address and so were not looked at is taken from the
+// recorded results, and only those are: one that was looked at has its samples. The
+// reference to the samples, whose bytes are for the caller to compare, is taken as well.
+func Rejudge(index *policy.Index, state procedure.State, samples []byte, recorded *releasev1.Verification) (*releasev1.Event, error) {
+	all := checks(state, index)
+	var looked []check.Approved
+	var unseen []*releasev1.CheckResult
+	for _, id := range wave(state) {
+		nothing := notSeen(id, all)
+		if i := slices.IndexFunc(recorded.GetResults(), func(r *releasev1.CheckResult) bool { return r.GetTarget() == id }); i < 0 ||
+			recorded.GetResults()[i].GetReason() == nothing[0].GetReason() {
+			unseen = append(unseen, nothing...)
+			continue
+		}
+		looked = append(looked, check.Approved{Target: id, Digest: approved(state, id)})
+	}
+	v, err := check.Rejudge(samples, all, looked)
+	if err != nil {
+		return nil, fmt.Errorf("samples %s: %w", recorded.GetSamples().GetDigest(), err)
+	}
+	v = withUnseen(v, unseen)
+	v.Samples = recorded.GetSamples()
+	return procedure.DecideVerified(state, v, index.Document().GetEscalation().GetAskWhenInconclusive()), nil
+}
