@@ -100,7 +100,7 @@ func (l *look) ask(ctx context.Context, source string) (answered, error) {
 func (l *look) rule(rule *policyv1.AlertRule, a answered, since time.Time) error {
 	if a.err != nil {
 		l.hinder(rule, ruleUnknown, fmt.Sprintf("nobody can tell whether alerts fire, source %s: %v; %.300s", rule.GetSource(), a.err, rule.GetReason()))
-		return nil
+		return nil //nolint:nilerr // That there is no answer is a fact, and holds.
 	}
 	matching, err := alerts.Matching(rule, l.state.Request, a.alerts)
 	if err != nil {
