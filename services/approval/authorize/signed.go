@@ -22,7 +22,6 @@ func approval(d desk, stand *releasev1.StandIn, r *approvalv1.ApproveRequest) (*
 		Signature: r.GetSignature(), StandIn: stand,
 	}
 	event := Approval(d.index, d.state, given, d.now)
-	given = event.GetApprovalGiven()
 	if r.GetSignature() == nil {
 		if stand == nil && procedure.NeedsSignature(d.state, d.person.GetGroups()) {
 			return nil, procedure.ErrUnsigned
