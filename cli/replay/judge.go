@@ -246,11 +246,23 @@ func (p *pass) gates(ctx context.Context, d *Decision, before procedure.State, e
 			d.Taken = append(d.Taken, "change record "+v.GetGate()+": what the system said that keeps it")
 		}
 	}
+	for _, rule := range index.ChangeRecordsFor(before.Request) {
+		if e.Event.GetGatesConfirmed() != nil && !slices.ContainsFunc(beside.Records, func(v *releasev1.GateVerdict) bool { return v.GetGate() == rule.GetName() }) {
+			return fmt.Errorf("%w: verdicts: there is none on the change record that %s demands", errDiffers, rule.GetName())
+		}
+	}
 	now, _, err := d.timed(e)
 	if err != nil {
 		return err
 	}
-	return same(gates.Judge(trust, before, envelopes, beside, now), e.Event)
+	err = same(gates.Judge(trust, before, envelopes, beside, now), e.Event)
+	if err != nil && e.Event.GetGatesHeld() != nil && index.Document().GetReferrers() {
+		// What registries had is kept only of what ends the step.
+		d.Result, d.Detail = Taken, ""
+		d.Taken = []string{"that evidence was missing: what registries had beside images is not kept of a wait"}
+		return nil
+	}
+	return err
 }
 
 // beside reads what registries had beside images, as it was kept. That they had just
@@ -326,17 +338,17 @@ func zoned(derived, recorded *releasev1.Event) {
 	}
 }
 
-// elsewhere says what a risk decision took from other histories.
+// elsewhere says what a risk decision took from other histories, and from sources of alerts.
 func elsewhere(seen risk.Seen) []string {
 	var out []string
 	for _, h := range seen.Holds {
-		out = append(out, fmt.Sprintf("%s %s, found in another history", h.GetRule(), h.GetSubject()))
+		out = append(out, fmt.Sprintf("%s %s, found elsewhere", h.GetRule(), h.GetSubject()))
 	}
 	for _, f := range seen.Findings {
-		out = append(out, fmt.Sprintf("%s %s, found in another history", f.GetRule(), f.GetSubject()))
+		out = append(out, fmt.Sprintf("%s %s, found elsewhere", f.GetRule(), f.GetSubject()))
 	}
 	if len(out) == 0 {
-		return []string{"that no other release, review or dependency stood against it, found in other histories"}
+		return []string{"that no other release, review, dependency, emergency or alert stood against it, found elsewhere"}
 	}
 	return append(out, "that nothing else was found there")
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/blackdice/shipwarden/cli/replay"
 	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
 	"github.com/blackdice/shipwarden/procedure"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -221,6 +222,37 @@ func TestASignedLieIsReported(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAChangeRecordThatIsDemandedCannotBeLeftOut has a service confirm the gates of a
+// release without a word on the change record that the document demands.
+func TestAChangeRecordThatIsDemandedCannotBeLeftOut(t *testing.T) {
+	w := newWorld(t, func(d *policyv1.Procedure) {
+		d.ChangeRecords = []*policyv1.ChangeRecordRule{{Name: "change", Connector: "jira", System: "jira", IdPattern: "CHG.*", States: []string{"open"}}}
+	})
+	for seed := range uint64(100) {
+		lied := false
+		g := w.release(t, seed, func(g *generator) {
+			g.lie = func(e *releasev1.Event) {
+				others := slices.DeleteFunc(slices.Clone(e.GetGatesRefused().GetVerdicts()), func(v *releasev1.GateVerdict) bool { return v.GetGate() == "change" })
+				if e.GetGatesRefused() == nil || slices.ContainsFunc(others, func(v *releasev1.GateVerdict) bool { return v.GetStatus() != releasev1.GateVerdict_STATUS_PASSED }) {
+					return
+				}
+				lied = true
+				e.Data = &releasev1.Event_GatesConfirmed{GatesConfirmed: &releasev1.GatesConfirmed{Verdicts: others, Found: e.GetGatesRefused().GetFound()}}
+			}
+		})
+		if !lied {
+			continue
+		}
+		report := g.replay(t, w.kept.Get, g.messages)
+		if i := slices.IndexFunc(report.Decisions, func(d replay.Decision) bool { return d.Result == replay.Differs }); i < 0 ||
+			!strings.Contains(report.Decisions[i].Detail, "change record that change demands") {
+			t.Errorf("%+v", report.Decisions)
+		}
+		return
+	}
+	t.Fatal("no release would have passed the other gates")
 }
 
 // TestWhatTheRecordLeavesOutOrShowsOtherwiseIsReported has a recorder that is not honest.
