@@ -2708,7 +2708,12 @@ type Notified struct {
 	// that was done.
 	Followed bool `protobuf:"varint,6,opt,name=followed,proto3" json:"followed,omitempty"`
 	// What people were told that a start waits for.
-	WaitsFor      []*HoldReason `protobuf:"bytes,7,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	WaitsFor []*HoldReason `protobuf:"bytes,7,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	// The channels that are told later, when, and why.
+	Deferred []*Deferral `protobuf:"bytes,8,rep,name=deferred,proto3" json:"deferred,omitempty"`
+	// The sequence of the event that deferred it, where channels are told now that were to be
+	// told later; whom it was meant for is in that event.
+	DeferredBy    uint64 `protobuf:"varint,9,opt,name=deferred_by,json=deferredBy,proto3" json:"deferred_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2790,6 +2795,20 @@ func (x *Notified) GetWaitsFor() []*HoldReason {
 		return x.WaitsFor
 	}
 	return nil
+}
+
+func (x *Notified) GetDeferred() []*Deferral {
+	if x != nil {
+		return x.Deferred
+	}
+	return nil
+}
+
+func (x *Notified) GetDeferredBy() uint64 {
+	if x != nil {
+		return x.DeferredBy
+	}
+	return 0
 }
 
 // ImpactReported is what one person saw.
@@ -5400,7 +5419,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"by_release\x18\x01 \x01(\tR\tbyRelease\"F\n" +
 	"\aExpired\x12;\n" +
-	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\xf3\x02\n" +
+	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\xd1\x03\n" +
 	"\bNotified\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12:\n" +
 	"\breceipts\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.ReceiptR\breceipts\x12\x16\n" +
@@ -5410,7 +5429,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"recipients\x18\x05 \x03(\v2 .shipwarden.release.v1.RecipientR\n" +
 	"recipients\x12\x1a\n" +
 	"\bfollowed\x18\x06 \x01(\bR\bfollowed\x12>\n" +
-	"\twaits_for\x18\a \x03(\v2!.shipwarden.release.v1.HoldReasonR\bwaitsFor\"P\n" +
+	"\twaits_for\x18\a \x03(\v2!.shipwarden.release.v1.HoldReasonR\bwaitsFor\x12;\n" +
+	"\bdeferred\x18\b \x03(\v2\x1f.shipwarden.release.v1.DeferralR\bdeferred\x12\x1f\n" +
+	"\vdeferred_by\x18\t \x01(\x04R\n" +
+	"deferredBy\"P\n" +
 	"\x0eImpactReported\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12\x1c\n" +
 	"\tcustomers\x18\x02 \x03(\tR\tcustomers\".\n" +
@@ -5695,20 +5717,21 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Receipt)(nil),                        // 85: shipwarden.release.v1.Receipt
 	(*Party)(nil),                          // 86: shipwarden.release.v1.Party
 	(*Recipient)(nil),                      // 87: shipwarden.release.v1.Recipient
-	(*RecordReading)(nil),                  // 88: shipwarden.release.v1.RecordReading
-	(*TargetResult)(nil),                   // 89: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 90: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 91: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 92: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 93: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 94: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 95: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 96: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 97: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 98: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 99: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 100: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 101: shipwarden.release.v1.Quarantine
+	(*Deferral)(nil),                       // 88: shipwarden.release.v1.Deferral
+	(*RecordReading)(nil),                  // 89: shipwarden.release.v1.RecordReading
+	(*TargetResult)(nil),                   // 90: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 91: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 92: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 93: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 94: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 95: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 96: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 97: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 98: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 99: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 100: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 101: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 102: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	63,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -5815,54 +5838,55 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	86,  // 101: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
 	87,  // 102: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
 	79,  // 103: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	84,  // 104: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	63,  // 105: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 106: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	88,  // 107: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	89,  // 108: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	89,  // 109: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	89,  // 110: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	75,  // 111: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	89,  // 112: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	90,  // 113: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	90,  // 114: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	90,  // 115: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	63,  // 116: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 117: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	89,  // 118: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	89,  // 119: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	91,  // 120: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	63,  // 121: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	91,  // 122: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 123: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	83,  // 124: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	63,  // 125: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	91,  // 126: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	92,  // 127: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 128: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	93,  // 129: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	93,  // 130: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	63,  // 131: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	94,  // 132: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	94,  // 133: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	95,  // 134: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	96,  // 135: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	97,  // 136: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	55,  // 137: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	98,  // 138: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	98,  // 139: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	99,  // 140: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 141: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	100, // 142: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	79,  // 143: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	101, // 144: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	101, // 145: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	101, // 146: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	147, // [147:147] is the sub-list for method output_type
-	147, // [147:147] is the sub-list for method input_type
-	147, // [147:147] is the sub-list for extension type_name
-	147, // [147:147] is the sub-list for extension extendee
-	0,   // [0:147] is the sub-list for field type_name
+	88,  // 104: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	84,  // 105: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	63,  // 106: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 107: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	89,  // 108: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	90,  // 109: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	90,  // 110: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	90,  // 111: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	75,  // 112: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	90,  // 113: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 114: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	91,  // 115: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	91,  // 116: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	63,  // 117: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 118: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	90,  // 119: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	90,  // 120: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	92,  // 121: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	63,  // 122: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	92,  // 123: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 124: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	83,  // 125: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	63,  // 126: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	92,  // 127: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	93,  // 128: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 129: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	94,  // 130: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	94,  // 131: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	63,  // 132: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	95,  // 133: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	95,  // 134: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	96,  // 135: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	97,  // 136: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	98,  // 137: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	55,  // 138: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	99,  // 139: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	99,  // 140: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	100, // 141: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 142: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	101, // 143: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	79,  // 144: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	102, // 145: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	102, // 146: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	102, // 147: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	148, // [148:148] is the sub-list for method output_type
+	148, // [148:148] is the sub-list for method input_type
+	148, // [148:148] is the sub-list for extension type_name
+	148, // [148:148] is the sub-list for extension extendee
+	0,   // [0:148] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
