@@ -129,12 +129,8 @@ func TestACountThatIgnoresSignaturesIsRefused(t *testing.T) {
 	rule := func(group string, signed bool) *releasev1.QuorumRule {
 		return &releasev1.QuorumRule{Group: group, Count: 1, Signed: signed}
 	}
-	counts := func(pairs ...string) []*releasev1.CountedApproval {
-		var out []*releasev1.CountedApproval
-		for i := 0; i < len(pairs); i += 2 {
-			out = append(out, &releasev1.CountedApproval{Person: pairs[i], Group: pairs[i+1]})
-		}
-		return out
+	count := func(person, group string) *releasev1.CountedApproval {
+		return &releasev1.CountedApproval{Person: person, Group: group}
 	}
 	for what, c := range map[string]struct {
 		quorum []*releasev1.QuorumRule
@@ -142,12 +138,14 @@ func TestACountThatIgnoresSignaturesIsRefused(t *testing.T) {
 		lie    []*releasev1.CountedApproval
 	}{
 		"one who did not sign, for a group that must": {
-			[]*releasev1.QuorumRule{rule("release-managers", true), rule("security", false)},
-			[]string{"anna", "cleo", "ben"}, counts("cleo", "release-managers", "ben", "security"),
+			quorum: []*releasev1.QuorumRule{rule("release-managers", true), rule("security", false)},
+			given:  []string{"anna", "cleo", "ben"},
+			lie:    []*releasev1.CountedApproval{count("cleo", "release-managers"), count("ben", "security")},
 		},
 		"two who did not sign, where one of two must": {
-			[]*releasev1.QuorumRule{rule("release-managers", true), rule("release-managers", false)},
-			[]string{"anna", "cleo", "dan"}, counts("cleo", "release-managers", "dan", "release-managers"),
+			quorum: []*releasev1.QuorumRule{rule("release-managers", true), rule("release-managers", false)},
+			given:  []string{"anna", "cleo", "dan"},
+			lie:    []*releasev1.CountedApproval{count("cleo", "release-managers"), count("dan", "release-managers")},
 		},
 	} {
 		h := proceduretest.New(proceduretest.Request())
