@@ -12,7 +12,7 @@ import (
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
-const exampleFile = "../../examples/procedure.yaml"
+const exampleFile = "../../examples/starter.yaml"
 
 func readExample(t *testing.T) []byte {
 	t.Helper()
