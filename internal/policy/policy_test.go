@@ -148,7 +148,7 @@ func TestWhatLeadsNowhereIsRefused(t *testing.T) {
 		{"customer without a contact", "  - customer: acme\n", "  - customer: globex\n", []string{"audiences[1]: it finds nobody for the service shop in production: customer acme (audience.nobody)", `customer_contacts[0].customer: no target serves the customer "globex"`}},
 		{"contact that is nobody", "  - customer: acme\n    group: release-managers", "  - customer: acme\n    group: support", []string{"customer_contacts[0].group"}},
 		{"end that waits for people", "occasions: [OCCASION_START, OCCASION_ROLLBACK]", "occasions: [OCCASION_ROLLBACK]\n    acknowledge: {within: 1h}", []string{"audiences[1].acknowledge: only a start waits"}},
-		{"no time to acknowledge", "# acknowledge: {within: 4h}", "acknowledge: {within: 0s}", []string{"audiences[1].acknowledge.within"}},
+		{"no time to acknowledge", "channels: [operations]", "channels: [operations]\n    acknowledge: {within: 0s}", []string{"audiences[1].acknowledge.within"}},
 		{"emergency by nobody", "group: incident-commanders\n  review", "group: commanders\n  review", []string{"emergency.group"}},
 		{"reviewer of oneself", "members: [erin, frank]", "members: [erin]", []string{"emergency.review_group: erin may authorize"}},
 		{"negative grace", "grace: 24h", "grace: -1h", []string{"emergency.grace"}},
