@@ -564,7 +564,7 @@ func (x Finding_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Finding_Severity.Descriptor instead.
 func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10, 0}
 }
 
 // State of a notice.
@@ -620,7 +620,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Status of a target.
@@ -677,7 +677,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // Verdict of a check.
@@ -730,7 +730,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25, 0}
 }
 
 // Cause of a quarantine.
@@ -794,7 +794,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1571,6 +1571,80 @@ func (x *ScopedTarget) GetRelation() ScopedTarget_Relation {
 	return ScopedTarget_RELATION_UNSPECIFIED
 }
 
+// AlertAnswer is what a source of alerts said when step 3 asked it. With it the rules of
+// the procedure document can be judged again.
+type AlertAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The source, by its name in the procedure document.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// What it answered: evidence, JSON. Absent where it gave no answer that could be read.
+	Answer *EvidenceRef `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
+	// Why there is none.
+	Error string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// When the release began that this one takes back: alerts since then do not hold it.
+	Began         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=began,proto3" json:"began,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertAnswer) Reset() {
+	*x = AlertAnswer{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertAnswer) ProtoMessage() {}
+
+func (x *AlertAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertAnswer.ProtoReflect.Descriptor instead.
+func (*AlertAnswer) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AlertAnswer) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *AlertAnswer) GetAnswer() *EvidenceRef {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *AlertAnswer) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *AlertAnswer) GetBegan() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Began
+	}
+	return nil
+}
+
 // Finding is one thing that was looked at.
 type Finding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1588,7 +1662,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1674,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1687,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Finding) GetRule() string {
@@ -1668,7 +1742,7 @@ type TargetPreview struct {
 
 func (x *TargetPreview) Reset() {
 	*x = TargetPreview{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1754,7 @@ func (x *TargetPreview) String() string {
 func (*TargetPreview) ProtoMessage() {}
 
 func (x *TargetPreview) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1767,7 @@ func (x *TargetPreview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetPreview.ProtoReflect.Descriptor instead.
 func (*TargetPreview) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TargetPreview) GetTarget() string {
@@ -1760,7 +1834,7 @@ type QuorumRule struct {
 
 func (x *QuorumRule) Reset() {
 	*x = QuorumRule{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1772,7 +1846,7 @@ func (x *QuorumRule) String() string {
 func (*QuorumRule) ProtoMessage() {}
 
 func (x *QuorumRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1785,7 +1859,7 @@ func (x *QuorumRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuorumRule.ProtoReflect.Descriptor instead.
 func (*QuorumRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *QuorumRule) GetGroup() string {
@@ -1826,7 +1900,7 @@ type ApprovalSignature struct {
 
 func (x *ApprovalSignature) Reset() {
 	*x = ApprovalSignature{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +1912,7 @@ func (x *ApprovalSignature) String() string {
 func (*ApprovalSignature) ProtoMessage() {}
 
 func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +1925,7 @@ func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalSignature.ProtoReflect.Descriptor instead.
 func (*ApprovalSignature) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ApprovalSignature) GetSigned() *timestamppb.Timestamp {
@@ -1896,7 +1970,7 @@ type Delegation struct {
 
 func (x *Delegation) Reset() {
 	*x = Delegation{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +1982,7 @@ func (x *Delegation) String() string {
 func (*Delegation) ProtoMessage() {}
 
 func (x *Delegation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +1995,7 @@ func (x *Delegation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delegation.ProtoReflect.Descriptor instead.
 func (*Delegation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Delegation) GetNumber() uint32 {
@@ -1988,7 +2062,7 @@ type StandIn struct {
 
 func (x *StandIn) Reset() {
 	*x = StandIn{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2074,7 @@ func (x *StandIn) String() string {
 func (*StandIn) ProtoMessage() {}
 
 func (x *StandIn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2087,7 @@ func (x *StandIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIn.ProtoReflect.Descriptor instead.
 func (*StandIn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StandIn) GetPerson() string {
@@ -2050,7 +2124,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2062,7 +2136,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2075,7 +2149,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -2106,7 +2180,7 @@ type RiskScore struct {
 
 func (x *RiskScore) Reset() {
 	*x = RiskScore{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2118,7 +2192,7 @@ func (x *RiskScore) String() string {
 func (*RiskScore) ProtoMessage() {}
 
 func (x *RiskScore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2131,7 +2205,7 @@ func (x *RiskScore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
 func (*RiskScore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RiskScore) GetScore() uint32 {
@@ -2170,7 +2244,7 @@ type RiskInput struct {
 
 func (x *RiskInput) Reset() {
 	*x = RiskInput{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2182,7 +2256,7 @@ func (x *RiskInput) String() string {
 func (*RiskInput) ProtoMessage() {}
 
 func (x *RiskInput) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2195,7 +2269,7 @@ func (x *RiskInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskInput.ProtoReflect.Descriptor instead.
 func (*RiskInput) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RiskInput) GetFact() string {
@@ -2238,7 +2312,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2250,7 +2324,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2263,7 +2337,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -2328,7 +2402,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2340,7 +2414,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +2427,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -2439,7 +2513,7 @@ type Party struct {
 
 func (x *Party) Reset() {
 	*x = Party{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2451,7 +2525,7 @@ func (x *Party) String() string {
 func (*Party) ProtoMessage() {}
 
 func (x *Party) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2464,7 +2538,7 @@ func (x *Party) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Party.ProtoReflect.Descriptor instead.
 func (*Party) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Party) GetAudience() string {
@@ -2517,7 +2591,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2529,7 +2603,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2542,7 +2616,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -2590,7 +2664,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2602,7 +2676,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2615,7 +2689,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -2698,7 +2772,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2710,7 +2784,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2723,7 +2797,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -2804,7 +2878,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2816,7 +2890,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2829,7 +2903,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -2907,7 +2981,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2919,7 +2993,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2932,7 +3006,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -2991,7 +3065,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3003,7 +3077,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3016,7 +3090,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -3069,7 +3143,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3081,7 +3155,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3094,7 +3168,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -3131,7 +3205,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3143,7 +3217,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3156,7 +3230,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -3188,7 +3262,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3200,7 +3274,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3213,7 +3287,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -3255,7 +3329,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3267,7 +3341,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3280,7 +3354,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -3336,7 +3410,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3348,7 +3422,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3361,7 +3435,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -3452,7 +3526,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3464,7 +3538,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3477,7 +3551,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -3601,7 +3675,12 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x10RELATION_UPGRADE\x10\x02\x12\x16\n" +
 	"\x12RELATION_DOWNGRADE\x10\x03\x12\x11\n" +
 	"\rRELATION_SAME\x10\x04\x12\x13\n" +
-	"\x0fRELATION_REUSED\x10\x05\"\xfa\x01\n" +
+	"\x0fRELATION_REUSED\x10\x05\"\xa9\x01\n" +
+	"\vAlertAnswer\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12:\n" +
+	"\x06answer\x18\x02 \x01(\v2\".shipwarden.release.v1.EvidenceRefR\x06answer\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x120\n" +
+	"\x05began\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05began\"\xfa\x01\n" +
 	"\aFinding\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12C\n" +
 	"\bseverity\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityR\bseverity\x12\x18\n" +
@@ -3857,7 +3936,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -3880,90 +3959,93 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*PinnedArtifact)(nil),        // 18: shipwarden.release.v1.PinnedArtifact
 	(*PlatformImage)(nil),         // 19: shipwarden.release.v1.PlatformImage
 	(*ScopedTarget)(nil),          // 20: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),               // 21: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 22: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),            // 23: shipwarden.release.v1.QuorumRule
-	(*ApprovalSignature)(nil),     // 24: shipwarden.release.v1.ApprovalSignature
-	(*Delegation)(nil),            // 25: shipwarden.release.v1.Delegation
-	(*StandIn)(nil),               // 26: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),       // 27: shipwarden.release.v1.CountedApproval
-	(*RiskScore)(nil),             // 28: shipwarden.release.v1.RiskScore
-	(*RiskInput)(nil),             // 29: shipwarden.release.v1.RiskInput
-	(*HoldReason)(nil),            // 30: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 31: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 32: shipwarden.release.v1.Party
-	(*Recipient)(nil),             // 33: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 34: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 35: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 36: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 37: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 38: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 39: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 40: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 41: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 42: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 43: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 44: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 47: shipwarden.release.v1.ArtifactKind
+	(*AlertAnswer)(nil),           // 21: shipwarden.release.v1.AlertAnswer
+	(*Finding)(nil),               // 22: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 23: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),            // 24: shipwarden.release.v1.QuorumRule
+	(*ApprovalSignature)(nil),     // 25: shipwarden.release.v1.ApprovalSignature
+	(*Delegation)(nil),            // 26: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 27: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),       // 28: shipwarden.release.v1.CountedApproval
+	(*RiskScore)(nil),             // 29: shipwarden.release.v1.RiskScore
+	(*RiskInput)(nil),             // 30: shipwarden.release.v1.RiskInput
+	(*HoldReason)(nil),            // 31: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 32: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 33: shipwarden.release.v1.Party
+	(*Recipient)(nil),             // 34: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 35: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 36: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 37: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 38: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 39: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 40: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 41: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 42: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 43: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 44: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 45: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 48: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	45, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	45, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	45, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	45, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	46, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	46, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	46, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	46, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
 	15, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	46, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	46, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	46, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	47, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	46, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	47, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	47, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	47, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	48, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	47, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
 	19, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
-	38, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	39, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 13: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
-	7,  // 14: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	13, // 15: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
-	4,  // 16: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	46, // 17: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	46, // 18: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	46, // 19: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	46, // 20: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
-	25, // 21: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	29, // 22: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	46, // 23: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	46, // 24: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	46, // 25: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	8,  // 26: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	9,  // 27: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	13, // 28: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	46, // 29: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	46, // 30: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	36, // 31: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	46, // 32: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	46, // 33: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	13, // 34: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	10, // 35: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	46, // 36: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	37, // 37: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	37, // 38: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	37, // 39: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	46, // 40: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	46, // 41: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	46, // 42: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	46, // 43: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	43, // 44: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	44, // 45: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	11, // 46: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	46, // 47: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	46, // 48: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	46, // 49: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	50, // [50:50] is the sub-list for method output_type
-	50, // [50:50] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	13, // 14: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
+	47, // 15: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
+	7,  // 16: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	13, // 17: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
+	4,  // 18: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
+	47, // 19: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	47, // 20: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	47, // 21: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	47, // 22: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	26, // 23: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	30, // 24: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
+	47, // 25: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	47, // 26: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	47, // 27: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	8,  // 28: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	9,  // 29: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	13, // 30: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	47, // 31: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	47, // 32: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	37, // 33: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	47, // 34: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	47, // 35: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	13, // 36: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	10, // 37: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	47, // 38: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	38, // 39: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	38, // 40: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	38, // 41: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	47, // 42: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	47, // 43: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	47, // 44: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	47, // 45: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	44, // 46: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	45, // 47: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	11, // 48: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	47, // 49: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	47, // 50: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	47, // 51: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -3978,7 +4060,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      12,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
