@@ -99,6 +99,9 @@ func (s State) deadlines() []Deadline {
 			all = append(all, Deadline{Kind: releasev1.Deadline_DEADLINE_ACKNOWLEDGE, At: x.AcknowledgeBy, Cause: x.Cause})
 		}
 	}
+	if d, ok := s.nextDeferred(); ok {
+		all = append(all, d)
+	}
 	if s.ReviewOwed() && !s.ReviewOverdue {
 		all = append(all, Deadline{Kind: releasev1.Deadline_DEADLINE_REVIEW, At: s.ReviewDue})
 	}
@@ -170,6 +173,8 @@ func (s *State) applyDeadlinePassed(e Entry, d *releasev1.DeadlinePassed) error 
 	case releasev1.Deadline_DEADLINE_NOTICE:
 		s.NoticeOverdue = true
 		s.raise(releasev1.Cause_CAUSE_NOTICE_UNACKNOWLEDGED, e.Stored)
+	case releasev1.Deadline_DEADLINE_DEFERRED:
+		s.deferredDue(e.Stored)
 	case releasev1.Deadline_DEADLINE_ACKNOWLEDGE:
 		s.callNext(next.Cause)
 	case releasev1.Deadline_DEADLINE_REVIEW:
@@ -201,7 +206,7 @@ func (s *State) remind(at time.Time) {
 		s.raise(s.EscalatedFor, at)
 	case s.ReviewOwed() && s.ReviewOverdue:
 		s.raise(releasev1.Cause_CAUSE_REVIEW_OVERDUE, at)
-	case len(s.Wanted) > 0:
+	case len(s.Wanted)+len(DueNotice(*s)) > 0:
 		s.raise(releasev1.Cause_CAUSE_STEP_OVERDUE, at)
 	}
 }

@@ -80,6 +80,14 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 			return proceduretest.Notify(s), true, nil
 		case "followed": // those who are told are told again when it is no longer so
 			return proceduretest.NotifyFollowed(s), true, nil
+		case "later": // a channel is told of what was deferred
+			return proceduretest.Later(s), true, nil
+		case "deferred": // notify deferred <duration> <channel>: it is told later
+			d, err := time.ParseDuration(rest[0])
+			if err != nil {
+				return nil, true, unclearf("%v", err)
+			}
+			return proceduretest.NotifyDeferred(s, rest[1], now.Add(d)), true, nil
 		}
 		d, err := time.ParseDuration(first)
 		if err != nil || len(rest) == 0 {

@@ -101,6 +101,8 @@ type State struct {
 	Attempts []string
 	// Wanted is what stakeholders have not been told yet.
 	Wanted []Notice
+	// Deferred is what channels are told later.
+	Deferred []Deferral
 	// Told is what they have been told, with whom it was meant for.
 	Told []Told
 	// Corrections counts how often people were told again of a start, and Corrected is what

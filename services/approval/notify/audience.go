@@ -90,7 +90,7 @@ func (h hearing) recipients(all []told) []*releasev1.Recipient {
 		for _, person := range h.people(each.meantFor()) {
 			state := each.stateFor(person)
 			r := byPerson[person]
-			if r == nil || state > r.GetState() {
+			if r == nil || rank(state) > rank(r.GetState()) {
 				r = &releasev1.Recipient{Person: person, State: state}
 				byPerson[person] = r
 			}
@@ -127,12 +127,22 @@ func (t told) meantFor() string {
 // people one by one says whom it reached; others are heard by everybody who listens.
 func (t told) stateFor(person string) releasev1.Recipient_State {
 	switch {
+	case t.waits:
+		return releasev1.Recipient_STATE_DEFERRED
 	case t.receipt.GetDelivered() && (!t.personal || slices.Contains(t.receipt.GetReached(), person)):
 		return releasev1.Recipient_STATE_DELIVERED
 	case !t.receipt.GetDelivered() && !t.again:
 		return releasev1.Recipient_STATE_SENT
 	}
 	return releasev1.Recipient_STATE_FAILED
+}
+
+// rank puts states in order: what may still arrive is better than what did not.
+func rank(s releasev1.Recipient_State) int {
+	if s == releasev1.Recipient_STATE_DEFERRED {
+		return int(releasev1.Recipient_STATE_FAILED)*2 + 1
+	}
+	return int(s) * 2
 }
 
 // ask says in a notice of a start what is asked of whom, in words that do not depend on

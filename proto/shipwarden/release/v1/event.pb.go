@@ -2735,7 +2735,12 @@ type Notified struct {
 	// that was done.
 	Followed bool `protobuf:"varint,6,opt,name=followed,proto3" json:"followed,omitempty"`
 	// What people were told that a start waits for.
-	WaitsFor      []*HoldReason `protobuf:"bytes,7,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	WaitsFor []*HoldReason `protobuf:"bytes,7,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	// The channels that are told later, when, and why.
+	Deferred []*Deferral `protobuf:"bytes,8,rep,name=deferred,proto3" json:"deferred,omitempty"`
+	// The sequence of the event that deferred it, where channels are told now that were to be
+	// told later; whom it was meant for is in that event.
+	DeferredBy    uint64 `protobuf:"varint,9,opt,name=deferred_by,json=deferredBy,proto3" json:"deferred_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2817,6 +2822,20 @@ func (x *Notified) GetWaitsFor() []*HoldReason {
 		return x.WaitsFor
 	}
 	return nil
+}
+
+func (x *Notified) GetDeferred() []*Deferral {
+	if x != nil {
+		return x.Deferred
+	}
+	return nil
+}
+
+func (x *Notified) GetDeferredBy() uint64 {
+	if x != nil {
+		return x.DeferredBy
+	}
+	return 0
 }
 
 // ImpactReported is what one person saw.
@@ -5430,7 +5449,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"by_release\x18\x01 \x01(\tR\tbyRelease\"F\n" +
 	"\aExpired\x12;\n" +
-	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\xf3\x02\n" +
+	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\xd1\x03\n" +
 	"\bNotified\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12:\n" +
 	"\breceipts\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.ReceiptR\breceipts\x12\x16\n" +
@@ -5440,7 +5459,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"recipients\x18\x05 \x03(\v2 .shipwarden.release.v1.RecipientR\n" +
 	"recipients\x12\x1a\n" +
 	"\bfollowed\x18\x06 \x01(\bR\bfollowed\x12>\n" +
-	"\twaits_for\x18\a \x03(\v2!.shipwarden.release.v1.HoldReasonR\bwaitsFor\"P\n" +
+	"\twaits_for\x18\a \x03(\v2!.shipwarden.release.v1.HoldReasonR\bwaitsFor\x12;\n" +
+	"\bdeferred\x18\b \x03(\v2\x1f.shipwarden.release.v1.DeferralR\bdeferred\x12\x1f\n" +
+	"\vdeferred_by\x18\t \x01(\x04R\n" +
+	"deferredBy\"P\n" +
 	"\x0eImpactReported\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12\x1c\n" +
 	"\tcustomers\x18\x02 \x03(\tR\tcustomers\".\n" +
@@ -5726,20 +5748,21 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Receipt)(nil),                        // 86: shipwarden.release.v1.Receipt
 	(*Party)(nil),                          // 87: shipwarden.release.v1.Party
 	(*Recipient)(nil),                      // 88: shipwarden.release.v1.Recipient
-	(*RecordReading)(nil),                  // 89: shipwarden.release.v1.RecordReading
-	(*TargetResult)(nil),                   // 90: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 91: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 92: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 93: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 94: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 95: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 96: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 97: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 98: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 99: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 100: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 101: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 102: shipwarden.release.v1.Quarantine
+	(*Deferral)(nil),                       // 89: shipwarden.release.v1.Deferral
+	(*RecordReading)(nil),                  // 90: shipwarden.release.v1.RecordReading
+	(*TargetResult)(nil),                   // 91: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 92: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 93: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 94: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 95: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 96: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 97: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 98: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 99: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 100: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 101: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 102: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 103: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	63,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -5849,54 +5872,55 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	87,  // 104: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
 	88,  // 105: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
 	80,  // 106: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	85,  // 107: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	63,  // 108: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 109: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	89,  // 110: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	90,  // 111: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	90,  // 112: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	90,  // 113: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	75,  // 114: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	90,  // 115: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	91,  // 116: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	91,  // 117: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	91,  // 118: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	63,  // 119: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 120: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	90,  // 121: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	90,  // 122: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	92,  // 123: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	63,  // 124: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	92,  // 125: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 126: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	84,  // 127: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	63,  // 128: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	92,  // 129: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	93,  // 130: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 131: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	94,  // 132: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	94,  // 133: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	63,  // 134: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	95,  // 135: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	95,  // 136: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	96,  // 137: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	97,  // 138: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	98,  // 139: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	55,  // 140: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	99,  // 141: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	99,  // 142: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	100, // 143: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 144: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	101, // 145: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	80,  // 146: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	102, // 147: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	102, // 148: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	102, // 149: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	150, // [150:150] is the sub-list for method output_type
-	150, // [150:150] is the sub-list for method input_type
-	150, // [150:150] is the sub-list for extension type_name
-	150, // [150:150] is the sub-list for extension extendee
-	0,   // [0:150] is the sub-list for field type_name
+	89,  // 107: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	85,  // 108: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	63,  // 109: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 110: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	90,  // 111: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	91,  // 112: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 113: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 114: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	75,  // 115: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	91,  // 116: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	92,  // 117: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	92,  // 118: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	92,  // 119: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	63,  // 120: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 121: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	91,  // 122: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 123: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	93,  // 124: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	63,  // 125: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	93,  // 126: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 127: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	84,  // 128: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	63,  // 129: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	93,  // 130: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	94,  // 131: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 132: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	95,  // 133: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	95,  // 134: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	63,  // 135: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	96,  // 136: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	96,  // 137: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	97,  // 138: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	98,  // 139: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	99,  // 140: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	55,  // 141: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	100, // 142: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	100, // 143: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	101, // 144: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 145: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	102, // 146: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	80,  // 147: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	103, // 148: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	103, // 149: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	103, // 150: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	151, // [151:151] is the sub-list for method output_type
+	151, // [151:151] is the sub-list for method input_type
+	151, // [151:151] is the sub-list for extension type_name
+	151, // [151:151] is the sub-list for extension extendee
+	0,   // [0:151] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

@@ -281,6 +281,8 @@ const (
 	Deadline_DEADLINE_DECISION Deadline = 7
 	// People's word that they know of a start.
 	Deadline_DEADLINE_NOTICE Deadline = 8
+	// The end of the time for which a notice waits.
+	Deadline_DEADLINE_DEFERRED Deadline = 9
 )
 
 // Enum value maps for Deadline.
@@ -295,6 +297,7 @@ var (
 		6: "DEADLINE_REVIEW",
 		7: "DEADLINE_DECISION",
 		8: "DEADLINE_NOTICE",
+		9: "DEADLINE_DEFERRED",
 	}
 	Deadline_value = map[string]int32{
 		"DEADLINE_UNSPECIFIED": 0,
@@ -306,6 +309,7 @@ var (
 		"DEADLINE_REVIEW":      6,
 		"DEADLINE_DECISION":    7,
 		"DEADLINE_NOTICE":      8,
+		"DEADLINE_DEFERRED":    9,
 	}
 )
 
@@ -567,6 +571,62 @@ func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10, 0}
 }
 
+// Why.
+type Deferral_Reason int32
+
+const (
+	Deferral_REASON_UNSPECIFIED Deferral_Reason = 0
+	// It is within the channel's quiet hours.
+	Deferral_REASON_QUIET_HOURS Deferral_Reason = 1
+	// Notices are gathered for the channel.
+	Deferral_REASON_DIGEST Deferral_Reason = 2
+	// The channel has not been told yet of what the notice corrects.
+	Deferral_REASON_FOLLOWS Deferral_Reason = 3
+)
+
+// Enum value maps for Deferral_Reason.
+var (
+	Deferral_Reason_name = map[int32]string{
+		0: "REASON_UNSPECIFIED",
+		1: "REASON_QUIET_HOURS",
+		2: "REASON_DIGEST",
+		3: "REASON_FOLLOWS",
+	}
+	Deferral_Reason_value = map[string]int32{
+		"REASON_UNSPECIFIED": 0,
+		"REASON_QUIET_HOURS": 1,
+		"REASON_DIGEST":      2,
+		"REASON_FOLLOWS":     3,
+	}
+)
+
+func (x Deferral_Reason) Enum() *Deferral_Reason {
+	p := new(Deferral_Reason)
+	*p = x
+	return p
+}
+
+func (x Deferral_Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Deferral_Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_facts_proto_enumTypes[8].Descriptor()
+}
+
+func (Deferral_Reason) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[8]
+}
+
+func (x Deferral_Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Deferral_Reason.Descriptor instead.
+func (Deferral_Reason) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22, 0}
+}
+
 // State of a notice.
 type Recipient_State int32
 
@@ -578,6 +638,8 @@ const (
 	Recipient_STATE_SENT Recipient_State = 2
 	// A receiver took it: their mailbox's relay, or a channel that they are told by.
 	Recipient_STATE_DELIVERED Recipient_State = 3
+	// It waits; a later event of the notice says what became of it.
+	Recipient_STATE_DEFERRED Recipient_State = 4
 )
 
 // Enum value maps for Recipient_State.
@@ -587,12 +649,14 @@ var (
 		1: "STATE_FAILED",
 		2: "STATE_SENT",
 		3: "STATE_DELIVERED",
+		4: "STATE_DEFERRED",
 	}
 	Recipient_State_value = map[string]int32{
 		"STATE_UNSPECIFIED": 0,
 		"STATE_FAILED":      1,
 		"STATE_SENT":        2,
 		"STATE_DELIVERED":   3,
+		"STATE_DEFERRED":    4,
 	}
 )
 
@@ -607,11 +671,11 @@ func (x Recipient_State) String() string {
 }
 
 func (Recipient_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[8].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[9].Descriptor()
 }
 
 func (Recipient_State) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[8]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[9]
 }
 
 func (x Recipient_State) Number() protoreflect.EnumNumber {
@@ -620,7 +684,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // Status of a target.
@@ -664,11 +728,11 @@ func (x TargetResult_Status) String() string {
 }
 
 func (TargetResult_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[9].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[10].Descriptor()
 }
 
 func (TargetResult_Status) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[9]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[10]
 }
 
 func (x TargetResult_Status) Number() protoreflect.EnumNumber {
@@ -677,7 +741,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // Verdict of a check.
@@ -717,11 +781,11 @@ func (x CheckResult_Verdict) String() string {
 }
 
 func (CheckResult_Verdict) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[10].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[11].Descriptor()
 }
 
 func (CheckResult_Verdict) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[10]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[11]
 }
 
 func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
@@ -730,7 +794,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26, 0}
 }
 
 // Cause of a quarantine.
@@ -781,11 +845,11 @@ func (x QuarantineReason_Cause) String() string {
 }
 
 func (QuarantineReason_Cause) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[11].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[12].Descriptor()
 }
 
 func (QuarantineReason_Cause) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[11]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[12]
 }
 
 func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
@@ -794,7 +858,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -2576,6 +2640,78 @@ func (x *Party) GetEverybody() bool {
 	return false
 }
 
+// Deferral is a channel that is told of a notice later.
+type Deferral struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel's name in the procedure document.
+	Channel string `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
+	// When it is told.
+	Until  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	Reason Deferral_Reason        `protobuf:"varint,3,opt,name=reason,proto3,enum=shipwarden.release.v1.Deferral_Reason" json:"reason,omitempty"`
+	// The time zone database by which quiet hours were judged.
+	ZoneData      string `protobuf:"bytes,4,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Deferral) Reset() {
+	*x = Deferral{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Deferral) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Deferral) ProtoMessage() {}
+
+func (x *Deferral) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Deferral.ProtoReflect.Descriptor instead.
+func (*Deferral) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Deferral) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *Deferral) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Deferral) GetReason() Deferral_Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return Deferral_REASON_UNSPECIFIED
+}
+
+func (x *Deferral) GetZoneData() string {
+	if x != nil {
+		return x.ZoneData
+	}
+	return ""
+}
+
 // Recipient is what became of a notice for one person.
 type Recipient struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2591,7 +2727,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2603,7 +2739,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2616,7 +2752,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -2664,7 +2800,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2676,7 +2812,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2689,7 +2825,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -2772,7 +2908,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2784,7 +2920,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2797,7 +2933,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -2878,7 +3014,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2890,7 +3026,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2903,7 +3039,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -2981,7 +3117,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2993,7 +3129,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3006,7 +3142,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -3065,7 +3201,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3077,7 +3213,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3090,7 +3226,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -3143,7 +3279,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3155,7 +3291,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3168,7 +3304,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -3205,7 +3341,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3217,7 +3353,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3230,7 +3366,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -3262,7 +3398,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3274,7 +3410,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3287,7 +3423,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -3329,7 +3465,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3341,7 +3477,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3354,7 +3490,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -3410,7 +3546,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3422,7 +3558,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3435,7 +3571,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -3526,7 +3662,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3538,7 +3674,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3551,7 +3687,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -3757,17 +3893,28 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06people\x18\x03 \x03(\tR\x06people\x12A\n" +
 	"\x0eacknowledge_by\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\racknowledgeBy\x12\x1c\n" +
-	"\teverybody\x18\x05 \x01(\bR\teverybody\"\xd4\x01\n" +
+	"\teverybody\x18\x05 \x01(\bR\teverybody\"\x94\x02\n" +
+	"\bDeferral\x12\x18\n" +
+	"\achannel\x18\x01 \x01(\tR\achannel\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12>\n" +
+	"\x06reason\x18\x03 \x01(\x0e2&.shipwarden.release.v1.Deferral.ReasonR\x06reason\x12\x1b\n" +
+	"\tzone_data\x18\x04 \x01(\tR\bzoneData\"_\n" +
+	"\x06Reason\x12\x16\n" +
+	"\x12REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12REASON_QUIET_HOURS\x10\x01\x12\x11\n" +
+	"\rREASON_DIGEST\x10\x02\x12\x12\n" +
+	"\x0eREASON_FOLLOWS\x10\x03\"\xe8\x01\n" +
 	"\tRecipient\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12<\n" +
 	"\x05state\x18\x02 \x01(\x0e2&.shipwarden.release.v1.Recipient.StateR\x05state\x12\x1a\n" +
-	"\bchannels\x18\x03 \x03(\tR\bchannels\"U\n" +
+	"\bchannels\x18\x03 \x03(\tR\bchannels\"i\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSTATE_FAILED\x10\x01\x12\x0e\n" +
 	"\n" +
 	"STATE_SENT\x10\x02\x12\x13\n" +
-	"\x0fSTATE_DELIVERED\x10\x03\"\xc4\x03\n" +
+	"\x0fSTATE_DELIVERED\x10\x03\x12\x12\n" +
+	"\x0eSTATE_DEFERRED\x10\x04\"\xc4\x03\n" +
 	"\fTargetResult\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12B\n" +
 	"\x06status\x18\x02 \x01(\x0e2*.shipwarden.release.v1.TargetResult.StatusR\x06status\x12\x16\n" +
@@ -3906,7 +4053,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x17CAUSE_EXECUTION_REFUSED\x10\n" +
 	"\x12\x1f\n" +
 	"\x1bCAUSE_NOTICE_UNACKNOWLEDGED\x10\v\x12\x1b\n" +
-	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f*\xcf\x01\n" +
+	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f*\xe6\x01\n" +
 	"\bDeadline\x12\x18\n" +
 	"\x14DEADLINE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDEADLINE_STEP\x10\x01\x12\x11\n" +
@@ -3916,7 +4063,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x14DEADLINE_ACKNOWLEDGE\x10\x05\x12\x13\n" +
 	"\x0fDEADLINE_REVIEW\x10\x06\x12\x15\n" +
 	"\x11DEADLINE_DECISION\x10\a\x12\x13\n" +
-	"\x0fDEADLINE_NOTICE\x10\b*y\n" +
+	"\x0fDEADLINE_NOTICE\x10\b\x12\x15\n" +
+	"\x11DEADLINE_DEFERRED\x10\t*y\n" +
 	"\vDriverClass\x12\x1c\n" +
 	"\x18DRIVER_CLASS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DRIVER_CLASS_FENCED\x10\x01\x12\x1a\n" +
@@ -3935,8 +4083,8 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_facts_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 13)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -3946,106 +4094,110 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(GateVerdict_Status)(0),       // 5: shipwarden.release.v1.GateVerdict.Status
 	(ScopedTarget_Relation)(0),    // 6: shipwarden.release.v1.ScopedTarget.Relation
 	(Finding_Severity)(0),         // 7: shipwarden.release.v1.Finding.Severity
-	(Recipient_State)(0),          // 8: shipwarden.release.v1.Recipient.State
-	(TargetResult_Status)(0),      // 9: shipwarden.release.v1.TargetResult.Status
-	(CheckResult_Verdict)(0),      // 10: shipwarden.release.v1.CheckResult.Verdict
-	(QuarantineReason_Cause)(0),   // 11: shipwarden.release.v1.QuarantineReason.Cause
-	(*Timeouts)(nil),              // 12: shipwarden.release.v1.Timeouts
-	(*EvidenceRef)(nil),           // 13: shipwarden.release.v1.EvidenceRef
-	(*GateVerdict)(nil),           // 14: shipwarden.release.v1.GateVerdict
-	(*Waiver)(nil),                // 15: shipwarden.release.v1.Waiver
-	(*UnseenEvidence)(nil),        // 16: shipwarden.release.v1.UnseenEvidence
-	(*RecordReading)(nil),         // 17: shipwarden.release.v1.RecordReading
-	(*PinnedArtifact)(nil),        // 18: shipwarden.release.v1.PinnedArtifact
-	(*PlatformImage)(nil),         // 19: shipwarden.release.v1.PlatformImage
-	(*ScopedTarget)(nil),          // 20: shipwarden.release.v1.ScopedTarget
-	(*AlertAnswer)(nil),           // 21: shipwarden.release.v1.AlertAnswer
-	(*Finding)(nil),               // 22: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 23: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),            // 24: shipwarden.release.v1.QuorumRule
-	(*ApprovalSignature)(nil),     // 25: shipwarden.release.v1.ApprovalSignature
-	(*Delegation)(nil),            // 26: shipwarden.release.v1.Delegation
-	(*StandIn)(nil),               // 27: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),       // 28: shipwarden.release.v1.CountedApproval
-	(*RiskScore)(nil),             // 29: shipwarden.release.v1.RiskScore
-	(*RiskInput)(nil),             // 30: shipwarden.release.v1.RiskInput
-	(*HoldReason)(nil),            // 31: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 32: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 33: shipwarden.release.v1.Party
-	(*Recipient)(nil),             // 34: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 35: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 36: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 37: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 38: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 39: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 40: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 41: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 42: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 43: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 44: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 45: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 48: shipwarden.release.v1.ArtifactKind
+	(Deferral_Reason)(0),          // 8: shipwarden.release.v1.Deferral.Reason
+	(Recipient_State)(0),          // 9: shipwarden.release.v1.Recipient.State
+	(TargetResult_Status)(0),      // 10: shipwarden.release.v1.TargetResult.Status
+	(CheckResult_Verdict)(0),      // 11: shipwarden.release.v1.CheckResult.Verdict
+	(QuarantineReason_Cause)(0),   // 12: shipwarden.release.v1.QuarantineReason.Cause
+	(*Timeouts)(nil),              // 13: shipwarden.release.v1.Timeouts
+	(*EvidenceRef)(nil),           // 14: shipwarden.release.v1.EvidenceRef
+	(*GateVerdict)(nil),           // 15: shipwarden.release.v1.GateVerdict
+	(*Waiver)(nil),                // 16: shipwarden.release.v1.Waiver
+	(*UnseenEvidence)(nil),        // 17: shipwarden.release.v1.UnseenEvidence
+	(*RecordReading)(nil),         // 18: shipwarden.release.v1.RecordReading
+	(*PinnedArtifact)(nil),        // 19: shipwarden.release.v1.PinnedArtifact
+	(*PlatformImage)(nil),         // 20: shipwarden.release.v1.PlatformImage
+	(*ScopedTarget)(nil),          // 21: shipwarden.release.v1.ScopedTarget
+	(*AlertAnswer)(nil),           // 22: shipwarden.release.v1.AlertAnswer
+	(*Finding)(nil),               // 23: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 24: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),            // 25: shipwarden.release.v1.QuorumRule
+	(*ApprovalSignature)(nil),     // 26: shipwarden.release.v1.ApprovalSignature
+	(*Delegation)(nil),            // 27: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 28: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),       // 29: shipwarden.release.v1.CountedApproval
+	(*RiskScore)(nil),             // 30: shipwarden.release.v1.RiskScore
+	(*RiskInput)(nil),             // 31: shipwarden.release.v1.RiskInput
+	(*HoldReason)(nil),            // 32: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 33: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 34: shipwarden.release.v1.Party
+	(*Deferral)(nil),              // 35: shipwarden.release.v1.Deferral
+	(*Recipient)(nil),             // 36: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 37: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 38: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 39: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 40: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 41: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 42: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 43: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 44: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 45: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 46: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 47: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 48: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 49: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 50: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	46, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	46, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	46, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	46, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	48, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	48, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	48, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	48, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	15, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	47, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	47, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	47, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	48, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	47, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
-	19, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
-	39, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	16, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
+	49, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	49, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	49, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	50, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	49, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	20, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
+	41, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 13: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
-	13, // 14: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
-	47, // 15: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
+	14, // 14: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
+	49, // 15: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
 	7,  // 16: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	13, // 17: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
+	14, // 17: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 18: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	47, // 19: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	47, // 20: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	47, // 21: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	47, // 22: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
-	26, // 23: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	30, // 24: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	47, // 25: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	47, // 26: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	47, // 27: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	8,  // 28: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	9,  // 29: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	13, // 30: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	47, // 31: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	47, // 32: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	37, // 33: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	47, // 34: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	47, // 35: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	13, // 36: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	10, // 37: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	47, // 38: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	38, // 39: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	38, // 40: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	38, // 41: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	47, // 42: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	47, // 43: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	47, // 44: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	47, // 45: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	44, // 46: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	45, // 47: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	11, // 48: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	47, // 49: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	47, // 50: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	47, // 51: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	52, // [52:52] is the sub-list for method output_type
-	52, // [52:52] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	49, // 19: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	49, // 20: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	49, // 21: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	49, // 22: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	27, // 23: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	31, // 24: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
+	49, // 25: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	49, // 26: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	49, // 27: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	49, // 28: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
+	8,  // 29: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
+	9,  // 30: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	10, // 31: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	14, // 32: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	49, // 33: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	49, // 34: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	39, // 35: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	49, // 36: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	49, // 37: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	14, // 38: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	11, // 39: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	49, // 40: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	40, // 41: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	40, // 42: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	40, // 43: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	49, // 44: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	49, // 45: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	49, // 46: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	49, // 47: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	46, // 48: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	47, // 49: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	12, // 50: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	49, // 51: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	49, // 52: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	49, // 53: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	54, // [54:54] is the sub-list for method output_type
+	54, // [54:54] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -4059,8 +4211,8 @@ func file_shipwarden_release_v1_facts_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
-			NumEnums:      12,
-			NumMessages:   34,
+			NumEnums:      13,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
