@@ -115,6 +115,9 @@ const (
 	Occasion_OCCASION_CORRECTION Occasion = 6
 	// Somebody has taken an escalation on. Whoever was told of the call is told.
 	Occasion_OCCASION_TAKEN_ON Occasion = 7
+	// The release expires soon, because approvals are missing. Those whose approvals they are
+	// are told.
+	Occasion_OCCASION_REMINDER Occasion = 8
 )
 
 // Enum value maps for Occasion.
@@ -128,6 +131,7 @@ var (
 		5: "OCCASION_EMERGENCY",
 		6: "OCCASION_CORRECTION",
 		7: "OCCASION_TAKEN_ON",
+		8: "OCCASION_REMINDER",
 	}
 	Occasion_value = map[string]int32{
 		"OCCASION_UNSPECIFIED": 0,
@@ -138,6 +142,7 @@ var (
 		"OCCASION_EMERGENCY":   5,
 		"OCCASION_CORRECTION":  6,
 		"OCCASION_TAKEN_ON":    7,
+		"OCCASION_REMINDER":    8,
 	}
 )
 
@@ -283,21 +288,24 @@ const (
 	Deadline_DEADLINE_NOTICE Deadline = 8
 	// The end of the time for which a notice waits.
 	Deadline_DEADLINE_DEFERRED Deadline = 9
+	// The reminder of approvals that are missing.
+	Deadline_DEADLINE_REMINDER Deadline = 10
 )
 
 // Enum value maps for Deadline.
 var (
 	Deadline_name = map[int32]string{
-		0: "DEADLINE_UNSPECIFIED",
-		1: "DEADLINE_STEP",
-		2: "DEADLINE_HOLD",
-		3: "DEADLINE_APPROVE",
-		4: "DEADLINE_START",
-		5: "DEADLINE_ACKNOWLEDGE",
-		6: "DEADLINE_REVIEW",
-		7: "DEADLINE_DECISION",
-		8: "DEADLINE_NOTICE",
-		9: "DEADLINE_DEFERRED",
+		0:  "DEADLINE_UNSPECIFIED",
+		1:  "DEADLINE_STEP",
+		2:  "DEADLINE_HOLD",
+		3:  "DEADLINE_APPROVE",
+		4:  "DEADLINE_START",
+		5:  "DEADLINE_ACKNOWLEDGE",
+		6:  "DEADLINE_REVIEW",
+		7:  "DEADLINE_DECISION",
+		8:  "DEADLINE_NOTICE",
+		9:  "DEADLINE_DEFERRED",
+		10: "DEADLINE_REMINDER",
 	}
 	Deadline_value = map[string]int32{
 		"DEADLINE_UNSPECIFIED": 0,
@@ -310,6 +318,7 @@ var (
 		"DEADLINE_DECISION":    7,
 		"DEADLINE_NOTICE":      8,
 		"DEADLINE_DEFERRED":    9,
+		"DEADLINE_REMINDER":    10,
 	}
 )
 
@@ -4029,7 +4038,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x10OUTCOME_REJECTED\x10\x06\x12\x15\n" +
 	"\x11OUTCOME_WITHDRAWN\x10\a\x12\x16\n" +
 	"\x12OUTCOME_SUPERSEDED\x10\b\x12\x13\n" +
-	"\x0fOUTCOME_EXPIRED\x10\t*\xc2\x01\n" +
+	"\x0fOUTCOME_EXPIRED\x10\t*\xd9\x01\n" +
 	"\bOccasion\x12\x18\n" +
 	"\x14OCCASION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOCCASION_START\x10\x01\x12\x10\n" +
@@ -4038,7 +4047,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x13OCCASION_ESCALATION\x10\x04\x12\x16\n" +
 	"\x12OCCASION_EMERGENCY\x10\x05\x12\x17\n" +
 	"\x13OCCASION_CORRECTION\x10\x06\x12\x15\n" +
-	"\x11OCCASION_TAKEN_ON\x10\a*\xf9\x02\n" +
+	"\x11OCCASION_TAKEN_ON\x10\a\x12\x15\n" +
+	"\x11OCCASION_REMINDER\x10\b*\xf9\x02\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
@@ -4053,7 +4063,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x17CAUSE_EXECUTION_REFUSED\x10\n" +
 	"\x12\x1f\n" +
 	"\x1bCAUSE_NOTICE_UNACKNOWLEDGED\x10\v\x12\x1b\n" +
-	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f*\xe6\x01\n" +
+	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f*\xfd\x01\n" +
 	"\bDeadline\x12\x18\n" +
 	"\x14DEADLINE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDEADLINE_STEP\x10\x01\x12\x11\n" +
@@ -4064,7 +4074,9 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x0fDEADLINE_REVIEW\x10\x06\x12\x15\n" +
 	"\x11DEADLINE_DECISION\x10\a\x12\x13\n" +
 	"\x0fDEADLINE_NOTICE\x10\b\x12\x15\n" +
-	"\x11DEADLINE_DEFERRED\x10\t*y\n" +
+	"\x11DEADLINE_DEFERRED\x10\t\x12\x15\n" +
+	"\x11DEADLINE_REMINDER\x10\n" +
+	"*y\n" +
 	"\vDriverClass\x12\x1c\n" +
 	"\x18DRIVER_CLASS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DRIVER_CLASS_FENCED\x10\x01\x12\x1a\n" +
