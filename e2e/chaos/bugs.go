@@ -31,6 +31,9 @@ type bug struct {
 	// interval and bad are those of Config; absent: 250 ms, and as usual.
 	interval time.Duration
 	bad      int
+	// fate is that of the first releases that have something to go back to; absent: some
+	// of each.
+	fate string
 	// long is how long releases are asked for; absent: 35 s.
 	long time.Duration
 	// calm strikes at the focus alone, and kills and stops nothing else.
@@ -137,6 +140,9 @@ func try(ctx context.Context, cfg Config, b bug) (Verdict, error) {
 		cfg.Interval = b.interval
 	}
 	cfg.Bad, cfg.FocusOnly = b.bad, b.calm
+	if b.fate != "" {
+		cfg.Fates = slices.Repeat([]string{b.fate}, cfg.Releases)
+	}
 	v, err := Run(ctx, cfg)
 	if errors.Is(err, ErrBroken) {
 		err = nil

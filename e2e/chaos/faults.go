@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -152,6 +153,24 @@ func (f *faults) order() {
 		action = failpoint.Error
 	}
 	_ = os.WriteFile(f.file(p.Name+".order"), fmt.Appendf(nil, "%s %d", action, f.run.hits(p.Name)+1+f.random.Int64N(4)), 0o600)
+}
+
+// waylay has whoever passes a point next strike itself there, unless somebody is waited
+// for already.
+func (r *run) waylay(point string) {
+	if r.cfg.Quiet || len(r.cfg.Focus) > 0 && !slices.Contains(r.cfg.Focus, point) {
+		return
+	}
+	action := r.cfg.Action
+	if action == "" {
+		action = failpoint.Stop
+	}
+	file, err := os.OpenFile(filepath.Join(r.plant.dir, "points", point+".order"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return
+	}
+	_, _ = fmt.Fprintf(file, "%s %d", action, r.hits(point)+1)
+	_ = file.Close()
 }
 
 func (f *faults) file(name string) string { return filepath.Join(f.run.plant.dir, "points", name) }

@@ -34,6 +34,9 @@ type Config struct {
 	Blackout time.Duration
 	// Bad is how many of a hundred releases are bad versions. Absent: 16.
 	Bad int
+	// Fates are those of the first releases that have something to go back to. Absent:
+	// some of each.
+	Fates []string
 	// Quiet does without faults.
 	Quiet bool
 	// Focus are the failpoints to strike, and Action what to do there; empty for all.
@@ -67,7 +70,9 @@ type run struct {
 	ring    *envelope.Keyring
 	watcher *watcher
 	history *history
-	began   time.Time
+	// impostor is there where there are faults.
+	impostor *impostor
+	began    time.Time
 	// missing is what was to happen and did not, found what ended the run early.
 	missing []string
 	found   *Verdict
@@ -101,6 +106,9 @@ func Run(ctx context.Context, cfg Config) (Verdict, error) {
 	}
 	if cfg.Bad == 0 {
 		cfg.Bad = 16
+	}
+	if len(cfg.Fates) == 0 {
+		cfg.Fates = certainFates
 	}
 	if cfg.Blackout == 0 {
 		cfg.Blackout = 45 * time.Second
@@ -152,7 +160,7 @@ func (r *run) all(ctx context.Context) (Verdict, error) {
 
 // prepare builds the programs and lays everything out.
 func (r *run) prepare(ctx context.Context) error {
-	r.plan = newPlan(r.cfg.Releases, r.cfg.Bad, rand.New(rand.NewPCG(r.cfg.Seed, 1))) //nolint:gosec // A test's dice.
+	r.plan = newPlan(r.cfg.Releases, r.cfg.Bad, r.cfg.Fates, rand.New(rand.NewPCG(r.cfg.Seed, 1))) //nolint:gosec // A test's dice.
 	r.planned = map[string]releasePlan{}
 	for i, releases := range r.plan.Releases {
 		for _, p := range releases {
@@ -193,6 +201,11 @@ func (r *run) work(ctx context.Context) error {
 	f, h := newFaults(r), newHostile(r)
 	var bad sync.WaitGroup
 	if !r.cfg.Quiet {
+		if r.impostor, err = newImpostor(r); err != nil {
+			enough()
+			return err
+		}
+		bad.Go(func() { r.impostor.live(striking) })
 		bad.Go(func() { f.live(striking) })
 		bad.Go(func() { h.live(striking) })
 	}
