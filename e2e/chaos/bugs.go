@@ -36,6 +36,11 @@ type bug struct {
 	fate string
 	// long is how long releases are asked for; absent: 35 s.
 	long time.Duration
+	// service is that of Config.
+	service string
+	// ackWait and brief are those of Config.
+	ackWait time.Duration
+	brief   bool
 	// calm strikes at the focus alone, and kills and stops nothing else.
 	calm bool
 }
@@ -139,7 +144,7 @@ func try(ctx context.Context, cfg Config, b bug) (Verdict, error) {
 	if b.interval > 0 {
 		cfg.Interval = b.interval
 	}
-	cfg.Bad, cfg.FocusOnly = b.bad, b.calm
+	cfg.Bad, cfg.FocusOnly, cfg.Brief, cfg.AckWait, cfg.Service = b.bad, b.calm, b.brief, b.ackWait, b.service
 	if b.fate != "" {
 		cfg.Fates = slices.Repeat([]string{b.fate}, cfg.Releases)
 	}

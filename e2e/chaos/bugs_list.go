@@ -156,7 +156,9 @@ var bugs = []bug{
 		name:  "a target is locked that nobody looked at",
 		wants: []string{"unapproved"},
 		edits: []edit{{"services/executor/site/claim.go", "		target, ok := looked[id]\n		if !ok {\n", "		target, ok := looked[id]\n		if ok = false; !ok {\n"}},
-		focus: []string{"execute.looked"}, action: failpoint.Stop, nap: 6 * time.Second, interval: 400 * time.Millisecond, calm: true, long: 100 * time.Second,
+		focus: []string{"execute.looked"}, action: failpoint.Stop, fate: fateGood, interval: 200 * time.Millisecond, calm: true, long: 100 * time.Second,
+		// Another release has to come and go while this one sleeps, and nobody else may begin it.
+		ackWait: 8 * time.Second, brief: true, service: "api",
 	},
 	{
 		name:  "a seal is taken for a beginning",

@@ -51,6 +51,9 @@ func newFaults(r *run) *faults {
 }
 
 func (f *faults) live(ctx context.Context) {
+	f.run.mu.Lock()
+	f.run.striking = true
+	f.run.mu.Unlock()
 	attending, enough := context.WithCancel(context.WithoutCancel(ctx))
 	var waiter sync.WaitGroup
 	waiter.Go(func() { f.attend(attending) })
@@ -102,8 +105,11 @@ func (f *faults) victim() *process {
 	return all[f.random.IntN(len(all))]
 }
 
-// nap is longer than the server waits for a sign of life.
+// nap is longer than the server waits for a sign of life, or a brief one shorter.
 func (f *faults) nap() time.Duration {
+	if wait := f.run.plant.ackWait; f.run.cfg.Brief {
+		return wait/4 + time.Duration(f.random.Int64N(int64(wait/4)))
+	}
 	return f.run.plant.ackWait*2 + time.Duration(f.random.Int64N(int64(f.run.cfg.Nap)))
 }
 
@@ -156,9 +162,11 @@ func (f *faults) order() {
 }
 
 // waylay has whoever passes a point next strike itself there, unless somebody is waited
-// for already.
+// for already, or the faults are over.
 func (r *run) waylay(point string) {
-	if r.cfg.Quiet || len(r.cfg.Focus) > 0 && !slices.Contains(r.cfg.Focus, point) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.striking || len(r.cfg.Focus) > 0 && !slices.Contains(r.cfg.Focus, point) {
 		return
 	}
 	action := r.cfg.Action
@@ -211,6 +219,9 @@ func (f *faults) collect(ctx context.Context) {
 
 // disarm takes back what nobody has taken, and lets everything go on.
 func (f *faults) disarm() {
+	f.run.mu.Lock()
+	f.run.striking = false
+	f.run.mu.Unlock()
 	for _, p := range failpoint.Points {
 		_ = os.Remove(f.file(p.Name + ".order"))
 	}

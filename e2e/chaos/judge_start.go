@@ -1,10 +1,10 @@
 package chaos
 
 import (
-	"slices"
 	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // from counts a change that went from something else than people had seen: what was
@@ -32,18 +32,26 @@ func (b *bench) aborts(t targetPlan) {
 			continue
 		}
 		begun[release] = true
-		by, ok := b.aborted(release)
-		if claim, claimed := b.claim(t, release, e); ok && claimed && claim.Stored.After(by) {
+		claim, ok := b.claim(t, release, e)
+		if by := b.aborted(release, claim); ok && !by.IsZero() {
 			b.count(&b.Early, "early", "%s was begun by %s under a claim %s after it was aborted", t.ID, release, claim.Stored.Sub(by))
 		}
 	}
 }
 
-// aborted is when somebody aborted the release.
-func (b *bench) aborted(release string) (time.Time, bool) {
-	i := slices.IndexFunc(b.counted[release], func(e procedure.Entry) bool { return e.Event.GetAborted() != nil })
-	if i < 0 {
-		return time.Time{}, false
+// aborted is when somebody aborted the release before that claim, and nobody ordered to go
+// on with it since; zero where nobody did.
+func (b *bench) aborted(release string, claim procedure.Entry) time.Time {
+	var at time.Time
+	for _, e := range b.counted[release] {
+		switch {
+		case e.Sequence >= claim.Sequence:
+			return at
+		case e.Event.GetAborted() != nil:
+			at = e.Stored
+		case e.Event.GetIntervened().GetAction() == releasev1.Intervened_ACTION_RETRY:
+			at = time.Time{}
+		}
 	}
-	return b.counted[release][i].Stored, true
+	return at
 }

@@ -46,6 +46,9 @@ func TestWhatWasAbortedIsNotBegunAnyMore(t *testing.T) {
 		}}}
 	}
 	aborted := procedure.Entry{Sequence: 4, Stored: at, Event: &releasev1.Event{Data: &releasev1.Event_Aborted{Aborted: &releasev1.Aborted{}}}}
+	retried := procedure.Entry{Sequence: 4, Stored: at, Event: &releasev1.Event{Data: &releasev1.Event_Intervened{
+		Intervened: &releasev1.Intervened{Action: releasev1.Intervened_ACTION_RETRY},
+	}}}
 	counted := []procedure.Entry{claim(2, at.Add(-time.Second)), aborted, claim(5, at.Add(time.Second))}
 	early, late := touch("r/0/apply", 3, "a", "apply"), touch("r/0/apply", 6, "a", "apply")
 	tests := map[string]struct {
@@ -57,6 +60,7 @@ func TestWhatWasAbortedIsNotBegunAnyMore(t *testing.T) {
 		"gone on with":           {counted, []effect{early, late}, 0},
 		"begun after":            {counted, []effect{late}, 1},
 		"begun after, and twice": {counted, []effect{late, late}, 1},
+		"ordered once more":      {[]procedure.Entry{counted[0], aborted, retried, counted[2]}, []effect{late}, 0},
 		"not aborted":            {[]procedure.Entry{counted[0], counted[2]}, []effect{late}, 0},
 	}
 	for name, test := range tests {

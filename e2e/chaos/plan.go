@@ -74,8 +74,9 @@ type plan struct {
 }
 
 // newPlan spreads the releases over the lanes; bad of a hundred are bad versions. The
-// fates come first among those that are not the first of their lane.
-func newPlan(releases, bad int, fates []string, random *rand.Rand) plan {
+// fates come first among those that are not the first of their lane, and these are of the
+// one service alone, if it is given.
+func newPlan(releases, bad int, fates []string, service string, random *rand.Rand) plan {
 	p := plan{}
 	target := func(kind, service, id string) string {
 		for _, t := range p.Targets {
@@ -104,6 +105,11 @@ func newPlan(releases, bad int, fates []string, random *rand.Rand) plan {
 	}
 	for i := range 2 {
 		p.Lanes = append(p.Lanes, lane{Service: "calm", Share: 4, Frozen: true, Waves: [][]string{{target(kindNoop, "calm", fmt.Sprintf("calm-%d", i))}}})
+	}
+	for i, l := range p.Lanes {
+		if service != "" && l.Service != service {
+			p.Lanes[i].Share = 0
+		}
 	}
 	p.Releases = make([][]releasePlan, len(p.Lanes))
 	certain, neglected := slices.Clone(fates), 0

@@ -29,6 +29,11 @@ type Config struct {
 	// Interval is the mean time between two faults, Nap the longest extra time for
 	// which a process is stopped.
 	Interval, Nap time.Duration
+	// AckWait is how long the bus waits for a sign of life of whoever has a message.
+	// Absent: 1 s.
+	AckWait time.Duration
+	// Brief stops processes for so short a time that nobody takes over from them.
+	Brief bool
 	// Blackout is the shortest time between two in which all executors are stopped for
 	// longer than an approval is valid. Absent: 45 s.
 	Blackout time.Duration
@@ -37,6 +42,8 @@ type Config struct {
 	// Fates are those of the first releases that have something to go back to. Absent:
 	// some of each.
 	Fates []string
+	// Service is that of all releases which have something to go back to. Empty: of any.
+	Service string
 	// Quiet does without faults.
 	Quiet bool
 	// Focus are the failpoints to strike, and Action what to do there; empty for all.
@@ -79,6 +86,8 @@ type run struct {
 
 	mu    sync.Mutex // guards what follows
 	asked int
+	// striking is true while there are faults.
+	striking bool
 }
 
 func (r *run) say(format string, args ...any) {
@@ -109,6 +118,9 @@ func Run(ctx context.Context, cfg Config) (Verdict, error) {
 	}
 	if len(cfg.Fates) == 0 {
 		cfg.Fates = certainFates
+	}
+	if cfg.AckWait == 0 {
+		cfg.AckWait = time.Second
 	}
 	if cfg.Blackout == 0 {
 		cfg.Blackout = 45 * time.Second
@@ -160,7 +172,7 @@ func (r *run) all(ctx context.Context) (Verdict, error) {
 
 // prepare builds the programs and lays everything out.
 func (r *run) prepare(ctx context.Context) error {
-	r.plan = newPlan(r.cfg.Releases, r.cfg.Bad, r.cfg.Fates, rand.New(rand.NewPCG(r.cfg.Seed, 1))) //nolint:gosec // A test's dice.
+	r.plan = newPlan(r.cfg.Releases, r.cfg.Bad, r.cfg.Fates, r.cfg.Service, rand.New(rand.NewPCG(r.cfg.Seed, 1))) //nolint:gosec // A test's dice.
 	r.planned = map[string]releasePlan{}
 	for i, releases := range r.plan.Releases {
 		for _, p := range releases {
@@ -178,7 +190,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.plant = &plant{dir: r.cfg.Dir, root: r.cfg.Root, world: r.world, ackWait: time.Second, log: log}
+	r.plant = &plant{dir: r.cfg.Dir, root: r.cfg.Root, world: r.world, ackWait: r.cfg.AckWait, log: log}
 	if r.history, err = newHistory(filepath.Join(r.cfg.Dir, historyName)); err != nil {
 		return err
 	}
