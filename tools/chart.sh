@@ -39,7 +39,7 @@ for values in "$chart"/ci/*-values.yaml "$chart"/values-*.yaml; do
 	arguments=(--values "$values")
 	# The example that gives no ConfigMap takes the document of the examples.
 	if [[ $values == */full-values.yaml ]]; then
-		arguments+=(--set-file procedure.document=examples/procedure.yaml)
+		arguments+=(--set-file procedure.document=examples/starter.yaml)
 	fi
 	helm lint --strict --quiet "$chart" "${arguments[@]}" || fail "helm lint fails with $values"
 	output=$scratch/$(basename "$values")
@@ -49,7 +49,7 @@ for values in "$chart"/ci/*-values.yaml "$chart"/values-*.yaml; do
 		fail "helm template fails with $values"
 	fi
 done
-GOWORK=off go run ./deploy/charttest examples/procedure.yaml "${rendered[@]}" || fail "the manifests are not in order"
+GOWORK=off go run ./deploy/charttest examples/starter.yaml "${rendered[@]}" || fail "the manifests are not in order"
 
 # The first line of each file says what the refusal has to say.
 for values in "$chart"/ci/refused/*.yaml; do

@@ -22,5 +22,5 @@ GOWORK='' go work edit -json | sed -n 's/.*"DiskPath": "\(.*\)".*/\1/p' | sed 's
 		              { print 5, $0 }
 	' | sort | cut -d ' ' -f 2-
 if [ "${1:-}" != --work ]; then
-	printf '%s\n' examples/shop tools/mutants tools/protodeps
+	printf '%s\n' examples/shop tools/mutants tools/protodeps tools/provider
 fi

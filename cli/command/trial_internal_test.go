@@ -60,7 +60,7 @@ func TestTheTerminalOfDevIsCalm(t *testing.T) {
 
 // TestDevTakesTheRootThatTheDocumentNames, or says which one is wanted.
 func TestDevTakesTheRootThatTheDocumentNames(t *testing.T) {
-	example, err := os.ReadFile("../../examples/procedure.yaml")
+	example, err := os.ReadFile("../../examples/starter.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

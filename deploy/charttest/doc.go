@@ -2,7 +2,7 @@
 // what is wrong with them:
 //
 //	helm template … >minimal.yaml
-//	charttest examples/procedure.yaml minimal.yaml
+//	charttest examples/starter.yaml minimal.yaml
 //
 // Kubernetes takes a pod that may do anything, and a configuration file that its
 // service refuses, without a word. Here every pod must be locked down, every

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-const procedureFile = "../../examples/procedure.yaml"
+const procedureFile = "../../examples/starter.yaml"
 
 // judge runs the command on the manifests and returns its status and what it says.
 func judge(t *testing.T, manifests string) (status int, says string) {

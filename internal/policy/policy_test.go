@@ -12,7 +12,7 @@ import (
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
-const exampleFile = "../../examples/procedure.yaml"
+const exampleFile = "../../examples/starter.yaml"
 
 func readExample(t *testing.T) []byte {
 	t.Helper()
@@ -136,6 +136,12 @@ func TestWhatLeadsNowhereIsRefused(t *testing.T) {
 		{"channel for groups that never call", "    occasions: [OCCASION_ESCALATION]\n", "    occasions: [OCCASION_END]\n", []string{"channels[1].groups: it serves groups that are called"}},
 		{"fallback that is none", "    groups: [incident-commanders]\n", "    groups: [incident-commanders]\n    fallback: mail\n", []string{`channels[1].fallback: there is no channel "mail"`}},
 		{"fallback of its own", "    groups: [incident-commanders]\n", "    groups: [incident-commanders]\n    fallback: duty-phone\n", []string{"channels[1].fallback: the channel duty-phone has to be another one"}},
+		{"quiet hours in no zone", "    groups: [incident-commanders]\n", "    groups: [incident-commanders]\n    quiet_hours: [{from: '22:00', to: '07:00', time_zone: Mars/Base}]\n", []string{"channels[1].quiet_hours[0]: unknown time zone"}},
+		{"quiet hours without an end", "    groups: [incident-commanders]\n", "    groups: [incident-commanders]\n    quiet_hours: [{from: '07:00', to: '19:00', time_zone: UTC}, {from: '19:00', to: '07:00', time_zone: UTC}]\n", []string{"channels[1].quiet_hours: nobody could ever be told by the channel duty-phone"}},
+		{"quiet hours at no time", "    groups: [incident-commanders]\n", "    groups: [incident-commanders]\n    quiet_hours: [{from: '25:00', to: '07:00', time_zone: UTC}]\n", []string{"channels[1].quiet_hours[0].from"}},
+		{"digest of a moment", "    groups: [incident-commanders]\n", "    groups: [incident-commanders]\n    digest: {every: 1s}\n", []string{"channels[1].digest.every"}},
+		{"reminder that nobody hears", "  approve_within: 72h", "  remind_before: 12h\n  approve_within: 72h", []string{"deadlines.remind_before: no channel tells anybody of OCCASION_REMINDER"}},
+		{"reminder before there is anything to do", "  approve_within: 72h", "  remind_before: 72h\n  approve_within: 72h", []string{"deadlines.remind_before: approvals are given within 72h0m0s"}},
 		{"audience of nobody", "    owners: true # of the service, and the owner of the release\n    dependents: true", "    # dependents: true", []string{"audiences[0].groups: it names neither"}},
 		{"audience of another group", "    customers: true #", "    groups: [support] #", []string{`audiences[1].groups[0]: there is no group "support"`}},
 		{"audience by no channel", "channels: [operations]", "channels: [operation]", []string{`audiences[1].channels[0]: there is no channel "operation"`}},
@@ -144,7 +150,7 @@ func TestWhatLeadsNowhereIsRefused(t *testing.T) {
 		{"customer without a contact", "  - customer: acme\n", "  - customer: globex\n", []string{"audiences[1]: it finds nobody for the service shop in production: customer acme (audience.nobody)", `customer_contacts[0].customer: no target serves the customer "globex"`}},
 		{"contact that is nobody", "  - customer: acme\n    group: release-managers", "  - customer: acme\n    group: support", []string{"customer_contacts[0].group"}},
 		{"end that waits for people", "occasions: [OCCASION_START, OCCASION_ROLLBACK]", "occasions: [OCCASION_ROLLBACK]\n    acknowledge: {within: 1h}", []string{"audiences[1].acknowledge: only a start waits"}},
-		{"no time to acknowledge", "# acknowledge: {within: 4h}", "acknowledge: {within: 0s}", []string{"audiences[1].acknowledge.within"}},
+		{"no time to acknowledge", "channels: [operations]", "channels: [operations]\n    acknowledge: {within: 0s}", []string{"audiences[1].acknowledge.within"}},
 		{"emergency by nobody", "group: incident-commanders\n  review", "group: commanders\n  review", []string{"emergency.group"}},
 		{"reviewer of oneself", "members: [erin, frank]", "members: [erin]", []string{"emergency.review_group: erin may authorize"}},
 		{"negative grace", "grace: 24h", "grace: -1h", []string{"emergency.grace"}},

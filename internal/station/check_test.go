@@ -44,7 +44,7 @@ func TestATargetThatNoDocumentKnowsIsWarnedOf(t *testing.T) {
 	if text := logged(t, func() { s.WarnOfTargets(ctx, targets) }); text != "" {
 		t.Errorf("without a document it says %s", text)
 	}
-	data, err := os.ReadFile("../../examples/procedure.yaml")
+	data, err := os.ReadFile("../../examples/starter.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func TestAnotherFileChangesNothing(t *testing.T) {
 
 func exampleDocument(t *testing.T, version string) amend.Document {
 	t.Helper()
-	doc, data, err := document(&configv1.Approval{ProcedureFile: "../../examples/procedure.yaml"})
+	doc, data, err := document(&configv1.Approval{ProcedureFile: "../../examples/starter.yaml"})
 	if err != nil {
 		t.Fatal(err)
 	}

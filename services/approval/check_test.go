@@ -61,7 +61,7 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 			c.Registries = []*configv1.Registry{{Host: "registry.example"}, {Host: "registry.example"}}
 		}, []string{"registries[1].host"}},
 		{"no registry where statements are to be there", func(c *configv1.Approval) {
-			data, err := os.ReadFile("../../examples/procedure.yaml")
+			data, err := os.ReadFile("../../examples/starter.yaml")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := &configv1.Approval{
 				Common: stationtest.Common(t, procedure.ServiceApproval), Grpc: &configv1.Grpc{Listen: "127.0.0.1:0"},
-				ProcedureFile: "../../examples/procedure.yaml",
+				ProcedureFile: "../../examples/starter.yaml",
 			}
 			for _, name := range []string{"operations", "duty-phone"} {
 				cfg.Channels = append(cfg.Channels, &configv1.ChannelAddress{

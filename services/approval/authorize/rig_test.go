@@ -63,6 +63,12 @@ func newRig(t *testing.T, changes ...func(*policyv1.Procedure)) *rig {
 
 func rigOn(t *testing.T, n natstest.Server, changes ...func(*policyv1.Procedure)) *rig {
 	t.Helper()
+	return rigWith(t, n, nil, changes...)
+}
+
+// rigWith takes tokens of a provider as well; nil for none.
+func rigWith(t *testing.T, n natstest.Server, provider *identity.Provider, changes ...func(*policyv1.Procedure)) *rig {
+	t.Helper()
 	r := &rig{Rig: approvaltest.On(t, n, approvaltest.Document(changes...)), ca: newAuthority(t), waiting: &waiting{}}
 	tokens := &configv1.Tokens{}
 	for _, p := range []string{
@@ -75,6 +81,7 @@ func rigOn(t *testing.T, n natstest.Server, changes ...func(*policyv1.Procedure)
 	if err != nil {
 		t.Fatal(err)
 	}
+	who = who.WithProvider(provider)
 	server, err := service.NewGRPCServer(t.Context(), service.GRPCConfig{
 		Listen: "127.0.0.1:0", Registry: service.NewRegistry("test"), Health: &service.Health{},
 		TLS: &tls.Config{

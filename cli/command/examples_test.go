@@ -1,0 +1,196 @@
+package command_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"buf.build/go/protoyaml"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/blackdice/shipwarden/cli/backstage"
+	"github.com/blackdice/shipwarden/internal/freeze"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/service"
+	"github.com/blackdice/shipwarden/internal/station/stationtest"
+	"github.com/blackdice/shipwarden/procedure"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	"github.com/blackdice/shipwarden/services/approval"
+)
+
+const examples = "../../examples"
+
+// withoutExample are fields of the procedure document that the example does not set, each
+// with the reason. A field that is not here and not there fails the test.
+var withoutExample = map[protoreflect.FullName]string{}
+
+func exampleFile(t *testing.T, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(examples, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func exampleProcedure(t *testing.T, name string) *policyv1.Procedure {
+	t.Helper()
+	document, err := policy.Parse(exampleFile(t, name), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
+// TestTheExampleSetsEveryFieldOfTheProcedure walks the schema: whoever adds a field shows
+// people what it is for.
+func TestTheExampleSetsEveryFieldOfTheProcedure(t *testing.T) {
+	document := exampleProcedure(t, "procedure.yaml").ProtoReflect()
+	set, all := map[protoreflect.FullName]bool{}, map[protoreflect.FullName]bool{}
+	fieldsSet(document, set)
+	fieldsOf(document.Descriptor(), all)
+	for field := range all {
+		reason, excused := withoutExample[field]
+		switch {
+		case !set[field] && !excused:
+			t.Errorf("examples/procedure.yaml sets %s nowhere: show it, with a word on what it does", field)
+		case set[field] && excused:
+			t.Errorf("examples/procedure.yaml sets %s, and withoutExample says that it does not: %s", field, reason)
+		}
+	}
+	for field := range withoutExample {
+		if !all[field] {
+			t.Errorf("withoutExample has %s, which is no field", field)
+		}
+	}
+	if len(all) < 180 {
+		t.Errorf("the schema has %d fields: the walk does not see them", len(all))
+	}
+}
+
+// fieldsSet notes which fields are set anywhere in a message.
+func fieldsSet(m protoreflect.Message, set map[protoreflect.FullName]bool) {
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		set[f.FullName()] = true
+		switch {
+		case !ours(f):
+		case f.IsList():
+			for i := range v.List().Len() {
+				fieldsSet(v.List().Get(i).Message(), set)
+			}
+		default:
+			fieldsSet(v.Message(), set)
+		}
+		return true
+	})
+}
+
+// fieldsOf notes every field of a message's schema, and of those in it.
+func fieldsOf(m protoreflect.MessageDescriptor, all map[protoreflect.FullName]bool) {
+	for i := range m.Fields().Len() {
+		f := m.Fields().Get(i)
+		if all[f.FullName()] {
+			continue
+		}
+		all[f.FullName()] = true
+		if ours(f) {
+			fieldsOf(f.Message(), all)
+		}
+	}
+}
+
+// ours reports whether a field holds messages of this product, which have fields to show.
+func ours(f protoreflect.FieldDescriptor) bool {
+	return f.Message() != nil && !f.IsMap() && strings.HasPrefix(string(f.Message().FullName()), "shipwarden.")
+}
+
+func TestTheStarterIsAccepted(t *testing.T) {
+	exampleProcedure(t, "starter.yaml")
+}
+
+// TestTheExampleConfigurationGoesWithTheExampleProcedure has the service itself look at
+// both, with every file in its place.
+func TestTheExampleConfigurationGoesWithTheExampleProcedure(t *testing.T) {
+	dir, common := t.TempDir(), stationtest.Common(t, procedure.ServiceApproval)
+	for name, content := range map[string][]byte{
+		"procedure.yaml": exampleFile(t, "procedure.yaml"), "trusted_root.json": exampleFile(t, "sigstore/trusted_root.json"),
+		"secrets/operations.url": []byte("https://hooks.slack.com/services/T/B/X"), "secrets/pagerduty.url": []byte("https://events.pagerduty.com/v2/enqueue"),
+		"secrets/pagerduty.key": []byte("0123456789abcdef0123456789abcdef"), "secrets/relay.url": []byte("smtps://shipwarden@relay.shop.example:465"),
+		"secrets/relay.password": []byte("x"), "secrets/alertmanager.token": []byte("x"), "secrets/registry.password": []byte("x"),
+		"servicenow-authorization": []byte("Bearer x"), "jira-authorization": []byte("Basic x"),
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := strings.NewReplacer("/etc/shipwarden", dir, "/run/secrets", dir).Replace(string(exampleFile(t, "approval.yaml")))
+	file, cfg := stationtest.File(t, "approval.yaml", text), &configv1.Approval{}
+	if err := service.LoadConfig(file, cfg); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Common.SigningKey, cfg.Common.KeyringFile = common.GetSigningKey(), common.GetKeyringFile()
+	cfg.Common.Nats = common.GetNats() // credentials that are some have a key in them
+	if err := approval.Check(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.GetChangeConnectors()) != 2 {
+		t.Fatal("no connectors")
+	}
+	for _, c := range cfg.GetChangeConnectors() {
+		alone := &configv1.ChangeConnector{}
+		if err := protoyaml.Unmarshal(exampleFile(t, "change-records/"+c.GetName()+".yaml"), alone); err != nil {
+			t.Fatal(err)
+		}
+		c.HeaderFile = strings.Replace(c.GetHeaderFile(), dir, "/run/secrets", 1)
+		if diff := cmp.Diff(alone, c, protocmp.Transform()); diff != "" {
+			t.Errorf("change-records/%s.yaml and approval.yaml (-,+):\n%s", c.GetName(), diff)
+		}
+	}
+	document := exampleProcedure(t, "procedure.yaml")
+	for _, a := range document.GetAlerts() {
+		found := false
+		for _, s := range cfg.GetAlertSources() {
+			found = found || s.GetName() == a.GetSource()
+		}
+		if !found {
+			t.Errorf("approval.yaml has no source %s, which the alert %s is asked of", a.GetSource(), a.GetName())
+		}
+	}
+}
+
+// TestTheExampleProcedureIsMadeOfTheFilesBesideIt: the services of the catalog and the
+// freeze of the calendar are in it as the commands make them.
+func TestTheExampleProcedureIsMadeOfTheFilesBesideIt(t *testing.T) {
+	document := exampleProcedure(t, "procedure.yaml")
+	catalog, _, err := backstage.Import(backstage.File{Name: "catalog-info.yaml", Data: exampleFile(t, "catalog-info.yaml")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range document.GetServices() {
+		bare := &policyv1.Service{Name: s.GetName(), Title: s.GetTitle(), Tier: s.GetTier(), OwnerGroups: s.GetOwnerGroups(), Dependencies: s.GetDependencies()}
+		if len(catalog.GetServices()) <= i || !proto.Equal(bare, catalog.GetServices()[i]) {
+			t.Errorf("service %s is otherwise in catalog-info.yaml: %v", s.GetName(), catalog.GetServices())
+		}
+	}
+	for _, f := range document.GetFreezes() {
+		if f.GetCalendar() == nil {
+			continue
+		}
+		made, err := freeze.Reduce(&policyv1.Calendar{Icalendar: string(exampleFile(t, "holidays.ics")), TimeZone: f.GetCalendar().GetTimeZone()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(made, f.GetCalendar(), protocmp.Transform()); diff != "" {
+			t.Errorf("freeze %s (-of holidays.ics, +of procedure.yaml):\n%s", f.GetName(), diff)
+		}
+	}
+}
