@@ -120,6 +120,9 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 	if why, err := s.closed(ctx, t, now); err != nil || why != "" {
 		return why, err
 	}
+	if why, err := s.quarantined(ctx, t); err != nil || why != "" {
+		return why, err
+	}
 	if !begins(t.State) {
 		return "", nil
 	}
