@@ -62,7 +62,14 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 			ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
 		}})}, nil
 	}
-	return s.claim(ctx, t, looked, said)
+	shown, err := s.proofs(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if len(shown.holds) > 0 {
+		return s.hold(ctx, t, shown.holds, time.Time{})
+	}
+	return s.claim(ctx, t, looked, said, shown)
 }
 
 // over reports whether what people approved may not start any more at that time.

@@ -2997,8 +2997,10 @@ type ExecutionClaimed struct {
 	Bypassed []string `protobuf:"bytes,8,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
 	// What was read of the change record at this start, one for every rule that demands it.
 	ChangeRecords []*RecordReading `protobuf:"bytes,9,rep,name=change_records,json=changeRecords,proto3" json:"change_records,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// What was tried at this start to show that targets which it demands it of can go back.
+	RollbackProofs []*RollbackProof `protobuf:"bytes,10,rep,name=rollback_proofs,json=rollbackProofs,proto3" json:"rollback_proofs,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ExecutionClaimed) Reset() {
@@ -3090,6 +3092,13 @@ func (x *ExecutionClaimed) GetBypassed() []string {
 func (x *ExecutionClaimed) GetChangeRecords() []*RecordReading {
 	if x != nil {
 		return x.ChangeRecords
+	}
+	return nil
+}
+
+func (x *ExecutionClaimed) GetRollbackProofs() []*RollbackProof {
+	if x != nil {
+		return x.RollbackProofs
 	}
 	return nil
 }
@@ -5441,7 +5450,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x12NoticeAcknowledged\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\x18\n" +
-	"\acomment\x18\x03 \x01(\tR\acomment\"\xf7\x02\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"\xc6\x03\n" +
 	"\x10ExecutionClaimed\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12#\n" +
@@ -5452,7 +5461,9 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"leaseUntil\x126\n" +
 	"\bdeadline\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x1a\n" +
 	"\bbypassed\x18\b \x03(\tR\bbypassed\x12K\n" +
-	"\x0echange_records\x18\t \x03(\v2$.shipwarden.release.v1.RecordReadingR\rchangeRecords\"\x80\x01\n" +
+	"\x0echange_records\x18\t \x03(\v2$.shipwarden.release.v1.RecordReadingR\rchangeRecords\x12M\n" +
+	"\x0frollback_proofs\x18\n" +
+	" \x03(\v2$.shipwarden.release.v1.RollbackProofR\x0erollbackProofs\"\x80\x01\n" +
 	"\x11ExecutionFinished\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
@@ -5719,19 +5730,20 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Recipient)(nil),                      // 87: shipwarden.release.v1.Recipient
 	(*Deferral)(nil),                       // 88: shipwarden.release.v1.Deferral
 	(*RecordReading)(nil),                  // 89: shipwarden.release.v1.RecordReading
-	(*TargetResult)(nil),                   // 90: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 91: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 92: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 93: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 94: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 95: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 96: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 97: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 98: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 99: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 100: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 101: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 102: shipwarden.release.v1.Quarantine
+	(*RollbackProof)(nil),                  // 90: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 91: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 92: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 93: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 94: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 95: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 96: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 97: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 98: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 99: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 100: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 101: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 102: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 103: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	63,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -5843,50 +5855,51 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	63,  // 106: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
 	63,  // 107: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
 	89,  // 108: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	90,  // 109: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	90,  // 110: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	90,  // 111: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	75,  // 112: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	90,  // 113: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	91,  // 114: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	91,  // 115: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	91,  // 116: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	63,  // 117: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 118: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	90,  // 119: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	90,  // 120: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	92,  // 121: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	63,  // 122: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	92,  // 123: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 124: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	83,  // 125: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	63,  // 126: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	92,  // 127: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	93,  // 128: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 129: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	94,  // 130: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	94,  // 131: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	63,  // 132: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	95,  // 133: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	95,  // 134: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	96,  // 135: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	97,  // 136: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	98,  // 137: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	55,  // 138: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	99,  // 139: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	99,  // 140: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	100, // 141: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 142: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	101, // 143: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	79,  // 144: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	102, // 145: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	102, // 146: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	102, // 147: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	148, // [148:148] is the sub-list for method output_type
-	148, // [148:148] is the sub-list for method input_type
-	148, // [148:148] is the sub-list for extension type_name
-	148, // [148:148] is the sub-list for extension extendee
-	0,   // [0:148] is the sub-list for field type_name
+	90,  // 109: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	91,  // 110: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 111: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 112: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	75,  // 113: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	91,  // 114: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	92,  // 115: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	92,  // 116: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	92,  // 117: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	63,  // 118: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 119: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	91,  // 120: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 121: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	93,  // 122: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	63,  // 123: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	93,  // 124: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 125: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	83,  // 126: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	63,  // 127: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	93,  // 128: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	94,  // 129: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 130: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	95,  // 131: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	95,  // 132: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	63,  // 133: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	96,  // 134: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	96,  // 135: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	97,  // 136: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	98,  // 137: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	99,  // 138: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	55,  // 139: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	100, // 140: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	100, // 141: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	101, // 142: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 143: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	102, // 144: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	79,  // 145: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	103, // 146: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	103, // 147: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	103, // 148: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	149, // [149:149] is the sub-list for method output_type
+	149, // [149:149] is the sub-list for method input_type
+	149, // [149:149] is the sub-list for extension type_name
+	149, // [149:149] is the sub-list for extension extendee
+	0,   // [0:149] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
