@@ -39,12 +39,16 @@ type RiskFacts struct {
 	ApproveBy time.Time
 	// Bypassed is every control that the emergency goes around at this step.
 	Bypassed []string
+	// RemindAt is when people are reminded of approvals that are missing; zero for never.
+	RemindAt time.Time
 	// CalendarDigest names the calendars that were looked at.
 	CalendarDigest string
 	// ZoneData names the time zone database by which freezes were judged.
 	ZoneData string
 	// Score is how dangerous it is taken to be; nil where the document does not weigh it.
 	Score *releasev1.RiskScore
+	// Alerts is what sources of alerts said, by which some of the holds and findings are.
+	Alerts []*releasev1.AlertAnswer
 }
 
 // DecideRisk turns the facts into the end of step 3, or into a hold (PD-3.1 to
@@ -53,15 +57,19 @@ type RiskFacts struct {
 func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 	switch {
 	case len(blocking(f.Findings)) > 0:
-		return &releasev1.Event{Data: &releasev1.Event_RiskRefused{RiskRefused: &releasev1.RiskRefused{Findings: f.Findings, Score: f.Score}}}
+		return &releasev1.Event{Data: &releasev1.Event_RiskRefused{RiskRefused: &releasev1.RiskRefused{Findings: f.Findings, Score: f.Score, Alerts: f.Alerts}}}
 	case len(f.Holds) > 0:
 		return &releasev1.Event{Data: &releasev1.Event_Held{Held: &releasev1.Held{
-			Reasons: f.Holds, Until: timestamppb.New(f.Until), ZoneData: f.ZoneData,
+			Reasons: f.Holds, Until: timestamppb.New(f.Until), ZoneData: f.ZoneData, Alerts: f.Alerts,
 		}}}
 	}
+	var remind *timestamppb.Timestamp
+	if !f.RemindAt.IsZero() {
+		remind = timestamppb.New(f.RemindAt)
+	}
 	return &releasev1.Event{Data: &releasev1.Event_RiskCleared{RiskCleared: &releasev1.RiskCleared{
-		ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
-		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData, Score: f.Score,
+		RemindAt: remind, ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
+		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData, Score: f.Score, Alerts: f.Alerts,
 	}}}
 }
 
@@ -117,6 +125,9 @@ func (s *State) applyRiskCleared(e Entry, d *releasev1.RiskCleared) error {
 		return s.invalid(e, "no deadline for approvals")
 	}
 	s.ChangeDigest, s.Quorum, s.ApproveBy = d.GetChangeDigest(), d.GetQuorum(), d.GetApproveBy().AsTime()
+	if d.GetRemindAt() != nil && d.GetRemindAt().AsTime().Before(s.ApproveBy) {
+		s.RemindAt = d.GetRemindAt().AsTime()
+	}
 	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
 	s.Bypassed = append(slices.Clip(s.Bypassed), d.GetBypassed()...)
 	s.Holds, s.HeldUntil, s.HeldSince = nil, time.Time{}, time.Time{}

@@ -69,7 +69,7 @@ func Facts(ctx context.Context, procedures Procedures, store Store, watch Watch,
 			return procedure.RiskFacts{}, err
 		}
 	}
-	return facts(index, s, Seen{Holds: l.facts.Holds, Findings: l.facts.Findings, Bypassed: l.facts.Bypassed}, now)
+	return facts(index, s, Seen{Holds: l.facts.Holds, Findings: l.facts.Findings, Answers: l.answers}, now)
 }
 
 // ByDocument is those of the facts that depend on the release's own record and on a
@@ -89,8 +89,24 @@ func (l *look) conclude() procedure.RiskFacts {
 	l.quorum()
 	l.facts.Until = l.until
 	l.facts.ApproveBy = l.now.Add(l.index.Document().GetDeadlines().GetApproveWithin().AsDuration())
+	l.facts.RemindAt = remindAt(l.index.Document().GetDeadlines(), l.facts.ApproveBy, l.state.Requested.GetStartBy().AsTime(), l.now)
 	l.facts.CalendarDigest = l.state.ProcedureDigest
 	return l.facts
+}
+
+// remindAt is when people are reminded of approvals: so long before the release expires
+// without them as the document says; zero where it does not, or that has passed.
+func remindAt(d *policyv1.Deadlines, approveBy, startBy, now time.Time) time.Time {
+	if d.GetRemindBefore() == nil {
+		return time.Time{}
+	}
+	if startBy.Before(approveBy) {
+		approveBy = startBy
+	}
+	if at := approveBy.Add(-d.GetRemindBefore().AsDuration()); at.After(now) {
+		return at
+	}
+	return time.Time{}
 }
 
 // look gathers what histories other than the release's own say.
@@ -101,6 +117,8 @@ type look struct {
 	now   time.Time
 	facts procedure.RiskFacts
 	until time.Time
+	// answers are those of the sources of alerts.
+	answers []Answer
 	// unrecoverable says that the machine could not go back by itself.
 	unrecoverable bool
 	// unagreed says that more people have to agree because of that.

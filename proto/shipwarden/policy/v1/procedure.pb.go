@@ -3949,7 +3949,10 @@ type Deadlines struct {
 	// A person's decision on an escalated release.
 	Decision *durationpb.Duration `protobuf:"bytes,7,opt,name=decision,proto3" json:"decision,omitempty"`
 	// How often a release that waits for a busy target looks again.
-	Recheck       *durationpb.Duration `protobuf:"bytes,8,opt,name=recheck,proto3" json:"recheck,omitempty"`
+	Recheck *durationpb.Duration `protobuf:"bytes,8,opt,name=recheck,proto3" json:"recheck,omitempty"`
+	// So long before a release expires because nobody approved it, the groups whose approval
+	// is missing are reminded (OCCASION_REMINDER), once. Absent: they are not.
+	RemindBefore  *durationpb.Duration `protobuf:"bytes,9,opt,name=remind_before,json=remindBefore,proto3" json:"remind_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4036,6 +4039,13 @@ func (x *Deadlines) GetDecision() *durationpb.Duration {
 func (x *Deadlines) GetRecheck() *durationpb.Duration {
 	if x != nil {
 		return x.Recheck
+	}
+	return nil
+}
+
+func (x *Deadlines) GetRemindBefore() *durationpb.Duration {
+	if x != nil {
+		return x.RemindBefore
 	}
 	return nil
 }
@@ -4674,7 +4684,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\teverybody\x18\x02 \x01(\bR\teverybody\"U\n" +
 	"\x0fCustomerContact\x12#\n" +
 	"\bcustomer\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\bcustomer\x12\x1d\n" +
-	"\x05group\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\"\xb8\x04\n" +
+	"\x05group\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\"\x82\x05\n" +
 	"\tDeadlines\x12I\n" +
 	"\fstart_within\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\vstartWithin\x12M\n" +
 	"\x0eapprove_within\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\rapproveWithin\x12M\n" +
@@ -4683,7 +4693,8 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\aexecute\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\aexecute\x12>\n" +
 	"\x06verify\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\x06verify\x12B\n" +
 	"\bdecision\x18\a \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\bdecision\x12@\n" +
-	"\arecheck\x18\b \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\arecheck\"\x9c\x02\n" +
+	"\arecheck\x18\b \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\arecheck\x12H\n" +
+	"\rremind_before\x18\t \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x02*\x00R\fremindBefore\"\x9c\x02\n" +
 	"\rEmergencyLane\x12\x1d\n" +
 	"\x05group\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\x12*\n" +
 	"\freview_group\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\vreviewGroup\x12K\n" +
@@ -4865,18 +4876,19 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	50, // 87: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
 	50, // 88: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
 	50, // 89: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	50, // 90: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	50, // 91: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	45, // 92: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	50, // 93: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	25, // 94: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	47, // 95: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	50, // 96: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	97, // [97:97] is the sub-list for method output_type
-	97, // [97:97] is the sub-list for method input_type
-	97, // [97:97] is the sub-list for extension type_name
-	97, // [97:97] is the sub-list for extension extendee
-	0,  // [0:97] is the sub-list for field type_name
+	50, // 90: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
+	50, // 91: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	50, // 92: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	45, // 93: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	50, // 94: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	25, // 95: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	47, // 96: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	50, // 97: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	98, // [98:98] is the sub-list for method output_type
+	98, // [98:98] is the sub-list for method input_type
+	98, // [98:98] is the sub-list for extension type_name
+	98, // [98:98] is the sub-list for extension extendee
+	0,  // [0:98] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }

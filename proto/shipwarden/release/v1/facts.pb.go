@@ -115,6 +115,9 @@ const (
 	Occasion_OCCASION_CORRECTION Occasion = 6
 	// Somebody has taken an escalation on. Whoever was told of the call is told.
 	Occasion_OCCASION_TAKEN_ON Occasion = 7
+	// The release expires soon, because approvals are missing. Those whose approvals they are
+	// are told.
+	Occasion_OCCASION_REMINDER Occasion = 8
 )
 
 // Enum value maps for Occasion.
@@ -128,6 +131,7 @@ var (
 		5: "OCCASION_EMERGENCY",
 		6: "OCCASION_CORRECTION",
 		7: "OCCASION_TAKEN_ON",
+		8: "OCCASION_REMINDER",
 	}
 	Occasion_value = map[string]int32{
 		"OCCASION_UNSPECIFIED": 0,
@@ -138,6 +142,7 @@ var (
 		"OCCASION_EMERGENCY":   5,
 		"OCCASION_CORRECTION":  6,
 		"OCCASION_TAKEN_ON":    7,
+		"OCCASION_REMINDER":    8,
 	}
 )
 
@@ -283,21 +288,24 @@ const (
 	Deadline_DEADLINE_NOTICE Deadline = 8
 	// The end of the time for which a notice waits.
 	Deadline_DEADLINE_DEFERRED Deadline = 9
+	// The reminder of approvals that are missing.
+	Deadline_DEADLINE_REMINDER Deadline = 10
 )
 
 // Enum value maps for Deadline.
 var (
 	Deadline_name = map[int32]string{
-		0: "DEADLINE_UNSPECIFIED",
-		1: "DEADLINE_STEP",
-		2: "DEADLINE_HOLD",
-		3: "DEADLINE_APPROVE",
-		4: "DEADLINE_START",
-		5: "DEADLINE_ACKNOWLEDGE",
-		6: "DEADLINE_REVIEW",
-		7: "DEADLINE_DECISION",
-		8: "DEADLINE_NOTICE",
-		9: "DEADLINE_DEFERRED",
+		0:  "DEADLINE_UNSPECIFIED",
+		1:  "DEADLINE_STEP",
+		2:  "DEADLINE_HOLD",
+		3:  "DEADLINE_APPROVE",
+		4:  "DEADLINE_START",
+		5:  "DEADLINE_ACKNOWLEDGE",
+		6:  "DEADLINE_REVIEW",
+		7:  "DEADLINE_DECISION",
+		8:  "DEADLINE_NOTICE",
+		9:  "DEADLINE_DEFERRED",
+		10: "DEADLINE_REMINDER",
 	}
 	Deadline_value = map[string]int32{
 		"DEADLINE_UNSPECIFIED": 0,
@@ -310,6 +318,7 @@ var (
 		"DEADLINE_DECISION":    7,
 		"DEADLINE_NOTICE":      8,
 		"DEADLINE_DEFERRED":    9,
+		"DEADLINE_REMINDER":    10,
 	}
 )
 
@@ -568,7 +577,7 @@ func (x Finding_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Finding_Severity.Descriptor instead.
 func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10, 0}
 }
 
 // Where the way back takes from what it places again.
@@ -624,7 +633,7 @@ func (x RollbackProof_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RollbackProof_Source.Descriptor instead.
 func (RollbackProof_Source) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12, 0}
 }
 
 // Why.
@@ -680,7 +689,7 @@ func (x Deferral_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Deferral_Reason.Descriptor instead.
 func (Deferral_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // State of a notice.
@@ -740,7 +749,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // Status of a target.
@@ -797,7 +806,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25, 0}
 }
 
 // Verdict of a check.
@@ -850,7 +859,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27, 0}
 }
 
 // Cause of a quarantine.
@@ -914,7 +923,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1691,6 +1700,80 @@ func (x *ScopedTarget) GetRelation() ScopedTarget_Relation {
 	return ScopedTarget_RELATION_UNSPECIFIED
 }
 
+// AlertAnswer is what a source of alerts said when step 3 asked it. With it the rules of
+// the procedure document can be judged again.
+type AlertAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The source, by its name in the procedure document.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// What it answered: evidence, JSON. Absent where it gave no answer that could be read.
+	Answer *EvidenceRef `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
+	// Why there is none.
+	Error string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// When the release began that this one takes back: alerts since then do not hold it.
+	Began         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=began,proto3" json:"began,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlertAnswer) Reset() {
+	*x = AlertAnswer{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlertAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlertAnswer) ProtoMessage() {}
+
+func (x *AlertAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlertAnswer.ProtoReflect.Descriptor instead.
+func (*AlertAnswer) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AlertAnswer) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *AlertAnswer) GetAnswer() *EvidenceRef {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *AlertAnswer) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *AlertAnswer) GetBegan() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Began
+	}
+	return nil
+}
+
 // Finding is one thing that was looked at.
 type Finding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1708,7 +1791,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +1803,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +1816,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Finding) GetRule() string {
@@ -1790,7 +1873,7 @@ type TargetPreview struct {
 
 func (x *TargetPreview) Reset() {
 	*x = TargetPreview{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1885,7 @@ func (x *TargetPreview) String() string {
 func (*TargetPreview) ProtoMessage() {}
 
 func (x *TargetPreview) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1898,7 @@ func (x *TargetPreview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetPreview.ProtoReflect.Descriptor instead.
 func (*TargetPreview) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TargetPreview) GetTarget() string {
@@ -1901,7 +1984,7 @@ type RollbackProof struct {
 
 func (x *RollbackProof) Reset() {
 	*x = RollbackProof{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1913,7 +1996,7 @@ func (x *RollbackProof) String() string {
 func (*RollbackProof) ProtoMessage() {}
 
 func (x *RollbackProof) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1926,7 +2009,7 @@ func (x *RollbackProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackProof.ProtoReflect.Descriptor instead.
 func (*RollbackProof) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RollbackProof) GetTarget() string {
@@ -2000,7 +2083,7 @@ type QuorumRule struct {
 
 func (x *QuorumRule) Reset() {
 	*x = QuorumRule{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2095,7 @@ func (x *QuorumRule) String() string {
 func (*QuorumRule) ProtoMessage() {}
 
 func (x *QuorumRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2108,7 @@ func (x *QuorumRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuorumRule.ProtoReflect.Descriptor instead.
 func (*QuorumRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *QuorumRule) GetGroup() string {
@@ -2066,7 +2149,7 @@ type ApprovalSignature struct {
 
 func (x *ApprovalSignature) Reset() {
 	*x = ApprovalSignature{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2078,7 +2161,7 @@ func (x *ApprovalSignature) String() string {
 func (*ApprovalSignature) ProtoMessage() {}
 
 func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2091,7 +2174,7 @@ func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalSignature.ProtoReflect.Descriptor instead.
 func (*ApprovalSignature) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ApprovalSignature) GetSigned() *timestamppb.Timestamp {
@@ -2136,7 +2219,7 @@ type Delegation struct {
 
 func (x *Delegation) Reset() {
 	*x = Delegation{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2148,7 +2231,7 @@ func (x *Delegation) String() string {
 func (*Delegation) ProtoMessage() {}
 
 func (x *Delegation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2161,7 +2244,7 @@ func (x *Delegation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delegation.ProtoReflect.Descriptor instead.
 func (*Delegation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Delegation) GetNumber() uint32 {
@@ -2228,7 +2311,7 @@ type StandIn struct {
 
 func (x *StandIn) Reset() {
 	*x = StandIn{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2240,7 +2323,7 @@ func (x *StandIn) String() string {
 func (*StandIn) ProtoMessage() {}
 
 func (x *StandIn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2253,7 +2336,7 @@ func (x *StandIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIn.ProtoReflect.Descriptor instead.
 func (*StandIn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StandIn) GetPerson() string {
@@ -2290,7 +2373,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2302,7 +2385,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2315,7 +2398,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -2346,7 +2429,7 @@ type RiskScore struct {
 
 func (x *RiskScore) Reset() {
 	*x = RiskScore{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2441,7 @@ func (x *RiskScore) String() string {
 func (*RiskScore) ProtoMessage() {}
 
 func (x *RiskScore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2454,7 @@ func (x *RiskScore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
 func (*RiskScore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RiskScore) GetScore() uint32 {
@@ -2410,7 +2493,7 @@ type RiskInput struct {
 
 func (x *RiskInput) Reset() {
 	*x = RiskInput{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2422,7 +2505,7 @@ func (x *RiskInput) String() string {
 func (*RiskInput) ProtoMessage() {}
 
 func (x *RiskInput) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2435,7 +2518,7 @@ func (x *RiskInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskInput.ProtoReflect.Descriptor instead.
 func (*RiskInput) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RiskInput) GetFact() string {
@@ -2478,7 +2561,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2490,7 +2573,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2503,7 +2586,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -2568,7 +2651,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2580,7 +2663,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2593,7 +2676,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -2679,7 +2762,7 @@ type Party struct {
 
 func (x *Party) Reset() {
 	*x = Party{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2691,7 +2774,7 @@ func (x *Party) String() string {
 func (*Party) ProtoMessage() {}
 
 func (x *Party) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2704,7 +2787,7 @@ func (x *Party) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Party.ProtoReflect.Descriptor instead.
 func (*Party) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Party) GetAudience() string {
@@ -2758,7 +2841,7 @@ type Deferral struct {
 
 func (x *Deferral) Reset() {
 	*x = Deferral{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2770,7 +2853,7 @@ func (x *Deferral) String() string {
 func (*Deferral) ProtoMessage() {}
 
 func (x *Deferral) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2783,7 +2866,7 @@ func (x *Deferral) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deferral.ProtoReflect.Descriptor instead.
 func (*Deferral) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Deferral) GetChannel() string {
@@ -2829,7 +2912,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2841,7 +2924,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2854,7 +2937,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -2902,7 +2985,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2914,7 +2997,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2927,7 +3010,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -3010,7 +3093,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3022,7 +3105,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3035,7 +3118,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -3116,7 +3199,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3128,7 +3211,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3141,7 +3224,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -3219,7 +3302,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3231,7 +3314,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3244,7 +3327,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -3303,7 +3386,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3315,7 +3398,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3328,7 +3411,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -3381,7 +3464,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3393,7 +3476,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3406,7 +3489,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -3443,7 +3526,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3455,7 +3538,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3468,7 +3551,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -3500,7 +3583,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3512,7 +3595,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3525,7 +3608,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -3567,7 +3650,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3579,7 +3662,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3592,7 +3675,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -3648,7 +3731,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3660,7 +3743,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3673,7 +3756,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -3764,7 +3847,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3776,7 +3859,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3789,7 +3872,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -3913,7 +3996,12 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x10RELATION_UPGRADE\x10\x02\x12\x16\n" +
 	"\x12RELATION_DOWNGRADE\x10\x03\x12\x11\n" +
 	"\rRELATION_SAME\x10\x04\x12\x13\n" +
-	"\x0fRELATION_REUSED\x10\x05\"\xfa\x01\n" +
+	"\x0fRELATION_REUSED\x10\x05\"\xa9\x01\n" +
+	"\vAlertAnswer\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12:\n" +
+	"\x06answer\x18\x02 \x01(\v2\".shipwarden.release.v1.EvidenceRefR\x06answer\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x120\n" +
+	"\x05began\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05began\"\xfa\x01\n" +
 	"\aFinding\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12C\n" +
 	"\bseverity\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityR\bseverity\x12\x18\n" +
@@ -4143,7 +4231,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x10OUTCOME_REJECTED\x10\x06\x12\x15\n" +
 	"\x11OUTCOME_WITHDRAWN\x10\a\x12\x16\n" +
 	"\x12OUTCOME_SUPERSEDED\x10\b\x12\x13\n" +
-	"\x0fOUTCOME_EXPIRED\x10\t*\xc2\x01\n" +
+	"\x0fOUTCOME_EXPIRED\x10\t*\xd9\x01\n" +
 	"\bOccasion\x12\x18\n" +
 	"\x14OCCASION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOCCASION_START\x10\x01\x12\x10\n" +
@@ -4152,7 +4240,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x13OCCASION_ESCALATION\x10\x04\x12\x16\n" +
 	"\x12OCCASION_EMERGENCY\x10\x05\x12\x17\n" +
 	"\x13OCCASION_CORRECTION\x10\x06\x12\x15\n" +
-	"\x11OCCASION_TAKEN_ON\x10\a*\xf9\x02\n" +
+	"\x11OCCASION_TAKEN_ON\x10\a\x12\x15\n" +
+	"\x11OCCASION_REMINDER\x10\b*\xf9\x02\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
@@ -4167,7 +4256,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x17CAUSE_EXECUTION_REFUSED\x10\n" +
 	"\x12\x1f\n" +
 	"\x1bCAUSE_NOTICE_UNACKNOWLEDGED\x10\v\x12\x1b\n" +
-	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f*\xe6\x01\n" +
+	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f*\xfd\x01\n" +
 	"\bDeadline\x12\x18\n" +
 	"\x14DEADLINE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDEADLINE_STEP\x10\x01\x12\x11\n" +
@@ -4178,7 +4267,9 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x0fDEADLINE_REVIEW\x10\x06\x12\x15\n" +
 	"\x11DEADLINE_DECISION\x10\a\x12\x13\n" +
 	"\x0fDEADLINE_NOTICE\x10\b\x12\x15\n" +
-	"\x11DEADLINE_DEFERRED\x10\t*y\n" +
+	"\x11DEADLINE_DEFERRED\x10\t\x12\x15\n" +
+	"\x11DEADLINE_REMINDER\x10\n" +
+	"*y\n" +
 	"\vDriverClass\x12\x1c\n" +
 	"\x18DRIVER_CLASS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DRIVER_CLASS_FENCED\x10\x01\x12\x1a\n" +
@@ -4198,7 +4289,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 14)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -4223,96 +4314,99 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*PinnedArtifact)(nil),        // 20: shipwarden.release.v1.PinnedArtifact
 	(*PlatformImage)(nil),         // 21: shipwarden.release.v1.PlatformImage
 	(*ScopedTarget)(nil),          // 22: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),               // 23: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 24: shipwarden.release.v1.TargetPreview
-	(*RollbackProof)(nil),         // 25: shipwarden.release.v1.RollbackProof
-	(*QuorumRule)(nil),            // 26: shipwarden.release.v1.QuorumRule
-	(*ApprovalSignature)(nil),     // 27: shipwarden.release.v1.ApprovalSignature
-	(*Delegation)(nil),            // 28: shipwarden.release.v1.Delegation
-	(*StandIn)(nil),               // 29: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),       // 30: shipwarden.release.v1.CountedApproval
-	(*RiskScore)(nil),             // 31: shipwarden.release.v1.RiskScore
-	(*RiskInput)(nil),             // 32: shipwarden.release.v1.RiskInput
-	(*HoldReason)(nil),            // 33: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 34: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 35: shipwarden.release.v1.Party
-	(*Deferral)(nil),              // 36: shipwarden.release.v1.Deferral
-	(*Recipient)(nil),             // 37: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 38: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 39: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 40: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 41: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 42: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 43: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 44: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 45: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 46: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 47: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 48: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 49: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 50: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 51: shipwarden.release.v1.ArtifactKind
+	(*AlertAnswer)(nil),           // 23: shipwarden.release.v1.AlertAnswer
+	(*Finding)(nil),               // 24: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 25: shipwarden.release.v1.TargetPreview
+	(*RollbackProof)(nil),         // 26: shipwarden.release.v1.RollbackProof
+	(*QuorumRule)(nil),            // 27: shipwarden.release.v1.QuorumRule
+	(*ApprovalSignature)(nil),     // 28: shipwarden.release.v1.ApprovalSignature
+	(*Delegation)(nil),            // 29: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 30: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),       // 31: shipwarden.release.v1.CountedApproval
+	(*RiskScore)(nil),             // 32: shipwarden.release.v1.RiskScore
+	(*RiskInput)(nil),             // 33: shipwarden.release.v1.RiskInput
+	(*HoldReason)(nil),            // 34: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 35: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 36: shipwarden.release.v1.Party
+	(*Deferral)(nil),              // 37: shipwarden.release.v1.Deferral
+	(*Recipient)(nil),             // 38: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 39: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 40: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 41: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 42: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 43: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 44: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 45: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 46: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 47: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 48: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 49: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 50: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 51: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 52: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	49, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	49, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	49, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	49, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	50, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	50, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	50, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	50, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
 	17, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	50, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	50, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	50, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	51, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	50, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	51, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	51, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	51, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	52, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	51, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
 	21, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
-	42, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	43, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 13: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
-	7,  // 14: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	15, // 15: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
-	4,  // 16: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	25, // 17: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
-	8,  // 18: shipwarden.release.v1.RollbackProof.source:type_name -> shipwarden.release.v1.RollbackProof.Source
-	50, // 19: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	50, // 20: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	50, // 21: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	50, // 22: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
-	28, // 23: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	32, // 24: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	50, // 25: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	50, // 26: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	50, // 27: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	50, // 28: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
-	9,  // 29: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
-	10, // 30: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	11, // 31: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	15, // 32: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	50, // 33: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	50, // 34: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	40, // 35: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	50, // 36: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	50, // 37: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	15, // 38: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	12, // 39: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	50, // 40: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	41, // 41: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	41, // 42: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	41, // 43: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	50, // 44: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	50, // 45: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	50, // 46: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	50, // 47: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	47, // 48: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	48, // 49: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	13, // 50: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	50, // 51: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	50, // 52: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	50, // 53: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	54, // [54:54] is the sub-list for method output_type
-	54, // [54:54] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	15, // 14: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
+	51, // 15: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
+	7,  // 16: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	15, // 17: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
+	4,  // 18: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
+	26, // 19: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
+	8,  // 20: shipwarden.release.v1.RollbackProof.source:type_name -> shipwarden.release.v1.RollbackProof.Source
+	51, // 21: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	51, // 22: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	51, // 23: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	51, // 24: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	29, // 25: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	33, // 26: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
+	51, // 27: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	51, // 28: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	51, // 29: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	51, // 30: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
+	9,  // 31: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
+	10, // 32: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	11, // 33: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	15, // 34: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	51, // 35: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	51, // 36: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	41, // 37: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	51, // 38: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	51, // 39: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	15, // 40: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	12, // 41: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	51, // 42: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	42, // 43: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	42, // 44: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	42, // 45: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	51, // 46: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	51, // 47: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	51, // 48: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	51, // 49: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	48, // 50: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	49, // 51: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	13, // 52: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	51, // 53: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	51, // 54: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	51, // 55: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -4327,7 +4421,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      14,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
