@@ -36,5 +36,5 @@ func (s shell) unwritten(ctx context.Context, t reactor.Task) ([]eventstore.Draf
 	if ok, _ := procedure.MayTakeOver(t.State, t.State.WaveTargets(), t.Now); !ok || s.begun(ctx, t) {
 		return nil, nil
 	}
-	return s.claim(ctx, t, nil, records{})
+	return s.claim(ctx, t, nil, records{}, proofs{})
 }
