@@ -84,15 +84,16 @@ func (s shell) unsigned(ctx context.Context, t reactor.Task) ([]*releasev1.Findi
 }
 
 // standsIn says why a stand-in's approval does not hold any more: one of the delegations
-// was revoked since, or the document has no such stand-ins at all. One that has come to
-// its end since does not matter: the approval was given in its time.
+// was revoked since, also where it would be over by now, or the document has no such
+// stand-ins at all. One that has come to its end by itself does not matter: the approval
+// was given in its time.
 func (s shell) standsIn(ctx context.Context, t reactor.Task, document *policy.Index, a procedure.Approval) (string, error) {
 	now, err := standing.ReadDelegations(ctx, s.Store, document.Document().GetId())
 	if err != nil {
 		return "", err
 	}
 	for _, d := range a.StandIn.GetDelegations() {
-		if t.Now.Before(d.GetUntil().AsTime()) && now.Find(d.GetNumber()) == nil {
+		if !now.Counts(d, t.Now) {
 			return fmt.Sprintf("%s approved in place of %s, and delegation %d was revoked since: request it again", a.Person, a.StandIn.GetPerson(), d.GetNumber()), nil
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/consent/consenttest"
@@ -162,8 +163,6 @@ func TestAForgedApprovalExecutesNothing(t *testing.T) {
 // TestAStandInsApprovalIsLookedAtAgain: at the start the delegation still has to be there,
 // and the document has to have such.
 func TestAStandInsApprovalIsLookedAtAgain(t *testing.T) {
-	w := sitetest.New(t, sitetest.Noop("eu1"))
-	w.Carries(t, "eu1", 1)
 	rule := "stand_ins: {longest: 24h, groups: [release-managers]}\n"
 	delegation := &releasev1.Delegation{
 		Number: 1, Person: "anna", StandIn: "eve", From: timestamppb.New(time.Now().Add(-time.Hour)), Until: timestamppb.New(time.Now().Add(time.Hour)),
@@ -171,38 +170,50 @@ func TestAStandInsApprovalIsLookedAtAgain(t *testing.T) {
 	for i, c := range []struct {
 		name, document  string
 		revoked, signed bool
+		later           time.Duration
 		rules           []string
 	}{
-		{"revoked since", rule, true, false, []string{"approval.person"}},
-		{"never there, by the document", "", false, false, []string{"approval.person"}},
-		{"where people sign", rule, false, true, []string{"approval.signature", "approval.signature", "approval.signature"}},
-		{"as it should be", rule, false, false, nil},
+		{"revoked since", rule, true, false, 0, []string{"approval.person"}},
+		{"revoked since, and would be over by now", rule, true, false, 90 * time.Minute, []string{"approval.person"}},
+		{"never there, by the document", "", false, false, 0, []string{"approval.person"}},
+		{"where people sign", rule, false, true, 0, []string{"approval.signature", "approval.signature", "approval.signature"}},
+		{"over since", rule, false, false, 90 * time.Minute, nil},
+		{"as it should be", rule, false, false, 0, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			w := sitetest.New(t, sitetest.Noop("eu1"))
+			w.Carries(t, "eu1", 1)
 			w.Digest = w.Activate(t, sitetest.Document(c.document+fmt.Sprintf("# %d\n", i)))
 			all, err := standing.ReadDelegations(t.Context(), w.Store(procedure.ServiceApproval), "PROC-DEPLOY-001")
 			if err != nil {
 				t.Fatal(err)
 			}
-			changed := &releasev1.DelegationsChanged{Changed: delegation, LastNumber: 1}
-			if !c.revoked {
-				changed.Delegations = []*releasev1.Delegation{delegation}
+			made := all.Made(proto.CloneOf(delegation), time.Now())
+			delegation := made.GetDelegationsChanged().GetChanged()
+			made.ProcedureDigest = w.Digest
+			w.Append(t, procedure.ServiceApproval, all.Draft(made))
+			if c.revoked {
+				if all, err = standing.ReadDelegations(t.Context(), w.Store(procedure.ServiceApproval), "PROC-DEPLOY-001"); err != nil {
+					t.Fatal(err)
+				}
+				revoked := all.Revoked(delegation, "misused", time.Now())
+				revoked.ProcedureDigest = w.Digest
+				w.Append(t, procedure.ServiceApproval, all.Draft(revoked))
 			}
-			w.Append(t, procedure.ServiceApproval, all.Draft(&releasev1.Event{
-				ProcedureDigest: w.Digest, Data: &releasev1.Event_DelegationsChanged{DelegationsChanged: changed},
-			}))
 			r := w.Release(t, proceduretest.Key(fmt.Sprintf("stand-in-%d", i)))
 			r.To(t, procedure.PhaseApprove)
-			e := proceduretest.Approval(r.State(t), time.Now().Add(time.Hour))
+			e := proceduretest.Approval(r.State(t), time.Now().Add(3*time.Hour))
 			e.GetApprovalGiven().StandIn = &releasev1.StandIn{Person: "anna", Groups: []string{"release-managers"}, Delegations: []*releasev1.Delegation{delegation}}
 			r.Do(t, "eve", e)
-			r.Do(t, "ben", proceduretest.Approval(r.State(t), time.Now().Add(time.Hour)))
+			r.Do(t, "ben", proceduretest.Approval(r.State(t), time.Now().Add(3*time.Hour)))
 			r.To(t, procedure.PhaseExecute)
 			one := w.Executor(t, "one", nil)
 			if c.signed {
 				one.Signers = policy.NewIndex(&policyv1.Procedure{})
 			}
-			events, err := one.Turn(t.Context(), execute.New(one.Site, time.Now), r.Task(t, 1))
+			task := r.Task(t, 1)
+			task.Now = task.Now.Add(c.later)
+			events, err := one.Turn(t.Context(), execute.New(one.Site, time.Now), task)
 			if err != nil || len(events) == 0 {
 				t.Fatalf("%v, %v", events, err)
 			}

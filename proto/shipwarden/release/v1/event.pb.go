@@ -4820,9 +4820,12 @@ type DelegationsChanged struct {
 	Revoked bool   `protobuf:"varint,3,opt,name=revoked,proto3" json:"revoked,omitempty"`
 	Reason  string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The highest number that was ever given.
-	LastNumber    uint32 `protobuf:"varint,5,opt,name=last_number,json=lastNumber,proto3" json:"last_number,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LastNumber uint32 `protobuf:"varint,5,opt,name=last_number,json=lastNumber,proto3" json:"last_number,omitempty"`
+	// The numbers of those that were revoked, also of those whose time would be over by now:
+	// approvals that were given by them still wait, and start nothing. The newest 4096.
+	RevokedNumbers []uint32 `protobuf:"varint,6,rep,packed,name=revoked_numbers,json=revokedNumbers,proto3" json:"revoked_numbers,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DelegationsChanged) Reset() {
@@ -4888,6 +4891,13 @@ func (x *DelegationsChanged) GetLastNumber() uint32 {
 		return x.LastNumber
 	}
 	return 0
+}
+
+func (x *DelegationsChanged) GetRevokedNumbers() []uint32 {
+	if x != nil {
+		return x.RevokedNumbers
+	}
+	return nil
 }
 
 // ProcedureActivated names the procedure document that new releases run under.
@@ -5635,14 +5645,15 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x06person\x18\x02 \x01(\tR\x06person\x12\x16\n" +
 	"\x06action\x18\x03 \x01(\tR\x06action\x12\x16\n" +
 	"\x06method\x18\x04 \x01(\tR\x06method\x12#\n" +
-	"\rchange_digest\x18\x05 \x01(\tR\fchangeDigest\"\xe9\x01\n" +
+	"\rchange_digest\x18\x05 \x01(\tR\fchangeDigest\"\x92\x02\n" +
 	"\x12DelegationsChanged\x12C\n" +
 	"\vdelegations\x18\x01 \x03(\v2!.shipwarden.release.v1.DelegationR\vdelegations\x12;\n" +
 	"\achanged\x18\x02 \x01(\v2!.shipwarden.release.v1.DelegationR\achanged\x12\x18\n" +
 	"\arevoked\x18\x03 \x01(\bR\arevoked\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1f\n" +
 	"\vlast_number\x18\x05 \x01(\rR\n" +
-	"lastNumber\"\xe0\x04\n" +
+	"lastNumber\x12'\n" +
+	"\x0frevoked_numbers\x18\x06 \x03(\rR\x0erevokedNumbers\"\xe0\x04\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12'\n" +
