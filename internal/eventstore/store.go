@@ -109,6 +109,16 @@ func (s *Store) Epoch(ctx context.Context) (string, error) {
 	return epoch, nil
 }
 
+// Clock is what the clock of the stream's server shows, by which events are stored. It is
+// asked for anew each time.
+func (s *Store) Clock(ctx context.Context) (time.Time, error) {
+	stream, err := retried(ctx, func(ctx context.Context) (jetstream.Stream, error) { return s.js.Stream(ctx, StreamEvents) })
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the server's clock: %w", err)
+	}
+	return stream.CachedInfo().TimeStamp, nil
+}
+
 // Open verifies a message that a consumer of REL delivered. The event is shared with
 // those of histories, and must not be changed.
 func (s *Store) Open(subject string, header nats.Header, data []byte, sequence uint64, stored time.Time) (procedure.Entry, error) {

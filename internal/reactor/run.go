@@ -45,8 +45,37 @@ type Task struct {
 	Cause procedure.Entry
 	// Delivery counts the deliveries of that event, from 1.
 	Delivery int
-	// Now is the time to decide by.
+	// Now is the time to decide by: that of this machine, and never before the newest event
+	// that is known was stored. A clock that is behind would find that what is over still
+	// holds, and wait for it again and again.
 	Now time.Time
+	// Clock is what this machine's clock showed; zero where it is Now.
+	Clock time.Time
+}
+
+// Own is what this machine's clock showed, for spans that it measures itself.
+func (t Task) Own() time.Time {
+	if t.Clock.IsZero() {
+		return t.Now
+	}
+	return t.Clock
+}
+
+// NotBefore returns the task as of that time, where it is later.
+func (t Task) NotBefore(at time.Time) Task {
+	if at.After(t.Now) {
+		t.Now, t.Clock = at, t.Own()
+	}
+	return t
+}
+
+// known is the time of storing of the newest event that the task knows of.
+func (t Task) known() time.Time {
+	at := t.Cause.Stored
+	if n := len(t.History.Entries); n > 0 && t.History.Entries[n-1].Stored.After(at) {
+		at = t.History.Entries[n-1].Stored
+	}
+	return at
 }
 
 // Draft returns a draft of the release's next event: it follows the head that the
@@ -129,8 +158,9 @@ func (r *runner) react(ctx context.Context, release string, cause procedure.Entr
 			// Acting on this, or finding nothing due in it, would be wrong.
 			return RetryAfter(jitter(minDelay), fmt.Errorf("%s ends at %d, not %d: %w", aggregate, history.Last, known, errStale))
 		}
-		now := r.cfg.Now()
-		if !procedure.Due(r.step.ID, history.State, now) {
+		task := Task{State: history.State, History: history, Cause: cause, Delivery: delivery, Now: r.cfg.Now()}
+		task = task.NotBefore(task.known())
+		if !procedure.Due(r.step.ID, history.State, task.Now) {
 			return nil
 		}
 		if own > history.State.Head.Sequence {
@@ -138,7 +168,7 @@ func (r *runner) react(ctx context.Context, release string, cause procedure.Entr
 			// record for good.
 			return fmt.Errorf("release %s: event %d: %w", release, own, errDoesNotCount)
 		}
-		drafts, err := r.step.Act(ctx, Task{State: history.State, History: history, Cause: cause, Delivery: delivery, Now: now})
+		drafts, err := r.step.Act(ctx, task)
 		if err != nil {
 			return fmt.Errorf("release %s: %w", release, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -36,6 +37,32 @@ func TestADueStepActsAndItsEventCarriesTheReleaseOn(t *testing.T) {
 		}
 		if len(h.Entries) != 2 || h.Entries[1].Event.GetCausationId() != h.Entries[0].Event.GetId() {
 			t.Errorf("history is %v, want the confirmation caused by the request", h.Entries)
+		}
+	})
+}
+
+// TestNothingIsDecidedAsOfATimeBeforeItHappened: by a clock that is behind, a hold whose end
+// woke the step would still hold, and each next one be over when it is stored.
+func TestNothingIsDecidedAsOfATimeBeforeItHappened(t *testing.T) {
+	t.Parallel()
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := newRig(t, n)
+		behind := time.Now().Add(-2 * time.Minute)
+		tasks := make(chan reactor.Task, 1)
+		r.run(t, reactor.Config{Now: func() time.Time { return behind }}, func(_ context.Context, task reactor.Task) ([]eventstore.Draft, error) {
+			tasks <- task
+			return nil, nil
+		})
+		r.request(t, "one")
+		task := <-tasks
+		if !task.Now.Equal(task.Cause.Stored) || !task.Own().Equal(behind) {
+			t.Errorf("decided as of %s of what was stored %s, by a clock that shows %s", task.Now, task.Cause.Stored, task.Own())
+		}
+		if ahead := task.Cause.Stored.Add(time.Second); !task.NotBefore(ahead).Now.Equal(ahead) || !task.NotBefore(behind).Now.Equal(task.Now) {
+			t.Error("a task is moved to an earlier time, or not to a later one")
+		}
+		if got := task.Draft(gatesConfirmed()).Event.GetDecided().AsTime(); !got.Equal(task.Now) {
+			t.Errorf("the record says that it was decided as of %s", got)
 		}
 	})
 }

@@ -41,3 +41,60 @@ func TestTheClaimEndsByTheServersClock(t *testing.T) {
 		})
 	}
 }
+
+// TestAClockThatIsBehindStartsInNoFreeze: the freeze began by the server's clock and not
+// yet by that of the executor, whom an older event woke. It does not start, and what was
+// claimed before the freeze is not begun in it.
+func TestAClockThatIsBehindStartsInNoFreeze(t *testing.T) {
+	for name, claimed := range map[string]bool{"before the claim": false, "between claim and effect": true} {
+		t.Run(name, func(t *testing.T) {
+			w := sitetest.New(t, sitetest.Noop("eu1"))
+			w.Carries(t, "eu1", 1)
+			r := w.Release(t)
+			r.Execute = 30 * time.Minute
+			r.To(t, procedure.PhaseExecute)
+			one := w.Executor(t, "one", nil)
+			behind := func() time.Time { return time.Now().Add(-9 * time.Minute) }
+			turn := func() {
+				task := r.Task(t, 1)
+				task.Now = behind()
+				if _, err := one.Turn(t.Context(), execute.New(one.Site, behind), task); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := procedure.PhaseHeld
+			if claimed {
+				turn()
+				want = procedure.PhaseRemedy
+			}
+			w.Activate(t, freeze("outage", time.Now().Add(-8*time.Minute), time.Now().Add(time.Hour)))
+			turn()
+			if s := r.State(t); s.Phase != want || len(w.Effects(t, "eu1", r.ID)) != 0 {
+				t.Errorf("phase %s, %d effects: %s", s.Phase, len(w.Effects(t, "eu1", r.ID)), s.EndReason)
+			}
+		})
+	}
+}
+
+// TestAClockThatIsBehindDoesNotWaitForWhatIsOver: by such a clock the freeze holds on. Each
+// wait would be over when it is stored, and wake the executor for the next one.
+func TestAClockThatIsBehindDoesNotWaitForWhatIsOver(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	w.Carries(t, "eu1", 1)
+	w.Digest = w.Activate(t, freeze("outage", time.Now().Add(-time.Hour), time.Now().Add(-time.Minute)))
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	one := w.Executor(t, "one", nil)
+	behind := func() time.Time { return time.Now().Add(-2 * time.Minute) }
+	task := r.Task(t, 1)
+	task.Now = behind()
+	if clock, err := one.Store.Clock(t.Context()); err != nil || clock.Before(task.Cause.Stored) {
+		t.Errorf("the server's clock shows %s, and it stored an event %s: %v", clock, task.Cause.Stored, err)
+	}
+	if _, err := one.Turn(t.Context(), execute.New(one.Site, behind), task); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.State(t); s.Phase != procedure.PhaseExecuting {
+		t.Errorf("phase %s until %s", s.Phase, s.HeldUntil)
+	}
+}

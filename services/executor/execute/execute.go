@@ -50,6 +50,13 @@ type shell struct {
 }
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+	// The record judges by the server's clock, and so does who would start: behind it,
+	// a freeze would not have begun yet.
+	clock, err := s.Store.Clock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t = t.NotBefore(clock)
 	if t.State.Phase == procedure.PhaseExecute {
 		return s.start(ctx, t)
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/site"
 )
 
-// margin is how far this machine's clock may be behind the server's, by which the
-// record judges. What is over within that time is as good as over.
+// margin is how far the server's clock, by which the record judges, may go on until a
+// claim is stored. What is over within that time is as good as over.
 const margin = 5 * time.Second
 
 // start looks at everything again that may have changed since it was approved, and
@@ -90,6 +90,9 @@ func over(s procedure.State, at time.Time) bool {
 // claim and its effect lies a moment, or, where an executor was lost, a night.
 func (s shell) late(ctx context.Context, t reactor.Task) (string, error) {
 	now := s.now()
+	if t.Now.After(now) {
+		now = t.Now // by the server's clock
+	}
 	why := ""
 	switch {
 	case t.State.AbortBy != "":

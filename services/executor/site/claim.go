@@ -57,7 +57,7 @@ func (s *Site) Claim(ctx context.Context, t reactor.Task, event *releasev1.Event
 	if deadline == nil {
 		deadline = event.GetRollbackClaimed().GetDeadline()
 	}
-	s.claims.remember(t.State.Release, deadline.AsTime(), t.Now)
+	s.claims.remember(t.State.Release, deadline.AsTime(), t.Own())
 	return append([]eventstore.Draft{claim}, locks...), "", nil
 }
 

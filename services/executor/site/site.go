@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -27,11 +28,12 @@ type Procedures interface {
 	ByDigest(ctx context.Context, digest string) (*policy.Index, error)
 }
 
-// Store reads histories and standings, and knows the stream's epoch.
+// Store reads histories and standings, and knows the stream's epoch and its server's clock.
 type Store interface {
 	standing.Reader
 	Load(ctx context.Context, aggregate string) (eventstore.History, error)
 	Epoch(ctx context.Context) (string, error)
+	Clock(ctx context.Context) (time.Time, error)
 }
 
 // Blobs keeps evidence by its content.
