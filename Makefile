@@ -56,6 +56,10 @@ clients: setup-test ## Show that plain clients of NATS, gRPC and Prometheus work
 	@go test -tags clients ./e2e -run TestPlainClients -v
 	@go test -tags clients ./services/approval/channel -run TestRealAlertmanager -v
 
+.PHONY: fuzz
+fuzz: setup-test ## Feed everything that reads foreign bytes with what it does not expect: FUZZTIME=1m each
+	@tools/fuzz.sh $(ARGS)
+
 .PHONY: mutants
 mutants: ## Make mistakes in the procedure, one at a time: its tests must find each
 	@tools/setup.sh go
