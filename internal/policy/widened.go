@@ -58,6 +58,9 @@ func (x *Index) rights(id string) map[string]bool {
 	for _, rule := range doc.GetNoRollbackApprovals() {
 		may(rule.GetGroup(), "approve releases without a way back for %s", rule.GetGroup())
 	}
+	for _, rule := range doc.GetRollbackReadiness().GetApprovals() {
+		may(rule.GetGroup(), "approve releases whose way back is not shown for %s", rule.GetGroup())
+	}
 	for _, rule := range doc.GetHighRiskApprovals() {
 		may(rule.GetGroup(), "approve releases of high risk for %s", rule.GetGroup())
 	}
@@ -94,8 +97,10 @@ func (x *Index) rights(id string) map[string]bool {
 	return all
 }
 
-// Loosened returns what one document demands less of than another, whoever asks. It names
-// what it knows; that it names nothing does not mean that nothing became easier.
+// Loosened returns what one document demands less of than another, whoever asks: the
+// commonest in words of their own, the rest by field, as loosening says of each. Where the
+// direction of a change cannot be told, the change is named. What it calls no loosening may
+// still be one together with others: that nothing is named is no proof.
 func Loosened(before, after *policyv1.Procedure) []string {
 	l := &loosened{}
 	for _, was := range before.GetEnvironments() {
@@ -109,6 +114,7 @@ func Loosened(before, after *policyv1.Procedure) []string {
 		l.lost(was.GetRequireNotice(), now.GetRequireNotice(), "nobody has to be told before a release to %s", was.GetName())
 	}
 	l.quorum("a release without a way back", before.GetNoRollbackApprovals(), after.GetNoRollbackApprovals())
+	l.readiness(before.GetRollbackReadiness(), after.GetRollbackReadiness())
 	l.quorum("a release of high risk", before.GetHighRiskApprovals(), after.GetHighRiskApprovals())
 	for _, area := range before.GetHighRiskAreas() {
 		l.lost(true, slices.Contains(after.GetHighRiskAreas(), area), "the area %s is of high risk no more", area)
@@ -138,7 +144,7 @@ func Loosened(before, after *policyv1.Procedure) []string {
 	for _, now := range after.GetPeople() {
 		was := find(before.GetPeople(), now.GetId(), (*policyv1.Person).GetId)
 		for _, key := range now.GetSigningKeys() {
-			known := slices.ContainsFunc(was.GetSigningKeys(), func(k *policyv1.PersonKey) bool { return proto.Equal(k, key) })
+			known := slices.ContainsFunc(was.GetSigningKeys(), func(k *policyv1.PersonKey) bool { return k.GetSsh() == key.GetSsh() })
 			l.lost(true, known, "approvals of %s may be signed with %s", now.GetId(), short(key.GetSsh()))
 		}
 	}
@@ -152,6 +158,7 @@ func Loosened(before, after *policyv1.Procedure) []string {
 	if was := before.GetChangeControl(); was != nil {
 		l.quorum("a change of the procedure document", []*policyv1.Approvals{was.GetApprovals()}, []*policyv1.Approvals{after.GetChangeControl().GetApprovals()})
 	}
+	l.drift("", before.ProtoReflect(), after.ProtoReflect())
 	return l.found
 }
 
