@@ -2749,7 +2749,10 @@ type Notified struct {
 	Deferred []*Deferral `protobuf:"bytes,8,rep,name=deferred,proto3" json:"deferred,omitempty"`
 	// The sequence of the event that deferred it, where channels are told now that were to be
 	// told later; whom it was meant for is in that event.
-	DeferredBy    uint64 `protobuf:"varint,9,opt,name=deferred_by,json=deferredBy,proto3" json:"deferred_by,omitempty"`
+	DeferredBy uint64 `protobuf:"varint,9,opt,name=deferred_by,json=deferredBy,proto3" json:"deferred_by,omitempty"`
+	// Whoever was told is told again, too, when what a start waits for lasts for another time
+	// than they know. Absent in what was told before that was done.
+	TimesFollowed bool `protobuf:"varint,10,opt,name=times_followed,json=timesFollowed,proto3" json:"times_followed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2845,6 +2848,13 @@ func (x *Notified) GetDeferredBy() uint64 {
 		return x.DeferredBy
 	}
 	return 0
+}
+
+func (x *Notified) GetTimesFollowed() bool {
+	if x != nil {
+		return x.TimesFollowed
+	}
+	return false
 }
 
 // ImpactReported is what one person saw.
@@ -5459,7 +5469,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"by_release\x18\x01 \x01(\tR\tbyRelease\"F\n" +
 	"\aExpired\x12;\n" +
-	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\xd1\x03\n" +
+	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\xf8\x03\n" +
 	"\bNotified\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12:\n" +
 	"\breceipts\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.ReceiptR\breceipts\x12\x16\n" +
@@ -5472,7 +5482,9 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\twaits_for\x18\a \x03(\v2!.shipwarden.release.v1.HoldReasonR\bwaitsFor\x12;\n" +
 	"\bdeferred\x18\b \x03(\v2\x1f.shipwarden.release.v1.DeferralR\bdeferred\x12\x1f\n" +
 	"\vdeferred_by\x18\t \x01(\x04R\n" +
-	"deferredBy\"P\n" +
+	"deferredBy\x12%\n" +
+	"\x0etimes_followed\x18\n" +
+	" \x01(\bR\rtimesFollowed\"P\n" +
 	"\x0eImpactReported\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12\x1c\n" +
 	"\tcustomers\x18\x02 \x03(\tR\tcustomers\".\n" +
