@@ -448,7 +448,8 @@ func TestTheFirstDocumentIsAnAdministrators(t *testing.T) {
 	var all sync.WaitGroup
 	for range 3 {
 		all.Go(func() {
-			if _, _, err := amend.Activate(t.Context(), c, amend.Document{Procedure: doc, Bytes: document}, amend.Administrative{Reason: "go-live"}); err != nil {
+			how := amend.Administrative{Reason: "go-live", Override: true} // The rig has one of another id.
+			if _, _, err := amend.Activate(t.Context(), c, amend.Document{Procedure: doc, Bytes: document}, how); err != nil {
 				t.Error(err)
 			}
 		})

@@ -4857,8 +4857,11 @@ type ProcedureActivated struct {
 	// What it changed, and whose rights it widened: evidence, JSON.
 	AssessmentDigest string             `protobuf:"bytes,10,opt,name=assessment_digest,json=assessmentDigest,proto3" json:"assessment_digest,omitempty"`
 	Standing         *ProcedureStanding `protobuf:"bytes,11,opt,name=standing,proto3" json:"standing,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Ids of other procedures that had a document in effect, beside which an administrator
+	// put this one as the first of its own.
+	Beside        []string `protobuf:"bytes,12,rep,name=beside,proto3" json:"beside,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ProcedureActivated) Reset() {
@@ -4964,6 +4967,13 @@ func (x *ProcedureActivated) GetAssessmentDigest() string {
 func (x *ProcedureActivated) GetStanding() *ProcedureStanding {
 	if x != nil {
 		return x.Standing
+	}
+	return nil
+}
+
+func (x *ProcedureActivated) GetBeside() []string {
+	if x != nil {
+		return x.Beside
 	}
 	return nil
 }
@@ -5579,7 +5589,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\arevoked\x18\x03 \x01(\bR\arevoked\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1f\n" +
 	"\vlast_number\x18\x05 \x01(\rR\n" +
-	"lastNumber\"\xe0\x04\n" +
+	"lastNumber\"\xf8\x04\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12'\n" +
@@ -5593,7 +5603,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"claimed_by\x18\t \x01(\tR\tclaimedBy\x12+\n" +
 	"\x11assessment_digest\x18\n" +
 	" \x01(\tR\x10assessmentDigest\x12D\n" +
-	"\bstanding\x18\v \x01(\v2(.shipwarden.release.v1.ProcedureStandingR\bstanding\"g\n" +
+	"\bstanding\x18\v \x01(\v2(.shipwarden.release.v1.ProcedureStandingR\bstanding\x12\x16\n" +
+	"\x06beside\x18\f \x03(\tR\x06beside\"g\n" +
 	"\x0eAdministrative\x12\x1e\n" +
 	"\x1aADMINISTRATIVE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ADMINISTRATIVE_FIRST\x10\x01\x12\x1b\n" +
