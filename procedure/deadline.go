@@ -70,6 +70,9 @@ func (s State) deadlines() []Deadline {
 		}
 	case PhaseApprove:
 		all = append(all, Deadline{Kind: releasev1.Deadline_DEADLINE_APPROVE, At: s.ApproveBy}, start)
+		if !s.RemindAt.IsZero() {
+			all = append(all, Deadline{Kind: releasev1.Deadline_DEADLINE_REMINDER, At: s.RemindAt})
+		}
 	case PhaseExecute:
 		all = append(all, step)
 		if !s.Started() {
@@ -173,6 +176,8 @@ func (s *State) applyDeadlinePassed(e Entry, d *releasev1.DeadlinePassed) error 
 	case releasev1.Deadline_DEADLINE_NOTICE:
 		s.NoticeOverdue = true
 		s.raise(releasev1.Cause_CAUSE_NOTICE_UNACKNOWLEDGED, e.Stored)
+	case releasev1.Deadline_DEADLINE_REMINDER:
+		s.remindOfApprovals()
 	case releasev1.Deadline_DEADLINE_DEFERRED:
 		s.deferredDue(e.Stored)
 	case releasev1.Deadline_DEADLINE_ACKNOWLEDGE:

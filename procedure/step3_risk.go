@@ -39,12 +39,16 @@ type RiskFacts struct {
 	ApproveBy time.Time
 	// Bypassed is every control that the emergency goes around at this step.
 	Bypassed []string
+	// RemindAt is when people are reminded of approvals that are missing; zero for never.
+	RemindAt time.Time
 	// CalendarDigest names the calendars that were looked at.
 	CalendarDigest string
 	// ZoneData names the time zone database by which freezes were judged.
 	ZoneData string
 	// Score is how dangerous it is taken to be; nil where the document does not weigh it.
 	Score *releasev1.RiskScore
+	// Alerts is what sources of alerts said, by which some of the holds and findings are.
+	Alerts []*releasev1.AlertAnswer
 }
 
 // DecideRisk turns the facts into the end of step 3, or into a hold (PD-3.1 to
@@ -53,46 +57,20 @@ type RiskFacts struct {
 func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 	switch {
 	case len(blocking(f.Findings)) > 0:
-		return &releasev1.Event{Data: &releasev1.Event_RiskRefused{RiskRefused: &releasev1.RiskRefused{Findings: f.Findings, Score: f.Score}}}
+		return &releasev1.Event{Data: &releasev1.Event_RiskRefused{RiskRefused: &releasev1.RiskRefused{Findings: f.Findings, Score: f.Score, Alerts: f.Alerts}}}
 	case len(f.Holds) > 0:
 		return &releasev1.Event{Data: &releasev1.Event_Held{Held: &releasev1.Held{
-			Reasons: f.Holds, Until: timestamppb.New(f.Until), ZoneData: f.ZoneData,
+			Reasons: f.Holds, Until: timestamppb.New(f.Until), ZoneData: f.ZoneData, Alerts: f.Alerts,
 		}}}
 	}
+	var remind *timestamppb.Timestamp
+	if !f.RemindAt.IsZero() {
+		remind = timestamppb.New(f.RemindAt)
+	}
 	return &releasev1.Event{Data: &releasev1.Event_RiskCleared{RiskCleared: &releasev1.RiskCleared{
-		ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
-		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData, Score: f.Score,
+		RemindAt: remind, ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
+		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData, Score: f.Score, Alerts: f.Alerts,
 	}}}
-}
-
-// CanRollBack reports whether the machine may go back by itself from everything it
-// touches, and if not, why not (PD-3.5, PD-7.1).
-func CanRollBack(s State, targets []string) (bool, string) {
-	if s.isRollback() {
-		return false, "a rollback is not rolled back by itself"
-	}
-	return HasWayBack(s, targets)
-}
-
-// HasWayBack reports whether there is a way back, whoever goes it, and if not, why not:
-// without one a request says what is done instead, and more people agree (PD-3.5). A
-// request to roll back is the way back itself, so no plan is asked of it of how to
-// leave it again; what its targets carry must be there all the same, and data that is
-// changed for good stays changed.
-func HasWayBack(s State, targets []string) (bool, string) {
-	r := s.Request
-	switch {
-	case r.GetRollbackPlan().GetStrategy() != releasev1.RollbackPlan_STRATEGY_PREVIOUS_VERSION && !s.isRollback():
-		return false, "the rollback plan says that there is no way back"
-	case r.GetRisk().GetData() == releasev1.Risk_DATA_IRREVERSIBLE:
-		return false, "data is changed for good"
-	}
-	for _, t := range targets {
-		if p := s.Preview(t); !p.GetRollbackReady() {
-			return false, "target " + t + ": " + p.GetRollbackReason()
-		}
-	}
-	return true, ""
 }
 
 func (s *State) applyChangePreviewed(e Entry, d *releasev1.ChangePreviewed) error {
@@ -147,6 +125,9 @@ func (s *State) applyRiskCleared(e Entry, d *releasev1.RiskCleared) error {
 		return s.invalid(e, "no deadline for approvals")
 	}
 	s.ChangeDigest, s.Quorum, s.ApproveBy = d.GetChangeDigest(), d.GetQuorum(), d.GetApproveBy().AsTime()
+	if d.GetRemindAt() != nil && d.GetRemindAt().AsTime().Before(s.ApproveBy) {
+		s.RemindAt = d.GetRemindAt().AsTime()
+	}
 	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
 	s.Bypassed = append(slices.Clip(s.Bypassed), d.GetBypassed()...)
 	s.Holds, s.HeldUntil, s.HeldSince = nil, time.Time{}, time.Time{}

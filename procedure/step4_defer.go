@@ -26,7 +26,7 @@ type Deferral struct {
 
 // MayWait reports whether channels may be told of a notice later, where they have quiet
 // hours or gather notices. What calls people never waits, and neither does anything of an
-// emergency, or what says that something was wrong (PD-4.2). Of a start whoever tells has
+// emergency, what says that something was wrong, or what is to be answered in time (PD-4.2). Of a start whoever tells has
 // to know besides whether the release waits for somebody to be told.
 func MayWait(s State, o releasev1.Occasion) bool {
 	if s.Emergency() {
@@ -36,7 +36,7 @@ func MayWait(s State, o releasev1.Occasion) bool {
 	case releasev1.Occasion_OCCASION_START, releasev1.Occasion_OCCASION_END, releasev1.Occasion_OCCASION_ROLLBACK:
 		return true
 	case releasev1.Occasion_OCCASION_UNSPECIFIED, releasev1.Occasion_OCCASION_ESCALATION, releasev1.Occasion_OCCASION_EMERGENCY,
-		releasev1.Occasion_OCCASION_CORRECTION, releasev1.Occasion_OCCASION_TAKEN_ON:
+		releasev1.Occasion_OCCASION_CORRECTION, releasev1.Occasion_OCCASION_TAKEN_ON, releasev1.Occasion_OCCASION_REMINDER:
 	}
 	return false
 }

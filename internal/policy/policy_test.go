@@ -140,6 +140,8 @@ func TestWhatLeadsNowhereIsRefused(t *testing.T) {
 		{"quiet hours without an end", "    groups: [incident-commanders]\n", "    groups: [incident-commanders]\n    quiet_hours: [{from: '07:00', to: '19:00', time_zone: UTC}, {from: '19:00', to: '07:00', time_zone: UTC}]\n", []string{"channels[1].quiet_hours: nobody could ever be told by the channel duty-phone"}},
 		{"quiet hours at no time", "    groups: [incident-commanders]\n", "    groups: [incident-commanders]\n    quiet_hours: [{from: '25:00', to: '07:00', time_zone: UTC}]\n", []string{"channels[1].quiet_hours[0].from"}},
 		{"digest of a moment", "    groups: [incident-commanders]\n", "    groups: [incident-commanders]\n    digest: {every: 1s}\n", []string{"channels[1].digest.every"}},
+		{"reminder that nobody hears", "  approve_within: 72h", "  remind_before: 12h\n  approve_within: 72h", []string{"deadlines.remind_before: no channel tells anybody of OCCASION_REMINDER"}},
+		{"reminder before there is anything to do", "  approve_within: 72h", "  remind_before: 72h\n  approve_within: 72h", []string{"deadlines.remind_before: approvals are given within 72h0m0s"}},
 		{"audience of nobody", "    owners: true # of the service, and the owner of the release\n    dependents: true", "    # dependents: true", []string{"audiences[0].groups: it names neither"}},
 		{"audience of another group", "    customers: true #", "    groups: [support] #", []string{`audiences[1].groups[0]: there is no group "support"`}},
 		{"audience by no channel", "channels: [operations]", "channels: [operation]", []string{`audiences[1].channels[0]: there is no channel "operation"`}},
