@@ -70,6 +70,9 @@ func (s State) deadlines() []Deadline {
 		}
 	case PhaseApprove:
 		all = append(all, Deadline{Kind: releasev1.Deadline_DEADLINE_APPROVE, At: s.ApproveBy}, start)
+		if !s.RemindAt.IsZero() {
+			all = append(all, Deadline{Kind: releasev1.Deadline_DEADLINE_REMINDER, At: s.RemindAt})
+		}
 	case PhaseExecute:
 		all = append(all, step)
 		if !s.Started() {
@@ -98,6 +101,9 @@ func (s State) deadlines() []Deadline {
 		if x.AcknowledgedBy == "" && !x.CallNext {
 			all = append(all, Deadline{Kind: releasev1.Deadline_DEADLINE_ACKNOWLEDGE, At: x.AcknowledgeBy, Cause: x.Cause})
 		}
+	}
+	if d, ok := s.nextDeferred(); ok {
+		all = append(all, d)
 	}
 	if s.ReviewOwed() && !s.ReviewOverdue {
 		all = append(all, Deadline{Kind: releasev1.Deadline_DEADLINE_REVIEW, At: s.ReviewDue})
@@ -170,6 +176,10 @@ func (s *State) applyDeadlinePassed(e Entry, d *releasev1.DeadlinePassed) error 
 	case releasev1.Deadline_DEADLINE_NOTICE:
 		s.NoticeOverdue = true
 		s.raise(releasev1.Cause_CAUSE_NOTICE_UNACKNOWLEDGED, e.Stored)
+	case releasev1.Deadline_DEADLINE_REMINDER:
+		s.remindOfApprovals()
+	case releasev1.Deadline_DEADLINE_DEFERRED:
+		s.deferredDue(e.Stored)
 	case releasev1.Deadline_DEADLINE_ACKNOWLEDGE:
 		s.callNext(next.Cause)
 	case releasev1.Deadline_DEADLINE_REVIEW:
@@ -201,7 +211,7 @@ func (s *State) remind(at time.Time) {
 		s.raise(s.EscalatedFor, at)
 	case s.ReviewOwed() && s.ReviewOverdue:
 		s.raise(releasev1.Cause_CAUSE_REVIEW_OVERDUE, at)
-	case len(s.Wanted) > 0:
+	case len(s.Wanted)+len(DueNotice(*s)) > 0:
 		s.raise(releasev1.Cause_CAUSE_STEP_OVERDUE, at)
 	}
 }

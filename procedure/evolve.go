@@ -190,7 +190,7 @@ func (s *State) apply(e Entry) error {
 
 // settle closes a release that owes nothing any more.
 func (s *State) settle(e Entry) {
-	if s.Phase == PhaseFollowUp && len(s.Wanted) == 0 && len(s.OpenEscalations()) == 0 && !s.ReviewOwed() {
+	if s.Phase == PhaseFollowUp && len(s.Wanted)+len(s.Deferred) == 0 && len(s.OpenEscalations()) == 0 && !s.ReviewOwed() {
 		s.enter(PhaseClosed, e.Stored)
 	}
 }

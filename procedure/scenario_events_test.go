@@ -61,7 +61,7 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 			unready, refused = nil, rest
 		}
 		return proceduretest.Preview(s, sc.h.Class, unready, refused), true, nil
-	case "risk": // risk clear [quorum=g:n,...] | risk hold <rule> <duration> | risk refuse <rule>...
+	case "risk": // risk clear [quorum=g:n,...] [remind=<duration>] | risk hold <rule> <duration> | risk refuse <rule>...
 		e, err := sc.risk(first, rest)
 		return e, true, err
 	case "start-held": // start-held <rule> <duration>
@@ -80,6 +80,14 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 			return proceduretest.Notify(s), true, nil
 		case "followed": // those who are told are told again when it is no longer so
 			return proceduretest.NotifyFollowed(s), true, nil
+		case "later": // a channel is told of what was deferred
+			return proceduretest.Later(s), true, nil
+		case "deferred": // notify deferred <duration> <channel>: it is told later
+			d, err := time.ParseDuration(rest[0])
+			if err != nil {
+				return nil, true, unclearf("%v", err)
+			}
+			return proceduretest.NotifyDeferred(s, rest[1], now.Add(d)), true, nil
 		}
 		d, err := time.ParseDuration(first)
 		if err != nil || len(rest) == 0 {
@@ -135,6 +143,9 @@ func (sc *scenario) risk(what string, words []string) (*releasev1.Event, error) 
 	case "clear":
 		return proceduretest.Risk(s, now, func(f *procedure.RiskFacts) {
 			for _, w := range words {
+				if d, err := time.ParseDuration(strings.TrimPrefix(w, "remind=")); err == nil {
+					f.RemindAt = now.Add(d)
+				}
 				if rules, ok := strings.CutPrefix(w, "quorum="); ok {
 					f.Quorum = quorum(rules)
 				}

@@ -229,6 +229,14 @@ func parts(s procedure.State) [][2]string {
 	if s.Claim.Claimer != "" {
 		work = fmt.Sprintf("wave %d attempt %d, way back %d, %s until %s", s.Wave, s.Attempt, s.RollbackAttempt, s.Claim.Claimer, clock(s.Claim.LeaseUntil))
 	}
+	var later []string
+	for _, d := range s.Deferred {
+		when := "until " + d.Until.Format("Mon 15:04:05")
+		if d.Due {
+			when = "due"
+		}
+		later = append(later, fmt.Sprintf("%s %d to %s %s", word(d.Occasion.String(), "OCCASION_"), d.Number, d.Channel, when))
+	}
 	return [][2]string{
 		{"findings", strings.Join(findings, ", ")},
 		{"holds", strings.Join(holds, ", ")},
@@ -237,6 +245,7 @@ func parts(s procedure.State) [][2]string {
 		{"bypassed", strings.Join(s.Bypassed, ", ")},
 		{"overridden", strings.Join(overridden, ", ")},
 		{"tell", strings.Join(tell, ", ")},
+		{"tell later", strings.Join(later, ", ")},
 		{"work", work},
 		{"targets", strings.Join(results, ", ")},
 		{"calls", strings.Join(calls, ", ")},

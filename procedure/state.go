@@ -52,6 +52,9 @@ type State struct {
 	ChangeDigest string
 	Quorum       []*releasev1.QuorumRule
 	ApproveBy    time.Time
+	// RemindAt is when people are reminded of approvals that are missing; zero where they
+	// are not, or were already.
+	RemindAt time.Time
 	// Approvals is what people approved and have not taken back.
 	Approvals []Approval
 	// TakenBack is which signatures count no more, the newest of each person.
@@ -101,6 +104,8 @@ type State struct {
 	Attempts []string
 	// Wanted is what stakeholders have not been told yet.
 	Wanted []Notice
+	// Deferred is what channels are told later.
+	Deferred []Deferral
 	// Told is what they have been told, with whom it was meant for.
 	Told []Told
 	// Corrections counts how often people were told again of a start, and Corrected is what
@@ -267,6 +272,9 @@ func (s State) ReviewOwed() bool { return !s.ReviewDue.IsZero() && s.Review == n
 
 func (s *State) enter(p Phase, at time.Time) {
 	s.Phase, s.Entered, s.Reminded = p, at, time.Time{}
+	if p != PhaseApprove {
+		s.forgetReminder()
+	}
 }
 
 // end gives the release its outcome. Targets that were locked are let go first.

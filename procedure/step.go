@@ -220,7 +220,7 @@ func Due(step StepID, s State, now time.Time) bool {
 		_, missing := Count(s, now)
 		return len(missing) == 0
 	case StepNotify:
-		return len(s.Wanted) > 0
+		return len(s.Wanted)+len(DueNotice(s)) > 0
 	case StepExecute:
 		return s.Phase == PhaseExecute || s.Phase == PhaseExecuting
 	case StepVerify:

@@ -39,6 +39,8 @@ type RiskFacts struct {
 	ApproveBy time.Time
 	// Bypassed is every control that the emergency goes around at this step.
 	Bypassed []string
+	// RemindAt is when people are reminded of approvals that are missing; zero for never.
+	RemindAt time.Time
 	// CalendarDigest names the calendars that were looked at.
 	CalendarDigest string
 	// ZoneData names the time zone database by which freezes were judged.
@@ -59,8 +61,12 @@ func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 			Reasons: f.Holds, Until: timestamppb.New(f.Until), ZoneData: f.ZoneData,
 		}}}
 	}
+	var remind *timestamppb.Timestamp
+	if !f.RemindAt.IsZero() {
+		remind = timestamppb.New(f.RemindAt)
+	}
 	return &releasev1.Event{Data: &releasev1.Event_RiskCleared{RiskCleared: &releasev1.RiskCleared{
-		ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
+		RemindAt: remind, ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
 		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData, Score: f.Score,
 	}}}
 }
@@ -147,6 +153,9 @@ func (s *State) applyRiskCleared(e Entry, d *releasev1.RiskCleared) error {
 		return s.invalid(e, "no deadline for approvals")
 	}
 	s.ChangeDigest, s.Quorum, s.ApproveBy = d.GetChangeDigest(), d.GetQuorum(), d.GetApproveBy().AsTime()
+	if d.GetRemindAt() != nil && d.GetRemindAt().AsTime().Before(s.ApproveBy) {
+		s.RemindAt = d.GetRemindAt().AsTime()
+	}
 	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
 	s.Bypassed = append(slices.Clip(s.Bypassed), d.GetBypassed()...)
 	s.Holds, s.HeldUntil, s.HeldSince = nil, time.Time{}, time.Time{}

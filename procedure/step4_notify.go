@@ -37,9 +37,15 @@ func DecideTold(n Notice, receipts []*releasev1.Receipt, audience []*releasev1.P
 // was reached is the shell's to ensure before it appends this event; the receipts say what
 // happened (PD-4.2).
 func (s *State) applyNotified(e Entry, d *releasev1.Notified) error {
+	if d.GetDeferredBy() != 0 {
+		return s.applyLater(e, d)
+	}
 	n := Notice{Occasion: d.GetOccasion(), Number: d.GetNumber()}
 	if !slices.Contains(s.Wanted, n) {
 		return s.invalid(e, "nobody was to be told of this")
+	}
+	if err := s.deferAll(e, n, d); err != nil {
+		return err
 	}
 	s.Wanted = slices.DeleteFunc(slices.Clone(s.Wanted), func(w Notice) bool { return w == n })
 	// What is told anew has to be acknowledged anew.

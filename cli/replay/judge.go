@@ -322,7 +322,7 @@ func (p *pass) risk(ctx context.Context, d *Decision, before procedure.State, e 
 		held.Until = e.Event.GetHeld().GetUntil()
 	}
 	if cleared := derived.GetRiskCleared(); cleared != nil && !kept {
-		cleared.ApproveBy = e.Event.GetRiskCleared().GetApproveBy()
+		cleared.ApproveBy, cleared.RemindAt = e.Event.GetRiskCleared().GetApproveBy(), e.Event.GetRiskCleared().GetRemindAt()
 	}
 	return same(derived, e.Event)
 }

@@ -31,8 +31,16 @@ type bug struct {
 	// interval and bad are those of Config; absent: 250 ms, and as usual.
 	interval time.Duration
 	bad      int
+	// fate is that of the first releases that have something to go back to; absent: some
+	// of each.
+	fate string
 	// long is how long releases are asked for; absent: 35 s.
 	long time.Duration
+	// service is that of Config.
+	service string
+	// ackWait and brief are those of Config.
+	ackWait time.Duration
+	brief   bool
 	// calm strikes at the focus alone, and kills and stops nothing else.
 	calm bool
 }
@@ -136,7 +144,10 @@ func try(ctx context.Context, cfg Config, b bug) (Verdict, error) {
 	if b.interval > 0 {
 		cfg.Interval = b.interval
 	}
-	cfg.Bad, cfg.FocusOnly = b.bad, b.calm
+	cfg.Bad, cfg.FocusOnly, cfg.Brief, cfg.AckWait, cfg.Service = b.bad, b.calm, b.brief, b.ackWait, b.service
+	if b.fate != "" {
+		cfg.Fates = slices.Repeat([]string{b.fate}, cfg.Releases)
+	}
 	v, err := Run(ctx, cfg)
 	if errors.Is(err, ErrBroken) {
 		err = nil

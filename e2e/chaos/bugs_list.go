@@ -152,4 +152,29 @@ var bugs = []bug{
 		wants: []string{"unapproved"},
 		edits: []edit{{"internal/policy/require.go", "		if environment.GetName() == request.GetEnvironment() {\n			need(environment.GetApprovals())\n", "		if environment.GetName() == request.GetEnvironment() {\n			need(environment.GetApprovals()[:1])\n"}},
 	},
+	{
+		name:  "a target is locked that nobody looked at",
+		wants: []string{"unapproved"},
+		edits: []edit{{"services/executor/site/claim.go", "		target, ok := looked[id]\n		if !ok {\n", "		target, ok := looked[id]\n		if ok = false; !ok {\n"}},
+		focus: []string{"execute.looked"}, action: failpoint.Stop, fate: fateGood, interval: 200 * time.Millisecond, calm: true, long: 100 * time.Second,
+		// Another release has to come and go while this one sleeps, and nobody else may begin it.
+		ackWait: 8 * time.Second, brief: true, service: "api",
+	},
+	{
+		name:  "a seal is taken for a beginning",
+		wants: []string{"early"},
+		edits: []edit{{
+			"services/executor/site/seal.go", "	return status == driver.StatusNotStarted || status == driver.StatusSealed\n", "	return status == driver.StatusNotStarted\n",
+		}},
+		focus: []string{"execute.claimed", "execute.shut"}, action: failpoint.Kill, fate: fateAborted, interval: 400 * time.Millisecond, calm: true, long: 100 * time.Second,
+	},
+	{
+		name:  "whoever signed, it is the person",
+		wants: []string{"unapproved"},
+		edits: []edit{{
+			"services/executor/execute/consent.go", "		if _, err := consent.Verify(t.State, a, whose...); err != nil {\n",
+			"		if _, err := consent.Verify(t.State, a, whose...); err != nil && len(whose) == 0 {\n",
+		}},
+		fate: fateNeglected,
+	},
 }

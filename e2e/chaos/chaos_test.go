@@ -34,6 +34,9 @@ func TestPromisesHoldThroughAFewFaults(t *testing.T) {
 	if v.Broken() != "" || v.Asked != releases || v.Settled != releases {
 		t.Errorf("%d asked for, %d settled, %v\n%s", v.Asked, v.Settled, err, out)
 	}
+	if v.Forged == 0 {
+		t.Errorf("no executor refused what was authorized in other people's names\n%s", out)
+	}
 	for _, kind := range []string{"succeeded", "rolled_back", "rejected", "withdrawn"} {
 		if v.Outcomes[kind] == 0 {
 			t.Errorf("no release ended as %s\n%s", kind, out)

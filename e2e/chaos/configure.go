@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -133,8 +132,7 @@ func (p *plant) httpAddress(name string, i int) string {
 }
 
 func (p *plant) configOf(name string, i int) (proto.Message, error) {
-	ctx := context.Background()
-	listen, err := freeAddress(ctx)
+	listen, err := p.address()
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +146,7 @@ func (p *plant) configOf(name string, i int) (proto.Message, error) {
 		Log: &configv1.Log{Level: configv1.Log_LEVEL_INFO, Text: true}, AckWait: durationpb.New(p.ackWait), Workers: 8,
 	}
 	artifacts := filepath.Join(p.dir, "artifacts")
-	serve, err := freeAddress(ctx)
+	serve, err := p.address()
 	if err != nil {
 		return nil, err
 	}

@@ -28,12 +28,9 @@ type database struct {
 
 // startDatabase makes a cluster with the schema, and a login for the recorder, whose
 // connection string it leaves in a file.
-func startDatabase(ctx context.Context, dir, file string) (*database, error) {
-	address, err := freeAddress(ctx)
-	if err != nil {
-		return nil, err
-	}
+func startDatabase(ctx context.Context, address, dir, file string) (*database, error) {
 	d := &database{cfg: postgres.Config{Dir: dir, Listen: address, Durable: true}}
+	var err error
 	if d.server, err = postgres.Start(ctx, d.cfg); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,6 +51,9 @@ func newFaults(r *run) *faults {
 }
 
 func (f *faults) live(ctx context.Context) {
+	f.run.mu.Lock()
+	f.run.striking = true
+	f.run.mu.Unlock()
 	attending, enough := context.WithCancel(context.WithoutCancel(ctx))
 	var waiter sync.WaitGroup
 	waiter.Go(func() { f.attend(attending) })
@@ -101,8 +105,11 @@ func (f *faults) victim() *process {
 	return all[f.random.IntN(len(all))]
 }
 
-// nap is longer than the server waits for a sign of life.
+// nap is longer than the server waits for a sign of life, or a brief one shorter.
 func (f *faults) nap() time.Duration {
+	if wait := f.run.plant.ackWait; f.run.cfg.Brief {
+		return wait/4 + time.Duration(f.random.Int64N(int64(wait/4)))
+	}
 	return f.run.plant.ackWait*2 + time.Duration(f.random.Int64N(int64(f.run.cfg.Nap)))
 }
 
@@ -154,6 +161,26 @@ func (f *faults) order() {
 	_ = os.WriteFile(f.file(p.Name+".order"), fmt.Appendf(nil, "%s %d", action, f.run.hits(p.Name)+1+f.random.Int64N(4)), 0o600)
 }
 
+// waylay has whoever passes a point next strike itself there, unless somebody is waited
+// for already, or the faults are over.
+func (r *run) waylay(point string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.striking || len(r.cfg.Focus) > 0 && !slices.Contains(r.cfg.Focus, point) {
+		return
+	}
+	action := r.cfg.Action
+	if action == "" {
+		action = failpoint.Stop
+	}
+	file, err := os.OpenFile(filepath.Join(r.plant.dir, "points", point+".order"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return
+	}
+	_, _ = fmt.Fprintf(file, "%s %d", action, r.hits(point)+1)
+	_ = file.Close()
+}
+
 func (f *faults) file(name string) string { return filepath.Join(f.run.plant.dir, "points", name) }
 
 // hits is how often a point was passed.
@@ -192,6 +219,9 @@ func (f *faults) collect(ctx context.Context) {
 
 // disarm takes back what nobody has taken, and lets everything go on.
 func (f *faults) disarm() {
+	f.run.mu.Lock()
+	f.run.striking = false
+	f.run.mu.Unlock()
 	for _, p := range failpoint.Points {
 		_ = os.Remove(f.file(p.Name + ".order"))
 	}

@@ -23,6 +23,9 @@ type Verdict struct {
 	// Asked is how many releases the bus was asked for, Settled how many of them came to
 	// their end.
 	Asked, Settled int
+	// Forged is how many releases an executor refused that somebody had authorized in
+	// other people's names.
+	Forged int
 	// Unhit are failpoints that no process passed, Missing what else was to happen in the
 	// run and did not.
 	Unhit, Missing []string
@@ -198,6 +201,9 @@ func (b *bench) fold(ring *envelope.Keyring) {
 // releases counts those that did not come to their end.
 func (b *bench) releases() {
 	for release, s := range b.states {
+		if refusedAsForged(b.counted[release]) {
+			b.Forged++
+		}
 		for kind := range types(b.counted[release]) {
 			b.Passed[kind]++
 		}

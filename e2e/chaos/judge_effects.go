@@ -21,6 +21,7 @@ func (b *bench) targets() {
 			b.effect(t, release, e)
 		}
 		b.touches(t)
+		b.aborts(t)
 		b.starts(t)
 	}
 }
@@ -86,6 +87,7 @@ func (b *bench) effect(t targetPlan, release string, e effect) {
 	if want := state.Request.GetArtifacts()[0].GetDigest(); e.Digest != want {
 		b.count(&b.Unapproved, "unapproved", "%s was given %s by %s, not %s", t.ID, e.Digest, release, want)
 	}
+	b.from(t, release, state)
 	b.time(t, release, e, claim)
 	if why := b.unapproved(release, claim); why != "" {
 		b.count(&b.Unapproved, "unapproved", "%s had the effect of %s: %s", t.ID, release, why)

@@ -156,7 +156,7 @@ func TestARunThatDidTooLittleIsNotClean(t *testing.T) {
 func TestAShortPlanHoldsEveryFate(t *testing.T) {
 	for seed := range uint64(20) {
 		fates := map[string]int{}
-		for _, lane := range newPlan(60, 16, rand.New(rand.NewPCG(seed, 1))).Releases {
+		for _, lane := range newPlan(60, 16, certainFates, "", rand.New(rand.NewPCG(seed, 1))).Releases {
 			if lane[0].Fate != fateGood {
 				t.Errorf("seed %d: a lane begins with %s, and has nothing to go back to", seed, lane[0].Fate)
 			}

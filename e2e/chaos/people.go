@@ -125,14 +125,24 @@ func (c *crowd) decide(ctx context.Context, person string, p *approvalv1.Pending
 		})
 		return
 	}
+	answer, err := c.as(person).GetPending(ctx, &approvalv1.GetPendingRequest{Release: p.GetRelease()})
+	if err != nil {
+		return
+	}
+	p = answer.GetPending()
 	digest := p.GetChangeDigest()
 	if r.Wrong && c.misled(p.GetRelease()) {
 		// Somebody shows them another change. Their approval of it must not count.
 		digest = digestOf("another change")
 	}
+	signature, err := signed(p, answer.GetSigning(), digest, c.run.world.people[person])
+	if err != nil {
+		c.run.say("%s does not sign for %s: %v", person, p.GetRelease(), err)
+		return
+	}
 	_ = c.run.history.do(call{Op: opApprove, Person: person, Release: p.GetRelease(), Digest: digest}, func() error {
 		_, err := c.as(person).Approve(ctx, &approvalv1.ApproveRequest{
-			Release: p.GetRelease(), ChangeDigest: digest, ShownDigest: p.GetShownDigest(),
+			Release: p.GetRelease(), ChangeDigest: digest, ShownDigest: p.GetShownDigest(), Signature: signature,
 		})
 		return err
 	})
@@ -158,6 +168,10 @@ func (c *crowd) operator(ctx context.Context) {
 			return
 		}
 		switch {
+		case c.run.planned[s.Release].Fate == fateAborted && s.Phase == procedure.PhaseExecute && !s.Started():
+			// It can be aborted from its claim on. The executor that claims it is to sleep
+			// until it has been.
+			c.run.waylay("execute.claimed")
 		case c.run.planned[s.Release].Fate == fateAborted && slices.Contains(procedure.Actions(s), "abort"):
 			_ = c.run.history.do(call{Op: opAbort, Person: "dave", Release: s.Release}, func() error {
 				_, err := c.as("dave").Abort(ctx, &approvalv1.AbortRequest{Release: s.Release, Reason: "It was to be aborted."})

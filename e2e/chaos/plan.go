@@ -43,10 +43,11 @@ const (
 	fateAborted   = "aborted"
 )
 
-// certainFates come first among those that are not the first of their lane, so that a
-// short run has some of each as well.
+// certainFates are those with which a run begins, so that a short one has some of each as
+// well.
 var certainFates = []string{
 	fateBad, fateAborted, fateEmergency, fateRejected, fateBad, fateWithdrawn, fateNeglected, fateAborted, fateEmergency,
+	fateNeglected,
 }
 
 // releasePlan is one release to be.
@@ -56,6 +57,8 @@ type releasePlan struct {
 	Fate   string
 	// NotBefore is how long after the request it may start.
 	NotBefore time.Duration
+	// Forged makes somebody authorize it in the names of others. Nobody else does.
+	Forged bool
 	// Wrong makes people approve something else first, which must not count.
 	Wrong bool
 	// Repeats is how often the request is sent besides the first time.
@@ -70,8 +73,10 @@ type plan struct {
 	Releases [][]releasePlan
 }
 
-// newPlan spreads the releases over the lanes; bad of a hundred are bad versions.
-func newPlan(releases, bad int, random *rand.Rand) plan {
+// newPlan spreads the releases over the lanes; bad of a hundred are bad versions. The
+// fates come first among those that are not the first of their lane, and these are of the
+// one service alone, if it is given.
+func newPlan(releases, bad int, fates []string, service string, random *rand.Rand) plan {
 	p := plan{}
 	target := func(kind, service, id string) string {
 		for _, t := range p.Targets {
@@ -101,8 +106,13 @@ func newPlan(releases, bad int, random *rand.Rand) plan {
 	for i := range 2 {
 		p.Lanes = append(p.Lanes, lane{Service: "calm", Share: 4, Frozen: true, Waves: [][]string{{target(kindNoop, "calm", fmt.Sprintf("calm-%d", i))}}})
 	}
+	for i, l := range p.Lanes {
+		if service != "" && l.Service != service {
+			p.Lanes[i].Share = 0
+		}
+	}
 	p.Releases = make([][]releasePlan, len(p.Lanes))
-	certain := slices.Clone(certainFates)
+	certain, neglected := slices.Clone(fates), 0
 	for n := range releases {
 		at := p.pick(n, random)
 		first := len(p.Releases[at]) == 0
@@ -110,6 +120,10 @@ func newPlan(releases, bad int, random *rand.Rand) plan {
 		if !first && len(certain) > 0 {
 			r.Fate, certain = certain[0], certain[1:]
 			r.Wrong = r.Wrong && r.Fate != fateNeglected
+		}
+		if r.Fate == fateNeglected {
+			r.Forged = neglected%2 == 1
+			neglected++
 		}
 		p.Releases[at] = append(p.Releases[at], r)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/procedure"
@@ -48,8 +49,9 @@ type plant struct {
 	addresses map[string]string
 	grpc      []string
 
-	cancel context.CancelFunc
-	wait   sync.WaitGroup
+	release []func() // of addresses
+	cancel  context.CancelFunc
+	wait    sync.WaitGroup
 }
 
 // build builds the programs. The overlay replaces sources, and may be empty.
@@ -79,8 +81,11 @@ func (p *plant) start(ctx context.Context) error {
 	if err := p.startBus(ctx); err != nil {
 		return err
 	}
-	var err error
-	if p.database, err = startDatabase(ctx, filepath.Join(p.dir, "database"), filepath.Join(p.dir, "secrets", "database.url")); err != nil {
+	address, err := p.address()
+	if err != nil {
+		return err
+	}
+	if p.database, err = startDatabase(ctx, address, filepath.Join(p.dir, "database"), filepath.Join(p.dir, "secrets", "database.url")); err != nil {
 		return err
 	}
 	if err := p.configure(); err != nil {
@@ -99,7 +104,7 @@ func (p *plant) start(ctx context.Context) error {
 func (p *plant) run(ctx context.Context, s *process) { p.wait.Go(func() { s.run(ctx) }) }
 
 func (p *plant) startBus(ctx context.Context) error {
-	address, err := freeAddress(ctx)
+	address, err := p.address()
 	if err != nil {
 		return err
 	}
@@ -216,6 +221,9 @@ func (p *plant) stop() {
 	if p.database != nil {
 		p.database.stop()
 	}
+	for _, release := range p.release {
+		release()
+	}
 }
 
 func pause(ctx context.Context, long time.Duration) {
@@ -227,11 +235,12 @@ func pause(ctx context.Context, long time.Duration) {
 	}
 }
 
-func freeAddress(ctx context.Context) (string, error) {
-	var listen net.ListenConfig
-	l, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// address is one where nobody else listens until the plant stops: a process that was
+// killed has to find it again.
+func (p *plant) address() (string, error) {
+	address, release, err := rig.Reserve()
+	if err == nil {
+		p.release = append(p.release, release)
 	}
-	return l.Addr().String(), l.Close()
+	return address, err
 }

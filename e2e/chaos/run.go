@@ -29,11 +29,21 @@ type Config struct {
 	// Interval is the mean time between two faults, Nap the longest extra time for
 	// which a process is stopped.
 	Interval, Nap time.Duration
+	// AckWait is how long the bus waits for a sign of life of whoever has a message.
+	// Absent: 1 s.
+	AckWait time.Duration
+	// Brief stops processes for so short a time that nobody takes over from them.
+	Brief bool
 	// Blackout is the shortest time between two in which all executors are stopped for
 	// longer than an approval is valid. Absent: 45 s.
 	Blackout time.Duration
 	// Bad is how many of a hundred releases are bad versions. Absent: 16.
 	Bad int
+	// Fates are those of the first releases that have something to go back to. Absent:
+	// some of each.
+	Fates []string
+	// Service is that of all releases which have something to go back to. Empty: of any.
+	Service string
 	// Quiet does without faults.
 	Quiet bool
 	// Focus are the failpoints to strike, and Action what to do there; empty for all.
@@ -67,13 +77,17 @@ type run struct {
 	ring    *envelope.Keyring
 	watcher *watcher
 	history *history
-	began   time.Time
+	// impostor is there where there are faults.
+	impostor *impostor
+	began    time.Time
 	// missing is what was to happen and did not, found what ended the run early.
 	missing []string
 	found   *Verdict
 
 	mu    sync.Mutex // guards what follows
 	asked int
+	// striking is true while there are faults.
+	striking bool
 }
 
 func (r *run) say(format string, args ...any) {
@@ -101,6 +115,12 @@ func Run(ctx context.Context, cfg Config) (Verdict, error) {
 	}
 	if cfg.Bad == 0 {
 		cfg.Bad = 16
+	}
+	if len(cfg.Fates) == 0 {
+		cfg.Fates = certainFates
+	}
+	if cfg.AckWait == 0 {
+		cfg.AckWait = time.Second
 	}
 	if cfg.Blackout == 0 {
 		cfg.Blackout = 45 * time.Second
@@ -152,7 +172,7 @@ func (r *run) all(ctx context.Context) (Verdict, error) {
 
 // prepare builds the programs and lays everything out.
 func (r *run) prepare(ctx context.Context) error {
-	r.plan = newPlan(r.cfg.Releases, r.cfg.Bad, rand.New(rand.NewPCG(r.cfg.Seed, 1))) //nolint:gosec // A test's dice.
+	r.plan = newPlan(r.cfg.Releases, r.cfg.Bad, r.cfg.Fates, r.cfg.Service, rand.New(rand.NewPCG(r.cfg.Seed, 1))) //nolint:gosec // A test's dice.
 	r.planned = map[string]releasePlan{}
 	for i, releases := range r.plan.Releases {
 		for _, p := range releases {
@@ -170,7 +190,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.plant = &plant{dir: r.cfg.Dir, root: r.cfg.Root, world: r.world, ackWait: time.Second, log: log}
+	r.plant = &plant{dir: r.cfg.Dir, root: r.cfg.Root, world: r.world, ackWait: r.cfg.AckWait, log: log}
 	if r.history, err = newHistory(filepath.Join(r.cfg.Dir, historyName)); err != nil {
 		return err
 	}
@@ -193,6 +213,11 @@ func (r *run) work(ctx context.Context) error {
 	f, h := newFaults(r), newHostile(r)
 	var bad sync.WaitGroup
 	if !r.cfg.Quiet {
+		if r.impostor, err = newImpostor(r); err != nil {
+			enough()
+			return err
+		}
+		bad.Go(func() { r.impostor.live(striking) })
 		bad.Go(func() { f.live(striking) })
 		bad.Go(func() { h.live(striking) })
 	}

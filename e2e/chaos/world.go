@@ -19,6 +19,7 @@ import (
 	"text/template"
 	"time"
 
+	"golang.org/x/crypto/ssh"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -39,6 +40,8 @@ type world struct {
 	dir  string
 	plan plan
 	key  ed25519.PrivateKey
+	// people are the keys of those who approve, by their ids.
+	people map[string]ssh.Signer
 	// long is how long the freeze lasts once the services are started, freeze when it ends.
 	long   time.Duration
 	freeze time.Time
@@ -52,7 +55,11 @@ func newWorld(dir string, p plan, freeze time.Duration) (*world, error) {
 		}
 	}
 	key, err := rig.Key(filepath.Join(dir, "attester.pem"))
-	return &world{dir: dir, plan: p, key: key, long: freeze}, err
+	if err != nil {
+		return nil, err
+	}
+	people, err := personKeys(dir)
+	return &world{dir: dir, plan: p, key: key, people: people, long: freeze}, err
 }
 
 // serve answers for the targets until the context ends: /<target>/digest is what a
@@ -200,9 +207,13 @@ func (w *world) procedure() ([]byte, error) {
 		}
 	}
 	const stamp = "2006-01-02T15:04:05.000Z"
+	keys := map[string]string{}
+	for person, key := range w.people {
+		keys[person] = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey())))
+	}
 	var out bytes.Buffer
 	err = t.Execute(&out, map[string]any{
-		"Key": base64.StdEncoding.EncodeToString(rig.Public(w.key)), "Services": services, "Targets": w.plan.Targets,
+		"Key": base64.StdEncoding.EncodeToString(rig.Public(w.key)), "Services": services, "Targets": w.plan.Targets, "People": keys,
 		"FreezeStart": w.freeze.Add(-time.Hour).UTC().Format(stamp), "FreezeEnd": w.freeze.UTC().Format(stamp),
 	})
 	return []byte(strings.TrimSpace(out.String()) + "\n"), err

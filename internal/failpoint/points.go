@@ -32,8 +32,10 @@ var Points = []Point{
 	{"desk.decided", true}, // a person decided, nothing is stored
 	{"desk.stored", false}, // stored, and the person has no answer
 	// Execution.
+	{"execute.looked", true},  // the targets were looked at, nothing is locked
 	{"execute.claimed", true}, // the wave is claimed and locked, nothing is done
 	{"execute.fenced", true},  // the lock was read back, the driver not called
+	{"execute.shut", true},    // a wave that must not begin any more is sealed, and not on record
 	{"execute.sealed", true},  // the targets of a lost executor are sealed, nobody was told
 	{"execute.applied", true}, // the driver is done, the outcome is not on record
 	{"rollback.claimed", true},

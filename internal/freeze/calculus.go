@@ -30,8 +30,8 @@ type hold struct {
 
 // newCalculus understands the freezes that apply to a scope, or says of each of them why
 // it cannot be understood.
-func newCalculus(freezes []*policyv1.Freeze, at time.Time, scope Scope) (calculus, error) {
-	c := calculus{end: at.Add(Horizon)}
+func newCalculus(freezes []*policyv1.Freeze, at time.Time, scope Scope, horizon time.Duration) (calculus, error) {
+	c := calculus{end: at.Add(horizon)}
 	var problems []error
 	for _, freeze := range freezes {
 		if !Applies(freeze, scope) {

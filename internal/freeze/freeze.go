@@ -73,13 +73,18 @@ func (v Verdict) Holds() []*releasev1.HoldReason {
 // cannot be understood, which must be treated as a hold: a freeze that nobody understands
 // still is one.
 func Evaluate(freezes []*policyv1.Freeze, at time.Time, scope Scope) (Verdict, error) {
-	c, err := newCalculus(freezes, at, scope)
+	return evaluate(freezes, at, scope, Horizon)
+}
+
+// evaluate is Evaluate as far ahead as that.
+func evaluate(freezes []*policyv1.Freeze, at time.Time, scope Scope, horizon time.Duration) (Verdict, error) {
+	c, err := newCalculus(freezes, at, scope, horizon)
 	if err != nil {
 		return Verdict{Until: at}, err
 	}
 	verdict := Verdict{Until: at}
 	told := make(map[int]bool)
-	for verdict.Until.Sub(at) < Horizon {
+	for verdict.Until.Sub(at) < horizon {
 		holds, next := c.holding(verdict.Until)
 		if len(holds) == 0 {
 			return verdict, nil
@@ -98,7 +103,7 @@ func Evaluate(freezes []*policyv1.Freeze, at time.Time, scope Scope) (Verdict, e
 		}
 		verdict.Until = next
 	}
-	verdict.Until = at.Add(Horizon)
+	verdict.Until = at.Add(horizon)
 	return verdict, fmt.Errorf("%w: no start before %s", ErrFrozen, verdict.Until.UTC().Format(time.RFC3339))
 }
 

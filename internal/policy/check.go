@@ -29,6 +29,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.score()
 	c.channels()
 	c.audiences()
+	c.reminder()
 	c.emergency()
 	c.escalation()
 	c.approvals("no_rollback_approvals", document.GetNoRollbackApprovals())

@@ -1,10 +1,13 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/blackdice/shipwarden/internal/condition"
+	"github.com/blackdice/shipwarden/internal/freeze"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -80,9 +83,26 @@ func (c *checker) channels() {
 				c.report(path+".fallback", "channel.fallback", "the channel %s has to be another one, without a fallback of its own", fallback)
 			}
 		}
+		c.quiet(path, channel)
 		if len(channel.GetGroups()) > 0 && !slices.Contains(channel.GetOccasions(), releasev1.Occasion_OCCASION_ESCALATION) {
 			c.report(path+".groups", "channel.groups", "it serves groups that are called, and is not told of OCCASION_ESCALATION")
 		}
+	}
+}
+
+// quiet checks that whoever has quiet hours can be told at some time.
+func (c *checker) quiet(path string, channel *policyv1.Channel) {
+	// Times are in the same order every week, whichever it is.
+	at := time.Date(2026, 6, 10, 12, 0, 0, 0, time.UTC)
+	understood := true
+	for i, hours := range channel.GetQuietHours() {
+		if _, err := freeze.QuietUntil([]*policyv1.QuietHours{hours}, at); err != nil && !errors.Is(err, freeze.ErrAlwaysQuiet) {
+			c.report(fmt.Sprintf("%s.quiet_hours[%d]", path, i), "quiet_hours", "%v", err)
+			understood = false
+		}
+	}
+	if _, err := freeze.QuietUntil(channel.GetQuietHours(), at); understood && err != nil {
+		c.report(path+".quiet_hours", "quiet_hours", "nobody could ever be told by the channel %s: %v", channel.GetName(), err)
 	}
 }
 

@@ -33,6 +33,25 @@ func NotifyFollowed(s procedure.State) *releasev1.Event {
 	return e
 }
 
+// NotifyDeferred tells stakeholders of the first thing that they wait for, one channel of
+// them later. Nil where nobody waits.
+func NotifyDeferred(s procedure.State, channel string, until time.Time) *releasev1.Event {
+	e := NotifyFollowed(s)
+	if e != nil {
+		e.GetNotified().Deferred = []*releasev1.Deferral{{Channel: channel, Until: timestamppb.New(until), Reason: releasev1.Deferral_REASON_QUIET_HOURS}}
+	}
+	return e
+}
+
+// Later tells a channel of what was deferred and is due. Nil where nothing is.
+func Later(s procedure.State) *releasev1.Event {
+	due := procedure.DueNotice(s)
+	if len(due) == 0 {
+		return nil
+	}
+	return procedure.DecideLater(due[0].Notice, due[0].By, nil, nil)
+}
+
 // Impact reports an impact that nobody expected.
 func Impact() *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_ImpactReported{ImpactReported: &releasev1.ImpactReported{

@@ -157,7 +157,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(gates.New(s.Procedures, s.Evidence, connectors, beside))
 	s.Step(risk.New(s.Procedures, s.Store, risk.Watch{Sources: sources, Keeper: s.Evidence}))
 	s.Step(authorize.New(s.Procedures))
-	s.Step(notify.New(s.Procedures, told, notices, s.Evidence, s.Now))
+	s.Step(notify.New(s.Procedures, told, notices, s.Evidence, s.Store, s.Now))
 	s.Step(escalate.New(s.Procedures))
 	s.Step(catalog.New(s.Procedures, s.Store))
 	s.Step(intake.NewTeller(intake.NewBoard(s.JS)))

@@ -36,7 +36,7 @@ func hear(index *policy.Index, x raised, history eventstore.History, keepsAlarms
 			anyway = append(anyway, c)
 		}
 	}
-	h := hearing{channels: slices.Clone(anyway), anyway: anyway, meant: index.AudienceOf(meantAs(x.notice.Occasion), x.state.Request)}
+	h := hearing{channels: slices.Clone(anyway), anyway: anyway, meant: append(askedToApprove(index, x), index.AudienceOf(meantAs(x.notice.Occasion), x.state.Request)...)}
 	for _, c := range index.Document().GetChannels() {
 		named := slices.ContainsFunc(h.meant, func(m policy.Meant) bool { return slices.Contains(m.Channels, c.GetName()) })
 		if named && !slices.Contains(h.channels, c) {
@@ -90,7 +90,7 @@ func (h hearing) recipients(all []told) []*releasev1.Recipient {
 		for _, person := range h.people(each.meantFor()) {
 			state := each.stateFor(person)
 			r := byPerson[person]
-			if r == nil || state > r.GetState() {
+			if r == nil || rank(state) > rank(r.GetState()) {
 				r = &releasev1.Recipient{Person: person, State: state}
 				byPerson[person] = r
 			}
@@ -127,12 +127,22 @@ func (t told) meantFor() string {
 // people one by one says whom it reached; others are heard by everybody who listens.
 func (t told) stateFor(person string) releasev1.Recipient_State {
 	switch {
+	case t.waits:
+		return releasev1.Recipient_STATE_DEFERRED
 	case t.receipt.GetDelivered() && (!t.personal || slices.Contains(t.receipt.GetReached(), person)):
 		return releasev1.Recipient_STATE_DELIVERED
 	case !t.receipt.GetDelivered() && !t.again:
 		return releasev1.Recipient_STATE_SENT
 	}
 	return releasev1.Recipient_STATE_FAILED
+}
+
+// rank puts states in order: what may still arrive is better than what did not.
+func rank(s releasev1.Recipient_State) int {
+	if s == releasev1.Recipient_STATE_DEFERRED {
+		return int(releasev1.Recipient_STATE_FAILED)*2 + 1
+	}
+	return int(s) * 2
 }
 
 // ask says in a notice of a start what is asked of whom, in words that do not depend on

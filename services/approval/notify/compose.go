@@ -48,6 +48,8 @@ func compose(doc *policyv1.Procedure, x raised) Message {
 		m.correct(x, what)
 	case releasev1.Occasion_OCCASION_TAKEN_ON:
 		m.takenOn(x, what)
+	case releasev1.Occasion_OCCASION_REMINDER:
+		m.remind(x, what)
 	case releasev1.Occasion_OCCASION_UNSPECIFIED:
 	}
 	return m

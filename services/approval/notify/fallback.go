@@ -27,7 +27,7 @@ func (s shell) standIn(ctx context.Context, m Message, h hearing, x raised, hist
 			own.Key += "/" + c.GetName()
 			own.People = h.people(c.GetName())
 			own.settle(x, history, c.GetFallback())
-			instead := s.tell(ctx, c.GetFallback(), own)
+			instead := s.tell(ctx, c.GetFallback(), own, alone)
 			if instead.receipt != nil {
 				instead.receipt.InsteadOf = c.GetName()
 			}

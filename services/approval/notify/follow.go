@@ -30,8 +30,11 @@ func follows(x raised, h eventstore.History, keepsAlarms func(channel string) bo
 	for _, n := range toldBefore(x, h) {
 		switch x.notice.Occasion { //nolint:exhaustive // The others follow nothing.
 		case releasev1.Occasion_OCCASION_CORRECTION:
-			if n.GetOccasion() == releasev1.Occasion_OCCASION_START {
+			if n.GetOccasion() == releasev1.Occasion_OCCASION_START && n.GetDeferredBy() == 0 {
 				out = channelsOf(n) // of the newest one alone
+				for _, d := range n.GetDeferred() {
+					out = append(out, d.GetChannel())
+				}
 			}
 		case releasev1.Occasion_OCCASION_TAKEN_ON:
 			if sameCause(n, x) {

@@ -92,7 +92,7 @@ func TestWhoKnowsKeysSeesOneNoticeThoughTheSenderIsKilled(t *testing.T) {
 			r.channels = map[string]notify.Channel{"ops": c}
 			release := r.Reach(t, procedure.PhaseNotify)
 			for range 2 {
-				killed := notify.New(r.Procedures, r.channels, forgetful{r.ledger}, r.Evidence, func() time.Time { return r.now })
+				killed := notify.New(r.Procedures, r.channels, forgetful{r.ledger}, r.Evidence, r.Store, func() time.Time { return r.now })
 				if _, err := killed.Act(t.Context(), r.Task(t, release, r.now)); err != nil { // and its draft is lost
 					t.Fatal(err)
 				}

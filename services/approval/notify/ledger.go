@@ -66,6 +66,57 @@ func (b Bucket) Begin(ctx context.Context, key string) (Sending, error) {
 	return Sending{Since: e.Created()}, nil
 }
 
+// Begun implements Ledger.
+func (b Bucket) Begun(ctx context.Context, key string) (bool, error) {
+	_, err := b.kv.Get(ctx, nameOf(key))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Gather implements Ledger.
+func (b Bucket) Gather(ctx context.Context, batch, release string) error {
+	_, err := b.kv.Put(ctx, nameOf("wait/"+batch+"/"+release), nil)
+	return err
+}
+
+// Gathered implements Ledger.
+func (b Bucket) Gathered(ctx context.Context, batch string) ([]string, error) {
+	prefix := nameOf("wait/" + batch + "/")
+	keys, err := b.kv.ListKeysFiltered(ctx, prefix+">")
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for key := range keys.Keys() {
+		out = append(out, strings.TrimPrefix(key, prefix))
+	}
+	// A list that was cut off looks like one that is complete.
+	return out, ctx.Err()
+}
+
+// Sealed implements Ledger.
+func (b Bucket) Sealed(ctx context.Context, batch string) (string, error) {
+	e, err := b.kv.Get(ctx, nameOf("seal/"+batch))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(e.Value()), nil
+}
+
+// Seal implements Ledger.
+func (b Bucket) Seal(ctx context.Context, batch, digest string) (string, error) {
+	_, err := b.kv.Create(ctx, nameOf("seal/"+batch), []byte(digest))
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return b.Sealed(ctx, batch)
+	}
+	return digest, err
+}
+
 // End implements Ledger.
 func (b Bucket) End(ctx context.Context, key string, receipt *releasev1.Receipt) error {
 	value := []byte(undone)

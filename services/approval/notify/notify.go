@@ -12,6 +12,10 @@
 // second time, and its receipt says that nobody knows whether it arrived. What was
 // delivered is kept there too, so that one channel that is down does not make the
 // others hear everything again.
+//
+// A channel may have quiet hours, or have notices gathered. What may wait then does, on
+// record, and is told with whatever else waits for the channel as one message: see the
+// comment in digest.go.
 package notify
 
 import (
@@ -19,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -98,6 +103,12 @@ type Channel interface {
 // Evidence keeps what was sent, under the digest that the receipt names (PD-4.1).
 type Evidence interface {
 	Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error)
+	Get(ctx context.Context, digest string) ([]byte, error)
+}
+
+// Histories gives the history of a release of which something waits, too.
+type Histories interface {
+	Load(ctx context.Context, aggregate string) (eventstore.History, error)
 }
 
 // Ledger keeps which notices were begun to be sent, and what became of them.
@@ -108,6 +119,9 @@ type Ledger interface {
 	// End keeps what became of it; nil says that it did not arrive and may be begun
 	// again.
 	End(ctx context.Context, key string, receipt *releasev1.Receipt) error
+	// Begun says whether the notice with that key was begun.
+	Begun(ctx context.Context, key string) (bool, error)
+	Gathering
 }
 
 // Sending is what the ledger knows of a notice.
@@ -135,8 +149,8 @@ const (
 
 // New returns the step. Channels of the procedure document without an address are
 // on record as not delivered.
-func New(procedures Procedures, channels map[string]Channel, ledger Ledger, evidence Evidence, now func() time.Time) reactor.Step {
-	s := shell{procedures, channels, ledger, evidence, now}
+func New(procedures Procedures, channels map[string]Channel, ledger Ledger, evidence Evidence, histories Histories, now func() time.Time) reactor.Step {
+	s := shell{procedures, channels, ledger, evidence, histories, now}
 	return reactor.Step{ID: procedure.StepNotify, Act: s.act}
 }
 
@@ -145,18 +159,23 @@ type shell struct {
 	channels   map[string]Channel
 	ledger     Ledger
 	evidence   Evidence
+	histories  Histories
 	now        func() time.Time
 }
 
-// act tells of the first thing that people wait for; the next one is due when that
-// is stored. A start that has to wait lets the others pass: people must hear above
+// act tells of the first thing that people wait for, then of what was deferred and is due;
+// the next one is due when that is stored. A start that has to wait lets the others pass: people must hear above
 // all that something is stuck.
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
 	index, err := s.procedures.ByDigest(ctx, t.State.ProcedureDigest)
 	if err != nil {
 		return nil, err
 	}
+	due := procedure.DueNotice(t.State)
 	for _, notice := range t.State.Wanted {
+		if notice.Occasion == releasev1.Occasion_OCCASION_CORRECTION && len(due) > 0 {
+			continue // What it corrects comes first.
+		}
 		var event *releasev1.Event
 		event, err = s.announce(ctx, index, t, notice)
 		if errors.Is(err, errUntold) {
@@ -164,6 +183,13 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		}
 		if err != nil {
 			return nil, err
+		}
+		return []eventstore.Draft{t.Draft(event)}, nil
+	}
+	if len(due) > 0 {
+		event, late := s.tellLater(ctx, index, t, due)
+		if late != nil {
+			return nil, errors.Join(err, late)
 		}
 		return []eventstore.Draft{t.Draft(event)}, nil
 	}
@@ -179,20 +205,24 @@ func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task
 	}
 	m, h := compose(index.Document(), raised), hear(index, raised, t.History, s.keepsAlarms)
 	m.ask(h.asked(raised))
+	must := notice.Occasion == releasev1.Occasion_OCCASION_START && !t.State.Emergency() &&
+		index.Environment(t.State.Request.GetEnvironment()).GetRequireNotice()
+	later, err := s.putOff(ctx, &h, raised, t.State, must)
+	if err != nil {
+		return nil, err
+	}
 	all := make([]told, len(h.channels))
 	var done sync.WaitGroup
 	for i, c := range h.channels {
 		own := m
 		own.People = h.people(c.GetName())
 		own.settle(raised, t.History, c.GetName())
-		done.Go(func() { all[i] = s.tell(ctx, c.GetName(), own) })
+		done.Go(func() { all[i] = s.tell(ctx, c.GetName(), own, alone) })
 	}
 	done.Wait()
 	if err := s.standIn(ctx, m, h, raised, t.History, all); err != nil {
 		return nil, err
 	}
-	must := notice.Occasion == releasev1.Occasion_OCCASION_START && !t.State.Emergency() &&
-		index.Environment(t.State.Request.GetEnvironment()).GetRequireNotice()
 	var receipts []*releasev1.Receipt
 	for i, c := range h.channels {
 		if all[i].err != nil {
@@ -208,7 +238,8 @@ func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task
 			receipts = append(receipts, all[i].instead.receipt)
 		}
 	}
-	event := procedure.DecideTold(notice, receipts, h.parties(raised, s.now()), h.recipients(all))
+	event := procedure.DecideTold(notice, receipts, h.parties(raised, s.now()), h.recipients(slices.Concat(all, putOff(later))))
+	event.GetNotified().Deferred = later
 	if notice.Occasion == releasev1.Occasion_OCCASION_START {
 		_, event.GetNotified().WaitsFor = startsNotBefore(index.Document(), raised)
 	}
@@ -226,12 +257,22 @@ type told struct {
 	again   bool // it did not arrive, and may be sent again
 	// personal says that the channel reaches people one by one, and the receipt says whom.
 	personal bool
+	// waits says that it is told later.
+	waits bool
 	// instead is what became of it on the channel that stood in; nil where none did.
 	instead *told
 	err     error
 }
 
-func (s shell) tell(ctx context.Context, name string, m Message) told {
+// sharing says whether several releases tell one message.
+type sharing bool
+
+const (
+	alone    sharing = false
+	together sharing = true
+)
+
+func (s shell) tell(ctx context.Context, name string, m Message, shared sharing) told {
 	m.Key += "/" + name
 	channel, ok := s.channels[name]
 	if !ok {
@@ -250,9 +291,10 @@ func (s shell) tell(ctx context.Context, name string, m Message) told {
 		return told{err: fmt.Errorf("keep the intent to notify: %w", err)}
 	case sending.Receipt != nil:
 		return told{receipt: sending.Receipt, personal: channel.Personal()}
-	case sending.First || channel.Remembers():
+	case sending.First || channel.Remembers() && !bool(shared):
 	case s.now().Before(sending.Since.Add(patience)):
 		return told{err: reactor.RetryAfter(retry, errSending)}
+	case channel.Remembers():
 	default:
 		return told{receipt: s.untold(name, m, "sending was interrupted; it is not sent again, because the receiver would show it twice")}
 	}
@@ -266,8 +308,8 @@ func (s shell) tell(ctx context.Context, name string, m Message) told {
 	}
 	out := told{receipt: receipt, personal: channel.Personal(), again: !receipt.GetDelivered() && (certain || channel.Remembers())}
 	kept := receipt
-	if out.again {
-		kept = nil
+	if out.again && !bool(shared) {
+		kept = nil // Of one message for several releases all of them say the same.
 	}
 	// What is not kept now is found out from the intent: not sent again, at the worst.
 	if err := s.ledger.End(context.WithoutCancel(ctx), m.Key, kept); err != nil {

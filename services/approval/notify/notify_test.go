@@ -104,7 +104,7 @@ func open(t *testing.T, name string, kind configv1.ChannelAddress_Kind, url stri
 }
 
 func (r *rig) step() reactor.Step {
-	return notify.New(r.Procedures, r.channels, r.ledger, r.Evidence, func() time.Time { return r.now })
+	return notify.New(r.Procedures, r.channels, r.ledger, r.Evidence, r.Store, func() time.Time { return r.now })
 }
 
 // told is the newest notified event of the release.

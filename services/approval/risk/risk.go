@@ -89,8 +89,24 @@ func (l *look) conclude() procedure.RiskFacts {
 	l.quorum()
 	l.facts.Until = l.until
 	l.facts.ApproveBy = l.now.Add(l.index.Document().GetDeadlines().GetApproveWithin().AsDuration())
+	l.facts.RemindAt = remindAt(l.index.Document().GetDeadlines(), l.facts.ApproveBy, l.state.Requested.GetStartBy().AsTime(), l.now)
 	l.facts.CalendarDigest = l.state.ProcedureDigest
 	return l.facts
+}
+
+// remindAt is when people are reminded of approvals: so long before the release expires
+// without them as the document says; zero where it does not, or that has passed.
+func remindAt(d *policyv1.Deadlines, approveBy, startBy, now time.Time) time.Time {
+	if d.GetRemindBefore() == nil {
+		return time.Time{}
+	}
+	if startBy.Before(approveBy) {
+		approveBy = startBy
+	}
+	if at := approveBy.Add(-d.GetRemindBefore().AsDuration()); at.After(now) {
+		return at
+	}
+	return time.Time{}
 }
 
 // look gathers what histories other than the release's own say.

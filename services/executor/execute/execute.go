@@ -125,6 +125,9 @@ func (s shell) effect(ctx context.Context, t reactor.Task) ([]eventstore.Draft, 
 	}
 	targets := t.State.WaveTargets()
 	if why != "" {
+		if err := failpoint.Hit("execute.shut"); err != nil {
+			return nil, err
+		}
 		return s.ended(t, site.Skipped(targets, "it was not begun: "+why))
 	}
 	results, err := site.Each(ctx, s.Until(t), targets, parallel, func(ctx context.Context, target string) (*releasev1.TargetResult, error) {

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -61,6 +62,9 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
 			ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
 		}})}, nil
+	}
+	if err := failpoint.Hit("execute.looked"); err != nil {
+		return nil, err
 	}
 	return s.claim(ctx, t, looked, said)
 }

@@ -27,7 +27,7 @@ func (w *writer) meant(r *Record) {
 			for _, person := range p.GetPeople() {
 				rows = append(rows, []string{
 					fmt.Sprint(e.Entry.Sequence), word(n.GetOccasion(), "OCCASION_"), escape(p.GetAudience()), escape(p.GetReason()), escape(person),
-					became(n.GetRecipients(), person), demand, known(r, e.Entry.Sequence, n, person),
+					became(recipients(r, e.Entry.Sequence, n), person), demand, known(r, e.Entry.Sequence, n, person),
 				})
 			}
 		}
@@ -37,6 +37,25 @@ func (w *writer) meant(r *Record) {
 	}
 	w.paragraph("For whom they were meant, by the rules of the procedure document.")
 	w.table([]string{"Event", "Occasion", "Audience", "Why", "Person", "State", "To be acknowledged", "Acknowledged"}, rows)
+}
+
+// recipients is what became of a notice for people, with what was told later of what an
+// event deferred.
+func recipients(r *Record, sequence uint64, n *releasev1.Notified) []*releasev1.Recipient {
+	var later []*releasev1.Recipient
+	for _, e := range from[*releasev1.Event_Notified](r) {
+		if e.data.Notified.GetDeferredBy() == sequence {
+			later = append(later, e.data.Notified.GetRecipients()...)
+		}
+	}
+	// Where people were told at once, by another channel, that stays the first.
+	var out []*releasev1.Recipient
+	for _, each := range n.GetRecipients() {
+		if each.GetState() != releasev1.Recipient_STATE_DEFERRED {
+			out = append(out, each)
+		}
+	}
+	return append(append(out, later...), n.GetRecipients()...)
 }
 
 // became is what became of a notice for one person.
@@ -53,7 +72,7 @@ func became(all []*releasev1.Recipient, person string) string {
 // event and before it was told anew.
 func known(r *Record, sequence uint64, n *releasev1.Notified, person string) string {
 	for _, e := range from[*releasev1.Event_Notified](r) {
-		if e.Entry.Sequence > sequence && e.data.Notified.GetOccasion() == n.GetOccasion() && e.data.Notified.GetNumber() == n.GetNumber() {
+		if e.Entry.Sequence > sequence && e.data.Notified.GetDeferredBy() == 0 && e.data.Notified.GetOccasion() == n.GetOccasion() && e.data.Notified.GetNumber() == n.GetNumber() {
 			return knownBetween(r, sequence, e.Entry.Sequence, n, person)
 		}
 	}

@@ -145,7 +145,12 @@ func (w *writer) notices(r *Record) {
 				escape(c.GetResponse()), w.digest(c.GetBodyDigest(), "notice of "+occasion+" to "+c.GetChannel()), code(c.GetKey()),
 			})
 		}
-		if len(n.GetReceipts()) == 0 {
+		for _, x := range n.GetDeferred() {
+			rows = append(rows, []string{
+				fmt.Sprint(e.Entry.Sequence), occasion, escape(x.GetChannel()), "later", none, at(x.GetUntil()), word(x.GetReason(), "REASON_"), none, none,
+			})
+		}
+		if len(n.GetReceipts())+len(n.GetDeferred()) == 0 {
 			rows = append(rows, []string{fmt.Sprint(e.Entry.Sequence), occasion, "no channel", none, none, stamp(e.Entry.Stored), none, none, none})
 		}
 	}

@@ -150,6 +150,27 @@ func told(t *testing.T) map[string]*proceduretest.History {
 	}
 	h.Do(t, "", rich(h, waiting))
 	h.Do(t, "ada", proceduretest.Know())
+
+	h = tell("told_later")
+	to(t, h, procedure.PhaseNotify)
+	quiet := proceduretest.NotifyDeferred(h.State(), "mail", h.Now.Add(5*time.Minute))
+	quiet.GetNotified().Audience = []*releasev1.Party{{Audience: "owners", Reason: "owns shop", People: []string{"ada", "finn"}}}
+	quiet.GetNotified().Recipients = []*releasev1.Recipient{
+		{Person: "ada", State: releasev1.Recipient_STATE_DELIVERED, Channels: []string{"chat"}},
+		{Person: "finn", State: releasev1.Recipient_STATE_DEFERRED, Channels: []string{"mail"}},
+	}
+	h.Do(t, "", rich(h, quiet))
+	h.Advance(5 * time.Minute)
+	h.Do(t, "", procedure.DecideDeadline(h.State(), h.Now))
+	later := proceduretest.Later(h.State())
+	later.GetNotified().Receipts = []*releasev1.Receipt{{
+		Channel: "mail", Key: "digest/1767603900/1/mail", Delivered: true, Attempts: 1, Response: "250", Time: timestamppb.New(h.Now), BodyDigest: proceduretest.Digest('4'),
+	}}
+	later.GetNotified().Recipients = []*releasev1.Recipient{{Person: "finn", State: releasev1.Recipient_STATE_DELIVERED, Channels: []string{"mail"}}}
+	h.Do(t, "", later)
+	to(t, h, procedure.PhaseRecord)
+	h.Do(t, "", proceduretest.Recorded(h.State()))
+	h.Do(t, "", proceduretest.NotifyDeferred(h.State(), "mail", h.Now.Add(5*time.Minute)))
 	return all
 }
 

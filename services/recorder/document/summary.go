@@ -167,6 +167,9 @@ func open(r *Record) []string {
 	for _, n := range s.Wanted {
 		all = append(all, fmt.Sprintf("the notice of the %s", word(n.Occasion, "OCCASION_")))
 	}
+	for _, d := range s.Deferred {
+		all = append(all, fmt.Sprintf("the notice of the %s to %s, which waits until %s", word(d.Occasion, "OCCASION_"), escape(d.Channel), stamp(d.Until)))
+	}
 	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED && !s.Recorded {
 		all = append(all, "closing the record")
 	}

@@ -74,7 +74,14 @@ func notified(d *releasev1.Notified) string {
 			delivered++
 		}
 	}
-	return fmt.Sprintf("%s: %d of %d channels told", Word(d.GetOccasion(), "OCCASION_"), delivered, len(d.GetReceipts()))
+	what := fmt.Sprintf("%s: %d of %d channels told", Word(d.GetOccasion(), "OCCASION_"), delivered, len(d.GetReceipts()))
+	if d.GetDeferredBy() != 0 {
+		what += ", as was deferred"
+	}
+	for _, x := range d.GetDeferred() {
+		what += fmt.Sprintf("; %s is told at %s (%s)", x.GetChannel(), x.GetUntil().AsTime().Format(time.RFC3339), Word(x.GetReason(), "REASON_"))
+	}
+	return what
 }
 
 func verified(verdict string, v *releasev1.Verification) string {

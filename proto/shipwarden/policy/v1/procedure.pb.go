@@ -3337,7 +3337,12 @@ type Channel struct {
 	Groups []string `protobuf:"bytes,6,rep,name=groups,proto3" json:"groups,omitempty"`
 	// The channel that is told instead where this one was not, and whose word is enough
 	// where this one is required.
-	Fallback      string `protobuf:"bytes,7,opt,name=fallback,proto3" json:"fallback,omitempty"`
+	Fallback string `protobuf:"bytes,7,opt,name=fallback,proto3" json:"fallback,omitempty"`
+	// Hours in which it is told of nothing that can wait; what waited is told as one message
+	// when they end. Emergencies, calls and whatever a start waits for never wait.
+	QuietHours []*QuietHours `protobuf:"bytes,8,rep,name=quiet_hours,json=quietHours,proto3" json:"quiet_hours,omitempty"`
+	// Whether what can wait is gathered and told as one message. Absent: each by itself.
+	Digest        *Digest `protobuf:"bytes,9,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3421,6 +3426,140 @@ func (x *Channel) GetFallback() string {
 	return ""
 }
 
+func (x *Channel) GetQuietHours() []*QuietHours {
+	if x != nil {
+		return x.QuietHours
+	}
+	return nil
+}
+
+func (x *Channel) GetDigest() *Digest {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+// QuietHours are hours that come back on days of the week, by a wall clock. Where a clock
+// is changed they are those of a freeze.
+type QuietHours struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The days on which they begin; an empty list means every day.
+	Days []Weekly_Day `protobuf:"varint,1,rep,packed,name=days,proto3,enum=shipwarden.policy.v1.Weekly_Day" json:"days,omitempty"`
+	// From this time, "HH:MM".
+	From string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	// Up to but not including this time, "HH:MM": of the next day where it is not later.
+	To string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	// IANA time zone, for instance Europe/Berlin.
+	TimeZone      string `protobuf:"bytes,4,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuietHours) Reset() {
+	*x = QuietHours{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuietHours) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuietHours) ProtoMessage() {}
+
+func (x *QuietHours) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuietHours.ProtoReflect.Descriptor instead.
+func (*QuietHours) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *QuietHours) GetDays() []Weekly_Day {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
+func (x *QuietHours) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *QuietHours) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *QuietHours) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// Digest gathers notices.
+type Digest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For so long: a message goes out at each multiple of it since 1970-01-01T00:00Z.
+	Every         *durationpb.Duration `protobuf:"bytes,1,opt,name=every,proto3" json:"every,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Digest) Reset() {
+	*x = Digest{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Digest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Digest) ProtoMessage() {}
+
+func (x *Digest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Digest.ProtoReflect.Descriptor instead.
+func (*Digest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Digest) GetEvery() *durationpb.Duration {
+	if x != nil {
+		return x.Every
+	}
+	return nil
+}
+
 // Audience is people who are told, found anew for every notice (PD-4.1): all that it
 // names, and that the release touches.
 type Audience struct {
@@ -3450,7 +3589,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3462,7 +3601,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3475,7 +3614,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Audience) GetName() string {
@@ -3562,7 +3701,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3574,7 +3713,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3587,7 +3726,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -3617,7 +3756,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3629,7 +3768,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3642,7 +3781,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -3678,14 +3817,17 @@ type Deadlines struct {
 	// A person's decision on an escalated release.
 	Decision *durationpb.Duration `protobuf:"bytes,7,opt,name=decision,proto3" json:"decision,omitempty"`
 	// How often a release that waits for a busy target looks again.
-	Recheck       *durationpb.Duration `protobuf:"bytes,8,opt,name=recheck,proto3" json:"recheck,omitempty"`
+	Recheck *durationpb.Duration `protobuf:"bytes,8,opt,name=recheck,proto3" json:"recheck,omitempty"`
+	// So long before a release expires because nobody approved it, the groups whose approval
+	// is missing are reminded (OCCASION_REMINDER), once. Absent: they are not.
+	RemindBefore  *durationpb.Duration `protobuf:"bytes,9,opt,name=remind_before,json=remindBefore,proto3" json:"remind_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3697,7 +3839,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3710,7 +3852,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -3769,6 +3911,13 @@ func (x *Deadlines) GetRecheck() *durationpb.Duration {
 	return nil
 }
 
+func (x *Deadlines) GetRemindBefore() *durationpb.Duration {
+	if x != nil {
+		return x.RemindBefore
+	}
+	return nil
+}
+
 // EmergencyLane says who may shorten the procedure, and what that costs.
 type EmergencyLane struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3788,7 +3937,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3800,7 +3949,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3813,7 +3962,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -3866,7 +4015,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3878,7 +4027,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3891,7 +4040,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -3928,7 +4077,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3940,7 +4089,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3953,7 +4102,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -3983,7 +4132,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3995,7 +4144,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4008,7 +4157,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Rung) GetGroup() string {
@@ -4353,7 +4502,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"DAY_FRIDAY\x10\x05\x12\x10\n" +
 	"\fDAY_SATURDAY\x10\x06\x12\x0e\n" +
 	"\n" +
-	"DAY_SUNDAY\x10\a\"\x95\x02\n" +
+	"DAY_SUNDAY\x10\a\"\x98\x03\n" +
 	"\aChannel\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
 	"\toccasions\x18\x02 \x03(\x0e2\x1f.shipwarden.release.v1.OccasionB\b\xbaH\x05\x92\x01\x02\b\x01R\toccasions\x12\"\n" +
@@ -4361,7 +4510,19 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\bservices\x18\x04 \x03(\tR\bservices\x12\x1a\n" +
 	"\brequired\x18\x05 \x01(\bR\brequired\x12\x16\n" +
 	"\x06groups\x18\x06 \x03(\tR\x06groups\x12\x1a\n" +
-	"\bfallback\x18\a \x01(\tR\bfallback\"\x99\x03\n" +
+	"\bfallback\x18\a \x01(\tR\bfallback\x12K\n" +
+	"\vquiet_hours\x18\b \x03(\v2 .shipwarden.policy.v1.QuietHoursB\b\xbaH\x05\x92\x01\x02\x10\bR\n" +
+	"quietHours\x124\n" +
+	"\x06digest\x18\t \x01(\v2\x1c.shipwarden.policy.v1.DigestR\x06digest\"\xef\x01\n" +
+	"\n" +
+	"QuietHours\x12G\n" +
+	"\x04days\x18\x01 \x03(\x0e2 .shipwarden.policy.v1.Weekly.DayB\x11\xbaH\x0e\x92\x01\v\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04days\x12:\n" +
+	"\x04from\x18\x02 \x01(\tB&\xbaH#r!2\x1f^([01][0-9]|2[0-3]):[0-5][0-9]$R\x04from\x126\n" +
+	"\x02to\x18\x03 \x01(\tB&\xbaH#r!2\x1f^([01][0-9]|2[0-3]):[0-5][0-9]$R\x02to\x12$\n" +
+	"\ttime_zone\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\btimeZone\"N\n" +
+	"\x06Digest\x12D\n" +
+	"\x05every\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xc8\x01\x01\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b<R\x05every\"\x99\x03\n" +
 	"\bAudience\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
 	"\toccasions\x18\x02 \x03(\x0e2\x1f.shipwarden.release.v1.OccasionB\b\xbaH\x05\x92\x01\x02\b\x01R\toccasions\x12\"\n" +
@@ -4381,7 +4542,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\teverybody\x18\x02 \x01(\bR\teverybody\"U\n" +
 	"\x0fCustomerContact\x12#\n" +
 	"\bcustomer\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\bcustomer\x12\x1d\n" +
-	"\x05group\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\"\xb8\x04\n" +
+	"\x05group\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\"\x82\x05\n" +
 	"\tDeadlines\x12I\n" +
 	"\fstart_within\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\vstartWithin\x12M\n" +
 	"\x0eapprove_within\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\rapproveWithin\x12M\n" +
@@ -4390,7 +4551,8 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\aexecute\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\aexecute\x12>\n" +
 	"\x06verify\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\x06verify\x12B\n" +
 	"\bdecision\x18\a \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\bdecision\x12@\n" +
-	"\arecheck\x18\b \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\arecheck\"\x9c\x02\n" +
+	"\arecheck\x18\b \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\arecheck\x12H\n" +
+	"\rremind_before\x18\t \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x02*\x00R\fremindBefore\"\x9c\x02\n" +
 	"\rEmergencyLane\x12\x1d\n" +
 	"\x05group\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\x12*\n" +
 	"\freview_group\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\vreviewGroup\x12K\n" +
@@ -4422,7 +4584,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Contact_Kind)(0),             // 0: shipwarden.policy.v1.Contact.Kind
 	(Freeze_Kind)(0),              // 1: shipwarden.policy.v1.Freeze.Kind
@@ -4460,22 +4622,24 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(*Calendar)(nil),              // 33: shipwarden.policy.v1.Calendar
 	(*Weekly)(nil),                // 34: shipwarden.policy.v1.Weekly
 	(*Channel)(nil),               // 35: shipwarden.policy.v1.Channel
-	(*Audience)(nil),              // 36: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),       // 37: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),       // 38: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),             // 39: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 40: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),        // 41: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),            // 42: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 43: shipwarden.policy.v1.Rung
-	nil,                           // 44: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	(v1.Trigger)(0),               // 45: shipwarden.release.v1.Trigger
-	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
-	(v1.Finding_Severity)(0),      // 47: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 48: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 49: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 50: shipwarden.release.v1.ArtifactKind
-	(v1.Occasion)(0),              // 51: shipwarden.release.v1.Occasion
+	(*QuietHours)(nil),            // 36: shipwarden.policy.v1.QuietHours
+	(*Digest)(nil),                // 37: shipwarden.policy.v1.Digest
+	(*Audience)(nil),              // 38: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),       // 39: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),       // 40: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),             // 41: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),         // 42: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),        // 43: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),            // 44: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                  // 45: shipwarden.policy.v1.Rung
+	nil,                           // 46: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	(v1.Trigger)(0),               // 47: shipwarden.release.v1.Trigger
+	(*durationpb.Duration)(nil),   // 48: google.protobuf.Duration
+	(v1.Finding_Severity)(0),      // 49: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil), // 50: google.protobuf.Timestamp
+	(*v1.Check)(nil),              // 51: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),          // 52: shipwarden.release.v1.ArtifactKind
+	(v1.Occasion)(0),              // 53: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	17, // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
@@ -4487,9 +4651,9 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	27, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
 	30, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
 	35, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	39, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	40, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	42, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	41, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	42, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	44, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
 	23, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
 	23, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
 	16, // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
@@ -4498,81 +4662,86 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	12, // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
 	9,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
 	8,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	36, // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	38, // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	38, // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	40, // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
 	7,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
 	5,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
-	45, // 24: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
-	44, // 25: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	47, // 24: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
+	46, // 25: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
 	23, // 26: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	46, // 27: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	46, // 28: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	46, // 29: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	48, // 27: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	48, // 28: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	48, // 29: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
 	10, // 30: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
 	11, // 31: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
 	23, // 32: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
-	46, // 33: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
+	48, // 33: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
 	13, // 34: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
 	15, // 35: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	47, // 36: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	47, // 37: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	47, // 38: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	47, // 39: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	49, // 36: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	49, // 37: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	49, // 38: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	49, // 39: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
 	18, // 40: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
 	19, // 41: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
 	0,  // 42: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
-	48, // 43: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	48, // 44: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	50, // 43: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	50, // 44: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
 	18, // 45: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
-	48, // 46: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	48, // 47: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	50, // 46: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	50, // 47: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
 	23, // 48: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	49, // 49: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	51, // 49: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
 	25, // 50: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
-	47, // 51: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	50, // 52: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	46, // 53: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	50, // 54: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	45, // 55: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	49, // 51: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	52, // 52: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	48, // 53: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	52, // 54: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	47, // 55: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
 	29, // 56: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
 	28, // 57: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
-	46, // 58: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
-	46, // 59: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
+	48, // 58: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
+	48, // 59: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
 	31, // 60: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
 	34, // 61: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
 	32, // 62: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
 	33, // 63: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
 	1,  // 64: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
 	2,  // 65: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	48, // 66: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	48, // 67: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	46, // 68: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	50, // 66: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	50, // 67: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	48, // 68: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
 	3,  // 69: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
 	3,  // 70: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	51, // 71: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	51, // 72: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	37, // 73: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	46, // 74: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	46, // 75: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	46, // 76: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	46, // 77: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	46, // 78: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	46, // 79: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	46, // 80: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	46, // 81: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	46, // 82: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	46, // 83: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	46, // 84: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	41, // 85: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	46, // 86: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	23, // 87: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	43, // 88: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	46, // 89: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	90, // [90:90] is the sub-list for method output_type
-	90, // [90:90] is the sub-list for method input_type
-	90, // [90:90] is the sub-list for extension type_name
-	90, // [90:90] is the sub-list for extension extendee
-	0,  // [0:90] is the sub-list for field type_name
+	53, // 71: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	36, // 72: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
+	37, // 73: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
+	3,  // 74: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
+	48, // 75: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
+	53, // 76: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	39, // 77: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	48, // 78: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	48, // 79: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	48, // 80: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	48, // 81: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	48, // 82: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	48, // 83: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	48, // 84: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	48, // 85: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	48, // 86: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	48, // 87: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
+	48, // 88: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	48, // 89: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	43, // 90: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	48, // 91: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	23, // 92: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	45, // 93: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	48, // 94: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	95, // [95:95] is the sub-list for method output_type
+	95, // [95:95] is the sub-list for method input_type
+	95, // [95:95] is the sub-list for extension type_name
+	95, // [95:95] is the sub-list for extension extendee
+	0,  // [0:95] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -4601,7 +4770,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   41,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

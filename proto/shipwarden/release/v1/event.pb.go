@@ -2069,7 +2069,9 @@ type RiskCleared struct {
 	// The time zone database by which freezes were judged.
 	ZoneData string `protobuf:"bytes,7,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
 	// How dangerous it was taken to be; absent where the document does not weigh it.
-	Score         *RiskScore `protobuf:"bytes,8,opt,name=score,proto3" json:"score,omitempty"`
+	Score *RiskScore `protobuf:"bytes,8,opt,name=score,proto3" json:"score,omitempty"`
+	// When people are reminded of approvals that are still missing; absent where they are not.
+	RemindAt      *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=remind_at,json=remindAt,proto3" json:"remind_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2156,6 +2158,13 @@ func (x *RiskCleared) GetZoneData() string {
 func (x *RiskCleared) GetScore() *RiskScore {
 	if x != nil {
 		return x.Score
+	}
+	return nil
+}
+
+func (x *RiskCleared) GetRemindAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RemindAt
 	}
 	return nil
 }
@@ -2708,7 +2717,12 @@ type Notified struct {
 	// that was done.
 	Followed bool `protobuf:"varint,6,opt,name=followed,proto3" json:"followed,omitempty"`
 	// What people were told that a start waits for.
-	WaitsFor      []*HoldReason `protobuf:"bytes,7,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	WaitsFor []*HoldReason `protobuf:"bytes,7,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	// The channels that are told later, when, and why.
+	Deferred []*Deferral `protobuf:"bytes,8,rep,name=deferred,proto3" json:"deferred,omitempty"`
+	// The sequence of the event that deferred it, where channels are told now that were to be
+	// told later; whom it was meant for is in that event.
+	DeferredBy    uint64 `protobuf:"varint,9,opt,name=deferred_by,json=deferredBy,proto3" json:"deferred_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2790,6 +2804,20 @@ func (x *Notified) GetWaitsFor() []*HoldReason {
 		return x.WaitsFor
 	}
 	return nil
+}
+
+func (x *Notified) GetDeferred() []*Deferral {
+	if x != nil {
+		return x.Deferred
+	}
+	return nil
+}
+
+func (x *Notified) GetDeferredBy() uint64 {
+	if x != nil {
+		return x.DeferredBy
+	}
+	return 0
 }
 
 // ImpactReported is what one person saw.
@@ -5354,7 +5382,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
 	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xfe\x02\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xb7\x03\n" +
 	"\vRiskCleared\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x129\n" +
 	"\x06quorum\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x129\n" +
@@ -5364,7 +5392,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bbypassed\x18\x05 \x03(\tR\bbypassed\x12'\n" +
 	"\x0fcalendar_digest\x18\x06 \x01(\tR\x0ecalendarDigest\x12\x1b\n" +
 	"\tzone_data\x18\a \x01(\tR\bzoneData\x126\n" +
-	"\x05score\x18\b \x01(\v2 .shipwarden.release.v1.RiskScoreR\x05score\"\x92\x01\n" +
+	"\x05score\x18\b \x01(\v2 .shipwarden.release.v1.RiskScoreR\x05score\x127\n" +
+	"\tremind_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bremindAt\"\x92\x01\n" +
 	"\x04Held\x12;\n" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
@@ -5400,7 +5429,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"by_release\x18\x01 \x01(\tR\tbyRelease\"F\n" +
 	"\aExpired\x12;\n" +
-	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\xf3\x02\n" +
+	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\xd1\x03\n" +
 	"\bNotified\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12:\n" +
 	"\breceipts\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.ReceiptR\breceipts\x12\x16\n" +
@@ -5410,7 +5439,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"recipients\x18\x05 \x03(\v2 .shipwarden.release.v1.RecipientR\n" +
 	"recipients\x12\x1a\n" +
 	"\bfollowed\x18\x06 \x01(\bR\bfollowed\x12>\n" +
-	"\twaits_for\x18\a \x03(\v2!.shipwarden.release.v1.HoldReasonR\bwaitsFor\"P\n" +
+	"\twaits_for\x18\a \x03(\v2!.shipwarden.release.v1.HoldReasonR\bwaitsFor\x12;\n" +
+	"\bdeferred\x18\b \x03(\v2\x1f.shipwarden.release.v1.DeferralR\bdeferred\x12\x1f\n" +
+	"\vdeferred_by\x18\t \x01(\x04R\n" +
+	"deferredBy\"P\n" +
 	"\x0eImpactReported\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12\x1c\n" +
 	"\tcustomers\x18\x02 \x03(\tR\tcustomers\".\n" +
@@ -5695,20 +5727,21 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Receipt)(nil),                        // 85: shipwarden.release.v1.Receipt
 	(*Party)(nil),                          // 86: shipwarden.release.v1.Party
 	(*Recipient)(nil),                      // 87: shipwarden.release.v1.Recipient
-	(*RecordReading)(nil),                  // 88: shipwarden.release.v1.RecordReading
-	(*TargetResult)(nil),                   // 89: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 90: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 91: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 92: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 93: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 94: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 95: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 96: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 97: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 98: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 99: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 100: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 101: shipwarden.release.v1.Quarantine
+	(*Deferral)(nil),                       // 88: shipwarden.release.v1.Deferral
+	(*RecordReading)(nil),                  // 89: shipwarden.release.v1.RecordReading
+	(*TargetResult)(nil),                   // 90: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 91: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 92: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 93: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 94: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 95: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 96: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 97: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 98: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 99: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 100: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 101: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 102: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	63,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -5799,70 +5832,72 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	63,  // 85: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
 	75,  // 86: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
 	78,  // 87: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	79,  // 88: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	63,  // 89: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	75,  // 90: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	78,  // 91: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	63,  // 92: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	80,  // 93: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	81,  // 94: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	82,  // 95: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	63,  // 96: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	63,  // 97: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	83,  // 98: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	84,  // 99: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	85,  // 100: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	86,  // 101: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	87,  // 102: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	79,  // 103: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	84,  // 104: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	63,  // 105: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 106: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	88,  // 107: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	89,  // 108: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	89,  // 109: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	89,  // 110: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	75,  // 111: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	89,  // 112: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	90,  // 113: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	90,  // 114: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	90,  // 115: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	63,  // 116: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 117: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	89,  // 118: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	89,  // 119: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	91,  // 120: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	63,  // 121: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	91,  // 122: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 123: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	83,  // 124: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	63,  // 125: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	91,  // 126: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	92,  // 127: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 128: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	93,  // 129: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	93,  // 130: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	63,  // 131: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	94,  // 132: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	94,  // 133: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	95,  // 134: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	96,  // 135: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	97,  // 136: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	55,  // 137: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	98,  // 138: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	98,  // 139: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	99,  // 140: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 141: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	100, // 142: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	79,  // 143: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	101, // 144: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	101, // 145: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	101, // 146: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	147, // [147:147] is the sub-list for method output_type
-	147, // [147:147] is the sub-list for method input_type
-	147, // [147:147] is the sub-list for extension type_name
-	147, // [147:147] is the sub-list for extension extendee
-	0,   // [0:147] is the sub-list for field type_name
+	63,  // 88: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
+	79,  // 89: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	63,  // 90: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	75,  // 91: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	78,  // 92: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	63,  // 93: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	80,  // 94: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	81,  // 95: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	82,  // 96: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	63,  // 97: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	63,  // 98: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	83,  // 99: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	84,  // 100: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	85,  // 101: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	86,  // 102: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	87,  // 103: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	79,  // 104: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	88,  // 105: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	84,  // 106: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	63,  // 107: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 108: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	89,  // 109: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	90,  // 110: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	90,  // 111: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	90,  // 112: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	75,  // 113: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	90,  // 114: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 115: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	91,  // 116: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	91,  // 117: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	63,  // 118: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 119: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	90,  // 120: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	90,  // 121: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	92,  // 122: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	63,  // 123: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	92,  // 124: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 125: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	83,  // 126: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	63,  // 127: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	92,  // 128: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	93,  // 129: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 130: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	94,  // 131: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	94,  // 132: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	63,  // 133: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	95,  // 134: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	95,  // 135: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	96,  // 136: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	97,  // 137: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	98,  // 138: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	55,  // 139: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	99,  // 140: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	99,  // 141: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	100, // 142: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 143: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	101, // 144: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	79,  // 145: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	102, // 146: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	102, // 147: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	102, // 148: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	149, // [149:149] is the sub-list for method output_type
+	149, // [149:149] is the sub-list for method input_type
+	149, // [149:149] is the sub-list for extension type_name
+	149, // [149:149] is the sub-list for extension extendee
+	0,   // [0:149] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

@@ -115,6 +115,9 @@ const (
 	Occasion_OCCASION_CORRECTION Occasion = 6
 	// Somebody has taken an escalation on. Whoever was told of the call is told.
 	Occasion_OCCASION_TAKEN_ON Occasion = 7
+	// The release expires soon, because approvals are missing. Those whose approvals they are
+	// are told.
+	Occasion_OCCASION_REMINDER Occasion = 8
 )
 
 // Enum value maps for Occasion.
@@ -128,6 +131,7 @@ var (
 		5: "OCCASION_EMERGENCY",
 		6: "OCCASION_CORRECTION",
 		7: "OCCASION_TAKEN_ON",
+		8: "OCCASION_REMINDER",
 	}
 	Occasion_value = map[string]int32{
 		"OCCASION_UNSPECIFIED": 0,
@@ -138,6 +142,7 @@ var (
 		"OCCASION_EMERGENCY":   5,
 		"OCCASION_CORRECTION":  6,
 		"OCCASION_TAKEN_ON":    7,
+		"OCCASION_REMINDER":    8,
 	}
 )
 
@@ -281,20 +286,26 @@ const (
 	Deadline_DEADLINE_DECISION Deadline = 7
 	// People's word that they know of a start.
 	Deadline_DEADLINE_NOTICE Deadline = 8
+	// The end of the time for which a notice waits.
+	Deadline_DEADLINE_DEFERRED Deadline = 9
+	// The reminder of approvals that are missing.
+	Deadline_DEADLINE_REMINDER Deadline = 10
 )
 
 // Enum value maps for Deadline.
 var (
 	Deadline_name = map[int32]string{
-		0: "DEADLINE_UNSPECIFIED",
-		1: "DEADLINE_STEP",
-		2: "DEADLINE_HOLD",
-		3: "DEADLINE_APPROVE",
-		4: "DEADLINE_START",
-		5: "DEADLINE_ACKNOWLEDGE",
-		6: "DEADLINE_REVIEW",
-		7: "DEADLINE_DECISION",
-		8: "DEADLINE_NOTICE",
+		0:  "DEADLINE_UNSPECIFIED",
+		1:  "DEADLINE_STEP",
+		2:  "DEADLINE_HOLD",
+		3:  "DEADLINE_APPROVE",
+		4:  "DEADLINE_START",
+		5:  "DEADLINE_ACKNOWLEDGE",
+		6:  "DEADLINE_REVIEW",
+		7:  "DEADLINE_DECISION",
+		8:  "DEADLINE_NOTICE",
+		9:  "DEADLINE_DEFERRED",
+		10: "DEADLINE_REMINDER",
 	}
 	Deadline_value = map[string]int32{
 		"DEADLINE_UNSPECIFIED": 0,
@@ -306,6 +317,8 @@ var (
 		"DEADLINE_REVIEW":      6,
 		"DEADLINE_DECISION":    7,
 		"DEADLINE_NOTICE":      8,
+		"DEADLINE_DEFERRED":    9,
+		"DEADLINE_REMINDER":    10,
 	}
 )
 
@@ -567,6 +580,62 @@ func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9, 0}
 }
 
+// Why.
+type Deferral_Reason int32
+
+const (
+	Deferral_REASON_UNSPECIFIED Deferral_Reason = 0
+	// It is within the channel's quiet hours.
+	Deferral_REASON_QUIET_HOURS Deferral_Reason = 1
+	// Notices are gathered for the channel.
+	Deferral_REASON_DIGEST Deferral_Reason = 2
+	// The channel has not been told yet of what the notice corrects.
+	Deferral_REASON_FOLLOWS Deferral_Reason = 3
+)
+
+// Enum value maps for Deferral_Reason.
+var (
+	Deferral_Reason_name = map[int32]string{
+		0: "REASON_UNSPECIFIED",
+		1: "REASON_QUIET_HOURS",
+		2: "REASON_DIGEST",
+		3: "REASON_FOLLOWS",
+	}
+	Deferral_Reason_value = map[string]int32{
+		"REASON_UNSPECIFIED": 0,
+		"REASON_QUIET_HOURS": 1,
+		"REASON_DIGEST":      2,
+		"REASON_FOLLOWS":     3,
+	}
+)
+
+func (x Deferral_Reason) Enum() *Deferral_Reason {
+	p := new(Deferral_Reason)
+	*p = x
+	return p
+}
+
+func (x Deferral_Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Deferral_Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_facts_proto_enumTypes[8].Descriptor()
+}
+
+func (Deferral_Reason) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[8]
+}
+
+func (x Deferral_Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Deferral_Reason.Descriptor instead.
+func (Deferral_Reason) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21, 0}
+}
+
 // State of a notice.
 type Recipient_State int32
 
@@ -578,6 +647,8 @@ const (
 	Recipient_STATE_SENT Recipient_State = 2
 	// A receiver took it: their mailbox's relay, or a channel that they are told by.
 	Recipient_STATE_DELIVERED Recipient_State = 3
+	// It waits; a later event of the notice says what became of it.
+	Recipient_STATE_DEFERRED Recipient_State = 4
 )
 
 // Enum value maps for Recipient_State.
@@ -587,12 +658,14 @@ var (
 		1: "STATE_FAILED",
 		2: "STATE_SENT",
 		3: "STATE_DELIVERED",
+		4: "STATE_DEFERRED",
 	}
 	Recipient_State_value = map[string]int32{
 		"STATE_UNSPECIFIED": 0,
 		"STATE_FAILED":      1,
 		"STATE_SENT":        2,
 		"STATE_DELIVERED":   3,
+		"STATE_DEFERRED":    4,
 	}
 )
 
@@ -607,11 +680,11 @@ func (x Recipient_State) String() string {
 }
 
 func (Recipient_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[8].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[9].Descriptor()
 }
 
 func (Recipient_State) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[8]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[9]
 }
 
 func (x Recipient_State) Number() protoreflect.EnumNumber {
@@ -620,7 +693,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Status of a target.
@@ -664,11 +737,11 @@ func (x TargetResult_Status) String() string {
 }
 
 func (TargetResult_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[9].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[10].Descriptor()
 }
 
 func (TargetResult_Status) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[9]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[10]
 }
 
 func (x TargetResult_Status) Number() protoreflect.EnumNumber {
@@ -677,7 +750,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // Verdict of a check.
@@ -717,11 +790,11 @@ func (x CheckResult_Verdict) String() string {
 }
 
 func (CheckResult_Verdict) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[10].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[11].Descriptor()
 }
 
 func (CheckResult_Verdict) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[10]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[11]
 }
 
 func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
@@ -730,7 +803,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25, 0}
 }
 
 // Cause of a quarantine.
@@ -781,11 +854,11 @@ func (x QuarantineReason_Cause) String() string {
 }
 
 func (QuarantineReason_Cause) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[11].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[12].Descriptor()
 }
 
 func (QuarantineReason_Cause) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[11]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[12]
 }
 
 func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
@@ -794,7 +867,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -2502,6 +2575,78 @@ func (x *Party) GetEverybody() bool {
 	return false
 }
 
+// Deferral is a channel that is told of a notice later.
+type Deferral struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel's name in the procedure document.
+	Channel string `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
+	// When it is told.
+	Until  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	Reason Deferral_Reason        `protobuf:"varint,3,opt,name=reason,proto3,enum=shipwarden.release.v1.Deferral_Reason" json:"reason,omitempty"`
+	// The time zone database by which quiet hours were judged.
+	ZoneData      string `protobuf:"bytes,4,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Deferral) Reset() {
+	*x = Deferral{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Deferral) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Deferral) ProtoMessage() {}
+
+func (x *Deferral) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Deferral.ProtoReflect.Descriptor instead.
+func (*Deferral) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Deferral) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *Deferral) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Deferral) GetReason() Deferral_Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return Deferral_REASON_UNSPECIFIED
+}
+
+func (x *Deferral) GetZoneData() string {
+	if x != nil {
+		return x.ZoneData
+	}
+	return ""
+}
+
 // Recipient is what became of a notice for one person.
 type Recipient struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2517,7 +2662,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2529,7 +2674,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2542,7 +2687,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -2590,7 +2735,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2602,7 +2747,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2615,7 +2760,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -2698,7 +2843,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2710,7 +2855,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2723,7 +2868,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -2804,7 +2949,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2816,7 +2961,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2829,7 +2974,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -2907,7 +3052,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2919,7 +3064,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2932,7 +3077,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -2991,7 +3136,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3003,7 +3148,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3016,7 +3161,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -3069,7 +3214,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3081,7 +3226,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3094,7 +3239,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -3131,7 +3276,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3143,7 +3288,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3156,7 +3301,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -3188,7 +3333,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3200,7 +3345,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3213,7 +3358,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -3255,7 +3400,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3267,7 +3412,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3280,7 +3425,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -3336,7 +3481,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3348,7 +3493,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3361,7 +3506,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -3452,7 +3597,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3464,7 +3609,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3477,7 +3622,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -3678,17 +3823,28 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06people\x18\x03 \x03(\tR\x06people\x12A\n" +
 	"\x0eacknowledge_by\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\racknowledgeBy\x12\x1c\n" +
-	"\teverybody\x18\x05 \x01(\bR\teverybody\"\xd4\x01\n" +
+	"\teverybody\x18\x05 \x01(\bR\teverybody\"\x94\x02\n" +
+	"\bDeferral\x12\x18\n" +
+	"\achannel\x18\x01 \x01(\tR\achannel\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12>\n" +
+	"\x06reason\x18\x03 \x01(\x0e2&.shipwarden.release.v1.Deferral.ReasonR\x06reason\x12\x1b\n" +
+	"\tzone_data\x18\x04 \x01(\tR\bzoneData\"_\n" +
+	"\x06Reason\x12\x16\n" +
+	"\x12REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12REASON_QUIET_HOURS\x10\x01\x12\x11\n" +
+	"\rREASON_DIGEST\x10\x02\x12\x12\n" +
+	"\x0eREASON_FOLLOWS\x10\x03\"\xe8\x01\n" +
 	"\tRecipient\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12<\n" +
 	"\x05state\x18\x02 \x01(\x0e2&.shipwarden.release.v1.Recipient.StateR\x05state\x12\x1a\n" +
-	"\bchannels\x18\x03 \x03(\tR\bchannels\"U\n" +
+	"\bchannels\x18\x03 \x03(\tR\bchannels\"i\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSTATE_FAILED\x10\x01\x12\x0e\n" +
 	"\n" +
 	"STATE_SENT\x10\x02\x12\x13\n" +
-	"\x0fSTATE_DELIVERED\x10\x03\"\xc4\x03\n" +
+	"\x0fSTATE_DELIVERED\x10\x03\x12\x12\n" +
+	"\x0eSTATE_DEFERRED\x10\x04\"\xc4\x03\n" +
 	"\fTargetResult\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12B\n" +
 	"\x06status\x18\x02 \x01(\x0e2*.shipwarden.release.v1.TargetResult.StatusR\x06status\x12\x16\n" +
@@ -3803,7 +3959,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x10OUTCOME_REJECTED\x10\x06\x12\x15\n" +
 	"\x11OUTCOME_WITHDRAWN\x10\a\x12\x16\n" +
 	"\x12OUTCOME_SUPERSEDED\x10\b\x12\x13\n" +
-	"\x0fOUTCOME_EXPIRED\x10\t*\xc2\x01\n" +
+	"\x0fOUTCOME_EXPIRED\x10\t*\xd9\x01\n" +
 	"\bOccasion\x12\x18\n" +
 	"\x14OCCASION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOCCASION_START\x10\x01\x12\x10\n" +
@@ -3812,7 +3968,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x13OCCASION_ESCALATION\x10\x04\x12\x16\n" +
 	"\x12OCCASION_EMERGENCY\x10\x05\x12\x17\n" +
 	"\x13OCCASION_CORRECTION\x10\x06\x12\x15\n" +
-	"\x11OCCASION_TAKEN_ON\x10\a*\xf9\x02\n" +
+	"\x11OCCASION_TAKEN_ON\x10\a\x12\x15\n" +
+	"\x11OCCASION_REMINDER\x10\b*\xf9\x02\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
@@ -3827,7 +3984,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x17CAUSE_EXECUTION_REFUSED\x10\n" +
 	"\x12\x1f\n" +
 	"\x1bCAUSE_NOTICE_UNACKNOWLEDGED\x10\v\x12\x1b\n" +
-	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f*\xcf\x01\n" +
+	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f*\xfd\x01\n" +
 	"\bDeadline\x12\x18\n" +
 	"\x14DEADLINE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDEADLINE_STEP\x10\x01\x12\x11\n" +
@@ -3837,7 +3994,10 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x14DEADLINE_ACKNOWLEDGE\x10\x05\x12\x13\n" +
 	"\x0fDEADLINE_REVIEW\x10\x06\x12\x15\n" +
 	"\x11DEADLINE_DECISION\x10\a\x12\x13\n" +
-	"\x0fDEADLINE_NOTICE\x10\b*y\n" +
+	"\x0fDEADLINE_NOTICE\x10\b\x12\x15\n" +
+	"\x11DEADLINE_DEFERRED\x10\t\x12\x15\n" +
+	"\x11DEADLINE_REMINDER\x10\n" +
+	"*y\n" +
 	"\vDriverClass\x12\x1c\n" +
 	"\x18DRIVER_CLASS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DRIVER_CLASS_FENCED\x10\x01\x12\x1a\n" +
@@ -3856,8 +4016,8 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_facts_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 13)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -3867,103 +4027,107 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(GateVerdict_Status)(0),       // 5: shipwarden.release.v1.GateVerdict.Status
 	(ScopedTarget_Relation)(0),    // 6: shipwarden.release.v1.ScopedTarget.Relation
 	(Finding_Severity)(0),         // 7: shipwarden.release.v1.Finding.Severity
-	(Recipient_State)(0),          // 8: shipwarden.release.v1.Recipient.State
-	(TargetResult_Status)(0),      // 9: shipwarden.release.v1.TargetResult.Status
-	(CheckResult_Verdict)(0),      // 10: shipwarden.release.v1.CheckResult.Verdict
-	(QuarantineReason_Cause)(0),   // 11: shipwarden.release.v1.QuarantineReason.Cause
-	(*Timeouts)(nil),              // 12: shipwarden.release.v1.Timeouts
-	(*EvidenceRef)(nil),           // 13: shipwarden.release.v1.EvidenceRef
-	(*GateVerdict)(nil),           // 14: shipwarden.release.v1.GateVerdict
-	(*Waiver)(nil),                // 15: shipwarden.release.v1.Waiver
-	(*UnseenEvidence)(nil),        // 16: shipwarden.release.v1.UnseenEvidence
-	(*RecordReading)(nil),         // 17: shipwarden.release.v1.RecordReading
-	(*PinnedArtifact)(nil),        // 18: shipwarden.release.v1.PinnedArtifact
-	(*PlatformImage)(nil),         // 19: shipwarden.release.v1.PlatformImage
-	(*ScopedTarget)(nil),          // 20: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),               // 21: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 22: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),            // 23: shipwarden.release.v1.QuorumRule
-	(*ApprovalSignature)(nil),     // 24: shipwarden.release.v1.ApprovalSignature
-	(*Delegation)(nil),            // 25: shipwarden.release.v1.Delegation
-	(*StandIn)(nil),               // 26: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),       // 27: shipwarden.release.v1.CountedApproval
-	(*RiskScore)(nil),             // 28: shipwarden.release.v1.RiskScore
-	(*RiskInput)(nil),             // 29: shipwarden.release.v1.RiskInput
-	(*HoldReason)(nil),            // 30: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 31: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 32: shipwarden.release.v1.Party
-	(*Recipient)(nil),             // 33: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 34: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 35: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 36: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 37: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 38: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 39: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 40: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 41: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 42: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 43: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 44: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 47: shipwarden.release.v1.ArtifactKind
+	(Deferral_Reason)(0),          // 8: shipwarden.release.v1.Deferral.Reason
+	(Recipient_State)(0),          // 9: shipwarden.release.v1.Recipient.State
+	(TargetResult_Status)(0),      // 10: shipwarden.release.v1.TargetResult.Status
+	(CheckResult_Verdict)(0),      // 11: shipwarden.release.v1.CheckResult.Verdict
+	(QuarantineReason_Cause)(0),   // 12: shipwarden.release.v1.QuarantineReason.Cause
+	(*Timeouts)(nil),              // 13: shipwarden.release.v1.Timeouts
+	(*EvidenceRef)(nil),           // 14: shipwarden.release.v1.EvidenceRef
+	(*GateVerdict)(nil),           // 15: shipwarden.release.v1.GateVerdict
+	(*Waiver)(nil),                // 16: shipwarden.release.v1.Waiver
+	(*UnseenEvidence)(nil),        // 17: shipwarden.release.v1.UnseenEvidence
+	(*RecordReading)(nil),         // 18: shipwarden.release.v1.RecordReading
+	(*PinnedArtifact)(nil),        // 19: shipwarden.release.v1.PinnedArtifact
+	(*PlatformImage)(nil),         // 20: shipwarden.release.v1.PlatformImage
+	(*ScopedTarget)(nil),          // 21: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),               // 22: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 23: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),            // 24: shipwarden.release.v1.QuorumRule
+	(*ApprovalSignature)(nil),     // 25: shipwarden.release.v1.ApprovalSignature
+	(*Delegation)(nil),            // 26: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 27: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),       // 28: shipwarden.release.v1.CountedApproval
+	(*RiskScore)(nil),             // 29: shipwarden.release.v1.RiskScore
+	(*RiskInput)(nil),             // 30: shipwarden.release.v1.RiskInput
+	(*HoldReason)(nil),            // 31: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 32: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 33: shipwarden.release.v1.Party
+	(*Deferral)(nil),              // 34: shipwarden.release.v1.Deferral
+	(*Recipient)(nil),             // 35: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 36: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 37: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 38: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 39: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 40: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 41: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 42: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 43: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 44: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 45: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 46: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 47: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 48: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 49: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	45, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	45, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	45, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	45, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	47, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	47, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	47, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	47, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	15, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	46, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	46, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	46, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	47, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	46, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
-	19, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
-	38, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	16, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
+	48, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	48, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	48, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	49, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	48, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	20, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
+	40, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 13: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	7,  // 14: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	13, // 15: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
+	14, // 15: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 16: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	46, // 17: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	46, // 18: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	46, // 19: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	46, // 20: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
-	25, // 21: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	29, // 22: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	46, // 23: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	46, // 24: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	46, // 25: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	8,  // 26: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	9,  // 27: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	13, // 28: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	46, // 29: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	46, // 30: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	36, // 31: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	46, // 32: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	46, // 33: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	13, // 34: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	10, // 35: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	46, // 36: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	37, // 37: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	37, // 38: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	37, // 39: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	46, // 40: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	46, // 41: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	46, // 42: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	46, // 43: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	43, // 44: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	44, // 45: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	11, // 46: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	46, // 47: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	46, // 48: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	46, // 49: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	50, // [50:50] is the sub-list for method output_type
-	50, // [50:50] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	48, // 17: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	48, // 18: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	48, // 19: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	48, // 20: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	26, // 21: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	30, // 22: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
+	48, // 23: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	48, // 24: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	48, // 25: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	48, // 26: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
+	8,  // 27: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
+	9,  // 28: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	10, // 29: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	14, // 30: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	48, // 31: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	48, // 32: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	38, // 33: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	48, // 34: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	48, // 35: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	14, // 36: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	11, // 37: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	48, // 38: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	39, // 39: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	39, // 40: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	39, // 41: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	48, // 42: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	48, // 43: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	48, // 44: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	48, // 45: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	45, // 46: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	46, // 47: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	12, // 48: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	48, // 49: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	48, // 50: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	48, // 51: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -3977,8 +4141,8 @@ func file_shipwarden_release_v1_facts_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
-			NumEnums:      12,
-			NumMessages:   33,
+			NumEnums:      13,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
