@@ -47,6 +47,8 @@ type RiskFacts struct {
 	ZoneData string
 	// Score is how dangerous it is taken to be; nil where the document does not weigh it.
 	Score *releasev1.RiskScore
+	// Alerts is what sources of alerts said, by which some of the holds and findings are.
+	Alerts []*releasev1.AlertAnswer
 }
 
 // DecideRisk turns the facts into the end of step 3, or into a hold (PD-3.1 to
@@ -55,10 +57,10 @@ type RiskFacts struct {
 func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 	switch {
 	case len(blocking(f.Findings)) > 0:
-		return &releasev1.Event{Data: &releasev1.Event_RiskRefused{RiskRefused: &releasev1.RiskRefused{Findings: f.Findings, Score: f.Score}}}
+		return &releasev1.Event{Data: &releasev1.Event_RiskRefused{RiskRefused: &releasev1.RiskRefused{Findings: f.Findings, Score: f.Score, Alerts: f.Alerts}}}
 	case len(f.Holds) > 0:
 		return &releasev1.Event{Data: &releasev1.Event_Held{Held: &releasev1.Held{
-			Reasons: f.Holds, Until: timestamppb.New(f.Until), ZoneData: f.ZoneData,
+			Reasons: f.Holds, Until: timestamppb.New(f.Until), ZoneData: f.ZoneData, Alerts: f.Alerts,
 		}}}
 	}
 	var remind *timestamppb.Timestamp
@@ -67,7 +69,7 @@ func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 	}
 	return &releasev1.Event{Data: &releasev1.Event_RiskCleared{RiskCleared: &releasev1.RiskCleared{
 		RemindAt: remind, ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
-		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData, Score: f.Score,
+		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData, Score: f.Score, Alerts: f.Alerts,
 	}}}
 }
 

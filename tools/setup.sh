@@ -2,7 +2,7 @@
 # Finds what the project needs, or installs it, and says in a line each what it
 # found or did. Running it again costs nothing and changes nothing.
 #
-#   tools/setup.sh go postgresql openssh generators linter helm promtool
+#   tools/setup.sh go postgresql openssh alertmanager generators linter helm promtool
 #
 # It installs system packages on Debian and Ubuntu (as root, or where sudo asks for
 # no password) and on macOS with Homebrew. Elsewhere it says what is missing.
@@ -192,17 +192,17 @@ setup_promtool() {
 	fi
 }
 
-# Alertmanager: what posts to one is shown to a real one, by `make clients`. On Debian the
-# program alone is taken out of its package, as promtool is, and its templates, which
-# it looks for where the package has them and nowhere else.
+# Alertmanager: what tells one is shown to a real one, by a test. On Debian the program
+# alone is taken out of its package, as promtool is, and its templates, which it looks for
+# where the package has them and nowhere else.
 setup_alertmanager() {
-	local scratch
-	if [ -x .bin/alertmanager ]; then
-		say alertmanager "in .bin"
-		return
-	fi
+	local scratch templates=/usr/share/prometheus/alertmanager
 	if have alertmanager; then
 		say alertmanager "at $(command -v alertmanager)"
+		return
+	fi
+	if [ -x .bin/alertmanager ] && [ -e "$templates/default.tmpl" ]; then
+		say alertmanager "in .bin"
 		return
 	fi
 	if have apt-get && have dpkg-deb; then
@@ -215,13 +215,15 @@ setup_alertmanager() {
 				{ rm -rf "$scratch"; die alertmanager "could not fetch the package prometheus-alertmanager"; }
 		fi
 		dpkg-deb -x "$scratch"/prometheus-alertmanager_*.deb "$scratch/content"
-		if [ ! -e /usr/share/prometheus/alertmanager/default.tmpl ]; then
-			as_root mkdir -p /usr/share/prometheus/alertmanager &&
-				as_root cp "$scratch"/content/usr/share/prometheus/alertmanager/{default,email}.tmpl /usr/share/prometheus/alertmanager/ ||
-				{ rm -rf "$scratch"; die alertmanager "could not place its templates: install the package prometheus-alertmanager"; }
+		if [ ! -e "$templates/default.tmpl" ]; then
+			as_root mkdir -p "$templates" &&
+				as_root cp "$scratch/content$templates"/{default,email}.tmpl "$templates/" ||
+				{ rm -rf "$scratch"; die alertmanager "could not place its templates: run 'apt-get install prometheus-alertmanager' as root"; }
 		fi
 		mkdir -p .bin
-		cp "$scratch/content/usr/bin/prometheus-alertmanager" .bin/alertmanager
+		# Another run may be starting the one that is there.
+		cp "$scratch/content/usr/bin/prometheus-alertmanager" .bin/alertmanager.new
+		mv .bin/alertmanager.new .bin/alertmanager
 		rm -rf "$scratch"
 		say alertmanager "installed into .bin"
 	elif have brew; then

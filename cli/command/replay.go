@@ -14,22 +14,25 @@ import (
 	"github.com/blackdice/shipwarden/cli/replay"
 	"github.com/blackdice/shipwarden/cli/terminal"
 	"github.com/blackdice/shipwarden/internal/envelope"
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/service"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+	"github.com/blackdice/shipwarden/services/executor"
 )
 
 func newReplay(a *app) *cobra.Command {
-	var keyring string
+	var keyring, signers string
 	var output *form
 	cmd := &cobra.Command{
 		Use:   "replay RELEASE",
 		Short: "Derive the decisions of a release again, and compare",
 		Long: "Derives every decision of a release again on this machine, from what is stored: the\n" +
 			"events, whose signatures are verified with your keyring, and the procedure document\n" +
-			"and the evidence, by their digests. Compares the result with the record, byte for\n" +
-			"byte, and says of each event what was derived and what was taken as it is:\n" +
-			"docs/record.md.\n\n" +
+			"and the evidence, by their digests. Signatures of approvals are verified again as\n" +
+			"well, and what other systems said is judged again from what was kept of it. Compares\n" +
+			"the result with the record, byte for byte, and says of each event what was derived\n" +
+			"and what was taken as it is: docs/record.md.\n\n" +
 			"Exit code 0: nothing differs. 1: something differs, is missing, or was changed.",
 		Example: "  shipwarden replay shop-k7q2m3xw5d8ta4bc --keyring keyring.yaml\n" +
 			"  shipwarden replay shop-k7q2m3xw5d8ta4bc --keyring keyring.yaml -o json",
@@ -47,16 +50,21 @@ func newReplay(a *app) *cobra.Command {
 			if err != nil {
 				return exit.With(exit.Usage, fmt.Errorf("--keyring %s: %w", keyring, err))
 			}
-			return a.replay(cmd.Context(), args[0], ring, output)
+			own, err := executor.LoadSigners(signers)
+			if err != nil {
+				return exit.With(exit.Usage, fmt.Errorf("--signers: %w", err))
+			}
+			return a.replay(cmd.Context(), args[0], ring, own, output)
 		}),
 	}
 	output = outputFlag(cmd, formTable, formJSON)
 	cmd.Flags().StringVar(&keyring, "keyring", "", "file with the public keys of the services, as their keyring_file has them")
+	cmd.Flags().StringVar(&signers, "signers", "", "file with the keys of people, as the executor's signers_file has them: signatures of approvals have to be by these, too")
 	_ = cmd.MarkFlagRequired("keyring") // It fails only where there is no such flag.
 	return cmd
 }
 
-func (a *app) replay(ctx context.Context, release string, ring *envelope.Keyring, output *form) error {
+func (a *app) replay(ctx context.Context, release string, ring *envelope.Keyring, signers *policy.Index, output *form) error {
 	client, done, err := a.recorder()
 	if err != nil {
 		return err
@@ -68,7 +76,7 @@ func (a *app) replay(ctx context.Context, release string, ring *envelope.Keyring
 	if err != nil {
 		return exit.Call("replay "+release, err)
 	}
-	report, err := replay.New(ring, func(ctx context.Context, digest string) ([]byte, error) {
+	replayer := replay.New(ring, func(ctx context.Context, digest string) ([]byte, error) {
 		content, err := a.stored(ctx, client, digest)
 		switch status.Code(err) { //nolint:exhaustive // Those that say something of what is stored.
 		case codes.NotFound:
@@ -77,7 +85,9 @@ func (a *app) replay(ctx context.Context, release string, ring *envelope.Keyring
 			return nil, fmt.Errorf("%w: %s", replay.ErrMissing, status.Convert(err).Message())
 		}
 		return content, err
-	}).Release(ctx, release, answer.GetEvents())
+	})
+	replayer.Signers(signers)
+	report, err := replayer.Release(ctx, release, answer.GetEvents())
 	if err != nil {
 		return exit.Call("replay "+release, err)
 	}

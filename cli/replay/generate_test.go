@@ -16,6 +16,8 @@ import (
 
 	"github.com/blackdice/shipwarden/cli/replay"
 	"github.com/blackdice/shipwarden/internal/attest"
+	"github.com/blackdice/shipwarden/internal/changerecord"
+	"github.com/blackdice/shipwarden/internal/changerecord/changerecordtest"
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -70,6 +72,9 @@ type world struct {
 	digest     string
 	index      *policy.Index
 	bundle     []byte
+	// system keeps change records, which connectors look up; nil where there is none.
+	system     *changerecordtest.System
+	connectors changerecord.Connectors
 }
 
 const (
@@ -165,6 +170,7 @@ func (w *world) release(t *testing.T, seed uint64, changes ...func(*generator)) 
 	stream.Now = stream.Now.Add(time.Duration(g.rand.Int64N(int64(4*time.Hour)) + 1))
 	asked.Evidence = g.envelopes(asked, stream.Now)
 	g.History = stream.New(asked)
+	g.track()
 	g.run()
 	return g
 }
@@ -253,15 +259,16 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		x.Timeouts = &releasev1.Timeouts{Step: d.GetStep(), Execute: d.GetExecute(), Verify: d.GetVerify(), Decision: d.GetDecision()}
 		return person, decided(event)
 	case procedure.PhaseGates:
-		if len(g.index.Document().GetChangeRecords()) > 0 {
+		if len(g.index.Document().GetChangeRecords()) > 0 && g.connectors == nil {
 			return "", decided(g.act(gates.Unasked(g.procedures, g.kept), now)) // nobody is there to ask
 		}
-		return "", decided(g.act(gates.New(g.procedures, g.kept, nil, g), now))
+		return "", decided(g.act(gates.New(g.procedures, g.kept, g.connectors, g), now))
 	case procedure.PhaseRisk:
 		var seen risk.Seen
 		if len(g.messages) < 20 && g.rand.IntN(4) == 0 {
 			seen.Holds = append(seen.Holds, &releasev1.HoldReason{Rule: procedure.HoldTargetBusy, Subject: "shop-other", Message: "busy"})
 		}
+		seen.Answers, seen.Findings = g.sources(), g.used()
 		e, err := risk.Judge(g.index, s, seen, now)
 		if err != nil {
 			g.t.Fatal(err)
@@ -271,16 +278,23 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		if e := g.act(authorize.New(g.procedures), now); e != nil {
 			return "", decided(e)
 		}
-		for _, p := range []string{"anna", "ben", "alan", "eve", "cleo", "dan"} {
-			if procedure.MayApprove(s, g.person(p), s.ChangeDigest, now) == nil {
+		approvers := []string{"anna", "ben", "alan", "eve", "cleo", "dan"}
+		if g.standsIn(now) {
+			approvers = append([]string{"finn"}, approvers...)
+		}
+		for _, p := range approvers {
+			if p == "finn" || procedure.MayApprove(s, g.person(p), s.ChangeDigest, now) == nil {
 				shown, err := authorize.Shown(g.index, s)
 				if err != nil {
 					g.t.Fatal(err)
 				}
-				return p, decided(authorize.Approval(g.index, s, &releasev1.ApprovalGiven{ChangeDigest: s.ChangeDigest, Comment: "seen", ShownDigest: g.kept.put(shown).GetDigest()}, now))
+				return p, decided(g.consent(p, g.kept.put(shown).GetDigest(), now))
 			}
 		}
 		return "otto", proceduretest.Withdraw()
+	case procedure.PhaseExecute:
+		event, now = g.claim(now)
+		return "", decided(event)
 	case procedure.PhaseVerify, procedure.PhaseVerifyRollback:
 		return "", decided(g.act(g.verify(), now))
 	case procedure.PhaseEscalated:
@@ -289,6 +303,9 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		if s.HeldFor == procedure.PhaseGates && g.rand.IntN(2) == 0 && len(s.LateEvidence) < 3 {
 			ref := g.kept.put(fmt.Appendf(nil, "no statement %d of %s", len(s.LateEvidence), g.Release))
 			return "", &releasev1.Event{Data: &releasev1.Event_EvidenceAdded{EvidenceAdded: &releasev1.EvidenceAdded{Evidence: []*releasev1.EvidenceRef{ref}}}}
+		}
+		if e := g.overrides(); e != nil {
+			return "gina", e
 		}
 		g.Advance(s.HeldUntil.Sub(g.Now))
 		now = s.HeldUntil

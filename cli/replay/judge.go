@@ -46,10 +46,9 @@ func (p *pass) judge(ctx context.Context, d *Decision, before procedure.State, e
 	case *releasev1.Event_Authorized:
 		return p.authorized(ctx, d, before, e)
 	case *releasev1.Event_ExecutionClaimed:
-		if want := procedure.ChangeDigest(before); x.ExecutionClaimed.GetChangeDigest() != want {
-			return fmt.Errorf("%w: the change that was claimed is %s, the change is %s", errDiffers, x.ExecutionClaimed.GetChangeDigest(), want)
-		}
-		d.partly("the change digest", "who claimed it and for how long", "that nothing spoke against the start")
+		return p.claimed(ctx, d, before, e, x.ExecutionClaimed)
+	case *releasev1.Event_ExecutionOverrun:
+		return p.overrun(ctx, d, before, e, x.ExecutionOverrun)
 	case *releasev1.Event_VerificationPassed:
 		return p.verified(ctx, d, before, e, x.VerificationPassed.GetVerification())
 	case *releasev1.Event_VerificationFailed:
@@ -239,20 +238,11 @@ func (p *pass) gates(ctx context.Context, d *Decision, before procedure.State, e
 	if err != nil {
 		return err
 	}
-	for _, v := range slices.Concat(e.Event.GetGatesConfirmed().GetVerdicts(), e.Event.GetGatesRefused().GetVerdicts()) {
-		if trust.Index.ChangeRecordRule(v.GetGate()) != nil {
-			beside.Records = append(beside.Records, v)
-			d.Result, d.Detail = Partly, "the verdict of every gate that evidence satisfies"
-			d.Taken = append(d.Taken, "change record "+v.GetGate()+": what the system said that keeps it")
-		}
-	}
-	for _, rule := range index.ChangeRecordsFor(before.Request) {
-		if e.Event.GetGatesConfirmed() != nil && !slices.ContainsFunc(beside.Records, func(v *releasev1.GateVerdict) bool { return v.GetGate() == rule.GetName() }) {
-			return fmt.Errorf("%w: verdicts: there is none on the change record that %s demands", errDiffers, rule.GetName())
-		}
-	}
 	now, _, err := d.timed(e)
 	if err != nil {
+		return err
+	}
+	if beside.Records, err = p.records(ctx, d, index, before, e.Event, now); err != nil {
 		return err
 	}
 	err = same(gates.Judge(trust, before, envelopes, beside, now), e.Event)
@@ -308,12 +298,20 @@ func (p *pass) risk(ctx context.Context, d *Decision, before procedure.State, e 
 	if err != nil {
 		return err
 	}
-	d.partly("freezes, the way back, the quorum and the change digest", elsewhere(risk.SeenIn(e.Event))...)
+	seen, err := p.seen(ctx, index, before, e.Event)
+	if err != nil {
+		return err
+	}
+	what := "freezes, the way back, the quorum and the change digest"
+	if len(seen.Answers) > 0 {
+		what = "freezes, alerts, the way back, the quorum and the change digest"
+	}
+	d.partly(what, elsewhere(seen)...)
 	now, kept, err := d.timed(e, "until when")
 	if err != nil {
 		return err
 	}
-	derived, err := risk.Judge(index, before, risk.SeenIn(e.Event), now)
+	derived, err := risk.Judge(index, before, seen, now)
 	if err != nil {
 		return fmt.Errorf("%w %s: %w", errInput, before.ProcedureDigest, err)
 	}
@@ -348,9 +346,14 @@ func elsewhere(seen risk.Seen) []string {
 		out = append(out, fmt.Sprintf("%s %s, found elsewhere", f.GetRule(), f.GetSubject()))
 	}
 	if len(out) == 0 {
-		return []string{"that no other release, review, dependency, emergency or alert stood against it, found elsewhere"}
+		out = []string{"that no other release, review, dependency or emergency stood against it, found elsewhere"}
+	} else {
+		out = append(out, "that nothing else was found there")
 	}
-	return append(out, "that nothing else was found there")
+	for _, a := range seen.Answers {
+		out = append(out, "that the source "+a.Record.GetSource()+" gave the answer, or none, from which alerts are judged")
+	}
+	return out
 }
 
 func (p *pass) approval(ctx context.Context, d *Decision, before procedure.State, e procedure.Entry, x *releasev1.ApprovalGiven) error {
@@ -377,10 +380,18 @@ func (p *pass) approval(ctx context.Context, d *Decision, before procedure.State
 		return err
 	}
 	if x.GetSignature() != nil {
-		d.Taken = append(d.Taken, "the signature of "+actor.GetId()+", which `shipwarden record --signatures` lets anybody check")
+		key, err := p.signature(index, actor.GetId())
+		if err != nil {
+			return err
+		}
+		d.Detail += "; signed by " + actor.GetId() + " with " + key
 	}
 	if x.GetStandIn() != nil {
-		d.Taken = append(d.Taken, "that "+actor.GetId()+" was to stand in, found in another history")
+		if err := standIn(index, x.GetStandIn(), actor.GetId(), now); err != nil {
+			return err
+		}
+		d.Detail += "; by which right " + actor.GetId() + " stood in for " + x.GetStandIn().GetPerson()
+		d.Taken = append(d.Taken, "that these delegations were there and not revoked, found in another history")
 	}
 	derived := authorize.Approval(index, before, x, now)
 	if !kept {
@@ -423,6 +434,68 @@ func (p *pass) authorized(ctx context.Context, d *Decision, before procedure.Sta
 		derived.GetAuthorized().ReviewDue = e.Event.GetAuthorized().GetReviewDue()
 	}
 	return same(derived, e.Event)
+}
+
+func (p *pass) claimed(ctx context.Context, d *Decision, before procedure.State, e procedure.Entry, x *releasev1.ExecutionClaimed) error {
+	if want := procedure.ChangeDigest(before); x.GetChangeDigest() != want {
+		return fmt.Errorf("%w: the change that was claimed is %s, the change is %s", errDiffers, x.GetChangeDigest(), want)
+	}
+	index, err := p.document(ctx, before.ProcedureDigest)
+	if err != nil {
+		return err
+	}
+	now, _, err := clock(e)
+	if err != nil {
+		return err
+	}
+	judged, err := p.readings(ctx, index, before, x, now)
+	if err != nil {
+		return err
+	}
+	d.partly("the change digest", "who claimed it and for how long", "that nothing else spoke against the start")
+	if judged > 0 {
+		d.Detail = "the change digest, and that the change record let it start"
+		d.Taken = append(d.Taken, "that the system gave the answer from which the change record is judged")
+	}
+	return nil
+}
+
+// overrun judges again by which freezes a release that had begun was taken back. Those of a
+// document that came into effect later are taken: which one that was is another history's.
+func (p *pass) overrun(ctx context.Context, d *Decision, before procedure.State, e procedure.Entry, x *releasev1.ExecutionOverrun) error {
+	index, err := p.document(ctx, before.ProcedureDigest)
+	if err != nil {
+		return err
+	}
+	d.partly("that freezes of its procedure document take it back")
+	now, kept, err := d.timed(e)
+	if err != nil {
+		return err
+	}
+	j, err := index.Freezes(before, now)
+	if err != nil {
+		return fmt.Errorf("%w %s: %w", errInput, before.ProcedureDigest, err)
+	}
+	named := func(all []*releasev1.HoldReason, subject string) bool {
+		return slices.ContainsFunc(all, func(h *releasev1.HoldReason) bool { return h.GetSubject() == subject })
+	}
+	for _, h := range j.RollBack {
+		if kept && !named(x.GetReasons(), h.GetSubject()) {
+			return fmt.Errorf("%w: reasons: the freeze %s takes it back, and is not there", errDiffers, h.GetSubject())
+		}
+	}
+	for _, h := range x.GetReasons() {
+		if !named(j.RollBack, h.GetSubject()) {
+			d.Taken = append(d.Taken, "the freeze "+h.GetSubject()+", which its own document does not have then: that of the one in effect")
+		}
+	}
+	switch {
+	case len(j.RollBack) == 0:
+		d.Result, d.Detail = Taken, ""
+	case len(d.Taken) == 0:
+		d.Result, d.Detail = Derived, "that freezes take it back before its next wave"
+	}
+	return nil
 }
 
 func (p *pass) verified(ctx context.Context, d *Decision, before procedure.State, e procedure.Entry, v *releasev1.Verification) error {

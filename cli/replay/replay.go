@@ -34,6 +34,8 @@ type Replayer struct {
 	documents *policy.Source
 	roots     map[string]*sigstore.Root
 	inputs    map[string]bool
+	// signers are whose keys count besides those of the documents; nil for theirs alone.
+	signers *policy.Index
 }
 
 // New returns a replayer that believes the signatures of that keyring.
@@ -42,6 +44,10 @@ func New(ring *envelope.Keyring, blobs Blobs) *Replayer {
 	r.documents = policy.NewSource(r.blob)
 	return r
 }
+
+// Signers has the signatures of approvals verified with these keys as well: the procedure
+// document comes from the same hands as the record, and these need not.
+func (r *Replayer) Signers(signers *policy.Index) { r.signers = signers }
 
 // blob reads what is stored under a digest, and compares the two. Errors that wrap
 // errInput say something of what is stored; others say nothing.

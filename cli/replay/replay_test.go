@@ -99,12 +99,6 @@ func TestEveryChangedByteOfAnInputIsReported(t *testing.T) {
 		t.Fatalf("untouched: %+v", report)
 	}
 	r := replay.New(envelopetest.Ring(), w.kept.Get)
-	places := func(n int) (all []int) {
-		for i := 0; i < n; i += max(n/3, 1) {
-			all = append(all, i)
-		}
-		return append(all, n-1)
-	}
 	for i, m := range g.messages {
 		for what, field := range map[string]func(*recorderv1.RecordedEvent) []byte{
 			"body": (*recorderv1.RecordedEvent).GetBody, "signature": (*recorderv1.RecordedEvent).GetSignature,
@@ -131,29 +125,44 @@ func TestEveryChangedByteOfAnInputIsReported(t *testing.T) {
 		t.Errorf("used %v", used)
 	}
 	for digest := range used {
-		for _, at := range places(len(w.kept[digest])) {
-			report := g.replay(t, func(ctx context.Context, d string) ([]byte, error) {
-				content, err := w.kept.Get(ctx, d)
-				if d == digest {
-					content = slices.Clone(content)
-					content[at] ^= 1
-				}
-				return content, err
-			}, g.messages)
-			if i := slices.IndexFunc(report.Decisions, func(d replay.Decision) bool { return d.Result == replay.Differs }); i < 0 ||
-				!strings.Contains(report.Decisions[i].Detail, "input "+digest+": what is stored has the digest sha256:") {
-				t.Fatalf("evidence %s, byte %d: %+v", digest, at, report)
-			}
-		}
+		g.flipped(t, w, digest)
+	}
+}
+
+// places are some of n bytes, all over them.
+func places(n int) (all []int) {
+	for i := 0; i < n; i += max(n/3, 1) {
+		all = append(all, i)
+	}
+	return append(all, n-1)
+}
+
+// flipped replays the release with changed bytes in what is stored under that digest, and
+// without it.
+func (g *generator) flipped(t *testing.T, w *world, digest string) {
+	t.Helper()
+	for _, at := range places(len(w.kept[digest])) {
 		report := g.replay(t, func(ctx context.Context, d string) ([]byte, error) {
+			content, err := w.kept.Get(ctx, d)
 			if d == digest {
-				return nil, replay.ErrMissing
+				content = slices.Clone(content)
+				content[at] ^= 1
 			}
-			return w.kept.Get(ctx, d)
+			return content, err
 		}, g.messages)
-		if report.OK() {
-			t.Fatalf("without evidence %s: %+v", digest, report)
+		if i := slices.IndexFunc(report.Decisions, func(d replay.Decision) bool { return d.Result == replay.Differs }); i < 0 ||
+			!strings.Contains(report.Decisions[i].Detail, "input "+digest+": what is stored has the digest sha256:") {
+			t.Fatalf("evidence %s, byte %d: %+v", digest, at, report)
 		}
+	}
+	report := g.replay(t, func(ctx context.Context, d string) ([]byte, error) {
+		if d == digest {
+			return nil, replay.ErrMissing
+		}
+		return w.kept.Get(ctx, d)
+	}, g.messages)
+	if report.OK() {
+		t.Fatalf("without evidence %s: %+v", digest, report)
 	}
 }
 

@@ -66,17 +66,8 @@ func (cs Connectors) Check(ctx context.Context, rules []*policyv1.ChangeRecordRu
 }
 
 func (cs Connectors) check(ctx context.Context, rule *policyv1.ChangeRecordRule, request *releasev1.Request, now, at time.Time) Result {
-	out, named := Result{Rule: rule}, request.GetChangeRecord()
-	pattern, err := regexp.Compile(`^(?:` + rule.GetIdPattern() + `)$`)
-	switch {
-	case err != nil:
-		out.Unknown = fmt.Errorf("%w: the id_pattern of %s is none", ErrUnknown, rule.GetName())
-		return out
-	case named.GetSystem() != rule.GetSystem():
-		out.Why = fmt.Sprintf("the request names a change record of %q, and it must be one of %s", named.GetSystem(), rule.GetSystem())
-		return out
-	case !pattern.MatchString(named.GetId()):
-		out.Why = fmt.Sprintf("%q is no id of a change record: it must match %s", named.GetId(), rule.GetIdPattern())
+	out, asks := named(rule, request)
+	if !asks {
 		return out
 	}
 	connector := cs[rule.GetConnector()]
@@ -84,17 +75,41 @@ func (cs Connectors) check(ctx context.Context, rule *policyv1.ChangeRecordRule,
 		out.Unknown = fmt.Errorf("%w: no connector %s is configured", ErrUnknown, rule.GetConnector())
 		return out
 	}
-	answer, err := connector.Look(ctx, named.GetId(), now)
+	answer, err := connector.Look(ctx, request.GetChangeRecord().GetId(), now)
 	if err != nil {
 		out.Unknown = err
 		return out
 	}
-	if out.Reading = answer.Reading; out.Reading != nil {
-		out.Reading.Rule = rule.GetName()
+	return out.judged(request, answer, at)
+}
+
+// named judges what the request names, before anybody is asked; asks is false where that
+// decides already.
+func named(rule *policyv1.ChangeRecordRule, request *releasev1.Request) (out Result, asks bool) {
+	out = Result{Rule: rule}
+	record := request.GetChangeRecord()
+	pattern, err := regexp.Compile(`^(?:` + rule.GetIdPattern() + `)$`)
+	switch {
+	case err != nil:
+		out.Unknown = fmt.Errorf("%w: the id_pattern of %s is none", ErrUnknown, rule.GetName())
+	case record.GetSystem() != rule.GetSystem():
+		out.Why = fmt.Sprintf("the request names a change record of %q, and it must be one of %s", record.GetSystem(), rule.GetSystem())
+	case !pattern.MatchString(record.GetId()):
+		out.Why = fmt.Sprintf("%q is no id of a change record: it must match %s", record.GetId(), rule.GetIdPattern())
+	default:
+		return out, true
 	}
-	out.Document = answer.Document
-	out.Why, out.From = procedure.JudgeRecord(Demand(rule, request), answer.Reading, at)
-	return out
+	return out, false
+}
+
+// judged is the result by an answer, for a start at that time.
+func (r Result) judged(request *releasev1.Request, answer Answer, at time.Time) Result {
+	if r.Reading = answer.Reading; r.Reading != nil {
+		r.Reading.Rule = r.Rule.GetName()
+	}
+	r.Document = answer.Document
+	r.Why, r.From = procedure.JudgeRecord(Demand(r.Rule, request), answer.Reading, at)
+	return r
 }
 
 // Demand is what a rule demands of the record that a request names.

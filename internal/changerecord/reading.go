@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -48,7 +49,7 @@ func (c *Connector) Look(ctx context.Context, id string, now time.Time) (Answer,
 	case status != http.StatusOK:
 		return Answer{}, fmt.Errorf("%w: HTTP %d %s", ErrUnknown, status, http.StatusText(status))
 	default:
-		if reading, err = c.read(body); err != nil {
+		if reading, err = read(c.fields, body); err != nil {
 			return Answer{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 		}
 	}
@@ -60,7 +61,7 @@ func (c *Connector) Look(ctx context.Context, id string, now time.Time) (Answer,
 }
 
 // read takes the reading out of an answer; nil where it holds no record.
-func (c *Connector) read(body []byte) (*releasev1.RecordReading, error) {
+func read(fields *configv1.RecordFields, body []byte) (*releasev1.RecordReading, error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var answer any
@@ -69,22 +70,22 @@ func (c *Connector) read(body []byte) (*releasev1.RecordReading, error) {
 	}
 	r := &releasev1.RecordReading{}
 	var err error
-	if r.Id, err = text(answer, c.fields.GetId(), "id"); err != nil || r.GetId() == "" {
+	if r.Id, err = text(answer, fields.GetId(), "id"); err != nil || r.GetId() == "" {
 		return nil, err
 	}
-	if r.State, err = text(answer, c.fields.GetState(), "state"); err != nil {
+	if r.State, err = text(answer, fields.GetState(), "state"); err != nil {
 		return nil, err
 	}
 	if r.GetState() == "" {
 		return nil, errNoState
 	}
-	if r.Service, err = text(answer, c.fields.GetService(), "service"); err != nil {
+	if r.Service, err = text(answer, fields.GetService(), "service"); err != nil {
 		return nil, err
 	}
-	if r.WindowStart, err = moment(answer, c.fields.GetWindowStart(), "window_start"); err != nil {
+	if r.WindowStart, err = moment(answer, fields.GetWindowStart(), "window_start"); err != nil {
 		return nil, err
 	}
-	r.WindowEnd, err = moment(answer, c.fields.GetWindowEnd(), "window_end")
+	r.WindowEnd, err = moment(answer, fields.GetWindowEnd(), "window_end")
 	return r, err
 }
 
@@ -142,22 +143,17 @@ func at(value any, pointer string) any {
 	return value
 }
 
-// document is the answer as evidence. What is not JSON is kept as text.
+// document is the answer as evidence, with where in it is what. What is not JSON is kept as text.
 func (c *Connector) document(id string, status int, r *releasev1.RecordReading, body []byte, now time.Time) ([]byte, error) {
-	kept := struct {
-		Connector string          `json:"connector"`
-		Asked     string          `json:"asked"`
-		Time      string          `json:"time"`
-		Status    int             `json:"status"`
-		Found     bool            `json:"found"`
-		Answer    json.RawMessage `json:"answer"`
-	}{Connector: c.name, Asked: id, Time: now.UTC().Format(time.RFC3339Nano), Status: status, Found: r != nil, Answer: body}
+	k := kept{
+		Connector: c.name, Asked: id, Time: now.UTC().Format(time.RFC3339Nano), Status: status, Found: r != nil, Fields: pointers(c.fields), Answer: body,
+	}
 	if !json.Valid(body) {
 		quoted, err := json.Marshal(string(bytes.ToValidUTF8(body, []byte("\uFFFD"))))
 		if err != nil {
 			return nil, err
 		}
-		kept.Answer = quoted
+		k.Answer = quoted
 	}
-	return json.MarshalIndent(kept, "", "  ")
+	return json.MarshalIndent(k, "", "  ")
 }

@@ -35,7 +35,7 @@ func Load(path string) (*configv1.Executor, error) {
 	_, drivers := configured.Drivers(cfg.GetTargets(), configured.Options{})
 	_, fetcher := artifact.NewFetcher(cfg.GetArtifactFolder(), cfg.GetRegistries())
 	_, records := changerecord.Open(cfg.GetChangeConnectors())
-	_, signers := loadSigners(cfg.GetSignersFile())
+	_, signers := LoadSigners(cfg.GetSignersFile())
 	if err := errors.Join(drivers, fetcher, records, signers); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -57,7 +57,7 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
-	signers, err := loadSigners(cfg.GetSignersFile())
+	signers, err := LoadSigners(cfg.GetSignersFile())
 	if err != nil {
 		return err
 	}

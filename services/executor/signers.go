@@ -14,11 +14,11 @@ import (
 // errSigner says that a signers file names a key that is none, or a key or person twice.
 var errSigner = errors.New("signer cannot be used")
 
-// loadSigners reads whose signatures this executor demands; nil where the path is empty.
+// LoadSigners reads whose signatures an executor demands; nil where the path is empty.
 // The procedure document comes over the bus, on which the approval service puts it into
 // effect: who had that service could put their own keys into one. This file comes from
 // whoever operates the executor (PD-A.4).
-func loadSigners(path string) (*policy.Index, error) {
+func LoadSigners(path string) (*policy.Index, error) {
 	if path == "" {
 		return nil, nil //nolint:nilnil // None are demanded.
 	}

@@ -24,15 +24,15 @@ func TestTheSignersFileNamesKeysOfPeople(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		index, err := loadSigners(path)
+		index, err := LoadSigners(path)
 		if c.fault == "" && (err != nil || len(index.Person("anna").GetSigningKeys()) != 1) || c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if index, err := loadSigners(""); index != nil || err != nil {
+	if index, err := LoadSigners(""); index != nil || err != nil {
 		t.Errorf("without a file: %v, %v", index, err)
 	}
-	if _, err := loadSigners(filepath.Join(t.TempDir(), "none")); err == nil {
+	if _, err := LoadSigners(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a file that is not there demands nothing")
 	}
 }

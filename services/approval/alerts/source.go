@@ -1,6 +1,7 @@
 package alerts
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -141,6 +142,15 @@ func (s *Source) read(body []byte) ([]Alert, error) {
 		return prometheus(body)
 	}
 	return alertmanager(body)
+}
+
+// Parse reads an answer that was kept, of whichever kind the source was: Alertmanager
+// answers with a list, Prometheus with an object.
+func Parse(body []byte) ([]Alert, error) {
+	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
+		return alertmanager(body)
+	}
+	return prometheus(body)
 }
 
 func prometheus(body []byte) ([]Alert, error) {

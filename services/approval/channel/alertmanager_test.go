@@ -1,5 +1,3 @@
-//go:build clients
-
 package channel_test
 
 import (
@@ -77,7 +75,7 @@ func alertmanager(t *testing.T) string {
 	}
 	if _, err := os.Stat(program); err != nil {
 		if program, err = exec.LookPath("alertmanager"); err != nil {
-			t.Fatal("there is no Alertmanager: make clients finds or installs it")
+			t.Fatal("there is no Alertmanager: tools/setup.sh alertmanager finds or installs it")
 		}
 	}
 	dir := t.TempDir()

@@ -29,25 +29,13 @@ func (s *shell) records(ctx context.Context, t reactor.Task, index *policy.Index
 		return unasked(rules), nil
 	}
 	giveUp := t.State.Entered.Add(t.State.Requested.GetTimeouts().GetStep().AsDuration())
-	// What is to start later is judged by that time.
-	at := t.Now
-	if nb := t.State.Request.GetNotBefore(); nb != nil && nb.AsTime().After(at) {
-		at = nb.AsTime()
-	}
 	var verdicts []*releasev1.GateVerdict
-	for _, r := range s.connectors.Check(ctx, rules, t.State.Request, t.Now, at) {
-		v := &releasev1.GateVerdict{Gate: r.Rule.GetName(), Rule: changerecord.Words(r.Rule), Status: releasev1.GateVerdict_STATUS_FAILED}
-		switch {
-		case r.Unknown != nil && t.Now.Before(giveUp) && (!t.State.Emergency() || !r.Rule.GetBypassable()):
+	for _, r := range s.connectors.Check(ctx, rules, t.State.Request, t.Now, StartOf(t.State.Request, t.Now)) {
+		v := Verdict(r)
+		if r.Unknown != nil && t.Now.Before(giveUp) && (!t.State.Emergency() || !r.Rule.GetBypassable()) {
 			slog.WarnContext(ctx, "a change record is not known yet", slog.String("release", t.State.Release),
 				slog.String("rule", r.Rule.GetName()), slog.Any("error", r.Unknown))
 			return nil, reactor.RetryAfter(min(askAgain, max(giveUp.Sub(t.Now), time.Second)), r.Unknown)
-		case r.Unknown != nil:
-			v.Reason = r.Unknown.Error()
-		case r.Why != "":
-			v.Reason = r.Why
-		default:
-			v.Status, v.Reason = releasev1.GateVerdict_STATUS_PASSED, said(r)
 		}
 		if r.Document != nil {
 			ref, err := s.keeper.Put(ctx, "application/json", "change record "+t.State.Request.GetChangeRecord().GetId(), r.Document)
@@ -59,6 +47,30 @@ func (s *shell) records(ctx context.Context, t reactor.Task, index *policy.Index
 		verdicts = append(verdicts, v)
 	}
 	return verdicts, nil
+}
+
+// StartOf is the start by which change records are judged at step 1: what is to start later
+// is judged by that time.
+func StartOf(request *releasev1.Request, now time.Time) time.Time {
+	if nb := request.GetNotBefore(); nb != nil && nb.AsTime().After(now) {
+		return nb.AsTime()
+	}
+	return now
+}
+
+// Verdict is that on a change record, without the evidence. It depends on the result alone,
+// and is what a replay calls, too (N-01).
+func Verdict(r changerecord.Result) *releasev1.GateVerdict {
+	v := &releasev1.GateVerdict{Gate: r.Rule.GetName(), Rule: changerecord.Words(r.Rule), Status: releasev1.GateVerdict_STATUS_FAILED}
+	switch {
+	case r.Unknown != nil:
+		v.Reason = r.Unknown.Error()
+	case r.Why != "":
+		v.Reason = r.Why
+	default:
+		v.Status, v.Reason = releasev1.GateVerdict_STATUS_PASSED, said(r)
+	}
+	return v
 }
 
 // unasked are the verdicts where nobody is asked.

@@ -2,10 +2,11 @@ package risk
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -43,73 +44,109 @@ type Watch struct {
 	Keeper  Keeper
 }
 
-// answered is what one source said in this look.
-type answered struct {
-	alerts []alerts.Alert
-	digest string
-	err    error
+// Answer is what one source said in one look.
+type Answer struct {
+	// Record is what the event says of it.
+	Record *releasev1.AlertAnswer
+	// Alerts are those that were active; none where the record has an error.
+	Alerts []alerts.Alert
 }
 
-// alerts holds the release while alerts fire that the document names, and while nobody
-// can tell whether they do (PD-3.4). The way back from a release is not held by what
-// began with that release.
+// alerts asks every source of a rule that concerns the release, once (PD-3.4). The way
+// back from a release is not held by what began with that release.
 func (l *look) alerts(ctx context.Context) error {
 	since, err := l.takenBackSince(ctx)
 	if err != nil {
 		return err
 	}
-	asked := map[string]answered{}
 	for _, rule := range l.index.Document().GetAlerts() {
-		if !alerts.Applies(rule, l.state.Request) {
+		if !alerts.Applies(rule, l.state.Request) || answerOf(l.answers, rule.GetSource()) != nil {
 			continue
 		}
-		if _, ok := asked[rule.GetSource()]; !ok {
-			if asked[rule.GetSource()], err = l.ask(ctx, rule.GetSource()); err != nil {
-				return err
-			}
-		}
-		if err := l.rule(rule, asked[rule.GetSource()], since); err != nil {
+		a, err := l.ask(ctx, rule.GetSource())
+		if err != nil {
 			return err
+		}
+		if !since.IsZero() {
+			a.Record.Began = timestamppb.New(since)
+		}
+		l.answers = append(l.answers, a)
+	}
+	return nil
+}
+
+func answerOf(answers []Answer, source string) *Answer {
+	for i, a := range answers {
+		if a.Record.GetSource() == source {
+			return &answers[i]
 		}
 	}
 	return nil
 }
 
 // ask asks one source once. An error is one of ours; that there is no answer is a fact.
-func (l *look) ask(ctx context.Context, source string) (answered, error) {
-	var a answered
+func (l *look) ask(ctx context.Context, source string) (Answer, error) {
+	a := Answer{Record: &releasev1.AlertAnswer{Source: source}}
 	from := l.watch.Sources[source]
 	if from == nil {
-		a.err = errors.New("no such source is configured")
+		a.Record.Error = "no such source is configured"
 		return a, nil
 	}
-	var body []byte
-	a.alerts, body, a.err = from.Active(ctx)
-	if err := ctx.Err(); err != nil || a.err != nil || l.watch.Keeper == nil {
-		return a, err
+	active, body, err := from.Active(ctx)
+	if ctx.Err() != nil {
+		return a, ctx.Err()
 	}
-	ref, err := l.watch.Keeper.Put(ctx, "application/json", "alerts of "+source, body)
+	if err != nil {
+		a.Record.Error = err.Error()
+		return a, nil //nolint:nilerr // What is not known is a fact, which holds the release.
+	}
+	a.Alerts = active
+	if l.watch.Keeper == nil {
+		return a, nil
+	}
+	a.Record.Answer, err = l.watch.Keeper.Put(ctx, "application/json", "alerts of "+source, body)
 	if err != nil {
 		return a, fmt.Errorf("keep the alerts of %s: %w", source, err)
 	}
-	a.digest = ref.GetDigest()
 	return a, nil
 }
 
-// rule judges one rule by what its source said.
-func (l *look) rule(rule *policyv1.AlertRule, a answered, since time.Time) error {
-	if a.err != nil {
-		l.hinder(rule, ruleUnknown, fmt.Sprintf("nobody can tell whether alerts fire, source %s: %v; %.300s", rule.GetSource(), a.err, rule.GetReason()))
-		return nil //nolint:nilerr // What is not known holds the release.
+// firing holds the release while alerts fire that the document names, and while nobody can
+// tell whether they do, by what the sources said. It depends on nothing else, so that a
+// replay judges it again (N-01).
+func (l *look) firing() error {
+	for _, rule := range l.index.Document().GetAlerts() {
+		if !alerts.Applies(rule, l.state.Request) {
+			continue
+		}
+		a := answerOf(l.answers, rule.GetSource())
+		if a == nil {
+			a = &Answer{Record: &releasev1.AlertAnswer{Source: rule.GetSource(), Error: "it was not asked"}}
+		}
+		if err := l.rule(rule, *a); err != nil {
+			return err
+		}
 	}
-	matching, err := alerts.Matching(rule, l.state.Request, a.alerts)
+	for _, a := range l.answers {
+		l.facts.Alerts = append(l.facts.Alerts, a.Record)
+	}
+	return nil
+}
+
+// rule judges one rule by what its source said.
+func (l *look) rule(rule *policyv1.AlertRule, a Answer) error {
+	if a.Record.GetError() != "" {
+		l.hinder(rule, ruleUnknown, fmt.Sprintf("nobody can tell whether alerts fire, source %s: %s; %.300s", rule.GetSource(), a.Record.GetError(), rule.GetReason()))
+		return nil
+	}
+	matching, err := alerts.Matching(rule, l.state.Request, a.Alerts)
 	if err != nil {
 		return err
 	}
 	var named []string
 	count, own := 0, 0
 	for _, x := range matching {
-		if !since.IsZero() && !x.Starts.Before(since) || x.Labels["shipwarden_release"] != "" && x.Labels["shipwarden_release"] == l.state.Request.GetRollbackOf() {
+		if began := a.Record.GetBegan(); began != nil && !x.Starts.Before(began.AsTime()) || x.Labels["shipwarden_release"] != "" && x.Labels["shipwarden_release"] == l.state.Request.GetRollbackOf() {
 			own++
 			continue
 		}
@@ -127,7 +164,7 @@ func (l *look) rule(rule *policyv1.AlertRule, a answered, since time.Time) error
 		l.hinder(rule, ruleFiring, fmt.Sprintf("%s: %.300s", strings.Join(named, ", "), rule.GetReason()))
 		return nil
 	}
-	l.find(releasev1.Finding_SEVERITY_OK, ruleFiring, rule.GetName(), "none of the %d alerts of %s is one of it; answer %s", len(a.alerts), rule.GetSource(), or(a.digest, "not kept"))
+	l.find(releasev1.Finding_SEVERITY_OK, ruleFiring, rule.GetName(), "none of the %d alerts of %s is one of it; answer %s", len(a.Alerts), rule.GetSource(), or(a.Record.GetAnswer().GetDigest(), "not kept"))
 	return nil
 }
 

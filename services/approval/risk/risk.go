@@ -69,7 +69,7 @@ func Facts(ctx context.Context, procedures Procedures, store Store, watch Watch,
 			return procedure.RiskFacts{}, err
 		}
 	}
-	return facts(index, s, Seen{Holds: l.facts.Holds, Findings: l.facts.Findings, Bypassed: l.facts.Bypassed}, now)
+	return facts(index, s, Seen{Holds: l.facts.Holds, Findings: l.facts.Findings, Answers: l.answers}, now)
 }
 
 // ByDocument is those of the facts that depend on the release's own record and on a
@@ -117,6 +117,8 @@ type look struct {
 	now   time.Time
 	facts procedure.RiskFacts
 	until time.Time
+	// answers are those of the sources of alerts.
+	answers []Answer
 	// unrecoverable says that the machine could not go back by itself.
 	unrecoverable bool
 	// over are the approvals that one emergency too many takes besides.

@@ -2071,7 +2071,9 @@ type RiskCleared struct {
 	// How dangerous it was taken to be; absent where the document does not weigh it.
 	Score *RiskScore `protobuf:"bytes,8,opt,name=score,proto3" json:"score,omitempty"`
 	// When people are reminded of approvals that are still missing; absent where they are not.
-	RemindAt      *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=remind_at,json=remindAt,proto3" json:"remind_at,omitempty"`
+	RemindAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=remind_at,json=remindAt,proto3" json:"remind_at,omitempty"`
+	// What sources of alerts said.
+	Alerts        []*AlertAnswer `protobuf:"bytes,12,rep,name=alerts,proto3" json:"alerts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2169,6 +2171,13 @@ func (x *RiskCleared) GetRemindAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *RiskCleared) GetAlerts() []*AlertAnswer {
+	if x != nil {
+		return x.Alerts
+	}
+	return nil
+}
+
 // Held makes the release wait without holding anything.
 type Held struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2177,7 +2186,9 @@ type Held struct {
 	// When it is looked at again: the earliest feasible start, or the next look.
 	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
 	// The time zone database by which freezes were judged.
-	ZoneData      string `protobuf:"bytes,3,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	ZoneData string `protobuf:"bytes,3,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
+	// Of step 3: what sources of alerts said.
+	Alerts        []*AlertAnswer `protobuf:"bytes,6,rep,name=alerts,proto3" json:"alerts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2233,13 +2244,22 @@ func (x *Held) GetZoneData() string {
 	return ""
 }
 
+func (x *Held) GetAlerts() []*AlertAnswer {
+	if x != nil {
+		return x.Alerts
+	}
+	return nil
+}
+
 // RiskRefused ends step 3 and the release.
 type RiskRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why.
 	Findings []*Finding `protobuf:"bytes,1,rep,name=findings,proto3" json:"findings,omitempty"`
 	// How dangerous it was taken to be; absent where the document does not weigh it.
-	Score         *RiskScore `protobuf:"bytes,2,opt,name=score,proto3" json:"score,omitempty"`
+	Score *RiskScore `protobuf:"bytes,2,opt,name=score,proto3" json:"score,omitempty"`
+	// What sources of alerts said.
+	Alerts        []*AlertAnswer `protobuf:"bytes,6,rep,name=alerts,proto3" json:"alerts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2284,6 +2304,13 @@ func (x *RiskRefused) GetFindings() []*Finding {
 func (x *RiskRefused) GetScore() *RiskScore {
 	if x != nil {
 		return x.Score
+	}
+	return nil
+}
+
+func (x *RiskRefused) GetAlerts() []*AlertAnswer {
+	if x != nil {
+		return x.Alerts
 	}
 	return nil
 }
@@ -5382,7 +5409,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
 	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xb7\x03\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xf3\x03\n" +
 	"\vRiskCleared\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x129\n" +
 	"\x06quorum\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x129\n" +
@@ -5393,14 +5420,17 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0fcalendar_digest\x18\x06 \x01(\tR\x0ecalendarDigest\x12\x1b\n" +
 	"\tzone_data\x18\a \x01(\tR\bzoneData\x126\n" +
 	"\x05score\x18\b \x01(\v2 .shipwarden.release.v1.RiskScoreR\x05score\x127\n" +
-	"\tremind_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bremindAt\"\x92\x01\n" +
+	"\tremind_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bremindAt\x12:\n" +
+	"\x06alerts\x18\f \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\"\xce\x01\n" +
 	"\x04Held\x12;\n" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
-	"\tzone_data\x18\x03 \x01(\tR\bzoneData\"\x81\x01\n" +
+	"\tzone_data\x18\x03 \x01(\tR\bzoneData\x12:\n" +
+	"\x06alerts\x18\x06 \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\"\xbd\x01\n" +
 	"\vRiskRefused\x12:\n" +
 	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x126\n" +
-	"\x05score\x18\x02 \x01(\v2 .shipwarden.release.v1.RiskScoreR\x05score\"\xaa\x02\n" +
+	"\x05score\x18\x02 \x01(\v2 .shipwarden.release.v1.RiskScoreR\x05score\x12:\n" +
+	"\x06alerts\x18\x06 \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\"\xaa\x02\n" +
 	"\rApprovalGiven\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x12\x18\n" +
 	"\acomment\x18\x02 \x01(\tR\acomment\x124\n" +
@@ -5718,30 +5748,31 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*TargetPreview)(nil),                  // 76: shipwarden.release.v1.TargetPreview
 	(*QuorumRule)(nil),                     // 77: shipwarden.release.v1.QuorumRule
 	(*RiskScore)(nil),                      // 78: shipwarden.release.v1.RiskScore
-	(*HoldReason)(nil),                     // 79: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 80: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 81: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 82: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 83: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 84: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 85: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 86: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 87: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 88: shipwarden.release.v1.Deferral
-	(*RecordReading)(nil),                  // 89: shipwarden.release.v1.RecordReading
-	(*TargetResult)(nil),                   // 90: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 91: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 92: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 93: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 94: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 95: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 96: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 97: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 98: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 99: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 100: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 101: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 102: shipwarden.release.v1.Quarantine
+	(*AlertAnswer)(nil),                    // 79: shipwarden.release.v1.AlertAnswer
+	(*HoldReason)(nil),                     // 80: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 81: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 82: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 83: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 84: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 85: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 86: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 87: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 88: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 89: shipwarden.release.v1.Deferral
+	(*RecordReading)(nil),                  // 90: shipwarden.release.v1.RecordReading
+	(*TargetResult)(nil),                   // 91: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 92: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 93: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 94: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 95: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 96: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 97: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 98: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 99: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 100: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 101: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 102: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 103: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	63,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -5833,71 +5864,74 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	75,  // 86: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
 	78,  // 87: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
 	63,  // 88: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
-	79,  // 89: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	63,  // 90: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	75,  // 91: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	78,  // 92: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	63,  // 93: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	80,  // 94: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	81,  // 95: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	82,  // 96: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	63,  // 97: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	63,  // 98: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	83,  // 99: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	84,  // 100: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	85,  // 101: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	86,  // 102: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	87,  // 103: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	79,  // 104: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	88,  // 105: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	84,  // 106: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	63,  // 107: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 108: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	89,  // 109: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	90,  // 110: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	90,  // 111: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	90,  // 112: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	75,  // 113: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	90,  // 114: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	91,  // 115: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	91,  // 116: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	91,  // 117: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	63,  // 118: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 119: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	90,  // 120: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	90,  // 121: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	92,  // 122: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	63,  // 123: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	92,  // 124: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 125: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	83,  // 126: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	63,  // 127: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	92,  // 128: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	93,  // 129: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 130: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	94,  // 131: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	94,  // 132: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	63,  // 133: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	95,  // 134: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	95,  // 135: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	96,  // 136: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	97,  // 137: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	98,  // 138: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	55,  // 139: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	99,  // 140: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	99,  // 141: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	100, // 142: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 143: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	101, // 144: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	79,  // 145: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	102, // 146: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	102, // 147: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	102, // 148: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	149, // [149:149] is the sub-list for method output_type
-	149, // [149:149] is the sub-list for method input_type
-	149, // [149:149] is the sub-list for extension type_name
-	149, // [149:149] is the sub-list for extension extendee
-	0,   // [0:149] is the sub-list for field type_name
+	79,  // 89: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	80,  // 90: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	63,  // 91: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	79,  // 92: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	75,  // 93: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	78,  // 94: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	79,  // 95: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	63,  // 96: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	81,  // 97: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	82,  // 98: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	83,  // 99: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	63,  // 100: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	63,  // 101: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	84,  // 102: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	85,  // 103: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	86,  // 104: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	87,  // 105: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	88,  // 106: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	80,  // 107: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	89,  // 108: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	85,  // 109: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	63,  // 110: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 111: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	90,  // 112: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	91,  // 113: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 114: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 115: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	75,  // 116: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	91,  // 117: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	92,  // 118: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	92,  // 119: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	92,  // 120: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	63,  // 121: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 122: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	91,  // 123: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 124: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	93,  // 125: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	63,  // 126: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	93,  // 127: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 128: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	84,  // 129: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	63,  // 130: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	93,  // 131: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	94,  // 132: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 133: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	95,  // 134: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	95,  // 135: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	63,  // 136: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	96,  // 137: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	96,  // 138: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	97,  // 139: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	98,  // 140: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	99,  // 141: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	55,  // 142: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	100, // 143: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	100, // 144: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	101, // 145: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 146: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	102, // 147: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	80,  // 148: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	103, // 149: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	103, // 150: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	103, // 151: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	152, // [152:152] is the sub-list for method output_type
+	152, // [152:152] is the sub-list for method input_type
+	152, // [152:152] is the sub-list for extension type_name
+	152, // [152:152] is the sub-list for extension extendee
+	0,   // [0:152] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
