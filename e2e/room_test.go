@@ -150,6 +150,10 @@ func largest(t *testing.T, r *releasev1.Request) map[string]*releasev1.Event {
 		previews = append(previews, &releasev1.TargetPreview{
 			Target: id, Summary: line, Detail: ref("preview of " + id), RollbackDigest: digest, RollbackReason: line, RollbackReady: true,
 			Class: releasev1.DriverClass_DRIVER_CLASS_OPAQUE,
+			Rollback: &releasev1.RollbackProof{
+				Possible: true, Source: releasev1.RollbackProof_SOURCE_ORIGIN, Obtainable: true,
+				Found: line[:160], Demanded: true,
+			},
 		})
 		drifted = append(drifted, &releasev1.Finding{
 			Rule: "target.drift", Severity: releasev1.Finding_SEVERITY_WARNING, Subject: id,

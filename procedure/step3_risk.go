@@ -73,36 +73,6 @@ func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 	}}}
 }
 
-// CanRollBack reports whether the machine may go back by itself from everything it
-// touches, and if not, why not (PD-3.5, PD-7.1).
-func CanRollBack(s State, targets []string) (bool, string) {
-	if s.isRollback() {
-		return false, "a rollback is not rolled back by itself"
-	}
-	return HasWayBack(s, targets)
-}
-
-// HasWayBack reports whether there is a way back, whoever goes it, and if not, why not:
-// without one a request says what is done instead, and more people agree (PD-3.5). A
-// request to roll back is the way back itself, so no plan is asked of it of how to
-// leave it again; what its targets carry must be there all the same, and data that is
-// changed for good stays changed.
-func HasWayBack(s State, targets []string) (bool, string) {
-	r := s.Request
-	switch {
-	case r.GetRollbackPlan().GetStrategy() != releasev1.RollbackPlan_STRATEGY_PREVIOUS_VERSION && !s.isRollback():
-		return false, "the rollback plan says that there is no way back"
-	case r.GetRisk().GetData() == releasev1.Risk_DATA_IRREVERSIBLE:
-		return false, "data is changed for good"
-	}
-	for _, t := range targets {
-		if p := s.Preview(t); !p.GetRollbackReady() {
-			return false, "target " + t + ": " + p.GetRollbackReason()
-		}
-	}
-	return true, ""
-}
-
 func (s *State) applyChangePreviewed(e Entry, d *releasev1.ChangePreviewed) error {
 	if err := s.expect(e, PhasePreview); err != nil {
 		return err

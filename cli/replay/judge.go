@@ -55,6 +55,8 @@ func (p *pass) judge(ctx context.Context, d *Decision, before procedure.State, e
 		return p.verified(ctx, d, before, e, x.VerificationFailed.GetVerification())
 	case *releasev1.Event_VerificationInconclusive:
 		return p.verified(ctx, d, before, e, x.VerificationInconclusive.GetVerification())
+	case *releasev1.Event_ChangePreviewed:
+		return p.previewed(ctx, d, before, x.ChangePreviewed)
 	case *releasev1.Event_DeadlinePassed, *releasev1.Event_Expired:
 		now, _, err := clock(e)
 		if err != nil {
@@ -83,7 +85,7 @@ func why(e *releasev1.Event) string {
 	switch e.GetData().(type) {
 	case *releasev1.Event_ScopeValidated, *releasev1.Event_ScopeRefused:
 		return "what the validator found at artifacts and targets"
-	case *releasev1.Event_ChangePreviewed, *releasev1.Event_PreviewRefused:
+	case *releasev1.Event_PreviewRefused:
 		return "what the drivers said that they would change"
 	case *releasev1.Event_StartHeld, *releasev1.Event_ExecutionRefused:
 		return "what the executor found at the start, in other histories too"

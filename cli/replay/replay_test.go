@@ -184,6 +184,11 @@ func TestASignedLieIsReported(t *testing.T) {
 				e.Decided = timestamppb.New(e.GetDecided().AsTime().Add(-24 * time.Hour))
 			}
 		}, "it was decided by the clock value"},
+		"a proof of the way back that nobody demanded": {func(e *releasev1.Event) {
+			for _, p := range e.GetChangePreviewed().GetPreviews() {
+				p.Rollback = &releasev1.RollbackProof{Possible: true, Obtainable: true, Demanded: true}
+			}
+		}, "the proof of the way back is demanded: derived is false, recorded is true"},
 		"a smaller quorum": {func(e *releasev1.Event) {
 			if e.GetRiskCleared() != nil {
 				e.GetRiskCleared().Quorum = []*releasev1.QuorumRule{{Group: "security", Count: 1}}

@@ -163,6 +163,9 @@ func inPlace(a *approvalv1.GivenApproval) string {
 func (p *page) risk(r *releasev1.Risk) {
 	t := terminal.NewTable()
 	t.Add("data", terminal.Word(r.GetData(), "DATA_"))
+	if r.GetDataPlan() != "" {
+		t.Add("data is changed back", r.GetDataPlan())
+	}
 	if len(r.GetAreas()) > 0 {
 		t.Add("areas", strings.Join(r.GetAreas(), ", "))
 	}

@@ -85,10 +85,32 @@ func (p *page) previews(all []*releasev1.TargetPreview) {
 			back += ": " + terminal.Escape(v.GetRollbackReason())
 		}
 		p.line("    %s", back)
+		if r := v.GetRollback(); r != nil {
+			p.line("    %s", proof(r))
+		}
 		if d := v.GetDetail(); d != nil {
 			p.line("    in full: %s (%s, %d bytes)", terminal.Escape(d.GetDigest()), terminal.Escape(d.GetMediaType()), d.GetSize())
 		}
 	}
+}
+
+// proof says what was tried of the way back of a target.
+func proof(r *releasev1.RollbackProof) string {
+	run, there := "its dry run failed", "what it places again cannot be had"
+	if r.GetPossible() {
+		run = "its dry run went through"
+	}
+	if r.GetObtainable() {
+		there = "what it places again is there"
+	}
+	out := run + "; " + there
+	if r.GetFound() != "" {
+		out += ": " + terminal.Escape(r.GetFound())
+	}
+	if !r.GetDemanded() {
+		out += " (not demanded)"
+	}
+	return out
 }
 
 func (p *page) quorum(heading string, rules []*releasev1.QuorumRule) {

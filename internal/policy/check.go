@@ -33,6 +33,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.emergency()
 	c.escalation()
 	c.approvals("no_rollback_approvals", document.GetNoRollbackApprovals())
+	c.rollbackReadiness()
 	c.approvals("high_risk_approvals", document.GetHighRiskApprovals())
 	c.approvers("operators_group", document.GetOperatorsGroup(), 1)
 	c.approvers("quarantine.group", document.GetQuarantine().GetGroup(), 1)

@@ -69,7 +69,7 @@ func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackI
 		}
 	}
 	if rollbackImpossible {
-		need(procedure.GetNoRollbackApprovals())
+		need(withoutWayBack(procedure, request))
 	}
 	if highRisk {
 		need(procedure.GetHighRiskApprovals())

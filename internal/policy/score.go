@@ -32,7 +32,7 @@ func Score(document *policyv1.Procedure, s procedure.State, unrecoverable bool, 
 	weigh("dependency", w.GetDependency(), dependencies(document, s.Request.GetService()))
 	weigh("high_risk_area", w.GetHighRiskArea(), len(HighRiskAreas(document, s.Request)))
 	weigh("data_reversible", w.GetDataReversible(), one(s.Request.GetRisk().GetData() == releasev1.Risk_DATA_REVERSIBLE))
-	weigh("data_irreversible", w.GetDataIrreversible(), one(s.Request.GetRisk().GetData() == releasev1.Risk_DATA_IRREVERSIBLE))
+	weigh("data_irreversible", w.GetDataIrreversible(), one(lost(s.Request.GetRisk().GetData())))
 	weigh("no_way_back", w.GetNoWayBack(), one(unrecoverable))
 	weigh("emergency", w.GetEmergency(), one(s.Emergency()))
 	weigh("rolled_back", w.GetRolledBack(), back)
@@ -73,6 +73,11 @@ func dependencies(document *policyv1.Procedure, service string) int {
 		}
 	}
 	return 0
+}
+
+// lost reports whether data is changed for good, as far as anybody can say.
+func lost(data releasev1.Risk_Data) bool {
+	return data == releasev1.Risk_DATA_IRREVERSIBLE || data == releasev1.Risk_DATA_NOT_STATED
 }
 
 func one(is bool) int {

@@ -58,6 +58,9 @@ func (x *Index) rights(id string) map[string]bool {
 	for _, rule := range doc.GetNoRollbackApprovals() {
 		may(rule.GetGroup(), "approve releases without a way back for %s", rule.GetGroup())
 	}
+	for _, rule := range doc.GetRollbackReadiness().GetApprovals() {
+		may(rule.GetGroup(), "approve releases whose way back is not shown for %s", rule.GetGroup())
+	}
 	for _, rule := range doc.GetHighRiskApprovals() {
 		may(rule.GetGroup(), "approve releases of high risk for %s", rule.GetGroup())
 	}
@@ -109,6 +112,7 @@ func Loosened(before, after *policyv1.Procedure) []string {
 		l.lost(was.GetRequireNotice(), now.GetRequireNotice(), "nobody has to be told before a release to %s", was.GetName())
 	}
 	l.quorum("a release without a way back", before.GetNoRollbackApprovals(), after.GetNoRollbackApprovals())
+	l.readiness(before.GetRollbackReadiness(), after.GetRollbackReadiness())
 	l.quorum("a release of high risk", before.GetHighRiskApprovals(), after.GetHighRiskApprovals())
 	for _, area := range before.GetHighRiskAreas() {
 		l.lost(true, slices.Contains(after.GetHighRiskAreas(), area), "the area %s is of high risk no more", area)

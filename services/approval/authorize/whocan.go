@@ -63,6 +63,9 @@ func (p *report) collect(r *approvalv1.WhoCanRequest) {
 		p.rules("approve", e, e.GetApprovals())
 		p.rules("approve_high_risk", e, doc.GetHighRiskApprovals())
 		p.rules("approve_no_rollback", e, doc.GetNoRollbackApprovals())
+		if environments := doc.GetRollbackReadiness().GetEnvironments(); len(environments) == 0 || slices.Contains(environments, e.GetName()) {
+			p.rules("approve_no_rollback", e, doc.GetRollbackReadiness().GetApprovals())
+		}
 		p.rules("authorize_emergency", e, []*policyv1.Approvals{{Group: doc.GetEmergency().GetGroup(), Count: 1}})
 		p.rules("authorize_over_quota", e, doc.GetEmergency().GetQuota().GetOver())
 	}

@@ -33,6 +33,7 @@ const (
 	longVerdict = 2 << 10 // of a verification: the first result that decided, and notes
 	longJudged  = 108     // of one check
 	longRunning = 224     // of what was found to run
+	longFound   = 160     // of where something was found, cut by the executor
 	longMedia   = 96
 	longVersion = 160
 	longDigest  = len("sha256:") + 64
@@ -132,6 +133,9 @@ func largestPreview(r *releasev1.Request) *releasev1.ChangePreviewed {
 		out.Previews = append(out.Previews, &releasev1.TargetPreview{
 			Target: id, Summary: text(longLine), Detail: kept("preview of " + id), RollbackDigest: text(longDigest),
 			RollbackReady: true, RollbackReason: text(longLine), Class: releasev1.DriverClass_DRIVER_CLASS_OPAQUE,
+			Rollback: &releasev1.RollbackProof{
+				Possible: true, Source: releasev1.RollbackProof_SOURCE_ORIGIN, Obtainable: true, Found: text(longFound), Demanded: true,
+			},
 		})
 		out.Findings = append(out.Findings, finding(id, 96)) // It carries something else than the record says.
 	}

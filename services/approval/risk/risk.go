@@ -121,6 +121,8 @@ type look struct {
 	answers []Answer
 	// unrecoverable says that the machine could not go back by itself.
 	unrecoverable bool
+	// unagreed says that more people have to agree because of that.
+	unagreed bool
 	// over are the approvals that one emergency too many takes besides.
 	over []*releasev1.QuorumRule
 	// level is what the score demands; nil for nothing.
@@ -288,13 +290,16 @@ func (l *look) dependencies(ctx context.Context) error {
 // request has to say what is done instead, and more people have to agree. A request to
 // roll back needs neither, unless what its targets carry could not be placed again.
 func (l *look) wayBack() {
-	ok, why := procedure.HasWayBack(l.state, procedure.Targets(l.state.Request))
-	if ok {
-		l.find(releasev1.Finding_SEVERITY_OK, "rollback.ready", "", "every target can go back to what it carries")
+	back := policy.WayBackOf(l.index.Document(), l.state)
+	why := back.Why
+	if why == "" {
+		l.find(releasev1.Finding_SEVERITY_OK, "rollback.ready", "", "every target can go back to what it carries%s", l.shown())
 		return
 	}
-	l.unrecoverable = true
+	l.unrecoverable, l.unagreed = true, back.Approvals
 	switch {
+	case !back.Plan:
+		l.find(releasev1.Finding_SEVERITY_WARNING, "rollback.first", "", "no way back (%s); it is the first release there, of which the procedure document asks nothing more", why)
 	case l.state.Request.GetRollbackPlan().GetRecovery() != "":
 		l.find(releasev1.Finding_SEVERITY_WARNING, "rollback.unavailable", "",
 			"no way back (%s); the recovery plan says what is done instead", why)
@@ -307,6 +312,14 @@ func (l *look) wayBack() {
 	}
 }
 
+// shown says how the way back was shown, where the procedure document demands it.
+func (l *look) shown() string {
+	if !policy.DemandsProof(l.index.Document(), l.state.Request) {
+		return ""
+	}
+	return ": a dry run went through on each, and what it would place again is there"
+}
+
 // quorum says which approvals are needed. In an emergency one person of the
 // emergency group is enough, and the approvals that would have been needed are
 // listed as bypassed.
@@ -316,12 +329,12 @@ func (l *look) quorum() {
 	if len(high) > 0 {
 		l.find(releasev1.Finding_SEVERITY_WARNING, "risk.high", "", "touches high-risk areas: %v", high)
 	}
-	normal := policy.Quorum(doc, r, l.unrecoverable, len(high) > 0, l.level.GetApprovals()...)
+	normal := policy.Quorum(doc, r, l.unagreed, len(high) > 0, l.level.GetApprovals()...)
 	if !l.state.Emergency() {
 		l.facts.Quorum = normal
 		return
 	}
-	l.facts.Quorum = append(policy.Needed(doc, l.state, l.unrecoverable), l.over...)
+	l.facts.Quorum = append(policy.Needed(doc, l.state, l.unagreed), l.over...)
 	for _, q := range normal {
 		l.facts.Bypassed = append(l.facts.Bypassed, fmt.Sprintf("%d approval(s) by %s", q.GetCount(), q.GetGroup()))
 	}

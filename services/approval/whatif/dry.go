@@ -153,7 +153,7 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 		return nil, err
 	}
 	w.step("2", "scope", approvalv1.OutlookStep_STANDING_UNKNOWN, "artifacts and targets are looked at once the request is made")
-	if err := d.looked(ctx, r, request); err != nil {
+	if err := d.looked(ctx, r, index, request); err != nil {
 		return nil, err
 	}
 	facts, err := risk.Facts(ctx, d.procedures, d.store, risk.Watch{Sources: d.sources}, r.state, now)
@@ -173,7 +173,7 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 
 // looked stands for what validator and executor find out: that everything is in order,
 // and the targets as they are on record.
-func (d *Desk) looked(ctx context.Context, r *run, request *releasev1.Request) error {
+func (d *Desk) looked(ctx context.Context, r *run, index *policy.Index, request *releasev1.Request) error {
 	scope, preview := &releasev1.ScopeValidated{}, &releasev1.ChangePreviewed{}
 	for _, a := range request.GetArtifacts() {
 		scope.Artifacts = append(scope.Artifacts, &releasev1.PinnedArtifact{Name: a.GetName(), Kind: a.GetKind(), Location: a.GetLocation(), Digest: a.GetDigest()})
@@ -185,15 +185,27 @@ func (d *Desk) looked(ctx context.Context, r *run, request *releasev1.Request) e
 				return err
 			}
 			scope.Targets = append(scope.Targets, &releasev1.ScopedTarget{Target: id, Wave: uint32(n), State: t.State, Relation: releasev1.ScopedTarget_RELATION_UPGRADE})
-			preview.Previews = append(preview.Previews, &releasev1.TargetPreview{
-				Target: id, RollbackReady: true, RollbackDigest: t.State.GetDeployed().GetDigest(), Class: releasev1.DriverClass_DRIVER_CLASS_FENCED,
-			})
+			preview.Previews = append(preview.Previews, supposed(id, t.State, policy.DemandsProof(index.Document(), request)))
 		}
 	}
 	if err := r.add(&releasev1.Event{Data: &releasev1.Event_ScopeValidated{ScopeValidated: scope}}); err != nil {
 		return err
 	}
 	return r.add(&releasev1.Event{Data: &releasev1.Event_ChangePreviewed{ChangePreviewed: preview}})
+}
+
+// supposed is the preview of a target on which the way back is shown once the request is
+// made. Where the record says that nothing was ever released to it, there is none.
+func supposed(id string, stands *releasev1.TargetState, demanded bool) *releasev1.TargetPreview {
+	first := stands.GetDeployed() == nil && stands.GetGeneration() == 0
+	back := &releasev1.TargetPreview{
+		Target: id, RollbackReady: !demanded || !first, RollbackDigest: stands.GetDeployed().GetDigest(), Class: releasev1.DriverClass_DRIVER_CLASS_FENCED,
+		Rollback: &releasev1.RollbackProof{Possible: !first, Obtainable: !first, Demanded: demanded, First: first},
+	}
+	if !back.GetRollbackReady() {
+		back.RollbackReason = "nothing was ever released to it"
+	}
+	return back
 }
 
 // passed are the gates as if all had been passed, with the authors that the proof names.

@@ -44,6 +44,11 @@ type Driver interface {
 	// Preview says what Apply would do and whether Rollback could place plan.Previous
 	// again. It changes nothing, and the same target and plan give the same preview.
 	Preview(ctx context.Context, plan Plan) (Preview, error)
+	// DryRunRollback says what Rollback would do with the plan, and whether it could. It
+	// changes nothing, needs no fence, and the same target and plan give the same answer;
+	// the content of the plan's artifact is not needed. An error means that it is not
+	// known; that it could not is an answer.
+	DryRunRollback(ctx context.Context, plan Plan) (DryRun, error)
 	// Apply makes the target carry the plan's artifact. When it returns nil the
 	// effect is done and survives a crash of the machine. The result is of use
 	// beside an error too: it has the output.

@@ -33,8 +33,8 @@ func (s shell) unsigned(ctx context.Context, t reactor.Task) ([]*releasev1.Findi
 	if err != nil {
 		return nil, err
 	}
-	ok, _ := procedure.HasWayBack(t.State, procedure.Targets(t.State.Request))
-	needed := policy.Needed(documents[0].Document(), t.State, !ok)
+	own := documents[0].Document()
+	needed := policy.Needed(own, t.State, policy.WayBackOf(own, t.State).Approvals)
 	var out []*releasev1.Finding
 	say := func(rule, subject, format string, args ...any) {
 		out = append(out, &releasev1.Finding{

@@ -23,6 +23,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -65,7 +66,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		if err := s.Reachable(t.State.WaveTargets()); err != nil {
 			return nil, err
 		}
-		return s.claim(ctx, t, nil, records{})
+		return s.claim(ctx, t, nil, records{}, proofs{})
 	case wait > 0:
 		return nil, site.Waits(t.State, t.Now)
 	}
@@ -91,7 +92,7 @@ func (s shell) ended(t reactor.Task, results []*releasev1.TargetResult) ([]event
 
 // claim takes the wave and its targets in one batch, the targets as they were looked at, and
 // says what the change record said.
-func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]standing.Target, said records) ([]eventstore.Draft, error) {
+func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]standing.Target, said records, shown proofs) ([]eventstore.Draft, error) {
 	deadline := t.Now.Add(t.State.Requested.GetTimeouts().GetExecute().AsDuration())
 	// The digest is computed here, from the record that this executor folded and
 	// verified, and not copied from the authorization.
@@ -100,7 +101,8 @@ func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]stan
 	if err != nil {
 		return nil, err
 	}
-	event.GetExecutionClaimed().Bypassed = append(around, said.bypassed...)
+	event.GetExecutionClaimed().Bypassed = slices.Concat(around, said.bypassed, shown.bypassed)
+	event.GetExecutionClaimed().RollbackProofs = shown.tried
 	event.GetExecutionClaimed().ChangeRecords = said.readings
 	drafts, busy, err := s.Claim(ctx, t, event, t.State.WaveTargets(), deadline, looked)
 	if err != nil {

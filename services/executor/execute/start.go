@@ -63,10 +63,17 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 			ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
 		}})}, nil
 	}
+	shown, err := s.proofs(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if len(shown.holds) > 0 {
+		return s.hold(ctx, t, shown.holds, time.Time{})
+	}
 	if err := failpoint.Hit("execute.looked"); err != nil {
 		return nil, err
 	}
-	return s.claim(ctx, t, looked, said)
+	return s.claim(ctx, t, looked, said, shown)
 }
 
 // over reports whether what people approved may not start any more at that time.

@@ -1,6 +1,9 @@
 // Package preview is the shell of the first half of step 3: it asks the driver of
 // every target what it would change, and whether it could undo it (PD-3.5).
 //
+// Whether it could is tried, too, and what was tried is in the preview of each target:
+// the driver's dry run of the way back, and a look at what would be placed again.
+//
 // It wakes on scope_validated, and appends change_previewed or preview_refused. It
 // changes nothing. What is shown as the way back is what is placed when it comes to
 // that, and a target that carries something else than the record says is called out. A registry or a target that does not answer just now is a
@@ -13,6 +16,7 @@ import (
 	"fmt"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -29,15 +33,21 @@ func New(s *site.Site) reactor.Step {
 type shell struct{ *site.Site }
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+	index, err := s.Procedures.ByDigest(ctx, t.State.ProcedureDigest)
+	if err != nil {
+		return nil, err
+	}
+	proof, demanded := s.Proof(t.State), policy.DemandsProof(index.Document(), t.State.Request)
 	var previews []*releasev1.TargetPreview
 	var findings []*releasev1.Finding
 	for _, target := range procedure.Targets(t.State.Request) {
-		p, drift, err := s.look(ctx, t.State, target)
+		p, drift, err := s.look(ctx, proof, t.State, target)
 		if drift != nil {
 			findings = append(findings, drift)
 		}
 		switch {
 		case err == nil:
+			p.Rollback.Demanded = demanded
 			previews = append(previews, p)
 		case permanent(err):
 			findings = append(findings, &releasev1.Finding{
@@ -50,17 +60,26 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	return []eventstore.Draft{t.Draft(procedure.DecidePreview(previews, findings))}, nil
 }
 
+// told is what the way back would do, for whoever approves: behind what would change.
+func told(way *releasev1.RollbackProof, run driver.DryRun) string {
+	out := "\nthe way back, by a dry run\n" + run.Steps
+	if run.Steps == "" {
+		out += run.Reason + "\n"
+	}
+	return out + "what it places again: " + way.GetFound() + "\n"
+}
+
 func permanent(err error) bool {
 	return site.Permanent(err) || errors.Is(err, site.ErrNoDriver) || errors.Is(err, driver.ErrUnsupported) ||
 		errors.Is(err, driver.ErrInvalid) || errors.Is(err, driver.ErrConflict)
 }
 
-func (s shell) look(ctx context.Context, state procedure.State, target string) (*releasev1.TargetPreview, *releasev1.Finding, error) {
+func (s shell) look(ctx context.Context, proof *site.Proof, state procedure.State, target string) (*releasev1.TargetPreview, *releasev1.Finding, error) {
 	back, drift, err := s.wayBack(ctx, state, target)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := s.preview(ctx, state, target, back)
+	p, err := s.preview(ctx, proof, state, target, back)
 	return p, drift, err
 }
 
@@ -72,7 +91,7 @@ func redacted(text string) string {
 	return string(clean)
 }
 
-func (s shell) preview(ctx context.Context, state procedure.State, target, back string) (*releasev1.TargetPreview, error) {
+func (s shell) preview(ctx context.Context, proof *site.Proof, state procedure.State, target, back string) (*releasev1.TargetPreview, error) {
 	d, err := s.Driver(target)
 	if err != nil {
 		return nil, err
@@ -90,12 +109,17 @@ func (s shell) preview(ctx context.Context, state procedure.State, target, back 
 		return nil, fmt.Errorf("target %s: it may take %s there, and the procedure document gives an execution %s; it could never begin: %w",
 			target, p.Bound, most, driver.ErrInvalid)
 	}
-	detail, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "preview of "+target, []byte(redacted(p.Detail)))
+	way, run, err := proof.Of(ctx, target, back)
+	if err != nil {
+		return nil, err
+	}
+	way.Target, way.Digest = "", "" // the preview names them
+	detail, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "preview of "+target, []byte(redacted(p.Detail)+told(way, run)))
 	if err != nil {
 		return nil, err
 	}
 	return &releasev1.TargetPreview{
 		Target: target, Summary: site.Line(redacted(p.Summary)), Detail: detail, Class: d.Class(),
-		RollbackDigest: back, RollbackReady: p.RollbackReady, RollbackReason: site.Line(redacted(p.RollbackReason)),
+		RollbackDigest: back, RollbackReady: p.RollbackReady, RollbackReason: site.Line(redacted(p.RollbackReason)), Rollback: way,
 	}, nil
 }

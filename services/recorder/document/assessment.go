@@ -151,6 +151,9 @@ func (w *writer) risk(r *Record) {
 		if p.GetRollbackDigest() != "" {
 			back += ", to " + w.digest(p.GetRollbackDigest(), "what "+p.GetTarget()+" would go back to")
 		}
+		if t := p.GetRollback(); t != nil {
+			back += "; " + w.tried(t, what)
+		}
 		rows = append(rows, []string{
 			escape(p.GetTarget()), w.said(p.GetSummary(), "named in the "+what), back, word(p.GetClass(), "DRIVER_CLASS_"), w.evidence(p.GetDetail(), what),
 		})

@@ -44,6 +44,7 @@ func (w *writer) execution(r *Record) {
 		}
 	}
 	w.records(r)
+	w.triedAgain(r)
 	w.table(resultHead, results)
 	for _, e := range refused {
 		w.paragraph(fmt.Sprintf("The executor refused to start at %s (event %d):", stamp(e.Entry.Stored), e.Entry.Sequence))

@@ -70,6 +70,7 @@ func (w *writer) plan(q *releasev1.Request) {
 		{"Way back", fmt.Sprintf("%s: %s", word(q.GetRollbackPlan().GetStrategy(), "STRATEGY_"), escape(q.GetRollbackPlan().GetDescription()))},
 		{"Where there is none", escape(q.GetRollbackPlan().GetRecovery())},
 		{"Data", word(q.GetRisk().GetData(), "DATA_")},
+		{"How data is changed back", escape(q.GetRisk().GetDataPlan())},
 		{"Risk", escape(q.GetRisk().GetDescription())},
 		{"Areas at risk", series(q.GetRisk().GetAreas())},
 	})

@@ -29,6 +29,60 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What of targets to which nothing was ever released, where they are all that has no way
+// back.
+type RollbackReadiness_FirstRelease int32
+
+const (
+	// They are as all others without a way back.
+	RollbackReadiness_FIRST_RELEASE_UNSPECIFIED RollbackReadiness_FirstRelease = 0
+	// They need the plan, and no more approvals.
+	RollbackReadiness_FIRST_RELEASE_PLAN RollbackReadiness_FirstRelease = 1
+	// They need neither: nobody misses what never was there.
+	RollbackReadiness_FIRST_RELEASE_FREE RollbackReadiness_FirstRelease = 2
+)
+
+// Enum value maps for RollbackReadiness_FirstRelease.
+var (
+	RollbackReadiness_FirstRelease_name = map[int32]string{
+		0: "FIRST_RELEASE_UNSPECIFIED",
+		1: "FIRST_RELEASE_PLAN",
+		2: "FIRST_RELEASE_FREE",
+	}
+	RollbackReadiness_FirstRelease_value = map[string]int32{
+		"FIRST_RELEASE_UNSPECIFIED": 0,
+		"FIRST_RELEASE_PLAN":        1,
+		"FIRST_RELEASE_FREE":        2,
+	}
+)
+
+func (x RollbackReadiness_FirstRelease) Enum() *RollbackReadiness_FirstRelease {
+	p := new(RollbackReadiness_FirstRelease)
+	*p = x
+	return p
+}
+
+func (x RollbackReadiness_FirstRelease) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RollbackReadiness_FirstRelease) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[0].Descriptor()
+}
+
+func (RollbackReadiness_FirstRelease) Type() protoreflect.EnumType {
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[0]
+}
+
+func (x RollbackReadiness_FirstRelease) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RollbackReadiness_FirstRelease.Descriptor instead.
+func (RollbackReadiness_FirstRelease) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1, 0}
+}
+
 // Kind of a contact.
 type Contact_Kind int32
 
@@ -73,11 +127,11 @@ func (x Contact_Kind) String() string {
 }
 
 func (Contact_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[0].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[1].Descriptor()
 }
 
 func (Contact_Kind) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[0]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[1]
 }
 
 func (x Contact_Kind) Number() protoreflect.EnumNumber {
@@ -86,7 +140,7 @@ func (x Contact_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Contact_Kind.Descriptor instead.
 func (Contact_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15, 0}
 }
 
 // What a window means.
@@ -126,11 +180,11 @@ func (x Freeze_Kind) String() string {
 }
 
 func (Freeze_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[1].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[2].Descriptor()
 }
 
 func (Freeze_Kind) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[1]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[2]
 }
 
 func (x Freeze_Kind) Number() protoreflect.EnumNumber {
@@ -139,7 +193,7 @@ func (x Freeze_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Kind.Descriptor instead.
 func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27, 0}
 }
 
 // What becomes of a release that has begun when it may not start any more.
@@ -183,11 +237,11 @@ func (x Freeze_Overrun) String() string {
 }
 
 func (Freeze_Overrun) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[2].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[3].Descriptor()
 }
 
 func (Freeze_Overrun) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[2]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[3]
 }
 
 func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
@@ -196,7 +250,7 @@ func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Overrun.Descriptor instead.
 func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27, 1}
 }
 
 // Day of the week.
@@ -248,11 +302,11 @@ func (x Weekly_Day) String() string {
 }
 
 func (Weekly_Day) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[3].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[4].Descriptor()
 }
 
 func (Weekly_Day) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[3]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[4]
 }
 
 func (x Weekly_Day) Number() protoreflect.EnumNumber {
@@ -261,7 +315,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -328,8 +382,11 @@ type Procedure struct {
 	ChangeControl *ChangeControl `protobuf:"bytes,45,opt,name=change_control,json=changeControl,proto3" json:"change_control,omitempty"`
 	// Change records that are looked up in the systems that keep them.
 	ChangeRecords []*ChangeRecordRule `protobuf:"bytes,46,rep,name=change_records,json=changeRecords,proto3" json:"change_records,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Whether the way back has to be shown, and what is demanded where there is none. Absent:
+	// the driver's word is enough, and no_rollback_approvals are all that is demanded.
+	RollbackReadiness *RollbackReadiness `protobuf:"bytes,60,opt,name=rollback_readiness,json=rollbackReadiness,proto3" json:"rollback_readiness,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Procedure) Reset() {
@@ -565,6 +622,81 @@ func (x *Procedure) GetChangeRecords() []*ChangeRecordRule {
 	return nil
 }
 
+func (x *Procedure) GetRollbackReadiness() *RollbackReadiness {
+	if x != nil {
+		return x.RollbackReadiness
+	}
+	return nil
+}
+
+// RollbackReadiness demands that the way back is shown before anybody approves, and again
+// before every wave: by a dry run on the target, and by a look at what would be placed
+// again (PD-3.5). Where it cannot be shown, a release needs a plan of what is done instead
+// (rollback_plan.recovery) and one more group that approves.
+type RollbackReadiness struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where; an empty list means everywhere.
+	Environments []string `protobuf:"bytes,1,rep,name=environments,proto3" json:"environments,omitempty"`
+	// Approvals needed besides those of the environment and no_rollback_approvals where
+	// there is no way back. At least one is by a group that neither of these asks.
+	Approvals []*Approvals `protobuf:"bytes,2,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	// What of the first release.
+	FirstRelease  RollbackReadiness_FirstRelease `protobuf:"varint,3,opt,name=first_release,json=firstRelease,proto3,enum=shipwarden.policy.v1.RollbackReadiness_FirstRelease" json:"first_release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackReadiness) Reset() {
+	*x = RollbackReadiness{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackReadiness) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackReadiness) ProtoMessage() {}
+
+func (x *RollbackReadiness) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackReadiness.ProtoReflect.Descriptor instead.
+func (*RollbackReadiness) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RollbackReadiness) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *RollbackReadiness) GetApprovals() []*Approvals {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *RollbackReadiness) GetFirstRelease() RollbackReadiness_FirstRelease {
+	if x != nil {
+		return x.FirstRelease
+	}
+	return RollbackReadiness_FIRST_RELEASE_UNSPECIFIED
+}
+
 // ChangeRecordRule demands that the change record which the request names is in a state,
 // and in a window, in which it may be implemented: by the system that keeps it, at step 1
 // and again when a wave starts.
@@ -601,7 +733,7 @@ type ChangeRecordRule struct {
 
 func (x *ChangeRecordRule) Reset() {
 	*x = ChangeRecordRule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +745,7 @@ func (x *ChangeRecordRule) String() string {
 func (*ChangeRecordRule) ProtoMessage() {}
 
 func (x *ChangeRecordRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +758,7 @@ func (x *ChangeRecordRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRecordRule.ProtoReflect.Descriptor instead.
 func (*ChangeRecordRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ChangeRecordRule) GetName() string {
@@ -721,7 +853,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -733,7 +865,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -746,7 +878,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Quarantine) GetGroup() string {
@@ -781,7 +913,7 @@ type ChangeControl struct {
 
 func (x *ChangeControl) Reset() {
 	*x = ChangeControl{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +925,7 @@ func (x *ChangeControl) String() string {
 func (*ChangeControl) ProtoMessage() {}
 
 func (x *ChangeControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +938,7 @@ func (x *ChangeControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeControl.ProtoReflect.Descriptor instead.
 func (*ChangeControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ChangeControl) GetProposerGroups() []string {
@@ -855,7 +987,7 @@ type StandIns struct {
 
 func (x *StandIns) Reset() {
 	*x = StandIns{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +999,7 @@ func (x *StandIns) String() string {
 func (*StandIns) ProtoMessage() {}
 
 func (x *StandIns) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +1012,7 @@ func (x *StandIns) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIns.ProtoReflect.Descriptor instead.
 func (*StandIns) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StandIns) GetLongest() *durationpb.Duration {
@@ -916,7 +1048,7 @@ type RiskScore struct {
 
 func (x *RiskScore) Reset() {
 	*x = RiskScore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +1060,7 @@ func (x *RiskScore) String() string {
 func (*RiskScore) ProtoMessage() {}
 
 func (x *RiskScore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1073,7 @@ func (x *RiskScore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
 func (*RiskScore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RiskScore) GetWeights() *RiskWeights {
@@ -988,7 +1120,7 @@ type RiskWeights struct {
 
 func (x *RiskWeights) Reset() {
 	*x = RiskWeights{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1132,7 @@ func (x *RiskWeights) String() string {
 func (*RiskWeights) ProtoMessage() {}
 
 func (x *RiskWeights) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1145,7 @@ func (x *RiskWeights) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskWeights.ProtoReflect.Descriptor instead.
 func (*RiskWeights) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RiskWeights) GetTarget() uint32 {
@@ -1103,7 +1235,7 @@ type RiskLevel struct {
 
 func (x *RiskLevel) Reset() {
 	*x = RiskLevel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1115,7 +1247,7 @@ func (x *RiskLevel) String() string {
 func (*RiskLevel) ProtoMessage() {}
 
 func (x *RiskLevel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1128,7 +1260,7 @@ func (x *RiskLevel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskLevel.ProtoReflect.Descriptor instead.
 func (*RiskLevel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RiskLevel) GetFrom() uint32 {
@@ -1181,7 +1313,7 @@ type AlertRule struct {
 
 func (x *AlertRule) Reset() {
 	*x = AlertRule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1325,7 @@ func (x *AlertRule) String() string {
 func (*AlertRule) ProtoMessage() {}
 
 func (x *AlertRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1338,7 @@ func (x *AlertRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertRule.ProtoReflect.Descriptor instead.
 func (*AlertRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AlertRule) GetName() string {
@@ -1275,7 +1407,7 @@ type LabelMatcher struct {
 
 func (x *LabelMatcher) Reset() {
 	*x = LabelMatcher{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1419,7 @@ func (x *LabelMatcher) String() string {
 func (*LabelMatcher) ProtoMessage() {}
 
 func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1432,7 @@ func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LabelMatcher.ProtoReflect.Descriptor instead.
 func (*LabelMatcher) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LabelMatcher) GetLabel() string {
@@ -1384,7 +1516,7 @@ type Sigstore struct {
 
 func (x *Sigstore) Reset() {
 	*x = Sigstore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +1528,7 @@ func (x *Sigstore) String() string {
 func (*Sigstore) ProtoMessage() {}
 
 func (x *Sigstore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +1541,7 @@ func (x *Sigstore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sigstore.ProtoReflect.Descriptor instead.
 func (*Sigstore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Sigstore) GetTrustedRoot() string {
@@ -1462,7 +1594,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1474,7 +1606,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,7 +1619,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Identity) GetId() string {
@@ -1621,7 +1753,7 @@ type VersionRules struct {
 
 func (x *VersionRules) Reset() {
 	*x = VersionRules{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1765,7 @@ func (x *VersionRules) String() string {
 func (*VersionRules) ProtoMessage() {}
 
 func (x *VersionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1778,7 @@ func (x *VersionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRules.ProtoReflect.Descriptor instead.
 func (*VersionRules) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VersionRules) GetLive() v1.Finding_Severity {
@@ -1701,7 +1833,7 @@ type Person struct {
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +1845,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +1858,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Person) GetId() string {
@@ -1792,7 +1924,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1804,7 +1936,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1817,7 +1949,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Contact) GetKind() Contact_Kind {
@@ -1852,7 +1984,7 @@ type PersonKey struct {
 
 func (x *PersonKey) Reset() {
 	*x = PersonKey{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1864,7 +1996,7 @@ func (x *PersonKey) String() string {
 func (*PersonKey) ProtoMessage() {}
 
 func (x *PersonKey) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1877,7 +2009,7 @@ func (x *PersonKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonKey.ProtoReflect.Descriptor instead.
 func (*PersonKey) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PersonKey) GetSsh() string {
@@ -1926,7 +2058,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2070,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2083,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Group) GetName() string {
@@ -2006,7 +2138,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2018,7 +2150,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2031,7 +2163,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Key) GetId() string {
@@ -2113,7 +2245,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2257,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2270,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Environment) GetName() string {
@@ -2198,7 +2330,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2210,7 +2342,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2223,7 +2355,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -2274,7 +2406,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2286,7 +2418,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2299,7 +2431,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Service) GetName() string {
@@ -2376,7 +2508,7 @@ type Requirement struct {
 
 func (x *Requirement) Reset() {
 	*x = Requirement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2388,7 +2520,7 @@ func (x *Requirement) String() string {
 func (*Requirement) ProtoMessage() {}
 
 func (x *Requirement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2401,7 +2533,7 @@ func (x *Requirement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Requirement.ProtoReflect.Descriptor instead.
 func (*Requirement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Requirement) GetService() string {
@@ -2448,7 +2580,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2460,7 +2592,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2473,7 +2605,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Target) GetId() string {
@@ -2567,7 +2699,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2579,7 +2711,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2592,7 +2724,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Gate) GetName() string {
@@ -2718,7 +2850,7 @@ type Waivable struct {
 
 func (x *Waivable) Reset() {
 	*x = Waivable{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2730,7 +2862,7 @@ func (x *Waivable) String() string {
 func (*Waivable) ProtoMessage() {}
 
 func (x *Waivable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2743,7 +2875,7 @@ func (x *Waivable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waivable.ProtoReflect.Descriptor instead.
 func (*Waivable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Waivable) GetMax() *durationpb.Duration {
@@ -2772,7 +2904,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2784,7 +2916,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2797,7 +2929,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Rule) GetName() string {
@@ -2862,7 +2994,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2874,7 +3006,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2887,7 +3019,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Freeze) GetName() string {
@@ -3058,7 +3190,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3070,7 +3202,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3083,7 +3215,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -3120,7 +3252,7 @@ type Recurring struct {
 
 func (x *Recurring) Reset() {
 	*x = Recurring{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3132,7 +3264,7 @@ func (x *Recurring) String() string {
 func (*Recurring) ProtoMessage() {}
 
 func (x *Recurring) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3145,7 +3277,7 @@ func (x *Recurring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
 func (*Recurring) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Recurring) GetStart() string {
@@ -3197,7 +3329,7 @@ type Calendar struct {
 
 func (x *Calendar) Reset() {
 	*x = Calendar{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3209,7 +3341,7 @@ func (x *Calendar) String() string {
 func (*Calendar) ProtoMessage() {}
 
 func (x *Calendar) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3222,7 +3354,7 @@ func (x *Calendar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
 func (*Calendar) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Calendar) GetIcalendar() string {
@@ -3256,7 +3388,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3268,7 +3400,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3281,7 +3413,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -3349,7 +3481,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3361,7 +3493,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3374,7 +3506,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Channel) GetName() string {
@@ -3458,7 +3590,7 @@ type QuietHours struct {
 
 func (x *QuietHours) Reset() {
 	*x = QuietHours{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3470,7 +3602,7 @@ func (x *QuietHours) String() string {
 func (*QuietHours) ProtoMessage() {}
 
 func (x *QuietHours) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3483,7 +3615,7 @@ func (x *QuietHours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuietHours.ProtoReflect.Descriptor instead.
 func (*QuietHours) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *QuietHours) GetDays() []Weekly_Day {
@@ -3525,7 +3657,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3537,7 +3669,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3550,7 +3682,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Digest) GetEvery() *durationpb.Duration {
@@ -3589,7 +3721,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3601,7 +3733,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3614,7 +3746,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Audience) GetName() string {
@@ -3701,7 +3833,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3713,7 +3845,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3726,7 +3858,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -3756,7 +3888,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3768,7 +3900,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3781,7 +3913,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -3827,7 +3959,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3839,7 +3971,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3852,7 +3984,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -3937,7 +4069,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3949,7 +4081,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3962,7 +4094,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -4015,7 +4147,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4027,7 +4159,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4040,7 +4172,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -4077,7 +4209,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4089,7 +4221,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4102,7 +4234,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -4132,7 +4264,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4144,7 +4276,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4157,7 +4289,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Rung) GetGroup() string {
@@ -4178,7 +4310,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xe0\x0e\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xb8\x0f\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
 	"\aversion\x18\x02 \x01(\tB'\xbaH$r\"\x10\x01\x18@2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\aversion\x12>\n" +
@@ -4214,7 +4346,17 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\taudiences\x18( \x03(\v2\x1e.shipwarden.policy.v1.AudienceB\b\xbaH\x05\x92\x01\x02\x10@R\taudiences\x12R\n" +
 	"\x11customer_contacts\x18) \x03(\v2%.shipwarden.policy.v1.CustomerContactR\x10customerContacts\x12J\n" +
 	"\x0echange_control\x18- \x01(\v2#.shipwarden.policy.v1.ChangeControlR\rchangeControl\x12W\n" +
-	"\x0echange_records\x18. \x03(\v2&.shipwarden.policy.v1.ChangeRecordRuleB\b\xbaH\x05\x92\x01\x02\x10\bR\rchangeRecords\"\x82\x05\n" +
+	"\x0echange_records\x18. \x03(\v2&.shipwarden.policy.v1.ChangeRecordRuleB\b\xbaH\x05\x92\x01\x02\x10\bR\rchangeRecords\x12V\n" +
+	"\x12rollback_readiness\x18< \x01(\v2'.shipwarden.policy.v1.RollbackReadinessR\x11rollbackReadiness\"\xc6\x02\n" +
+	"\x11RollbackReadiness\x12\"\n" +
+	"\fenvironments\x18\x01 \x03(\tR\fenvironments\x12I\n" +
+	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\bR\tapprovals\x12c\n" +
+	"\rfirst_release\x18\x03 \x01(\x0e24.shipwarden.policy.v1.RollbackReadiness.FirstReleaseB\b\xbaH\x05\x82\x01\x02\x10\x01R\ffirstRelease\"]\n" +
+	"\fFirstRelease\x12\x1d\n" +
+	"\x19FIRST_RELEASE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12FIRST_RELEASE_PLAN\x10\x01\x12\x16\n" +
+	"\x12FIRST_RELEASE_FREE\x10\x02\"\x82\x05\n" +
 	"\x10ChangeRecordRule\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12;\n" +
 	"\tconnector\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\tconnector\x125\n" +
@@ -4583,165 +4725,170 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 	return file_shipwarden_policy_v1_procedure_proto_rawDescData
 }
 
-var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
-	(Contact_Kind)(0),             // 0: shipwarden.policy.v1.Contact.Kind
-	(Freeze_Kind)(0),              // 1: shipwarden.policy.v1.Freeze.Kind
-	(Freeze_Overrun)(0),           // 2: shipwarden.policy.v1.Freeze.Overrun
-	(Weekly_Day)(0),               // 3: shipwarden.policy.v1.Weekly.Day
-	(*Procedure)(nil),             // 4: shipwarden.policy.v1.Procedure
-	(*ChangeRecordRule)(nil),      // 5: shipwarden.policy.v1.ChangeRecordRule
-	(*Quarantine)(nil),            // 6: shipwarden.policy.v1.Quarantine
-	(*ChangeControl)(nil),         // 7: shipwarden.policy.v1.ChangeControl
-	(*StandIns)(nil),              // 8: shipwarden.policy.v1.StandIns
-	(*RiskScore)(nil),             // 9: shipwarden.policy.v1.RiskScore
-	(*RiskWeights)(nil),           // 10: shipwarden.policy.v1.RiskWeights
-	(*RiskLevel)(nil),             // 11: shipwarden.policy.v1.RiskLevel
-	(*AlertRule)(nil),             // 12: shipwarden.policy.v1.AlertRule
-	(*LabelMatcher)(nil),          // 13: shipwarden.policy.v1.LabelMatcher
-	(*Sigstore)(nil),              // 14: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),              // 15: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),          // 16: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                // 17: shipwarden.policy.v1.Person
-	(*Contact)(nil),               // 18: shipwarden.policy.v1.Contact
-	(*PersonKey)(nil),             // 19: shipwarden.policy.v1.PersonKey
-	(*Group)(nil),                 // 20: shipwarden.policy.v1.Group
-	(*Key)(nil),                   // 21: shipwarden.policy.v1.Key
-	(*Environment)(nil),           // 22: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),             // 23: shipwarden.policy.v1.Approvals
-	(*Service)(nil),               // 24: shipwarden.policy.v1.Service
-	(*Requirement)(nil),           // 25: shipwarden.policy.v1.Requirement
-	(*Target)(nil),                // 26: shipwarden.policy.v1.Target
-	(*Gate)(nil),                  // 27: shipwarden.policy.v1.Gate
-	(*Waivable)(nil),              // 28: shipwarden.policy.v1.Waivable
-	(*Rule)(nil),                  // 29: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                // 30: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                  // 31: shipwarden.policy.v1.Span
-	(*Recurring)(nil),             // 32: shipwarden.policy.v1.Recurring
-	(*Calendar)(nil),              // 33: shipwarden.policy.v1.Calendar
-	(*Weekly)(nil),                // 34: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),               // 35: shipwarden.policy.v1.Channel
-	(*QuietHours)(nil),            // 36: shipwarden.policy.v1.QuietHours
-	(*Digest)(nil),                // 37: shipwarden.policy.v1.Digest
-	(*Audience)(nil),              // 38: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),       // 39: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),       // 40: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),             // 41: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),         // 42: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),        // 43: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),            // 44: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                  // 45: shipwarden.policy.v1.Rung
-	nil,                           // 46: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	(v1.Trigger)(0),               // 47: shipwarden.release.v1.Trigger
-	(*durationpb.Duration)(nil),   // 48: google.protobuf.Duration
-	(v1.Finding_Severity)(0),      // 49: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil), // 50: google.protobuf.Timestamp
-	(*v1.Check)(nil),              // 51: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),          // 52: shipwarden.release.v1.ArtifactKind
-	(v1.Occasion)(0),              // 53: shipwarden.release.v1.Occasion
+	(RollbackReadiness_FirstRelease)(0), // 0: shipwarden.policy.v1.RollbackReadiness.FirstRelease
+	(Contact_Kind)(0),                   // 1: shipwarden.policy.v1.Contact.Kind
+	(Freeze_Kind)(0),                    // 2: shipwarden.policy.v1.Freeze.Kind
+	(Freeze_Overrun)(0),                 // 3: shipwarden.policy.v1.Freeze.Overrun
+	(Weekly_Day)(0),                     // 4: shipwarden.policy.v1.Weekly.Day
+	(*Procedure)(nil),                   // 5: shipwarden.policy.v1.Procedure
+	(*RollbackReadiness)(nil),           // 6: shipwarden.policy.v1.RollbackReadiness
+	(*ChangeRecordRule)(nil),            // 7: shipwarden.policy.v1.ChangeRecordRule
+	(*Quarantine)(nil),                  // 8: shipwarden.policy.v1.Quarantine
+	(*ChangeControl)(nil),               // 9: shipwarden.policy.v1.ChangeControl
+	(*StandIns)(nil),                    // 10: shipwarden.policy.v1.StandIns
+	(*RiskScore)(nil),                   // 11: shipwarden.policy.v1.RiskScore
+	(*RiskWeights)(nil),                 // 12: shipwarden.policy.v1.RiskWeights
+	(*RiskLevel)(nil),                   // 13: shipwarden.policy.v1.RiskLevel
+	(*AlertRule)(nil),                   // 14: shipwarden.policy.v1.AlertRule
+	(*LabelMatcher)(nil),                // 15: shipwarden.policy.v1.LabelMatcher
+	(*Sigstore)(nil),                    // 16: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),                    // 17: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),                // 18: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                      // 19: shipwarden.policy.v1.Person
+	(*Contact)(nil),                     // 20: shipwarden.policy.v1.Contact
+	(*PersonKey)(nil),                   // 21: shipwarden.policy.v1.PersonKey
+	(*Group)(nil),                       // 22: shipwarden.policy.v1.Group
+	(*Key)(nil),                         // 23: shipwarden.policy.v1.Key
+	(*Environment)(nil),                 // 24: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),                   // 25: shipwarden.policy.v1.Approvals
+	(*Service)(nil),                     // 26: shipwarden.policy.v1.Service
+	(*Requirement)(nil),                 // 27: shipwarden.policy.v1.Requirement
+	(*Target)(nil),                      // 28: shipwarden.policy.v1.Target
+	(*Gate)(nil),                        // 29: shipwarden.policy.v1.Gate
+	(*Waivable)(nil),                    // 30: shipwarden.policy.v1.Waivable
+	(*Rule)(nil),                        // 31: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                      // 32: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                        // 33: shipwarden.policy.v1.Span
+	(*Recurring)(nil),                   // 34: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),                    // 35: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                      // 36: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),                     // 37: shipwarden.policy.v1.Channel
+	(*QuietHours)(nil),                  // 38: shipwarden.policy.v1.QuietHours
+	(*Digest)(nil),                      // 39: shipwarden.policy.v1.Digest
+	(*Audience)(nil),                    // 40: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),             // 41: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),             // 42: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),                   // 43: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),               // 44: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),              // 45: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),                  // 46: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                        // 47: shipwarden.policy.v1.Rung
+	nil,                                 // 48: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	(v1.Trigger)(0),                     // 49: shipwarden.release.v1.Trigger
+	(*durationpb.Duration)(nil),         // 50: google.protobuf.Duration
+	(v1.Finding_Severity)(0),            // 51: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil),       // 52: google.protobuf.Timestamp
+	(*v1.Check)(nil),                    // 53: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),                // 54: shipwarden.release.v1.ArtifactKind
+	(v1.Occasion)(0),                    // 55: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	17, // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	20, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	21, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	22, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	24, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	26, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	27, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	30, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	35, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	41, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	42, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	44, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	23, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	23, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	16, // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	14, // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	6,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
-	12, // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
-	9,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
-	8,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	38, // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	40, // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
-	7,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
-	5,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
-	47, // 24: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
-	46, // 25: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	23, // 26: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	48, // 27: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	48, // 28: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	48, // 29: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
-	10, // 30: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
-	11, // 31: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
-	23, // 32: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
-	48, // 33: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
-	13, // 34: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
-	15, // 35: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	49, // 36: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	49, // 37: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	49, // 38: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	49, // 39: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	18, // 40: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
-	19, // 41: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	0,  // 42: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
-	50, // 43: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	50, // 44: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	18, // 45: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
-	50, // 46: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	50, // 47: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	23, // 48: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	51, // 49: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	25, // 50: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
-	49, // 51: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	52, // 52: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	48, // 53: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	52, // 54: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	47, // 55: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	29, // 56: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	28, // 57: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
-	48, // 58: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
-	48, // 59: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
-	31, // 60: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	34, // 61: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	32, // 62: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	33, // 63: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	1,  // 64: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	2,  // 65: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	50, // 66: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	50, // 67: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	48, // 68: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	3,  // 69: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	3,  // 70: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	53, // 71: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	36, // 72: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
-	37, // 73: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
-	3,  // 74: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
-	48, // 75: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
-	53, // 76: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	39, // 77: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	48, // 78: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	48, // 79: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	48, // 80: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	48, // 81: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	48, // 82: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	48, // 83: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	48, // 84: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	48, // 85: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	48, // 86: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	48, // 87: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
-	48, // 88: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	48, // 89: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	43, // 90: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	48, // 91: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	23, // 92: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	45, // 93: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	48, // 94: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	95, // [95:95] is the sub-list for method output_type
-	95, // [95:95] is the sub-list for method input_type
-	95, // [95:95] is the sub-list for extension type_name
-	95, // [95:95] is the sub-list for extension extendee
-	0,  // [0:95] is the sub-list for field type_name
+	19, // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	22, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	23, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	24, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	26, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	28, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	29, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	32, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	37, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	43, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	44, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	46, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	25, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	25, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	18, // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	16, // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	8,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
+	14, // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
+	11, // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
+	10, // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
+	40, // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	42, // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	9,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
+	7,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
+	6,  // 24: shipwarden.policy.v1.Procedure.rollback_readiness:type_name -> shipwarden.policy.v1.RollbackReadiness
+	25, // 25: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
+	0,  // 26: shipwarden.policy.v1.RollbackReadiness.first_release:type_name -> shipwarden.policy.v1.RollbackReadiness.FirstRelease
+	49, // 27: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
+	48, // 28: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	25, // 29: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	50, // 30: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	50, // 31: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	50, // 32: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	12, // 33: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
+	13, // 34: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
+	25, // 35: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
+	50, // 36: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
+	15, // 37: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
+	17, // 38: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	51, // 39: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	51, // 40: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	51, // 41: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	51, // 42: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	20, // 43: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
+	21, // 44: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	1,  // 45: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
+	52, // 46: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	52, // 47: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	20, // 48: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
+	52, // 49: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	52, // 50: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	25, // 51: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	53, // 52: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	27, // 53: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
+	51, // 54: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	54, // 55: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	50, // 56: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	54, // 57: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	49, // 58: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	31, // 59: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	30, // 60: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
+	50, // 61: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
+	50, // 62: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
+	33, // 63: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	36, // 64: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	34, // 65: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	35, // 66: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	2,  // 67: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	3,  // 68: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	52, // 69: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	52, // 70: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	50, // 71: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	4,  // 72: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	4,  // 73: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	55, // 74: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	38, // 75: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
+	39, // 76: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
+	4,  // 77: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
+	50, // 78: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
+	55, // 79: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	41, // 80: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	50, // 81: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	50, // 82: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	50, // 83: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	50, // 84: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	50, // 85: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	50, // 86: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	50, // 87: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	50, // 88: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	50, // 89: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	50, // 90: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
+	50, // 91: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	50, // 92: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	45, // 93: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	50, // 94: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	25, // 95: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	47, // 96: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	50, // 97: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	98, // [98:98] is the sub-list for method output_type
+	98, // [98:98] is the sub-list for method input_type
+	98, // [98:98] is the sub-list for extension type_name
+	98, // [98:98] is the sub-list for extension extendee
+	0,  // [0:98] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -4749,16 +4896,16 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 	if File_shipwarden_policy_v1_procedure_proto != nil {
 		return
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[9].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[10].OneofWrappers = []any{
 		(*LabelMatcher_Is)(nil),
 		(*LabelMatcher_IsNot)(nil),
 		(*LabelMatcher_Matches)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[11].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[12].OneofWrappers = []any{
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[26].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[27].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 		(*Freeze_Recurring)(nil),
@@ -4769,8 +4916,8 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   43,
+			NumEnums:      5,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

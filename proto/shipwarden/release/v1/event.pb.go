@@ -3033,8 +3033,10 @@ type ExecutionClaimed struct {
 	Bypassed []string `protobuf:"bytes,8,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
 	// What was read of the change record at this start, one for every rule that demands it.
 	ChangeRecords []*RecordReading `protobuf:"bytes,9,rep,name=change_records,json=changeRecords,proto3" json:"change_records,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// What was tried at this start to show that targets which it demands it of can go back.
+	RollbackProofs []*RollbackProof `protobuf:"bytes,10,rep,name=rollback_proofs,json=rollbackProofs,proto3" json:"rollback_proofs,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ExecutionClaimed) Reset() {
@@ -3126,6 +3128,13 @@ func (x *ExecutionClaimed) GetBypassed() []string {
 func (x *ExecutionClaimed) GetChangeRecords() []*RecordReading {
 	if x != nil {
 		return x.ChangeRecords
+	}
+	return nil
+}
+
+func (x *ExecutionClaimed) GetRollbackProofs() []*RollbackProof {
+	if x != nil {
+		return x.RollbackProofs
 	}
 	return nil
 }
@@ -5481,7 +5490,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x12NoticeAcknowledged\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\x18\n" +
-	"\acomment\x18\x03 \x01(\tR\acomment\"\xf7\x02\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"\xc6\x03\n" +
 	"\x10ExecutionClaimed\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12#\n" +
@@ -5492,7 +5501,9 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"leaseUntil\x126\n" +
 	"\bdeadline\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x1a\n" +
 	"\bbypassed\x18\b \x03(\tR\bbypassed\x12K\n" +
-	"\x0echange_records\x18\t \x03(\v2$.shipwarden.release.v1.RecordReadingR\rchangeRecords\"\x80\x01\n" +
+	"\x0echange_records\x18\t \x03(\v2$.shipwarden.release.v1.RecordReadingR\rchangeRecords\x12M\n" +
+	"\x0frollback_proofs\x18\n" +
+	" \x03(\v2$.shipwarden.release.v1.RollbackProofR\x0erollbackProofs\"\x80\x01\n" +
 	"\x11ExecutionFinished\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
@@ -5760,19 +5771,20 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Recipient)(nil),                      // 88: shipwarden.release.v1.Recipient
 	(*Deferral)(nil),                       // 89: shipwarden.release.v1.Deferral
 	(*RecordReading)(nil),                  // 90: shipwarden.release.v1.RecordReading
-	(*TargetResult)(nil),                   // 91: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 92: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 93: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 94: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 95: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 96: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 97: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 98: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 99: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 100: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 101: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 102: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 103: shipwarden.release.v1.Quarantine
+	(*RollbackProof)(nil),                  // 91: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 92: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 93: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 94: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 95: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 96: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 97: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 98: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 99: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 100: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 101: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 102: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 103: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 104: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	63,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -5888,50 +5900,51 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	63,  // 110: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
 	63,  // 111: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
 	90,  // 112: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	91,  // 113: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	91,  // 114: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	91,  // 115: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	75,  // 116: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	91,  // 117: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	92,  // 118: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	92,  // 119: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	92,  // 120: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	63,  // 121: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 122: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	91,  // 123: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	91,  // 124: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	93,  // 125: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	63,  // 126: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	93,  // 127: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 128: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	84,  // 129: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	63,  // 130: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	93,  // 131: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	94,  // 132: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 133: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	95,  // 134: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	95,  // 135: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	63,  // 136: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	96,  // 137: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	96,  // 138: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	97,  // 139: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	98,  // 140: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	99,  // 141: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	55,  // 142: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	100, // 143: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	100, // 144: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	101, // 145: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 146: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	102, // 147: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	80,  // 148: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	103, // 149: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	103, // 150: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	103, // 151: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	152, // [152:152] is the sub-list for method output_type
-	152, // [152:152] is the sub-list for method input_type
-	152, // [152:152] is the sub-list for extension type_name
-	152, // [152:152] is the sub-list for extension extendee
-	0,   // [0:152] is the sub-list for field type_name
+	91,  // 113: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	92,  // 114: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	92,  // 115: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	92,  // 116: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	75,  // 117: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	92,  // 118: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	93,  // 119: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	93,  // 120: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	93,  // 121: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	63,  // 122: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 123: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	92,  // 124: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	92,  // 125: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	94,  // 126: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	63,  // 127: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	94,  // 128: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 129: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	84,  // 130: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	63,  // 131: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	94,  // 132: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	95,  // 133: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 134: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	96,  // 135: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	96,  // 136: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	63,  // 137: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	97,  // 138: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	97,  // 139: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	98,  // 140: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	99,  // 141: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	100, // 142: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	55,  // 143: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	101, // 144: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	101, // 145: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	102, // 146: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 147: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	103, // 148: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	80,  // 149: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	104, // 150: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	104, // 151: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	104, // 152: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	153, // [153:153] is the sub-list for method output_type
+	153, // [153:153] is the sub-list for method input_type
+	153, // [153:153] is the sub-list for extension type_name
+	153, // [153:153] is the sub-list for extension extendee
+	0,   // [0:153] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

@@ -580,6 +580,62 @@ func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10, 0}
 }
 
+// Where the way back takes from what it places again.
+type RollbackProof_Source int32
+
+const (
+	RollbackProof_SOURCE_UNSPECIFIED RollbackProof_Source = 0
+	// It is kept on the target, where the dry run verified its content.
+	RollbackProof_SOURCE_TARGET RollbackProof_Source = 1
+	// From where the release took it that placed it: it is looked for there, by its digest.
+	RollbackProof_SOURCE_ORIGIN RollbackProof_Source = 2
+	// Nothing is placed, so nothing has to be there.
+	RollbackProof_SOURCE_NONE RollbackProof_Source = 3
+)
+
+// Enum value maps for RollbackProof_Source.
+var (
+	RollbackProof_Source_name = map[int32]string{
+		0: "SOURCE_UNSPECIFIED",
+		1: "SOURCE_TARGET",
+		2: "SOURCE_ORIGIN",
+		3: "SOURCE_NONE",
+	}
+	RollbackProof_Source_value = map[string]int32{
+		"SOURCE_UNSPECIFIED": 0,
+		"SOURCE_TARGET":      1,
+		"SOURCE_ORIGIN":      2,
+		"SOURCE_NONE":        3,
+	}
+)
+
+func (x RollbackProof_Source) Enum() *RollbackProof_Source {
+	p := new(RollbackProof_Source)
+	*p = x
+	return p
+}
+
+func (x RollbackProof_Source) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RollbackProof_Source) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_facts_proto_enumTypes[8].Descriptor()
+}
+
+func (RollbackProof_Source) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[8]
+}
+
+func (x RollbackProof_Source) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RollbackProof_Source.Descriptor instead.
+func (RollbackProof_Source) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12, 0}
+}
+
 // Why.
 type Deferral_Reason int32
 
@@ -620,11 +676,11 @@ func (x Deferral_Reason) String() string {
 }
 
 func (Deferral_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[8].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[9].Descriptor()
 }
 
 func (Deferral_Reason) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[8]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[9]
 }
 
 func (x Deferral_Reason) Number() protoreflect.EnumNumber {
@@ -633,7 +689,7 @@ func (x Deferral_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Deferral_Reason.Descriptor instead.
 func (Deferral_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // State of a notice.
@@ -680,11 +736,11 @@ func (x Recipient_State) String() string {
 }
 
 func (Recipient_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[9].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[10].Descriptor()
 }
 
 func (Recipient_State) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[9]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[10]
 }
 
 func (x Recipient_State) Number() protoreflect.EnumNumber {
@@ -693,7 +749,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // Status of a target.
@@ -737,11 +793,11 @@ func (x TargetResult_Status) String() string {
 }
 
 func (TargetResult_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[10].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[11].Descriptor()
 }
 
 func (TargetResult_Status) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[10]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[11]
 }
 
 func (x TargetResult_Status) Number() protoreflect.EnumNumber {
@@ -750,7 +806,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25, 0}
 }
 
 // Verdict of a check.
@@ -790,11 +846,11 @@ func (x CheckResult_Verdict) String() string {
 }
 
 func (CheckResult_Verdict) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[11].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[12].Descriptor()
 }
 
 func (CheckResult_Verdict) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[11]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[12]
 }
 
 func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
@@ -803,7 +859,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27, 0}
 }
 
 // Cause of a quarantine.
@@ -854,11 +910,11 @@ func (x QuarantineReason_Cause) String() string {
 }
 
 func (QuarantineReason_Cause) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[12].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[13].Descriptor()
 }
 
 func (QuarantineReason_Cause) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[12]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[13]
 }
 
 func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
@@ -867,7 +923,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1808,7 +1864,9 @@ type TargetPreview struct {
 	// Why (not).
 	RollbackReason string `protobuf:"bytes,6,opt,name=rollback_reason,json=rollbackReason,proto3" json:"rollback_reason,omitempty"`
 	// Class of the driver, which says what an interruption means.
-	Class         DriverClass `protobuf:"varint,7,opt,name=class,proto3,enum=shipwarden.release.v1.DriverClass" json:"class,omitempty"`
+	Class DriverClass `protobuf:"varint,7,opt,name=class,proto3,enum=shipwarden.release.v1.DriverClass" json:"class,omitempty"`
+	// What was tried to show that it can go back; absent in events of before it was.
+	Rollback      *RollbackProof `protobuf:"bytes,8,opt,name=rollback,proto3" json:"rollback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1892,6 +1950,124 @@ func (x *TargetPreview) GetClass() DriverClass {
 	return DriverClass_DRIVER_CLASS_UNSPECIFIED
 }
 
+func (x *TargetPreview) GetRollback() *RollbackProof {
+	if x != nil {
+		return x.Rollback
+	}
+	return nil
+}
+
+// RollbackProof is what was tried to show that a target can go back (PD-3.5): the driver's
+// dry run of the way back, and a look at what it would place again.
+type RollbackProof struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The target; empty in a preview, which names it, and has in its detail what the way
+	// back would do.
+	Target string `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// What would be placed again, "sha256:…"; empty where that is nothing, and in a preview.
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Whether the dry run found nothing that speaks against the way back.
+	Possible bool `protobuf:"varint,3,opt,name=possible,proto3" json:"possible,omitempty"`
+	// Where it is taken from.
+	Source RollbackProof_Source `protobuf:"varint,4,opt,name=source,proto3,enum=shipwarden.release.v1.RollbackProof_Source" json:"source,omitempty"`
+	// Whether it is there, and is what its digest names.
+	Obtainable bool `protobuf:"varint,5,opt,name=obtainable,proto3" json:"obtainable,omitempty"`
+	// Where it was found, or why not.
+	Found string `protobuf:"bytes,6,opt,name=found,proto3" json:"found,omitempty"`
+	// Whether the procedure document demands the proof.
+	Demanded bool `protobuf:"varint,7,opt,name=demanded,proto3" json:"demanded,omitempty"`
+	// Whether nothing was ever released to the target, so that there is nothing to go back to.
+	First         bool `protobuf:"varint,8,opt,name=first,proto3" json:"first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackProof) Reset() {
+	*x = RollbackProof{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackProof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackProof) ProtoMessage() {}
+
+func (x *RollbackProof) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackProof.ProtoReflect.Descriptor instead.
+func (*RollbackProof) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RollbackProof) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *RollbackProof) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *RollbackProof) GetPossible() bool {
+	if x != nil {
+		return x.Possible
+	}
+	return false
+}
+
+func (x *RollbackProof) GetSource() RollbackProof_Source {
+	if x != nil {
+		return x.Source
+	}
+	return RollbackProof_SOURCE_UNSPECIFIED
+}
+
+func (x *RollbackProof) GetObtainable() bool {
+	if x != nil {
+		return x.Obtainable
+	}
+	return false
+}
+
+func (x *RollbackProof) GetFound() string {
+	if x != nil {
+		return x.Found
+	}
+	return ""
+}
+
+func (x *RollbackProof) GetDemanded() bool {
+	if x != nil {
+		return x.Demanded
+	}
+	return false
+}
+
+func (x *RollbackProof) GetFirst() bool {
+	if x != nil {
+		return x.First
+	}
+	return false
+}
+
 // QuorumRule asks for approvals by distinct members of one group.
 type QuorumRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1907,7 +2083,7 @@ type QuorumRule struct {
 
 func (x *QuorumRule) Reset() {
 	*x = QuorumRule{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +2095,7 @@ func (x *QuorumRule) String() string {
 func (*QuorumRule) ProtoMessage() {}
 
 func (x *QuorumRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +2108,7 @@ func (x *QuorumRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuorumRule.ProtoReflect.Descriptor instead.
 func (*QuorumRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *QuorumRule) GetGroup() string {
@@ -1973,7 +2149,7 @@ type ApprovalSignature struct {
 
 func (x *ApprovalSignature) Reset() {
 	*x = ApprovalSignature{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2161,7 @@ func (x *ApprovalSignature) String() string {
 func (*ApprovalSignature) ProtoMessage() {}
 
 func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2174,7 @@ func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalSignature.ProtoReflect.Descriptor instead.
 func (*ApprovalSignature) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ApprovalSignature) GetSigned() *timestamppb.Timestamp {
@@ -2043,7 +2219,7 @@ type Delegation struct {
 
 func (x *Delegation) Reset() {
 	*x = Delegation{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2055,7 +2231,7 @@ func (x *Delegation) String() string {
 func (*Delegation) ProtoMessage() {}
 
 func (x *Delegation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2068,7 +2244,7 @@ func (x *Delegation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delegation.ProtoReflect.Descriptor instead.
 func (*Delegation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Delegation) GetNumber() uint32 {
@@ -2135,7 +2311,7 @@ type StandIn struct {
 
 func (x *StandIn) Reset() {
 	*x = StandIn{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2147,7 +2323,7 @@ func (x *StandIn) String() string {
 func (*StandIn) ProtoMessage() {}
 
 func (x *StandIn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2160,7 +2336,7 @@ func (x *StandIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIn.ProtoReflect.Descriptor instead.
 func (*StandIn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StandIn) GetPerson() string {
@@ -2197,7 +2373,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2209,7 +2385,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2222,7 +2398,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -2253,7 +2429,7 @@ type RiskScore struct {
 
 func (x *RiskScore) Reset() {
 	*x = RiskScore{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2265,7 +2441,7 @@ func (x *RiskScore) String() string {
 func (*RiskScore) ProtoMessage() {}
 
 func (x *RiskScore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2278,7 +2454,7 @@ func (x *RiskScore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
 func (*RiskScore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RiskScore) GetScore() uint32 {
@@ -2317,7 +2493,7 @@ type RiskInput struct {
 
 func (x *RiskInput) Reset() {
 	*x = RiskInput{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2329,7 +2505,7 @@ func (x *RiskInput) String() string {
 func (*RiskInput) ProtoMessage() {}
 
 func (x *RiskInput) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2342,7 +2518,7 @@ func (x *RiskInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskInput.ProtoReflect.Descriptor instead.
 func (*RiskInput) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RiskInput) GetFact() string {
@@ -2385,7 +2561,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2397,7 +2573,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2410,7 +2586,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -2475,7 +2651,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2487,7 +2663,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2500,7 +2676,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -2586,7 +2762,7 @@ type Party struct {
 
 func (x *Party) Reset() {
 	*x = Party{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2598,7 +2774,7 @@ func (x *Party) String() string {
 func (*Party) ProtoMessage() {}
 
 func (x *Party) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2611,7 +2787,7 @@ func (x *Party) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Party.ProtoReflect.Descriptor instead.
 func (*Party) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Party) GetAudience() string {
@@ -2665,7 +2841,7 @@ type Deferral struct {
 
 func (x *Deferral) Reset() {
 	*x = Deferral{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2677,7 +2853,7 @@ func (x *Deferral) String() string {
 func (*Deferral) ProtoMessage() {}
 
 func (x *Deferral) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2690,7 +2866,7 @@ func (x *Deferral) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deferral.ProtoReflect.Descriptor instead.
 func (*Deferral) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Deferral) GetChannel() string {
@@ -2736,7 +2912,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2748,7 +2924,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2761,7 +2937,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -2809,7 +2985,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2821,7 +2997,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2834,7 +3010,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -2917,7 +3093,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2929,7 +3105,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2942,7 +3118,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -3023,7 +3199,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3035,7 +3211,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3048,7 +3224,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -3126,7 +3302,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3138,7 +3314,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3151,7 +3327,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -3210,7 +3386,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3222,7 +3398,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3235,7 +3411,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -3288,7 +3464,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3300,7 +3476,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3313,7 +3489,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -3350,7 +3526,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3362,7 +3538,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3375,7 +3551,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -3407,7 +3583,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3419,7 +3595,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3432,7 +3608,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -3474,7 +3650,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3486,7 +3662,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3499,7 +3675,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -3555,7 +3731,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3567,7 +3743,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3580,7 +3756,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -3671,7 +3847,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3683,7 +3859,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3696,7 +3872,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -3835,7 +4011,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSEVERITY_OK\x10\x01\x12\x14\n" +
 	"\x10SEVERITY_WARNING\x10\x02\x12\x15\n" +
-	"\x11SEVERITY_BLOCKING\x10\x03\"\xb0\x02\n" +
+	"\x11SEVERITY_BLOCKING\x10\x03\"\xf2\x02\n" +
 	"\rTargetPreview\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x18\n" +
 	"\asummary\x18\x02 \x01(\tR\asummary\x12:\n" +
@@ -3843,7 +4019,24 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x0frollback_digest\x18\x04 \x01(\tR\x0erollbackDigest\x12%\n" +
 	"\x0erollback_ready\x18\x05 \x01(\bR\rrollbackReady\x12'\n" +
 	"\x0frollback_reason\x18\x06 \x01(\tR\x0erollbackReason\x128\n" +
-	"\x05class\x18\a \x01(\x0e2\".shipwarden.release.v1.DriverClassR\x05class\"P\n" +
+	"\x05class\x18\a \x01(\x0e2\".shipwarden.release.v1.DriverClassR\x05class\x12@\n" +
+	"\brollback\x18\b \x01(\v2$.shipwarden.release.v1.RollbackProofR\brollback\"\xe1\x02\n" +
+	"\rRollbackProof\x12\x16\n" +
+	"\x06target\x18\x01 \x01(\tR\x06target\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x1a\n" +
+	"\bpossible\x18\x03 \x01(\bR\bpossible\x12C\n" +
+	"\x06source\x18\x04 \x01(\x0e2+.shipwarden.release.v1.RollbackProof.SourceR\x06source\x12\x1e\n" +
+	"\n" +
+	"obtainable\x18\x05 \x01(\bR\n" +
+	"obtainable\x12\x14\n" +
+	"\x05found\x18\x06 \x01(\tR\x05found\x12\x1a\n" +
+	"\bdemanded\x18\a \x01(\bR\bdemanded\x12\x14\n" +
+	"\x05first\x18\b \x01(\bR\x05first\"W\n" +
+	"\x06Source\x12\x16\n" +
+	"\x12SOURCE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSOURCE_TARGET\x10\x01\x12\x11\n" +
+	"\rSOURCE_ORIGIN\x10\x02\x12\x0f\n" +
+	"\vSOURCE_NONE\x10\x03\"P\n" +
 	"\n" +
 	"QuorumRule\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
@@ -4095,8 +4288,8 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_facts_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 13)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 14)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -4106,110 +4299,114 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(GateVerdict_Status)(0),       // 5: shipwarden.release.v1.GateVerdict.Status
 	(ScopedTarget_Relation)(0),    // 6: shipwarden.release.v1.ScopedTarget.Relation
 	(Finding_Severity)(0),         // 7: shipwarden.release.v1.Finding.Severity
-	(Deferral_Reason)(0),          // 8: shipwarden.release.v1.Deferral.Reason
-	(Recipient_State)(0),          // 9: shipwarden.release.v1.Recipient.State
-	(TargetResult_Status)(0),      // 10: shipwarden.release.v1.TargetResult.Status
-	(CheckResult_Verdict)(0),      // 11: shipwarden.release.v1.CheckResult.Verdict
-	(QuarantineReason_Cause)(0),   // 12: shipwarden.release.v1.QuarantineReason.Cause
-	(*Timeouts)(nil),              // 13: shipwarden.release.v1.Timeouts
-	(*EvidenceRef)(nil),           // 14: shipwarden.release.v1.EvidenceRef
-	(*GateVerdict)(nil),           // 15: shipwarden.release.v1.GateVerdict
-	(*Waiver)(nil),                // 16: shipwarden.release.v1.Waiver
-	(*UnseenEvidence)(nil),        // 17: shipwarden.release.v1.UnseenEvidence
-	(*RecordReading)(nil),         // 18: shipwarden.release.v1.RecordReading
-	(*PinnedArtifact)(nil),        // 19: shipwarden.release.v1.PinnedArtifact
-	(*PlatformImage)(nil),         // 20: shipwarden.release.v1.PlatformImage
-	(*ScopedTarget)(nil),          // 21: shipwarden.release.v1.ScopedTarget
-	(*AlertAnswer)(nil),           // 22: shipwarden.release.v1.AlertAnswer
-	(*Finding)(nil),               // 23: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 24: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),            // 25: shipwarden.release.v1.QuorumRule
-	(*ApprovalSignature)(nil),     // 26: shipwarden.release.v1.ApprovalSignature
-	(*Delegation)(nil),            // 27: shipwarden.release.v1.Delegation
-	(*StandIn)(nil),               // 28: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),       // 29: shipwarden.release.v1.CountedApproval
-	(*RiskScore)(nil),             // 30: shipwarden.release.v1.RiskScore
-	(*RiskInput)(nil),             // 31: shipwarden.release.v1.RiskInput
-	(*HoldReason)(nil),            // 32: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 33: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 34: shipwarden.release.v1.Party
-	(*Deferral)(nil),              // 35: shipwarden.release.v1.Deferral
-	(*Recipient)(nil),             // 36: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 37: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 38: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 39: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 40: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 41: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 42: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 43: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 44: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 45: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 46: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 47: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 48: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 49: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 50: shipwarden.release.v1.ArtifactKind
+	(RollbackProof_Source)(0),     // 8: shipwarden.release.v1.RollbackProof.Source
+	(Deferral_Reason)(0),          // 9: shipwarden.release.v1.Deferral.Reason
+	(Recipient_State)(0),          // 10: shipwarden.release.v1.Recipient.State
+	(TargetResult_Status)(0),      // 11: shipwarden.release.v1.TargetResult.Status
+	(CheckResult_Verdict)(0),      // 12: shipwarden.release.v1.CheckResult.Verdict
+	(QuarantineReason_Cause)(0),   // 13: shipwarden.release.v1.QuarantineReason.Cause
+	(*Timeouts)(nil),              // 14: shipwarden.release.v1.Timeouts
+	(*EvidenceRef)(nil),           // 15: shipwarden.release.v1.EvidenceRef
+	(*GateVerdict)(nil),           // 16: shipwarden.release.v1.GateVerdict
+	(*Waiver)(nil),                // 17: shipwarden.release.v1.Waiver
+	(*UnseenEvidence)(nil),        // 18: shipwarden.release.v1.UnseenEvidence
+	(*RecordReading)(nil),         // 19: shipwarden.release.v1.RecordReading
+	(*PinnedArtifact)(nil),        // 20: shipwarden.release.v1.PinnedArtifact
+	(*PlatformImage)(nil),         // 21: shipwarden.release.v1.PlatformImage
+	(*ScopedTarget)(nil),          // 22: shipwarden.release.v1.ScopedTarget
+	(*AlertAnswer)(nil),           // 23: shipwarden.release.v1.AlertAnswer
+	(*Finding)(nil),               // 24: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 25: shipwarden.release.v1.TargetPreview
+	(*RollbackProof)(nil),         // 26: shipwarden.release.v1.RollbackProof
+	(*QuorumRule)(nil),            // 27: shipwarden.release.v1.QuorumRule
+	(*ApprovalSignature)(nil),     // 28: shipwarden.release.v1.ApprovalSignature
+	(*Delegation)(nil),            // 29: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 30: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),       // 31: shipwarden.release.v1.CountedApproval
+	(*RiskScore)(nil),             // 32: shipwarden.release.v1.RiskScore
+	(*RiskInput)(nil),             // 33: shipwarden.release.v1.RiskInput
+	(*HoldReason)(nil),            // 34: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 35: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 36: shipwarden.release.v1.Party
+	(*Deferral)(nil),              // 37: shipwarden.release.v1.Deferral
+	(*Recipient)(nil),             // 38: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 39: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 40: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 41: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 42: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 43: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 44: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 45: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 46: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 47: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 48: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 49: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 50: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 51: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 52: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	48, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	48, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	48, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	48, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	50, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	50, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	50, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	50, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	16, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	49, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	49, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	49, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	50, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	49, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
-	20, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
-	41, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	17, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
+	51, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	51, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	51, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	52, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	51, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	21, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
+	43, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 13: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
-	14, // 14: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
-	49, // 15: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
+	15, // 14: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
+	51, // 15: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
 	7,  // 16: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	14, // 17: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
+	15, // 17: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 18: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	49, // 19: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	49, // 20: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	49, // 21: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	49, // 22: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
-	27, // 23: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	31, // 24: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	49, // 25: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	49, // 26: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	49, // 27: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	49, // 28: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
-	8,  // 29: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
-	9,  // 30: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	10, // 31: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	14, // 32: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	49, // 33: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	49, // 34: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	39, // 35: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	49, // 36: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	49, // 37: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	14, // 38: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	11, // 39: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	49, // 40: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	40, // 41: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	40, // 42: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	40, // 43: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	49, // 44: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	49, // 45: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	49, // 46: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	49, // 47: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	46, // 48: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	47, // 49: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	12, // 50: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	49, // 51: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	49, // 52: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	49, // 53: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	54, // [54:54] is the sub-list for method output_type
-	54, // [54:54] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	26, // 19: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
+	8,  // 20: shipwarden.release.v1.RollbackProof.source:type_name -> shipwarden.release.v1.RollbackProof.Source
+	51, // 21: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	51, // 22: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	51, // 23: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	51, // 24: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	29, // 25: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	33, // 26: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
+	51, // 27: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	51, // 28: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	51, // 29: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	51, // 30: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
+	9,  // 31: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
+	10, // 32: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	11, // 33: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	15, // 34: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	51, // 35: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	51, // 36: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	41, // 37: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	51, // 38: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	51, // 39: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	15, // 40: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	12, // 41: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	51, // 42: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	42, // 43: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	42, // 44: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	42, // 45: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	51, // 46: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	51, // 47: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	51, // 48: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	51, // 49: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	48, // 50: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	49, // 51: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	13, // 52: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	51, // 53: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	51, // 54: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	51, // 55: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -4223,8 +4420,8 @@ func file_shipwarden_release_v1_facts_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
-			NumEnums:      13,
-			NumMessages:   35,
+			NumEnums:      14,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

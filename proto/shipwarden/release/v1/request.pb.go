@@ -224,6 +224,8 @@ const (
 	Risk_DATA_REVERSIBLE Risk_Data = 2
 	// Data is changed for good: no automatic rollback.
 	Risk_DATA_IRREVERSIBLE Risk_Data = 3
+	// Nobody can say whether it can be changed back: no automatic rollback.
+	Risk_DATA_NOT_STATED Risk_Data = 4
 )
 
 // Enum value maps for Risk_Data.
@@ -233,12 +235,14 @@ var (
 		1: "DATA_UNCHANGED",
 		2: "DATA_REVERSIBLE",
 		3: "DATA_IRREVERSIBLE",
+		4: "DATA_NOT_STATED",
 	}
 	Risk_Data_value = map[string]int32{
 		"DATA_UNSPECIFIED":  0,
 		"DATA_UNCHANGED":    1,
 		"DATA_REVERSIBLE":   2,
 		"DATA_IRREVERSIBLE": 3,
+		"DATA_NOT_STATED":   4,
 	}
 )
 
@@ -1239,7 +1243,11 @@ type Risk struct {
 	// document says which of them are high-risk.
 	Areas []string `protobuf:"bytes,2,rep,name=areas,proto3" json:"areas,omitempty"`
 	// What may go wrong, for the people who approve it.
-	Description   string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// How data is changed back, for instance by which migration or from which backup, or why
+	// it cannot be. Where the procedure document demands a proof of the way back, data that
+	// is said to be reversible is taken to be so only with it.
+	DataPlan      string `protobuf:"bytes,4,opt,name=data_plan,json=dataPlan,proto3" json:"data_plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1291,6 +1299,13 @@ func (x *Risk) GetAreas() []string {
 func (x *Risk) GetDescription() string {
 	if x != nil {
 		return x.Description
+	}
+	return ""
+}
+
+func (x *Risk) GetDataPlan() string {
+	if x != nil {
+		return x.DataPlan
 	}
 	return ""
 }
@@ -1667,17 +1682,19 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeoutB\x10\n" +
 	"\x0e_expect_status\"M\n" +
 	"\bTcpProbe\x12A\n" +
-	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"\x90\x02\n" +
+	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"\xcc\x02\n" +
 	"\x04Risk\x12@\n" +
 	"\x04data\x18\x01 \x01(\x0e2 .shipwarden.release.v1.Risk.DataB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04data\x12<\n" +
 	"\x05areas\x18\x02 \x03(\tB&\xbaH#\x92\x01 \x10\x10\x18\x01\"\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x05areas\x12*\n" +
-	"\vdescription\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\vdescription\"\\\n" +
+	"\vdescription\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\vdescription\x12%\n" +
+	"\tdata_plan\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\bdataPlan\"q\n" +
 	"\x04Data\x12\x14\n" +
 	"\x10DATA_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eDATA_UNCHANGED\x10\x01\x12\x13\n" +
 	"\x0fDATA_REVERSIBLE\x10\x02\x12\x15\n" +
-	"\x11DATA_IRREVERSIBLE\x10\x03\"\xfd\x01\n" +
+	"\x11DATA_IRREVERSIBLE\x10\x03\x12\x13\n" +
+	"\x0fDATA_NOT_STATED\x10\x04\"\xfd\x01\n" +
 	"\tEmergency\x12\xa9\x01\n" +
 	"\x06reason\x18\x01 \x01(\tB\x90\x01\xbaH\x8c\x01\xba\x01\x81\x01\n" +
 	"\n" +

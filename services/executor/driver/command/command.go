@@ -237,19 +237,8 @@ func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 	if open, err := d.open(record); before == "" || record.Pending || err != nil || open >= started {
 		before = "unknown"
 	}
-	var back []string
-	switch {
-	case d.rollback == nil:
-		p.RollbackReason = "no rollback command is configured"
-	case plan.Previous == "":
-		p.RollbackReason = "nothing is known to have been placed before: there is no release to go back to"
-	default:
-		if back, err = d.expand(d.rollback, plan, plan.Previous, plan.PreviousVersion); err != nil {
-			p.RollbackReason = fmt.Sprintf("the rollback command cannot be run: %v", err)
-			break
-		}
-		p.RollbackReady, p.RollbackReason = true, "a rollback command is configured; whether it works shows when it runs"
-	}
+	run, back := d.dryRun(plan)
+	p.RollbackReady, p.RollbackReason = run.Possible, run.Reason
 	p.Summary = fmt.Sprintf("%s -> %s by command", before, plan.Artifact.Digest)
 	p.Detail = fmt.Sprintf("target:   %s\ncurrent:  %s\nnew:      %s\nversion:  %s\ndeploy:   %q\nrollback: %q\n          %s\n",
 		d.target, before, plan.Artifact.Digest, plan.Version, expanded, back, p.RollbackReason)

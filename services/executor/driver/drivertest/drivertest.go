@@ -36,6 +36,9 @@ type Harness struct {
 	// it is. It says whether the call came that far; wake lets it go on and waits for
 	// its end. Absent: what depends on it is not tested.
 	Sleep func(t *testing.T, point string, call Call) (wake func(), reached bool)
+	// Lose removes from the target what it keeps of a version, as somebody who tidies up
+	// does. Absent: the driver keeps nothing there that it goes back to.
+	Lose func(t *testing.T, version int)
 	// Slow is how long one call may take. Absent: 30 s.
 	Slow time.Duration
 }
@@ -75,11 +78,11 @@ func Exercise(t *testing.T, target func(t *testing.T) Harness) {
 	}
 	switch class {
 	case releasev1.DriverClass_DRIVER_CLASS_FENCED:
-		s.run(t, s.every(), s.sealed(), s.fenced(), s.notOpaque())
+		s.run(t, s.every(), s.dryRuns(), s.sealed(), s.fenced(), s.notOpaque())
 	case releasev1.DriverClass_DRIVER_CLASS_PROBEABLE:
-		s.run(t, s.every(), s.sealed(), s.notOpaque(), s.probeable())
+		s.run(t, s.every(), s.dryRuns(), s.sealed(), s.notOpaque(), s.probeable())
 	case releasev1.DriverClass_DRIVER_CLASS_OPAQUE:
-		s.run(t, s.every(), s.sealed(), s.opaque())
+		s.run(t, s.every(), s.dryRuns(), s.sealed(), s.opaque())
 	case releasev1.DriverClass_DRIVER_CLASS_UNSPECIFIED:
 		fallthrough
 	default:

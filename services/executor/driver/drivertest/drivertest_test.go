@@ -30,6 +30,8 @@ var bugs = []struct{ name, caught string }{
 	{"applies in its preview", "preview_changes_nothing_and_repeats_itself"},
 	{"answers before the effect", "apply_places_the_version"},
 	{"claims a way back", "preview_changes_nothing_and_repeats_itself"},
+	{"dry-runs its way back by going it", "dry_run:_what_it_says_is_possible"},
+	{"says of every way back that it is possible", "dry_run:_to_nothing_there_is_no_way_back"},
 	{"forgets after a crash", "crash_at_noop.counted,_then_a_later_attempt"},
 	{"forgets what was sealed", "what_was_sealed_before_it_began_never_has_its_effect"},
 	{"is opaque without saying so", "only_a_new_attempt_runs_again_after_an_unknown_outcome"},
@@ -123,6 +125,17 @@ func (b *broken) Preview(ctx context.Context, p driver.Plan) (driver.Preview, er
 		preview.RollbackReady = true
 	}
 	return preview, err
+}
+
+func (b *broken) DryRunRollback(ctx context.Context, p driver.Plan) (driver.DryRun, error) {
+	run, err := b.Driver.DryRunRollback(ctx, p)
+	switch {
+	case b.bug == "dry-runs its way back by going it" && run.Possible:
+		b.effect("p/0/rollback-1", driver.Fence{}, p.Previous)
+	case b.bug == "says of every way back that it is possible":
+		run.Possible, run.Steps = true, "nothing"
+	}
+	return run, err
 }
 
 func (b *broken) Apply(ctx context.Context, key driver.Key, f driver.Fence, p driver.Plan) (driver.Result, error) {

@@ -3,6 +3,7 @@ package host_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
@@ -63,6 +64,12 @@ func TestConformance(t *testing.T) {
 			Carries: app(folder).Carries,
 			State:   func(t *testing.T) string { return drivertest.Folder(t, folder) },
 			Points:  host.Points,
+			Lose: func(t *testing.T, version int) {
+				hex := strings.TrimPrefix(plan(folder, version).Artifact.Digest, "sha256:")
+				if err := os.RemoveAll(filepath.Join(config(folder).GetFolder(), "releases", hex)); err != nil {
+					t.Fatal(err)
+				}
+			},
 			Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
 				return drivertest.Sleep(t, folder, point, call)
 			},

@@ -35,17 +35,8 @@ func (d *Driver) preview(plan driver.Plan) (driver.Preview, error) {
 	if current == "" {
 		before = "nothing"
 	}
-	switch plan.Previous {
-	case "":
-		p.RollbackReason = "nothing was placed before: there is no release to go back to"
-	default:
-		if err := d.intact(plan.Previous); err != nil {
-			p.RollbackReason = fmt.Sprintf("%s cannot be placed again: %v", plan.Previous, err)
-			break
-		}
-		p.RollbackReady = true
-		p.RollbackReason = fmt.Sprintf("%s is on the machine and intact", plan.Previous)
-	}
+	back := d.dryRun(plan)
+	p.RollbackReady, p.RollbackReason = back.Possible, back.Reason
 	p.Summary = fmt.Sprintf("%s -> %s, restart", before, plan.Artifact.Digest)
 	if current == plan.Artifact.Digest {
 		p.Summary = fmt.Sprintf("carries %s already, restart", current)

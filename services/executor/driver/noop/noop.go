@@ -122,16 +122,37 @@ func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 	if err != nil {
 		return driver.Preview{}, fmt.Errorf("preview target %s: %w", d.options.Target, err)
 	}
-	before, p := record.Carries, driver.Preview{RollbackReady: true, RollbackReason: "nothing is changed, so nothing needs undoing"}
+	back, before := dryRun(plan), record.Carries
+	p := driver.Preview{RollbackReady: back.Possible, RollbackReason: back.Reason}
 	if before == "" {
 		before = "nothing"
-	}
-	if plan.Previous == "" {
-		p.RollbackReady, p.RollbackReason = false, "nothing was placed before: there is no release to go back to"
 	}
 	p.Summary = fmt.Sprintf("%s -> %s, in name only", before, plan.Artifact.Digest)
 	p.Detail = p.Summary + "\n"
 	return p, nil
+}
+
+// DryRunRollback implements driver.Driver: the way back places nothing.
+func (d *Driver) DryRunRollback(ctx context.Context, plan driver.Plan) (driver.DryRun, error) {
+	if err := ctx.Err(); err != nil {
+		return driver.DryRun{}, fmt.Errorf("dry run of the way back of target %s: %w", d.options.Target, err)
+	}
+	return dryRun(plan), nil
+}
+
+func dryRun(plan driver.Plan) driver.DryRun {
+	out := driver.DryRun{Source: releasev1.RollbackProof_SOURCE_NONE}
+	if plan.Previous == "" {
+		out.Reason = "nothing was placed before: there is no release to go back to"
+		return out
+	}
+	if _, err := artifact.Hex(plan.Previous); err != nil {
+		out.Reason = err.Error()
+		return out
+	}
+	out.Possible, out.Reason = true, "nothing is changed, so nothing needs undoing"
+	out.Steps = "note that it carries " + plan.Previous + "\n"
+	return out
 }
 
 // Apply implements driver.Driver.

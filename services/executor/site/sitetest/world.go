@@ -1,8 +1,11 @@
 package sitetest
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,8 +22,10 @@ import (
 	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/configured"
 	"github.com/blackdice/shipwarden/services/executor/driver/drivertest"
@@ -312,4 +317,31 @@ func (w *World) Occupy(t *testing.T, target string) (release func()) {
 	}
 	t.Cleanup(held.Unlock)
 	return held.Unlock
+}
+
+// Earlier makes a target carry a version as Carries does, with a release on record that
+// placed it: of the artifact that version has, or as changed.
+func (w *World) Earlier(t *testing.T, target string, version int, changes ...func(*releasev1.Request)) *Release {
+	t.Helper()
+	changes = append([]func(*releasev1.Request){Version(version), proceduretest.Key(fmt.Sprintf("earlier-%s-%d", target, version))}, changes...)
+	r := w.Release(t, changes...)
+	r.To(t, procedure.PhasePreview)
+	was, digest := w.Standing(t, target), r.Asked.GetArtifacts()[0].GetDigest()
+	plan := drivertest.Plan(target, version)
+	plan.Artifact = artifact.New(&releasev1.Artifact{
+		Name: "shop", Kind: releasev1.ArtifactKind_ARTIFACT_KIND_FILE, Location: Location(version), Digest: digest,
+	}, 1, func(context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(Content(version))), nil
+	})
+	epoch, err := w.Store(procedure.ServiceExecutor).Epoch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Driver(t, target).Apply(t.Context(), driver.ApplyKey(r.ID, 0, 1), driver.Fence{Epoch: epoch, Sequence: was.Fence + 1}, plan); err != nil {
+		t.Fatal(err)
+	}
+	w.Unlock(t, target, r.ID, standing.Carrying(was.State, &releasev1.Deployment{
+		Release: r.ID, Version: plan.Version, Digest: digest, Service: "shop", Time: timestamppb.Now(),
+	}))
+	return r
 }
