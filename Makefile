@@ -55,6 +55,10 @@ clients: setup-test ## Show that plain clients of NATS, gRPC and Prometheus work
 	@tools/setup.sh promtool clients
 	@go test -tags clients ./e2e -run TestPlainClients -v
 
+.PHONY: fuzz
+fuzz: setup-test ## Feed everything that reads foreign bytes with what it does not expect: FUZZTIME=1m each
+	@tools/fuzz.sh $(ARGS)
+
 .PHONY: mutants
 mutants: ## Make mistakes in the procedure, one at a time: its tests must find each
 	@tools/setup.sh go

@@ -71,6 +71,9 @@ func (d *desk) answer(ctx context.Context, m jetstream.Msg) error {
 	if got := m.Headers().Get("Content-Type"); got != "application/protobuf" {
 		return fmt.Errorf("content type %q", got)
 	}
+	if strings.HasSuffix(m.Subject(), ".evidence") {
+		return d.late(ctx, m, meta.Sequence.Stream)
+	}
 	r := &releasev1.Request{}
 	if err := proto.Unmarshal(m.Data(), r); err != nil {
 		return err
@@ -102,6 +105,31 @@ func (d *desk) answer(ctx context.Context, m jetstream.Msg) error {
 		return err
 	}
 	if err := d.publish(ctx, r, subject, meta.Sequence.Stream, answer); err != nil {
+		return err
+	}
+	return m.Ack()
+}
+
+// late takes evidence for a release that was made, each piece once.
+func (d *desk) late(ctx context.Context, m jetstream.Msg, number uint64) error {
+	e := &releasev1.Evidence{}
+	if err := proto.Unmarshal(m.Data(), e); err != nil {
+		return err
+	}
+	r := &releasev1.Request{Environment: e.GetEnvironment(), Service: e.GetService(), IdempotencyKey: e.GetIdempotencyKey()}
+	id := procedure.ReleaseID(r.GetEnvironment(), r.GetService(), r.GetIdempotencyKey())
+	answer := &releasev1.Answer{Outcome: releasev1.Answer_OUTCOME_ACCEPTED, Release: id, ProcedureVersion: "3", IdempotencyKey: e.GetIdempotencyKey()}
+	brought := id + string(slices.Concat(e.GetEvidence()...))
+	switch {
+	case !d.made[id]:
+		answer.Outcome, answer.Release = releasev1.Answer_OUTCOME_REFUSED, ""
+		answer.Violations = []*releasev1.Violation{{Field: "idempotency_key", Rule: "release.unknown", Message: "no release was made of this request"}}
+	case d.made[brought]:
+		answer.Outcome = releasev1.Answer_OUTCOME_REPEATED
+	}
+	d.made[brought] = d.made[id]
+	subject := "answer." + r.GetEnvironment() + "." + r.GetService() + "." + r.GetIdempotencyKey() + ".evidence"
+	if err := d.publish(ctx, r, subject, number, answer); err != nil {
 		return err
 	}
 	return m.Ack()

@@ -168,12 +168,20 @@ func (a *app) tell(s *submission, answer *releasev1.Answer) error {
 	}
 	switch answer.GetOutcome() { //nolint:exhaustive // Whatever is new is no release.
 	case releasev1.Answer_OUTCOME_ACCEPTED:
+		if s.late {
+			a.say("the release has the evidence now, and its gates look again")
+			return nil
+		}
 		a.say("accepted under procedure version %s", terminal.Escape(answer.GetProcedureVersion()))
 		if len(answer.GetFrozenBy()) > 0 {
 			a.say("it cannot start before %s, because of the freezes %s", terminal.Time(answer.GetEarliestStart()), terminal.Escape(strings.Join(answer.GetFrozenBy(), ", ")))
 		}
 		return nil
 	case releasev1.Answer_OUTCOME_REPEATED:
+		if s.late {
+			a.say("the release had this evidence already; nothing was added")
+			return nil
+		}
 		a.say("the request was there already; nothing was made anew")
 		return nil
 	case releasev1.Answer_OUTCOME_REFUSED:

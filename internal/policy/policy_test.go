@@ -14,7 +14,7 @@ import (
 
 const exampleFile = "../../examples/starter.yaml"
 
-func readExample(t *testing.T) []byte {
+func readExample(t testing.TB) []byte {
 	t.Helper()
 	data, err := os.ReadFile(exampleFile)
 	if err != nil {

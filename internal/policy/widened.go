@@ -97,8 +97,10 @@ func (x *Index) rights(id string) map[string]bool {
 	return all
 }
 
-// Loosened returns what one document demands less of than another, whoever asks. It names
-// what it knows; that it names nothing does not mean that nothing became easier.
+// Loosened returns what one document demands less of than another, whoever asks: the
+// commonest in words of their own, the rest by field, as loosening says of each. Where the
+// direction of a change cannot be told, the change is named. What it calls no loosening may
+// still be one together with others: that nothing is named is no proof.
 func Loosened(before, after *policyv1.Procedure) []string {
 	l := &loosened{}
 	for _, was := range before.GetEnvironments() {
@@ -142,7 +144,7 @@ func Loosened(before, after *policyv1.Procedure) []string {
 	for _, now := range after.GetPeople() {
 		was := find(before.GetPeople(), now.GetId(), (*policyv1.Person).GetId)
 		for _, key := range now.GetSigningKeys() {
-			known := slices.ContainsFunc(was.GetSigningKeys(), func(k *policyv1.PersonKey) bool { return proto.Equal(k, key) })
+			known := slices.ContainsFunc(was.GetSigningKeys(), func(k *policyv1.PersonKey) bool { return k.GetSsh() == key.GetSsh() })
 			l.lost(true, known, "approvals of %s may be signed with %s", now.GetId(), short(key.GetSsh()))
 		}
 	}
@@ -156,6 +158,7 @@ func Loosened(before, after *policyv1.Procedure) []string {
 	if was := before.GetChangeControl(); was != nil {
 		l.quorum("a change of the procedure document", []*policyv1.Approvals{was.GetApprovals()}, []*policyv1.Approvals{after.GetChangeControl().GetApprovals()})
 	}
+	l.drift("", before.ProtoReflect(), after.ProtoReflect())
 	return l.found
 }
 

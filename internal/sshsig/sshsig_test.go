@@ -221,3 +221,23 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseKey: whatever stands in a document as a key, reading it ends, and what is taken
+// is read the same again.
+func FuzzParseKey(f *testing.F) {
+	f.Add(sshsigtest.Public(sshsigtest.Key(f, "anna")))
+	f.Add("ssh-rsa AAAAB3NzaC1yc2E=")
+	f.Fuzz(func(t *testing.T, line string) {
+		key, err := sshsig.ParseKey(line)
+		if err != nil {
+			if !errors.Is(err, sshsig.ErrKey) {
+				t.Fatal(err)
+			}
+			return
+		}
+		again, err := sshsig.ParseKey(string(ssh.MarshalAuthorizedKey(key)))
+		if err != nil || !bytes.Equal(again.Marshal(), key.Marshal()) {
+			t.Errorf("%q: %v", line, err)
+		}
+	})
+}

@@ -1,0 +1,34 @@
+package alerts_test
+
+import (
+	"testing"
+	"unicode/utf8"
+
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/alerts"
+)
+
+// FuzzParse has answers of any bytes: what is taken of them is bounded and text.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`[{"labels":{"alertname":"Errors"},"startsAt":"2026-01-01T00:00:00Z","status":{"state":"active"}}]`))
+	f.Add([]byte(`{"status":"success","data":{"alerts":[{"labels":{"a":"b"},"state":"firing","activeAt":"2026-01-01T00:00:00Z"}]}}`))
+	f.Add([]byte(`null`))
+	rule := &policyv1.AlertRule{Name: "any", Matchers: []*policyv1.LabelMatcher{{Label: "a", Value: &policyv1.LabelMatcher_Matches{Matches: ".*"}}}}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		found, err := alerts.Parse(body)
+		if err != nil && found != nil {
+			t.Errorf("%v, and %v", err, found)
+		}
+		for _, a := range found {
+			for k, v := range a.Labels {
+				if len(k) > 512 || len(v) > 512 || !utf8.ValidString(v) {
+					t.Errorf("label %q is %q", k, v)
+				}
+			}
+		}
+		if matching, err := alerts.Matching(rule, &releasev1.Request{}, found); err != nil || len(matching) > len(found) {
+			t.Errorf("%v, %v", matching, err)
+		}
+	})
+}
