@@ -12,7 +12,7 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/site/sitetest"
 )
 
-const catalogued = `environments: [{name: production}]
+const cataloged = `environments: [{name: production}]
 services:
   - {name: shop, dependencies: [billing], requirements: [{service: billing, versions: ">=2.0.0"}, {service: search, versions: ">=9.0.0", severity: SEVERITY_WARNING}]}
   - {name: billing}
@@ -28,7 +28,7 @@ targets:
 // goes on by itself when that is put right (PD-3.3).
 func TestVersionsThatAreNeededAreLookedAtAgainAtTheStart(t *testing.T) {
 	w := sitetest.New(t, sitetest.Noop("eu1"))
-	w.Digest = w.Keep(t, sitetest.Document(catalogued))
+	w.Digest = w.Keep(t, sitetest.Document(cataloged))
 	e := w.Executor(t, "one", nil)
 	carries := func(target, service, version string) {
 		t.Helper()
