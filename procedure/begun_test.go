@@ -51,3 +51,30 @@ func TestWhatOneAttemptBeganStaysBegun(t *testing.T) {
 		t.Errorf("begun on %v", got)
 	}
 }
+
+// TestOnlyWhatHasNotBegunStartsAnew: an order that says otherwise does not count, and what
+// has begun does not become a start by it.
+func TestOnlyWhatHasNotBegunStartsAnew(t *testing.T) {
+	for _, test := range []struct {
+		status releasev1.TargetResult_Status
+		action releasev1.Intervened_Action
+		counts bool
+	}{
+		{releasev1.TargetResult_STATUS_SKIPPED, releasev1.Intervened_ACTION_RETRY, true},
+		{releasev1.TargetResult_STATUS_SKIPPED, releasev1.Intervened_ACTION_ACCEPT, false},
+		{releasev1.TargetResult_STATUS_FAILED, releasev1.Intervened_ACTION_RETRY, false},
+	} {
+		h := proceduretest.New(proceduretest.Request(proceduretest.Irreversible))
+		h.To(t, procedure.PhaseExecuting)
+		h.Do(t, "", proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"eu1": test.status}))
+		h.To(t, procedure.PhaseEscalated)
+		e := procedure.DecideIntervention(h.State(), test.action, "again")
+		if e.GetIntervened().GetAnew() != test.counts {
+			t.Errorf("%s, %s: anew %t", test.status, test.action, e.GetIntervened().GetAnew())
+		}
+		e.GetIntervened().Anew = true
+		if err := h.Append("eve", e); (err == nil) != test.counts || h.State().Anew != test.counts {
+			t.Errorf("%s, %s: %v, anew %t", test.status, test.action, err, h.State().Anew)
+		}
+	}
+}

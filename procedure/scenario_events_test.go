@@ -224,7 +224,9 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 	case "acknowledge": // acknowledge <person> <cause>
 		return proceduretest.Acknowledge(releasev1.Cause(releasev1.Cause_value["CAUSE_"+strings.ToUpper(words[1])])), nil
 	case "intervene": // intervene <person> retry|roll_back|accept|confirm_done
-		return proceduretest.Intervene(releasev1.Intervened_Action(releasev1.Intervened_Action_value["ACTION_"+strings.ToUpper(words[1])])), nil
+		return procedure.DecideIntervention(s, releasev1.Intervened_Action(releasev1.Intervened_Action_value["ACTION_"+strings.ToUpper(words[1])]), "looked at it"), nil
+	case "resume": // resume <person>: retry, as it was recorded before it said whether it starts anew
+		return proceduretest.Intervene(releasev1.Intervened_ACTION_RETRY), nil
 	case "review":
 		return proceduretest.Review(), nil
 	case "override": // override <person> <freeze>

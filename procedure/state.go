@@ -75,6 +75,8 @@ type State struct {
 	// Begun is every target on which an effect was begun, or may have been; a target that
 	// was claimed and skipped is not among them.
 	Begun []string
+	// Anew says that a person ordered it again when nothing had begun.
+	Anew bool
 	// Results is the newest known result of every touched target.
 	Results []*releasev1.TargetResult
 	// Verifications counts the verifications that ended.
@@ -184,6 +186,14 @@ type Notice struct {
 // Started reports whether a target was ever claimed for this release: from then
 // on it can be aborted, and no longer withdrawn.
 func (s State) Started() bool { return len(s.Touched) > 0 }
+
+// starts reports whether a claim would be the start of the release, which needs approvals
+// and waivers that still count: the first one is, and so is one that a person ordered
+// again before anything had begun. Who takes a claim over does not start: the claimer that
+// was lost may have begun.
+func (s State) starts() bool {
+	return s.Phase == PhaseExecute && (!s.Started() || s.Anew && len(s.Begun) == 0)
+}
 
 // Emergency reports whether the release is in the emergency lane.
 func (s State) Emergency() bool {

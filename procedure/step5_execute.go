@@ -84,10 +84,10 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 		return s.invalid(e, "claimer, lease or deadline is missing or over")
 	case len(d.GetBypassed()) > 0 && !s.Emergency():
 		return s.invalid(e, "a control is bypassed without an emergency")
-	case !s.Started() && !e.Stored.Before(s.startBy()):
+	case s.starts() && !e.Stored.Before(s.startBy()):
 		return s.invalid(e, "the authorization is valid no longer")
 	}
-	if !s.Started() {
+	if s.starts() {
 		// An authorization may say that it outlives its approvals. It does not.
 		if _, missing := Count(*s, e.Stored); len(missing) > 0 {
 			return s.invalid(e, "approvals have expired")

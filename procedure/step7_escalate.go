@@ -101,6 +101,14 @@ func upToSecond(t time.Time) string {
 	return t.Add(time.Second - 1).Truncate(time.Second).UTC().Format(time.RFC3339)
 }
 
+// DecideIntervention is what a person orders. To try again that of which nothing has
+// begun is to start it: the person who orders it is one, and may be the owner.
+func DecideIntervention(s State, action releasev1.Intervened_Action, reason string) *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_Intervened{Intervened: &releasev1.Intervened{
+		Action: action, Reason: reason, Anew: action == releasev1.Intervened_ACTION_RETRY && len(s.Begun) == 0,
+	}}}
+}
+
 // applyIntervened is a person's decision (PD-7.2). Of what an executor left behind
 // that was lost it is taken only when its claim is over, by the server's clock: an
 // executor that is asleep and not dead could otherwise change a target after a person
@@ -117,6 +125,9 @@ func (s *State) applyIntervened(e Entry, d *releasev1.Intervened) error {
 	if d.GetReason() == "" {
 		return s.invalid(e, "it names no reason")
 	}
+	if d.GetAnew() && (d.GetAction() != releasev1.Intervened_ACTION_RETRY || len(s.Begun) > 0) {
+		return s.invalid(e, "nothing can start anew: it has begun, or it is not tried again")
+	}
 	if e.Stored.Before(s.DecideFrom) {
 		return s.invalid(e, "the executor that was lost may still begin; decide from "+upToSecond(s.DecideFrom)+" on")
 	}
@@ -132,7 +143,7 @@ func (s *State) applyIntervened(e Entry, d *releasev1.Intervened) error {
 	s.EscalatedFor, s.EscalatedRollback, s.DecideFrom = releasev1.Cause_CAUSE_UNSPECIFIED, false, time.Time{}
 	switch d.GetAction() {
 	case releasev1.Intervened_ACTION_RETRY:
-		s.AbortBy, s.AbortReason = "", ""
+		s.AbortBy, s.AbortReason, s.Anew = "", "", d.GetAnew()
 		s.enter(PhaseExecute, e.Stored)
 	case releasev1.Intervened_ACTION_ROLL_BACK:
 		s.Forced = true

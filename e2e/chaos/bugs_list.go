@@ -67,8 +67,8 @@ var bugs = []bug{
 		name:  "an authorization never ends",
 		wants: []string{"unapproved"},
 		edits: []edit{
-			{"procedure/step5_execute.go", "	case !s.Started() && !e.Stored.Before(s.startBy()):\n", "	case false:\n"},
-			{"procedure/step5_execute.go", "	if !s.Started() {\n		// An authorization may", "	if false {\n		// An authorization may"},
+			{"procedure/step5_execute.go", "	case s.starts() && !e.Stored.Before(s.startBy()):\n", "	case false:\n"},
+			{"procedure/step5_execute.go", "	if s.starts() {\n		// An authorization may", "	if false {\n		// An authorization may"},
 			{
 				"procedure/deadline.go", "	case PhaseExecute:\n		all = append(all, step)\n		if !s.Started() {\n",
 				"	case PhaseExecute:\n		all = append(all, step)\n		if false {\n",

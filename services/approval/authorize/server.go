@@ -176,9 +176,7 @@ func (s *Server) Intervene(ctx context.Context, r *approvalv1.InterveneRequest) 
 		if err := d.operator(); err != nil {
 			return nil, err
 		}
-		return &releasev1.Event{Data: &releasev1.Event_Intervened{
-			Intervened: &releasev1.Intervened{Action: r.GetAction(), Reason: r.GetReason()},
-		}}, nil
+		return procedure.DecideIntervention(d.state, r.GetAction(), r.GetReason()), nil
 	})
 	return &approvalv1.InterveneResponse{}, err
 }

@@ -14,6 +14,9 @@ const ruleApprover = "approval.person"
 // ruleWaiver names a gate for which nobody answers any more.
 const ruleWaiver = "waiver.expired"
 
+// ruleOver names the time to start, where a person orders it again after that.
+const ruleOver = "approval.expired"
+
 // left returns the approvals that were counted and would not be given today: of people
 // who have left, who are not in the group that they approved for, or who turned out to be
 // somebody who has a part in the change, or approved it as well, by the document in effect

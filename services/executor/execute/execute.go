@@ -14,8 +14,8 @@
 // Before the claim everything that was approved is looked at again: approvals and who
 // gave them, reviews that are owed, freezes, the targets, what they carry, and every byte
 // of the artifacts; and what may take long
-// between the claim and the effect, approvals and freezes, once more before the
-// effect. A crash anywhere brings the same message again, and the driver's class says
+// between the claim and the effect, approvals, freezes and quarantines, once more before
+// the effect. A crash anywhere brings the same message again, and the driver's class says
 // what that means.
 package execute
 
@@ -131,6 +131,9 @@ func (s shell) effect(ctx context.Context, t reactor.Task) ([]eventstore.Draft, 
 			return nil, err
 		}
 		return s.ended(t, site.Skipped(targets, "it was not begun: "+why))
+	}
+	if claim, err := s.unwritten(ctx, t); err != nil || len(claim) > 0 {
+		return claim, err
 	}
 	results, err := site.Each(ctx, s.Until(t), targets, parallel, func(ctx context.Context, target string) (*releasev1.TargetResult, error) {
 		return s.apply(ctx, t, target)

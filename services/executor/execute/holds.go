@@ -62,7 +62,7 @@ func unnamed(holds, more []*releasev1.HoldReason) []*releasev1.HoldReason {
 // become overdue since step 3 (PD-A.5).
 func (s shell) debts(ctx context.Context, t reactor.Task, now time.Time) ([]*releasev1.HoldReason, error) {
 	r := t.State.Request
-	if r.GetTrigger() != releasev1.Trigger_TRIGGER_PLANNED || !first(t) {
+	if r.GetTrigger() != releasev1.Trigger_TRIGGER_PLANNED || !begins(t.State) {
 		return nil, nil
 	}
 	service, err := standing.ReadService(ctx, s.Store, r.GetEnvironment(), r.GetService())

@@ -69,3 +69,53 @@ func TestAnArtifactThatWasTakenBackElsewhereMeanwhileDoesNotStart(t *testing.T) 
 		})
 	}
 }
+
+// TestAnArtifactThatIsTakenBackElsewhereAfterTheClaimDoesNotBegin: between a claim and its
+// effect lies a night, where an executor was lost. An emergency that may go around says so
+// on record before the effect, whoever has it.
+func TestAnArtifactThatIsTakenBackElsewhereAfterTheClaimDoesNotBegin(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		changes []func(*releasev1.Request)
+		claimer string
+		starts  bool
+	}{
+		{"planned", nil, "heir", false},
+		{"planned, by who claimed it", nil, "lost", false},
+		{"emergency that may go around it", []func(*releasev1.Request){proceduretest.Emergency}, "heir", true},
+		{"emergency, by who claimed it", []func(*releasev1.Request){proceduretest.Emergency}, "lost", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := sitetest.New(t, sitetest.Noop("eu1"))
+			w.Carries(t, "eu1", 1)
+			w.Digest = w.Activate(t, sitetest.Document("quarantine: {bypassable: true}\n"))
+			r := w.Release(t, test.changes...)
+			r.To(t, procedure.PhaseExecute)
+			cause := r.Cause(t)
+			lost := w.Executor(t, "lost", nil)
+			if _, err := lost.Turn(t.Context(), execute.New(lost.Site, time.Now), r.TaskBy(t, cause, 1)); err != nil {
+				t.Fatal(err)
+			}
+			quarantine(t, w, "mail-7")
+			one := w.Executor(t, test.claimer, nil)
+			for range 2 {
+				if r.State(t).Phase != procedure.PhaseExecuting {
+					break
+				}
+				if _, err := one.Turn(t.Context(), execute.New(one.Site, time.Now), r.TaskBy(t, cause, 2)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, effects := r.State(t), len(w.Effects(t, "eu1", r.ID))
+			if test.starts {
+				if s.Phase != procedure.PhaseVerify || effects != 1 || !slices.Contains(s.Bypassed, "quarantine of artifact shop") {
+					t.Errorf("phase %s, %d effects, bypassed %v: %s", s.Phase, effects, s.Bypassed, s.EndReason)
+				}
+				return
+			}
+			if s.Phase != procedure.PhaseRemedy || effects != 0 || len(s.Begun) > 0 || !strings.Contains(s.EndReason, "mail-7") {
+				t.Errorf("phase %s, %d effects, begun %v: %s", s.Phase, effects, s.Begun, s.EndReason)
+			}
+		})
+	}
+}

@@ -94,9 +94,9 @@ func (s shell) late(ctx context.Context, t reactor.Task) (string, error) {
 	switch {
 	case t.State.AbortBy != "":
 		why = "aborted by " + t.State.AbortBy
-	case first(t) && over(t.State, now):
+	case begins(t.State) && over(t.State, now):
 		why = "the approvals have expired"
-	case first(t) && t.State.Lapsed(now) != nil:
+	case begins(t.State) && t.State.Lapsed(now) != nil:
 		why = "the waiver by " + t.State.Lapsed(now).GetOwner() + " has expired"
 	default:
 		var err error
@@ -127,7 +127,10 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 	if why, err := s.closed(ctx, t, now); err != nil || why != "" {
 		return why, err
 	}
-	if !first(t) {
+	if why, err := s.quarantined(ctx, t); err != nil || why != "" {
+		return why, err
+	}
+	if !begins(t.State) {
 		return "", nil
 	}
 	gone, err := s.left(ctx, t)
@@ -144,13 +147,10 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 	return gone[0].GetPerson() + ", whose approval was counted, is not in " + gone[0].GetGroup() + " any more", nil
 }
 
-// first reports whether it is the start of the release that was claimed. Later waves
-// and what a person ordered after it do not depend on the time of the approvals.
-func first(t reactor.Task) bool {
-	return t.State.Wave == 0 && !slices.ContainsFunc(t.History.Entries, func(e procedure.Entry) bool {
-		return e.Event.GetIntervened() != nil
-	})
-}
+// begins reports whether nothing of the release has begun: it is its start that is claimed,
+// however often it was claimed before, and whoever ordered it again. Only what has begun
+// does not depend on the time of the approvals any more.
+func begins(s procedure.State) bool { return len(s.Begun) == 0 }
 
 // begun reports whether a target has seen any attempt at the wave, or may have.
 func (s shell) begun(ctx context.Context, t reactor.Task) bool {
@@ -235,7 +235,10 @@ func (s shell) changes(ctx context.Context, t reactor.Task) (out []*releasev1.Fi
 		return nil, nil, err
 	}
 	out = append(out, quarantined...)
-	if !t.State.Started() {
+	if begins(t.State) {
+		if t.State.Started() && over(t.State, t.Now.Add(margin)) {
+			say(ruleOver, "", "nothing of it has begun, and the time of its approvals, or to start it, is over: request it again")
+		}
 		gone, err := s.left(ctx, t)
 		if err != nil {
 			return nil, nil, err

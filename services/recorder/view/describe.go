@@ -109,7 +109,8 @@ func describeDecision(e *releasev1.Event) string {
 	case *releasev1.Event_Acknowledged:
 		return joined(CauseWord(d.Acknowledged.GetCause())+" taken on by "+by, d.Acknowledged.GetComment())
 	case *releasev1.Event_Intervened:
-		return joined(Word(d.Intervened.GetAction(), "ACTION_")+" ordered by "+by, d.Intervened.GetReason())
+		anew := map[bool]string{true: " of the start, nothing had begun"}[d.Intervened.GetAnew()]
+		return joined(Word(d.Intervened.GetAction(), "ACTION_")+anew+" ordered by "+by, d.Intervened.GetReason())
 	case *releasev1.Event_ReviewCompleted:
 		return fmt.Sprintf("reviewed by %s: %s", by, Word(d.ReviewCompleted.GetResult(), "RESULT_"))
 	case *releasev1.Event_FollowUpAdded:

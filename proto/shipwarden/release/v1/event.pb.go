@@ -4026,7 +4026,11 @@ type Intervened struct {
 	// The action.
 	Action Intervened_Action `protobuf:"varint,1,opt,name=action,proto3,enum=shipwarden.release.v1.Intervened_Action" json:"action,omitempty"`
 	// Why.
-	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Nothing of the release had begun when it was ordered again, with ACTION_RETRY: then it
+	// is its start, and needs what a start needs, approvals and waivers that still count and
+	// a time at which it may start. Unset, it is taken for part of what had begun.
+	Anew          bool `protobuf:"varint,3,opt,name=anew,proto3" json:"anew,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4073,6 +4077,13 @@ func (x *Intervened) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Intervened) GetAnew() bool {
+	if x != nil {
+		return x.Anew
+	}
+	return false
 }
 
 // Aborted stops the release at the next safe point.
@@ -5559,11 +5570,12 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\asummary\x18\x06 \x01(\tR\asummary\"\\\n" +
 	"\fAcknowledged\x122\n" +
 	"\x05cause\x18\x01 \x01(\x0e2\x1c.shipwarden.release.v1.CauseR\x05cause\x12\x18\n" +
-	"\acomment\x18\x02 \x01(\tR\acomment\"\xdc\x01\n" +
+	"\acomment\x18\x02 \x01(\tR\acomment\"\xf0\x01\n" +
 	"\n" +
 	"Intervened\x12@\n" +
 	"\x06action\x18\x01 \x01(\x0e2(.shipwarden.release.v1.Intervened.ActionR\x06action\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"t\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04anew\x18\x03 \x01(\bR\x04anew\"t\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fACTION_RETRY\x10\x01\x12\x14\n" +
