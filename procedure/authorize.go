@@ -207,7 +207,7 @@ func DecideAuthorize(s State, at time.Time, validFor time.Duration, reviewDue ti
 		ChangeDigest: s.ChangeDigest, Approvals: counted, ValidUntil: timestamppb.New(until),
 	}
 	if s.Emergency() {
-		d.Emergency, d.ReviewDue = true, timestamppb.New(reviewDue)
+		d.Emergency, d.ReviewDue, d.CourseExcludes = true, timestamppb.New(reviewDue), true
 		d.Bypassed = s.bypassedBy(counted)
 	}
 	return &releasev1.Event{Data: &releasev1.Event_Authorized{Authorized: d}}

@@ -47,7 +47,7 @@ func (s *State) startDebt(e Entry, d *releasev1.Authorized) {
 }
 
 // applyReviewCompleted pays the debt. The reviewer is somebody else than whoever
-// asked for, owned, wrote or authorized the emergency.
+// asked for, owned, wrote, authorized or steered the emergency.
 func (s *State) applyReviewCompleted(e Entry, d *releasev1.ReviewCompleted) error {
 	if !s.ReviewOwed() {
 		return s.invalid(e, "no review is owed")
@@ -71,6 +71,25 @@ func (s *State) applyReviewCompleted(e Entry, d *releasev1.ReviewCompleted) erro
 	return nil
 }
 
+// decided notes who decided about the course of a release that was under way.
+func (s *State) decided(by string) {
+	if !slices.Contains(s.Deciders, by) {
+		s.Deciders = append(slices.Clip(s.Deciders), by)
+	}
+}
+
+// courseOf names what a person decided about the course of the emergency: nobody judges
+// afterwards what they did themselves (PD-A.5).
+func (s State) courseOf(person string) string {
+	if slices.Contains(s.Deciders, person) {
+		return "who decided about its course"
+	}
+	if slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.Person == person }) {
+		return "who made an exception for it"
+	}
+	return ""
+}
+
 // ReviewConflict names the part that a person had in the emergency; empty where
 // the person may review it.
 func (s State) ReviewConflict(person string) string {
@@ -87,6 +106,9 @@ func (s State) ReviewConflict(person string) string {
 	}
 	if slices.ContainsFunc(s.Approvals, func(a Approval) bool { return a.by() == person }) {
 		return "for whom it was approved"
+	}
+	if s.Authorized.GetCourseExcludes() {
+		return s.courseOf(person)
 	}
 	return ""
 }

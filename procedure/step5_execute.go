@@ -278,6 +278,7 @@ func (s *State) applyAborted(e Entry, d *releasev1.Aborted) error {
 	if s.AbortBy != "" {
 		return s.invalid(e, "it is being aborted already")
 	}
+	s.decided(by)
 	s.AbortBy, s.AbortReason = by, d.GetReason()
 	s.EndReason = "aborted by " + by + ": " + d.GetReason()
 	if s.Phase != PhaseExecuting {

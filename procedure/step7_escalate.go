@@ -131,6 +131,7 @@ func (s *State) applyIntervened(e Entry, d *releasev1.Intervened) error {
 	if e.Stored.Before(s.DecideFrom) {
 		return s.invalid(e, "the executor that was lost may still begin; decide from "+upToSecond(s.DecideFrom)+" on")
 	}
+	s.decided(by)
 	s.Escalations = slices.Clone(s.Escalations)
 	for i := range s.Escalations {
 		if s.Escalations[i].AcknowledgedBy == "" {

@@ -431,6 +431,10 @@ func (p *pass) authorized(ctx context.Context, d *Decision, before procedure.Sta
 		return err
 	}
 	derived := authorize.Judge(index, before, now)
+	if recorded := e.Event.GetAuthorized(); derived != nil && recorded.GetEmergency() && !recorded.GetCourseExcludes() {
+		derived.GetAuthorized().CourseExcludes = false
+		d.Result, d.Taken = Partly, append(d.Taken, "that who decides about its course may review it, as in records of before that was asked")
+	}
 	if derived != nil && !kept {
 		derived.GetAuthorized().ValidUntil = e.Event.GetAuthorized().GetValidUntil()
 		derived.GetAuthorized().ReviewDue = e.Event.GetAuthorized().GetReviewDue()

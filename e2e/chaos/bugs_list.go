@@ -91,7 +91,7 @@ var bugs = []bug{
 		name:  "a freeze holds nothing",
 		wants: []string{"early"},
 		edits: []edit{{
-			"internal/freeze/freeze.go", "	c, err := newCalculus(freezes, at, scope)\n", "	c, err := newCalculus(freezes[:0], at, scope)\n",
+			"internal/freeze/freeze.go", "	c, err := newCalculus(freezes, at, scope, horizon)\n", "	c, err := newCalculus(freezes[:0], at, scope, horizon)\n",
 		}},
 	},
 	{

@@ -77,9 +77,7 @@ type run struct {
 	ring    *envelope.Keyring
 	watcher *watcher
 	history *history
-	// impostor is there where there are faults.
-	impostor *impostor
-	began    time.Time
+	began   time.Time
 	// missing is what was to happen and did not, found what ended the run early.
 	missing []string
 	found   *Verdict
@@ -213,11 +211,12 @@ func (r *run) work(ctx context.Context) error {
 	f, h := newFaults(r), newHostile(r)
 	var bad sync.WaitGroup
 	if !r.cfg.Quiet {
-		if r.impostor, err = newImpostor(r); err != nil {
+		i, err := newImpostor(r)
+		if err != nil {
 			enough()
 			return err
 		}
-		bad.Go(func() { r.impostor.live(striking) })
+		bad.Go(func() { i.live(striking) })
 		bad.Go(func() { f.live(striking) })
 		bad.Go(func() { h.live(striking) })
 	}

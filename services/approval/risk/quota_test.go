@@ -12,6 +12,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
 	"github.com/blackdice/shipwarden/services/approval/catalog"
 )
@@ -126,5 +127,40 @@ func TestAnEmergencyCountsOnceAndItsReviewIsOwed(t *testing.T) {
 	}
 	if s, err = standing.ReadService(t.Context(), r.Store, "production", "shop"); err != nil || len(s.Emergencies) != 1 || len(s.Debts) != 0 {
 		t.Errorf("%v, %v, %v", s.Emergencies, s.Debts, err)
+	}
+}
+
+// TestTwoEmergenciesAtOnceAreBothCounted: neither is authorized when the other is judged.
+// Whichever gets to step 3 first, the one that was accepted later counts the earlier one,
+// which counts no longer when it ended without being authorized (N-04).
+func TestTwoEmergenciesAtOnceAreBothCounted(t *testing.T) {
+	quota := func(d *policyv1.Procedure) {
+		d.Environments[0].SupersedeOlder = false
+		d.Emergency.Quota = &policyv1.EmergencyQuota{
+			Count: 1, Period: durationpb.New(7 * 24 * time.Hour), Over: []*policyv1.Approvals{{Group: "security", Count: 1}},
+		}
+	}
+	for name, order := range map[string][]int{"the first one first": {0, 1}, "the second one first": {1, 0}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, quota)
+			both := []string{
+				r.Reach(t, procedure.PhaseRisk, proceduretest.Key("one"), proceduretest.Emergency),
+				r.Reach(t, procedure.PhaseRisk, proceduretest.Key("two"), proceduretest.Emergency),
+			}
+			var asked [2]int
+			for _, i := range order {
+				asked[i] = len(judge(t, r, both[i], time.Now()).Quorum)
+			}
+			if asked != [2]int{1, 2} {
+				t.Errorf("asked for %v groups, want one of the first and two of the second", asked)
+			}
+		})
+	}
+	r := newRig(t, quota)
+	first := r.Reach(t, procedure.PhaseRisk, proceduretest.Key("one"), proceduretest.Emergency)
+	second := r.Reach(t, procedure.PhaseRisk, proceduretest.Key("two"), proceduretest.Emergency)
+	r.Do(t, first, "", &releasev1.Event{Data: &releasev1.Event_Superseded{Superseded: &releasev1.Superseded{ByRelease: second}}})
+	if s := judge(t, r, second, time.Now()); len(s.Quorum) != 1 {
+		t.Errorf("the first one is over and was never authorized; asked for %v", s.Quorum)
 	}
 }

@@ -2512,9 +2512,13 @@ type Authorized struct {
 	// Every control that the emergency bypassed.
 	Bypassed []string `protobuf:"bytes,5,rep,name=bypassed,proto3" json:"bypassed,omitempty"`
 	// When the retrospective review is due; only with emergency.
-	ReviewDue     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=review_due,json=reviewDue,proto3" json:"review_due,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ReviewDue *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=review_due,json=reviewDue,proto3" json:"review_due,omitempty"`
+	// Whether nobody reviews the emergency who decided about its course: aborted it, made an
+	// exception for it, or decided when it was escalated. False in events of before that was
+	// asked.
+	CourseExcludes bool `protobuf:"varint,7,opt,name=course_excludes,json=courseExcludes,proto3" json:"course_excludes,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Authorized) Reset() {
@@ -2587,6 +2591,13 @@ func (x *Authorized) GetReviewDue() *timestamppb.Timestamp {
 		return x.ReviewDue
 	}
 	return nil
+}
+
+func (x *Authorized) GetCourseExcludes() bool {
+	if x != nil {
+		return x.CourseExcludes
+	}
+	return false
 }
 
 // Withdrawn ends the release before execution.
@@ -5461,7 +5472,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x11ApprovalWithdrawn\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\"\n" +
 	"\bRejected\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xa9\x02\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xd2\x02\n" +
 	"\n" +
 	"Authorized\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x12D\n" +
@@ -5471,7 +5482,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\temergency\x18\x04 \x01(\bR\temergency\x12\x1a\n" +
 	"\bbypassed\x18\x05 \x03(\tR\bbypassed\x129\n" +
 	"\n" +
-	"review_due\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\treviewDue\"#\n" +
+	"review_due\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\treviewDue\x12'\n" +
+	"\x0fcourse_excludes\x18\a \x01(\bR\x0ecourseExcludes\"#\n" +
 	"\tWithdrawn\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"+\n" +
 	"\n" +
