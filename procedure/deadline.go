@@ -176,6 +176,9 @@ func (s *State) applyDeadlinePassed(e Entry, d *releasev1.DeadlinePassed) error 
 	case releasev1.Deadline_DEADLINE_NOTICE:
 		s.NoticeOverdue = true
 		s.raise(releasev1.Cause_CAUSE_NOTICE_UNACKNOWLEDGED, e.Stored)
+		if s.followsTimes() {
+			s.correct(late)
+		}
 	case releasev1.Deadline_DEADLINE_REMINDER:
 		s.remindOfApprovals()
 	case releasev1.Deadline_DEADLINE_DEFERRED:

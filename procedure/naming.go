@@ -52,11 +52,14 @@ func ServiceAggregate(environment, service string) string {
 // ProcedureAggregate is the history of the procedure document with that id.
 func ProcedureAggregate(id string) string { return "pol." + strings.ToLower(id) }
 
+// DelegationsPrefix tells the histories of delegations from those of procedure documents,
+// beside which they lie: no id of a procedure begins with a digit.
+const DelegationsPrefix = "0-stand-ins-"
+
 // DelegationsAggregate is the history of who approves for whom under the procedure with
 // that id.
 func DelegationsAggregate(id string) string {
-	// No id of a procedure begins with a digit.
-	return "pol.0-stand-ins-" + strings.ToLower(id)
+	return ProcedureAggregate(DelegationsPrefix + id)
 }
 
 // ArtifactAggregate is the history of an artifact, whatever its name and wherever it

@@ -26,7 +26,8 @@ var ErrOwnFreeze = errors.New("nobody makes an exception of a freeze for their o
 type Override struct {
 	// Freeze is its name, and Digest that of its content.
 	Freeze, Digest string
-	// Person made it, being in these Groups then, at this time.
+	// Person made it, being in these Groups then, by document and identity provider, at
+	// this time.
 	Person string
 	Groups []string
 	Given  time.Time
@@ -83,9 +84,13 @@ func (s *State) applyFreezeOverridden(e Entry, d *releasev1.FreezeOverridden) er
 	}):
 		return s.invalid(e, "the same person made the same exception already")
 	}
+	groups := d.GetGroups()
+	if len(groups) == 0 {
+		groups = e.Event.GetActor().GetGroups() // Written before exceptions named them.
+	}
 	s.Overrides = append(slices.Clip(s.Overrides), Override{
 		Freeze: d.GetFreeze(), Digest: d.GetFreezeDigest(), Person: e.Event.GetActor().GetId(),
-		Groups: e.Event.GetActor().GetGroups(), Given: e.Stored, Reason: d.GetReason(), Ticket: d.GetTicket(),
+		Groups: groups, Given: e.Stored, Reason: d.GetReason(), Ticket: d.GetTicket(),
 	})
 	if s.Phase == PhaseHeld && slices.Contains(s.FrozenBy(), d.GetFreeze()) {
 		s.Holds, s.HeldUntil = nil, time.Time{}

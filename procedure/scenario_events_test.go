@@ -80,6 +80,15 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 			return proceduretest.Notify(s), true, nil
 		case "followed": // those who are told are told again when it is no longer so
 			return proceduretest.NotifyFollowed(s), true, nil
+		case "timed": // notify timed [<rule> <duration>]: and when it waits for another time
+			if len(rest) == 0 {
+				return proceduretest.NotifyTimed(s), true, nil
+			}
+			d, err := time.ParseDuration(rest[1])
+			if err != nil {
+				return nil, true, unclearf("%v", err)
+			}
+			return proceduretest.NotifyTimed(s, proceduretest.Hold(rest[0], now.Add(d)).GetReasons()...), true, nil
 		case "later": // a channel is told of what was deferred
 			return proceduretest.Later(s), true, nil
 		case "deferred": // notify deferred <duration> <channel>: it is told later

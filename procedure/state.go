@@ -116,6 +116,8 @@ type State struct {
 	// they know of it since; empty where it is what they were told first.
 	Corrections uint32
 	Corrected   string
+	// KnownWaits is what they know that it waits for, and until when.
+	KnownWaits []string
 	// NoticeOverdue says that people were called because a start waits for somebody's
 	// word that they know of it.
 	NoticeOverdue bool

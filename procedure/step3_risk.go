@@ -158,7 +158,7 @@ func (s *State) applyStartHeld(e Entry, d *releasev1.Held) error {
 	if err := s.hold(e, d, PhaseExecute); err != nil {
 		return err
 	}
-	s.correct(waiting(d.GetReasons()))
+	s.correctWait(d.GetReasons())
 	return nil
 }
 

@@ -3,6 +3,7 @@ package procedure
 import (
 	"slices"
 	"strings"
+	"time"
 
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -13,6 +14,8 @@ const (
 	coming    = ""
 	notComing = "not coming"
 	late      = "late"
+
+	waitingFor = "waiting: "
 )
 
 // waiting is what a hold waits for, whatever it says of how long.
@@ -22,7 +25,44 @@ func waiting(reasons []*releasev1.HoldReason) string {
 		all = append(all, r.GetRule()+" "+r.GetSubject())
 	}
 	slices.Sort(all)
-	return "waiting: " + strings.Join(all, ", ")
+	return waitingFor + strings.Join(all, ", ")
+}
+
+// waits is what a hold waits for, each with until when, where that is known.
+func waits(reasons []*releasev1.HoldReason) []string {
+	var all []string
+	for _, r := range reasons {
+		wait := r.GetRule() + " " + r.GetSubject()
+		if r.GetUntil() != nil {
+			wait += " until " + r.GetUntil().AsTime().Format(time.RFC3339Nano)
+		}
+		all = append(all, wait)
+	}
+	return all
+}
+
+// followsTimes says that whoever was told of the start is told of its times as well. Those
+// who were told before that was done are told what they were then.
+func (s *State) followsTimes() bool {
+	return slices.ContainsFunc(s.Told, func(t Told) bool { return t.Occasion == releasev1.Occasion_OCCASION_START && t.Timed })
+}
+
+// correctWait has those told again who know of other waits than these, or of these for
+// another time: a freeze that grew, or a change record whose window was moved. Less than
+// they know is no news, because what is over was known to end.
+func (s *State) correctWait(reasons []*releasev1.HoldReason) {
+	now := waits(reasons)
+	if !s.followsTimes() {
+		s.correct(waiting(reasons))
+		return
+	}
+	news := slices.ContainsFunc(now, func(w string) bool { return !slices.Contains(s.KnownWaits, w) })
+	if !news && strings.HasPrefix(s.Corrected, waitingFor) {
+		return
+	}
+	s.KnownWaits = now
+	slices.Sort(now)
+	s.correct(waitingFor + strings.Join(now, ", "))
 }
 
 // correct has those told again who were told of a start that does not come as they were

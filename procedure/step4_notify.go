@@ -14,6 +14,8 @@ type Told struct {
 	AcknowledgedBy []string
 	// Followed says that whoever was told is told again when it is no longer so.
 	Followed bool
+	// Timed says that this holds for until when it waits, too.
+	Timed bool
 }
 
 // DecideNotified records that stakeholders were told, by channels that are meant for
@@ -29,6 +31,7 @@ func DecideNotified(n Notice, receipts []*releasev1.Receipt) *releasev1.Event {
 func DecideTold(n Notice, receipts []*releasev1.Receipt, audience []*releasev1.Party, recipients []*releasev1.Recipient) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_Notified{Notified: &releasev1.Notified{
 		Occasion: n.Occasion, Number: n.Number, Receipts: receipts, Audience: audience, Recipients: recipients, Followed: true,
+		TimesFollowed: n.Occasion == releasev1.Occasion_OCCASION_START,
 	}}}
 }
 
@@ -50,12 +53,13 @@ func (s *State) applyNotified(e Entry, d *releasev1.Notified) error {
 	s.Wanted = slices.DeleteFunc(slices.Clone(s.Wanted), func(w Notice) bool { return w == n })
 	// What is told anew has to be acknowledged anew.
 	s.Told = append(slices.DeleteFunc(slices.Clone(s.Told), func(t Told) bool { return t.Notice == n }),
-		Told{Notice: n, Audience: d.GetAudience(), Followed: d.GetFollowed()})
+		Told{Notice: n, Audience: d.GetAudience(), Followed: d.GetFollowed(), Timed: d.GetTimesFollowed()})
 	if n.Occasion == releasev1.Occasion_OCCASION_START {
 		s.Corrected = coming
 		if len(d.GetWaitsFor()) > 0 {
 			s.Corrected = waiting(d.GetWaitsFor())
 		}
+		s.KnownWaits = waits(d.GetWaitsFor())
 	}
 	if s.Phase == PhaseNotify && n.Occasion == releasev1.Occasion_OCCASION_START {
 		s.await(e)

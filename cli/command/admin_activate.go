@@ -20,7 +20,8 @@ func newActivateFirst(a *app) *cobra.Command {
 			"service and with its key. From then on the document is changed by a proposal that\n" +
 			"somebody else approves (shipwarden procedure).\n\n" +
 			"With --override it goes around that, where nobody can go the right way any more: the\n" +
-			"people who approve have left, or the document in effect is broken. That is on record\n" +
+			"people who approve have left, or the document in effect is broken. A document of\n" +
+			"another id needs it as well, where any is in effect. That is on record\n" +
 			"as what it is, with the reason, and voids every open proposal. The service need not\n" +
 			"run, and need not be restarted.",
 		Example: "  shipwarden admin activate --config /etc/shipwarden/approval.yaml --reason 'go-live'\n" +
@@ -58,7 +59,7 @@ func newActivateFirst(a *app) *cobra.Command {
 	f.StringVarP(&file, "file", "f", "", "procedure document (default: that of the configuration)")
 	f.StringVar(&how.Reason, "reason", "", "why; it goes on record")
 	f.StringVar(&how.ClaimedBy, "as", "", "who you are; it goes on record as your word, which nobody checks")
-	f.BoolVar(&how.Override, "override", false, "take the place of a document in effect, without anybody's approval")
+	f.BoolVar(&how.Override, "override", false, "take the place of a document in effect, of this id or another, without anybody's approval")
 	for _, name := range []string{"config", "reason"} {
 		_ = c.MarkFlagRequired(name)
 	}

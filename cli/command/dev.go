@@ -54,6 +54,9 @@ func newDev(a *app) *cobra.Command {
 	c.Flags().StringVar(&o.source, "shop", "examples/shop", "folder of the example application")
 	c.Flags().StringVar(&o.procedure, "procedure", "", "procedure document (default: that of the shop)")
 	c.Flags().StringVar(&o.root, "sigstore-root", "", "trusted root that the procedure document names by its digest (default: that of last time)")
+	c.Flags().StringVar(&o.issuer, "oidc-provider", "", "OpenID Connect provider whose tokens both gRPC services take; its people log in with `shipwarden login`")
+	c.Flags().StringVar(&o.audience, "oidc-audience", "shipwarden", "client of that provider that tokens are made out to")
+	c.Flags().StringSliceVar(&o.readers, "oidc-reader-group", nil, "group of that provider whose members read the record")
 	c.Flags().BoolVar(&o.freePorts, "free-ports", false, fmt.Sprintf("listen on ports that are free, instead of %d, %d and %d",
 		devNATSPort, devApprovalPort, devRecorderPort))
 	return c
@@ -62,6 +65,8 @@ func newDev(a *app) *cobra.Command {
 // devOptions are the flags of dev.
 type devOptions struct {
 	dir, source, procedure, root string
+	issuer, audience             string
+	readers                      []string
 	freePorts                    bool
 }
 
@@ -72,6 +77,9 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	}
 	if err := checkShop(o.source); err != nil {
 		return err
+	}
+	if (o.issuer == "") != (len(o.readers) == 0) {
+		return exit.Withf(exit.Usage, "--oidc-provider and --oidc-reader-group are given together or not at all: a provider knows more people than may read")
 	}
 	dir, err := a.stateDir(o.dir, "dev")
 	if err != nil {
@@ -131,10 +139,14 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 		return err
 	}
 	defer r.Stop()
-	if err := writeSettings(r, devPerson, settings.Local); err != nil {
+	caller := settings.Settings{TokenFile: r.TokenFile(devPerson)}
+	if o.issuer != "" {
+		caller = settings.Settings{OIDCIssuer: o.issuer, OIDCClient: o.audience}
+	}
+	if err := writeSettings(r, caller, settings.Local); err != nil {
 		return err
 	}
-	a.devBanner(r, dir, time.Since(began))
+	a.devBanner(r, dir, time.Since(began), o.issuer)
 	return r.Wait(ctx)
 }
 
@@ -190,13 +202,16 @@ func exists(path string) bool {
 // rig is the configuration of what dev runs in its folder.
 func (o devOptions) rig(dir string) rig.Config {
 	cfg := rig.Config{Dir: filepath.Join(dir, "state"), LogLevel: configv1.Log_LEVEL_WARN}
+	if o.issuer != "" {
+		cfg.OIDC, cfg.ReaderGroups = &configv1.Oidc{Issuer: o.issuer, Audience: o.audience}, o.readers
+	}
 	if !o.freePorts {
 		cfg.NATSPort, cfg.ApprovalPort, cfg.RecorderPort = devNATSPort, devApprovalPort, devRecorderPort
 	}
 	return cfg
 }
 
-func (a *app) devBanner(r *rig.Rig, dir string, took time.Duration) {
+func (a *app) devBanner(r *rig.Rig, dir string, took time.Duration, issuer string) {
 	w := a.out
 	fmt.Fprintf(w, "Shipwarden is ready after %s. Not for production: one machine, plain text, one person's keys.\n\n", took.Round(time.Millisecond))
 	fmt.Fprintf(w, "  bus        %s   (users %s, %s; passwords in %s)\n", r.NATSURL(), rig.UserCI, rig.UserObserver, filepath.Join(dir, "state", "secrets"))
@@ -206,6 +221,13 @@ func (a *app) devBanner(r *rig.Rig, dir string, took time.Duration) {
 		fmt.Fprintf(w, "  %-9s  http://%s/metrics, /healthz, /readyz\n", name, r.HTTP[name])
 	}
 	fmt.Fprintf(w, "  state      %s   (delete it to begin anew)\n", dir)
-	fmt.Fprintf(w, "  CLI        %s   (you are %s; --token-file makes you somebody else)\n\n", settings.Local, devPerson)
+	you := "you are " + devPerson + "; --token-file makes you somebody else"
+	if issuer != "" {
+		you = "log in with `shipwarden login`"
+		if !settings.Loopback(issuer) {
+			you = "log in with `shipwarden login --context " + settings.Local + "`, and name it so everywhere"
+		}
+	}
+	fmt.Fprintf(w, "  CLI        %s   (%s)\n\n", settings.Local, you)
 	fmt.Fprintln(w, "Try `shipwarden pending` or `shipwarden get` in another terminal. Ctrl-C stops it.")
 }

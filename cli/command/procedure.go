@@ -42,7 +42,11 @@ func (a *app) procedures() (approvalv1.ProcedureServiceClient, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := connect.GRPC(s, "approval-url", s.ApprovalURL)
+	bearer, err := a.bearer(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := connect.GRPC(s, "approval-url", s.ApprovalURL, bearer)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -30,7 +30,7 @@ func commands(a *app) map[string][]*cobra.Command {
 			newDelegate(a), newRevokeDelegation(a),
 		},
 		groupTry:   {newDemo(a), newDev(a)},
-		groupOther: {newAdmin(a), newVersion(a), newExitCodes(), newSettingsTopic()},
+		groupOther: {newLogin(a), newLogout(a), newAdmin(a), newVersion(a), newExitCodes(), newSettingsTopic()},
 	}
 }
 
@@ -205,7 +205,11 @@ func (a *app) recorder() (recorderv1.RecorderServiceClient, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := connect.GRPC(s, "recorder-url", s.RecorderURL)
+	bearer, err := a.bearer(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := connect.GRPC(s, "recorder-url", s.RecorderURL, bearer)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -218,7 +222,11 @@ func (a *app) approval() (approvalv1.ApprovalServiceClient, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := connect.GRPC(s, "approval-url", s.ApprovalURL)
+	bearer, err := a.bearer(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := connect.GRPC(s, "approval-url", s.ApprovalURL, bearer)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -66,12 +66,11 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// writeSettings writes a context file that leads to a rig, for one of its people.
-func writeSettings(r *rig.Rig, person, file string) error {
-	out, err := settings.Settings{
-		ApprovalURL: r.ApprovalURL, RecorderURL: r.RecorderURL, TokenFile: r.TokenFile(person),
-		NATSURL: r.NATSURL(), NATSUser: rig.UserCI, NATSPasswordFile: r.PasswordFile(rig.UserCI),
-	}.File()
+// writeSettings writes a context file that leads to a rig, for a caller of it.
+func writeSettings(r *rig.Rig, caller settings.Settings, file string) error {
+	caller.ApprovalURL, caller.RecorderURL = r.ApprovalURL, r.RecorderURL
+	caller.NATSURL, caller.NATSUser, caller.NATSPasswordFile = r.NATSURL(), rig.UserCI, r.PasswordFile(rig.UserCI)
+	out, err := caller.File()
 	if err != nil {
 		return err
 	}
@@ -94,10 +93,14 @@ func freeSettings(dir, file string) error {
 		return nil //nolint:nilerr // Nobody's, or what cannot be read is told when it is written.
 	}
 	s, err := settings.Parse(data, file)
-	if err != nil || s.TokenFile == "" {
+	secret := s.TokenFile
+	if secret == "" {
+		secret = s.NATSPasswordFile // of one whose people log in
+	}
+	if err != nil || secret == "" {
 		return nil //nolint:nilerr // No dev wrote it.
 	}
-	other := filepath.Dir(filepath.Dir(filepath.Dir(s.TokenFile))) // <dir>/state/secrets/<person>.token
+	other := filepath.Dir(filepath.Dir(filepath.Dir(secret))) // <dir>/state/secrets/<person>.token
 	if other == dir {
 		return nil
 	}

@@ -10,8 +10,10 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/blackdice/shipwarden/cli/exit"
 	"github.com/blackdice/shipwarden/cli/settings"
@@ -23,9 +25,15 @@ import (
 // can be longer than the library's default of 4 MiB.
 const maxReply = 64 << 20
 
+// Bearer gives the token of a caller who has logged in.
+type Bearer interface {
+	Token(ctx context.Context) (string, error)
+}
+
 // GRPC returns a connection to the service at the address, which the setting of that
-// name gave. Nothing is sent yet: the first call tells whether anybody is there.
-func GRPC(s settings.Settings, name, address string) (*grpc.ClientConn, error) {
+// name gave. Nothing is sent yet: the first call tells whether anybody is there. The
+// bearer counts where no token-file is set; nil for none.
+func GRPC(s settings.Settings, name, address string, bearer Bearer) (*grpc.ClientConn, error) {
 	if address == "" {
 		return nil, exit.Withf(exit.Usage, "%s is not set: give --%s, or put it into a context file (shipwarden help settings)", name, name)
 	}
@@ -43,15 +51,18 @@ func GRPC(s settings.Settings, name, address string) (*grpc.ClientConn, error) {
 	} else {
 		options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	}
-	if s.TokenFile != "" {
+	if s.TokenFile != "" || bearer != nil {
 		if !secure && !settings.Loopback(host) {
 			return nil, exit.Withf(exit.Usage, "%s %s: a token is sent over TLS only, or to this machine: write https://, or set ca-file", name, address)
 		}
-		secret, err := service.ReadSecret(s.TokenFile)
-		if err != nil {
-			return nil, exit.With(exit.Usage, fmt.Errorf("token-file: %w", err))
+		if s.TokenFile != "" {
+			secret, err := service.ReadSecret(s.TokenFile)
+			if err != nil {
+				return nil, exit.With(exit.Usage, fmt.Errorf("token-file: %w", err))
+			}
+			bearer = fixed{secret}
 		}
-		options = append(options, grpc.WithPerRPCCredentials(token{secret: secret, secure: secure}))
+		options = append(options, grpc.WithPerRPCCredentials(token{bearer: bearer, secure: secure}))
 	}
 	conn, err := grpc.NewClient(host, options...)
 	if err != nil {
@@ -91,15 +102,25 @@ func clientTLS(s settings.Settings) (*tls.Config, error) {
 	return conf, nil
 }
 
+// fixed is a token that lies in a file.
+type fixed struct{ secret service.Secret }
+
+// Token implements Bearer.
+func (f fixed) Token(context.Context) (string, error) { return f.secret.Reveal(), nil }
+
 // token sends the caller's token with each call.
 type token struct {
-	secret service.Secret
+	bearer Bearer
 	secure bool
 }
 
 // GetRequestMetadata implements credentials.PerRPCCredentials.
-func (t token) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + t.secret.Reveal()}, nil
+func (t token) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	text, err := t.bearer.Token(ctx)
+	if err != nil {
+		return nil, status.Error(codes.Unauthenticated, err.Error())
+	}
+	return map[string]string{"authorization": "Bearer " + text}, nil
 }
 
 // RequireTransportSecurity implements credentials.PerRPCCredentials.

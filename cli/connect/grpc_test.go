@@ -116,7 +116,7 @@ func TestCallerIsKnownByCertificateAndToken(t *testing.T) {
 		CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "mia.pem"), KeyFile: filepath.Join(dir, "mia.key"), TokenFile: token,
 	}
 	for _, prefix := range []string{"", "https://"} {
-		conn, err := connect.GRPC(s, "recorder-url", prefix+address)
+		conn, err := connect.GRPC(s, "recorder-url", prefix+address, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestCallerIsKnownByCertificateAndToken(t *testing.T) {
 	}
 	// Without the authority's certificate the server is nobody.
 	s.CAFile = ""
-	conn, err := connect.GRPC(s, "recorder-url", address)
+	conn, err := connect.GRPC(s, "recorder-url", address, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestATokenIsNotSentInPlainText(t *testing.T) {
 		"recorder.example:1": exit.Usage, "http://recorder.example:1": exit.Usage, "10.0.0.1:1": exit.Usage,
 		"127.0.0.1:1": exit.OK, "https://recorder.example:1": exit.OK,
 	} {
-		conn, err := connect.GRPC(s, "recorder-url", address)
+		conn, err := connect.GRPC(s, "recorder-url", address, nil)
 		if exit.Code(err) != want {
 			t.Errorf("%s: error %v", address, err)
 		}

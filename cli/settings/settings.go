@@ -29,6 +29,11 @@ type Settings struct {
 	RecorderURL string
 	// TokenFile holds the bearer token of the caller.
 	TokenFile string
+	// OIDCIssuer and OIDCClient are the identity provider and the client's id there with
+	// which `shipwarden login` logs in, OIDCCAFile whom its certificate is signed by.
+	OIDCIssuer string
+	OIDCClient string
+	OIDCCAFile string
 	// CAFile, CertFile and KeyFile are PEM files for TLS, of the services and the bus.
 	CAFile   string
 	CertFile string
@@ -71,6 +76,9 @@ func All() []Setting {
 		{Name: "approval-url", Usage: "approval service, host:port or https://host:port", Field: func(s *Settings) *string { return &s.ApprovalURL }, url: true},
 		{Name: "recorder-url", Usage: "recorder, host:port or https://host:port", Field: func(s *Settings) *string { return &s.RecorderURL }, url: true},
 		{Name: "token-file", Usage: "file with the bearer token of the caller", Field: func(s *Settings) *string { return &s.TokenFile }, file: true},
+		{Name: "oidc-issuer", Usage: "OpenID Connect provider at which `login` logs in", Field: func(s *Settings) *string { return &s.OIDCIssuer }, url: true},
+		{Name: "oidc-client", Usage: "id of the client there", Field: func(s *Settings) *string { return &s.OIDCClient }},
+		{Name: "oidc-ca-file", Usage: "PEM file of the authorities that the provider must be signed by", Field: func(s *Settings) *string { return &s.OIDCCAFile }, file: true},
 		{Name: "ca-file", Usage: "PEM file of the authorities that services must be signed by", Field: func(s *Settings) *string { return &s.CAFile }, file: true},
 		{Name: "cert-file", Usage: "PEM file of the caller's certificate", Field: func(s *Settings) *string { return &s.CertFile }, file: true},
 		{Name: "key-file", Usage: "PEM file of the certificate's private key", Field: func(s *Settings) *string { return &s.KeyFile }, file: true},
@@ -120,6 +128,9 @@ func Resolve(from Sources) (Settings, error) {
 	}
 	if out.NATSCreds != "" && out.NATSUser != "" {
 		return Settings{}, errors.New("nats-creds and nats-user are not set together")
+	}
+	if (out.OIDCIssuer == "") != (out.OIDCClient == "") {
+		return Settings{}, errors.New("oidc-issuer and oidc-client are set together or not at all")
 	}
 	return out, nil
 }
@@ -180,10 +191,14 @@ func Loopback(address string) bool {
 	if _, rest, ok := strings.Cut(address, "://"); ok {
 		address = rest
 	}
+	// What stands behind the host belongs to a path, and not to a user before it.
+	if end := strings.IndexAny(address, "/?#"); end >= 0 {
+		address = address[:end]
+	}
 	if at := strings.LastIndex(address, "@"); at >= 0 {
 		address = address[at+1:]
 	}
-	host, _, err := net.SplitHostPort(strings.TrimSuffix(address, "/"))
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		host = address
 	}

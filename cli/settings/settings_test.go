@@ -14,6 +14,7 @@ import (
 func TestAFileReadsBackAsItWasWritten(t *testing.T) {
 	want := settings.Settings{
 		ApprovalURL: "127.0.0.1:7100", RecorderURL: "https://recorder.example:443", TokenFile: "/run/alice: #1.token",
+		OIDCIssuer: "https://id.shop.example", OIDCClient: "shipwarden", OIDCCAFile: "/id.pem",
 		CAFile: "/ca.pem", CertFile: "/c.pem", KeyFile: "/k.pem", NATSURL: "nats://a:1,nats://b:2",
 		NATSUser: "ci", NATSPasswordFile: "/p", NATSCreds: "/creds", NATSInboxPrefix: "_INBOX_ci", Source: "/etc/cli.yaml",
 	}
@@ -76,6 +77,7 @@ func TestWhatIsWrongWithAFileIsToldWithItsPlace(t *testing.T) {
 func TestLoopback(t *testing.T) {
 	for address, want := range map[string]bool{
 		"127.0.0.1:1": true, "localhost:1": true, "[::1]:1": true, "http://127.0.0.1:1/": true, "nats://u:p@127.3.2.1:4222": true, "127.0.0.1": true,
+		"http://localhost/realms/shop": true, "https://evil.example/@127.0.0.1": false, "https://evil.example?@localhost": false,
 		"10.0.0.1:1": false, "example:1": false, "127.0.0.1.example:1": false, "https://localhost.example:1": false, "nats://127.0.0.1@evil.example:1": false, "": false,
 	} {
 		if got := settings.Loopback(address); got != want {

@@ -151,6 +151,8 @@ func changeOf(r *recorderv1.RecordedEvent) changed {
 func activated(c changed, a *releasev1.ProcedureActivated) changed {
 	c.what, c.number, c.version, c.digest, c.reason, c.assessment = "activated", a.GetProposal(), a.GetVersion(), a.GetDigest(), a.GetReason(), a.GetAssessmentDigest()
 	switch {
+	case len(a.GetBeside()) > 0:
+		c.what = "activated around the change control, beside " + strings.Join(a.GetBeside(), ", ")
 	case a.GetAdministrative() == releasev1.ProcedureActivated_ADMINISTRATIVE_FIRST:
 		c.what = "activated as the first one"
 	case a.GetProposal() == 0:

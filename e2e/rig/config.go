@@ -35,7 +35,7 @@ func (r *Rig) configure() error {
 		procedure.ServiceApproval: &configv1.Approval{
 			Common: r.common(procedure.ServiceApproval), Grpc: &configv1.Grpc{Listen: r.ApprovalURL},
 			ProcedureFile: r.ProcedureFile(), ActivateFirst: true, TokensFile: r.configFile("tokens"), Channels: channels,
-			SigstoreRootFile: root, Registries: r.cfg.Registries,
+			SigstoreRootFile: root, Registries: r.cfg.Registries, Oidc: r.cfg.OIDC,
 		},
 		procedure.ServiceValidator: &configv1.Validator{
 			Common: r.common(procedure.ServiceValidator), ArtifactFolder: r.cfg.ArtifactFolder, Targets: places, Registries: r.cfg.Registries,
@@ -46,6 +46,7 @@ func (r *Rig) configure() error {
 		procedure.ServiceRecorder: &configv1.Recorder{
 			Common: r.common(procedure.ServiceRecorder), Grpc: &configv1.Grpc{Listen: r.RecorderURL},
 			DatabaseUrlFile: r.secretFile("database.url"), MigrateUrlFile: r.secretFile(ownerURL), TokensFile: r.configFile("tokens"),
+			Oidc: r.cfg.OIDC, ReaderGroups: r.cfg.ReaderGroups,
 		},
 	}
 	for name, m := range files {

@@ -33,6 +33,10 @@ type Config struct {
 	Channels       []*configv1.ChannelAddress
 	Registries     []*configv1.Registry
 	ArtifactFolder string
+	// OIDC is a provider whose tokens both gRPC services take, nil for none, and
+	// ReaderGroups those of its groups that read the record.
+	OIDC         *configv1.Oidc
+	ReaderGroups []string
 	// Launch runs the services; nil means InProcess.
 	Launch Launcher
 	// Ports of the bus and of the two gRPC services; 0 means free ones.

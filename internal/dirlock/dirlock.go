@@ -28,13 +28,19 @@ type Lock struct {
 // Acquire locks the existing directory dir without waiting. It returns an error
 // that wraps ErrLocked, and names the holder's process id where that is known,
 // when the lock is taken. The returned lock must be released by Release.
-func Acquire(dir string) (*Lock, error) {
+func Acquire(dir string) (*Lock, error) { return acquire(dir, syscall.LOCK_EX|syscall.LOCK_NB) }
+
+// Wait is Acquire, and waits for whoever has the lock. It is for what holds a lock for
+// moments alone: there is no end to the waiting but that of the holder.
+func Wait(dir string) (*Lock, error) { return acquire(dir, syscall.LOCK_EX) }
+
+func acquire(dir string, how int) (*Lock, error) {
 	path := filepath.Join(dir, Name)
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock directory %s: %w", dir, err)
 	}
-	if err := flock(file, syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := flock(file, how); err != nil {
 		holder := holderOf(path)
 		_ = file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {

@@ -19,8 +19,10 @@ func MayOverride(f *policyv1.Freeze, person string, groups []string) bool {
 }
 
 // Overridden says of a freeze whether one of the exceptions counts. The groups are those
-// that a person is in by the document that the freeze stands in, and not those that an
-// event says: nil for whoever decides nothing.
+// that a person is in by the document that the freeze stands in: nil for whoever decides
+// nothing. Of them count those that the exception says as well, for the document does not
+// know whom an identity provider had taken out of a group by then (PD-A.4); what an event
+// says beyond the document counts for nothing.
 func Overridden(made []procedure.Override, groups func(person string) (in []string, decides bool)) func(*policyv1.Freeze) bool {
 	return func(f *policyv1.Freeze) bool { return Exception(made, f, groups) != nil }
 }
@@ -31,7 +33,9 @@ func Exception(made []procedure.Override, f *policyv1.Freeze, groups func(person
 		if o.Freeze != f.GetName() || o.Digest != Digest(f) {
 			continue
 		}
-		if in, decides := groups(o.Person); decides && MayOverride(f, o.Person, in) {
+		in, decides := groups(o.Person)
+		in = slices.DeleteFunc(slices.Clone(in), func(g string) bool { return !slices.Contains(o.Groups, g) })
+		if decides && MayOverride(f, o.Person, in) {
 			return &made[i]
 		}
 	}

@@ -13,11 +13,16 @@ import (
 // no machine, who owns it or is in a group that does. The id must be the person's own
 // (PD-2.2).
 func (x *Index) Owns(person, service string) bool {
+	return x.OwnsIn(x.GroupsOf(person), person, service)
+}
+
+// OwnsIn is Owns for somebody who is in these groups of the document's now: an identity
+// provider may have taken them out of others.
+func (x *Index) OwnsIn(of []string, person, service string) bool {
 	p, s := x.Person(person), x.Service(service)
 	if p == nil || p.GetId() != person || p.GetInactive() || p.GetMachine() {
 		return false
 	}
-	of := x.GroupsOf(person)
 	return slices.Contains(s.GetOwners(), person) ||
 		slices.ContainsFunc(s.GetOwnerGroups(), func(g string) bool { return slices.Contains(of, g) })
 }

@@ -40,7 +40,7 @@ func (x *Index) Proposers() []string {
 	}
 	var ids []string
 	for _, person := range x.document.GetPeople() {
-		if !person.GetInactive() && !person.GetMachine() && x.MayPropose(person.GetId()) {
+		if !person.GetInactive() && !person.GetMachine() && x.MayPropose(x.GroupsOf(person.GetId())) {
 			ids = append(ids, person.GetId())
 		}
 	}
@@ -50,12 +50,11 @@ func (x *Index) Proposers() []string {
 
 // MayPropose reports whether a person, who is there and no machine, may propose another
 // document.
-func (x *Index) MayPropose(id string) bool {
+func (x *Index) MayPropose(groups []string) bool {
 	control := x.document.GetChangeControl()
 	if control == nil {
 		return false
 	}
-	groups := x.GroupsOf(id)
 	return len(control.GetProposerGroups()) == 0 ||
 		slices.ContainsFunc(control.GetProposerGroups(), func(g string) bool { return slices.Contains(groups, g) })
 }

@@ -24,17 +24,19 @@ const early = time.Minute
 // chain is how many stand-ins may be between a person and who approves.
 func (x *Index) chain() int { return int(max(x.document.GetStandIns().GetChain(), 1)) }
 
-// allows reports whether the procedure has stand-ins for approvals of the group.
+// allows reports whether the procedure has stand-ins for approvals of the group. Of a group
+// in which an identity provider has to have its members, too, there are none: the provider
+// says who logs in, and nobody asks it about somebody who does not (PD-A.4).
 func (x *Index) allows(group string) bool {
 	s := x.document.GetStandIns()
-	return s != nil && emptyOrHas(s.GetGroups(), group)
+	return s != nil && emptyOrHas(s.GetGroups(), group) && x.Group(group).GetProviderGroup() == ""
 }
 
 // CheckDelegation says why somebody may not have that stand-in, beside the delegations
 // that there are; the field is the one at fault. It gives nobody more than the person has:
-// groups are ones that the person is in, and what comes of them is asked again whenever
+// own are the groups that the person is in now, by document and provider, and what comes of them is asked again whenever
 // the stand-in approves.
-func (x *Index) CheckDelegation(all []*releasev1.Delegation, d *releasev1.Delegation, at time.Time) (field string, err error) {
+func (x *Index) CheckDelegation(all []*releasev1.Delegation, d *releasev1.Delegation, own []string, at time.Time) (field string, err error) {
 	rule := x.document.GetStandIns()
 	if rule == nil {
 		return "", ErrNoStandIns
@@ -58,7 +60,6 @@ func (x *Index) CheckDelegation(all []*releasev1.Delegation, d *releasev1.Delega
 	if !d.GetUntil().IsValid() || !d.GetUntil().AsTime().After(d.GetFrom().AsTime()) || d.GetUntil().AsTime().Sub(d.GetFrom().AsTime()) > longest {
 		return refuse("until", "lies after the beginning, by %s at the most", longest)
 	}
-	own := x.GroupsOf(d.GetPerson())
 	for i, g := range d.GetGroups() {
 		if !slices.Contains(own, g) || !x.allows(g) {
 			return refuse(fmt.Sprintf("groups[%d]", i), "%s is not in %s, or the procedure has no stand-ins for it", d.GetPerson(), g)

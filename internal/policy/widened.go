@@ -91,7 +91,7 @@ func (x *Index) rights(id string) map[string]bool {
 	may(doc.GetOperatorsGroup(), "abort, retry, roll back and accept releases")
 	may(doc.GetQuarantine().GetGroup(), "let artifacts out of quarantine")
 	may(doc.GetChangeControl().GetApprovals().GetGroup(), "approve changes of the procedure document")
-	if x.MayPropose(id) {
+	if x.MayPropose(groups) {
 		all["propose changes of the procedure document"] = true
 	}
 	return all

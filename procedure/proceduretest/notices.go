@@ -33,6 +33,16 @@ func NotifyFollowed(s procedure.State) *releasev1.Event {
 	return e
 }
 
+// NotifyTimed is NotifyFollowed, with what a start is known to wait for: whoever was told is
+// told again when that lasts for another time. Nil where nobody waits.
+func NotifyTimed(s procedure.State, waits ...*releasev1.HoldReason) *releasev1.Event {
+	e := NotifyFollowed(s)
+	if e != nil && e.GetNotified().GetOccasion() == releasev1.Occasion_OCCASION_START {
+		e.GetNotified().TimesFollowed, e.GetNotified().WaitsFor = true, waits
+	}
+	return e
+}
+
 // NotifyDeferred tells stakeholders of the first thing that they wait for, one channel of
 // them later. Nil where nobody waits.
 func NotifyDeferred(s procedure.State, channel string, until time.Time) *releasev1.Event {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,7 +23,9 @@ import (
 const waitForFirst = 2 * time.Second
 
 // begin returns when a procedure document is in effect. The file of the configuration is
-// that document only where none ever was, and where the configuration lets it be; once
+// that document only where none ever was, of whatever id, and where the configuration lets
+// it be; a file of another id would take the place of the one in effect without anybody's
+// approval, and so the service does not start with it. Once
 // there is one, another file changes nothing: it is changed by a proposal that somebody
 // else approves (PD-9.4). A file that differs is no reason not to start: releases are
 // under way, and none of them depends on it.
@@ -37,6 +40,9 @@ func begin(ctx context.Context, s *station.Station, doc amend.Document, first bo
 	defer ticker.Stop()
 	for said := false; ; said = true {
 		active, err := standing.ReadProcedure(ctx, s.Store, doc.Procedure.GetId())
+		if err == nil && active.Digest == "" {
+			err = another(ctx, s, doc.Procedure.GetId())
+		}
 		if err == nil && active.Digest == "" && first {
 			active, _, err = amend.Activate(ctx, amendConfig(s, doc.Procedure.GetId()), doc, amend.Administrative{
 				Reason: "the first document, by the configuration of the service", ClaimedBy: s.Process,
@@ -45,7 +51,7 @@ func begin(ctx context.Context, s *station.Station, doc amend.Document, first bo
 		log := slog.With(slog.String("version", active.Version), slog.String("digest", active.Digest))
 		switch {
 		case err != nil:
-			return fmt.Errorf("read which procedure document is in effect: %w", err)
+			return fmt.Errorf("find the procedure document in effect: %w", err)
 		case active.Digest == digest:
 			log.InfoContext(ctx, "procedure document in effect")
 			return nil
@@ -64,6 +70,16 @@ func begin(ctx context.Context, s *station.Station, doc amend.Document, first bo
 		case <-ticker.C:
 		}
 	}
+}
+
+// another refuses an id that has no document in effect where another one has.
+func another(ctx context.Context, s *station.Station, id string) error {
+	others, err := amend.Others(ctx, s.Store, id)
+	if err != nil || len(others) == 0 {
+		return err
+	}
+	return fmt.Errorf("procedure_file: id: %w: that of %s, and the file is one of %s, which takes its place only by `shipwarden admin activate --override`",
+		amend.ErrInEffect, strings.Join(others, ", "), id)
 }
 
 func amendConfig(s *station.Station, id string) amend.Config {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -72,7 +74,18 @@ func TestAnotherFileChangesNothing(t *testing.T) {
 			}
 		}
 	}
+	// One of another id would take its place just so: the service does not start with it.
+	renamed := exampleDocument(t, "1.1")
+	renamed.Bytes = bytes.Replace(renamed.Bytes, []byte(first.Procedure.GetId()), []byte("PROC-OTHER-1"), 1)
+	renamed.Procedure.Id = "PROC-OTHER-1"
+	for _, activateFirst := range []bool{true, false} {
+		err := begin(t.Context(), visit(), renamed, activateFirst)
+		if !errors.Is(err, amend.ErrInEffect) || !strings.Contains(err.Error(), "procedure_file: id: ") {
+			t.Errorf("with a file of another id, and activate_first %t: %v", activateFirst, err)
+		}
+	}
 	// An administrator can, and has to say why.
+	other := stationtest.File(t, "other.yaml", string(renamed.Bytes))
 	cfg := &configv1.Approval{Common: common}
 	file := stationtest.File(t, "procedure.yaml", string(second.Bytes))
 	if _, _, err := Activate(t.Context(), cfg, file, amend.Administrative{Reason: "because"}); !errors.Is(err, amend.ErrInEffect) {
@@ -81,6 +94,21 @@ func TestAnotherFileChangesNothing(t *testing.T) {
 	active, changed, err := Activate(t.Context(), cfg, file, amend.Administrative{Reason: "because", Override: true})
 	if err != nil || !changed || active.Version != "1.1" {
 		t.Errorf("with an override: %v, %t, %v", active, changed, err)
+	}
+	if _, _, err := Activate(t.Context(), cfg, other, amend.Administrative{Reason: "because"}); !errors.Is(err, amend.ErrInEffect) {
+		t.Errorf("another id without an override: %v", err)
+	}
+	if _, changed, err := Activate(t.Context(), cfg, other, amend.Administrative{Reason: "because", Override: true}); err != nil || !changed {
+		t.Errorf("another id with an override: %t, %v", changed, err)
+	}
+	s := visit()
+	e, _, err := s.Store.Last(t.Context(), procedure.ProcedureAggregate("PROC-OTHER-1"))
+	if want := strings.ToLower(first.Procedure.GetId()); err != nil || !slices.Equal(e.Event.GetProcedureActivated().GetBeside(), []string{want}) {
+		t.Errorf("on record is %v, %v", e.Event.GetProcedureActivated(), err)
+	}
+	// From there on the service begins with it.
+	if err := begin(t.Context(), s, renamed, true); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"errors"
+	"time"
 
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/station"
@@ -13,7 +14,7 @@ import (
 // every field at fault.
 func Check(cfg *configv1.Recorder) error {
 	_, _, databases := Databases(cfg)
-	_, access := loadAccess(cfg)
+	_, access := loadAccess(cfg, time.Now)
 	return errors.Join(
 		station.Check(Name, cfg.GetCommon()),
 		service.InField("grpc.listen", service.CheckListen(cfg.GetGrpc().GetListen())),

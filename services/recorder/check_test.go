@@ -21,6 +21,16 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		{"no connection string", func(c *configv1.Recorder) { c.DatabaseUrlFile = "/none" }, []string{"database_url_file"}},
 		{"no owner's either", func(c *configv1.Recorder) { c.MigrateUrlFile = "/none" }, []string{"migrate_url_file"}},
 		{"everybody may read", func(c *configv1.Recorder) { c.TokensFile = "" }, []string{"tokens_file"}},
+		{"a provider alone is enough", func(c *configv1.Recorder) {
+			c.TokensFile, c.Oidc, c.ReaderGroups = "", &configv1.Oidc{Issuer: "https://id.shop.example", Audience: "shipwarden"}, []string{"auditors"}
+		}, nil},
+		{"a provider that anybody could be", func(c *configv1.Recorder) {
+			c.Oidc, c.ReaderGroups = &configv1.Oidc{Issuer: "http://id.shop.example", Audience: "shipwarden"}, []string{"auditors"}
+		}, []string{"oidc.issuer"}},
+		{"everybody whom the provider knows", func(c *configv1.Recorder) {
+			c.Oidc = &configv1.Oidc{Issuer: "https://id.shop.example", Audience: "shipwarden"}
+		}, []string{"reader_groups"}},
+		{"groups of nobody", func(c *configv1.Recorder) { c.ReaderGroups = []string{"auditors"} }, []string{"reader_groups"}},
 		{"nowhere to ask", func(c *configv1.Recorder) { c.Grpc.Listen = "here" }, []string{"grpc.listen"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

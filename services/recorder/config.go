@@ -2,11 +2,14 @@ package recorder
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/blackdice/shipwarden/internal/envelope"
+	"github.com/blackdice/shipwarden/internal/identity"
 	"github.com/blackdice/shipwarden/internal/service"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/recorder/query"
@@ -33,7 +36,7 @@ func (a access) stream() []grpc.StreamServerInterceptor {
 }
 
 // prepare reads every file that the configuration names.
-func prepare(cfg *configv1.Recorder) (*parts, error) {
+func prepare(cfg *configv1.Recorder, now func() time.Time) (*parts, error) {
 	ring, err := LoadKeyring(cfg.GetCommon())
 	if err != nil {
 		return nil, err
@@ -45,7 +48,7 @@ func prepare(cfg *configv1.Recorder) (*parts, error) {
 	if p.dsn, p.migrateDSN, err = Databases(cfg); err != nil {
 		return nil, err
 	}
-	p.access, err = loadAccess(cfg)
+	p.access, err = loadAccess(cfg, now)
 	return p, err
 }
 
@@ -87,7 +90,10 @@ func Databases(cfg *configv1.Recorder) (dsn, migrate string, err error) {
 	return secret.Reveal(), owner.Reveal(), nil
 }
 
-func loadAccess(cfg *configv1.Recorder) (access, error) {
+// errReaderGroups says that a provider's people cannot be told from its readers.
+var errReaderGroups = errors.New("reader_groups: names the groups of the provider whose members read the record: required with oidc, and of no use without")
+
+func loadAccess(cfg *configv1.Recorder, now func() time.Time) (access, error) {
 	var tokens *configv1.Tokens
 	if path := cfg.GetTokensFile(); path != "" {
 		tokens = &configv1.Tokens{}
@@ -99,6 +105,13 @@ func loadAccess(cfg *configv1.Recorder) (access, error) {
 	if err != nil {
 		return access{}, fmt.Errorf("grpc.tls: %w", err)
 	}
-	readers, err := query.NewAccess(tokens, cfg.GetGrpc().GetTls().GetCaFile() != "")
+	provider, err := identity.NewProvider(cfg.GetOidc(), now)
+	if err != nil {
+		return access{}, err
+	}
+	if (provider == nil) != (len(cfg.GetReaderGroups()) == 0) {
+		return access{}, errReaderGroups
+	}
+	readers, err := query.NewAccess(tokens, cfg.GetGrpc().GetTls().GetCaFile() != "", query.Provided{Provider: provider, Groups: cfg.GetReaderGroups()})
 	return access{tls: secure, readers: readers}, service.InField("tokens_file", err)
 }

@@ -49,7 +49,7 @@ func Run(ctx context.Context, cfg *configv1.Recorder, deps Deps) error {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	s, err := prepare(cfg)
+	s, err := prepare(cfg, deps.Now)
 	if err != nil {
 		return err
 	}

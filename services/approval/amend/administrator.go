@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
@@ -19,6 +21,18 @@ import (
 // ErrInEffect says that another document is in effect, which is changed by a proposal.
 var ErrInEffect = errors.New("another procedure document is in effect")
 
+// Others returns the ids of the procedures other than that one which have a document in
+// effect, in alphabetical order and as they stand in subjects. Errors are the store's.
+func Others(ctx context.Context, store Store, id string) ([]string, error) {
+	ids, err := store.Procedures(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read which procedures there are: %w", err)
+	}
+	return slices.DeleteFunc(ids, func(other string) bool {
+		return procedure.ProcedureAggregate(other) == procedure.ProcedureAggregate(id)
+	}), nil
+}
+
 // Document is a procedure document that was parsed, with its bytes and those of the
 // trusted root that it names, if any.
 type Document struct {
@@ -31,12 +45,13 @@ type Document struct {
 type Administrative struct {
 	// Reason goes on record, and so does who the administrator says to be, unchecked.
 	Reason, ClaimedBy string
-	// Override goes around the change control where a document is in effect.
+	// Override goes around the change control where a document is in effect, be it that of
+	// another id: releases run under whichever the service is configured with.
 	Override bool
 }
 
-// Activate puts a document into effect without anybody's approval: the first one, or with
-// Override another one, where the right way is closed. It needs no service that runs, but
+// Activate puts a document into effect without anybody's approval: the first one of all,
+// or with Override another one, where the right way is closed. It needs no service that runs, but
 // the approval service's key, without which nothing counts. It returns what is in effect
 // afterwards, and whether anything was changed. Errors wrap ErrInEffect, or those of the
 // store.
@@ -55,6 +70,15 @@ func Activate(ctx context.Context, c Config, doc Document, how Administrative) (
 		}
 		a := &releasev1.ProcedureActivated{
 			Version: doc.Procedure.GetVersion(), Digest: digest, Reason: how.Reason, ClaimedBy: how.ClaimedBy,
+		}
+		if active.Digest == "" {
+			if a.Beside, err = Others(ctx, c.Store, doc.Procedure.GetId()); err != nil {
+				return active, false, err
+			}
+			if len(a.GetBeside()) > 0 && !how.Override {
+				return active, false, fmt.Errorf("%w: that of %s, and the file is one of %s",
+					ErrInEffect, strings.Join(a.GetBeside(), ", "), doc.Procedure.GetId())
+			}
 		}
 		assessment := c.compare(ctx, active, doc)
 		if assessment != nil {

@@ -34,6 +34,8 @@ import (
 type Store interface {
 	standing.Reader
 	Append(ctx context.Context, drafts ...eventstore.Draft) ([]eventstore.Stored, error)
+	// Procedures returns the ids that ever had a document in effect, as in subjects.
+	Procedures(ctx context.Context) ([]string, error)
 }
 
 // Evidence keeps documents; *evidence.Store does.

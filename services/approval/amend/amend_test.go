@@ -401,6 +401,24 @@ func TestWhatMayNotBeProposed(t *testing.T) {
 	}
 }
 
+// Whom the identity provider took out of a group proposes nothing by it (PD-A.4).
+func TestWhoProposesIsInTheProvidersGroup(t *testing.T) {
+	r := newRig(t, func(d *policyv1.Procedure) {
+		for _, g := range d.GetGroups() {
+			g.ProviderGroup = "idp-" + g.GetName()
+		}
+	})
+	loggedIn := func(groups ...string) context.Context {
+		return identity.NewContext(t.Context(), identity.Caller{Names: []string{"otto"}, Method: identity.MethodOIDC, Provided: true, Groups: groups})
+	}
+	call := &approvalv1.ProposeRequest{Document: version(t, "1.1"), Reason: "because"}
+	_, err := r.Propose(loggedIn("idp-others"), call)
+	refused(t, "taken out", err, codes.PermissionDenied, "NOT_ALLOWED")
+	if _, err := r.Propose(loggedIn("idp-developers"), call); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWithoutChangeControlOnlyAnAdministratorChangesIt(t *testing.T) {
 	r := newRig(t, func(d *policyv1.Procedure) { d.ChangeControl = nil })
 	_, err := r.Propose(as(t, "otto"), &approvalv1.ProposeRequest{Document: version(t, "1.1"), Reason: "because"})
@@ -448,7 +466,8 @@ func TestTheFirstDocumentIsAnAdministrators(t *testing.T) {
 	var all sync.WaitGroup
 	for range 3 {
 		all.Go(func() {
-			if _, _, err := amend.Activate(t.Context(), c, amend.Document{Procedure: doc, Bytes: document}, amend.Administrative{Reason: "go-live"}); err != nil {
+			how := amend.Administrative{Reason: "go-live", Override: true} // The rig has one of another id.
+			if _, _, err := amend.Activate(t.Context(), c, amend.Document{Procedure: doc, Bytes: document}, how); err != nil {
 				t.Error(err)
 			}
 		})

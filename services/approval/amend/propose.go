@@ -89,7 +89,7 @@ func (s *Server) proposal(ctx context.Context, d desk, r *approvalv1.ProposeRequ
 	switch {
 	case control == nil:
 		return nil, errUngoverned
-	case !d.index.MayPropose(d.person.GetId()):
+	case !d.index.MayPropose(d.person.GetGroups()):
 		return nil, denied("only members of %s may propose a change", strings.Join(control.GetProposerGroups(), ", "))
 	case r.GetBaseDigest() != "" && r.GetBaseDigest() != d.active.Digest:
 		return nil, fmt.Errorf("%w: %s is", procedure.ErrOtherBase, d.active.Digest)

@@ -52,7 +52,7 @@ func (s *Server) keepAttempt(ctx context.Context, release string, refusal error)
 		Release: release, Person: person.GetId(), Action: method, Method: caller.Method, ChangeDigest: state.ChangeDigest,
 	}
 	reason := reasonOf(refusal)
-	actor := &releasev1.Actor{Id: person.GetId(), Kind: releasev1.Actor_KIND_HUMAN, Method: caller.Method, Groups: index.GroupsOf(person.GetId())}
+	actor := &releasev1.Actor{Id: person.GetId(), Kind: releasev1.Actor_KIND_HUMAN, Method: caller.Method, Groups: groupsOf(caller, index, person.GetId())}
 	if person.GetMachine() {
 		actor.Kind = releasev1.Actor_KIND_SERVICE
 	}

@@ -74,7 +74,7 @@ func (c counter) group() string {
 func (c counter) concerned() error {
 	may := []string{c.group(), c.index.Document().GetOperatorsGroup()}
 	for _, r := range c.artifact.State.GetReasons() {
-		if c.index.Owns(c.person.GetId(), r.GetService()) {
+		if c.index.OwnsIn(c.person.GetGroups(), c.person.GetId(), r.GetService()) {
 			return nil
 		}
 	}

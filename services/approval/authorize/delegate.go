@@ -33,7 +33,7 @@ func (s *Server) Delegate(ctx context.Context, r *approvalv1.DelegateRequest) (*
 		if made.GetFrom() == nil {
 			made.From = timestamppb.New(b.now)
 		}
-		field, err := b.index.CheckDelegation(b.present(), made, b.now)
+		field, err := b.index.CheckDelegation(b.present(), made, b.person.GetGroups(), b.now)
 		switch {
 		case errors.Is(err, policy.ErrNoStandIns):
 			return nil, denied("%v", err)

@@ -33,7 +33,7 @@ func (s *Server) OverrideFreeze(ctx context.Context, r *approvalv1.OverrideFreez
 				return nil, err
 			}
 			return &releasev1.Event{Data: &releasev1.Event_FreezeOverridden{FreezeOverridden: &releasev1.FreezeOverridden{
-				Freeze: f.GetName(), FreezeDigest: freeze.Digest(f), Reason: r.GetReason(), Ticket: r.GetTicket(),
+				Freeze: f.GetName(), FreezeDigest: freeze.Digest(f), Reason: r.GetReason(), Ticket: r.GetTicket(), Groups: d.groupsFor(f),
 			}}}, nil
 		})
 		if err != nil {
@@ -58,6 +58,20 @@ func (d desk) documents() []*policy.Index {
 	return []*policy.Index{d.index, d.active}
 }
 
+// groupsFor are the groups that a freeze names in which the caller is now, by one of the
+// documents and by the identity provider: of no others does an exception count.
+func (d desk) groupsFor(f *policyv1.Freeze) []string {
+	var in []string
+	for _, index := range d.documents() {
+		for _, g := range groupsOf(d.caller, index, d.person.GetId()) {
+			if slices.Contains(f.GetOverrideGroups(), g) && !slices.Contains(in, g) {
+				in = append(in, g)
+			}
+		}
+	}
+	return in
+}
+
 // excepted are the freezes of that name of which the caller may make an exception and
 // of which they did not yet, one for each content.
 func (d desk) excepted(name string) ([]*policyv1.Freeze, error) {
@@ -69,8 +83,8 @@ func (d desk) excepted(name string) ([]*policyv1.Freeze, error) {
 				continue
 			}
 			known = true
-			groups, decides := index.Decides(d.person.GetId())
-			if !decides || !freeze.MayOverride(f, d.person.GetId(), groups) {
+			_, decides := index.Decides(d.person.GetId())
+			if !decides || !freeze.MayOverride(f, d.person.GetId(), groupsOf(d.caller, index, d.person.GetId())) {
 				return nil, denied("the freeze %s does not name %s among those who may make an exception of it", name, d.person.GetId())
 			}
 			digest := freeze.Digest(f)

@@ -106,7 +106,11 @@ func (m *Message) correct(x raised, what string) {
 		m.Subject = "Release waits before its start: " + what
 		var why []string
 		for _, h := range d.StartHeld.GetReasons() {
-			why = append(why, strings.TrimSpace(h.GetRule()+" "+h.GetSubject())+": "+h.GetMessage())
+			one := strings.TrimSpace(h.GetRule()+" "+h.GetSubject()) + ": " + h.GetMessage()
+			if h.GetUntil() != nil {
+				one += " (until " + stamp(h.GetUntil().AsTime()) + ")"
+			}
+			why = append(why, one)
 		}
 		m.Text = "It was announced, and waits for this: " + strings.Join(why, "; ") + "\nIt is looked at again at " + stamp(d.StartHeld.GetUntil().AsTime())
 		m.Fields["looked_at_again"] = stamp(d.StartHeld.GetUntil().AsTime())

@@ -97,6 +97,21 @@ func TestAWaitThatWasAnnouncedIsNoNews(t *testing.T) {
 	}
 }
 
+// A time that was told and is not true any more is told again, with the new one.
+func TestAWaitThatLastsLongerIsTold(t *testing.T) {
+	r := newRig(t)
+	release := r.Reach(t, procedure.PhaseNotify)
+	r.act(t, release)
+	for _, until := range []time.Time{time.Now().Add(-time.Minute), time.Now().Add(-time.Second)} {
+		r.Do(t, release, "", &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: proceduretest.Hold("freeze", until)}})
+		r.act(t, release)
+		if said, _ := r.ops.last(t); said.Subject != "Release waits before its start: shop 1.4.2 to production" || !strings.Contains(said.Text, "(until "+stamp(until)+")") {
+			t.Errorf("heard %+v", said)
+		}
+		r.Do(t, release, "", procedure.DecideDeadline(r.State(t, release), time.Now()))
+	}
+}
+
 func TestAStartThatDoesNotComeIsToldAsSuch(t *testing.T) {
 	r := newRig(t)
 	release := r.Reach(t, procedure.PhaseNotify)

@@ -12,7 +12,8 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// holds names every reason to wait: what the request says, reviews that are overdue, and
+// holds names every reason to wait: what the request says, reviews that are overdue,
+// versions that are needed and not there, and
 // the freezes of the document that the release runs under and of the one in effect now,
 // those that hold now before those that follow. A freeze that was declared after the
 // approval is in the document in effect alone.
@@ -26,11 +27,16 @@ func (s shell) holds(ctx context.Context, t reactor.Task, now time.Time) (holds 
 	if holds, err = s.debts(ctx, t, now); err != nil {
 		return nil, time.Time{}, err
 	}
-	owed := len(holds) > 0
 	documents, err := s.documents(ctx, t)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
+	needed, err := s.needs(ctx, t, documents)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	holds = append(holds, needed...)
+	owed := len(holds) > 0
 	var following []*releasev1.HoldReason
 	for _, index := range documents {
 		j, err := index.Freezes(t.State, now)

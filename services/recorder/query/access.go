@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/blackdice/shipwarden/internal/identity"
@@ -15,30 +17,38 @@ import (
 )
 
 // ErrNoAccess says that there is no way to tell readers apart.
-var ErrNoAccess = errors.New("nobody could read: configure tokens_file, or grpc.tls with ca_file")
+var ErrNoAccess = errors.New("nobody could read: configure tokens_file, oidc, or grpc.tls with ca_file")
 
 // open are the services that tell nothing of the record.
 var open = []string{"/grpc.health.v1.Health/", "/grpc.reflection."}
 
-// Access decides who reads the record: whoever internal/identity recognizes. Every
+// Access decides who reads the record: whoever internal/identity recognizes, and of
+// those whom an identity provider names, the members of certain groups of it. Every
 // read is in the log, with who and what (D-8.5).
 type Access struct {
 	callers      *identity.Authenticator
 	certificates bool
+	groups       []string
 }
 
-// NewAccess takes the tokens, which may be nil, and whether the server demands
-// client certificates. It fails with ErrNoAccess where neither is there, and with
-// identity.ErrToken where a token could not be used.
-func NewAccess(tokens *configv1.Tokens, certificates bool) (*Access, error) {
+// Provided is an identity provider, and the groups of it whose members read.
+type Provided struct {
+	Provider *identity.Provider
+	Groups   []string
+}
+
+// NewAccess takes the tokens, which may be nil, whether the server demands client
+// certificates, and a provider, the zero value for none. It fails with ErrNoAccess where
+// nothing of it is there, and with identity.ErrToken where a token could not be used.
+func NewAccess(tokens *configv1.Tokens, certificates bool, provided Provided) (*Access, error) {
 	callers, err := identity.New(tokens)
 	if err != nil {
 		return nil, err
 	}
-	if len(tokens.GetTokens()) == 0 && !certificates {
+	if len(tokens.GetTokens()) == 0 && !certificates && provided.Provider == nil {
 		return nil, ErrNoAccess
 	}
-	return &Access{callers: callers, certificates: certificates}, nil
+	return &Access{callers: callers.WithProvider(provided.Provider), certificates: certificates, groups: provided.Groups}, nil
 }
 
 // Unary checks and logs calls with one answer.
@@ -109,6 +119,10 @@ func (a *Access) identify(ctx context.Context) (identity.Caller, error) {
 	caller, err := a.callers.Authenticate(ctx)
 	if err != nil || caller.Method == identity.MethodCertificate && !a.certificates {
 		return identity.Caller{}, errUnauthenticated("no known bearer token or client certificate came with the call")
+	}
+	if caller.Provided && !slices.ContainsFunc(caller.Groups, func(g string) bool { return slices.Contains(a.groups, g) }) {
+		slog.WarnContext(ctx, "record not read: in no group that reads", slog.String("caller", strings.Join(caller.Names, ", ")))
+		return identity.Caller{}, refuse(codes.PermissionDenied, reasonNoReader, "the identity provider has you in no group whose members read the record")
 	}
 	return caller, nil
 }

@@ -62,7 +62,7 @@ func TestTokensThatCannotBeUsedAreRefusedAtTheStart(t *testing.T) {
 		"certificates alone":            {nil, true, nil},
 		"tokens alone":                  {tokens("a", "b"), false, nil},
 	} {
-		if _, err := query.NewAccess(c.tokens, c.certificates); !errors.Is(err, c.want) {
+		if _, err := query.NewAccess(c.tokens, c.certificates, query.Provided{}); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}
@@ -91,7 +91,7 @@ func TestACertificateIsKnownByAnyOfItsNames(t *testing.T) {
 		{"no name", x509.Certificate{}, true, ""},
 		{"a server that demands none", x509.Certificate{Subject: pkix.Name{CommonName: "audra"}}, false, ""},
 	} {
-		access, err := query.NewAccess(tokens("a"), c.certificates)
+		access, err := query.NewAccess(tokens("a"), c.certificates, query.Provided{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestACertificateIsKnownByAnyOfItsNames(t *testing.T) {
 }
 
 func TestAReadWithATokenIsInTheLogWithoutTheToken(t *testing.T) {
-	access, err := query.NewAccess(tokens("s3cret"), false)
+	access, err := query.NewAccess(tokens("s3cret"), false, query.Provided{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ const (
 	reasonUnavailable = "RECORD_UNAVAILABLE"
 	reasonNoEvidence  = "EVIDENCE_NOT_STORED"
 	reasonTampered    = "EVIDENCE_CHANGED"
+	reasonNoReader    = "NOT_A_READER"
 )
 
 var (

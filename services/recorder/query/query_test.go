@@ -60,7 +60,7 @@ func serve(t *testing.T) *served {
 	sum := sha256.Sum256([]byte(secret))
 	access, err := query.NewAccess(&configv1.Tokens{Tokens: []*configv1.Token{
 		{Sha256: hex.EncodeToString(sum[:]), Person: "audra", Reader: true},
-	}}, false)
+	}}, false, query.Provided{})
 	if err != nil {
 		t.Fatal(err)
 	}

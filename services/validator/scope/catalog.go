@@ -41,20 +41,7 @@ func (l *look) requirements(ctx context.Context, r standing.Reader) error {
 		if err != nil {
 			return err
 		}
-		why := ""
-		if len(live) == 0 {
-			why = need.GetService() + " is live nowhere in " + l.request.GetEnvironment()
-		}
-		for _, d := range live {
-			if d.since != "" {
-				why = fmt.Sprintf("nobody knows since release %s what %s carries", d.since, d.target)
-				break
-			}
-			if ok, err := policy.Takes(need.GetVersions(), d.version); err != nil || !ok {
-				why = fmt.Sprintf("%s is %s on %s", need.GetService(), d.version, d.target)
-				break
-			}
-		}
+		why := policy.Unmet(need, l.request.GetEnvironment(), live)
 		if why == "" {
 			met = append(met, need.GetService()+" "+need.GetVersions())
 			continue
@@ -90,7 +77,7 @@ func (l *look) dependents(ctx context.Context, r standing.Reader) error {
 				return err
 			}
 			if len(live) > 0 {
-				broken = append(broken, fmt.Sprintf("%s %s, live on %s, needs %s", other.GetName(), live[0].version, live[0].target, need.GetVersions()))
+				broken = append(broken, fmt.Sprintf("%s %s, live on %s, needs %s", other.GetName(), live[0].Version, live[0].Target, need.GetVersions()))
 				worst = max(worst, l.severity(need.GetSeverity(), releasev1.Finding_SEVERITY_BLOCKING))
 			}
 		}
@@ -119,24 +106,10 @@ func (l *look) customers() {
 	}
 }
 
-// deployed is a version of a service and where it is live, or since which release nobody
-// knows whether it still is.
-type deployed struct{ version, target, since string }
-
 // live is what the targets of the environment carry of a service, by their own histories.
-func (l *look) live(ctx context.Context, r standing.Reader, service string) ([]deployed, error) {
-	var out []deployed
-	for _, t := range l.index.Document().GetTargets() {
-		if t.GetRetired() || t.GetEnvironment() != l.request.GetEnvironment() || !slices.Contains(t.GetServices(), service) {
-			continue
-		}
-		at, err := standing.ReadTarget(ctx, r, t.GetId())
-		if err != nil {
-			return nil, err
-		}
-		if d := at.State.GetDeployed(); d.GetService() == service {
-			out = append(out, deployed{d.GetVersion(), t.GetId(), at.State.GetUnknownSince()})
-		}
-	}
-	return out, nil
+func (l *look) live(ctx context.Context, r standing.Reader, service string) ([]policy.Live, error) {
+	return l.index.LiveOf(l.request.GetEnvironment(), service, func(id string) (*releasev1.TargetState, error) {
+		at, err := standing.ReadTarget(ctx, r, id)
+		return at.State, err
+	})
 }

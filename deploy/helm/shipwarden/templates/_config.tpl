@@ -16,6 +16,18 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- with $v.tokens -}}
 {{- if .existingSecret }}{{ $_ := set $out "tokens_file" (printf "%s/tokens/%s" $secrets .key) }}{{ end -}}
 {{- end -}}
+{{- with .root.Values.oidc -}}
+{{- if and .issuer (has $.service (list "approval" "recorder")) -}}
+{{- $oidc := dict "issuer" .issuer "audience" .audience -}}
+{{- with .algorithms }}{{ $_ := set $oidc "algorithms" . }}{{ end -}}
+{{- with .nameClaim }}{{ $_ := set $oidc "name_claim" . }}{{ end -}}
+{{- with .groupsClaim }}{{ $_ := set $oidc "groups_claim" . }}{{ end -}}
+{{- with .keyHosts }}{{ $_ := set $oidc "key_hosts" . }}{{ end -}}
+{{- if .ca.existingSecret }}{{ $_ := set $oidc "ca_file" (printf "%s/oidc-ca/%s" $secrets .ca.key) }}{{ end -}}
+{{- $_ := set $out "oidc" $oidc -}}
+{{- if eq $.service "recorder" }}{{ $_ := set $out "reader_groups" .readerGroups }}{{ end -}}
+{{- end -}}
+{{- end -}}
 {{- if eq .service "approval" }}{{ $_ := set $out "procedure_file" "/etc/shipwarden/procedure/procedure.yaml" }}{{ if .root.Values.procedure.activateFirst }}{{ $_ := set $out "activate_first" true }}{{ end }}{{ end -}}
 {{- with $v.sigstoreRoot -}}
 {{- if or .existingConfigMap .document }}{{ $_ := set $out "sigstore_root_file" "/etc/shipwarden/sigstore/trusted_root.json" }}{{ end -}}

@@ -27,6 +27,9 @@ group alone: the services refuse a secret that everyone on the machine may read.
 {{- with $v.tokens -}}
 {{- if .existingSecret }}{{ $out = append $out (dict "name" "tokens" "secret" .existingSecret "keys" (list .key)) }}{{ end -}}
 {{- end -}}
+{{- if and (has .service (list "approval" "recorder")) .root.Values.oidc.issuer .root.Values.oidc.ca.existingSecret -}}
+{{- $out = append $out (dict "name" "oidc-ca" "secret" .root.Values.oidc.ca.existingSecret "keys" (list .root.Values.oidc.ca.key)) -}}
+{{- end -}}
 {{- range $i, $c := $v.channels -}}
 {{- $keys := concat (list $c.key) ($c.secretKeys | default list) -}}
 {{- with $c.caKey }}{{ $keys = append $keys . }}{{ end -}}

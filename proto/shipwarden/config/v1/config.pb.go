@@ -2197,8 +2197,13 @@ type Recorder struct {
 	// File that holds the connection string of the role that owns the schema, for migrations.
 	MigrateUrlFile string `protobuf:"bytes,4,opt,name=migrate_url_file,json=migrateUrlFile,proto3" json:"migrate_url_file,omitempty"`
 	TokensFile     string `protobuf:"bytes,5,opt,name=tokens_file,json=tokensFile,proto3" json:"tokens_file,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// An OpenID Connect provider whose tokens name their bearers: as in the approval service.
+	Oidc *Oidc `protobuf:"bytes,6,opt,name=oidc,proto3" json:"oidc,omitempty"`
+	// The provider's groups whose members read the record, administrators and auditors for
+	// instance. Required with oidc: a provider knows more people than read.
+	ReaderGroups  []string `protobuf:"bytes,7,rep,name=reader_groups,json=readerGroups,proto3" json:"reader_groups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Recorder) Reset() {
@@ -2264,6 +2269,20 @@ func (x *Recorder) GetTokensFile() string {
 		return x.TokensFile
 	}
 	return ""
+}
+
+func (x *Recorder) GetOidc() *Oidc {
+	if x != nil {
+		return x.Oidc
+	}
+	return nil
+}
+
+func (x *Recorder) GetReaderGroups() []string {
+	if x != nil {
+		return x.ReaderGroups
+	}
+	return nil
 }
 
 // Tokens is the content of a tokens file.
@@ -2575,14 +2594,16 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x80\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x02\n" +
 	"\bRecorder\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x126\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1a.shipwarden.config.v1.GrpcB\x06\xbaH\x03\xc8\x01\x01R\x04grpc\x123\n" +
 	"\x11database_url_file\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x0fdatabaseUrlFile\x12(\n" +
 	"\x10migrate_url_file\x18\x04 \x01(\tR\x0emigrateUrlFile\x12\x1f\n" +
 	"\vtokens_file\x18\x05 \x01(\tR\n" +
-	"tokensFile\"G\n" +
+	"tokensFile\x12.\n" +
+	"\x04oidc\x18\x06 \x01(\v2\x1a.shipwarden.config.v1.OidcR\x04oidc\x128\n" +
+	"\rreader_groups\x18\a \x03(\tB\x13\xbaH\x10\x92\x01\r\x10@\x18\x01\"\ar\x05\x10\x01\x18\x80\x02R\freaderGroups\"G\n" +
 	"\x06Tokens\x12=\n" +
 	"\x06tokens\x18\x01 \x03(\v2\x1b.shipwarden.config.v1.TokenB\b\xbaH\x05\x92\x01\x02\b\x01R\x06tokens\"o\n" +
 	"\x05Token\x12-\n" +
@@ -2684,12 +2705,13 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	34, // 39: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
 	3,  // 40: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
 	15, // 41: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	31, // 42: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	12, // 42: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	31, // 43: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }

@@ -976,7 +976,8 @@ type StandIns struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The longest that somebody may have a stand-in for, at a time.
 	Longest *durationpb.Duration `protobuf:"bytes,1,opt,name=longest,proto3" json:"longest,omitempty"`
-	// For which groups' approvals; an empty list means all.
+	// For which groups' approvals; an empty list means all. Never for a group that has a
+	// provider_group: whether the provider has the person in it still, nobody could tell.
 	Groups []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
 	// How many stand-ins may be between a person and who approves: 1 means that a stand-in
 	// has none. Absent: 1.

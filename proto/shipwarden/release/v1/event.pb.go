@@ -2760,7 +2760,10 @@ type Notified struct {
 	Deferred []*Deferral `protobuf:"bytes,8,rep,name=deferred,proto3" json:"deferred,omitempty"`
 	// The sequence of the event that deferred it, where channels are told now that were to be
 	// told later; whom it was meant for is in that event.
-	DeferredBy    uint64 `protobuf:"varint,9,opt,name=deferred_by,json=deferredBy,proto3" json:"deferred_by,omitempty"`
+	DeferredBy uint64 `protobuf:"varint,9,opt,name=deferred_by,json=deferredBy,proto3" json:"deferred_by,omitempty"`
+	// Whoever was told is told again, too, when what a start waits for lasts for another time
+	// than they know. Absent in what was told before that was done.
+	TimesFollowed bool `protobuf:"varint,10,opt,name=times_followed,json=timesFollowed,proto3" json:"times_followed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2856,6 +2859,13 @@ func (x *Notified) GetDeferredBy() uint64 {
 		return x.DeferredBy
 	}
 	return 0
+}
+
+func (x *Notified) GetTimesFollowed() bool {
+	if x != nil {
+		return x.TimesFollowed
+	}
+	return false
 }
 
 // ImpactReported is what one person saw.
@@ -4924,8 +4934,11 @@ type ProcedureActivated struct {
 	// What it changed, and whose rights it widened: evidence, JSON.
 	AssessmentDigest string             `protobuf:"bytes,10,opt,name=assessment_digest,json=assessmentDigest,proto3" json:"assessment_digest,omitempty"`
 	Standing         *ProcedureStanding `protobuf:"bytes,11,opt,name=standing,proto3" json:"standing,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Ids of other procedures that had a document in effect, beside which an administrator
+	// put this one as the first of its own.
+	Beside        []string `protobuf:"bytes,12,rep,name=beside,proto3" json:"beside,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ProcedureActivated) Reset() {
@@ -5035,6 +5048,13 @@ func (x *ProcedureActivated) GetStanding() *ProcedureStanding {
 	return nil
 }
 
+func (x *ProcedureActivated) GetBeside() []string {
+	if x != nil {
+		return x.Beside
+	}
+	return nil
+}
+
 // FreezeOverridden is one person's exception of one freeze for one release.
 type FreezeOverridden struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -5045,7 +5065,10 @@ type FreezeOverridden struct {
 	// Why.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The ticket in which it was agreed.
-	Ticket        string `protobuf:"bytes,4,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	Ticket string `protobuf:"bytes,4,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	// Groups that the freeze names in which the person was then, by the documents and, where
+	// a group demands it, by the identity provider. Absent in older events: the actor's.
+	Groups        []string `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5106,6 +5129,13 @@ func (x *FreezeOverridden) GetTicket() string {
 		return x.Ticket
 	}
 	return ""
+}
+
+func (x *FreezeOverridden) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
 }
 
 // ExecutionOverrun takes a release back that is under way.
@@ -5491,7 +5521,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"by_release\x18\x01 \x01(\tR\tbyRelease\"F\n" +
 	"\aExpired\x12;\n" +
-	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\xd1\x03\n" +
+	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\"\xf8\x03\n" +
 	"\bNotified\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12:\n" +
 	"\breceipts\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.ReceiptR\breceipts\x12\x16\n" +
@@ -5504,7 +5534,9 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\twaits_for\x18\a \x03(\v2!.shipwarden.release.v1.HoldReasonR\bwaitsFor\x12;\n" +
 	"\bdeferred\x18\b \x03(\v2\x1f.shipwarden.release.v1.DeferralR\bdeferred\x12\x1f\n" +
 	"\vdeferred_by\x18\t \x01(\x04R\n" +
-	"deferredBy\"P\n" +
+	"deferredBy\x12%\n" +
+	"\x0etimes_followed\x18\n" +
+	" \x01(\bR\rtimesFollowed\"P\n" +
 	"\x0eImpactReported\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12\x1c\n" +
 	"\tcustomers\x18\x02 \x03(\tR\tcustomers\".\n" +
@@ -5654,7 +5686,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\arevoked\x18\x03 \x01(\bR\arevoked\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1f\n" +
 	"\vlast_number\x18\x05 \x01(\rR\n" +
-	"lastNumber\"\xe0\x04\n" +
+	"lastNumber\"\xf8\x04\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12'\n" +
@@ -5668,16 +5700,18 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"claimed_by\x18\t \x01(\tR\tclaimedBy\x12+\n" +
 	"\x11assessment_digest\x18\n" +
 	" \x01(\tR\x10assessmentDigest\x12D\n" +
-	"\bstanding\x18\v \x01(\v2(.shipwarden.release.v1.ProcedureStandingR\bstanding\"g\n" +
+	"\bstanding\x18\v \x01(\v2(.shipwarden.release.v1.ProcedureStandingR\bstanding\x12\x16\n" +
+	"\x06beside\x18\f \x03(\tR\x06beside\"g\n" +
 	"\x0eAdministrative\x12\x1e\n" +
 	"\x1aADMINISTRATIVE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ADMINISTRATIVE_FIRST\x10\x01\x12\x1b\n" +
-	"\x17ADMINISTRATIVE_OVERRIDE\x10\x02\"\x7f\n" +
+	"\x17ADMINISTRATIVE_OVERRIDE\x10\x02\"\x97\x01\n" +
 	"\x10FreezeOverridden\x12\x16\n" +
 	"\x06freeze\x18\x01 \x01(\tR\x06freeze\x12#\n" +
 	"\rfreeze_digest\x18\x02 \x01(\tR\ffreezeDigest\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06ticket\x18\x04 \x01(\tR\x06ticket\"c\n" +
+	"\x06ticket\x18\x04 \x01(\tR\x06ticket\x12\x16\n" +
+	"\x06groups\x18\x05 \x03(\tR\x06groups\"c\n" +
 	"\x10ExecutionOverrun\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12;\n" +
 	"\areasons\x18\x02 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\"h\n" +
