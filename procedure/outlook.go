@@ -70,6 +70,8 @@ func Stages(s State, at time.Time) []Stage {
 			if over && !s.came(x.first) {
 				stage.Standing = StandingNever
 			}
+		case phase == PhaseClosed && x.last == PhaseClosed:
+			stage.Standing = StandingDone
 		case phase >= x.first:
 			stage.Standing, stage.Service = StandingNow, x.service
 		}

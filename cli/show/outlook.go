@@ -7,6 +7,7 @@ import (
 
 	"github.com/blackdice/shipwarden/cli/terminal"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // Outlook writes what stands between a release and production.
@@ -17,6 +18,9 @@ func Outlook(w io.Writer, e *approvalv1.ExplainResponse) error {
 		[2]string{"Phase", e.GetPhase()},
 		[2]string{"As of", fmt.Sprintf("%s, event %d", terminal.Time(e.GetTime()), e.GetAsOfSequence())},
 	)
+	if e.GetOutcome() != releasev1.Outcome_OUTCOME_UNSPECIFIED {
+		p.fields([2]string{"Outcome", terminal.Word(e.GetOutcome(), "OUTCOME_")}, [2]string{"Reason", e.GetReason()})
+	}
 	p.outlook(e.GetOutlook())
 	return p.write(w)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/whatif"
@@ -26,8 +27,17 @@ func (s *Server) Explain(ctx context.Context, r *approvalv1.ExplainRequest) (*ap
 	}
 	return &approvalv1.ExplainResponse{
 		Release: r.GetRelease(), Phase: d.state.Phase.String(), Outlook: outlook,
-		AsOfSequence: d.state.Head.Sequence, Time: timestamppb.New(d.now),
+		AsOfSequence: d.state.Head.Sequence, Time: timestamppb.New(d.now), Outcome: d.state.Outcome, Reason: ended(d.state),
 	}, nil
+}
+
+// ended is why a release came to its end; empty while it is under way, and where it went as
+// it was to go.
+func ended(s procedure.State) string {
+	if s.Outcome == releasev1.Outcome_OUTCOME_UNSPECIFIED {
+		return ""
+	}
+	return s.EndReason
 }
 
 // WhatIf implements approvalv1.ApprovalServiceServer (N-18). It has nothing to write with.
