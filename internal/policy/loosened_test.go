@@ -193,7 +193,7 @@ func TestWhatIsLoosenedOfTheRest(t *testing.T) {
 		"audiences customers.acknowledge is gone":                                       func(d *policyv1.Procedure) { d.Audiences[1].Acknowledge = nil },
 		"audiences responsible.dependents is false instead of true":                     func(d *policyv1.Procedure) { d.Audiences[0].Dependents = false },
 		"stand_ins.longest is 400h0m0s instead of 336h0m0s":                             func(d *policyv1.Procedure) { d.StandIns.Longest = durationpb.New(400 * hour) },
-		"stand_ins.groups is nothing instead of release-managers, sre":                  func(d *policyv1.Procedure) { d.StandIns.Groups = nil },
+		"stand_ins.groups is nothing instead of sre":                                    func(d *policyv1.Procedure) { d.StandIns.Groups = nil },
 		"emergency.quota is gone":                                                       func(d *policyv1.Procedure) { d.Emergency.Quota = nil },
 		"gates tests.waivable.max is 100h0m0s instead of 72h0m0s":                       func(d *policyv1.Procedure) { d.Gates[1].Waivable.Max = durationpb.New(100 * hour) },
 		"gates provenance.waivable is there":                                            func(d *policyv1.Procedure) { d.Gates[2].Waivable = &policyv1.Waivable{Max: durationpb.New(hour)} },

@@ -37,6 +37,7 @@ var loosening = map[protoreflect.FullName]struct {
 	"shipwarden.policy.v1.Procedure.customer_contacts":          {is: gone},
 	"shipwarden.policy.v1.Procedure.change_control":             {is: within},
 	"shipwarden.policy.v1.Procedure.change_records":             {is: within},
+	"shipwarden.policy.v1.Procedure.rollback_readiness":         {never, "what of it demands less is said in words of its own (readiness)"},
 	"shipwarden.policy.v1.Person.id":                            {never, "by it one is known again"},
 	"shipwarden.policy.v1.Person.name":                          {never, "it is for people"},
 	"shipwarden.policy.v1.Person.aliases":                       {is: gone},
@@ -230,4 +231,7 @@ var loosening = map[protoreflect.FullName]struct {
 	"shipwarden.policy.v1.Freeze.calendar":                      {never, "a freeze is said to be at another time or place by words of its own"},
 	"shipwarden.policy.v1.Freeze.kind":                          {never, "a freeze is said to be at another time or place by words of its own"},
 	"shipwarden.policy.v1.Freeze.bypassable":                    {never, "a freeze is said to be at another time or place by words of its own"},
+	"shipwarden.policy.v1.RollbackReadiness.environments":       {never, "what of it demands less is said in words of its own (readiness)"},
+	"shipwarden.policy.v1.RollbackReadiness.approvals":          {never, "what of it demands less is said in words of its own (readiness)"},
+	"shipwarden.policy.v1.RollbackReadiness.first_release":      {never, "what of it demands less is said in words of its own (readiness)"},
 }
