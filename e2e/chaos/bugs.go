@@ -36,8 +36,9 @@ type bug struct {
 	fate string
 	// long is how long releases are asked for; absent: 35 s.
 	long time.Duration
-	// service is that of Config.
-	service string
+	// service and unsigned are those of Config.
+	service  string
+	unsigned bool
 	// ackWait and brief are those of Config.
 	ackWait time.Duration
 	brief   bool
@@ -144,7 +145,7 @@ func try(ctx context.Context, cfg Config, b bug) (Verdict, error) {
 	if b.interval > 0 {
 		cfg.Interval = b.interval
 	}
-	cfg.Bad, cfg.FocusOnly, cfg.Brief, cfg.AckWait, cfg.Service = b.bad, b.calm, b.brief, b.ackWait, b.service
+	cfg.Bad, cfg.FocusOnly, cfg.Brief, cfg.AckWait, cfg.Service, cfg.Unsigned = b.bad, b.calm, b.brief, b.ackWait, b.service, b.unsigned
 	if b.fate != "" {
 		cfg.Fates = slices.Repeat([]string{b.fate}, cfg.Releases)
 	}

@@ -60,7 +60,7 @@ func (r *run) conclude(ctx context.Context) (Verdict, error) {
 		return v, fmt.Errorf("judge: %w", err)
 	}
 	v.Missing = append(v.Missing, r.missing...)
-	if !r.cfg.Quiet && v.Forged == 0 {
+	if !r.cfg.Quiet && !r.cfg.Unsigned && v.Forged == 0 {
 		v.Missing = append(v.Missing, "no executor refused anything that was authorized in other people's names")
 	}
 	if v.Asked < r.cfg.Releases || v.Settled < r.cfg.Releases {

@@ -44,6 +44,8 @@ type Config struct {
 	Fates []string
 	// Service is that of all releases which have something to go back to. Empty: of any.
 	Service string
+	// Unsigned does without people's signatures, and without anybody who forges them.
+	Unsigned bool
 	// Quiet does without faults.
 	Quiet bool
 	// Focus are the failpoints to strike, and Action what to do there; empty for all.
@@ -184,6 +186,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if r.world, err = newWorld(r.cfg.Dir, r.plan, min(25*time.Second, r.cfg.Duration*2/3)); err != nil {
 		return err
 	}
+	r.world.unsigned = r.cfg.Unsigned
 	log, err := os.OpenFile(filepath.Join(r.cfg.Dir, "services.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -216,7 +219,9 @@ func (r *run) work(ctx context.Context) error {
 			enough()
 			return err
 		}
-		bad.Go(func() { i.live(striking) })
+		if !r.cfg.Unsigned {
+			bad.Go(func() { i.live(striking) })
+		}
 		bad.Go(func() { f.live(striking) })
 		bad.Go(func() { h.live(striking) })
 	}

@@ -42,6 +42,8 @@ type world struct {
 	key  ed25519.PrivateKey
 	// people are the keys of those who approve, by their ids.
 	people map[string]ssh.Signer
+	// unsigned says that approvals count without.
+	unsigned bool
 	// long is how long the freeze lasts once the services are started, freeze when it ends.
 	long   time.Duration
 	freeze time.Time
@@ -213,7 +215,7 @@ func (w *world) procedure() ([]byte, error) {
 	}
 	var out bytes.Buffer
 	err = t.Execute(&out, map[string]any{
-		"Key": base64.StdEncoding.EncodeToString(rig.Public(w.key)), "Services": services, "Targets": w.plan.Targets, "People": keys,
+		"Key": base64.StdEncoding.EncodeToString(rig.Public(w.key)), "Services": services, "Targets": w.plan.Targets, "People": keys, "Signed": !w.unsigned,
 		"FreezeStart": w.freeze.Add(-time.Hour).UTC().Format(stamp), "FreezeEnd": w.freeze.UTC().Format(stamp),
 	})
 	return []byte(strings.TrimSpace(out.String()) + "\n"), err
