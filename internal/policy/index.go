@@ -75,6 +75,29 @@ func (x *Index) Document() *policyv1.Procedure { return x.document }
 // nil. Inactive people and machines are found, too.
 func (x *Index) Person(name string) *policyv1.Person { return x.people[fold(name)] }
 
+// Caller returns the person whose id or alias a name is that somebody proved to have, or
+// nil. In what is written down, look-alikes are one person, so that nobody is two; but
+// who calls is nobody else for looking like them: letters are compared as they are, only
+// ASCII without regard to case, as providers write mail addresses.
+func (x *Index) Caller(name string) *policyv1.Person {
+	p := x.Person(name)
+	if p == nil || !slices.ContainsFunc(append([]string{p.GetId()}, p.GetAliases()...), func(own string) bool {
+		return lowerASCII(own) == lowerASCII(name)
+	}) {
+		return nil
+	}
+	return p
+}
+
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
 // GroupsOf returns the names of the groups that a person, named by id or alias,
 // is a member of, in alphabetical order.
 func (x *Index) GroupsOf(name string) []string {

@@ -81,7 +81,7 @@ func (s *Server) keepAttempt(ctx context.Context, release string, refusal error)
 func namedIn(index *policy.Index, caller identity.Caller) *policyv1.Person {
 	var found *policyv1.Person
 	for _, name := range caller.Names {
-		switch p := index.Person(name); {
+		switch p := index.Caller(name); {
 		case p == nil:
 		case found != nil && found != p:
 			return nil

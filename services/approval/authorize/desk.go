@@ -94,7 +94,7 @@ func (s *Server) known(ctx context.Context) (identity.Caller, *policy.Index, err
 func personOf(caller identity.Caller, index *policy.Index) (*releasev1.Actor, error) {
 	var found *policyv1.Person
 	for _, name := range caller.Names {
-		p := index.Person(name)
+		p := index.Caller(name)
 		if p == nil {
 			continue
 		}
