@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -61,5 +63,28 @@ func TestApply(t *testing.T) {
 	}
 	if _, err := (mutant{edits: []edit{{"a", "a"}}}).apply("a"); err == nil {
 		t.Error("a mutant that changes nothing was made")
+	}
+}
+
+// Every mistake of the list can be made in what is there now: one whose place has changed
+// would not be tried, and nobody would hear of it before the list is run.
+func TestEveryMistakeOfTheListApplies(t *testing.T) {
+	const folder = "../../procedure"
+	text, err := os.ReadFile(filepath.Join(folder, "mutants.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := parse(string(text))
+	if err != nil || len(all) < 100 {
+		t.Fatalf("%d mistakes, %v", len(all), err)
+	}
+	for _, m := range all {
+		source, err := os.ReadFile(filepath.Join(folder, m.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.apply(string(source)); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+		}
 	}
 }
