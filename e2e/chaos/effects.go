@@ -2,6 +2,9 @@ package chaos
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -47,6 +50,31 @@ func (w *world) effects(t targetPlan) ([]effect, error) {
 // it is done, before and after it looks into its ledger.
 func (w *world) touchedFile(t targetPlan) string {
 	return filepath.Join(filepath.Dir(w.ledger(t)), "touched.jsonl")
+}
+
+// begun are the keys that a noop target admitted, and that nobody had sealed before: with
+// these something was begun, although the driver may have died before it wrote that down.
+func (w *world) begun(t targetPlan) (map[string]bool, error) {
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(w.ledger(t)), "fence"))
+	if t.Kind != kindNoop || errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // None is known.
+	}
+	if err != nil {
+		return nil, err
+	}
+	var record struct {
+		Key    string   `json:"key"`
+		Past   []string `json:"past_keys"`
+		Sealed []string `json:"sealed_keys"`
+	}
+	if err := json.Unmarshal(text, &record); err != nil {
+		return nil, err
+	}
+	keys := map[string]bool{}
+	for _, key := range append(record.Past, record.Key) {
+		keys[key] = !slices.Contains(record.Sealed, key)
+	}
+	return keys, nil
 }
 
 // seenFile is what the application of a host has seen: a line for every start, with what

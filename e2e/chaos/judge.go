@@ -76,6 +76,8 @@ type bench struct {
 	effects map[string][]effect
 	touched map[string][]effect
 	seen    map[string][]effect
+	// begun are keys with which something was begun, by target.
+	begun map[string]map[string]bool
 	// entries are the authentic events by aggregate, in the order of the stream.
 	entries map[string][]procedure.Entry
 	// states are the releases at the end, counted the events that count of each.
@@ -110,7 +112,7 @@ func judge(ctx context.Context, js jetstream.JetStream, databaseURL string, ring
 func newBench(w *world) (*bench, error) {
 	b := &bench{
 		world: w, entries: map[string][]procedure.Entry{}, states: map[string]procedure.State{}, counted: map[string][]procedure.Entry{},
-		artifacts: map[string]string{}, effects: map[string][]effect{}, touched: map[string][]effect{}, seen: map[string][]effect{},
+		artifacts: map[string]string{}, effects: map[string][]effect{}, touched: map[string][]effect{}, seen: map[string][]effect{}, begun: map[string]map[string]bool{},
 	}
 	b.Outcomes, b.Passed = map[string]int{}, map[string]int{}
 	text, err := w.procedure()
@@ -118,10 +120,11 @@ func newBench(w *world) (*bench, error) {
 		b.document, err = policy.Parse(text, "procedure.yaml")
 	}
 	for _, t := range w.plan.Targets {
-		var wrong [3]error
+		var wrong [4]error
 		b.effects[t.ID], wrong[0] = w.effects(t)
 		b.touched[t.ID], wrong[1] = readEffects(w.touchedFile(t))
 		b.seen[t.ID], wrong[2] = readEffects(w.seenFile(t))
+		b.begun[t.ID], wrong[3] = w.begun(t)
 		err = errors.Join(append(wrong[:], err)...)
 	}
 	if err == nil {

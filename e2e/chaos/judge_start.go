@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
@@ -22,8 +23,9 @@ func (b *bench) from(t targetPlan, release string, state procedure.State) {
 
 // aborts counts waves that were begun after their release had been aborted: what a target
 // saw nothing of by then it must not see any more under a claim that came later. A claim
-// from before may have been at work. Only noop targets write down what they are asked
-// before anything is done.
+// from before may have been at work, and what was begun on one target of a wave is brought
+// to its end on all. Only noop targets write down what they are asked before anything is
+// done.
 func (b *bench) aborts(t targetPlan) {
 	begun := map[string]bool{}
 	for _, e := range b.touched[t.ID] {
@@ -33,7 +35,7 @@ func (b *bench) aborts(t targetPlan) {
 		}
 		begun[release] = true
 		claim, ok := b.claim(t, release, e)
-		if by := b.aborted(release, claim); ok && !by.IsZero() {
+		if by := b.aborted(release, claim); ok && !by.IsZero() && !b.begunBefore(release, claim, by) {
 			b.count(&b.Early, "early", "%s was begun by %s under a claim %s after it was aborted", t.ID, release, claim.Stored.Sub(by))
 		}
 	}
@@ -54,4 +56,22 @@ func (b *bench) aborted(release string, claim procedure.Entry) time.Time {
 		}
 	}
 	return at
+}
+
+// begunBefore reports whether a target of the wave had begun with an earlier claim of it,
+// from before that time.
+func (b *bench) begunBefore(release string, claim procedure.Entry, by time.Time) bool {
+	wave := claim.Event.GetExecutionClaimed().GetWave()
+	for _, e := range b.counted[release] {
+		earlier := e.Event.GetExecutionClaimed()
+		if earlier == nil || earlier.GetWave() != wave || !e.Stored.Before(by) {
+			continue
+		}
+		for _, target := range earlier.GetTargets() {
+			if b.begun[target][fmt.Sprintf("%s/%d/%d", release, wave, earlier.GetAttempt())] {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -37,7 +37,7 @@ func TestWhatWasAbortedIsNotBegunAnyMore(t *testing.T) {
 	at := time.Unix(100, 0)
 	claim := func(sequence uint64, stored time.Time) procedure.Entry {
 		return procedure.Entry{Sequence: sequence, Stored: stored, Event: &releasev1.Event{Data: &releasev1.Event_ExecutionClaimed{
-			ExecutionClaimed: &releasev1.ExecutionClaimed{Targets: []string{"t"}},
+			ExecutionClaimed: &releasev1.ExecutionClaimed{Targets: []string{"t", "u"}, Attempt: uint32(sequence)}, //nolint:gosec // Small.
 		}}}
 	}
 	lock := func(sequence uint64) procedure.Entry {
@@ -54,18 +54,22 @@ func TestWhatWasAbortedIsNotBegunAnyMore(t *testing.T) {
 	tests := map[string]struct {
 		counted []procedure.Entry
 		touched []effect
+		begun   string // a key on the wave's other target
 		early   int
 	}{
-		"begun before":           {counted, []effect{early}, 0},
-		"gone on with":           {counted, []effect{early, late}, 0},
-		"begun after":            {counted, []effect{late}, 1},
-		"begun after, and twice": {counted, []effect{late, late}, 1},
-		"ordered once more":      {[]procedure.Entry{counted[0], aborted, retried, counted[2]}, []effect{late}, 0},
-		"not aborted":            {[]procedure.Entry{counted[0], counted[2]}, []effect{late}, 0},
+		"begun before":            {counted, []effect{early}, "", 0},
+		"gone on with":            {counted, []effect{early, late}, "", 0},
+		"begun after":             {counted, []effect{late}, "", 1},
+		"begun on another target": {counted, []effect{late}, "r/0/2", 0},
+		"begun there after":       {counted, []effect{late}, "r/0/5", 1},
+		"begun after, and twice":  {counted, []effect{late, late}, "", 1},
+		"ordered once more":       {[]procedure.Entry{counted[0], aborted, retried, counted[2]}, []effect{late}, "", 0},
+		"not aborted":             {[]procedure.Entry{counted[0], counted[2]}, []effect{late}, "", 0},
 	}
 	for name, test := range tests {
 		b := &bench{
 			touched: map[string][]effect{"t": test.touched}, counted: map[string][]procedure.Entry{"r": test.counted},
+			begun:   map[string]map[string]bool{"u": {test.begun: true}},
 			entries: map[string][]procedure.Entry{"tgt.t": {lock(3), lock(6)}},
 		}
 		if b.aborts(targetPlan{ID: "t", Kind: kindNoop}); b.Early != test.early {
