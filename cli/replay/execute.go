@@ -1,0 +1,96 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/validator/verify"
+)
+
+// What is decided from the start on: claims, windows that close, verdicts on what runs.
+
+func (p *pass) claimed(ctx context.Context, d *Decision, before procedure.State, e procedure.Entry, x *releasev1.ExecutionClaimed) error {
+	if want := procedure.ChangeDigest(before); x.GetChangeDigest() != want {
+		return fmt.Errorf("%w: the change that was claimed is %s, the change is %s", errDiffers, x.GetChangeDigest(), want)
+	}
+	index, err := p.document(ctx, before.ProcedureDigest)
+	if err != nil {
+		return err
+	}
+	now, _, err := clock(e)
+	if err != nil {
+		return err
+	}
+	judged, err := p.readings(ctx, index, before, x, now)
+	if err != nil {
+		return err
+	}
+	d.partly("the change digest", "who claimed it and for how long", "that nothing else spoke against the start")
+	if judged > 0 {
+		d.Detail = "the change digest, and that the change record let it start"
+		d.Taken = append(d.Taken, "that the system gave the answer from which the change record is judged")
+	}
+	return nil
+}
+
+// overrun judges again by which freezes a release that had begun was taken back. Those of a
+// document that came into effect later are taken: which one that was is another history's.
+func (p *pass) overrun(ctx context.Context, d *Decision, before procedure.State, e procedure.Entry, x *releasev1.ExecutionOverrun) error {
+	index, err := p.document(ctx, before.ProcedureDigest)
+	if err != nil {
+		return err
+	}
+	d.partly("that freezes of its procedure document take it back")
+	now, kept, err := d.timed(e)
+	if err != nil {
+		return err
+	}
+	j, err := index.Freezes(before, now)
+	if err != nil {
+		return fmt.Errorf("%w %s: %w", errInput, before.ProcedureDigest, err)
+	}
+	named := func(all []*releasev1.HoldReason, subject string) bool {
+		return slices.ContainsFunc(all, func(h *releasev1.HoldReason) bool { return h.GetSubject() == subject })
+	}
+	for _, h := range j.RollBack {
+		if kept && !named(x.GetReasons(), h.GetSubject()) {
+			return fmt.Errorf("%w: reasons: the freeze %s takes it back, and is not there", errDiffers, h.GetSubject())
+		}
+	}
+	for _, h := range x.GetReasons() {
+		if !named(j.RollBack, h.GetSubject()) {
+			d.Taken = append(d.Taken, "the freeze "+h.GetSubject()+", which its own document does not have then: that of the one in effect")
+		}
+	}
+	switch {
+	case len(j.RollBack) == 0:
+		d.Result, d.Detail = Taken, ""
+	case len(d.Taken) == 0:
+		d.Result, d.Detail = Derived, "that freezes take it back before its next wave"
+	}
+	return nil
+}
+
+func (p *pass) verified(ctx context.Context, d *Decision, before procedure.State, e procedure.Entry, v *releasev1.Verification) error {
+	index, err := p.document(ctx, before.ProcedureDigest)
+	if err != nil {
+		return err
+	}
+	if v.GetSamples().GetDigest() == "" {
+		d.Result, d.Taken = Taken, []string{"the results of all checks: no samples were kept"}
+		return nil
+	}
+	samples, err := p.blob(ctx, v.GetSamples().GetDigest())
+	if err != nil {
+		return err
+	}
+	derived, err := verify.Rejudge(index, before, samples, v)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errDiffers, err)
+	}
+	d.partly("the verdict of every check and of all together", "the samples, which the validator took", "that the bake lasted, or why it ended early")
+	return same(derived, e.Event)
+}
