@@ -22,9 +22,44 @@ func (s State) Waivers() (all []*releasev1.Waiver) {
 // Lapsed returns the first waiver that counts for nothing any more at that time, or nil.
 // With one, a release may not start (PD-1.2): nobody answers for the gate then.
 func (s State) Lapsed(at time.Time) *releasev1.Waiver {
-	for _, w := range s.Waivers() {
-		if !at.Before(w.GetExpires().AsTime()) {
-			return w
+	for _, g := range s.LapsedGates(at) {
+		return g.Waiver
+	}
+	return nil
+}
+
+// LapsedGate is a gate that was let through by a waiver that is over.
+type LapsedGate struct {
+	Gate   string
+	Waiver *releasev1.Waiver
+}
+
+// LapsedGates returns every gate for which nobody answers any more at that time, with the
+// first of its waivers that is over.
+func (s State) LapsedGates(at time.Time) (all []LapsedGate) {
+	for _, v := range s.Gates {
+		if v.GetStatus() != releasev1.GateVerdict_STATUS_WAIVED {
+			continue
+		}
+		over := slices.IndexFunc(v.GetWaivers(), func(w *releasev1.Waiver) bool { return !at.Before(w.GetExpires().AsTime()) })
+		if over >= 0 {
+			all = append(all, LapsedGate{v.GetGate(), v.GetWaivers()[over]})
+		}
+	}
+	return all
+}
+
+// GateBypass is how an emergency says that it goes around a gate.
+func GateBypass(gate string) string { return "gate " + gate }
+
+// lapsed is Lapsed, without the gates that an emergency says it goes around, or said:
+// somebody who answered for one of them has not put it in the way of the emergency
+// (PD-A.5). No other lane goes around anything.
+func (s State) lapsed(at time.Time, around []string) *releasev1.Waiver {
+	for _, g := range s.LapsedGates(at) {
+		b := GateBypass(g.Gate)
+		if !slices.Contains(around, b) && !slices.Contains(s.Bypassed, b) {
+			return g.Waiver
 		}
 	}
 	return nil
