@@ -103,7 +103,7 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, gates, err := s.lapsed(ctx, t, t.Now.Add(margin))
+	_, _, gates, err := s.lapsed(ctx, t, t.Now.Add(margin))
 	if err != nil {
 		return nil, err
 	}

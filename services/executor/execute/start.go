@@ -134,7 +134,7 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 	if !begins(t.State) {
 		return "", nil
 	}
-	lapsed, _, err := s.lapsed(ctx, t, now)
+	lapsed, _, _, err := s.lapsed(ctx, t, now)
 	if err != nil {
 		return "", err
 	}
@@ -251,13 +251,16 @@ func (s shell) changes(ctx context.Context, t reactor.Task) (out []*releasev1.Fi
 		if err != nil {
 			return nil, nil, err
 		}
-		lapsed, _, err := s.lapsed(ctx, t, t.Now.Add(margin))
+		lapsed, unbound, _, err := s.lapsed(ctx, t, t.Now.Add(margin))
 		if err != nil {
 			return nil, nil, err
 		}
 		for _, w := range lapsed {
 			say(ruleWaiver, w.GetArtifact(), "%s answered until %s for a gate that is not satisfied, and nobody does any more: request it again",
 				w.GetOwner(), w.GetExpires().AsTime().UTC().Format(time.RFC3339))
+		}
+		for _, w := range unbound {
+			say(ruleUnbound, w.GetArtifact(), "the waiver by %s does not say for which environment it was given: request it again with one that does", w.GetOwner())
 		}
 		for _, c := range gone {
 			say(ruleApprover, c.GetPerson(), "%s approved for %s, and is not among them any more: request it again", c.GetPerson(), c.GetGroup())
