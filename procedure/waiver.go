@@ -30,9 +30,21 @@ func (s State) Lapsed(at time.Time) *releasev1.Waiver {
 	return nil
 }
 
+// Unbound returns the first waiver that does not say for which environment it was given, or
+// nil. Such a one let a gate through before it had to say so; nothing starts by it any more.
+func (s State) Unbound() *releasev1.Waiver {
+	for _, w := range s.Waivers() {
+		if w.GetEnvironment() == "" {
+			return w
+		}
+	}
+	return nil
+}
+
 // badWaivers says why the waivers of a verdict cannot let its gate through; empty where
 // they can. Whoever answers for a gate neither asked for the change nor wrote of it, by
-// any of the verdicts.
+// any of the verdicts, and answers for it where it is released: what is kept of before a
+// waiver had to say where (PD-1.2) says nothing of it, and counts as it did.
 func (s *State) badWaivers(v *releasev1.GateVerdict, all []*releasev1.GateVerdict, at time.Time) string {
 	if len(v.GetWaivers()) == 0 {
 		return "by nobody"
@@ -43,6 +55,10 @@ func (s *State) badWaivers(v *releasev1.GateVerdict, all []*releasev1.GateVerdic
 			return "without an owner or a reason"
 		case w.GetExpires() == nil || !at.Before(w.GetExpires().AsTime()):
 			return "no longer"
+		case w.GetEnvironment() != "" && w.GetEnvironment() != s.Request.GetEnvironment():
+			return "for another environment"
+		case w.GetService() != "" && w.GetService() != s.Request.GetService():
+			return "for another service"
 		case w.GetOwner() == s.Request.GetRequester():
 			return "by the requester"
 		case slices.Contains(s.Request.GetAuthors(), w.GetOwner()) || slices.ContainsFunc(all, func(o *releasev1.GateVerdict) bool {

@@ -28,6 +28,9 @@ type Trust struct {
 	// gate that nothing else satisfies might have been satisfied by it, or not: that is a
 	// failure, and no absence that could be waited for.
 	Lost string
+	// Unbound lets a waiver count whatever it says of where: as it did before it had to
+	// name the environment. It is for what was decided then, and for nothing else.
+	Unbound bool
 }
 
 // Evaluate returns one verdict for every required gate, in their order: passed, waived
@@ -47,7 +50,7 @@ func Evaluate(trust Trust, required []*policyv1.Gate, request *releasev1.Request
 	judges := make([]judge, len(required))
 	for i, gate := range required {
 		j := &judges[i]
-		*j = judge{index: index, gate: gate, request: request, statements: statements, unseen: trust.Unseen, lost: trust.Lost, now: now}
+		*j = judge{index: index, gate: gate, request: request, statements: statements, unseen: trust.Unseen, lost: trust.Lost, unbound: trust.Unbound, now: now}
 		j.listAuthors(request.GetArtifacts())
 		wrote = append(wrote, j.authors...)
 	}
@@ -67,6 +70,7 @@ type judge struct {
 	statements []*statement
 	unseen     map[string]string
 	lost       string
+	unbound    bool
 	now        time.Time
 	// wrote is who is an author of the change by any source.
 	wrote []string

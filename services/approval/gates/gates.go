@@ -12,6 +12,7 @@ package gates
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -26,6 +27,10 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/evidence"
 	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
+
+// ErrNoRoot says that the trusted root that a document names cannot be read just now, or is
+// not kept: it is when the document takes effect.
+var ErrNoRoot = errors.New("read the trusted root")
 
 // Procedures gives the procedure document that a release runs under.
 type Procedures interface {
@@ -87,7 +92,7 @@ func (s *shell) trust(ctx context.Context, index *policy.Index) (evidence.Trust,
 	}
 	data, err := s.blobs.Get(ctx, digest)
 	if err != nil {
-		return trust, fmt.Errorf("read the trusted root %s: %w", digest, err)
+		return trust, fmt.Errorf("%w %s: %w", ErrNoRoot, digest, err)
 	}
 	if trust.Root, err = sigstore.ParseRoot(data); err != nil {
 		return trust, fmt.Errorf("read the trusted root %s: %w", digest, err)
@@ -101,16 +106,9 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 	if err != nil {
 		return nil, err
 	}
-	var envelopes [][]byte
-	for _, ref := range t.State.Evidence() {
-		if t.State.UnkeptReason(ref.GetDigest()) != "" {
-			continue // The verdicts say so.
-		}
-		b, err := s.blobs.Get(ctx, ref.GetDigest())
-		if err != nil {
-			return nil, fmt.Errorf("read evidence %s: %w", ref.GetDigest(), err)
-		}
-		envelopes = append(envelopes, b)
+	envelopes, err := all(ctx, s.blobs, there(t.State))
+	if err != nil {
+		return nil, err
 	}
 	trust, err := s.trust(ctx, index)
 	if err != nil {
@@ -134,6 +132,12 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 // time. It depends on its arguments alone, and is what a replay calls, too (N-01).
 func Judge(trust evidence.Trust, state procedure.State, envelopes [][]byte, beside Beside, now time.Time) *releasev1.Event {
 	return judge(trust, state, envelopes, beside, now, true)
+}
+
+// there is the evidence of a release without what could not be kept, of which the verdicts
+// say so.
+func there(state procedure.State) []*releasev1.EvidenceRef {
+	return slices.DeleteFunc(state.Evidence(), func(ref *releasev1.EvidenceRef) bool { return state.UnkeptReason(ref.GetDigest()) != "" })
 }
 
 // lost says what came with the request and is not there. Whatever it would have proved,

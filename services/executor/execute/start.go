@@ -250,6 +250,9 @@ func (s shell) changes(ctx context.Context, t reactor.Task) (out []*releasev1.Fi
 			say(ruleWaiver, w.GetArtifact(), "%s answered until %s for a gate that is not satisfied, and nobody does any more: request it again",
 				w.GetOwner(), w.GetExpires().AsTime().UTC().Format(time.RFC3339))
 		}
+		if w := t.State.Unbound(); w != nil {
+			say(ruleUnbound, w.GetArtifact(), "the waiver by %s does not say for which environment it was given: request it again with one that does", w.GetOwner())
+		}
 		for _, c := range gone {
 			say(ruleApprover, c.GetPerson(), "%s approved for %s, and is not among them any more: request it again", c.GetPerson(), c.GetGroup())
 		}
