@@ -37,7 +37,7 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 		return proceduretest.Requested(sc.h.Asked, now), true, nil
 	case "evidence": // evidence <digit>
 		return proceduretest.Evidence(first[0]), true, nil
-	case "gates": // gates pass | gates fail <gate>... | gates waive <gate> <owner> <duration> | gates hold <duration>
+	case "gates": // gates pass | gates fail <gate>... | gates waive <gate> <owner> <duration> [<environment> [<service>]] | gates hold <duration>
 		if first == "hold" {
 			d, err := time.ParseDuration(rest[0])
 			if err != nil {
@@ -50,7 +50,7 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 			if err != nil {
 				return nil, true, unclearf("%v", err)
 			}
-			return proceduretest.Waived(s, rest[0], rest[1], now.Add(d)), true, nil
+			return waivedFor(proceduretest.Waived(s, rest[0], rest[1], now.Add(d)), rest[3:]), true, nil
 		}
 		return proceduretest.Gates(s, rest...), true, nil
 	case "scope": // scope pass | scope refuse <rule>...
@@ -105,9 +105,11 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 		return proceduretest.NotifyWaiting(s, now.Add(d), rest[0] == "everybody", rest[1:]...), true, nil
 	case "overrun": // overrun <freeze>
 		return proceduretest.Overrun(s, first), true, nil
-	case "claim": // claim <executor> [other-digest]
+	case "claim": // claim <executor> [other-digest|around gate <gate>]
 		e := proceduretest.Claim(s, first, now)
-		if len(rest) > 0 {
+		if len(rest) > 0 && rest[0] == "around" {
+			e.GetExecutionClaimed().Bypassed = []string{strings.Join(rest[1:], " ")}
+		} else if len(rest) > 0 {
 			e.GetExecutionClaimed().ChangeDigest = proceduretest.Digest('0')
 		}
 		return e, true, nil
@@ -250,4 +252,20 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		return proceduretest.FollowUpDone(uint32(n)), nil
 	}
 	return nil, unclearf("nobody can %s", verb)
+}
+
+// waivedFor makes waivers say for which environment and which service they were given;
+// "-" is none.
+func waivedFor(e *releasev1.Event, names []string) *releasev1.Event {
+	for _, v := range e.GetGatesConfirmed().GetVerdicts() {
+		for _, w := range v.GetWaivers() {
+			if len(names) > 0 {
+				w.Environment = strings.TrimPrefix(names[0], "-")
+			}
+			if len(names) > 1 {
+				w.Service = names[1]
+			}
+		}
+	}
+	return e
 }

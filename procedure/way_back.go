@@ -6,6 +6,13 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
+// Rules of holds by the way back: one that was shown when people approved cannot be shown
+// any more, or nobody can tell.
+const (
+	HoldRollbackUnproved = "rollback.unproved"
+	HoldRollbackUnknown  = "rollback.unknown"
+)
+
 // CanRollBack reports whether the machine may go back by itself from everything it
 // touches, and if not, why not (PD-3.5, PD-7.1).
 func CanRollBack(s State, targets []string) (bool, string) {

@@ -221,6 +221,7 @@ func (a *app) devBanner(r *rig.Rig, dir string, took time.Duration, issuer strin
 		fmt.Fprintf(w, "  %-9s  http://%s/metrics, /healthz, /readyz\n", name, r.HTTP[name])
 	}
 	fmt.Fprintf(w, "  state      %s   (delete it to begin anew)\n", dir)
+	fmt.Fprintf(w, "  keyring    %s   (shipwarden replay RELEASE --keyring …)\n", filepath.Join(dir, "state", "config", "keyring.yaml"))
 	you := "you are " + devPerson + "; --token-file makes you somebody else"
 	if issuer != "" {
 		you = "log in with `shipwarden login`"

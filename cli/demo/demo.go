@@ -180,6 +180,8 @@ func (s *story) end() error {
 	s.line("  bin/shipwarden approve RELEASE                # you are carol")
 	s.line("  bin/shipwarden approve RELEASE --token-file %s", s.short(s.rig.TokenFile("dave")))
 	s.line("  bin/shipwarden watch RELEASE")
+	s.line("  bin/shipwarden record RELEASE")
+	s.line("  bin/shipwarden replay RELEASE --keyring %s", s.short(filepath.Join(s.Dir, "state", "config", "keyring.yaml")))
 	return nil
 }
 

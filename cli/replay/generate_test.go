@@ -140,6 +140,9 @@ type generator struct {
 	lie func(*releasev1.Event)
 	// old leaves out what events did not say once.
 	old bool
+	// unbound judges gates as it was done before a waiver had to say where it counts, with
+	// waivers that do not.
+	unbound bool
 }
 
 // release generates the release with that number to its end.
@@ -194,7 +197,7 @@ func (g *generator) envelopes(request *releasev1.Request, at time.Time) (out [][
 		waiver, err := attest.Sign(attest.Statement{
 			PredicateType: attest.WaiverType, Subjects: []attest.Subject{{Name: "shop", Digest: request.GetArtifacts()[0].GetDigest()}},
 			Predicate: map[string]any{
-				"gate": "tests", "owner": []string{"gina", "ada", "dan"}[g.rand.IntN(3)], "reason": "the suite is being moved",
+				"gate": "tests", "environment": request.GetEnvironment(), "owner": []string{"gina", "ada", "dan"}[g.rand.IntN(3)], "reason": "the suite is being moved",
 				"issued": at.Format(time.RFC3339), "expires": at.Add(20 * time.Hour).Format(time.RFC3339),
 			},
 		}, "desk", approvaltest.Key("desk"))
@@ -205,6 +208,9 @@ func (g *generator) envelopes(request *releasev1.Request, at time.Time) (out [][
 	}
 	if len(request.GetRisk().GetAreas()) > 0 && g.rand.IntN(12) > 0 {
 		out = append(out, g.bundle)
+	}
+	if g.unbound {
+		out = g.unboundWaiver(request, at)
 	}
 	for _, content := range out {
 		g.ref = append(g.ref, g.kept.put(content))
@@ -259,6 +265,9 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		x.Timeouts = &releasev1.Timeouts{Step: d.GetStep(), Execute: d.GetExecute(), Verify: d.GetVerify(), Decision: d.GetDecision()}
 		return person, decided(event)
 	case procedure.PhaseGates:
+		if g.unbound {
+			return "", decided(g.judgedUnbound(now))
+		}
 		if len(g.index.Document().GetChangeRecords()) > 0 && g.connectors == nil {
 			return "", decided(g.act(gates.Unasked(g.procedures, g.kept), now)) // nobody is there to ask
 		}

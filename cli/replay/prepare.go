@@ -86,6 +86,14 @@ func (p *pass) gates(ctx context.Context, d *Decision, before procedure.State, e
 		return err
 	}
 	err = same(gates.Judge(trust, before, envelopes, beside, now), e.Event)
+	if err != nil && (gates.Unbound(e.Event) || e.Event.GetGatesHeld() != nil) {
+		// A wait names no waivers, and may have been for something else.
+		trust.Unbound = true
+		if same(gates.Judge(trust, before, envelopes, beside, now), e.Event) == nil {
+			d.partly(d.Detail, append(d.Taken, "that a waiver counted which names no environment, as it did before it had to")...)
+			return nil
+		}
+	}
 	if err != nil && e.Event.GetGatesHeld() != nil && index.Document().GetReferrers() {
 		// What registries had is kept only of what ends the step.
 		d.Result, d.Detail = Taken, ""

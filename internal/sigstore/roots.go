@@ -54,11 +54,11 @@ func (s *Shelf) Root(ctx context.Context, digest string) (*Root, error) {
 	}
 	data, err := s.get(ctx, digest)
 	if err != nil {
-		return nil, fmt.Errorf("read the trusted root %s: %w", digest, err)
+		return nil, fmt.Errorf("trusted root %s: %w", digest, err)
 	}
 	root, err := ParseRoot(data)
 	if err != nil {
-		return nil, fmt.Errorf("read the trusted root %s: %w", digest, err)
+		return nil, fmt.Errorf("trusted root %s: %w", digest, err)
 	}
 	s.roots[digest] = root
 	return root, nil

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -23,6 +26,11 @@ type Delegations struct {
 // maxVoid bounds how many numbers of revoked delegations are kept: all are in one event.
 // An approval that was given by an older one has long expired.
 const maxVoid = 4096
+
+// maxReason bounds the reason of a delegation in the events after the one that made it, in
+// bytes. Whoever delegates is held to it; once it was more, and a few of those filled the
+// event so that nobody could delegate or revoke any more.
+const maxReason = 256
 
 // ReadDelegations reads the delegations under the procedure with that id.
 func ReadDelegations(ctx context.Context, r Reader, id string) (Delegations, error) {
@@ -75,19 +83,36 @@ func (d Delegations) Find(number uint32) *releasev1.Delegation {
 func (d Delegations) Made(one *releasev1.Delegation, at time.Time) *releasev1.Event {
 	one.Number = d.Last + 1
 	return &releasev1.Event{Data: &releasev1.Event_DelegationsChanged{DelegationsChanged: &releasev1.DelegationsChanged{
-		Delegations: append(d.present(at), one), Changed: one, LastNumber: one.GetNumber(), RevokedNumbers: d.Void,
+		Delegations: append(d.carried(at), one), Changed: one, LastNumber: one.GetNumber(), RevokedNumbers: d.Void,
 	}}}
 }
 
 // Revoked is the event after which one is no more.
 func (d Delegations) Revoked(one *releasev1.Delegation, reason string, at time.Time) *releasev1.Event {
-	left := slices.DeleteFunc(d.present(at), func(x *releasev1.Delegation) bool { return x.GetNumber() == one.GetNumber() })
+	left := slices.DeleteFunc(d.carried(at), func(x *releasev1.Delegation) bool { return x.GetNumber() == one.GetNumber() })
 	return &releasev1.Event{Data: &releasev1.Event_DelegationsChanged{DelegationsChanged: &releasev1.DelegationsChanged{
-		Delegations: left, Changed: one, Revoked: true, Reason: reason, LastNumber: d.Last, RevokedNumbers: d.without(one.GetNumber()),
+		Delegations: left, Changed: brief(one), Revoked: true, Reason: reason, LastNumber: d.Last, RevokedNumbers: d.without(one.GetNumber()),
 	}}}
 }
 
-// present are those that are not over at that time.
-func (d Delegations) present(at time.Time) []*releasev1.Delegation {
-	return slices.DeleteFunc(slices.Clone(d.All), func(x *releasev1.Delegation) bool { return !at.Before(x.GetUntil().AsTime()) })
+// carried are those that are not over at that time, as the next event carries them on.
+func (d Delegations) carried(at time.Time) []*releasev1.Delegation {
+	var out []*releasev1.Delegation
+	for _, x := range d.All {
+		if at.Before(x.GetUntil().AsTime()) {
+			out = append(out, brief(x))
+		}
+	}
+	return out
+}
+
+// brief is a delegation with as much of its reason as every event has room for. All of it
+// stays in the event that made it.
+func brief(x *releasev1.Delegation) *releasev1.Delegation {
+	if len(x.GetReason()) <= maxReason {
+		return x
+	}
+	x = proto.CloneOf(x)
+	x.Reason = strings.ToValidUTF8(x.GetReason()[:maxReason-len("…")], "") + "…"
+	return x
 }

@@ -59,7 +59,7 @@ func Waived(s procedure.State, gate, owner string, until time.Time) *releasev1.E
 			v.Status, v.Reason = releasev1.GateVerdict_STATUS_WAIVED, "waived by "+owner
 			v.Waivers = []*releasev1.Waiver{{
 				Artifact: s.Request.GetArtifacts()[0].GetName(), Owner: owner, Reason: "the suite is being moved", Expires: timestamppb.New(until),
-				Evidence: Digest('e'), SignedBy: "risk-desk",
+				Evidence: Digest('e'), SignedBy: "risk-desk", Environment: s.Request.GetEnvironment(),
 			}}
 		}
 	}

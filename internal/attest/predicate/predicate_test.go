@@ -13,7 +13,7 @@ const (
 		"commit": {"repository": "https://git.example/shop", "digest": {"sha1": "da39a3ee5e6b4b0d3255bfef95601890afd80709"}}}`
 	change = `{"system": "jira", "id": "CHG-1", "state": "approved", "timestamp": "2026-12-01T10:00:00Z",
 		"window": {"start": "2026-12-01T10:00:00Z", "end": "2026-12-01T12:00:00Z"}}`
-	waiver = `{"gate": "tests", "owner": "carol", "reason": "the suite is being moved", "issued": "2026-12-01T10:00:00Z",
+	waiver = `{"gate": "tests", "environment": "production", "owner": "carol", "reason": "the suite is being moved", "issued": "2026-12-01T10:00:00Z",
 		"expires": "2026-12-03T10:00:00Z"}`
 )
 
@@ -35,6 +35,10 @@ func TestCheck(t *testing.T) {
 		{"a change with half a window", predicate.ChangeRecord, `, "end": "2026-12-01T12:00:00Z"`, "", []string{"window.end: required"}},
 		{"a waiver", predicate.Waiver, "", "", nil},
 		{"a waiver of nobody", predicate.Waiver, `"owner": "carol", `, "", []string{"owner: required"}},
+		{"a waiver for nobody knows where", predicate.Waiver, `"environment": "production", `, "", []string{"environment: required"}},
+		{"a waiver for all there is", predicate.Waiver, `"production"`, `"*"`, []string{"environment: "}},
+		{"a waiver for one service", predicate.Waiver, `"owner"`, `"service": "shop", "owner"`, nil},
+		{"a waiver for a service that is no name", predicate.Waiver, `"owner"`, `"service": "", "owner"`, []string{"service: "}},
 		{"a waiver for ever", predicate.Waiver, `"2026-12-03T10:00:00Z"`, `"never"`, []string{"expires: "}},
 		{"a waiver without a word", predicate.Waiver, "the suite is being moved", "because", []string{"reason: "}},
 		{"a list", predicate.ChangeRecord, change, "[]", []string{"no JSON object"}},

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -18,10 +20,24 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// maxDelegations bounds how many there are at a time: all of them are in one event.
-const maxDelegations = 200
+const (
+	// maxDelegations bounds how many there are at a time, and maxOwnDelegations how many of
+	// them are one person's: all of them are in one event, and nobody fills it alone.
+	maxDelegations    = 200
+	maxOwnDelegations = 8
+	// maxDelegated is the size in bytes of the largest event after which there is one more.
+	// What is left of an event is for revoking, which has to be possible always, and for
+	// the groups of who does it.
+	maxDelegated = envelope.MaxBody - 8<<10
+)
 
-var errManyDelegations = refuse(codes.ResourceExhausted, "TOO_MANY_DELEGATIONS", "there are as many delegations as there may be")
+var (
+	errManyDelegations = refuse(codes.ResourceExhausted, "TOO_MANY_DELEGATIONS", "there are as many delegations as there may be")
+	errOwnDelegations  = refuse(codes.ResourceExhausted, "TOO_MANY_OF_ONE_PERSON",
+		fmt.Sprintf("nobody has more than %d delegations at a time: revoke one, or wait for the end of one", maxOwnDelegations))
+	errDelegationsFull = refuse(codes.ResourceExhausted, "DELEGATIONS_FULL",
+		"one more delegation does not fit beside those that there are: an operator, or who is in them, can revoke some")
+)
 
 // Delegate implements approvalv1.ApprovalServiceServer (D-1.4).
 func (s *Server) Delegate(ctx context.Context, r *approvalv1.DelegateRequest) (*approvalv1.DelegateResponse, error) {
@@ -41,8 +57,14 @@ func (s *Server) Delegate(ctx context.Context, r *approvalv1.DelegateRequest) (*
 			return nil, invalidField(field, err.Error())
 		case len(b.present()) >= maxDelegations:
 			return nil, errManyDelegations
+		case len(slices.DeleteFunc(b.present(), func(d *releasev1.Delegation) bool { return d.GetPerson() != made.GetPerson() })) >= maxOwnDelegations:
+			return nil, errOwnDelegations
 		}
-		return b.Made(made, b.now), nil
+		event := b.Made(made, b.now)
+		if proto.Size(event) > maxDelegated {
+			return nil, errDelegationsFull
+		}
+		return event, nil
 	})
 	return &approvalv1.DelegateResponse{Delegation: made}, err
 }

@@ -1,6 +1,7 @@
 package authorize_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -143,22 +144,24 @@ func TestDelegationsThatAreNone(t *testing.T) {
 		code   codes.Code
 		reason string
 	}{
-		"to nobody":             {"anna", func(d *approvalv1.DelegateRequest) { d.StandIn = "zoe" }, codes.InvalidArgument, "INVALID_FIELD"},
-		"to an alias":           {"dan", func(d *approvalv1.DelegateRequest) { d.StandIn = "rr" }, codes.InvalidArgument, "INVALID_FIELD"},
-		"to a machine":          {"anna", func(d *approvalv1.DelegateRequest) { d.StandIn = "ci-bot" }, codes.InvalidArgument, "INVALID_FIELD"},
-		"to who has left":       {"anna", func(d *approvalv1.DelegateRequest) { d.StandIn = "hugo" }, codes.InvalidArgument, "INVALID_FIELD"},
-		"to oneself":            {"anna", func(d *approvalv1.DelegateRequest) { d.StandIn = "anna" }, codes.InvalidArgument, "INVALID_FIELD"},
-		"round in a circle":     {"cleo", func(d *approvalv1.DelegateRequest) { d.StandIn = "anna" }, codes.InvalidArgument, "INVALID_FIELD"},
-		"and back":              {"dan", func(d *approvalv1.DelegateRequest) { d.StandIn = "anna" }, codes.InvalidArgument, "INVALID_FIELD"},
-		"for too long":          {"anna", func(d *approvalv1.DelegateRequest) { d.Until = in(49 * time.Hour) }, codes.InvalidArgument, "INVALID_FIELD"},
-		"until yesterday":       {"anna", func(d *approvalv1.DelegateRequest) { d.Until = in(-time.Hour) }, codes.InvalidArgument, "INVALID_FIELD"},
-		"since yesterday":       {"anna", func(d *approvalv1.DelegateRequest) { d.From = in(-24 * time.Hour) }, codes.InvalidArgument, "INVALID_FIELD"},
-		"without an end":        {"anna", func(d *approvalv1.DelegateRequest) { d.Until = nil }, codes.InvalidArgument, "INVALID_FIELD"},
-		"without a reason":      {"anna", func(d *approvalv1.DelegateRequest) { d.Reason = " " }, codes.InvalidArgument, "INVALID_FIELD"},
-		"for a group of others": {"anna", func(d *approvalv1.DelegateRequest) { d.Groups = []string{"security"} }, codes.InvalidArgument, "INVALID_FIELD"},
-		"for one without any":   {"cleo", func(d *approvalv1.DelegateRequest) { d.Groups = []string{"security"} }, codes.InvalidArgument, "INVALID_FIELD"},
-		"by who has nothing":    {"finn", func(*approvalv1.DelegateRequest) {}, codes.PermissionDenied, "NOT_ALLOWED"},
-		"by a machine":          {"ci-bot", func(*approvalv1.DelegateRequest) {}, codes.PermissionDenied, "MACHINE"},
+		"to nobody":              {"anna", func(d *approvalv1.DelegateRequest) { d.StandIn = "zoe" }, codes.InvalidArgument, "INVALID_FIELD"},
+		"to an alias":            {"dan", func(d *approvalv1.DelegateRequest) { d.StandIn = "rr" }, codes.InvalidArgument, "INVALID_FIELD"},
+		"to a machine":           {"anna", func(d *approvalv1.DelegateRequest) { d.StandIn = "ci-bot" }, codes.InvalidArgument, "INVALID_FIELD"},
+		"to who has left":        {"anna", func(d *approvalv1.DelegateRequest) { d.StandIn = "hugo" }, codes.InvalidArgument, "INVALID_FIELD"},
+		"to oneself":             {"anna", func(d *approvalv1.DelegateRequest) { d.StandIn = "anna" }, codes.InvalidArgument, "INVALID_FIELD"},
+		"round in a circle":      {"cleo", func(d *approvalv1.DelegateRequest) { d.StandIn = "anna" }, codes.InvalidArgument, "INVALID_FIELD"},
+		"and back":               {"dan", func(d *approvalv1.DelegateRequest) { d.StandIn = "anna" }, codes.InvalidArgument, "INVALID_FIELD"},
+		"for too long":           {"anna", func(d *approvalv1.DelegateRequest) { d.Until = in(49 * time.Hour) }, codes.InvalidArgument, "INVALID_FIELD"},
+		"until yesterday":        {"anna", func(d *approvalv1.DelegateRequest) { d.Until = in(-time.Hour) }, codes.InvalidArgument, "INVALID_FIELD"},
+		"since yesterday":        {"anna", func(d *approvalv1.DelegateRequest) { d.From = in(-24 * time.Hour) }, codes.InvalidArgument, "INVALID_FIELD"},
+		"without an end":         {"anna", func(d *approvalv1.DelegateRequest) { d.Until = nil }, codes.InvalidArgument, "INVALID_FIELD"},
+		"without a reason":       {"anna", func(d *approvalv1.DelegateRequest) { d.Reason = " " }, codes.InvalidArgument, "INVALID_FIELD"},
+		"for a reason of a page": {"anna", func(d *approvalv1.DelegateRequest) { d.Reason = strings.Repeat("x", 257) }, codes.InvalidArgument, "INVALID_FIELD"},
+		"for a group twice":      {"anna", func(d *approvalv1.DelegateRequest) { d.Groups = []string{"release-managers", "release-managers"} }, codes.InvalidArgument, "INVALID_FIELD"},
+		"for a group of others":  {"anna", func(d *approvalv1.DelegateRequest) { d.Groups = []string{"security"} }, codes.InvalidArgument, "INVALID_FIELD"},
+		"for one without any":    {"cleo", func(d *approvalv1.DelegateRequest) { d.Groups = []string{"security"} }, codes.InvalidArgument, "INVALID_FIELD"},
+		"by who has nothing":     {"finn", func(*approvalv1.DelegateRequest) {}, codes.PermissionDenied, "NOT_ALLOWED"},
+		"by a machine":           {"ci-bot", func(*approvalv1.DelegateRequest) {}, codes.PermissionDenied, "MACHINE"},
 	} {
 		call := &approvalv1.DelegateRequest{StandIn: "gina", Until: in(time.Hour), Reason: "on leave"}
 		c.change(call)

@@ -97,6 +97,7 @@ func TestWhatStandsBetweenAReleaseAndProduction(t *testing.T) {
 func TestWhatIfItWereSentNow(t *testing.T) {
 	now := time.Now()
 	r := newRig(t, func(d *policyv1.Procedure) { d.Freezes = []*policyv1.Freeze{frozen("audit", now.Add(time.Hour))} })
+	r.Carries(t, "eu1", &releasev1.Deployment{Release: "shop-one", Digest: proceduretest.Digest('b')})
 	desk, before := r.dial(t), r.last(t)
 	ask := func(changes ...func(*releasev1.Request)) *approvalv1.WhatIfResponse {
 		t.Helper()

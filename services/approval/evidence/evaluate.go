@@ -24,6 +24,9 @@ type Trust struct {
 	// Unseen says of artifacts, by name, why nobody knows what their registry has about
 	// them. No gate is satisfied for them: what was not seen is no absence.
 	Unseen map[string]string
+	// Unbound lets a waiver count whatever it says of where: as it did before it had to
+	// name the environment. It is for what was decided then, and for nothing else.
+	Unbound bool
 }
 
 // Evaluate returns one verdict for every required gate, in their order: passed, waived
@@ -43,7 +46,7 @@ func Evaluate(trust Trust, required []*policyv1.Gate, request *releasev1.Request
 	judges := make([]judge, len(required))
 	for i, gate := range required {
 		j := &judges[i]
-		*j = judge{index: index, gate: gate, request: request, statements: statements, unseen: trust.Unseen, now: now}
+		*j = judge{index: index, gate: gate, request: request, statements: statements, unseen: trust.Unseen, unbound: trust.Unbound, now: now}
 		j.listAuthors(request.GetArtifacts())
 		wrote = append(wrote, j.authors...)
 	}
@@ -62,6 +65,7 @@ type judge struct {
 	request    *releasev1.Request
 	statements []*statement
 	unseen     map[string]string
+	unbound    bool
 	now        time.Time
 	// wrote is who is an author of the change by any source.
 	wrote []string

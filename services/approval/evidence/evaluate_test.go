@@ -93,7 +93,7 @@ func testsPassed(age time.Duration) object {
 }
 
 func evaluate(document *policyv1.Procedure, artifacts []*releasev1.Artifact, envelopes ...[]byte) []*releasev1.GateVerdict {
-	return evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(document)}, document.GetGates(), &releasev1.Request{Artifacts: artifacts}, envelopes, now)
+	return evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(document)}, document.GetGates(), &releasev1.Request{Artifacts: artifacts, Environment: "prod"}, envelopes, now)
 }
 
 func TestTestsGate(t *testing.T) {

@@ -100,7 +100,34 @@ func (j *judge) waiver(s *statement) (*releasev1.Waiver, string) {
 	case !j.now.Before(expires):
 		return nil, fmt.Sprintf("expired %s", expires.UTC().Format(time.RFC3339))
 	}
-	return &releasev1.Waiver{Owner: owner.GetId(), Reason: cut(reason, maxWaiverReason), Expires: timestamppb.New(expires)}, ""
+	environment, service, elsewhere := j.bound(s)
+	if elsewhere != "" {
+		return nil, elsewhere
+	}
+	return &releasev1.Waiver{
+		Owner: owner.GetId(), Reason: cut(reason, maxWaiverReason), Expires: timestamppb.New(expires), Environment: environment, Service: service,
+	}, ""
+}
+
+// bound reads for which environment a waiver was given and, where it says so, for which
+// service, or returns why it does not count for this release: who answers for a gate in
+// staging has not answered for it in production. A name that is there and is none binds to
+// nothing that there is.
+func (j *judge) bound(s *statement) (environment, service, elsewhere string) {
+	if j.unbound {
+		return "", "", ""
+	}
+	environment, service = text(s.predicate["environment"]), text(s.predicate["service"])
+	_, named := s.predicate["service"]
+	switch {
+	case environment == "":
+		return "", "", "does not say for which environment it was given (environment)"
+	case environment != j.request.GetEnvironment():
+		return "", "", fmt.Sprintf("was given for the environment %.64q, and this is %s", environment, j.request.GetEnvironment())
+	case named && service != j.request.GetService():
+		return "", "", fmt.Sprintf("was given for the service %.64q, and this is %s", service, j.request.GetService())
+	}
+	return environment, service, ""
 }
 
 // inWords says who let an artifact through, until when and why.

@@ -30,7 +30,7 @@ func waivable() *policyv1.Procedure {
 // waiver says that erin answers for the tests for a day, with some of it changed.
 func waiver(changes object) object {
 	p := object{
-		"gate": "tests", "owner": "erin", "reason": "the suite is being moved",
+		"gate": "tests", "environment": "prod", "owner": "erin", "reason": "the suite is being moved",
 		"issued": now.Add(-time.Hour).Format(time.RFC3339), "expires": now.Add(23 * time.Hour).Format(time.RFC3339),
 	}
 	for name, value := range changes {
@@ -66,6 +66,12 @@ func TestAWaiverLetsAGateThroughWhileSomebodyAnswersForIt(t *testing.T) {
 		{"of a machine", "desk", object{"owner": "bot"}, "web", nil, failed, "who is no person of the procedure that may decide"},
 		{"of the requester", "desk", object{"owner": "frank"}, "web", nil, failed, "has the owner frank, who is the requester"},
 		{"of an author", "desk", object{"owner": "alice@shop.example"}, "web", nil, failed, "has the owner alice, who is an author"},
+		{"for another environment", "desk", object{"environment": "staging"}, "web", nil, failed, `was given for the environment "staging", and this is prod`},
+		{"for no environment", "desk", object{"environment": nil}, "web", nil, failed, "does not say for which environment it was given (environment)"},
+		{"for a list of environments", "desk", object{"environment": []string{"prod"}}, "web", nil, failed, "does not say for which environment it was given (environment)"},
+		{"for the environment and the service", "desk", object{"service": "shop"}, "web", nil, waived, ""},
+		{"for another service", "desk", object{"service": "billing"}, "web", nil, failed, `was given for the service "billing", and this is shop`},
+		{"for a service that is no name", "desk", object{"service": nil}, "web", nil, failed, `was given for the service "", and this is shop`},
 		{"about another artifact", "desk", nil, "worker", nil, failed, "is about something else"},
 		{"of another gate", "desk", object{"gate": "code-review"}, "web", nil, failed, "there is no evidence of type"},
 		{"by a key that proves the gate", "ci", nil, "web", nil, failed, `the key "ci", which is not trusted for waivers of this gate`},
@@ -78,7 +84,7 @@ func TestAWaiverLetsAGateThroughWhileSomebodyAnswersForIt(t *testing.T) {
 			if test.document != nil {
 				test.document(d)
 			}
-			request := &releasev1.Request{Artifacts: web(), Requester: "frank", Authors: []string{"alice"}}
+			request := &releasev1.Request{Artifacts: web(), Requester: "frank", Authors: []string{"alice"}, Environment: "prod", Service: "shop"}
 			verdict := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d)}, d.GetGates(), request,
 				[][]byte{sign(t, test.key, attest.WaiverType, waiver(test.changes), test.artifact)}, now)[1]
 			if verdict.GetStatus() != test.status || !strings.Contains(verdict.GetReason(), test.reason) {
@@ -88,6 +94,9 @@ func TestAWaiverLetsAGateThroughWhileSomebodyAnswersForIt(t *testing.T) {
 				return
 			}
 			w := verdict.GetWaivers()
+			if service, _ := test.changes["service"].(string); w[0].GetEnvironment() != "prod" || w[0].GetService() != service {
+				t.Errorf("%v", w)
+			}
 			if len(w) != 1 || w[0].GetArtifact() != "web" || w[0].GetSignedBy() != "desk" || !slices.Contains(verdict.GetEvidence(), w[0].GetEvidence()) ||
 				w[0].GetReason() != "the suite is being moved" || !now.Before(w[0].GetExpires().AsTime()) || verdict.GetSignedBy() != "desk" {
 				t.Errorf("%v", verdict)
@@ -138,7 +147,7 @@ func TestAnIdentityWaivesWhatItIsTrustedToWaive(t *testing.T) {
 	statement := strings.NewReplacer("PREDICATE", attest.WaiverType, "DIGEST", digestOf("web")[7:], "UNTIL", now.Add(time.Hour).Format(time.RFC3339),
 		"ISSUED", now.Format(time.RFC3339)).Replace(`{"_type":"https://in-toto.io/Statement/v1","predicateType":"PREDICATE",` +
 		`"subject":[{"name":"web","digest":{"sha256":"DIGEST"}}],` +
-		`"predicate":{"gate":"tests","owner":"erin","reason":"the suite is being moved","issued":"ISSUED","expires":"UNTIL"}}`)
+		`"predicate":{"gate":"tests","environment":"prod","owner":"erin","reason":"the suite is being moved","issued":"ISSUED","expires":"UNTIL"}}`)
 	bundle := instance.Sign(t, "erin@shop.example", provider, statement)
 	for want, change := range map[releasev1.GateVerdict_Status]func(*policyv1.Identity){
 		waived: func(i *policyv1.Identity) { i.Waives = []string{"tests"} },
@@ -148,7 +157,7 @@ func TestAnIdentityWaivesWhatItIsTrustedToWaive(t *testing.T) {
 		identity := &policyv1.Identity{Id: "erin-at-the-desk", Issuer: provider, Name: &policyv1.Identity_Subject{Subject: "erin@shop.example"}}
 		change(identity)
 		d.Sigstore = &policyv1.Sigstore{Identities: []*policyv1.Identity{identity}}
-		verdict := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d), Root: root}, d.GetGates()[1:], &releasev1.Request{Artifacts: web()}, [][]byte{bundle}, now)[0]
+		verdict := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d), Root: root}, d.GetGates()[1:], &releasev1.Request{Artifacts: web(), Environment: "prod"}, [][]byte{bundle}, now)[0]
 		if verdict.GetStatus() != want {
 			t.Errorf("want %s: %v: %s", want, verdict.GetStatus(), verdict.GetReason())
 		}

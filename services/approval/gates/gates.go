@@ -12,6 +12,7 @@ package gates
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,6 +26,10 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/evidence"
 )
+
+// ErrNoRoot says that the trusted root that a document names cannot be read just now, or is
+// not kept: it is when the document takes effect.
+var ErrNoRoot = errors.New("read the trusted root")
 
 // Procedures gives the procedure document that a release runs under.
 type Procedures interface {
@@ -78,7 +83,9 @@ func (s *shell) trust(ctx context.Context, index *policy.Index) (evidence.Trust,
 		return trust, nil
 	}
 	var err error
-	trust.Root, err = s.roots.Root(ctx, digest)
+	if trust.Root, err = s.roots.Root(ctx, digest); err != nil && !errors.Is(err, sigstore.ErrRoot) {
+		return trust, fmt.Errorf("%w: %w", ErrNoRoot, err)
+	}
 	return trust, err
 }
 
@@ -87,13 +94,9 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 	if err != nil {
 		return nil, err
 	}
-	var envelopes [][]byte
-	for _, ref := range t.State.Evidence() {
-		b, err := s.blobs.Get(ctx, ref.GetDigest())
-		if err != nil {
-			return nil, fmt.Errorf("read evidence %s: %w", ref.GetDigest(), err)
-		}
-		envelopes = append(envelopes, b)
+	envelopes, err := all(ctx, s.blobs, t.State.Evidence())
+	if err != nil {
+		return nil, err
 	}
 	trust, err := s.trust(ctx, index)
 	if err != nil {

@@ -104,7 +104,7 @@ func TestAWaivedGateLetsTheReleaseGoOn(t *testing.T) {
 		waiver, err := attest.Sign(attest.Statement{
 			PredicateType: attest.WaiverType, Subjects: []attest.Subject{{Name: "shop", Digest: proceduretest.Digest('a')}},
 			Predicate: map[string]any{
-				"gate": "tests", "owner": owner, "reason": "the suite is being moved",
+				"gate": "tests", "environment": "production", "owner": owner, "reason": "the suite is being moved",
 				"issued": now.Format(time.RFC3339), "expires": now.Add(time.Hour).Format(time.RFC3339),
 			},
 		}, "desk", approvaltest.Key("desk"))

@@ -34,12 +34,12 @@ var repositoryForm = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-
 
 // locate says how to ask for what is beside an image. Its registry must stand in the
 // location as it stands in the configuration: there is no default one.
-func (f *Finder) locate(ctx context.Context, image *releasev1.Artifact) (name.Digest, []remote.Option, error) {
+func (f *Finder) locate(ctx context.Context, image *releasev1.Artifact) (name.Digest, authn.Authenticator, []remote.Option, error) {
 	host, path, _ := strings.Cut(image.GetLocation(), "/")
 	path, _, _ = strings.Cut(path, ":")
 	r := f.registries[host]
 	if r == nil {
-		return name.Digest{}, nil, fmt.Errorf("%w: %q is no registry that the approval service is configured to ask", ErrLocation, host)
+		return name.Digest{}, nil, nil, fmt.Errorf("%w: %q is no registry that the approval service is configured to ask", ErrLocation, host)
 	}
 	with := []name.Option{name.StrictValidation}
 	if r.GetInsecure() {
@@ -47,13 +47,13 @@ func (f *Finder) locate(ctx context.Context, image *releasev1.Artifact) (name.Di
 	}
 	ref, err := name.NewDigest(host+"/"+path+"@"+image.GetDigest(), with...)
 	if err != nil || !repositoryForm.MatchString(path) || ref.Context().RegistryStr() != host || ref.Context().RepositoryStr() != path {
-		return name.Digest{}, nil, fmt.Errorf("%w: it is not a repository", ErrLocation)
+		return name.Digest{}, nil, nil, fmt.Errorf("%w: it is not a repository", ErrLocation)
 	}
 	credentials, err := login(r)
 	if err != nil {
-		return name.Digest{}, nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return name.Digest{}, nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	return ref, []remote.Option{
+	return ref, credentials, []remote.Option{
 		remote.WithContext(ctx), remote.WithAuth(credentials), remote.WithTransport(f.transport), remote.WithUserAgent("shipwarden"),
 		// Who asks again is the step, which knows for how long that makes sense.
 		remote.WithRetryBackoff(remote.Backoff{Steps: 1}),

@@ -14,15 +14,16 @@ import (
 )
 
 // FuzzFind has a registry that answers with any bytes: with an index of what refers to an
-// image, and with one answer for everything else. What is found is what its digest says,
-// or there is an error that says which kind it is.
+// image, with a word on where there is more, and with one answer for everything else. What
+// is found is what its digest says, or there is an error that says which kind it is.
 func FuzzFind(f *testing.F) {
 	const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	f.Add([]byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"`+digest+`","artifactType":"`+dsse+`"}]}`), []byte(`{"layers":[{"mediaType":"`+dsse+`","size":1,"digest":"`+digest+`"}]}`))
-	f.Add([]byte(`{"manifests":null}`), []byte(`{}`))
-	f.Add([]byte(`[]`), []byte(``))
+	f.Add([]byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"`+digest+`","artifactType":"`+dsse+`"}]}`), []byte(`{"layers":[{"mediaType":"`+dsse+`","size":1,"digest":"`+digest+`"}]}`), `<?last=1>; rel="next"`)
+	f.Add([]byte(`{"manifests":null}`), []byte(`{}`), ``)
+	f.Add([]byte(`[]`), []byte(``), `</v2/>;rel=first, <`)
 	var mu sync.Mutex
 	var index, other []byte
+	var more string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -30,6 +31,7 @@ func FuzzFind(f *testing.F) {
 		case r.URL.Path == "/v2/":
 		case strings.Contains(r.URL.Path, "/referrers/"):
 			w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+			w.Header().Set("Link", more)
 			_, _ = w.Write(index)
 		default:
 			w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
@@ -43,9 +45,9 @@ func FuzzFind(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(finder.Close)
-	f.Fuzz(func(t *testing.T, list, rest []byte) {
+	f.Fuzz(func(t *testing.T, list, rest []byte, link string) {
 		mu.Lock()
-		index, other = list, rest
+		index, other, more = list, rest, link
 		mu.Unlock()
 		found, err := finder.Find(t.Context(), &releasev1.Artifact{Name: "web", Kind: releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE, Location: host + "/shop/web", Digest: digest})
 		if err != nil && !errors.Is(err, referrers.ErrUnreachable) && !errors.Is(err, referrers.ErrBounds) && !errors.Is(err, referrers.ErrLocation) {

@@ -97,23 +97,16 @@ func (f *Finder) Find(ctx context.Context, image *releasev1.Artifact) ([][]byte,
 func (f *Finder) find(ctx context.Context, image *releasev1.Artifact) ([][]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	subject, options, err := f.locate(ctx, image)
+	subject, credentials, options, err := f.locate(ctx, image)
 	if err != nil {
 		return nil, err
 	}
-	index, err := remote.Referrers(subject, options...)
+	manifests, err := f.list(ctx, subject, credentials, options)
 	if err != nil {
-		return nil, explain(err)
-	}
-	list, err := index.IndexManifest()
-	if err != nil {
-		return nil, explain(err)
-	}
-	if len(list.Manifests) > maxReferrers {
-		return nil, fmt.Errorf("%w: %d manifests refer to it, of at most %d", ErrBounds, len(list.Manifests), maxReferrers)
+		return nil, err
 	}
 	found := map[string][]byte{}
-	for _, d := range list.Manifests {
+	for _, d := range manifests {
 		if !statement(d.ArtifactType) {
 			continue
 		}
@@ -195,7 +188,7 @@ func explain(err error) error {
 	}
 	var answer *transport.Error
 	switch {
-	case errors.Is(err, ErrBounds):
+	case errors.Is(err, ErrBounds), errors.Is(err, ErrUnreachable):
 		return err
 	case errors.As(err, &answer):
 		return fmt.Errorf("%w: it answered with status %d", ErrUnreachable, answer.StatusCode)

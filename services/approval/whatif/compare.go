@@ -8,9 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
-	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -21,15 +20,10 @@ import (
 // ErrUnknownRelease says that there is no such release.
 var ErrUnknownRelease = errors.New("there is no such release")
 
-// one gives one document, whatever is asked for.
-type one struct{ index *policy.Index }
-
-func (o one) ByDigest(context.Context, string) (*policy.Index, error) { return o.index, nil }
-
 // Compare says how a past release would have been answered under another document. Every
 // decision that depends on the document is made again as of its moment, under the one
-// that the release ran under and under the other: gates with the recorded proof, freezes
-// and approvals with the recorded state. So what differs is what the document makes of
+// that the release ran under and under the other: gates with the recorded proof, what was
+// beside images and in change records with it, freezes and approvals with the recorded state. So what differs is what the document makes of
 // it, and not what has changed in the world. Behind a decision that would have ended the
 // release nothing is compared.
 func (d *Desk) Compare(ctx context.Context, other *policy.Index, release string) ([]*approvalv1.ChangedAnswer, error) {
@@ -50,7 +44,7 @@ func (d *Desk) Compare(ctx context.Context, other *policy.Index, release string)
 			}
 		}
 		if c.own != nil && !c.over {
-			if err := c.decision(ctx, s, h, e); err != nil {
+			if err := c.decision(ctx, s, e); err != nil {
 				return nil, fmt.Errorf("compare event %d: %w", e.Sequence, err)
 			}
 		}
@@ -77,11 +71,14 @@ func (c *comparison) say(step string, e procedure.Entry, before, after string) {
 }
 
 // decision makes the decision that the event recorded again. The state is that before it.
-func (c *comparison) decision(ctx context.Context, s procedure.State, h eventstore.History, e procedure.Entry) error {
+func (c *comparison) decision(ctx context.Context, s procedure.State, e procedure.Entry) error {
 	at := e.Event.GetTime().AsTime()
+	if decided := e.Event.GetDecided(); decided != nil {
+		at = decided.AsTime()
+	}
 	switch e.Event.GetData().(type) {
 	case *releasev1.Event_GatesConfirmed, *releasev1.Event_GatesRefused:
-		return c.gates(ctx, s, h, e, at)
+		return c.gates(ctx, s, e, at)
 	case *releasev1.Event_RiskCleared, *releasev1.Event_Held, *releasev1.Event_RiskRefused:
 		return c.risk(s, e, at)
 	case *releasev1.Event_Authorized:
@@ -98,20 +95,26 @@ func (c *comparison) decision(ctx context.Context, s procedure.State, h eventsto
 	return nil
 }
 
-func (c *comparison) gates(ctx context.Context, s procedure.State, h eventstore.History, e procedure.Entry, at time.Time) error {
+func (c *comparison) gates(ctx context.Context, s procedure.State, e procedure.Entry, at time.Time) error {
 	answer := func(index *policy.Index) (string, bool, error) {
-		drafts, err := gates.Unasked(one{index}, c.desk.blobs).Act(ctx, reactor.Task{State: s, History: h, Cause: e, Delivery: 1, Now: at})
-		if err != nil || len(drafts) != 1 {
-			return "", false, errors.Join(err, noneOf(drafts))
+		decided, unknown, err := gates.Again(ctx, c.desk.blobs, index, gates.Past{Own: c.own, State: s, Event: e.Event, At: at})
+		if errors.Is(err, gates.ErrNoRoot) && errors.Is(err, evidence.ErrNotFound) && index == c.other {
+			return "gates: not judged, for the trusted root that the document names is not kept yet", false, nil
 		}
-		refused := drafts[0].Event.GetGatesRefused() != nil
-		verdicts := drafts[0].Event.GetGatesConfirmed().GetVerdicts()
+		if err != nil {
+			return "", false, err
+		}
+		refused := decided.GetGatesRefused() != nil
+		verdicts := decided.GetGatesConfirmed().GetVerdicts()
 		if refused {
-			verdicts = drafts[0].Event.GetGatesRefused().GetVerdicts()
+			verdicts = decided.GetGatesRefused().GetVerdicts()
 		}
 		var out []string
 		for _, v := range verdicts {
 			out = append(out, v.GetGate()+" "+strings.ToLower(strings.TrimPrefix(v.GetStatus().String(), "STATUS_")))
+		}
+		for _, name := range unknown {
+			out = append(out, name+" not known, nobody looked then")
 		}
 		slices.Sort(out)
 		return "gates: " + or(strings.Join(out, ", "), "none required"), refused, nil
@@ -124,13 +127,6 @@ func (c *comparison) gates(ctx context.Context, s procedure.State, h eventstore.
 	c.over = refused && !already
 	c.say("1", e, before, after)
 	return err
-}
-
-func noneOf(drafts []eventstore.Draft) error {
-	if len(drafts) == 1 {
-		return nil
-	}
-	return errors.New("the step decides nothing")
 }
 
 func (c *comparison) risk(s procedure.State, e procedure.Entry, at time.Time) error {

@@ -195,15 +195,27 @@ func (d *Desk) looked(ctx context.Context, r *run, index *policy.Index, request 
 }
 
 // supposed is the preview of a target on which the way back is shown once the request is
-// made. Where the record says that nothing was ever released to it, there is none.
+// made. Where the record says that nothing was ever released to it, or that nobody knows
+// what it carries, there is none: there is nothing that anybody could place again.
 func supposed(id string, stands *releasev1.TargetState, demanded bool) *releasev1.TargetPreview {
-	first := stands.GetDeployed() == nil && stands.GetGeneration() == 0
-	back := &releasev1.TargetPreview{
-		Target: id, RollbackReady: !demanded || !first, RollbackDigest: stands.GetDeployed().GetDigest(), Class: releasev1.DriverClass_DRIVER_CLASS_FENCED,
-		Rollback: &releasev1.RollbackProof{Possible: !first, Obtainable: !first, Demanded: demanded, First: first},
+	why := ""
+	switch {
+	case stands.GetUnknownSince() != "":
+		why = "nobody knows what it carries since release " + stands.GetUnknownSince()
+	case stands.GetDeployed() == nil && stands.GetGeneration() == 0:
+		why = "nothing was ever released to it"
+	case stands.GetDeployed() == nil:
+		why = "it carries nothing, by the record"
 	}
-	if !back.GetRollbackReady() {
-		back.RollbackReason = "nothing was ever released to it"
+	back := &releasev1.TargetPreview{
+		Target: id, Class: releasev1.DriverClass_DRIVER_CLASS_FENCED, RollbackReady: why == "", RollbackReason: why,
+		Rollback: &releasev1.RollbackProof{
+			Possible: why == "", Obtainable: why == "", Demanded: demanded,
+			First: stands.GetDeployed() == nil && stands.GetUnknownSince() == "" && stands.GetGeneration() == 0,
+		},
+	}
+	if why == "" {
+		back.RollbackDigest = stands.GetDeployed().GetDigest()
 	}
 	return back
 }

@@ -148,6 +148,9 @@ func (w way) over(s procedure.State, h *releasev1.HoldReason) []string {
 		return slices.DeleteFunc(out, func(person string) bool {
 			return procedure.MayOverride(s, &releasev1.Actor{Id: person, Kind: releasev1.Actor_KIND_HUMAN}) != nil
 		})
+	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown:
+		// Somebody has to put it right on the target, or at the registry.
+		return w.index.People(doc.GetOperatorsGroup())
 	case "review.overdue":
 		return w.index.People(doc.GetEmergency().GetReviewGroup())
 	}

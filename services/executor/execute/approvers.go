@@ -14,6 +14,9 @@ const ruleApprover = "approval.person"
 // ruleWaiver names a gate for which nobody answers any more.
 const ruleWaiver = "waiver.expired"
 
+// ruleUnbound names a waiver that was given for nobody knows which environment.
+const ruleUnbound = "waiver.unbound"
+
 // ruleOver names the time to start, where a person orders it again after that.
 const ruleOver = "approval.expired"
 

@@ -10,13 +10,6 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/site"
 )
 
-// Rules of holds by the way back: one that was shown when people approved cannot be shown
-// any more, or nobody can tell.
-const (
-	ruleUnproved   = "rollback.unproved"
-	ruleUntellable = "rollback.unknown"
-)
-
 // proofs are what was tried at a start to show that targets can go back.
 type proofs struct {
 	holds    []*releasev1.HoldReason
@@ -37,13 +30,13 @@ func (s shell) proofs(ctx context.Context, t reactor.Task) (proofs, error) {
 		if ok, _ := procedure.Proved(shown); !ok || !shown.GetRollback().GetDemanded() || slices.Contains(t.State.Begun, id) {
 			continue
 		}
-		rule, why := ruleUnproved, ""
+		rule, why := procedure.HoldRollbackUnproved, ""
 		now, run, err := proof.Of(ctx, id, shown.GetRollbackDigest())
 		switch {
 		case ctx.Err() != nil:
 			return out, ctx.Err()
 		case err != nil:
-			rule, why = ruleUntellable, site.Line("nobody can tell whether target "+id+" can go back: "+err.Error())
+			rule, why = procedure.HoldRollbackUnknown, site.Line("nobody can tell whether target "+id+" can go back: "+err.Error())
 		case !now.GetPossible():
 			why = site.Line("target " + id + " could go back when it was approved, and the dry run fails now: " + run.Reason)
 		case !now.GetObtainable():

@@ -40,8 +40,12 @@ func (w *writer) authorization(r *Record) {
 		{"Retrospective review due", due},
 	})
 	var rows [][]string
+	uncounted := "did not count"
+	if r.Authorization == nil && r.Outcome == nil {
+		uncounted = "not counted yet"
+	}
 	for _, a := range r.Approvals {
-		counted, taken := "did not count", none
+		counted, taken := uncounted, none
 		if a.CountedFor != "" {
 			counted = escape(a.CountedFor)
 		}

@@ -127,6 +127,26 @@ func TestEveryPrefixHasARecord(t *testing.T) {
 	}
 }
 
+// TestAnApprovalThatWaitsForOthersIsNotSaidNotToCount: what counts is said by the
+// authorization, and before it nobody knows.
+func TestAnApprovalThatWaitsForOthersIsNotSaidNotToCount(t *testing.T) {
+	h, seen := history(t, procedure.PhaseClosed), 0
+	all := messages(h)
+	for i := range all {
+		r := document.Build(h.Release, all[:i])
+		if len(r.Approvals) == 0 || r.Authorization != nil {
+			continue
+		}
+		seen++
+		if page := string(r.Markdown()); strings.Contains(page, "did not count") || !strings.Contains(page, "not counted yet") {
+			t.Errorf("after event %d:\n%s", i, page)
+		}
+	}
+	if seen == 0 {
+		t.Error("no release waits with an approval")
+	}
+}
+
 func TestWhatDoesNotCountIsListedAndChangesNothing(t *testing.T) {
 	h := history(t, procedure.PhaseScope)
 	twice := h.Next(nil, proceduretest.Gates(h.State()))

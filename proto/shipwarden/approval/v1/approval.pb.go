@@ -2008,7 +2008,7 @@ type DelegateRequest struct {
 	From *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
 	// Up to but not including when.
 	Until *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
-	// Why.
+	// Why, in 256 bytes: what everybody has delegated is in one event.
 	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3768,15 +3768,16 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\acomment\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\acomment\"\x17\n" +
-	"\x15CloseFollowUpResponse\"\xed\x02\n" +
+	"\x15CloseFollowUpResponse\"\xef\x02\n" +
 	"\x0fDelegateRequest\x12$\n" +
-	"\bstand_in\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\astandIn\x12 \n" +
-	"\x06groups\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10 R\x06groups\x12.\n" +
+	"\bstand_in\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\astandIn\x12\"\n" +
+	"\x06groups\x18\x02 \x03(\tB\n" +
+	"\xbaH\a\x92\x01\x04\x10 \x18\x01R\x06groups\x12.\n" +
 	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x128\n" +
 	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x05until\x12\xa7\x01\n" +
 	"\x06reason\x18\x05 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
-	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"U\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\x02R\x06reason\"U\n" +
 	"\x10DelegateResponse\x12A\n" +
 	"\n" +
 	"delegation\x18\x01 \x01(\v2!.shipwarden.release.v1.DelegationR\n" +
@@ -3785,7 +3786,7 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x06number\x18\x01 \x01(\rB\a\xbaH\x04*\x02(\x01R\x06number\x12\xa7\x01\n" +
 	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
-	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x1a\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\x02R\x06reason\"\x1a\n" +
 	"\x18RevokeDelegationResponse\"\x18\n" +
 	"\x16ListDelegationsRequest\"^\n" +
 	"\x17ListDelegationsResponse\x12C\n" +

@@ -1203,8 +1203,12 @@ type Waiver struct {
 	// From then on it counts for nothing, and the release may not start.
 	Expires *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
 	// SHA-256 of the evidence that says so, "sha256:…", and who signed it.
-	Evidence      string `protobuf:"bytes,5,opt,name=evidence,proto3" json:"evidence,omitempty"`
-	SignedBy      string `protobuf:"bytes,6,opt,name=signed_by,json=signedBy,proto3" json:"signed_by,omitempty"`
+	Evidence string `protobuf:"bytes,5,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	SignedBy string `protobuf:"bytes,6,opt,name=signed_by,json=signedBy,proto3" json:"signed_by,omitempty"`
+	// The environment for which it was given, and the service where it names one. The
+	// environment is absent in events of before a waiver had to name it.
+	Environment   string `protobuf:"bytes,7,opt,name=environment,proto3" json:"environment,omitempty"`
+	Service       string `protobuf:"bytes,8,opt,name=service,proto3" json:"service,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1277,6 +1281,20 @@ func (x *Waiver) GetEvidence() string {
 func (x *Waiver) GetSignedBy() string {
 	if x != nil {
 		return x.SignedBy
+	}
+	return ""
+}
+
+func (x *Waiver) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *Waiver) GetService() string {
+	if x != nil {
+		return x.Service
 	}
 	return ""
 }
@@ -4023,14 +4041,16 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\rSTATUS_PASSED\x10\x01\x12\x11\n" +
 	"\rSTATUS_FAILED\x10\x02\x12\x13\n" +
 	"\x0fSTATUS_BYPASSED\x10\x03\x12\x11\n" +
-	"\rSTATUS_WAIVED\x10\x04\"\xc1\x01\n" +
+	"\rSTATUS_WAIVED\x10\x04\"\xfd\x01\n" +
 	"\x06Waiver\x12\x1a\n" +
 	"\bartifact\x18\x01 \x01(\tR\bartifact\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x124\n" +
 	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x1a\n" +
 	"\bevidence\x18\x05 \x01(\tR\bevidence\x12\x1b\n" +
-	"\tsigned_by\x18\x06 \x01(\tR\bsignedBy\"D\n" +
+	"\tsigned_by\x18\x06 \x01(\tR\bsignedBy\x12 \n" +
+	"\venvironment\x18\a \x01(\tR\venvironment\x12\x18\n" +
+	"\aservice\x18\b \x01(\tR\aservice\"D\n" +
 	"\x0eUnseenEvidence\x12\x1a\n" +
 	"\bartifact\x18\x01 \x01(\tR\bartifact\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xf5\x01\n" +

@@ -1,0 +1,115 @@
+package gates
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/blackdice/shipwarden/internal/changerecord"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/sigstore"
+	"github.com/blackdice/shipwarden/procedure"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Past is an end of step 1 that is on record.
+type Past struct {
+	// Own is the document that the release ran under, and State what it was before.
+	Own   *policy.Index
+	State procedure.State
+	// Event is what ended the step.
+	Event *releasev1.Event
+	// At is when it was judged.
+	At time.Time
+}
+
+// Again judges an end of step 1 again, as of its moment and under a document that may be
+// another one than the release's own: by the evidence that there was, by what registries
+// had beside images, and by what the systems said that keep change records, as all of that
+// was kept (N-18). It asks nobody and waits for nothing. Unknown names what the document
+// would have looked at and nobody looked at then: of that, nothing is judged.
+func Again(ctx context.Context, blobs Reader, index *policy.Index, past Past) (decided *releasev1.Event, unknown []string, err error) {
+	s := &shell{blobs: blobs, roots: sigstore.NewShelf(blobs.Get)}
+	trust, err := s.trust(ctx, index)
+	if err != nil {
+		return nil, nil, err
+	}
+	// By which rule waivers counted is a matter of the time and not of the document.
+	trust.Unbound = Unbound(past.Event)
+	envelopes, err := all(ctx, blobs, past.State.Evidence())
+	if err != nil {
+		return nil, nil, err
+	}
+	var beside Beside
+	switch {
+	case !index.Document().GetReferrers():
+	case past.Own.Document().GetReferrers():
+		beside.Found = slices.Concat(past.Event.GetGatesConfirmed().GetFound(), past.Event.GetGatesRefused().GetFound())
+		beside.Unseen = slices.Concat(past.Event.GetGatesConfirmed().GetUnseen(), past.Event.GetGatesRefused().GetUnseen())
+		if beside.Statements, err = all(ctx, blobs, beside.Found); err != nil {
+			return nil, nil, err
+		}
+	default:
+		for _, a := range past.State.Request.GetArtifacts() {
+			if looked(index, past.State.Request, a) {
+				unknown = append(unknown, "what is beside "+a.GetName())
+			}
+		}
+	}
+	for _, rule := range index.ChangeRecordsFor(past.State.Request) {
+		var verdict *releasev1.GateVerdict
+		if verdict, err = past.record(ctx, blobs, rule); err != nil {
+			return nil, nil, err
+		}
+		if verdict == nil {
+			unknown = append(unknown, rule.GetName())
+			continue
+		}
+		beside.Records = append(beside.Records, verdict)
+	}
+	return judge(trust, past.State, envelopes, beside, past.At, false), unknown, nil
+}
+
+// record is the verdict on the change record by a rule, from the answer that its connector
+// gave then; nil where none was kept that decides.
+func (p Past) record(ctx context.Context, blobs Reader, rule *policyv1.ChangeRecordRule) (*releasev1.GateVerdict, error) {
+	var document []byte
+	var recorded *releasev1.GateVerdict
+	for _, v := range slices.Concat(p.Event.GetGatesConfirmed().GetVerdicts(), p.Event.GetGatesRefused().GetVerdicts()) {
+		own := p.Own.ChangeRecordRule(v.GetGate())
+		if own.GetConnector() != rule.GetConnector() {
+			continue
+		}
+		if proto.Equal(own, rule) {
+			recorded = v
+		}
+		if kept := v.GetEvidence(); len(kept) == 1 && document == nil {
+			var err error
+			if document, err = blobs.Get(ctx, kept[0]); err != nil {
+				return nil, fmt.Errorf("read the change record %s: %w", kept[0], err)
+			}
+		}
+	}
+	result, known, err := changerecord.Again(rule, p.State.Request, document, StartOf(p.State.Request, p.At))
+	if err != nil || !known {
+		return recorded, nil //nolint:nilerr // What was kept says nothing by this rule.
+	}
+	return Verdict(result), nil
+}
+
+// all reads evidence.
+func all(ctx context.Context, blobs Reader, refs []*releasev1.EvidenceRef) ([][]byte, error) {
+	var out [][]byte
+	for _, ref := range refs {
+		content, err := blobs.Get(ctx, ref.GetDigest())
+		if err != nil {
+			return nil, fmt.Errorf("read evidence %s: %w", ref.GetDigest(), err)
+		}
+		out = append(out, content)
+	}
+	return out, nil
+}
