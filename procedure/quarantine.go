@@ -184,26 +184,53 @@ func cut(text string) string {
 	return text
 }
 
-// QuarantineSeverity is how bad it is for a release that one of its artifacts is in
-// quarantine. It stops a planned release, and an emergency unless the procedure document
-// lets emergencies around it. A rollback to what every target carries or carried is the
-// way back and never stopped; to anything else it is a release like any other.
-func QuarantineSeverity(r *releasev1.Request, targets []*releasev1.ScopedTarget, bypassable bool) releasev1.Finding_Severity {
+// QuarantineSeverity is how bad it is for a release that one of its artifacts stands in
+// quarantine as given. It stops a planned release, and an emergency unless the procedure
+// document lets emergencies around it. A rollback to what every target carries or carried is
+// the way back and not stopped, unless the artifact is there for what it did here: a rollback
+// of a rollback would place again what somebody took back. A rollback to anything else is a
+// release like any other (PD-2.3).
+func QuarantineSeverity(r *releasev1.Request, targets []*releasev1.ScopedTarget, q *releasev1.Quarantine, bypassable bool) releasev1.Finding_Severity {
 	switch r.GetTrigger() {
 	case releasev1.Trigger_TRIGGER_EMERGENCY:
 		if bypassable {
 			return releasev1.Finding_SEVERITY_WARNING
 		}
 	case releasev1.Trigger_TRIGGER_ROLLBACK:
-		primary := r.GetArtifacts()[0].GetDigest()
 		if len(targets) > 0 && !slices.ContainsFunc(targets, func(t *releasev1.ScopedTarget) bool {
-			return t.GetState().GetPrevious().GetDigest() != primary && t.GetState().GetDeployed().GetDigest() != primary
-		}) {
+			return len(placedBy(t, r)) == 0
+		}) && !failedHere(r, targets, q) {
 			return releasev1.Finding_SEVERITY_WARNING
 		}
 	case releasev1.Trigger_TRIGGER_PLANNED, releasev1.Trigger_TRIGGER_UNSPECIFIED:
 	}
 	return releasev1.Finding_SEVERITY_BLOCKING
+}
+
+// placedBy are the releases by which a target carries, or carried just before, what is to be
+// placed; none where it did not.
+func placedBy(t *releasev1.ScopedTarget, r *releasev1.Request) (releases []string) {
+	for _, d := range []*releasev1.Deployment{t.GetState().GetPrevious(), t.GetState().GetDeployed()} {
+		if d.GetDigest() == r.GetArtifacts()[0].GetDigest() {
+			releases = append(releases, d.GetRelease())
+		}
+	}
+	return releases
+}
+
+// failedHere reports whether an artifact is in quarantine because it was taken back from the
+// service in the environment, or because the release failed that placed it on one of the
+// targets. What went wrong with it elsewhere says less than that it ran here, and that a
+// freeze took a release back says nothing against it.
+func failedHere(r *releasev1.Request, targets []*releasev1.ScopedTarget, q *releasev1.Quarantine) bool {
+	return slices.ContainsFunc(q.GetReasons(), func(why *releasev1.QuarantineReason) bool {
+		if why.GetCause() == releasev1.QuarantineReason_CAUSE_TAKEN_BACK {
+			return why.GetService() == r.GetService() && why.GetEnvironment() == r.GetEnvironment()
+		}
+		return why.GetCause() != releasev1.QuarantineReason_CAUSE_OVERRUN && slices.ContainsFunc(targets, func(t *releasev1.ScopedTarget) bool {
+			return slices.Contains(placedBy(t, r), why.GetRelease())
+		})
+	})
 }
 
 // QuarantineBypass is the name of the control that an emergency goes around with an

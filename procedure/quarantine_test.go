@@ -227,26 +227,47 @@ func TestWhoIsStoppedByAQuarantine(t *testing.T) {
 	const blocking, warning = releasev1.Finding_SEVERITY_BLOCKING, releasev1.Finding_SEVERITY_WARNING
 	carried := func(previous, deployed byte) []*releasev1.ScopedTarget {
 		return []*releasev1.ScopedTarget{{State: &releasev1.TargetState{
-			Previous: &releasev1.Deployment{Digest: proceduretest.Digest(previous)}, Deployed: &releasev1.Deployment{Digest: proceduretest.Digest(deployed)},
+			Previous: &releasev1.Deployment{Digest: proceduretest.Digest(previous), Release: "shop-before"},
+			Deployed: &releasev1.Deployment{Digest: proceduretest.Digest(deployed), Release: "shop-now"},
 		}}}
 	}
+	// because is why it is in quarantine: by that release of the service in that environment.
+	because := func(cause releasev1.QuarantineReason_Cause, release, service, environment string) *releasev1.Quarantine {
+		return &releasev1.Quarantine{Reasons: []*releasev1.QuarantineReason{
+			{Cause: releasev1.QuarantineReason_CAUSE_EXECUTION_FAILED, Release: "mail-9", Service: "mail", Environment: "staging"},
+			{Cause: cause, Release: release, Service: service, Environment: environment},
+		}}
+	}
+	const failed, taken, overrun = releasev1.QuarantineReason_CAUSE_VALIDATION_FAILED, releasev1.QuarantineReason_CAUSE_TAKEN_BACK, releasev1.QuarantineReason_CAUSE_OVERRUN
+	elsewhere := because(failed, "mail-7", "mail", "staging")
 	for _, test := range []struct {
 		name       string
 		change     func(*releasev1.Request)
 		targets    []*releasev1.ScopedTarget
+		stands     *releasev1.Quarantine
 		bypassable bool
 		want       releasev1.Finding_Severity
 	}{
-		{"planned", func(*releasev1.Request) {}, carried('a', 'b'), true, blocking},
-		{"emergency", proceduretest.Emergency, carried('a', 'b'), false, blocking},
-		{"emergency that may go around it", proceduretest.Emergency, carried('c', 'b'), true, warning},
-		{"rollback to what it carried", proceduretest.Rollback, carried('a', 'b'), false, warning},
-		{"rollback to what it carries", proceduretest.Rollback, carried('b', 'a'), false, warning},
-		{"rollback to something else", proceduretest.Rollback, carried('c', 'b'), false, blocking},
-		{"rollback of targets of which one never carried it", proceduretest.Rollback, slices.Concat(carried('a', 'b'), carried('c', 'b')), false, blocking},
-		{"rollback of nothing", proceduretest.Rollback, nil, false, blocking},
+		{"planned", func(*releasev1.Request) {}, carried('a', 'b'), elsewhere, true, blocking},
+		{"emergency", proceduretest.Emergency, carried('a', 'b'), elsewhere, false, blocking},
+		{"emergency that may go around it", proceduretest.Emergency, carried('c', 'b'), elsewhere, true, warning},
+		{"emergency that brings back what was taken back", proceduretest.Emergency, carried('a', 'b'), because(taken, "shop-before", "shop", "production"), true, warning},
+		{"rollback to what it carried", proceduretest.Rollback, carried('a', 'b'), elsewhere, false, warning},
+		{"rollback to what it carries", proceduretest.Rollback, carried('b', 'a'), elsewhere, false, warning},
+		{"rollback to something else", proceduretest.Rollback, carried('c', 'b'), elsewhere, false, blocking},
+		{"rollback of targets of which one never carried it", proceduretest.Rollback, slices.Concat(carried('a', 'b'), carried('c', 'b')), elsewhere, false, blocking},
+		{"rollback of nothing", proceduretest.Rollback, nil, elsewhere, false, blocking},
+		{"rollback of the rollback that took it back", proceduretest.Rollback, carried('a', 'b'), because(taken, "shop-before", "shop", "production"), true, blocking},
+		{"rollback to what was taken back from here before", proceduretest.Rollback, carried('a', 'b'), because(taken, "shop-older", "shop", "production"), true, blocking},
+		{"rollback to what another environment took back", proceduretest.Rollback, carried('a', 'b'), because(taken, "shop-s", "shop", "staging"), false, warning},
+		{"rollback to what another service took back", proceduretest.Rollback, carried('a', 'b'), because(taken, "mail-7", "mail", "production"), false, warning},
+		{"rollback to what failed when it was placed", proceduretest.Rollback, carried('a', 'b'), because(failed, "shop-before", "shop", "production"), true, blocking},
+		{"rollback to what it carries and failed with", proceduretest.Rollback, carried('b', 'a'), because(failed, "shop-now", "shop", "production"), true, blocking},
+		{"rollback to what failed on one of two targets", proceduretest.Rollback, slices.Concat(carried('a', 'b'), carried('b', 'a')), because(failed, "shop-now", "shop", "production"), true, blocking},
+		{"rollback to what a freeze took back", proceduretest.Rollback, carried('a', 'b'), because(overrun, "shop-before", "shop", "production"), false, warning},
+		{"rollback from what failed", proceduretest.Rollback, carried('a', 'b'), because(failed, "shop-now", "shop", "production"), false, warning},
 	} {
-		if got := procedure.QuarantineSeverity(proceduretest.Request(test.change), test.targets, test.bypassable); got != test.want {
+		if got := procedure.QuarantineSeverity(proceduretest.Request(test.change), test.targets, test.stands, test.bypassable); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}

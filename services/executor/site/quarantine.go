@@ -68,7 +68,7 @@ func (s *Site) Quarantined(ctx context.Context, state procedure.State, bypassabl
 		if !others.Held {
 			continue
 		}
-		if severity := procedure.QuarantineSeverity(state.Request, state.Targets, bypassable); severity == releasev1.Finding_SEVERITY_BLOCKING {
+		if severity := procedure.QuarantineSeverity(state.Request, state.Targets, others.State, bypassable); severity == releasev1.Finding_SEVERITY_BLOCKING {
 			findings = append(findings, &releasev1.Finding{
 				Rule: procedure.RuleQuarantined, Severity: severity, Subject: a.GetName(), Message: Line(others.Sentence()),
 			})

@@ -38,26 +38,28 @@ func (l *look) cleared(digest string) bool {
 // quarantine says which artifacts are in quarantine. One that was let out is called out:
 // whoever approves the release is to know.
 func (l *look) quarantine(pinned []*releasev1.PinnedArtifact, targets []*releasev1.ScopedTarget) {
-	severity := procedure.QuarantineSeverity(l.request, targets, l.index.Document().GetQuarantine().GetBypassable())
+	severity := func(of standing.Artifact) releasev1.Finding_Severity {
+		return procedure.QuarantineSeverity(l.request, targets, of.State, l.index.Document().GetQuarantine().GetBypassable())
+	}
 	for i, a := range l.request.GetArtifacts() {
 		held := ""
 		for _, p := range pinned[i].GetPlatforms() {
 			if image := l.artifacts[p.GetDigest()]; image.Held && held == "" {
 				// An index that brings an image back is that image by another name.
 				held = p.GetDigest()
-				l.find(severity, procedure.RuleQuarantined, a.GetName(), "its image for %s, %s, is %s", p.GetPlatform(), held, image.Sentence())
+				l.find(severity(image), procedure.RuleQuarantined, a.GetName(), "its image for %s, %s, is %s", p.GetPlatform(), held, image.Sentence())
 			}
 		}
 		if known := l.artifacts[a.GetDigest()]; held != "" && !known.Held {
-			l.around(severity, a)
+			l.around(severity(l.artifacts[held]), a)
 			continue
 		}
 		switch known := l.artifacts[a.GetDigest()]; {
 		case l.cleared(a.GetDigest()):
 			l.find(releasev1.Finding_SEVERITY_WARNING, "artifact.cleared", a.GetName(), "%s", known.Sentence())
 		case known.Held:
-			l.find(severity, procedure.RuleQuarantined, a.GetName(), "%s", known.Sentence())
-			l.around(severity, a)
+			l.find(severity(known), procedure.RuleQuarantined, a.GetName(), "%s", known.Sentence())
+			l.around(severity(known), a)
 		}
 	}
 }
