@@ -22,13 +22,19 @@ var (
 	ErrNotProposed = errors.New("nobody asked for it to be let out")
 	// ErrOwnClearance says that one person cannot be two.
 	ErrOwnClearance = errors.New("whoever asks for it does not agree to it")
+	// ErrForgotten says that more releases put the artifact there than its standing names.
+	ErrForgotten = errors.New("so many releases put it there that nobody can tell who had a part in them: build it anew")
 )
 
 // RuleQuarantined is the rule of findings about artifacts in quarantine.
 const RuleQuarantined = "artifact.quarantined"
 
-// maxReasons bounds how many releases an artifact's standing names.
-const maxReasons = 16
+// maxReasons bounds how many releases an artifact's standing names, and maxFull of how many
+// it says all: of every one it says who asked for it and owned it.
+const (
+	maxReasons = 128
+	maxFull    = 16
+)
 
 // maxReason bounds the text of a reason, in bytes.
 const maxReason = 512
@@ -63,12 +69,19 @@ func QuarantineOf(e *releasev1.Event) Quarantined {
 func (q Quarantined) cleared(e *releasev1.Event) bool {
 	c := q.State.GetClearance()
 	by := c.GetConfirmedBy()
+	names := append([]string{by}, c.GetConfirmedAs()...)
 	return e.GetWriter() == WriterOf("quarantine_cleared") && e.GetAggregate() == ArtifactAggregate(q.State.GetDigest()) &&
 		e.GetActor().GetKind() == releasev1.Actor_KIND_HUMAN && by != "" && e.GetActor().GetId() == by &&
-		c.GetProposedBy() != "" && c.GetProposedBy() != by && c.GetReason() != "" && c.GetComment() != "" &&
+		c.GetProposedBy() != "" && !isOne(names, c.GetProposedBy()) && c.GetReason() != "" && c.GetComment() != "" && q.State.GetForgotten() == 0 &&
 		!slices.ContainsFunc(q.State.GetReasons(), func(r *releasev1.QuarantineReason) bool {
-			return r.GetRequester() == by || r.GetOwner() == by
+			return isOne(names, r.GetRequester()) || isOne(names, r.GetOwner())
 		})
+}
+
+// isOne reports whether a person with these names is meant, without regard to case, as the
+// procedure document knows people.
+func isOne(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 // Without returns what an artifact stands at without what one release did to it.
@@ -77,7 +90,7 @@ func (q Quarantined) Without(release string) Quarantined {
 		return q
 	}
 	rest := slices.DeleteFunc(slices.Clone(q.State.GetReasons()), func(r *releasev1.QuarantineReason) bool { return r.GetRelease() == release })
-	if len(rest) == 0 {
+	if len(rest) == 0 && q.State.GetForgotten() == 0 {
 		return Quarantined{State: q.State}
 	}
 	return q
@@ -98,10 +111,22 @@ func DecideQuarantine(q Quarantined, digest string, why *releasev1.QuarantineRea
 		}
 		all := slices.Concat(state.GetReasons(), q.State.GetReasons())
 		state.Reasons = all[:min(len(all), maxReasons)]
+		for i := maxFull; i < len(state.GetReasons()); i++ {
+			state.Reasons[i] = inShort(state.GetReasons()[i])
+		}
+		state.Forgotten = q.State.GetForgotten() + uint32(len(all)-len(state.GetReasons())) //nolint:gosec // One at the most.
 	}
 	return &releasev1.Event{Data: &releasev1.Event_ArtifactQuarantined{
 		ArtifactQuarantined: &releasev1.ArtifactQuarantined{Release: why.GetRelease(), State: state},
 	}}
+}
+
+// inShort is what of a reason is kept for as long as the artifact is in quarantine.
+func inShort(r *releasev1.QuarantineReason) *releasev1.QuarantineReason {
+	return &releasev1.QuarantineReason{
+		Release: r.GetRelease(), Service: r.GetService(), Environment: r.GetEnvironment(),
+		Requester: r.GetRequester(), Owner: r.GetOwner(), Cause: r.GetCause(), Time: r.GetTime(),
+	}
 }
 
 // RemedyQuarantines is the artifact that goes into quarantine with the way back, or with
@@ -246,7 +271,7 @@ func (q Quarantined) Sentence() string {
 	r := reasons[0]
 	out := fmt.Sprintf("release %s (%s %s in %s, asked for by %s, owned by %s): %s, %s: %s", r.GetRelease(), r.GetService(), r.GetVersion(),
 		r.GetEnvironment(), r.GetRequester(), r.GetOwner(), causes[r.GetCause()], stamp(r.GetTime()), r.GetReason())
-	if more := len(reasons) - 1; more > 0 {
+	if more := len(reasons) - 1 + int(q.State.GetForgotten()); more > 0 {
 		out += fmt.Sprintf("; %d more releases did so", more)
 	}
 	if c := q.State.GetClearance(); !q.Held {
@@ -281,11 +306,13 @@ func DecideProposal(q Quarantined, by *releasev1.Actor, reason string, at time.T
 }
 
 // DecideClearance lets an artifact out, where another person than who asked for it
-// agrees who did not ask for, own or write any of the releases that put it there. Those
-// are given as they were folded, by their ids; of one that is missing nobody can tell
-// who had a part in it.
-func DecideClearance(q Quarantined, of map[string]State, by *releasev1.Actor, comment string, at time.Time) (*releasev1.Event, error) {
+// agrees who did not ask for, own or write any of the releases that put it there, under
+// whatever name: names are all that the person has by the document in effect, and another
+// account of theirs is nobody else (PD-A.1). The releases are given as they were folded, by
+// their ids; of one that is missing nobody can tell who had a part in it.
+func DecideClearance(q Quarantined, of map[string]State, by *releasev1.Actor, names []string, comment string, at time.Time) (*releasev1.Event, error) {
 	c := q.State.GetClearance()
+	all := append([]string{by.GetId()}, names...)
 	switch {
 	case by.GetKind() != releasev1.Actor_KIND_HUMAN || by.GetId() == "":
 		return nil, ErrNotHuman
@@ -293,20 +320,25 @@ func DecideClearance(q Quarantined, of map[string]State, by *releasev1.Actor, co
 		return nil, ErrNotQuarantined
 	case c.GetProposedBy() == "":
 		return nil, ErrNotProposed
-	case c.GetProposedBy() == by.GetId():
-		return nil, fmt.Errorf("%w: %s asked for it", ErrOwnClearance, by.GetId())
+	case isOne(all, c.GetProposedBy()):
+		return nil, fmt.Errorf("%w: %s asked for it", ErrOwnClearance, c.GetProposedBy())
+	case q.State.GetForgotten() > 0:
+		return nil, ErrForgotten
 	}
 	for _, r := range q.State.GetReasons() {
 		s, known := of[r.GetRelease()]
 		if !known || s.Phase == PhaseNone {
 			return nil, fmt.Errorf("%w: release %s is not on record", ErrNotQuarantined, r.GetRelease())
 		}
-		if role := s.ownRole(by.GetId()); role != "" {
-			return nil, fmt.Errorf("%w: %s is %s of release %s", ErrOwnChange, by.GetId(), role, r.GetRelease())
+		for _, p := range s.Parts() {
+			if isOne(all, p.Person) {
+				return nil, fmt.Errorf("%w: %s is %s of release %s", ErrOwnChange, p.Person, p.Role, r.GetRelease())
+			}
 		}
 	}
 	state := proto.CloneOf(q.State)
 	state.Clearance.ConfirmedBy, state.Clearance.Confirmed, state.Clearance.Comment = by.GetId(), timestamppb.New(at), comment
+	state.Clearance.ConfirmedAs = names
 	return &releasev1.Event{Data: &releasev1.Event_QuarantineCleared{QuarantineCleared: &releasev1.QuarantineCleared{State: state}}}, nil
 }
 

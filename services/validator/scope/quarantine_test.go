@@ -131,7 +131,7 @@ func TestAnArtifactThatWasLetOutMayBeReleased(t *testing.T) {
 	}
 	w.put(t, digest, "cleo", func(q procedure.Quarantined) (*releasev1.Event, error) {
 		of := map[string]procedure.State{"mail-7": {Phase: procedure.PhaseClosed, Request: proceduretest.Request()}}
-		return procedure.DecideClearance(q, of, proceduretest.Person("cleo"), "seen", time.Now())
+		return procedure.DecideClearance(q, of, proceduretest.Person("cleo"), nil, "seen", time.Now())
 	})
 	found, s, err = w.look(t, w.place(t, "1.4.2"))
 	if err != nil || s.Phase != procedure.PhasePreview || !has(found, "artifact.cleared shop WARNING") || !has(found, "version.rolled_back eu1 WARNING") {
