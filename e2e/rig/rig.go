@@ -32,6 +32,8 @@ type Config struct {
 	Places         []*configv1.TargetAddress
 	Channels       []*configv1.ChannelAddress
 	Registries     []*configv1.Registry
+	// AlertSources are where approval service and executor ask for alerts.
+	AlertSources []*configv1.AlertSource
 	ArtifactFolder string
 	// OIDC is a provider whose tokens both gRPC services take, nil for none, and
 	// ReaderGroups those of its groups that read the record.
