@@ -40,7 +40,8 @@ func Load(path string) (*configv1.Executor, error) {
 	_, records := changerecord.Open(cfg.GetChangeConnectors())
 	_, sources := alerts.Open(cfg.GetAlertSources())
 	_, signers := LoadSigners(cfg.GetSignersFile())
-	if err := errors.Join(drivers, fetcher, records, sources, signers); err != nil {
+	_, roots := loadRoots(cfg)
+	if err := errors.Join(drivers, fetcher, records, sources, signers, roots); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
@@ -69,15 +70,20 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	roots, err := loadRoots(cfg)
+	if err != nil {
+		return err
+	}
 	s, err := station.Open(ctx, procedure.ServiceExecutor, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
 	}
 	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
 	s.WarnOfSources(ctx, slices.Collect(maps.Keys(sources)))
+	s.WarnOfRoots(ctx, func(digest string) bool { return roots[digest] != nil })
 	reach := &site.Site{
 		Name: s.Process, Drivers: drivers, Fetcher: fetcher, Store: s.Store, Procedures: s.Procedures, Blobs: s.Evidence,
-		Connectors: connectors, Sources: sources, Signers: signers,
+		Connectors: connectors, Sources: sources, Signers: signers, Roots: roots,
 	}
 	s.Step(preview.New(reach))
 	s.Step(execute.New(reach, s.Now))
