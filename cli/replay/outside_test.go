@@ -240,7 +240,7 @@ func TestReleasesThatRestOnOthersReplayIdentically(t *testing.T) {
 			for word, of := range map[string][2]string{
 				"signature": {"approval_given", "signed by"}, "stand-in": {"approval_given", "stood in for"},
 				"change record": {"gates_confirmed", "that jira gave the answer"}, "record that refuses": {"gates_refused", "that jira gave the answer"},
-				"start":   {"execution_claimed", "that the change record let it start"}, "quiet start": {"execution_claimed", "that no alert held it"},
+				"start": {"execution_claimed", "that the change record let it start"}, "quiet start": {"execution_claimed", "that no alert held it"},
 				"start of before": {"execution_claimed", "whether alerts fired, which is not on record"}, "start that waits": {"start_held", "the alerts that hold it"},
 				"overrun": {"execution_overrun", "that freezes take it back"},
 				"alerts":  {"risk_cleared", "freezes, alerts"}, "alerts that hold": {"held", "freezes, alerts"},

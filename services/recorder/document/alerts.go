@@ -23,7 +23,7 @@ func (w *writer) alarms(r *Record) {
 		}
 	}
 	for _, e := range r.events {
-		switch d := e.Entry.Event.GetData().(type) { //nolint:exhaustive // Of the others it is said elsewhere.
+		switch d := e.Entry.Event.GetData().(type) {
 		case *releasev1.Event_StartHeld:
 			say(e.Entry.Sequence, "a start that waits", d.StartHeld.GetAlerts())
 		case *releasev1.Event_ExecutionClaimed:
