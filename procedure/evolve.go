@@ -15,6 +15,9 @@ func Evolve(s State, e Entry) (State, error) {
 		return s, err
 	}
 	next := s
+	if err := next.keepUnkept(e); err != nil {
+		return s, err
+	}
 	if err := next.apply(e); err != nil {
 		return s, err
 	}

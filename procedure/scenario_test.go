@@ -213,6 +213,10 @@ func parts(s procedure.State) [][2]string {
 		}
 		todo = append(todo, what)
 	}
+	var unkept []string
+	for _, u := range s.Unkept {
+		unkept = append(unkept, strings.TrimSpace(digit(u.GetDigest())))
+	}
 	var missing []string
 	for _, p := range procedure.Unacknowledged(s) {
 		missing = append(missing, fmt.Sprintf("%s of %s until %s", strings.Join(p.GetPeople(), ", "), p.GetAudience(), clock(p.GetAcknowledgeBy().AsTime())))
@@ -244,6 +248,7 @@ func parts(s procedure.State) [][2]string {
 		{"approvals", strings.Join(approvals, ", ")},
 		{"bypassed", strings.Join(s.Bypassed, ", ")},
 		{"overridden", strings.Join(overridden, ", ")},
+		{"not kept", strings.Join(unkept, ", ")},
 		{"tell", strings.Join(tell, ", ")},
 		{"tell later", strings.Join(later, ", ")},
 		{"work", work},

@@ -44,7 +44,7 @@ func (s *State) applyGatesConfirmed(e Entry, d *releasev1.GatesConfirmed) error 
 			if !s.Emergency() {
 				return s.invalid(e, "gate "+v.GetGate()+" is bypassed without an emergency")
 			}
-			bypassed = append(bypassed, "gate "+v.GetGate())
+			bypassed = append(bypassed, GateBypass(v.GetGate()))
 		case releasev1.GateVerdict_STATUS_WAIVED:
 			if why := s.badWaivers(v, d.GetVerdicts(), e.Stored); why != "" {
 				return s.invalid(e, "gate "+v.GetGate()+" is waived "+why)

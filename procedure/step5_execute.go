@@ -92,7 +92,7 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 		if _, missing := Count(*s, e.Stored); len(missing) > 0 {
 			return s.invalid(e, "approvals have expired")
 		}
-		if w := s.Lapsed(e.Stored); w != nil {
+		if w := s.lapsed(e.Stored, d.GetBypassed()); w != nil {
 			return s.invalid(e, "the waiver by "+w.GetOwner()+" has expired")
 		}
 	}

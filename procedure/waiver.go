@@ -19,26 +19,53 @@ func (s State) Waivers() (all []*releasev1.Waiver) {
 	return all
 }
 
-// Lapsed returns the first waiver that counts for nothing any more at that time, or nil.
-// With one, a release may not start (PD-1.2): nobody answers for the gate then.
-func (s State) Lapsed(at time.Time) *releasev1.Waiver {
-	for _, w := range s.Waivers() {
-		if !at.Before(w.GetExpires().AsTime()) {
-			return w
+// LapsedGate is a gate that was let through by a waiver that counts for nothing any more.
+type LapsedGate struct {
+	Gate   string
+	Waiver *releasev1.Waiver
+}
+
+// LapsedGates returns every gate for which nobody answers any more at that time, with the
+// first of its waivers that is over. With one, a release may not start (PD-1.2).
+func (s State) LapsedGates(at time.Time) []LapsedGate {
+	return s.waivedBy(func(w *releasev1.Waiver) bool { return !at.Before(w.GetExpires().AsTime()) })
+}
+
+// waivedBy returns every gate with such a waiver.
+func (s State) waivedBy(such func(*releasev1.Waiver) bool) (all []LapsedGate) {
+	for _, v := range s.Gates {
+		if v.GetStatus() != releasev1.GateVerdict_STATUS_WAIVED {
+			continue
+		}
+		if i := slices.IndexFunc(v.GetWaivers(), such); i >= 0 {
+			all = append(all, LapsedGate{v.GetGate(), v.GetWaivers()[i]})
+		}
+	}
+	return all
+}
+
+// GateBypass is how an emergency says that it goes around a gate.
+func GateBypass(gate string) string { return "gate " + gate }
+
+// lapsed returns the first waiver that is over and keeps a release from starting at that
+// time, or nil. Those of gates that an emergency says it goes around, or said, do not:
+// somebody who answered for one of them has not put it in the way of the emergency (PD-A.5).
+// No other lane goes around anything.
+func (s State) lapsed(at time.Time, around []string) *releasev1.Waiver {
+	for _, g := range s.LapsedGates(at) {
+		b := GateBypass(g.Gate)
+		if !slices.Contains(around, b) && !slices.Contains(s.Bypassed, b) {
+			return g.Waiver
 		}
 	}
 	return nil
 }
 
-// Unbound returns the first waiver that does not say for which environment it was given, or
-// nil. Such a one let a gate through before it had to say so; nothing starts by it any more.
-func (s State) Unbound() *releasev1.Waiver {
-	for _, w := range s.Waivers() {
-		if w.GetEnvironment() == "" {
-			return w
-		}
-	}
-	return nil
+// UnboundGates returns every gate that was let through by a waiver that does not say for
+// which environment it was given, with the first of these. Such a one let a gate through
+// before it had to say so; nothing starts by it any more.
+func (s State) UnboundGates() []LapsedGate {
+	return s.waivedBy(func(w *releasev1.Waiver) bool { return w.GetEnvironment() == "" })
 }
 
 // badWaivers says why the waivers of a verdict cannot let its gate through; empty where

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -15,6 +16,9 @@ func (p *pass) evidence(ctx context.Context, e *releasev1.Event) error {
 	collect(e.ProtoReflect(), &refs)
 	for _, ref := range refs {
 		content, err := p.blob(ctx, ref.GetDigest())
+		if errors.Is(err, errUnkept) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -23,6 +27,19 @@ func (p *pass) evidence(ctx context.Context, e *releasev1.Event) error {
 		}
 	}
 	return nil
+}
+
+// errUnkept says that an input was not kept when the decision was made, as its event says.
+// What follows from it can only be taken; that is no difference.
+var errUnkept = errors.New("it could not be kept as evidence when this was decided")
+
+// blob reads what is stored under a digest, for the event in work.
+func (p *pass) blob(ctx context.Context, digest string) ([]byte, error) {
+	content, err := p.Replayer.blob(ctx, digest)
+	if why, ok := p.unkept[digest]; ok && errors.Is(err, ErrMissing) {
+		return nil, fmt.Errorf("%s: %w (%s)", digest, errUnkept, why)
+	}
+	return content, err
 }
 
 // collect finds the references in a message.

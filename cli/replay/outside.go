@@ -8,12 +8,12 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/alerts"
 	"github.com/blackdice/shipwarden/services/approval/gates"
 	"github.com/blackdice/shipwarden/services/approval/risk"
 )

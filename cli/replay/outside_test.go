@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/cli/replay"
+	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/changerecord/changerecordtest"
 	"github.com/blackdice/shipwarden/internal/consent/consenttest"
@@ -23,7 +24,6 @@ import (
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/alerts"
 	"github.com/blackdice/shipwarden/services/approval/authorize"
 	"github.com/blackdice/shipwarden/services/approval/risk"
 )
@@ -173,7 +173,7 @@ func (g *generator) claim(now time.Time) (*releasev1.Event, time.Time) {
 		if g.State().Emergency() && rule.GetBypassable() {
 			continue
 		}
-		for _, r := range g.connectors.Check(g.t.Context(), []*policyv1.ChangeRecordRule{rule}, g.State().Request, now, now) {
+		for _, r := range g.connectors.Check(g.t.Context(), []*policyv1.ChangeRecordRule{rule}, g.State().Request, now) {
 			if r.Unknown != nil || r.Why != "" {
 				g.t.Fatalf("%v, %s", r.Unknown, r.Why)
 			}

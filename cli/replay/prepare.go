@@ -67,6 +67,9 @@ func (p *pass) gates(ctx context.Context, d *Decision, before procedure.State, e
 	}
 	var envelopes [][]byte
 	for _, ref := range before.Evidence() {
+		if before.UnkeptReason(ref.GetDigest()) != "" {
+			continue // Whoever judged did not have it either.
+		}
 		content, err := p.blob(ctx, ref.GetDigest())
 		if err != nil {
 			return err

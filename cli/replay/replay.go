@@ -99,6 +99,8 @@ type pass struct {
 	shown []procedure.State
 	// all is the release as the recorder has it, for the digest of its record.
 	all []view.Recorded
+	// unkept is why a digest of the event in work need not lead anywhere, by the event.
+	unkept map[string]string
 }
 
 func (p *pass) differs(m *recorderv1.RecordedEvent, format string, args ...any) {
@@ -160,11 +162,17 @@ func (p *pass) message(ctx context.Context, m *recorderv1.RecordedEvent) error {
 // decision replays what an event says that counts.
 func (p *pass) decision(ctx context.Context, before procedure.State, e procedure.Entry) (Decision, error) {
 	d := Decision{Sequence: e.Sequence, Type: procedure.TypeOf(e.Event)}
+	p.unkept = map[string]string{}
+	for _, u := range e.Event.GetUnkept() {
+		p.unkept[u.GetDigest()] = u.GetReason()
+	}
 	err := p.evidence(ctx, e.Event)
 	if err == nil {
 		err = p.judge(ctx, &d, before, e)
 	}
 	switch {
+	case errors.Is(err, errUnkept):
+		d.Result, d.Detail, d.Taken = Taken, "", []string{err.Error()}
 	case errors.Is(err, errInput), errors.Is(err, errDiffers), errors.Is(err, policy.ErrInvalid):
 		d.Result, d.Detail, d.Taken = Differs, err.Error(), nil
 	case err != nil:

@@ -55,6 +55,7 @@ func Describe(w io.Writer, r *recorderv1.Release, events []*recorderv1.RecordedE
 	p.review(f.review, f.reviewer)
 	p.followUps(followUps(r, f.review))
 	p.waysBack(r.GetTakenBackBy())
+	p.unkept(f.unkept)
 	if n := r.GetRejectedEvents(); n > 0 {
 		p.heading("Warning")
 		p.line("  %d events were on the bus and do not count (shipwarden get %s -o json --events)", n, terminal.Escape(r.GetRelease()))

@@ -24,6 +24,7 @@ type facts struct {
 	review    *releasev1.ReviewCompleted
 	reviewer  string
 	noWayBack string
+	unkept    []*releasev1.UnkeptEvidence
 }
 
 // approval is one that stands.
@@ -49,6 +50,7 @@ func gather(events []*recorderv1.RecordedEvent) facts {
 		}
 		f.decision(e)
 		f.work(e)
+		f.unkept = append(f.unkept, e.GetEvent().GetUnkept()...)
 	}
 	return f
 }

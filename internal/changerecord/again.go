@@ -17,25 +17,6 @@ import (
 // cannot be read.
 var ErrKept = errors.New("the answer that was kept is none about this change record")
 
-// kept is an answer as evidence, with where what is in it: whoever has it can read it
-// again without the configuration of that day.
-type kept struct {
-	Connector string            `json:"connector"`
-	Asked     string            `json:"asked"`
-	Time      string            `json:"time"`
-	Status    int               `json:"status"`
-	Found     bool              `json:"found"`
-	Fields    map[string]string `json:"fields,omitempty"`
-	Answer    json.RawMessage   `json:"answer"`
-}
-
-// pointers are where in an answer is what.
-func pointers(f *configv1.RecordFields) map[string]string {
-	return map[string]string{
-		"id": f.GetId(), "state": f.GetState(), "service": f.GetService(), "window_start": f.GetWindowStart(), "window_end": f.GetWindowEnd(),
-	}
-}
-
 // Again judges a request's change record by one rule from an answer that was kept, for a
 // start at that time; nil where none was. It asks nobody (N-01). Not known is false where
 // that does not decide: nothing was kept, or, by an older release, not where what is in it.

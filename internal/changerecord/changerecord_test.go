@@ -69,7 +69,7 @@ func TestTheExamplesReadServiceNowAndJira(t *testing.T) {
 			record, request := good, &releasev1.Request{Service: "shop", ChangeRecord: &releasev1.ChangeRecord{System: "tracker", Id: system.id}}
 			test.change(&record, request)
 			s.Set(system.id, record)
-			got := connectors.Check(t.Context(), []*policyv1.ChangeRecordRule{rule}, request, now, now)[0]
+			got := connectors.Check(t.Context(), []*policyv1.ChangeRecordRule{rule}, request, now)[0]
 			if got.Unknown != nil || !strings.Contains(got.Why, test.why) || (test.why == "") != (got.Why == "") {
 				t.Errorf("%s, %s: %q, %v, want %q", system.name, test.name, got.Why, got.Unknown, test.why)
 			}
@@ -85,7 +85,7 @@ func TestTheExamplesReadServiceNowAndJira(t *testing.T) {
 		later.Start = now.Add(time.Minute)
 		s.Set(system.id, later)
 		request := &releasev1.Request{Service: "shop", ChangeRecord: &releasev1.ChangeRecord{System: "tracker", Id: system.id}}
-		if got := connectors.Check(t.Context(), []*policyv1.ChangeRecordRule{rule}, request, now, now)[0]; got.Why != "" || !got.From.Equal(later.Start) {
+		if got := connectors.Check(t.Context(), []*policyv1.ChangeRecordRule{rule}, request, now)[0]; got.Why != "" || !got.From.Equal(later.Start) {
 			t.Errorf("%s: %q, from %s", system.name, got.Why, got.From)
 		}
 	}
@@ -133,13 +133,13 @@ func TestWhatIsNotKnownIsSaidToBe(t *testing.T) {
 		{"too long an answer", `{"id":"A","state":"` + strings.Repeat("x", 300<<10) + `"}`, "longer than", 200},
 	} {
 		body, code = test.body, test.code
-		_, err := c.Look(t.Context(), "A", now)
+		_, err := c.Look(t.Context(), "A")
 		if !errors.Is(err, changerecord.ErrUnknown) || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "127.0.0.1") {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
 	server.Close()
-	if _, err := c.Look(t.Context(), "A", now); !errors.Is(err, changerecord.ErrUnknown) || !strings.Contains(err.Error(), "cannot be reached") {
+	if _, err := c.Look(t.Context(), "A"); !errors.Is(err, changerecord.ErrUnknown) || !strings.Contains(err.Error(), "cannot be reached") {
 		t.Errorf("nobody there: %v", err)
 	}
 	if elsewhere > 0 {
@@ -147,7 +147,7 @@ func TestWhatIsNotKnownIsSaidToBe(t *testing.T) {
 	}
 	rule := &policyv1.ChangeRecordRule{Name: "r", Connector: "none", System: "s", IdPattern: "A", States: []string{"x"}}
 	request := &releasev1.Request{ChangeRecord: &releasev1.ChangeRecord{System: "s", Id: "A"}}
-	if got := (changerecord.Connectors{}).Check(t.Context(), []*policyv1.ChangeRecordRule{rule}, request, now, now)[0]; got.Unknown == nil {
+	if got := (changerecord.Connectors{}).Check(t.Context(), []*policyv1.ChangeRecordRule{rule}, request, now)[0]; got.Unknown == nil {
 		t.Errorf("without a connector: %v", got)
 	}
 }

@@ -57,15 +57,15 @@ type Result struct {
 
 // Check looks the request's change record up and judges it by every rule that demands one,
 // for a start at that time (PD-1.1). It changes nothing and keeps nothing.
-func (cs Connectors) Check(ctx context.Context, rules []*policyv1.ChangeRecordRule, request *releasev1.Request, now, at time.Time) []Result {
+func (cs Connectors) Check(ctx context.Context, rules []*policyv1.ChangeRecordRule, request *releasev1.Request, at time.Time) []Result {
 	all := make([]Result, 0, len(rules))
 	for _, rule := range rules {
-		all = append(all, cs.check(ctx, rule, request, now, at))
+		all = append(all, cs.check(ctx, rule, request, at))
 	}
 	return all
 }
 
-func (cs Connectors) check(ctx context.Context, rule *policyv1.ChangeRecordRule, request *releasev1.Request, now, at time.Time) Result {
+func (cs Connectors) check(ctx context.Context, rule *policyv1.ChangeRecordRule, request *releasev1.Request, at time.Time) Result {
 	out, asks := named(rule, request)
 	if !asks {
 		return out
@@ -75,7 +75,7 @@ func (cs Connectors) check(ctx context.Context, rule *policyv1.ChangeRecordRule,
 		out.Unknown = fmt.Errorf("%w: no connector %s is configured", ErrUnknown, rule.GetConnector())
 		return out
 	}
-	answer, err := connector.Look(ctx, request.GetChangeRecord().GetId(), now)
+	answer, err := connector.Look(ctx, request.GetChangeRecord().GetId())
 	if err != nil {
 		out.Unknown = err
 		return out
@@ -138,6 +138,12 @@ func Words(rule *policyv1.ChangeRecordRule) string {
 		text += ", which it must have"
 	}
 	return text
+}
+
+// Lost is the result where its answer could not be kept as evidence: what nobody can look at
+// afterwards is no answer.
+func (r Result) Lost(why string) Result {
+	return Result{Rule: r.Rule, Unknown: fmt.Errorf("%w: its answer cannot be kept as evidence, %s", ErrUnknown, why)}
 }
 
 // Digest is that of the answer, "sha256:…"; empty where there is none.

@@ -20,8 +20,8 @@ import (
 type Answer struct {
 	// Reading is nil where the system says that there is no such record.
 	Reading *releasev1.RecordReading
-	// Document is the reading and the answer that it was made of, as JSON, to be kept as
-	// evidence.
+	// Document is what of the answer the reading was made of, as JSON, to be kept as
+	// evidence: for the same reading the same bytes.
 	Document []byte
 }
 
@@ -33,7 +33,7 @@ var layouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999-0700", time.Da
 const maxText = 256
 
 // Look asks for a record. Every error wraps ErrUnknown.
-func (c *Connector) Look(ctx context.Context, id string, now time.Time) (Answer, error) {
+func (c *Connector) Look(ctx context.Context, id string) (Answer, error) {
 	if !idPattern.MatchString(id) {
 		return Answer{}, fmt.Errorf("%w: %q is no id", ErrUnknown, id)
 	}
@@ -53,7 +53,7 @@ func (c *Connector) Look(ctx context.Context, id string, now time.Time) (Answer,
 			return Answer{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 		}
 	}
-	document, err := c.document(id, status, reading, body, now)
+	document, err := c.document(id, status, reading, body)
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
@@ -126,7 +126,7 @@ func moment(answer any, pointer, field string) (*timestamppb.Timestamp, error) {
 // at follows a JSON pointer (RFC 6901); nil where it leads nowhere.
 func at(value any, pointer string) any {
 	for _, step := range strings.Split(pointer, "/")[1:] {
-		step = strings.ReplaceAll(strings.ReplaceAll(step, "~1", "/"), "~0", "~")
+		step = unescape(step)
 		switch v := value.(type) {
 		case map[string]any:
 			value = v[step]
@@ -141,19 +141,4 @@ func at(value any, pointer string) any {
 		}
 	}
 	return value
-}
-
-// document is the answer as evidence, with where in it is what. What is not JSON is kept as text.
-func (c *Connector) document(id string, status int, r *releasev1.RecordReading, body []byte, now time.Time) ([]byte, error) {
-	k := kept{
-		Connector: c.name, Asked: id, Time: now.UTC().Format(time.RFC3339Nano), Status: status, Found: r != nil, Fields: pointers(c.fields), Answer: body,
-	}
-	if !json.Valid(body) {
-		quoted, err := json.Marshal(string(bytes.ToValidUTF8(body, []byte("\uFFFD"))))
-		if err != nil {
-			return nil, err
-		}
-		k.Answer = quoted
-	}
-	return json.MarshalIndent(k, "", "  ")
 }

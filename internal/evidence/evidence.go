@@ -65,6 +65,8 @@ var (
 	ErrTooLarge = errors.New("evidence is too large")
 	// ErrTampered says that the stored bytes are not those that the digest names.
 	ErrTampered = errors.New("evidence was changed")
+	// ErrFull says that the store has no room for a document.
+	ErrFull = errors.New("the store of evidence is full")
 )
 
 var (
@@ -79,6 +81,8 @@ type Store struct {
 	// put are documents that this process put itself, by their digest: the step that
 	// reads one mostly runs beside the one that put it.
 	put *lru.Cache[string, []byte]
+	// metrics are nil where nobody counts.
+	metrics *metrics
 
 	mu     sync.Mutex // guards bucket, which is bound on first use
 	bucket jetstream.ObjectStore
@@ -100,11 +104,23 @@ func Digest(content []byte) string {
 // Put stores the document, unless it is there, and returns how events refer to
 // it. The media type and the name are the caller's words and not part of the
 // digest. Secrets must have been removed. It takes ten seconds at most. Errors wrap
-// ErrTooLarge or the client's.
+// ErrTooLarge, ErrFull or the client's. A store that has no room is not even tried: what
+// was stored of a document by then would stay, and fill it further.
 func (s *Store) Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error) {
-	ref := &releasev1.EvidenceRef{
-		Digest: Digest(content), MediaType: mediaType, Size: int64(len(content)), Name: name,
+	ref, err := s.keepNew(ctx, mediaType, name, content)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		s.metrics.unkept(err)
 	}
+	return ref, err
+}
+
+// refTo is how events refer to a document.
+func refTo(mediaType, name string, content []byte) *releasev1.EvidenceRef {
+	return &releasev1.EvidenceRef{Digest: Digest(content), MediaType: mediaType, Size: int64(len(content)), Name: name}
+}
+
+func (s *Store) keepNew(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error) {
+	ref := refTo(mediaType, name, content)
 	if len(content) > MaxSize {
 		return nil, fmt.Errorf("put evidence %q: %d of %d bytes: %w", name, len(content), MaxSize, ErrTooLarge)
 	}
@@ -122,6 +138,9 @@ func (s *Store) Put(ctx context.Context, mediaType, name string, content []byte)
 	if err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil, fmt.Errorf("put evidence %q: %w", name, err)
 	}
+	if err := s.room(ctx, len(content)); err != nil {
+		return nil, fmt.Errorf("put evidence %q: %w", name, err)
+	}
 	_, err = bucket.Put(ctx, jetstream.ObjectMeta{
 		Name: ref.GetDigest()[len(prefix):],
 		Headers: nats.Header{
@@ -131,6 +150,9 @@ func (s *Store) Put(ctx context.Context, mediaType, name string, content []byte)
 		// The client makes room for a whole chunk.
 		Opts: &jetstream.ObjectMetaOptions{ChunkSize: uint32(min(max(len(content), 1), chunkSize))},
 	}, bytes.NewReader(content))
+	if refusedForRoom(err) {
+		err = fmt.Errorf("%w: %w", ErrFull, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("put evidence %q: %w", name, err)
 	}

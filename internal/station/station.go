@@ -93,6 +93,8 @@ func Open(ctx context.Context, name string, cfg *configv1.Common, options ...nat
 		s.Conn.Close()
 		return nil, errors.Join(err, answering.end())
 	}
+	s.Evidence.Metrics(s.Registry)
+	s.Group.Add("evidence", s.Evidence.Run)
 	return s, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
+	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/identity"
@@ -118,7 +119,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
-	sources, err := alertSources(cfg)
+	sources, err := alerts.Open(cfg.GetAlertSources())
 	if err != nil {
 		return err
 	}

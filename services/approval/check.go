@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/station"
@@ -22,7 +23,7 @@ func Check(cfg *configv1.Approval) error {
 	doc, _, document := document(cfg)
 	_, told := channels(cfg)
 	_, records := changerecord.Open(cfg.GetChangeConnectors())
-	_, sources := alertSources(cfg)
+	_, sources := alerts.Open(cfg.GetAlertSources())
 	_, tokens := callers(cfg, time.Now)
 	_, secure := service.ServerTLS(cfg.GetGrpc().GetTls())
 	return errors.Join(

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/refusal"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/services/approval/whatif"
@@ -78,6 +79,7 @@ var reasons = []struct {
 	{eventstore.ErrUnavailable, codes.Unavailable, "BUS_UNAVAILABLE", "the record cannot be reached: nothing is known to be decided, look again and then try again"},
 	{eventstore.ErrUndecided, codes.Unavailable, "BUS_UNAVAILABLE", "it is not known whether the decision was stored: look, and try again where it was not"},
 	{eventstore.ErrRefused, codes.ResourceExhausted, "BUS_REFUSES", "the record takes nothing in: nothing was decided"},
+	{evidence.ErrFull, codes.ResourceExhausted, "EVIDENCE_FULL", "what you were shown cannot be kept as evidence, because the store is full: nothing was decided"},
 	{context.DeadlineExceeded, codes.DeadlineExceeded, refusal.ReasonDeadline, "it took too long: look whether it was decided"},
 	{context.Canceled, codes.Canceled, refusal.ReasonCanceled, "the call was called off: look whether it was decided"},
 }

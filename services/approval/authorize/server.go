@@ -68,7 +68,8 @@ func (s *Server) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*ap
 		if err != nil {
 			return nil, err
 		}
-		return event, s.keep(ctx, d, r.GetShownDigest())
+		event.Unkept, err = s.keep(ctx, d, r.GetShownDigest())
+		return event, err
 	})
 	if err != nil && unfit != nil {
 		s.tellOfAttempt(ctx, r.GetRelease(), unfit)

@@ -46,21 +46,26 @@ func (d desk) views() []procedure.State {
 
 // keep finds what the digest names among what the caller can have been shown, and
 // stores it, so that the record can show it as well. It fails where it names nothing
-// of that: then the caller decided on something else.
-func (s *Server) keep(ctx context.Context, d desk, digest string) error {
+// of that: then the caller decided on something else. An urgent release is not kept waiting
+// for room in the store; what is returned says so in the event.
+func (s *Server) keep(ctx context.Context, d desk, digest string) ([]*releasev1.UnkeptEvidence, error) {
 	all := d.views()
 	for i := len(all) - 1; i >= 0; i-- {
 		document, mediaType, err := shown.Document(pendingOf(d.index, all[i]))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if evidence.Digest(document) != digest {
 			continue
 		}
-		if _, err := s.evidence.Put(ctx, mediaType, "what approvers of "+d.state.Release+" were shown", document); err != nil {
-			return fmt.Errorf("keep what was shown: %w", err)
+		_, unkept, err := evidence.Keep(ctx, s.evidence, mediaType, "what approvers of "+d.state.Release+" were shown", document)
+		switch {
+		case err == nil:
+			return nil, nil
+		case unkept != nil && d.state.Urgent():
+			return []*releasev1.UnkeptEvidence{unkept}, nil
 		}
-		return nil
+		return nil, fmt.Errorf("keep what was shown: %w", err)
 	}
-	return errNotShown
+	return nil, errNotShown
 }

@@ -24,6 +24,10 @@ type Trust struct {
 	// Unseen says of artifacts, by name, why nobody knows what their registry has about
 	// them. No gate is satisfied for them: what was not seen is no absence.
 	Unseen map[string]string
+	// Lost says what came as evidence and could not be kept; empty where nothing is lost. A
+	// gate that nothing else satisfies might have been satisfied by it, or not: that is a
+	// failure, and no absence that could be waited for.
+	Lost string
 	// Unbound lets a waiver count whatever it says of where: as it did before it had to
 	// name the environment. It is for what was decided then, and for nothing else.
 	Unbound bool
@@ -46,7 +50,7 @@ func Evaluate(trust Trust, required []*policyv1.Gate, request *releasev1.Request
 	judges := make([]judge, len(required))
 	for i, gate := range required {
 		j := &judges[i]
-		*j = judge{index: index, gate: gate, request: request, statements: statements, unseen: trust.Unseen, unbound: trust.Unbound, now: now}
+		*j = judge{index: index, gate: gate, request: request, statements: statements, unseen: trust.Unseen, lost: trust.Lost, unbound: trust.Unbound, now: now}
 		j.listAuthors(request.GetArtifacts())
 		wrote = append(wrote, j.authors...)
 	}
@@ -65,6 +69,7 @@ type judge struct {
 	request    *releasev1.Request
 	statements []*statement
 	unseen     map[string]string
+	lost       string
 	unbound    bool
 	now        time.Time
 	// wrote is who is an author of the change by any source.
@@ -111,6 +116,9 @@ func (j *judge) verdict(artifacts []*releasev1.Artifact) *releasev1.GateVerdict 
 		reasons := j.cover(artifact)
 		if why := j.unseen[artifact.GetName()]; why != "" {
 			reasons, j.spoken = append(reasons, why), true
+		}
+		if len(reasons) > 0 && j.lost != "" {
+			reasons, j.spoken = append(reasons, j.lost), true
 		}
 		if len(reasons) > 0 {
 			waiver, against := j.waive(artifact)

@@ -40,7 +40,7 @@ func Again(ctx context.Context, blobs Reader, index *policy.Index, past Past) (d
 	}
 	// By which rule waivers counted is a matter of the time and not of the document.
 	trust.Unbound = Unbound(past.Event)
-	envelopes, err := all(ctx, blobs, past.State.Evidence())
+	envelopes, err := all(ctx, blobs, there(past.State))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,6 +50,12 @@ func Again(ctx context.Context, blobs Reader, index *policy.Index, past Past) (d
 	case past.Own.Document().GetReferrers():
 		beside.Found = slices.Concat(past.Event.GetGatesConfirmed().GetFound(), past.Event.GetGatesRefused().GetFound())
 		beside.Unseen = slices.Concat(past.Event.GetGatesConfirmed().GetUnseen(), past.Event.GetGatesRefused().GetUnseen())
+		if n := len(beside.Found); n > 0 {
+			beside.Found = slices.DeleteFunc(beside.Found, past.lacks)
+			if len(beside.Found) < n {
+				unknown = append(unknown, "what was found beside images and could not be kept")
+			}
+		}
 		if beside.Statements, err = all(ctx, blobs, beside.Found); err != nil {
 			return nil, nil, err
 		}
@@ -74,6 +80,11 @@ func Again(ctx context.Context, blobs Reader, index *policy.Index, past Past) (d
 	return judge(trust, past.State, envelopes, beside, past.At, false), unknown, nil
 }
 
+// lacks reports whether the event says that evidence could not be kept.
+func (p Past) lacks(ref *releasev1.EvidenceRef) bool {
+	return slices.ContainsFunc(p.Event.GetUnkept(), func(u *releasev1.UnkeptEvidence) bool { return u.GetDigest() == ref.GetDigest() })
+}
+
 // record is the verdict on the change record by a rule, from the answer that its connector
 // gave then; nil where none was kept that decides.
 func (p Past) record(ctx context.Context, blobs Reader, rule *policyv1.ChangeRecordRule) (*releasev1.GateVerdict, error) {
@@ -87,7 +98,7 @@ func (p Past) record(ctx context.Context, blobs Reader, rule *policyv1.ChangeRec
 		if proto.Equal(own, rule) {
 			recorded = v
 		}
-		if kept := v.GetEvidence(); len(kept) == 1 && document == nil {
+		if kept := v.GetEvidence(); len(kept) == 1 && document == nil && !p.lacks(&releasev1.EvidenceRef{Digest: kept[0]}) {
 			var err error
 			if document, err = blobs.Get(ctx, kept[0]); err != nil {
 				return nil, fmt.Errorf("read the change record %s: %w", kept[0], err)

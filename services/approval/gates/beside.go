@@ -39,6 +39,8 @@ type Beside struct {
 	Found []*releasev1.EvidenceRef
 	// Unseen is what could not be taken in.
 	Unseen []*releasev1.UnseenEvidence
+	// Unkept is what was found and could not be kept.
+	Unkept []*releasev1.UnkeptEvidence
 	// Records are the verdicts on change records, by what the systems said that keep them.
 	Records []*releasev1.GateVerdict
 }
@@ -84,9 +86,17 @@ func (s *shell) beside(ctx context.Context, t reactor.Task, index *policy.Index)
 		}
 		for _, content := range fresh {
 			known[internalevidence.Digest(content)] = true
-			ref, err := s.keeper.Put(ctx, besideType, "statement beside "+a.GetName(), content)
-			if err != nil {
+			ref, unkept, err := internalevidence.Keep(ctx, s.keeper, besideType, "statement beside "+a.GetName(), content)
+			switch {
+			case err != nil && unkept == nil:
 				return b, fmt.Errorf("keep what is beside %s: %w", a.GetName(), err)
+			case unkept != nil && patient:
+				return b, reactor.RetryAfter(min(max(step/20, time.Second), 30*time.Second), fmt.Errorf("keep what is beside %s: %w", a.GetName(), err))
+			case unkept != nil && !t.State.Urgent():
+				b.Unseen = append(b.Unseen, &releasev1.UnseenEvidence{Artifact: a.GetName(), Reason: oneLine("what was found cannot be kept as evidence, " + unkept.GetReason())})
+				continue
+			case unkept != nil:
+				b.Unkept = append(b.Unkept, unkept)
 			}
 			b.Statements, b.Found = append(b.Statements, content), append(b.Found, ref)
 		}

@@ -106,7 +106,7 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 	if err != nil {
 		return nil, err
 	}
-	envelopes, err := all(ctx, s.blobs, t.State.Evidence())
+	envelopes, err := all(ctx, s.blobs, there(t.State))
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 	if err != nil {
 		return nil, err
 	}
-	looked, err := s.records(ctx, t, index)
+	looked, unkept, err := s.records(ctx, t, index)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,9 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 		return nil, err
 	}
 	beside.Records = looked
-	return []eventstore.Draft{t.Draft(judge(trust, t.State, envelopes, beside, t.Now, s.keeper != nil))}, nil
+	event := judge(trust, t.State, envelopes, beside, t.Now, s.keeper != nil)
+	event.Unkept = append(unkept, beside.Unkept...)
+	return []eventstore.Draft{t.Draft(event)}, nil
 }
 
 // Judge is step 1 without its reading: the event that follows from the evidence at that
@@ -132,9 +134,26 @@ func Judge(trust evidence.Trust, state procedure.State, envelopes [][]byte, besi
 	return judge(trust, state, envelopes, beside, now, true)
 }
 
+// there is the evidence of a release without what could not be kept, of which the verdicts
+// say so.
+func there(state procedure.State) []*releasev1.EvidenceRef {
+	return slices.DeleteFunc(state.Evidence(), func(ref *releasev1.EvidenceRef) bool { return state.UnkeptReason(ref.GetDigest()) != "" })
+}
+
+// lost says what came with the request and is not there. Whatever it would have proved,
+// nobody knows.
+func lost(state procedure.State) string {
+	for _, ref := range state.Evidence() {
+		if why := state.UnkeptReason(ref.GetDigest()); why != "" {
+			return fmt.Sprintf("the evidence %.19s… came and could not be kept: %s", ref.GetDigest(), why)
+		}
+	}
+	return ""
+}
+
 // judge is Judge, which need not wait for what may still come.
 func judge(trust evidence.Trust, state procedure.State, envelopes [][]byte, beside Beside, now time.Time, waits bool) *releasev1.Event {
-	trust.Unseen = map[string]string{}
+	trust.Unseen, trust.Lost = map[string]string{}, lost(state)
 	for _, u := range beside.Unseen {
 		trust.Unseen[u.GetArtifact()] = u.GetReason()
 	}

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/changerecord"
+	kept "github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -20,33 +22,52 @@ const askAgain = 15 * time.Second
 // those of the gates (PD-1.1). A record whose window has not begun passes: the start waits for
 // it. One that is not known waits for as long as the step may take, and is refused then, with
 // what was wrong; it never passes.
-func (s *shell) records(ctx context.Context, t reactor.Task, index *policy.Index) ([]*releasev1.GateVerdict, error) {
+func (s *shell) records(ctx context.Context, t reactor.Task, index *policy.Index) (verdicts []*releasev1.GateVerdict, unkept []*releasev1.UnkeptEvidence, err error) {
 	rules := index.ChangeRecordsFor(t.State.Request)
 	if len(rules) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if s.keeper == nil {
-		return unasked(rules), nil
+		return unasked(rules), nil, nil
 	}
 	giveUp := t.State.Entered.Add(t.State.Requested.GetTimeouts().GetStep().AsDuration())
-	var verdicts []*releasev1.GateVerdict
-	for _, r := range s.connectors.Check(ctx, rules, t.State.Request, t.Now, StartOf(t.State.Request, t.Now)) {
+	for _, r := range s.connectors.Check(ctx, rules, t.State.Request, StartOf(t.State.Request, t.Now)) {
+		lost, err := s.keepRecord(ctx, t.State, &r)
+		if err != nil {
+			return nil, nil, err
+		}
+		if lost != nil {
+			unkept = append(unkept, lost)
+		}
 		v := Verdict(r)
 		if r.Unknown != nil && t.Now.Before(giveUp) && (!t.State.Emergency() || !r.Rule.GetBypassable()) {
 			slog.WarnContext(ctx, "a change record is not known yet", slog.String("release", t.State.Release),
 				slog.String("rule", r.Rule.GetName()), slog.Any("error", r.Unknown))
-			return nil, reactor.RetryAfter(min(askAgain, max(giveUp.Sub(t.Now), time.Second)), r.Unknown)
+			return nil, nil, reactor.RetryAfter(min(askAgain, max(giveUp.Sub(t.Now), time.Second)), r.Unknown)
 		}
 		if r.Document != nil {
-			ref, err := s.keeper.Put(ctx, "application/json", "change record "+t.State.Request.GetChangeRecord().GetId(), r.Document)
-			if err != nil {
-				return nil, fmt.Errorf("keep the change record: %w", err)
-			}
-			v.Evidence = []string{ref.GetDigest()}
+			v.Evidence = []string{r.Digest()}
 		}
 		verdicts = append(verdicts, v)
 	}
-	return verdicts, nil
+	return verdicts, unkept, nil
+}
+
+// keepRecord keeps the answer that a result is of. Where that cannot be done, a planned
+// release takes it for no answer; an urgent one goes on by it, and the event says so.
+func (s *shell) keepRecord(ctx context.Context, state procedure.State, r *changerecord.Result) (*releasev1.UnkeptEvidence, error) {
+	if r.Document == nil {
+		return nil, nil
+	}
+	_, unkept, err := kept.Keep(ctx, s.keeper, "application/json", "change record "+state.Request.GetChangeRecord().GetId(), r.Document)
+	switch {
+	case err == nil, unkept != nil && state.Urgent():
+		return unkept, nil
+	case unkept != nil:
+		*r = r.Lost(unkept.GetReason())
+		return nil, nil
+	}
+	return nil, fmt.Errorf("keep the change record: %w", err)
 }
 
 // StartOf is the start by which change records are judged at step 1: what is to start later

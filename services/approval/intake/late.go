@@ -130,6 +130,9 @@ func (i *Intake) add(ctx context.Context, m Message, brought *releasev1.Evidence
 		added := &releasev1.EvidenceAdded{SignedBy: signedBy, RequestSequence: m.Sequence}
 		for n, content := range fresh {
 			ref, err := i.blobs.Put(ctx, "application/vnd.dsse.envelope.v1+json", fmt.Sprintf("late-evidence-%d", len(state.LateEvidence)+n), content)
+			if errors.Is(err, evidence.ErrFull) {
+				return []*releasev1.Violation{noRoom()}, nil
+			}
 			if err != nil {
 				return nil, fmt.Errorf("store evidence: %w", err)
 			}

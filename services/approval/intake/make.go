@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -26,6 +27,10 @@ const maxOpen = 512
 func (i *Intake) make(ctx context.Context, index *policy.Index, active standing.Procedure, m Message, request *releasev1.Request, signedBy string, answer *releasev1.Answer) error {
 	id := procedure.ReleaseID(request.GetEnvironment(), request.GetService(), request.GetIdempotencyKey())
 	event, err := Requested(ctx, i.blobs, index, request, i.now())
+	if errors.Is(err, evidence.ErrFull) {
+		answer.Violations = []*releasev1.Violation{noRoom()}
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -104,15 +109,28 @@ func repeated(answer *releasev1.Answer, state procedure.State) []*releasev1.Viol
 // atOnce bounds how many documents of one request are stored at a time.
 const atOnce = 8
 
+// noRoom refuses what nobody could judge: a store that is full is a matter of people, and a
+// requester is not to find out by waiting.
+func noRoom() *releasev1.Violation {
+	return violation("evidence", "evidence.full", "it cannot be kept, because the store of evidence is full: tell whoever runs Shipwarden, and send it again")
+}
+
 // Requested is the first event of the release that a request makes at that time. The
-// evidence is stored first: an event that points to it never comes before it.
+// evidence is stored first: an event that points to it never comes before it. Where it
+// cannot be, an emergency or a rollback is a release all the same, and the event says what
+// is not there; of any other request the error is that of the store.
 func Requested(ctx context.Context, blobs Blobs, index *policy.Index, request *releasev1.Request, now time.Time) (*releasev1.Event, error) {
+	var keeper evidence.Putter = blobs
+	tolerant := evidence.Tolerate(blobs)
+	if (procedure.State{Request: request}).Urgent() {
+		keeper = tolerant
+	}
 	refs := make([]*releasev1.EvidenceRef, len(request.GetEvidence()))
 	group, putting := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for n, content := range request.GetEvidence() {
 		group.Go(func() (err error) {
-			refs[n], err = blobs.Put(putting, "application/vnd.dsse.envelope.v1+json", fmt.Sprintf("evidence-%d", n), content)
+			refs[n], err = keeper.Put(putting, "application/vnd.dsse.envelope.v1+json", fmt.Sprintf("evidence-%d", n), content)
 			return err
 		})
 	}
@@ -129,7 +147,7 @@ func Requested(ctx context.Context, blobs Blobs, index *policy.Index, request *r
 	if t := request.GetNotBefore(); t != nil && t.AsTime().After(start) {
 		start = t.AsTime()
 	}
-	return &releasev1.Event{Decided: timestamppb.New(now), Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{
+	return &releasev1.Event{Decided: timestamppb.New(now), Unkept: tolerant.Unkept(), Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{
 		Request: kept, RequestDigest: procedure.RequestDigest(request), Evidence: refs,
 		StartBy: timestamppb.New(start.Add(d.GetStartWithin().AsDuration())),
 		Timeouts: &releasev1.Timeouts{

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
@@ -128,7 +129,9 @@ func (s shell) tellLater(ctx context.Context, index *policy.Index, t reactor.Tas
 			receipts = append(receipts, each.instead.receipt)
 		}
 	}
-	return procedure.DecideLater(due[0].Notice, due[0].By, receipts, h.recipients(all)), nil
+	event := procedure.DecideLater(due[0].Notice, due[0].By, receipts, h.recipients(all))
+	event.Unkept = unkept(all)
+	return event, nil
 }
 
 // tellWaiting tells one channel: by the message that the notice is in, or by one of its own.
@@ -174,7 +177,8 @@ func (s shell) message(index *policy.Index, x raised, h hearing, channel string)
 }
 
 // seal returns what the messages say that a deferred notice is in, and writes it down where
-// nobody has.
+// nobody has. Where it cannot be kept there is no message that all could tell, and each is
+// told by itself.
 func (s shell) seal(ctx context.Context, t reactor.Task, d procedure.Deferral) (sealed, error) {
 	var out sealed
 	name := batch(d.Channel, d.Until)
@@ -183,7 +187,7 @@ func (s shell) seal(ctx context.Context, t reactor.Task, d procedure.Deferral) (
 		return out, err
 	}
 	if digest == "" {
-		if digest, err = s.write(ctx, name, t, d); err != nil {
+		if digest, err = s.write(ctx, name, t, d); err != nil || digest == "" {
 			return out, err
 		}
 	}
@@ -214,7 +218,11 @@ func (s shell) write(ctx context.Context, name string, t reactor.Task, d procedu
 	if err != nil {
 		return "", err
 	}
-	ref, err := s.evidence.Put(ctx, "application/json", "messages "+name, body)
+	ref, unkept, err := evidence.Keep(ctx, s.evidence, "application/json", "messages "+name, body)
+	if unkept != nil {
+		slog.WarnContext(ctx, "notices are not gathered, because their message cannot be kept", slog.String("batch", name), slog.Any("error", err))
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}

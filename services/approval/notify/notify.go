@@ -30,6 +30,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
@@ -239,7 +240,7 @@ func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task
 		}
 	}
 	event := procedure.DecideTold(notice, receipts, h.parties(raised, s.now()), h.recipients(slices.Concat(all, putOff(later))))
-	event.GetNotified().Deferred = later
+	event.GetNotified().Deferred, event.Unkept = later, unkept(all)
 	if notice.Occasion == releasev1.Occasion_OCCASION_START {
 		_, event.GetNotified().WaitsFor = startsNotBefore(index.Document(), raised)
 	}
@@ -261,7 +262,23 @@ type told struct {
 	waits bool
 	// instead is what became of it on the channel that stood in; nil where none did.
 	instead *told
-	err     error
+	// unkept says that what was sent could not be kept as evidence.
+	unkept *releasev1.UnkeptEvidence
+	err    error
+}
+
+// unkept is what the event says of notices that could not be kept.
+func unkept(all []told) []*releasev1.UnkeptEvidence {
+	var out []*releasev1.UnkeptEvidence
+	for _, each := range all {
+		if each.unkept != nil {
+			out = append(out, each.unkept)
+		}
+		if each.instead != nil && each.instead.unkept != nil {
+			out = append(out, each.instead.unkept)
+		}
+	}
+	return out
 }
 
 // sharing says whether several releases tell one message.
@@ -272,6 +289,8 @@ const (
 	together sharing = true
 )
 
+// tell tells one channel, and keeps what it is told. Where that cannot be kept people are told
+// all the same: nobody is left asleep because a store has no room.
 func (s shell) tell(ctx context.Context, name string, m Message, shared sharing) told {
 	m.Key += "/" + name
 	channel, ok := s.channels[name]
@@ -282,9 +301,20 @@ func (s shell) tell(ctx context.Context, name string, m Message, shared sharing)
 	if err != nil {
 		return told{err: fmt.Errorf("write the notice %s: %w", m.Key, err)}
 	}
-	if _, err := s.evidence.Put(ctx, "application/json", "notice "+m.Key, body); err != nil {
+	_, unkept, err := evidence.Keep(ctx, s.evidence, "application/json", "notice "+m.Key, body)
+	if err != nil && unkept == nil {
 		return told{err: fmt.Errorf("keep the notice: %w", err)}
 	}
+	out := s.send(ctx, channel, name, m, body, shared)
+	if out.receipt.GetBodyDigest() != "" {
+		out.unkept = unkept
+	}
+	return out
+}
+
+// send sends a notice, unless it was sent, or may have been to a receiver that would show it
+// twice.
+func (s shell) send(ctx context.Context, channel Channel, name string, m Message, body []byte, shared sharing) told {
 	sending, err := s.ledger.Begin(ctx, m.Key)
 	switch {
 	case err != nil:

@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/alerts"
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
 	"github.com/blackdice/shipwarden/services/approval/risk"
 )
@@ -100,10 +100,11 @@ func TestAlertsHoldAndSoDoesNotKnowing(t *testing.T) {
 	if s.Phase != procedure.PhaseApprove {
 		t.Fatalf("quiet: %s, %v", s.Phase, s.Holds)
 	}
-	// What was decided on is kept, by the digest that the finding names.
+	// What was decided on is kept, by the digest that the finding names, and nothing else is.
 	i := slices.IndexFunc(s.Findings, func(f *releasev1.Finding) bool { return f.GetRule() == "alert.firing" })
 	_, digest, _ := strings.Cut(s.Findings[i].GetMessage(), "answer ")
-	if kept, err := r.Evidence.Get(t.Context(), digest); err != nil || !strings.Contains(string(kept), "Disk") {
+	if kept, err := r.Evidence.Get(t.Context(), digest); err != nil || string(kept) != `{"form":"shipwarden.alerts/v1","alerts":[]}` ||
+		!strings.HasPrefix(s.Findings[i].GetMessage(), "none of the 1 alerts of alertmanager") {
 		t.Errorf("kept: %s, %v", kept, err)
 	}
 }

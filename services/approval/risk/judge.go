@@ -5,10 +5,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/alerts"
 )
 
 // Rules of what is found in histories other than the release's own, besides those of
@@ -24,7 +24,7 @@ var elsewhere = []string{
 }
 
 // byAlerts are those of what follows from the answers of sources.
-var byAlerts = []string{ruleFiring, ruleUnknown}
+var byAlerts = []string{alerts.RuleFiring, alerts.RuleUnknown}
 
 // aroundAlerts begins what is said of an alert rule that an emergency goes around.
 const aroundAlerts = "alert rule "

@@ -14,15 +14,16 @@ import (
 	"slices"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/internal/takeback"
 	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/takeback"
 )
 
 // Procedures gives the procedure document that a release runs under.
@@ -49,27 +50,36 @@ type shell struct {
 }
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
-	facts, err := Facts(ctx, s.procedures, s.store, s.watch, t.State, t.Now)
+	facts, unkept, err := s.facts(ctx, t.State, t.Now)
 	if err != nil {
 		return nil, err
 	}
-	return []eventstore.Draft{t.Draft(procedure.DecideRisk(t.State, facts))}, nil
+	event := procedure.DecideRisk(t.State, facts)
+	event.Unkept = unkept
+	return []eventstore.Draft{t.Draft(event)}, nil
 }
 
 // Facts is everything that the step looks at for a release at that time. It stores
 // nothing: whoever asks what would come of a release asks here as well.
 func Facts(ctx context.Context, procedures Procedures, store Store, watch Watch, s procedure.State, now time.Time) (procedure.RiskFacts, error) {
-	index, err := procedures.ByDigest(ctx, s.ProcedureDigest)
+	facts, _, err := shell{procedures, store, watch}.facts(ctx, s, now)
+	return facts, err
+}
+
+// facts is Facts, and what of it could not be kept.
+func (s shell) facts(ctx context.Context, state procedure.State, now time.Time) (procedure.RiskFacts, []*releasev1.UnkeptEvidence, error) {
+	index, err := s.procedures.ByDigest(ctx, state.ProcedureDigest)
 	if err != nil {
-		return procedure.RiskFacts{}, err
+		return procedure.RiskFacts{}, nil, err
 	}
-	l := look{shell: shell{procedures, store, watch}, index: index, state: s, now: now}
+	l := look{shell: s, index: index, state: state, now: now}
 	for _, look := range []func(context.Context) error{l.targets, l.debts, l.dependencies, l.alerts, l.quotaUsed} {
 		if err := look(ctx); err != nil {
-			return procedure.RiskFacts{}, err
+			return procedure.RiskFacts{}, nil, err
 		}
 	}
-	return facts(index, s, Seen{Holds: l.facts.Holds, Findings: l.facts.Findings, Answers: l.answers}, now)
+	found, err := facts(index, state, Seen{Holds: l.facts.Holds, Findings: l.facts.Findings, Answers: l.answers}, now)
+	return found, alerts.Unkept(l.answers), err
 }
 
 // ByDocument is those of the facts that depend on the release's own record and on a

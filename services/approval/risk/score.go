@@ -1,6 +1,7 @@
 package risk
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -26,7 +27,7 @@ func (l *look) score() {
 	if level != nil {
 		severity = releasev1.Finding_SEVERITY_WARNING
 	}
-	l.find(severity, "risk.score", "", "the risk score is %d, level %d (%s)", score.GetScore(), score.GetLevel(), or(strings.Join(parts, ", "), "nothing weighs"))
+	l.find(severity, "risk.score", "", "the risk score is %d, level %d (%s)", score.GetScore(), score.GetLevel(), cmp.Or(strings.Join(parts, ", "), "nothing weighs"))
 	unfit := releasev1.Finding_SEVERITY_BLOCKING
 	if l.state.Request.GetTrigger() != releasev1.Trigger_TRIGGER_PLANNED {
 		unfit = releasev1.Finding_SEVERITY_WARNING

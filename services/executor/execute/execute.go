@@ -111,6 +111,7 @@ func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]stan
 	event.GetExecutionClaimed().Bypassed = slices.Concat(around, said.bypassed, shown.bypassed)
 	event.GetExecutionClaimed().RollbackProofs = shown.tried
 	event.GetExecutionClaimed().ChangeRecords = said.readings
+	event.Unkept = said.unkept
 	drafts, busy, err := s.Claim(ctx, t, event, t.State.WaveTargets(), deadline, looked)
 	if err != nil {
 		return nil, err

@@ -85,7 +85,7 @@ func (s shell) debts(ctx context.Context, t reactor.Task, now time.Time) ([]*rel
 	return out, nil
 }
 
-// around names the freezes and quarantines that an emergency goes around now and has not
+// around names the freezes, quarantines and gates that an emergency goes around now and has not
 // on record yet: they were declared since step 3, or began.
 func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	if !t.State.Emergency() {
@@ -103,7 +103,11 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := slices.DeleteFunc(quarantines, func(b string) bool { return slices.Contains(t.State.Bypassed, b) })
+	_, _, gates, err := s.lapsed(ctx, t, t.Now.Add(margin))
+	if err != nil {
+		return nil, err
+	}
+	out := slices.DeleteFunc(append(quarantines, gates...), func(b string) bool { return slices.Contains(t.State.Bypassed, b) })
 	for _, index := range documents {
 		j, err := index.Freezes(t.State, t.Now)
 		if err != nil {

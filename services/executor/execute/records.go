@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -25,9 +26,10 @@ type records struct {
 	until time.Time
 	// findings refuse it.
 	findings []*releasev1.Finding
-	// readings let it pass, and bypassed are rules that an emergency goes around and that
-	// are not on record as that yet.
+	// readings let it pass, unkept are those answers that could not be kept, and bypassed
+	// are rules that an emergency goes around and that are not on record as that yet.
 	readings []*releasev1.RecordReading
+	unkept   []*releasev1.UnkeptEvidence
 	bypassed []string
 }
 
@@ -42,11 +44,17 @@ func (s shell) records(ctx context.Context, t reactor.Task, now time.Time) (reco
 		return out, err
 	}
 	out.bypassed = bypassed
-	for _, r := range s.Connectors.Check(ctx, rules, t.State.Request, now, now) {
+	for _, r := range s.Connectors.Check(ctx, rules, t.State.Request, now) {
 		id := t.State.Request.GetChangeRecord().GetId()
 		if r.Document != nil {
-			if _, err := s.Blobs.Put(ctx, "application/json", "change record "+id, r.Document); err != nil {
+			_, unkept, err := evidence.Keep(ctx, s.Blobs, "application/json", "change record "+id, r.Document)
+			switch {
+			case err != nil && unkept == nil:
 				return out, fmt.Errorf("keep the change record: %w", err)
+			case unkept != nil && t.State.Urgent():
+				out.unkept = append(out.unkept, unkept)
+			case unkept != nil:
+				r = r.Lost(unkept.GetReason())
 			}
 		}
 		switch {
@@ -133,7 +141,7 @@ func (s shell) closed(ctx context.Context, t reactor.Task, now time.Time) (strin
 	if err != nil || len(rules) == 0 || s.begun(ctx, t) {
 		return "", err
 	}
-	for _, r := range s.Connectors.Check(ctx, rules, t.State.Request, now, now) {
+	for _, r := range s.Connectors.Check(ctx, rules, t.State.Request, now) {
 		switch {
 		case r.Unknown != nil:
 			return "", r.Unknown

@@ -99,8 +99,6 @@ func (s shell) late(ctx context.Context, t reactor.Task) (string, error) {
 		why = "aborted by " + t.State.AbortBy
 	case begins(t.State) && over(t.State, now):
 		why = "the approvals have expired"
-	case begins(t.State) && t.State.Lapsed(now) != nil:
-		why = "the waiver by " + t.State.Lapsed(now).GetOwner() + " has expired"
 	default:
 		var err error
 		if why, err = s.stopped(ctx, t, now); err != nil {
@@ -135,6 +133,13 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 	}
 	if !begins(t.State) {
 		return "", nil
+	}
+	lapsed, _, _, err := s.lapsed(ctx, t, now)
+	if err != nil {
+		return "", err
+	}
+	if len(lapsed) > 0 {
+		return "the waiver by " + lapsed[0].GetOwner() + " has expired", nil
 	}
 	gone, err := s.left(ctx, t)
 	if err != nil {
@@ -246,11 +251,15 @@ func (s shell) changes(ctx context.Context, t reactor.Task) (out []*releasev1.Fi
 		if err != nil {
 			return nil, nil, err
 		}
-		if w := t.State.Lapsed(t.Now.Add(margin)); w != nil {
+		lapsed, unbound, _, err := s.lapsed(ctx, t, t.Now.Add(margin))
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, w := range lapsed {
 			say(ruleWaiver, w.GetArtifact(), "%s answered until %s for a gate that is not satisfied, and nobody does any more: request it again",
 				w.GetOwner(), w.GetExpires().AsTime().UTC().Format(time.RFC3339))
 		}
-		if w := t.State.Unbound(); w != nil {
+		for _, w := range unbound {
 			say(ruleUnbound, w.GetArtifact(), "the waiver by %s does not say for which environment it was given: request it again with one that does", w.GetOwner())
 		}
 		for _, c := range gone {

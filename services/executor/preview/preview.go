@@ -16,6 +16,7 @@ import (
 	"fmt"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
@@ -37,11 +38,16 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	if err != nil {
 		return nil, err
 	}
+	var keeper evidence.Putter = s.Blobs
+	tolerant := evidence.Tolerate(s.Blobs)
+	if t.State.Urgent() {
+		keeper = tolerant
+	}
 	proof, demanded := s.Proof(t.State), policy.DemandsProof(index.Document(), t.State.Request)
 	var previews []*releasev1.TargetPreview
 	var findings []*releasev1.Finding
 	for _, target := range procedure.Targets(t.State.Request) {
-		p, drift, err := s.look(ctx, proof, t.State, target)
+		p, drift, err := s.look(ctx, proof, keeper, t.State, target)
 		if drift != nil {
 			findings = append(findings, drift)
 		}
@@ -57,7 +63,9 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 			return nil, err
 		}
 	}
-	return []eventstore.Draft{t.Draft(procedure.DecidePreview(previews, findings))}, nil
+	event := procedure.DecidePreview(previews, findings)
+	event.Unkept = tolerant.Unkept()
+	return []eventstore.Draft{t.Draft(event)}, nil
 }
 
 // told is what the way back would do, for whoever approves: behind what would change.
@@ -74,12 +82,12 @@ func permanent(err error) bool {
 		errors.Is(err, driver.ErrInvalid) || errors.Is(err, driver.ErrConflict)
 }
 
-func (s shell) look(ctx context.Context, proof *site.Proof, state procedure.State, target string) (*releasev1.TargetPreview, *releasev1.Finding, error) {
+func (s shell) look(ctx context.Context, proof *site.Proof, keeper evidence.Putter, state procedure.State, target string) (*releasev1.TargetPreview, *releasev1.Finding, error) {
 	back, drift, err := s.wayBack(ctx, state, target)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := s.preview(ctx, proof, state, target, back)
+	p, err := s.preview(ctx, proof, keeper, state, target, back)
 	return p, drift, err
 }
 
@@ -91,7 +99,7 @@ func redacted(text string) string {
 	return string(clean)
 }
 
-func (s shell) preview(ctx context.Context, proof *site.Proof, state procedure.State, target, back string) (*releasev1.TargetPreview, error) {
+func (s shell) preview(ctx context.Context, proof *site.Proof, keeper evidence.Putter, state procedure.State, target, back string) (*releasev1.TargetPreview, error) {
 	d, err := s.Driver(target)
 	if err != nil {
 		return nil, err
@@ -114,7 +122,7 @@ func (s shell) preview(ctx context.Context, proof *site.Proof, state procedure.S
 		return nil, err
 	}
 	way.Target, way.Digest = "", "" // the preview names them
-	detail, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "preview of "+target, []byte(redacted(p.Detail)+told(way, run)))
+	detail, err := keeper.Put(ctx, "text/plain; charset=utf-8", "preview of "+target, []byte(redacted(p.Detail)+told(way, run)))
 	if err != nil {
 		return nil, err
 	}

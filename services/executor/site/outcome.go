@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/evidence"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 )
@@ -21,8 +22,8 @@ func Retry(err error) bool {
 func Lost(err error) bool { return errors.Is(err, driver.ErrStaleFence) }
 
 // Result turns what a driver answered into what is recorded of a target. The output
-// is kept as evidence; where that fails, the result stands without it, because what
-// happened to production must not get lost with what was printed about it.
+// is kept as evidence; where that fails, the result stands without it and says so, because
+// what happened to production must not get lost with what was printed about it.
 func (s *Site) Result(ctx context.Context, target string, fence driver.Fence, r driver.Result, failure error, started, ended time.Time) *releasev1.TargetResult {
 	out := &releasev1.TargetResult{
 		Target: target, Status: releasev1.TargetResult_STATUS_DONE, Digest: r.Digest, Message: Line(r.Message),
@@ -39,6 +40,7 @@ func (s *Site) Result(ctx context.Context, target string, fence driver.Fence, r 
 		ref, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "output of "+target, r.Output)
 		if err != nil {
 			slog.WarnContext(ctx, "the driver's output is not kept", slog.String("target", target), slog.Any("error", err))
+			out.Message = Line("what the driver printed is not kept (" + evidence.Digest(r.Output) + "): " + evidence.Why(err) + "; " + out.GetMessage())
 		}
 		out.Output = ref
 	}

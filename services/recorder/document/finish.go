@@ -168,6 +168,9 @@ func (b *builder) deviations(s procedure.State) {
 			say("%s", line.Text)
 		}
 	}
+	for _, u := range s.Unkept {
+		say("not kept as evidence: %s (%s), %s", u.GetName(), u.GetDigest(), u.GetReason())
+	}
 	if s.ReviewOwed() {
 		say("%s %s", owed, s.ReviewDue.UTC().Format(time.RFC3339))
 	}

@@ -17,6 +17,7 @@ import (
 	"fmt"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
@@ -63,15 +64,24 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		return nil, err
 	}
 	v := withUnseen(report.Verification, unseen)
-	v.Samples, err = s.blobs.Put(ctx, check.MediaType, "samples of "+t.State.Release, report.Document)
-	if err != nil {
-		return nil, fmt.Errorf("keep the samples: %w", err)
+	samples, unkept, unkeptErr := evidence.Keep(ctx, s.blobs, check.MediaType, "samples of "+t.State.Release, report.Document)
+	if unkeptErr != nil && unkept == nil {
+		return nil, fmt.Errorf("keep the samples: %w", unkeptErr)
 	}
+	v.Samples = samples
 	if err := failpoint.Hit("verify.kept"); err != nil {
 		return nil, err
 	}
 	ask := index.Document().GetEscalation().GetAskWhenInconclusive()
-	return []eventstore.Draft{t.Draft(procedure.DecideVerified(t.State, v, ask))}, nil
+	event := procedure.DecideVerified(t.State, v, ask)
+	if unkept != nil {
+		// A failure is acted on at once, and the way back is not kept waiting. That all is well
+		// nobody says of a planned release without what shows it.
+		if event.Unkept = []*releasev1.UnkeptEvidence{unkept}; !t.State.Urgent() && procedure.LetsPass(event) {
+			return nil, fmt.Errorf("keep the samples: %w", unkeptErr)
+		}
+	}
+	return []eventstore.Draft{t.Draft(event)}, nil
 }
 
 // plan says what to look at, which on the way back is every target that was touched. A

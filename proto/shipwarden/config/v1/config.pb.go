@@ -1481,8 +1481,10 @@ type Executor struct {
 	// Where change records are looked up again when a wave starts: as in the approval
 	// service.
 	ChangeConnectors []*ChangeConnector `protobuf:"bytes,6,rep,name=change_connectors,json=changeConnectors,proto3" json:"change_connectors,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Where alerts are asked for again when a wave starts: as in the approval service.
+	AlertSources  []*AlertSource `protobuf:"bytes,7,rep,name=alert_sources,json=alertSources,proto3" json:"alert_sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Executor) Reset() {
@@ -1553,6 +1555,13 @@ func (x *Executor) GetSignersFile() string {
 func (x *Executor) GetChangeConnectors() []*ChangeConnector {
 	if x != nil {
 		return x.ChangeConnectors
+	}
+	return nil
+}
+
+func (x *Executor) GetAlertSources() []*AlertSource {
+	if x != nil {
+		return x.AlertSources
 	}
 	return nil
 }
@@ -2537,7 +2546,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xe6\x02\n" +
+	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xae\x03\n" +
 	"\bExecutor\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12<\n" +
@@ -2546,7 +2555,8 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"registries\x18\x04 \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
 	"registries\x12!\n" +
 	"\fsigners_file\x18\x05 \x01(\tR\vsignersFile\x12R\n" +
-	"\x11change_connectors\x18\x06 \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\"\xe8\x02\n" +
+	"\x11change_connectors\x18\x06 \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\x12F\n" +
+	"\ralert_sources\x18\a \x03(\v2!.shipwarden.config.v1.AlertSourceR\falertSources\"\xe8\x02\n" +
 	"\x0fChangeConnector\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1c\n" +
 	"\x03url\x18\x02 \x01(\tB\n" +
@@ -2692,26 +2702,27 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	24, // 26: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
 	18, // 27: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
 	20, // 28: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	21, // 29: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	34, // 30: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	23, // 31: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	25, // 32: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	26, // 33: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	27, // 34: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	28, // 35: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	28, // 36: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	28, // 37: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	33, // 38: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	34, // 39: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 40: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 41: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 42: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	31, // 43: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	11, // 29: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
+	21, // 30: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	34, // 31: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	23, // 32: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	25, // 33: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	26, // 34: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	27, // 35: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	28, // 36: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	28, // 37: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	28, // 38: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	33, // 39: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	34, // 40: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 41: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 42: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 43: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	31, // 44: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }

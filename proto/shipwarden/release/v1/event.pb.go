@@ -263,6 +263,9 @@ type Event struct {
 	// The clock value by which it was decided, so that the decision can be derived again;
 	// absent where no decision depends on the clock, and in events of before it was kept.
 	Decided *timestamppb.Timestamp `protobuf:"bytes,140,opt,name=decided,proto3" json:"decided,omitempty"`
+	// What it rests on or tells of and could not be kept as evidence: whoever asks for it by
+	// its digest may find nothing, and why is said here.
+	Unkept []*UnkeptEvidence `protobuf:"bytes,196,rep,name=unkept,proto3" json:"unkept,omitempty"`
 	// Types that are valid to be assigned to Data:
 	//
 	//	*Event_Requested
@@ -420,6 +423,13 @@ func (x *Event) GetProcedureDigest() string {
 func (x *Event) GetDecided() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Decided
+	}
+	return nil
+}
+
+func (x *Event) GetUnkept() []*UnkeptEvidence {
+	if x != nil {
+		return x.Unkept
 	}
 	return nil
 }
@@ -2187,7 +2197,7 @@ type Held struct {
 	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
 	// The time zone database by which freezes were judged.
 	ZoneData string `protobuf:"bytes,3,opt,name=zone_data,json=zoneData,proto3" json:"zone_data,omitempty"`
-	// Of step 3: what sources of alerts said.
+	// Of step 3, and of a start: what sources of alerts said.
 	Alerts        []*AlertAnswer `protobuf:"bytes,6,rep,name=alerts,proto3" json:"alerts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3056,8 +3066,10 @@ type ExecutionClaimed struct {
 	ChangeRecords []*RecordReading `protobuf:"bytes,9,rep,name=change_records,json=changeRecords,proto3" json:"change_records,omitempty"`
 	// What was tried at this start to show that targets which it demands it of can go back.
 	RollbackProofs []*RollbackProof `protobuf:"bytes,10,rep,name=rollback_proofs,json=rollbackProofs,proto3" json:"rollback_proofs,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What sources of alerts said at this start. Absent in claims of before they were asked.
+	Alerts        []*AlertAnswer `protobuf:"bytes,11,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecutionClaimed) Reset() {
@@ -3156,6 +3168,13 @@ func (x *ExecutionClaimed) GetChangeRecords() []*RecordReading {
 func (x *ExecutionClaimed) GetRollbackProofs() []*RollbackProof {
 	if x != nil {
 		return x.RollbackProofs
+	}
+	return nil
+}
+
+func (x *ExecutionClaimed) GetAlerts() []*AlertAnswer {
+	if x != nil {
+		return x.Alerts
 	}
 	return nil
 }
@@ -5363,7 +5382,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\x9d*\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xdd*\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -5373,7 +5392,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x05actor\x18\x06 \x01(\v2\x1c.shipwarden.release.v1.ActorR\x05actor\x12!\n" +
 	"\fcausation_id\x18\a \x01(\tR\vcausationId\x12)\n" +
 	"\x10procedure_digest\x18\b \x01(\tR\x0fprocedureDigest\x125\n" +
-	"\adecided\x18\x8c\x01 \x01(\v2\x1a.google.protobuf.TimestampR\adecided\x12@\n" +
+	"\adecided\x18\x8c\x01 \x01(\v2\x1a.google.protobuf.TimestampR\adecided\x12>\n" +
+	"\x06unkept\x18\xc4\x01 \x03(\v2%.shipwarden.release.v1.UnkeptEvidenceR\x06unkept\x12@\n" +
 	"\trequested\x18\x14 \x01(\v2 .shipwarden.release.v1.RequestedH\x00R\trequested\x12P\n" +
 	"\x0fgates_confirmed\x18\x15 \x01(\v2%.shipwarden.release.v1.GatesConfirmedH\x00R\x0egatesConfirmed\x12J\n" +
 	"\rgates_refused\x18\x16 \x01(\v2#.shipwarden.release.v1.GatesRefusedH\x00R\fgatesRefused\x12P\n" +
@@ -5564,7 +5584,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x12NoticeAcknowledged\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\x18\n" +
-	"\acomment\x18\x03 \x01(\tR\acomment\"\xc6\x03\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"\x82\x04\n" +
 	"\x10ExecutionClaimed\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12#\n" +
@@ -5577,7 +5597,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bbypassed\x18\b \x03(\tR\bbypassed\x12K\n" +
 	"\x0echange_records\x18\t \x03(\v2$.shipwarden.release.v1.RecordReadingR\rchangeRecords\x12M\n" +
 	"\x0frollback_proofs\x18\n" +
-	" \x03(\v2$.shipwarden.release.v1.RollbackProofR\x0erollbackProofs\"\x80\x01\n" +
+	" \x03(\v2$.shipwarden.release.v1.RollbackProofR\x0erollbackProofs\x12:\n" +
+	"\x06alerts\x18\v \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\"\x80\x01\n" +
 	"\x11ExecutionFinished\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
@@ -5823,207 +5844,210 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*ClearanceProposed)(nil),              // 61: shipwarden.release.v1.ClearanceProposed
 	(*QuarantineCleared)(nil),              // 62: shipwarden.release.v1.QuarantineCleared
 	(*timestamppb.Timestamp)(nil),          // 63: google.protobuf.Timestamp
-	(*ProcedureProposed)(nil),              // 64: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 65: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 66: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 67: shipwarden.release.v1.ProcedureProposalClosed
-	(*Request)(nil),                        // 68: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 69: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 70: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),                    // 71: shipwarden.release.v1.GateVerdict
-	(*UnseenEvidence)(nil),                 // 72: shipwarden.release.v1.UnseenEvidence
-	(*PinnedArtifact)(nil),                 // 73: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 74: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 75: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 76: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 77: shipwarden.release.v1.QuorumRule
-	(*RiskScore)(nil),                      // 78: shipwarden.release.v1.RiskScore
-	(*AlertAnswer)(nil),                    // 79: shipwarden.release.v1.AlertAnswer
-	(*HoldReason)(nil),                     // 80: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 81: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 82: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 83: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 84: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 85: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 86: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 87: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 88: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 89: shipwarden.release.v1.Deferral
-	(*RecordReading)(nil),                  // 90: shipwarden.release.v1.RecordReading
-	(*RollbackProof)(nil),                  // 91: shipwarden.release.v1.RollbackProof
-	(*TargetResult)(nil),                   // 92: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 93: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 94: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 95: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 96: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 97: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 98: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 99: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 100: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 101: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 102: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 103: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 104: shipwarden.release.v1.Quarantine
+	(*UnkeptEvidence)(nil),                 // 64: shipwarden.release.v1.UnkeptEvidence
+	(*ProcedureProposed)(nil),              // 65: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 66: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 67: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 68: shipwarden.release.v1.ProcedureProposalClosed
+	(*Request)(nil),                        // 69: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 70: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 71: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 72: shipwarden.release.v1.GateVerdict
+	(*UnseenEvidence)(nil),                 // 73: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),                 // 74: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 75: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 76: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 77: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 78: shipwarden.release.v1.QuorumRule
+	(*RiskScore)(nil),                      // 79: shipwarden.release.v1.RiskScore
+	(*AlertAnswer)(nil),                    // 80: shipwarden.release.v1.AlertAnswer
+	(*HoldReason)(nil),                     // 81: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 82: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 83: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 84: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 85: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 86: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 87: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 88: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 89: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 90: shipwarden.release.v1.Deferral
+	(*RecordReading)(nil),                  // 91: shipwarden.release.v1.RecordReading
+	(*RollbackProof)(nil),                  // 92: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 93: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 94: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 95: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 96: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 97: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 98: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 99: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 100: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 101: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 102: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 103: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 104: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 105: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	63,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
 	63,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
-	7,   // 4: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
-	8,   // 5: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
-	9,   // 6: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
-	11,  // 7: shipwarden.release.v1.Event.scope_validated:type_name -> shipwarden.release.v1.ScopeValidated
-	12,  // 8: shipwarden.release.v1.Event.scope_refused:type_name -> shipwarden.release.v1.ScopeRefused
-	13,  // 9: shipwarden.release.v1.Event.change_previewed:type_name -> shipwarden.release.v1.ChangePreviewed
-	14,  // 10: shipwarden.release.v1.Event.preview_refused:type_name -> shipwarden.release.v1.PreviewRefused
-	15,  // 11: shipwarden.release.v1.Event.risk_cleared:type_name -> shipwarden.release.v1.RiskCleared
-	16,  // 12: shipwarden.release.v1.Event.held:type_name -> shipwarden.release.v1.Held
-	17,  // 13: shipwarden.release.v1.Event.risk_refused:type_name -> shipwarden.release.v1.RiskRefused
-	18,  // 14: shipwarden.release.v1.Event.approval_given:type_name -> shipwarden.release.v1.ApprovalGiven
-	19,  // 15: shipwarden.release.v1.Event.approval_withdrawn:type_name -> shipwarden.release.v1.ApprovalWithdrawn
-	20,  // 16: shipwarden.release.v1.Event.rejected:type_name -> shipwarden.release.v1.Rejected
-	21,  // 17: shipwarden.release.v1.Event.authorized:type_name -> shipwarden.release.v1.Authorized
-	22,  // 18: shipwarden.release.v1.Event.withdrawn:type_name -> shipwarden.release.v1.Withdrawn
-	23,  // 19: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
-	24,  // 20: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
-	25,  // 21: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
-	29,  // 22: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
-	30,  // 23: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
-	31,  // 24: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
-	32,  // 25: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
-	33,  // 26: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
-	34,  // 27: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
-	16,  // 28: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	35,  // 29: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
-	36,  // 30: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
-	37,  // 31: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
-	38,  // 32: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
-	39,  // 33: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
-	40,  // 34: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
-	41,  // 35: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
-	42,  // 36: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
-	43,  // 37: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
-	44,  // 38: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	45,  // 39: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	46,  // 40: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	47,  // 41: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	48,  // 42: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	49,  // 43: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	50,  // 44: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	28,  // 45: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
-	26,  // 46: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
-	27,  // 47: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
-	51,  // 48: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	52,  // 49: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	53,  // 50: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	54,  // 51: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	57,  // 52: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	56,  // 53: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
-	60,  // 54: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
-	61,  // 55: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
-	62,  // 56: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
-	64,  // 57: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	65,  // 58: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	66,  // 59: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	67,  // 60: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	58,  // 61: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
-	59,  // 62: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
-	10,  // 63: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
-	16,  // 64: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
-	0,   // 65: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	68,  // 66: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	69,  // 67: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	63,  // 68: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	70,  // 69: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	71,  // 70: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	69,  // 71: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
-	72,  // 72: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	71,  // 73: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	69,  // 74: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
-	72,  // 75: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	69,  // 76: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	73,  // 77: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	74,  // 78: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	75,  // 79: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	75,  // 80: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	76,  // 81: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	75,  // 82: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	75,  // 83: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	77,  // 84: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	63,  // 85: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	75,  // 86: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	78,  // 87: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	63,  // 88: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
-	79,  // 89: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	80,  // 90: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	63,  // 91: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	79,  // 92: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	75,  // 93: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	78,  // 94: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	79,  // 95: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	63,  // 96: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	81,  // 97: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	82,  // 98: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	83,  // 99: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	63,  // 100: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	63,  // 101: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	84,  // 102: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	85,  // 103: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	86,  // 104: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	87,  // 105: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	88,  // 106: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	80,  // 107: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	89,  // 108: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	85,  // 109: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	63,  // 110: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 111: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	90,  // 112: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	91,  // 113: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
-	92,  // 114: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	92,  // 115: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	92,  // 116: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	75,  // 117: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	92,  // 118: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	93,  // 119: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	93,  // 120: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	93,  // 121: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	63,  // 122: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 123: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	92,  // 124: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	92,  // 125: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	94,  // 126: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	63,  // 127: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	94,  // 128: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 129: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	84,  // 130: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	63,  // 131: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	94,  // 132: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	95,  // 133: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 134: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	96,  // 135: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	96,  // 136: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	63,  // 137: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	97,  // 138: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	97,  // 139: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	98,  // 140: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	99,  // 141: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	100, // 142: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	55,  // 143: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	101, // 144: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	101, // 145: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	102, // 146: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 147: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	103, // 148: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	80,  // 149: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	104, // 150: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	104, // 151: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	104, // 152: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	153, // [153:153] is the sub-list for method output_type
-	153, // [153:153] is the sub-list for method input_type
-	153, // [153:153] is the sub-list for extension type_name
-	153, // [153:153] is the sub-list for extension extendee
-	0,   // [0:153] is the sub-list for field type_name
+	64,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
+	7,   // 5: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
+	8,   // 6: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
+	9,   // 7: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
+	11,  // 8: shipwarden.release.v1.Event.scope_validated:type_name -> shipwarden.release.v1.ScopeValidated
+	12,  // 9: shipwarden.release.v1.Event.scope_refused:type_name -> shipwarden.release.v1.ScopeRefused
+	13,  // 10: shipwarden.release.v1.Event.change_previewed:type_name -> shipwarden.release.v1.ChangePreviewed
+	14,  // 11: shipwarden.release.v1.Event.preview_refused:type_name -> shipwarden.release.v1.PreviewRefused
+	15,  // 12: shipwarden.release.v1.Event.risk_cleared:type_name -> shipwarden.release.v1.RiskCleared
+	16,  // 13: shipwarden.release.v1.Event.held:type_name -> shipwarden.release.v1.Held
+	17,  // 14: shipwarden.release.v1.Event.risk_refused:type_name -> shipwarden.release.v1.RiskRefused
+	18,  // 15: shipwarden.release.v1.Event.approval_given:type_name -> shipwarden.release.v1.ApprovalGiven
+	19,  // 16: shipwarden.release.v1.Event.approval_withdrawn:type_name -> shipwarden.release.v1.ApprovalWithdrawn
+	20,  // 17: shipwarden.release.v1.Event.rejected:type_name -> shipwarden.release.v1.Rejected
+	21,  // 18: shipwarden.release.v1.Event.authorized:type_name -> shipwarden.release.v1.Authorized
+	22,  // 19: shipwarden.release.v1.Event.withdrawn:type_name -> shipwarden.release.v1.Withdrawn
+	23,  // 20: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
+	24,  // 21: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
+	25,  // 22: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
+	29,  // 23: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
+	30,  // 24: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
+	31,  // 25: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
+	32,  // 26: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
+	33,  // 27: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
+	34,  // 28: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
+	16,  // 29: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
+	35,  // 30: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
+	36,  // 31: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
+	37,  // 32: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
+	38,  // 33: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
+	39,  // 34: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
+	40,  // 35: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
+	41,  // 36: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
+	42,  // 37: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
+	43,  // 38: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
+	44,  // 39: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
+	45,  // 40: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	46,  // 41: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	47,  // 42: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	48,  // 43: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	49,  // 44: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	50,  // 45: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	28,  // 46: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
+	26,  // 47: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
+	27,  // 48: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
+	51,  // 49: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	52,  // 50: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	53,  // 51: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	54,  // 52: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	57,  // 53: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	56,  // 54: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
+	60,  // 55: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	61,  // 56: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	62,  // 57: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	65,  // 58: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	66,  // 59: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	67,  // 60: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	68,  // 61: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	58,  // 62: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	59,  // 63: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	10,  // 64: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
+	16,  // 65: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
+	0,   // 66: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	69,  // 67: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	70,  // 68: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	63,  // 69: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	71,  // 70: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	72,  // 71: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	70,  // 72: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	73,  // 73: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	72,  // 74: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	70,  // 75: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	73,  // 76: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	70,  // 77: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	74,  // 78: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	75,  // 79: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	76,  // 80: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	76,  // 81: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	77,  // 82: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	76,  // 83: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	76,  // 84: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	78,  // 85: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	63,  // 86: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	76,  // 87: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	79,  // 88: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	63,  // 89: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
+	80,  // 90: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	81,  // 91: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	63,  // 92: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	80,  // 93: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	76,  // 94: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	79,  // 95: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	80,  // 96: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	63,  // 97: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	82,  // 98: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	83,  // 99: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	84,  // 100: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	63,  // 101: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	63,  // 102: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	85,  // 103: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	86,  // 104: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	87,  // 105: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	88,  // 106: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	89,  // 107: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	81,  // 108: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	90,  // 109: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	86,  // 110: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	63,  // 111: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 112: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	91,  // 113: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	92,  // 114: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	80,  // 115: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	93,  // 116: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	93,  // 117: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	93,  // 118: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	76,  // 119: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	93,  // 120: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	94,  // 121: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	94,  // 122: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	94,  // 123: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	63,  // 124: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	63,  // 125: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	93,  // 126: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	93,  // 127: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	95,  // 128: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	63,  // 129: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	95,  // 130: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 131: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	85,  // 132: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	63,  // 133: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	95,  // 134: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	96,  // 135: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 136: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	97,  // 137: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	97,  // 138: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	63,  // 139: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	98,  // 140: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	98,  // 141: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	99,  // 142: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	100, // 143: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	101, // 144: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	55,  // 145: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	102, // 146: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	102, // 147: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	103, // 148: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 149: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	104, // 150: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	81,  // 151: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	105, // 152: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	105, // 153: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	105, // 154: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	155, // [155:155] is the sub-list for method output_type
+	155, // [155:155] is the sub-list for method input_type
+	155, // [155:155] is the sub-list for extension type_name
+	155, // [155:155] is the sub-list for extension extendee
+	0,   // [0:155] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

@@ -526,7 +526,7 @@ func (x ScopedTarget_Relation) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ScopedTarget_Relation.Descriptor instead.
 func (ScopedTarget_Relation) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9, 0}
 }
 
 // Severity of a finding.
@@ -582,7 +582,7 @@ func (x Finding_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Finding_Severity.Descriptor instead.
 func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11, 0}
 }
 
 // Where the way back takes from what it places again.
@@ -638,7 +638,7 @@ func (x RollbackProof_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RollbackProof_Source.Descriptor instead.
 func (RollbackProof_Source) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Why.
@@ -694,7 +694,7 @@ func (x Deferral_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Deferral_Reason.Descriptor instead.
 func (Deferral_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // State of a notice.
@@ -754,7 +754,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25, 0}
 }
 
 // Status of a target.
@@ -811,7 +811,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26, 0}
 }
 
 // Verdict of a check.
@@ -864,7 +864,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28, 0}
 }
 
 // Cause of a quarantine.
@@ -928,7 +928,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1360,6 +1360,70 @@ func (x *UnseenEvidence) GetReason() string {
 	return ""
 }
 
+// UnkeptEvidence says what the store of evidence did not take.
+type UnkeptEvidence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the content, "sha256:…".
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// What it is, for a person.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Why it is not there.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnkeptEvidence) Reset() {
+	*x = UnkeptEvidence{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnkeptEvidence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnkeptEvidence) ProtoMessage() {}
+
+func (x *UnkeptEvidence) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnkeptEvidence.ProtoReflect.Descriptor instead.
+func (*UnkeptEvidence) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UnkeptEvidence) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *UnkeptEvidence) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UnkeptEvidence) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // RecordReading is what the system that keeps change records said of one.
 type RecordReading struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1382,7 +1446,7 @@ type RecordReading struct {
 
 func (x *RecordReading) Reset() {
 	*x = RecordReading{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1458,7 @@ func (x *RecordReading) String() string {
 func (*RecordReading) ProtoMessage() {}
 
 func (x *RecordReading) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1471,7 @@ func (x *RecordReading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordReading.ProtoReflect.Descriptor instead.
 func (*RecordReading) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RecordReading) GetRule() string {
@@ -1488,7 +1552,7 @@ type PinnedArtifact struct {
 
 func (x *PinnedArtifact) Reset() {
 	*x = PinnedArtifact{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1500,7 +1564,7 @@ func (x *PinnedArtifact) String() string {
 func (*PinnedArtifact) ProtoMessage() {}
 
 func (x *PinnedArtifact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1513,7 +1577,7 @@ func (x *PinnedArtifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinnedArtifact.ProtoReflect.Descriptor instead.
 func (*PinnedArtifact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PinnedArtifact) GetName() string {
@@ -1599,7 +1663,7 @@ type PlatformImage struct {
 
 func (x *PlatformImage) Reset() {
 	*x = PlatformImage{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1675,7 @@ func (x *PlatformImage) String() string {
 func (*PlatformImage) ProtoMessage() {}
 
 func (x *PlatformImage) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1688,7 @@ func (x *PlatformImage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlatformImage.ProtoReflect.Descriptor instead.
 func (*PlatformImage) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PlatformImage) GetPlatform() string {
@@ -1660,7 +1724,7 @@ type ScopedTarget struct {
 
 func (x *ScopedTarget) Reset() {
 	*x = ScopedTarget{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +1736,7 @@ func (x *ScopedTarget) String() string {
 func (*ScopedTarget) ProtoMessage() {}
 
 func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +1749,7 @@ func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopedTarget.ProtoReflect.Descriptor instead.
 func (*ScopedTarget) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ScopedTarget) GetTarget() string {
@@ -1723,25 +1787,29 @@ func (x *ScopedTarget) GetRelation() ScopedTarget_Relation {
 	return ScopedTarget_RELATION_UNSPECIFIED
 }
 
-// AlertAnswer is what a source of alerts said when step 3 asked it. With it the rules of
-// the procedure document can be judged again.
+// AlertAnswer is what a source of alerts said when step 3 or a start asked it. With it the
+// rules of the procedure document can be judged again.
 type AlertAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The source, by its name in the procedure document.
 	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
-	// What it answered: evidence, JSON. Absent where it gave no answer that could be read.
+	// What decided of its answer, the alerts that a rule of the release is about: evidence,
+	// JSON. Absent where it gave no answer that could be read.
 	Answer *EvidenceRef `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
 	// Why there is none.
 	Error string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
 	// When the release began that this one takes back: alerts since then do not hold it.
-	Began         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=began,proto3" json:"began,omitempty"`
+	Began *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=began,proto3" json:"began,omitempty"`
+	// How many alerts were active there, whatever they are about. Absent in answers of before
+	// only what decided of them was kept.
+	Active        uint32 `protobuf:"varint,5,opt,name=active,proto3" json:"active,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AlertAnswer) Reset() {
 	*x = AlertAnswer{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1821,7 @@ func (x *AlertAnswer) String() string {
 func (*AlertAnswer) ProtoMessage() {}
 
 func (x *AlertAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1834,7 @@ func (x *AlertAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertAnswer.ProtoReflect.Descriptor instead.
 func (*AlertAnswer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AlertAnswer) GetSource() string {
@@ -1797,6 +1865,13 @@ func (x *AlertAnswer) GetBegan() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *AlertAnswer) GetActive() uint32 {
+	if x != nil {
+		return x.Active
+	}
+	return 0
+}
+
 // Finding is one thing that was looked at.
 type Finding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1814,7 +1889,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +1901,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +1914,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Finding) GetRule() string {
@@ -1896,7 +1971,7 @@ type TargetPreview struct {
 
 func (x *TargetPreview) Reset() {
 	*x = TargetPreview{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +1983,7 @@ func (x *TargetPreview) String() string {
 func (*TargetPreview) ProtoMessage() {}
 
 func (x *TargetPreview) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +1996,7 @@ func (x *TargetPreview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetPreview.ProtoReflect.Descriptor instead.
 func (*TargetPreview) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TargetPreview) GetTarget() string {
@@ -2007,7 +2082,7 @@ type RollbackProof struct {
 
 func (x *RollbackProof) Reset() {
 	*x = RollbackProof{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2019,7 +2094,7 @@ func (x *RollbackProof) String() string {
 func (*RollbackProof) ProtoMessage() {}
 
 func (x *RollbackProof) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2032,7 +2107,7 @@ func (x *RollbackProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackProof.ProtoReflect.Descriptor instead.
 func (*RollbackProof) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RollbackProof) GetTarget() string {
@@ -2106,7 +2181,7 @@ type QuorumRule struct {
 
 func (x *QuorumRule) Reset() {
 	*x = QuorumRule{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2118,7 +2193,7 @@ func (x *QuorumRule) String() string {
 func (*QuorumRule) ProtoMessage() {}
 
 func (x *QuorumRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2131,7 +2206,7 @@ func (x *QuorumRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuorumRule.ProtoReflect.Descriptor instead.
 func (*QuorumRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *QuorumRule) GetGroup() string {
@@ -2172,7 +2247,7 @@ type ApprovalSignature struct {
 
 func (x *ApprovalSignature) Reset() {
 	*x = ApprovalSignature{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2184,7 +2259,7 @@ func (x *ApprovalSignature) String() string {
 func (*ApprovalSignature) ProtoMessage() {}
 
 func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2197,7 +2272,7 @@ func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalSignature.ProtoReflect.Descriptor instead.
 func (*ApprovalSignature) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ApprovalSignature) GetSigned() *timestamppb.Timestamp {
@@ -2242,7 +2317,7 @@ type Delegation struct {
 
 func (x *Delegation) Reset() {
 	*x = Delegation{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +2329,7 @@ func (x *Delegation) String() string {
 func (*Delegation) ProtoMessage() {}
 
 func (x *Delegation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +2342,7 @@ func (x *Delegation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delegation.ProtoReflect.Descriptor instead.
 func (*Delegation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Delegation) GetNumber() uint32 {
@@ -2334,7 +2409,7 @@ type StandIn struct {
 
 func (x *StandIn) Reset() {
 	*x = StandIn{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2346,7 +2421,7 @@ func (x *StandIn) String() string {
 func (*StandIn) ProtoMessage() {}
 
 func (x *StandIn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2359,7 +2434,7 @@ func (x *StandIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIn.ProtoReflect.Descriptor instead.
 func (*StandIn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StandIn) GetPerson() string {
@@ -2396,7 +2471,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2408,7 +2483,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2421,7 +2496,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -2452,7 +2527,7 @@ type RiskScore struct {
 
 func (x *RiskScore) Reset() {
 	*x = RiskScore{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2464,7 +2539,7 @@ func (x *RiskScore) String() string {
 func (*RiskScore) ProtoMessage() {}
 
 func (x *RiskScore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2477,7 +2552,7 @@ func (x *RiskScore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
 func (*RiskScore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RiskScore) GetScore() uint32 {
@@ -2516,7 +2591,7 @@ type RiskInput struct {
 
 func (x *RiskInput) Reset() {
 	*x = RiskInput{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2528,7 +2603,7 @@ func (x *RiskInput) String() string {
 func (*RiskInput) ProtoMessage() {}
 
 func (x *RiskInput) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2541,7 +2616,7 @@ func (x *RiskInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskInput.ProtoReflect.Descriptor instead.
 func (*RiskInput) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RiskInput) GetFact() string {
@@ -2584,7 +2659,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2596,7 +2671,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2609,7 +2684,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -2674,7 +2749,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2686,7 +2761,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2699,7 +2774,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -2785,7 +2860,7 @@ type Party struct {
 
 func (x *Party) Reset() {
 	*x = Party{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2797,7 +2872,7 @@ func (x *Party) String() string {
 func (*Party) ProtoMessage() {}
 
 func (x *Party) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2810,7 +2885,7 @@ func (x *Party) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Party.ProtoReflect.Descriptor instead.
 func (*Party) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Party) GetAudience() string {
@@ -2864,7 +2939,7 @@ type Deferral struct {
 
 func (x *Deferral) Reset() {
 	*x = Deferral{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2876,7 +2951,7 @@ func (x *Deferral) String() string {
 func (*Deferral) ProtoMessage() {}
 
 func (x *Deferral) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2889,7 +2964,7 @@ func (x *Deferral) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deferral.ProtoReflect.Descriptor instead.
 func (*Deferral) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Deferral) GetChannel() string {
@@ -2935,7 +3010,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2947,7 +3022,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2960,7 +3035,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -3008,7 +3083,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3020,7 +3095,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3033,7 +3108,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -3116,7 +3191,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3128,7 +3203,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3141,7 +3216,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -3222,7 +3297,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3234,7 +3309,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3247,7 +3322,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -3325,7 +3400,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3337,7 +3412,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3350,7 +3425,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -3409,7 +3484,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3421,7 +3496,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3434,7 +3509,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -3487,7 +3562,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3499,7 +3574,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3512,7 +3587,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -3549,7 +3624,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3561,7 +3636,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3574,7 +3649,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -3606,7 +3681,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3618,7 +3693,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3631,7 +3706,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -3673,7 +3748,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3685,7 +3760,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3698,7 +3773,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -3754,7 +3829,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3766,7 +3841,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3779,7 +3854,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -3870,7 +3945,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3882,7 +3957,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3895,7 +3970,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -3983,7 +4058,11 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\aservice\x18\b \x01(\tR\aservice\"D\n" +
 	"\x0eUnseenEvidence\x12\x1a\n" +
 	"\bartifact\x18\x01 \x01(\tR\bartifact\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xf5\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"T\n" +
+	"\x0eUnkeptEvidence\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xf5\x01\n" +
 	"\rRecordReading\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
@@ -4021,12 +4100,13 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x10RELATION_UPGRADE\x10\x02\x12\x16\n" +
 	"\x12RELATION_DOWNGRADE\x10\x03\x12\x11\n" +
 	"\rRELATION_SAME\x10\x04\x12\x13\n" +
-	"\x0fRELATION_REUSED\x10\x05\"\xa9\x01\n" +
+	"\x0fRELATION_REUSED\x10\x05\"\xc1\x01\n" +
 	"\vAlertAnswer\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12:\n" +
 	"\x06answer\x18\x02 \x01(\v2\".shipwarden.release.v1.EvidenceRefR\x06answer\x12\x14\n" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x120\n" +
-	"\x05began\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05began\"\xfa\x01\n" +
+	"\x05began\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x12\x16\n" +
+	"\x06active\x18\x05 \x01(\rR\x06active\"\xfa\x01\n" +
 	"\aFinding\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12C\n" +
 	"\bseverity\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityR\bseverity\x12\x18\n" +
@@ -4315,7 +4395,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 14)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -4336,98 +4416,99 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*GateVerdict)(nil),           // 16: shipwarden.release.v1.GateVerdict
 	(*Waiver)(nil),                // 17: shipwarden.release.v1.Waiver
 	(*UnseenEvidence)(nil),        // 18: shipwarden.release.v1.UnseenEvidence
-	(*RecordReading)(nil),         // 19: shipwarden.release.v1.RecordReading
-	(*PinnedArtifact)(nil),        // 20: shipwarden.release.v1.PinnedArtifact
-	(*PlatformImage)(nil),         // 21: shipwarden.release.v1.PlatformImage
-	(*ScopedTarget)(nil),          // 22: shipwarden.release.v1.ScopedTarget
-	(*AlertAnswer)(nil),           // 23: shipwarden.release.v1.AlertAnswer
-	(*Finding)(nil),               // 24: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 25: shipwarden.release.v1.TargetPreview
-	(*RollbackProof)(nil),         // 26: shipwarden.release.v1.RollbackProof
-	(*QuorumRule)(nil),            // 27: shipwarden.release.v1.QuorumRule
-	(*ApprovalSignature)(nil),     // 28: shipwarden.release.v1.ApprovalSignature
-	(*Delegation)(nil),            // 29: shipwarden.release.v1.Delegation
-	(*StandIn)(nil),               // 30: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),       // 31: shipwarden.release.v1.CountedApproval
-	(*RiskScore)(nil),             // 32: shipwarden.release.v1.RiskScore
-	(*RiskInput)(nil),             // 33: shipwarden.release.v1.RiskInput
-	(*HoldReason)(nil),            // 34: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 35: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 36: shipwarden.release.v1.Party
-	(*Deferral)(nil),              // 37: shipwarden.release.v1.Deferral
-	(*Recipient)(nil),             // 38: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 39: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 40: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 41: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 42: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 43: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 44: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 45: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 46: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 47: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 48: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 49: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 50: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 51: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 52: shipwarden.release.v1.ArtifactKind
+	(*UnkeptEvidence)(nil),        // 19: shipwarden.release.v1.UnkeptEvidence
+	(*RecordReading)(nil),         // 20: shipwarden.release.v1.RecordReading
+	(*PinnedArtifact)(nil),        // 21: shipwarden.release.v1.PinnedArtifact
+	(*PlatformImage)(nil),         // 22: shipwarden.release.v1.PlatformImage
+	(*ScopedTarget)(nil),          // 23: shipwarden.release.v1.ScopedTarget
+	(*AlertAnswer)(nil),           // 24: shipwarden.release.v1.AlertAnswer
+	(*Finding)(nil),               // 25: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 26: shipwarden.release.v1.TargetPreview
+	(*RollbackProof)(nil),         // 27: shipwarden.release.v1.RollbackProof
+	(*QuorumRule)(nil),            // 28: shipwarden.release.v1.QuorumRule
+	(*ApprovalSignature)(nil),     // 29: shipwarden.release.v1.ApprovalSignature
+	(*Delegation)(nil),            // 30: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 31: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),       // 32: shipwarden.release.v1.CountedApproval
+	(*RiskScore)(nil),             // 33: shipwarden.release.v1.RiskScore
+	(*RiskInput)(nil),             // 34: shipwarden.release.v1.RiskInput
+	(*HoldReason)(nil),            // 35: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 36: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 37: shipwarden.release.v1.Party
+	(*Deferral)(nil),              // 38: shipwarden.release.v1.Deferral
+	(*Recipient)(nil),             // 39: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 40: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 41: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 42: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 43: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 44: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 45: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 46: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 47: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 48: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 49: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 50: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 51: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 52: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 53: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	50, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	50, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	50, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	50, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	51, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	51, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	51, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	51, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
 	17, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	51, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	51, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	51, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	52, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	51, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
-	21, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
-	43, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	52, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	52, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	52, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	53, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	52, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	22, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
+	44, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 13: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	15, // 14: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
-	51, // 15: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
+	52, // 15: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
 	7,  // 16: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
 	15, // 17: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 18: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	26, // 19: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
+	27, // 19: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
 	8,  // 20: shipwarden.release.v1.RollbackProof.source:type_name -> shipwarden.release.v1.RollbackProof.Source
-	51, // 21: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	51, // 22: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	51, // 23: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	51, // 24: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
-	29, // 25: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	33, // 26: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	51, // 27: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	51, // 28: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	51, // 29: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	51, // 30: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
+	52, // 21: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	52, // 22: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	52, // 23: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	52, // 24: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	30, // 25: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	34, // 26: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
+	52, // 27: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	52, // 28: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	52, // 29: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	52, // 30: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
 	9,  // 31: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
 	10, // 32: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
 	11, // 33: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
 	15, // 34: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	51, // 35: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	51, // 36: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	41, // 37: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	51, // 38: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	51, // 39: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	52, // 35: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	52, // 36: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	42, // 37: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	52, // 38: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	52, // 39: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
 	15, // 40: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
 	12, // 41: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	51, // 42: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	42, // 43: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	42, // 44: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	42, // 45: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	51, // 46: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	51, // 47: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	51, // 48: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	51, // 49: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	48, // 50: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	49, // 51: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	52, // 42: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	43, // 43: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	43, // 44: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	43, // 45: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	52, // 46: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	52, // 47: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	52, // 48: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	52, // 49: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	49, // 50: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	50, // 51: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
 	13, // 52: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	51, // 53: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	51, // 54: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	51, // 55: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	52, // 53: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	52, // 54: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	52, // 55: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
 	56, // [56:56] is the sub-list for method output_type
 	56, // [56:56] is the sub-list for method input_type
 	56, // [56:56] is the sub-list for extension type_name
@@ -4447,7 +4528,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      14,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -19,6 +19,17 @@ func Applies(rule *policyv1.AlertRule, r *releasev1.Request) bool {
 // Matching returns those of the alerts that a rule is about, oldest first. A regular
 // expression that is none is an error: the document was checked.
 func Matching(rule *policyv1.AlertRule, r *releasev1.Request, all []Alert) ([]Alert, error) {
+	is, err := matcher(rule, r)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.DeleteFunc(slices.Clone(all), func(a Alert) bool { return !is(a) })
+	slices.SortStableFunc(out, func(a, b Alert) int { return a.Starts.Compare(b.Starts) })
+	return out, nil
+}
+
+// matcher tells which alerts a rule is about.
+func matcher(rule *policyv1.AlertRule, r *releasev1.Request) (func(Alert) bool, error) {
 	fill := strings.NewReplacer("{service}", r.GetService(), "{environment}", r.GetEnvironment())
 	var tests []func(Alert) bool
 	for _, m := range rule.GetMatchers() {
@@ -40,9 +51,7 @@ func Matching(rule *policyv1.AlertRule, r *releasev1.Request, all []Alert) ([]Al
 			return nil, fmt.Errorf("alert rule %s: a matcher says nothing of %s", rule.GetName(), label)
 		}
 	}
-	out := slices.DeleteFunc(slices.Clone(all), func(a Alert) bool {
-		return slices.ContainsFunc(tests, func(is func(Alert) bool) bool { return !is(a) })
-	})
-	slices.SortStableFunc(out, func(a, b Alert) int { return a.Starts.Compare(b.Starts) })
-	return out, nil
+	return func(a Alert) bool {
+		return !slices.ContainsFunc(tests, func(is func(Alert) bool) bool { return !is(a) })
+	}, nil
 }

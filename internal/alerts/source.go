@@ -1,7 +1,6 @@
 package alerts
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -40,7 +39,7 @@ type Alert struct {
 }
 
 // Name is the alert's own.
-func (a Alert) Name() string { return a.Labels["alertname"] }
+func (a Alert) Name() string { return a.Labels[labelName] }
 
 // Source is a place where alerts are asked for. It is safe for concurrent use.
 type Source struct {
@@ -88,12 +87,11 @@ func New(c Config) (*Source, error) {
 	}}, nil
 }
 
-// Active returns the alerts that are active now, and the answer that says so. Errors wrap
-// ErrAsk.
-func (s *Source) Active(ctx context.Context) ([]Alert, []byte, error) {
+// Active returns the alerts that are active now. Errors wrap ErrAsk.
+func (s *Source) Active(ctx context.Context) ([]Alert, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: the request cannot be made", ErrAsk)
+		return nil, fmt.Errorf("%w: the request cannot be made", ErrAsk)
 	}
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", "shipwarden")
@@ -102,24 +100,24 @@ func (s *Source) Active(ctx context.Context) ([]Alert, []byte, error) {
 	}
 	response, err := s.client.Do(request)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %s", ErrAsk, words(err))
+		return nil, fmt.Errorf("%w: %s", ErrAsk, words(err))
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return nil, nil, fmt.Errorf("%w: HTTP %d", ErrAsk, response.StatusCode)
+		return nil, fmt.Errorf("%w: HTTP %d", ErrAsk, response.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, nil, fmt.Errorf("%w: %s", ErrAsk, words(err))
+		return nil, fmt.Errorf("%w: %s", ErrAsk, words(err))
 	case len(body) > maxAnswer:
-		return nil, nil, fmt.Errorf("%w that has at most %d bytes", ErrAsk, maxAnswer)
+		return nil, fmt.Errorf("%w that has at most %d bytes", ErrAsk, maxAnswer)
 	}
 	found, err := s.read(body)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w that can be read: %w", ErrAsk, err)
+		return nil, fmt.Errorf("%w that can be read: %w", ErrAsk, err)
 	}
-	return found, body, nil
+	return found, nil
 }
 
 // words says why there is no answer without saying where: an address may be a secret of
@@ -142,15 +140,6 @@ func (s *Source) read(body []byte) ([]Alert, error) {
 		return prometheus(body)
 	}
 	return alertmanager(body)
-}
-
-// Parse reads an answer that was kept, of whichever kind the source was: Alertmanager
-// answers with a list, Prometheus with an object.
-func Parse(body []byte) ([]Alert, error) {
-	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
-		return alertmanager(body)
-	}
-	return prometheus(body)
 }
 
 func prometheus(body []byte) ([]Alert, error) {

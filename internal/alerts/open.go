@@ -1,4 +1,4 @@
-package approval
+package alerts
 
 import (
 	"crypto/tls"
@@ -8,22 +8,19 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/service"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
-	"github.com/blackdice/shipwarden/services/approval/alerts"
-	"github.com/blackdice/shipwarden/services/approval/risk"
 )
 
-// alertSources opens the configured sources of alerts. The error names every field at
-// fault.
-func alertSources(cfg *configv1.Approval) (map[string]risk.Alerts, error) {
-	out := map[string]risk.Alerts{}
+// Open opens the configured sources of alerts. The error names every field at fault.
+func Open(configured []*configv1.AlertSource) (map[string]Asked, error) {
+	out := map[string]Asked{}
 	var wrong []error
-	for i, c := range cfg.GetAlertSources() {
+	for i, c := range configured {
 		field := fmt.Sprintf("alert_sources[%d]", i)
 		if out[c.GetName()] != nil {
 			wrong = append(wrong, fmt.Errorf("%s.name: %s is there already", field, c.GetName()))
 			continue
 		}
-		source, err := alertSource(c)
+		source, err := open(c)
 		if err != nil {
 			wrong = append(wrong, service.InField(field, err))
 			continue
@@ -33,8 +30,8 @@ func alertSources(cfg *configv1.Approval) (map[string]risk.Alerts, error) {
 	return out, errors.Join(wrong...)
 }
 
-func alertSource(c *configv1.AlertSource) (*alerts.Source, error) {
-	config := alerts.Config{Kind: c.GetKind(), URL: c.GetUrl(), Timeout: c.GetTimeout().AsDuration(), TLS: &tls.Config{MinVersion: tls.VersionTLS12}}
+func open(c *configv1.AlertSource) (*Source, error) {
+	config := Config{Kind: c.GetKind(), URL: c.GetUrl(), Timeout: c.GetTimeout().AsDuration(), TLS: &tls.Config{MinVersion: tls.VersionTLS12}}
 	if c.GetTokenFile() != "" {
 		if !strings.HasPrefix(c.GetUrl(), "https://") {
 			return nil, errors.New("token_file: a token is not sent over plain HTTP")
@@ -52,7 +49,7 @@ func alertSource(c *configv1.AlertSource) (*alerts.Source, error) {
 		}
 		config.TLS = secure
 	}
-	source, err := alerts.New(config)
+	source, err := New(config)
 	if err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}

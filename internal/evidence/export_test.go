@@ -1,0 +1,4 @@
+package evidence
+
+// RefusedForRoom is for tests.
+var RefusedForRoom = refusedForRoom
