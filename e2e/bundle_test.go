@@ -7,14 +7,17 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/e2e/shop"
 	"github.com/blackdice/shipwarden/internal/attest"
+	"github.com/blackdice/shipwarden/internal/consent/consenttest"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/sigstore/sigstoretest"
+	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore/sigstoretest"
 )
 
 // bring sends evidence for a request that was made before.
@@ -30,9 +33,35 @@ func (y *yard) bring(key string, evidence [][]byte) {
 	}
 }
 
+// sign gives the approvals of these people for what they are shown, each signed with a
+// bundle of the instance.
+func (y *yard) sign(release string, instance *sigstoretest.Instance, people ...string) {
+	y.Helper()
+	y.reach(release, "approve")
+	for _, person := range people {
+		answer, err := y.as(person).GetPending(y.Context(), &approvalv1.GetPendingRequest{Release: release})
+		if err != nil {
+			y.Fatal(err)
+		}
+		p, s := answer.GetPending(), answer.GetSigning()
+		signed := consenttest.Bundled(y.T, procedure.State{
+			Release: release, Request: p.GetRequest(), RequestedAt: p.GetRequested().AsTime(), ProcedureDigest: s.GetProcedureDigest(), ChangeDigest: p.GetChangeDigest(),
+		}, procedure.Approval{
+			Person: s.GetPerson(), Expires: s.GetExpires().AsTime(), ShownDigest: p.GetShownDigest(), Signature: &releasev1.ApprovalSignature{Signed: timestamppb.Now()},
+		}, instance, sigstoretest.Options{})
+		_, err = y.as(person).Approve(y.Context(), &approvalv1.ApproveRequest{
+			Release: release, ChangeDigest: p.GetChangeDigest(), ShownDigest: p.GetShownDigest(), Signature: signed.Signature,
+		})
+		if err != nil {
+			y.Fatalf("%s approves %s: %v", person, release, err)
+		}
+	}
+}
+
 // TestABundleAndARuleThroughTheBus has a gate that only a bundle of the release workflow
 // satisfies, and only by a rule: all the way from the request to what approvers see. The
-// bundle comes later than the request, which waits for it.
+// bundle comes later than the request, which waits for it. Then people sign with bundles of
+// the same instance, and the executor starts what they signed.
 func TestABundleAndARuleThroughTheBus(t *testing.T) {
 	t.Parallel()
 	const workflow, issuer = "https://git.example/shop/.github/workflows/release.yaml@refs/heads/main", "https://token.example"
@@ -40,7 +69,11 @@ func TestABundleAndARuleThroughTheBus(t *testing.T) {
 	root := instance.Root(t)
 	y := open(t, plan{config: func(_ *shop.World, cfg *rig.Config) error {
 		cfg.SigstoreRoot = root
-		cfg.Procedure = []byte(strings.Replace(string(cfg.Procedure), "\ngates:\n", fmt.Sprintf(`
+		document := strings.Replace(string(cfg.Procedure), "  - name: production\n", "  - name: production\n    require_signed_approvals: true\n", 1)
+		for person, name := range map[string]string{"carol": "Carol Castillo", "dave": "Dave Dvořák", "erin": "Erin Eriksson"} {
+			document = strings.Replace(document, name+"}", fmt.Sprintf("%s, signing_identities: [{issuer: %q, subject: %q}]}", name, consenttest.Issuer, consenttest.Subject(person)), 1)
+		}
+		cfg.Procedure = []byte(strings.Replace(document, "\ngates:\n", fmt.Sprintf(`
 sigstore:
   trusted_root: %s
   identities:
@@ -83,4 +116,6 @@ gates:
 			t.Errorf("%v", v)
 		}
 	}
+	y.sign(good, instance, "carol", "dave")
+	y.finish(good, releasev1.Outcome_OUTCOME_SUCCEEDED)
 }

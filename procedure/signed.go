@@ -28,6 +28,10 @@ var (
 // in use is a fifth of it.
 const maxArmored = 8 << 10
 
+// maxBundle bounds a sigstore bundle, in bytes. An event has room for more, and those of the
+// public instance have a third of it.
+const maxBundle = 24 << 10
+
 // ApprovalText is what an approver signs (PD-A.3, PD-A.4): a text of lines, each a name
 // and a value, always the same ones in the same order, so that there is one text for one
 // approval and one approval for one text. It names the release, which is that of one
@@ -99,8 +103,10 @@ func (s State) maySign(a Approval, at time.Time) error {
 		return nil
 	}
 	switch {
-	case len(g.GetArmored()) == 0 || len(g.GetArmored()) > maxArmored:
-		return fmt.Errorf("%w: it is empty, or longer than any", ErrSignature)
+	case (g.GetArmored() == "") == (g.GetBundle() == "") || len(g.GetArmored()) > maxArmored || len(g.GetBundle()) > maxBundle:
+		return fmt.Errorf("%w: it is empty, longer than any, or two at once", ErrSignature)
+	case g.GetBundle() != "" && (g.GetIdentity().GetIssuer() == "" || g.GetIdentity().GetSubject() == ""):
+		return fmt.Errorf("%w: it does not say to whom its certificate was issued", ErrSignature)
 	case g.GetSigned() == nil || g.GetExpires() == nil || !g.GetExpires().AsTime().Equal(a.Expires):
 		return fmt.Errorf("%w: it is valid for another time than the approval", ErrSignature)
 	case g.GetSigned().AsTime().After(at.Add(maxEarly)) || !g.GetSigned().AsTime().Before(a.Expires):

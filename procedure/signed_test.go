@@ -123,6 +123,41 @@ func TestASignatureIsHeldToItsApproval(t *testing.T) {
 	}
 }
 
+// TestABundleIsHeldToItsApproval by the fold, which has no trusted root.
+func TestABundleIsHeldToItsApproval(t *testing.T) {
+	good := func(h *proceduretest.History) *releasev1.Event {
+		e := proceduretest.Approval(h.State(), h.Now.Add(time.Hour))
+		e.GetApprovalGiven().Signature = &releasev1.ApprovalSignature{
+			Signed: timestamppb.New(h.Now), Expires: timestamppb.New(h.Now.Add(time.Hour)), Bundle: "{}",
+			Identity: &releasev1.SignerIdentity{Issuer: "https://id.shop.example", Subject: "anna@shop.example"},
+		}
+		return e
+	}
+	for what, change := range map[string]func(*releasev1.ApprovalSignature){
+		"an SSH signature beside it": func(s *releasev1.ApprovalSignature) { s.Armored = "…" },
+		"it is longer than any":      func(s *releasev1.ApprovalSignature) { s.Bundle = strings.Repeat("A", 24<<10+1) },
+		"nobody vouches":             func(s *releasev1.ApprovalSignature) { s.Identity.Issuer = "" },
+		"for nobody":                 func(s *releasev1.ApprovalSignature) { s.Identity.Subject = "" },
+		"it does not say whose":      func(s *releasev1.ApprovalSignature) { s.Identity = nil },
+		"signed for a longer time":   func(s *releasev1.ApprovalSignature) { s.Expires.Seconds++ },
+	} {
+		h := proceduretest.New(proceduretest.Request())
+		h.To(t, procedure.PhaseApprove)
+		e := good(h)
+		change(e.GetApprovalGiven().GetSignature())
+		if err := h.Append("anna", e); !errors.Is(err, procedure.ErrInvalidTransition) || !strings.Contains(err.Error(), procedure.ErrSignature.Error()) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseApprove)
+	longest := good(h)
+	longest.GetApprovalGiven().Signature.Bundle = strings.Repeat("A", 24<<10)
+	if err := h.Append("anna", longest); err != nil {
+		t.Errorf("the longest: %v", err)
+	}
+}
+
 // TestACountThatIgnoresSignaturesIsRefused: the service that authorizes is not believed.
 // Enough have approved and enough have signed; only who is counted for what is wrong.
 func TestACountThatIgnoresSignaturesIsRefused(t *testing.T) {

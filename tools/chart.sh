@@ -37,9 +37,10 @@ done
 rendered=()
 for values in "$chart"/ci/*-values.yaml "$chart"/values-*.yaml; do
 	arguments=(--values "$values")
-	# The example that gives no ConfigMap takes the document of the examples.
+	# The example that gives no ConfigMap takes the document of the examples, and their trusted root.
 	if [[ $values == */full-values.yaml ]]; then
 		arguments+=(--set-file procedure.document=examples/starter.yaml)
+		arguments+=(--set-file 'executor.sigstoreRoots.documents.public\.json=examples/sigstore/trusted_root.json')
 	fi
 	helm lint --strict --quiet "$chart" "${arguments[@]}" || fail "helm lint fails with $values"
 	output=$scratch/$(basename "$values")

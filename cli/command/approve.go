@@ -42,9 +42,12 @@ func newApprove(a *app) *cobra.Command {
 			"--sign-with has ssh-keygen do that: with the file of a private key, of a security\n" +
 			"key, or of the public key of one that the SSH agent has. Any other tool can sign\n" +
 			"what --print-text prints, in the namespace approval@shipwarden; --signed takes that\n" +
-			"file and the signature beside it, with the ending .sig.",
+			"file and the signature beside it, with the ending .sig. Where the procedure knows\n" +
+			"you by an identity of a sigstore instance, you may sign that text with cosign\n" +
+			"instead: --bundle takes what `cosign sign-blob --bundle` wrote (docs/approvals.md).",
 		Example: "  shipwarden approve shop-k7q2m3xw5d8ta4bc --comment 'looked at the diff'\n" +
 			"  shipwarden approve shop-k7q2m3xw5d8ta4bc --sign-with ~/.ssh/id_ed25519\n" +
+			"  shipwarden approve shop-k7q2m3xw5d8ta4bc --signed text --bundle text.sigstore.json\n" +
 			"  shipwarden approve shop-k7q2m3xw5d8ta4bc --digest sha256:…",
 		Args:              oneRelease,
 		ValidArgsFunction: a.complete(true),
@@ -57,12 +60,17 @@ func newApprove(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&v.sign.key, "sign-with", "", "file of the SSH key that signs the approval")
 	cmd.Flags().BoolVar(&v.sign.show, "print-text", false, "print what there is to be signed, and approve nothing")
 	cmd.Flags().StringVar(&v.sign.text, "signed", "", "file with the text that was signed elsewhere")
+	cmd.Flags().StringVar(&v.sign.bundle, "bundle", "", "file with the sigstore bundle of that text (default text: the bundle's name without .sigstore.json)")
 	return cmd
 }
 
 func (a *app) approve(ctx context.Context, release string, v *approval) error {
 	if v.digest != "" && !digestPattern.MatchString(v.digest) {
 		return exit.Withf(exit.Usage, "--digest %q: must be sha256: and 64 lower-case hexadecimal digits", v.digest)
+	}
+	var err error
+	if v.sign, err = v.sign.settled(); err != nil {
+		return err
 	}
 	if v.sign.asked() > 1 {
 		return exit.Withf(exit.Usage, "--sign-with, --print-text and --signed: one of them at a time")

@@ -53,7 +53,7 @@ func newDev(a *app) *cobra.Command {
 	c.Flags().StringVar(&o.dir, "dir", "", "folder of everything that is stored (default .shipwarden/dev)")
 	c.Flags().StringVar(&o.source, "shop", "examples/shop", "folder of the example application")
 	c.Flags().StringVar(&o.procedure, "procedure", "", "procedure document (default: that of the shop)")
-	c.Flags().StringVar(&o.root, "sigstore-root", "", "trusted root that the procedure document names by its digest (default: that of last time)")
+	c.Flags().StringVar(&o.root, "sigstore-root", "", "trusted root that the procedure document names by its digest, for the approval service and the executor (default: that of last time)")
 	c.Flags().StringVar(&o.issuer, "oidc-provider", "", "OpenID Connect provider whose tokens both gRPC services take; its people log in with `shipwarden login`")
 	c.Flags().StringVar(&o.audience, "oidc-audience", "shipwarden", "client of that provider that tokens are made out to")
 	c.Flags().StringSliceVar(&o.readers, "oidc-reader-group", nil, "group of that provider whose members read the record")

@@ -16,6 +16,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/service"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	"github.com/blackdice/shipwarden/services/executor"
@@ -23,6 +24,7 @@ import (
 
 func newReplay(a *app) *cobra.Command {
 	var keyring, signers string
+	var roots []string
 	var output *form
 	cmd := &cobra.Command{
 		Use:   "replay RELEASE",
@@ -54,17 +56,24 @@ func newReplay(a *app) *cobra.Command {
 			if err != nil {
 				return exit.With(exit.Usage, fmt.Errorf("--signers: %w", err))
 			}
-			return a.replay(cmd.Context(), args[0], ring, own, output)
+			var trusted sigstore.Roots
+			if len(roots) > 0 {
+				if trusted, err = sigstore.LoadRoots(roots); err != nil {
+					return exit.With(exit.Usage, fmt.Errorf("--sigstore-root%w", err))
+				}
+			}
+			return a.replay(cmd.Context(), args[0], ring, own, trusted, output)
 		}),
 	}
 	output = outputFlag(cmd, formTable, formJSON)
 	cmd.Flags().StringVar(&keyring, "keyring", "", "file with the public keys of the services, as their keyring_file has them")
 	cmd.Flags().StringVar(&signers, "signers", "", "file with the keys of people, as the executor's signers_file has them: signatures of approvals have to be by these, too")
+	cmd.Flags().StringArrayVar(&roots, "sigstore-root", nil, "trusted root that bundles of approvals are verified with; may be given again (default: those that the documents name, where there is no --signers)")
 	_ = cmd.MarkFlagRequired("keyring") // It fails only where there is no such flag.
 	return cmd
 }
 
-func (a *app) replay(ctx context.Context, release string, ring *envelope.Keyring, signers *policy.Index, output *form) error {
+func (a *app) replay(ctx context.Context, release string, ring *envelope.Keyring, signers *policy.Index, trusted sigstore.Roots, output *form) error {
 	client, done, err := a.recorder()
 	if err != nil {
 		return err
@@ -87,6 +96,7 @@ func (a *app) replay(ctx context.Context, release string, ring *envelope.Keyring
 		return content, err
 	})
 	replayer.Signers(signers)
+	replayer.Roots(trusted)
 	report, err := replayer.Release(ctx, release, answer.GetEvents())
 	if err != nil {
 		return exit.Call("replay "+release, err)

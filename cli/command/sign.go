@@ -13,6 +13,8 @@ import (
 
 	"github.com/blackdice/shipwarden/cli/exit"
 	"github.com/blackdice/shipwarden/cli/terminal"
+	"github.com/blackdice/shipwarden/internal/consent"
+	"github.com/blackdice/shipwarden/internal/consent/signer"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/shown"
 	"github.com/blackdice/shipwarden/procedure"
@@ -23,10 +25,15 @@ import (
 // signing is what the flags of approve say about the signature.
 type signing struct {
 	// key is the file of the key to sign with, text the file of a text that was signed
-	// elsewhere, and show says that the text is to be written, and nothing sent.
-	key, text string
-	show      bool
+	// elsewhere, bundle that of the bundle that was made of it, and show says that the text
+	// is to be written, and nothing sent.
+	key, text, bundle string
+	show              bool
 }
+
+// bundleEnding is how the file of a bundle ends that lies beside the text that it signs, as
+// cosign has it.
+const bundleEnding = ".sigstore.json"
 
 // words is what somebody says with an approval, and for whom.
 type words struct{ comment, standInFor string }
@@ -86,9 +93,9 @@ func (a *app) sign(ctx context.Context, answer *approvalv1.GetPendingResponse, s
 		signature.Armored, err = a.sshKeygen(ctx, v.key, text)
 		return signature, err
 	case v.text != "":
-		return signedElsewhere(p, s, said, v.text)
+		return signedElsewhere(p, s, said, v)
 	case s.GetRequired() && said.standInFor == "":
-		return nil, exit.Withf(exit.Usage, "approve %s: your approval counts only if you sign it: give --sign-with with your key, or --print-text and then --signed", p.GetRelease())
+		return nil, exit.Withf(exit.Usage, "approve %s: your approval counts only if you sign it: give --sign-with with your SSH key, or --print-text and then --signed%s", p.GetRelease(), identities(s))
 	}
 	return nil, nil //nolint:nilnil // None is asked for.
 }
@@ -112,13 +119,44 @@ func (a *app) sshKeygen(ctx context.Context, key string, text []byte) (string, e
 	return out.String(), nil
 }
 
-// signedElsewhere takes a text that --print-text printed, and the signature beside it.
-func signedElsewhere(p *approvalv1.Pending, s *approvalv1.Signing, said words, file string) (*releasev1.ApprovalSignature, error) {
+// identities says as whom the caller may sign with sigstore; empty where as nobody.
+func identities(s *approvalv1.Signing) string {
+	var all []string
+	for _, id := range s.GetIdentities() {
+		all = append(all, signer.Identity(id.GetIssuer(), id.GetSubject()))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return ", or --bundle with what cosign made of the text for " + terminal.Escape(strings.Join(all, ", or "))
+}
+
+// settled fills in which file is the text and which the bundle where one of them is named
+// and the other lies beside it.
+func (v signing) settled() (signing, error) {
+	if v.bundle != "" && v.text == "" {
+		text, beside := strings.CutSuffix(v.bundle, bundleEnding)
+		if !beside {
+			return v, exit.Withf(exit.Usage, "--bundle %s: give --signed with the text that it signs, too: only where the bundle is called like the text with %s behind it is it known", v.bundle, bundleEnding)
+		}
+		v.text = text
+	}
+	return v, nil
+}
+
+// signedElsewhere takes a text that --print-text printed, and the signature beside it, or a
+// bundle.
+func signedElsewhere(p *approvalv1.Pending, s *approvalv1.Signing, said words, v signing) (*releasev1.ApprovalSignature, error) {
+	file := v.text
 	text, err := readSmall(file)
 	if err != nil {
 		return nil, err
 	}
-	armored, err := readSmall(file + ".sig")
+	beside := file + ".sig"
+	if v.bundle != "" {
+		beside = v.bundle
+	}
+	made, err := readSmall(beside)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +175,14 @@ func signedElsewhere(p *approvalv1.Pending, s *approvalv1.Signing, said words, f
 	if !bytes.Equal(text, want) {
 		return nil, exit.Withf(exit.Denied, "--signed %s: %s: this is not what there is to be signed now: print it again", file, difference(string(text), string(want)))
 	}
-	signature.Armored = string(armored)
+	if v.bundle == "" {
+		signature.Armored = string(made)
+		return signature, nil
+	}
+	signature.Bundle = string(made)
+	if signature, err = consent.Identified(signature); err != nil {
+		return nil, exit.Withf(exit.Usage, "--bundle %s: %v", v.bundle, err)
+	}
 	return signature, nil
 }
 

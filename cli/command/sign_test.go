@@ -114,7 +114,7 @@ func TestAnApprovalIsSignedAsPeopleSign(t *testing.T) {
 		}
 		r := s.taken[0]
 		a := procedure.Approval{Person: "alice", Given: time.Now(), Expires: r.GetSignature().GetExpires().AsTime(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(), Signature: r.GetSignature()}
-		if _, err := consent.Verify(state, a, policy.NewIndex(document)); err != nil {
+		if _, err := consent.Verify(state, a, nil, policy.NewIndex(document)); err != nil {
 			t.Error(err)
 		}
 		text, err := procedure.ApprovalText(state, a)

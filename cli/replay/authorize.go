@@ -39,7 +39,7 @@ func (p *pass) approval(ctx context.Context, d *Decision, before procedure.State
 		return err
 	}
 	if x.GetSignature() != nil {
-		key, err := p.signature(index, actor.GetId())
+		key, err := p.signature(ctx, index, actor.GetId())
 		if err != nil {
 			return err
 		}

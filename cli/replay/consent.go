@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/consent"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -16,7 +18,7 @@ import (
 // signature verifies an approval's own signature again, with a key that the procedure
 // document of the release has of the person, and of the signers where the replayer was
 // given some. What the text says is what the record says: nothing of it is taken.
-func (p *pass) signature(index *policy.Index, person string) (key string, err error) {
+func (p *pass) signature(ctx context.Context, index *policy.Index, person string) (key string, err error) {
 	i := slices.IndexFunc(p.state.Approvals, func(a procedure.Approval) bool { return a.Person == person })
 	if i < 0 {
 		return "", fmt.Errorf("%w: signature: the approval of %s is not there", errDiffers, person)
@@ -25,7 +27,14 @@ func (p *pass) signature(index *policy.Index, person string) (key string, err er
 	if p.signers != nil {
 		documents = append(documents, p.signers)
 	}
-	key, err = consent.Verify(p.state, p.state.Approvals[i], documents...)
+	roots := p.trusted
+	if digest := index.Document().GetSigstore().GetTrustedRoot(); digest != "" && p.trusted == nil && p.signers == nil && p.state.Approvals[i].Signature.GetBundle() != "" {
+		roots = sigstore.Roots{}
+		if roots[digest], err = p.root(ctx, digest); err != nil {
+			return "", err
+		}
+	}
+	key, err = consent.Verify(p.state, p.state.Approvals[i], roots, documents...)
 	if err != nil {
 		return "", fmt.Errorf("%w: signature: %w", errDiffers, err)
 	}

@@ -7,10 +7,10 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/evidence"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 	"github.com/blackdice/shipwarden/services/approval/gates"
 	"github.com/blackdice/shipwarden/services/approval/risk"
 )

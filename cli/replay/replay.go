@@ -12,10 +12,10 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/procedure"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 	"github.com/blackdice/shipwarden/services/recorder/view"
 )
 
@@ -36,6 +36,9 @@ type Replayer struct {
 	inputs    map[string]bool
 	// signers are whose keys count besides those of the documents; nil for theirs alone.
 	signers *policy.Index
+	// trusted are the roots that bundles of approvals are verified with; nil for those that
+	// the documents name.
+	trusted sigstore.Roots
 }
 
 // New returns a replayer that believes the signatures of that keyring.
@@ -48,6 +51,11 @@ func New(ring *envelope.Keyring, blobs Blobs) *Replayer {
 // Signers has the signatures of approvals verified with these keys as well: the procedure
 // document comes from the same hands as the record, and these need not.
 func (r *Replayer) Signers(signers *policy.Index) { r.signers = signers }
+
+// Roots has bundles of approvals verified with these trusted roots alone. Where signers are
+// given, and no roots, bundles count for nothing: a root that came with the record would be
+// one of the same hands.
+func (r *Replayer) Roots(trusted sigstore.Roots) { r.trusted = trusted }
 
 // blob reads what is stored under a digest, and compares the two. Errors that wrap
 // errInput say something of what is stored; others say nothing.

@@ -19,8 +19,8 @@ import (
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy/strictyaml"
 	"github.com/blackdice/shipwarden/internal/shape"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
 
 // maxEvidence is the largest piece of evidence in bytes, as the contract says.

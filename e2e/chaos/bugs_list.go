@@ -173,8 +173,8 @@ var bugs = []bug{
 		name:  "whoever signed, it is the person",
 		wants: []string{"unapproved"},
 		edits: []edit{{
-			"services/executor/execute/consent.go", "		if _, err := consent.Verify(t.State, a, whose...); err != nil {\n",
-			"		if _, err := consent.Verify(t.State, a, whose...); err != nil && len(whose) == 0 {\n",
+			"services/executor/execute/consent.go", "		if _, err := consent.Verify(t.State, a, s.Roots, whose...); err != nil {\n",
+			"		if _, err := consent.Verify(t.State, a, s.Roots, whose...); err != nil && len(whose) == 0 {\n",
 		}},
 		fate: fateNeglected,
 	},

@@ -25,9 +25,10 @@ func (r *Rig) configure() error {
 	}
 	channels := r.cfg.Channels
 	targets, places := r.cfg.Targets, r.cfg.Places
-	root := ""
+	root, roots := "", []string(nil)
 	if r.cfg.SigstoreRoot != nil {
 		root = r.SigstoreRootFile()
+		roots = []string{root}
 	}
 	files := map[string]proto.Message{
 		"keyring": ring,
@@ -41,7 +42,7 @@ func (r *Rig) configure() error {
 			Common: r.common(procedure.ServiceValidator), ArtifactFolder: r.cfg.ArtifactFolder, Targets: places, Registries: r.cfg.Registries,
 		},
 		procedure.ServiceExecutor: &configv1.Executor{
-			Common: r.common(procedure.ServiceExecutor), ArtifactFolder: r.cfg.ArtifactFolder, Targets: targets, Registries: r.cfg.Registries,
+			Common: r.common(procedure.ServiceExecutor), ArtifactFolder: r.cfg.ArtifactFolder, Targets: targets, Registries: r.cfg.Registries, SigstoreRootFiles: roots,
 		},
 		procedure.ServiceRecorder: &configv1.Recorder{
 			Common: r.common(procedure.ServiceRecorder), Grpc: &configv1.Grpc{Listen: r.RecorderURL},

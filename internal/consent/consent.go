@@ -1,10 +1,12 @@
-// Package consent says whether an approval is its person's own: signed with a key that
-// the procedure document has of them, for exactly this release and this change (PD-A.3,
-// PD-A.4). A service that could write approvals of others could not sign them.
+// Package consent says whether an approval is its person's own: signed with a key or an
+// identity that the procedure document has of them, for exactly this release and this
+// change (PD-A.3, PD-A.4). A service that could write approvals of others could not sign
+// them.
 //
-// The text is procedure.ApprovalText, the format that of `ssh-keygen -Y`. Whoever has the
-// text, the signature and the list of allowed signers can check it without a program of
-// ours; AllowedSigners writes that list from a procedure document.
+// The text is procedure.ApprovalText, the format that of `ssh-keygen -Y`, or a sigstore
+// bundle as `cosign sign-blob` makes it. Whoever has the text, the signature and the list of
+// allowed signers, or the trusted root, can check it without a program of ours;
+// AllowedSigners writes that list from a procedure document.
 package consent
 
 import (
@@ -15,8 +17,10 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/sshsig"
 	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -26,14 +30,20 @@ import (
 // procedure.ErrSignature, with what only the key can tell.
 var ErrSignature = procedure.ErrSignature
 
-// Verify returns the fingerprint of the key with which the approval's person signed it,
-// or why it is not theirs. The key must be one of the person's in every one of the
-// documents, at the time at which the approval was stored: that of the release, which the
-// person signs, and the one in effect now, in which a key may have been revoked since. The
-// error wraps ErrSignature.
-func Verify(s procedure.State, a procedure.Approval, documents ...*policy.Index) (string, error) {
-	if a.Signature == nil {
+// Verify returns the fingerprint of the key, or the identity, with which the approval's
+// person signed it, or why it is not theirs. It must be one of the person's in every one of
+// the documents, at the time at which the approval was stored: that of the release, which
+// the person signs, and the one in effect now, in which it may have been revoked since. The
+// roots are those that the caller trusts to verify bundles with. The error wraps
+// ErrSignature.
+func Verify(s procedure.State, a procedure.Approval, roots sigstore.Roots, documents ...*policy.Index) (string, error) {
+	switch {
+	case a.Signature == nil:
 		return "", fmt.Errorf("%w: there is none", ErrSignature)
+	case a.Signature.GetBundle() != "" && a.Signature.GetArmored() != "":
+		return "", fmt.Errorf("%w: there are two", ErrSignature)
+	case a.Signature.GetBundle() != "":
+		return verifyBundle(s, a, roots, documents)
 	}
 	signature, err := sshsig.Parse(a.Signature.GetArmored())
 	if err != nil {
@@ -80,7 +90,14 @@ func may(index *policy.Index, a procedure.Approval, key ssh.PublicKey) error {
 	return errForeign
 }
 
-func valid(k *policyv1.PersonKey, at time.Time) error {
+// spanned is a key or an identity, which may be over or revoked.
+type spanned interface {
+	GetRevoked() bool
+	GetNotBefore() *timestamppb.Timestamp
+	GetNotAfter() *timestamppb.Timestamp
+}
+
+func valid(k spanned, at time.Time) error {
 	switch {
 	case k.GetRevoked():
 		return errRevoked

@@ -48,7 +48,7 @@ func pending(t *testing.T) (procedure.State, procedure.Approval) {
 
 func TestASignedApprovalIsItsPersons(t *testing.T) {
 	s, a := pending(t)
-	got, err := consent.Verify(s, a, document(t), document(t))
+	got, err := consent.Verify(s, a, nil, document(t), document(t))
 	if err != nil || got != consent.Keys(document(t), "anna", a.Given)[1] {
 		t.Errorf("%s, %v", got, err)
 	}
@@ -88,7 +88,7 @@ func TestAnyChangeVoidsTheSignature(t *testing.T) {
 		if s.ChangeDigest == before {
 			s.ChangeDigest = procedure.ChangeDigest(s)
 		}
-		if got, err := consent.Verify(s, a, document(t)); !errors.Is(err, consent.ErrSignature) {
+		if got, err := consent.Verify(s, a, nil, document(t)); !errors.Is(err, consent.ErrSignature) {
 			t.Errorf("%s: %s, %v", what, got, err)
 		}
 	}
@@ -118,12 +118,12 @@ func TestWhoseKeysCount(t *testing.T) {
 		"unreadable beside": {anna(func(p *policyv1.Person) { p.SigningKeys[0].Ssh = "ssh-ed25519 !" }), true},
 	} {
 		for i, documents := range [][]*policy.Index{{c.index}, {document(t), c.index}, {c.index, document(t)}} {
-			if _, err := consent.Verify(s, a, documents...); (err == nil) != c.ok || (err != nil && !errors.Is(err, consent.ErrSignature)) {
+			if _, err := consent.Verify(s, a, nil, documents...); (err == nil) != c.ok || (err != nil && !errors.Is(err, consent.ErrSignature)) {
 				t.Errorf("%s, %d: %v", what, i, err)
 			}
 		}
 	}
-	if _, err := consent.Verify(s, a); !errors.Is(err, consent.ErrSignature) {
+	if _, err := consent.Verify(s, a, nil); !errors.Is(err, consent.ErrSignature) {
 		t.Errorf("without a document: %v", err)
 	}
 }

@@ -15,6 +15,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.people()
 	c.groups()
 	c.signingKeys()
+	c.signingIdentities()
 	c.signedEnvironments()
 	c.known("stand_ins.groups", "group", document.GetStandIns().GetGroups(), c.hasGroup)
 	c.keys()

@@ -59,18 +59,24 @@ func (c *checker) signedEnvironments() {
 	}
 }
 
-// signers reports a group of which fewer people have a key than are to sign.
+// signers reports a group of which fewer people have a key or an identity than are to sign.
 func (c *checker) signers(field, group string, count int) {
 	if !c.hasGroup(group) {
 		return // that is said already
 	}
 	able := 0
 	for _, id := range c.index.People(group) {
-		if slices.ContainsFunc(c.index.Person(id).GetSigningKeys(), func(k *policyv1.PersonKey) bool { return !k.GetRevoked() }) {
+		if canSign(c.index.Person(id)) {
 			able++
 		}
 	}
 	if able < count {
-		c.report(field, "group.unsigned", "%d of the group %s are to sign, and %d have a key in signing_keys", count, group, able)
+		c.report(field, "group.unsigned", "%d of the group %s are to sign, and %d have a key in signing_keys or an identity in signing_identities", count, group, able)
 	}
+}
+
+// canSign reports whether a person has something to sign with that is not revoked.
+func canSign(p *policyv1.Person) bool {
+	return slices.ContainsFunc(p.GetSigningKeys(), func(k *policyv1.PersonKey) bool { return !k.GetRevoked() }) ||
+		slices.ContainsFunc(p.GetSigningIdentities(), func(i *policyv1.PersonIdentity) bool { return !i.GetRevoked() })
 }

@@ -147,7 +147,7 @@ func (l *loosened) list(at string, is looser, before, after protoreflect.List) {
 
 // key is by what elements of a list are known again; nil where by nothing.
 func key(f protoreflect.FieldDescriptor) protoreflect.FieldDescriptor {
-	for _, name := range []protoreflect.Name{"id", "name", "group", "service", "customer", "ssh", "from"} {
+	for _, name := range []protoreflect.Name{"id", "name", "group", "service", "customer", "ssh", "subject", "from"} {
 		if k := f.Message().Fields().ByName(name); k != nil && !k.IsList() && k.Message() == nil {
 			return k
 		}

@@ -147,6 +147,9 @@ func Loosened(before, after *policyv1.Procedure) []string {
 			known := slices.ContainsFunc(was.GetSigningKeys(), func(k *policyv1.PersonKey) bool { return k.GetSsh() == key.GetSsh() })
 			l.lost(true, known, "approvals of %s may be signed with %s", now.GetId(), short(key.GetSsh()))
 		}
+		for _, id := range now.GetSigningIdentities() {
+			l.lost(true, identityOf(was, id) != nil, "approvals of %s may be signed by %.80q of %.80q", now.GetId(), id.GetSubject(), id.GetIssuer())
+		}
 	}
 	for _, now := range after.GetKeys() {
 		was := find(before.GetKeys(), now.GetId(), (*policyv1.Key).GetId)

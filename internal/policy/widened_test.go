@@ -59,6 +59,7 @@ func TestWhatIsLoosened(t *testing.T) {
 	after.Freezes = after.GetFreezes()[:1]
 	after.Freezes[0].Bypassable, after.Freezes[0].Services = true, []string{"shop"}
 	after.People[0].SigningKeys = append(after.People[0].SigningKeys, &policyv1.PersonKey{Ssh: "ssh-ed25519 AAAAAAAAAAAAAAAAAAAA"})
+	after.People[0].SigningIdentities = []*policyv1.PersonIdentity{{Issuer: "https://id.evil.example", Subject: "alice"}}
 	after.Keys[0].Ed25519 = slices.Repeat([]byte{7, 9}, 16)
 	want := []string{
 		"a release to production needs 0 approvals of sre instead of 1",
@@ -75,6 +76,7 @@ func TestWhatIsLoosened(t *testing.T) {
 		"an emergency may bypass the freeze weekend",
 		"the freeze month-end is gone",
 		"approvals of alice may be signed with …AAAAAAAAAAAAAAAA",
+		`approvals of alice may be signed by "alice" of "https://id.evil.example"`,
 		"the key review-system is trusted",
 	}
 	if diff := cmp.Diff(want, policy.Loosened(before, after)); diff != "" {

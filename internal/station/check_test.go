@@ -30,7 +30,8 @@ func logged(t *testing.T, f func()) string {
 }
 
 // A target that is misspelled in a service's configuration shows at the start, as soon
-// as a document is in effect that could know it.
+// as a document is in effect that could know it; and so does a trusted root by which people
+// sign, and that is not configured.
 func TestATargetThatNoDocumentKnowsIsWarnedOf(t *testing.T) {
 	n := natstest.Single(t)
 	eventstoretest.Provision(t, n)
@@ -48,6 +49,9 @@ func TestATargetThatNoDocumentKnowsIsWarnedOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	root := "sha256:" + strings.Repeat("0", 64)
+	data = []byte(strings.Replace(string(data), "\npeople:\n", "\nsigstore: {trusted_root: \""+root+"\"}\npeople:\n"+
+		"  - {id: zoe, name: Zoe, signing_identities: [{issuer: \"https://id.shop.example\", subject: zoe@shop.example}]}\n", 1))
 	if _, err := s.Evidence.Put(ctx, "application/yaml", "procedure", data); err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +63,12 @@ func TestATargetThatNoDocumentKnowsIsWarnedOf(t *testing.T) {
 	text := logged(t, func() { s.WarnOfTargets(ctx, targets) })
 	if strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "field=targets[1].target target=shop-eu3") {
 		t.Errorf("it says %q", text)
+	}
+	for has, warns := range map[string]int{root: 0, "": 1} {
+		text := logged(t, func() { s.WarnOfRoots(ctx, func(digest string) bool { return digest == has }) })
+		if strings.Count(text, "level=WARN") != warns || warns > 0 && !strings.Contains(text, "field=sigstore_root_files procedure=PROC-DEPLOY-001 trusted_root="+root) {
+			t.Errorf("where %q is configured, it says %q", has, text)
+		}
 	}
 	cancel()
 	if err := s.Run(ctx); err != nil {

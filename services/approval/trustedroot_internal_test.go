@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/sigstore/sigstoretest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore/sigstoretest"
 )
 
 func TestTheTrustedRootIsTheOneThatTheDocumentNames(t *testing.T) {

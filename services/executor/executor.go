@@ -36,7 +36,8 @@ func Load(path string) (*configv1.Executor, error) {
 	_, fetcher := artifact.NewFetcher(cfg.GetArtifactFolder(), cfg.GetRegistries())
 	_, records := changerecord.Open(cfg.GetChangeConnectors())
 	_, signers := LoadSigners(cfg.GetSignersFile())
-	if err := errors.Join(drivers, fetcher, records, signers); err != nil {
+	_, roots := loadRoots(cfg)
+	if err := errors.Join(drivers, fetcher, records, signers, roots); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
@@ -61,14 +62,19 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	roots, err := loadRoots(cfg)
+	if err != nil {
+		return err
+	}
 	s, err := station.Open(ctx, procedure.ServiceExecutor, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
 	}
 	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
+	s.WarnOfRoots(ctx, func(digest string) bool { return roots[digest] != nil })
 	reach := &site.Site{
 		Name: s.Process, Drivers: drivers, Fetcher: fetcher, Store: s.Store, Procedures: s.Procedures, Blobs: s.Evidence,
-		Connectors: connectors, Signers: signers,
+		Connectors: connectors, Signers: signers, Roots: roots,
 	}
 	s.Step(preview.New(reach))
 	s.Step(execute.New(reach, s.Now))

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/consent/signer"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/shown"
@@ -176,7 +177,7 @@ func pendingOf(index *policy.Index, s procedure.State) *approvalv1.Pending {
 	for _, a := range s.Approvals {
 		p.Approvals = append(p.Approvals, &approvalv1.GivenApproval{
 			Person: a.Person, Groups: a.Groups, Comment: a.Comment,
-			Time: timestamppb.New(a.Given), Expires: timestamppb.New(a.Expires), SignedBy: signedBy(a.Signature), StandInFor: a.StandIn.GetPerson(),
+			Time: timestamppb.New(a.Given), Expires: timestamppb.New(a.Expires), SignedBy: signer.Of(a.Signature), StandInFor: a.StandIn.GetPerson(),
 		})
 	}
 	for _, o := range s.Overrides {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
@@ -38,12 +39,13 @@ type Server struct {
 	evidence    Evidence
 	sources     map[string]risk.Alerts
 	now         func() time.Time
+	roots       *sigstore.Shelf
 }
 
 // NewServer returns the service for the procedure with that id. What people were shown
 // is kept as evidence; the sources are asked for alerts where somebody asks what if.
 func NewServer(store Store, procedures Procedures, procedureID string, waiting Waiting, kept Evidence, sources map[string]risk.Alerts, now func() time.Time) *Server {
-	return &Server{store: store, procedures: procedures, procedureID: procedureID, waiting: waiting, evidence: kept, sources: sources, now: now}
+	return &Server{store: store, procedures: procedures, procedureID: procedureID, waiting: waiting, evidence: kept, sources: sources, now: now, roots: sigstore.NewShelf(kept.Get)}
 }
 
 // Approve implements approvalv1.ApprovalServiceServer (PD-A.2, PD-A.3). What the caller
@@ -64,7 +66,7 @@ func (s *Server) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*ap
 		if why := d.active.Linked(d.state, d.person.GetId()); why != "" {
 			return nil, fmt.Errorf("%w: %s", procedure.ErrOwnChange, why)
 		}
-		event, err := approval(d, stand, r)
+		event, err := s.approval(ctx, d, stand, r)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"context"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -8,7 +9,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/consent"
 	"github.com/blackdice/shipwarden/internal/policy"
-	"github.com/blackdice/shipwarden/internal/sshsig"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -16,10 +17,14 @@ import (
 
 // approval is the approval that the caller gives, signed where it has to be. The
 // signature is verified here for a good answer, and by the executor for good (PD-A.4).
-func approval(d desk, stand *releasev1.StandIn, r *approvalv1.ApproveRequest) (*releasev1.Event, error) {
+func (s *Server) approval(ctx context.Context, d desk, stand *releasev1.StandIn, r *approvalv1.ApproveRequest) (*releasev1.Event, error) {
+	signature, err := consent.Identified(r.GetSignature())
+	if err != nil {
+		return nil, err
+	}
 	given := &releasev1.ApprovalGiven{
 		ChangeDigest: r.GetChangeDigest(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(),
-		Signature: r.GetSignature(), StandIn: stand,
+		Signature: signature, StandIn: stand,
 	}
 	event := Approval(d.index, d.state, given, d.now)
 	if r.GetSignature() == nil {
@@ -32,10 +37,34 @@ func approval(d desk, stand *releasev1.StandIn, r *approvalv1.ApproveRequest) (*
 	if !expires.IsValid() || expires.AsTime().After(d.until()) {
 		return nil, invalidField("signature.expires", "later than an approval that is given now counts: "+d.until().UTC().Format(rfc3339))
 	}
-	_, err := consent.Verify(d.state, procedure.Approval{
-		Person: d.person.GetId(), Given: d.now, Expires: expires.AsTime(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(), Signature: r.GetSignature(), StandIn: stand,
-	}, d.index, d.active)
+	roots, err := s.trusted(ctx, signature, d.index, d.active)
+	if err != nil {
+		return nil, err
+	}
+	_, err = consent.Verify(d.state, procedure.Approval{
+		Person: d.person.GetId(), Given: d.now, Expires: expires.AsTime(), Comment: r.GetComment(), ShownDigest: r.GetShownDigest(), Signature: signature, StandIn: stand,
+	}, roots, d.index, d.active)
 	return event, err
+}
+
+// trusted reads the trusted roots that documents name, where a bundle is to be verified:
+// they were kept as evidence when the documents took effect.
+func (s *Server) trusted(ctx context.Context, signature *releasev1.ApprovalSignature, documents ...*policy.Index) (sigstore.Roots, error) {
+	roots := sigstore.Roots{}
+	if signature.GetBundle() == "" {
+		return roots, nil
+	}
+	for _, index := range documents {
+		digest := index.Document().GetSigstore().GetTrustedRoot()
+		if digest == "" || roots[digest] != nil {
+			continue
+		}
+		var err error
+		if roots[digest], err = s.roots.Root(ctx, digest); err != nil {
+			return nil, err
+		}
+	}
+	return roots, nil
 }
 
 // Approval is the event of an approval that is given at that time: it says until when it
@@ -57,18 +86,6 @@ const rfc3339 = "2006-01-02T15:04:05.999999999Z07:00"
 func (d desk) signing() *approvalv1.Signing {
 	return &approvalv1.Signing{
 		Person: d.person.GetId(), ProcedureDigest: d.state.ProcedureDigest, Required: procedure.NeedsSignature(d.state, d.person.GetGroups()),
-		Expires: timestamppb.New(d.until()), Keys: consent.Keys(d.index, d.person.GetId(), d.now),
+		Expires: timestamppb.New(d.until()), Keys: consent.Keys(d.index, d.person.GetId(), d.now), Identities: consent.Identities(d.index, d.person.GetId(), d.now),
 	}
-}
-
-// signedBy names the key of a signature, which was verified when it came in.
-func signedBy(s *releasev1.ApprovalSignature) string {
-	if s == nil {
-		return ""
-	}
-	signature, err := sshsig.Parse(s.GetArmored())
-	if err != nil {
-		return ""
-	}
-	return sshsig.Fingerprint(signature.Key)
 }

@@ -95,7 +95,7 @@ func (p *report) add(r *approvalv1.Right, approval bool) {
 	has := func(person, standInFor string) {
 		if p.person == "" || p.person == person {
 			r.Holders = append(r.Holders, &approvalv1.Holder{
-				Person: person, StandInFor: standInFor, CanSign: len(consent.Keys(p.index, person, p.now)) > 0,
+				Person: person, StandInFor: standInFor, CanSign: consent.CanSign(p.index, person, p.now),
 			})
 		}
 	}

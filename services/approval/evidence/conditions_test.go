@@ -6,11 +6,11 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/sigstore"
+	"github.com/blackdice/shipwarden/internal/sigstore/sigstoretest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/evidence"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore/sigstoretest"
 )
 
 func TestRules(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
 
 // certified returns the identity that counts for a gate, or why none does. A

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
 
 // Each claim of a certificate that an identity names has to be so.

@@ -14,8 +14,8 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
 	"github.com/blackdice/shipwarden/internal/attest"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
 
 const (

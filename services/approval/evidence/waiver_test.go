@@ -10,11 +10,11 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/sigstore"
+	"github.com/blackdice/shipwarden/internal/sigstore/sigstoretest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/evidence"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore/sigstoretest"
 )
 
 const waived = releasev1.GateVerdict_STATUS_WAIVED

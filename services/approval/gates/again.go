@@ -10,10 +10,10 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
 
 // Past is an end of step 1 that is on record.
@@ -33,7 +33,7 @@ type Past struct {
 // was kept (N-18). It asks nobody and waits for nothing. Unknown names what the document
 // would have looked at and nobody looked at then: of that, nothing is judged.
 func Again(ctx context.Context, blobs Reader, index *policy.Index, past Past) (decided *releasev1.Event, unknown []string, err error) {
-	s := &shell{blobs: blobs, roots: map[string]*sigstore.Root{}}
+	s := &shell{blobs: blobs, roots: sigstore.NewShelf(blobs.Get)}
 	trust, err := s.trust(ctx, index)
 	if err != nil {
 		return nil, nil, err

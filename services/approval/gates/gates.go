@@ -15,17 +15,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/evidence"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
 )
 
 // ErrNoRoot says that the trusted root that a document names cannot be read just now, or is
@@ -51,7 +50,7 @@ type Blobs interface {
 // New returns the step. Change records are looked up through the connectors. The finder
 // asks registries; without one, none is asked.
 func New(procedures Procedures, blobs Blobs, connectors changerecord.Connectors, finder ...Finder) reactor.Step {
-	s := &shell{procedures: procedures, blobs: blobs, keeper: blobs, connectors: connectors, roots: map[string]*sigstore.Root{}}
+	s := &shell{procedures: procedures, blobs: blobs, keeper: blobs, connectors: connectors, roots: sigstore.NewShelf(blobs.Get)}
 	if len(finder) > 0 {
 		s.finder = finder[0]
 	}
@@ -61,7 +60,7 @@ func New(procedures Procedures, blobs Blobs, connectors changerecord.Connectors,
 // Unasked returns the step for a question: it keeps nothing and asks no other system. A
 // change record that is demanded is said not to be looked up, and does not pass.
 func Unasked(procedures Procedures, blobs Reader) reactor.Step {
-	s := &shell{procedures: procedures, blobs: blobs, roots: map[string]*sigstore.Root{}}
+	s := &shell{procedures: procedures, blobs: blobs, roots: sigstore.NewShelf(blobs.Get)}
 	return reactor.Step{ID: procedure.StepGates, Act: s.act}
 }
 
@@ -71,9 +70,7 @@ type shell struct {
 	keeper     Blobs // nil where nothing is kept and nobody asked
 	connectors changerecord.Connectors
 	finder     Finder
-
-	mu    sync.Mutex
-	roots map[string]*sigstore.Root // by digest; there are as many as documents in use
+	roots      *sigstore.Shelf
 }
 
 // trust gathers what evidence is judged by. The trusted root was stored when the
@@ -85,20 +82,11 @@ func (s *shell) trust(ctx context.Context, index *policy.Index) (evidence.Trust,
 	if digest == "" {
 		return trust, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if trust.Root = s.roots[digest]; trust.Root != nil {
-		return trust, nil
+	var err error
+	if trust.Root, err = s.roots.Root(ctx, digest); err != nil && !errors.Is(err, sigstore.ErrRoot) {
+		return trust, fmt.Errorf("%w: %w", ErrNoRoot, err)
 	}
-	data, err := s.blobs.Get(ctx, digest)
-	if err != nil {
-		return trust, fmt.Errorf("%w %s: %w", ErrNoRoot, digest, err)
-	}
-	if trust.Root, err = sigstore.ParseRoot(data); err != nil {
-		return trust, fmt.Errorf("read the trusted root %s: %w", digest, err)
-	}
-	s.roots[digest] = trust.Root
-	return trust, nil
+	return trust, err
 }
 
 func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {

@@ -14,12 +14,12 @@ import (
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/sigstore/sigstoretest"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore/sigstoretest"
 	"github.com/blackdice/shipwarden/services/approval/gates"
 )
 

@@ -72,7 +72,7 @@ func (s shell) unsigned(ctx context.Context, t reactor.Task) ([]*releasev1.Findi
 		if s.Signers != nil {
 			whose = append(slices.Clone(documents), s.Signers)
 		}
-		if _, err := consent.Verify(t.State, a, whose...); err != nil {
+		if _, err := consent.Verify(t.State, a, s.Roots, whose...); err != nil {
 			say(ruleSignature, a.Person, "the approval of %s is not theirs: %v", a.Person, err)
 			continue
 		}

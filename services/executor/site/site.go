@@ -13,6 +13,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -56,6 +57,9 @@ type Site struct {
 	// Signers is whose signatures this executor demands of every approval, whatever the
 	// procedure document says; nil where it demands none of its own accord.
 	Signers *policy.Index
+	// Roots are the trusted roots that bundles of approvals are verified with, by digest:
+	// those of this executor's own files, whatever came over the bus.
+	Roots sigstore.Roots
 
 	claims claims
 }

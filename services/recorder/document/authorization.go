@@ -74,6 +74,9 @@ func own(a Approval) string {
 	if a.Consent == nil {
 		return none
 	}
+	if a.Consent.Bundle != "" {
+		return code("sigstore") + " " + code(a.Consent.Subject) + " by " + code(a.Consent.Issuer)
+	}
 	s, err := sshsig.Parse(a.Consent.Signature)
 	if err != nil {
 		return "with a signature that cannot be read"
@@ -83,19 +86,28 @@ func own(a Approval) string {
 
 // consents are the signatures themselves, for whoever checks them by hand.
 func (w *writer) consents(r *Record) {
-	first := true
+	said := map[bool]bool{}
 	for _, a := range r.Approvals {
 		if a.Consent == nil {
 			continue
 		}
-		if first {
-			w.paragraph("Who signed did so with a key of their own, which no service has. `shipwarden record --signatures` " +
-				"writes what follows into files, with the list of allowed signers of the procedure document, for `ssh-keygen -Y verify`.")
+		bundle := a.Consent.Bundle != ""
+		if !said[bundle] {
+			w.paragraph(map[bool]string{
+				false: "Who signed did so with a key of their own, which no service has. `shipwarden record --signatures` " +
+					"writes what follows into files, with the list of allowed signers of the procedure document, for `ssh-keygen -Y verify`.",
+				true: "Who signed with sigstore logged in at the provider that issued the identity, not at a service of ours. " +
+					"`shipwarden record --signatures` writes what follows into files, with the trusted root, for `cosign verify-blob`.",
+			}[bundle])
 		}
-		first = false
-		w.paragraph("What " + escape(a.Person) + " signed, in the namespace " + code(a.Consent.Namespace) + ", and the signature:")
+		said[bundle] = true
+		how := "in the namespace " + code(a.Consent.Namespace) + ", and the signature:"
+		if bundle {
+			how = "as " + code(a.Consent.Subject) + " of " + code(a.Consent.Issuer) + ", and the bundle:"
+		}
+		w.paragraph("What " + escape(a.Person) + " signed, " + how)
 		w.line("")
-		for line := range strings.Lines(a.Consent.Text + "\n" + a.Consent.Signature) {
+		for line := range strings.Lines(a.Consent.Text + "\n" + a.Consent.Signature + a.Consent.Bundle) {
 			w.line("    %s", plain(line))
 		}
 	}

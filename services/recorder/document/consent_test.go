@@ -10,12 +10,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/blackdice/shipwarden/internal/consent"
 	"github.com/blackdice/shipwarden/internal/consent/consenttest"
 	"github.com/blackdice/shipwarden/internal/sshsig/sshsigtest"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/recorder/document"
 )
 
@@ -65,6 +69,39 @@ func TestASignedApprovalIsCheckedWithoutUs(t *testing.T) {
 	for line := range strings.Lines(c.Text + c.Signature) {
 		if line = strings.TrimRight(line, "\n"); !bytes.Contains(read, []byte("    "+line+"\n")) {
 			t.Errorf("the document does not show %q", line)
+		}
+	}
+}
+
+// TestABundleIsOnRecordToTheByte: what somebody needs to check it with cosign, and as whom
+// it was signed. That it verifies is shown where it is verified.
+func TestABundleIsOnRecordToTheByte(t *testing.T) {
+	h := history(t, procedure.PhaseApprove)
+	event := proceduretest.Approval(h.State(), h.Now.Add(time.Hour))
+	event.GetApprovalGiven().Signature = &releasev1.ApprovalSignature{
+		Signed: timestamppb.New(h.Now), Expires: timestamppb.New(h.Now.Add(time.Hour)), Bundle: "{\"mediaType\": \"<&>\"}\n",
+		Identity: &releasev1.SignerIdentity{Issuer: "https://id.shop.example", Subject: "anna@shop.example"},
+	}
+	h.Do(t, "anna", event)
+	text, err := procedure.ApprovalText(h.State(), h.State().Approvals[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	built := document.Build(h.Release, messages(h))
+	var record document.Record
+	if err := json.Unmarshal(encode(t, built), &record); err != nil {
+		t.Fatal(err)
+	}
+	want := &document.Consent{Text: string(text), Bundle: "{\"mediaType\": \"<&>\"}\n", Issuer: "https://id.shop.example", Subject: "anna@shop.example"}
+	if diff := cmp.Diff(want, record.Approvals[0].Consent); diff != "" {
+		t.Error(diff)
+	}
+	for _, says := range []string{
+		"`sigstore` `anna@shop.example` by `https://id.shop.example`", "What anna signed, as `anna@shop.example` of `https://id.shop.example`, and the bundle:\n",
+		"    person: anna\n", "    {\"mediaType\": \"<&>\"}\n", "approved by anna, signed as anna\\@shop.example of ",
+	} {
+		if !bytes.Contains(built.Markdown(), []byte(says)) {
+			t.Errorf("the document does not say %q:\n%s", says, built.Markdown())
 		}
 	}
 }

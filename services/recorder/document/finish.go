@@ -40,6 +40,9 @@ func (b *builder) consent(person string, d *releasev1.ApprovalGiven) *Consent {
 	if err != nil {
 		return nil // the fold takes no such approval
 	}
+	if signed := d.GetSignature(); signed.GetBundle() != "" {
+		return &Consent{Text: string(text), Bundle: signed.GetBundle(), Issuer: signed.GetIdentity().GetIssuer(), Subject: signed.GetIdentity().GetSubject()}
+	}
 	return &Consent{Namespace: procedure.SignatureNamespace, Text: string(text), Signature: d.GetSignature().GetArmored()}
 }
 

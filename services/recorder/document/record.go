@@ -136,14 +136,20 @@ type Approval struct {
 	StandInGroups []string `json:"stand_in_groups,omitempty"`
 }
 
-// Consent is a person's own signature of an approval, as stock `ssh-keygen -Y verify`
-// takes it (PD-A.4).
+// Consent is a person's own signature of an approval, as stock `ssh-keygen -Y verify` or
+// `cosign verify-blob` takes it (PD-A.4).
 type Consent struct {
-	// Namespace is what it was made for, Text what was signed, to the last byte, and
-	// Signature the signature in its text form.
-	Namespace string `json:"namespace"`
-	Text      string `json:"text"`
-	Signature string `json:"signature"`
+	// Namespace is what an SSH signature was made for.
+	Namespace string `json:"namespace,omitempty"`
+	// Text is what was signed, to the last byte.
+	Text string `json:"text"`
+	// Signature is an SSH signature in its text form.
+	Signature string `json:"signature,omitempty"`
+	// Bundle is a sigstore bundle, and Issuer and Subject the identity that its certificate
+	// was issued to.
+	Bundle  string `json:"bundle,omitempty"`
+	Issuer  string `json:"issuer,omitempty"`
+	Subject string `json:"subject,omitempty"`
 }
 
 // Outcome is how the release ended, and who closed it.

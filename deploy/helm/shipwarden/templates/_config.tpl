@@ -32,6 +32,15 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- with $v.sigstoreRoot -}}
 {{- if or .existingConfigMap .document }}{{ $_ := set $out "sigstore_root_file" "/etc/shipwarden/sigstore/trusted_root.json" }}{{ end -}}
 {{- end -}}
+{{- with $v.sigstoreRoots -}}
+{{- $names := ternary .keys (keys .documents | sortAlpha) (ne .existingConfigMap "") -}}
+{{- $files := list -}}
+{{- range $names }}{{ $files = append $files (printf "/etc/shipwarden/sigstore-roots/%s" .) }}{{ end -}}
+{{- with $files }}{{ $_ := set $out "sigstore_root_files" . }}{{ end -}}
+{{- end -}}
+{{- with $v.signers -}}
+{{- if or .existingConfigMap .document }}{{ $_ := set $out "signers_file" (printf "/etc/shipwarden/signers/%s" .key) }}{{ end -}}
+{{- end -}}
 {{- with $v.channels -}}
 {{- $channels := list -}}
 {{- range $i, $c := . -}}

@@ -87,6 +87,25 @@ group alone: the services refuse a secret that everyone on the machine may read.
     items: [{key: trusted_root.json, path: trusted_root.json}]
 {{- end }}
 {{- end }}
+{{- with $v.sigstoreRoots }}
+{{- if or .existingConfigMap .documents }}
+- name: sigstore-roots
+  configMap:
+    name: {{ default (printf "%s-sigstore-roots" $fullname) .existingConfigMap }}
+    items:
+      {{- range ternary .keys (keys .documents | sortAlpha) (ne .existingConfigMap "") }}
+      - {key: {{ . | quote }}, path: {{ . | quote }}}
+      {{- end }}
+{{- end }}
+{{- end }}
+{{- with $v.signers }}
+{{- if or .existingConfigMap .document }}
+- name: signers
+  configMap:
+    name: {{ default (printf "%s-signers" $fullname) .existingConfigMap }}
+    items: [{key: {{ .key | quote }}, path: {{ .key | quote }}}]
+{{- end }}
+{{- end }}
 {{- range include "shipwarden.secrets" . | fromYamlArray }}
 {{ include "shipwarden.secretVolume" . }}
 {{- end }}
@@ -118,6 +137,16 @@ group alone: the services refuse a secret that everyone on the machine may read.
 {{- with $v.sigstoreRoot }}
 {{- if or .existingConfigMap .document }}
 - {name: sigstore-root, mountPath: /etc/shipwarden/sigstore, readOnly: true}
+{{- end }}
+{{- end }}
+{{- with $v.sigstoreRoots }}
+{{- if or .existingConfigMap .documents }}
+- {name: sigstore-roots, mountPath: /etc/shipwarden/sigstore-roots, readOnly: true}
+{{- end }}
+{{- end }}
+{{- with $v.signers }}
+{{- if or .existingConfigMap .document }}
+- {name: signers, mountPath: /etc/shipwarden/signers, readOnly: true}
 {{- end }}
 {{- end }}
 {{- range include "shipwarden.secrets" . | fromYamlArray }}

@@ -48,6 +48,9 @@ spec:
         checksum/procedure: {{ toYaml .root.Values.procedure | sha256sum }}
         checksum/sigstore-root: {{ toYaml $v.sigstoreRoot | sha256sum }}
         {{- end }}
+        {{- if eq .service "executor" }}
+        checksum/trust: {{ toYaml (list $v.sigstoreRoots $v.signers) | sha256sum }}
+        {{- end }}
         {{- with $v.podAnnotations }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

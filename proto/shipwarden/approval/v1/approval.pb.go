@@ -398,7 +398,8 @@ type GivenApproval struct {
 	Time    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	Expires *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
 	Comment string                 `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
-	// Fingerprint of the key that signed it, "SHA256:…"; empty where none did.
+	// Fingerprint of the key that signed it, "SHA256:…", or the identity that a certificate
+	// was issued to, "SUBJECT by ISSUER"; empty where none did.
 	SignedBy string `protobuf:"bytes,6,opt,name=signed_by,json=signedBy,proto3" json:"signed_by,omitempty"`
 	// The person for whom it was given, by a stand-in; empty where for themselves.
 	StandInFor    string `protobuf:"bytes,7,opt,name=stand_in_for,json=standInFor,proto3" json:"stand_in_for,omitempty"`
@@ -719,7 +720,9 @@ type Signing struct {
 	// Until when an approval that is given now counts at the most.
 	Expires *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
 	// Fingerprints of the keys with which the caller may sign now, "SHA256:…".
-	Keys          []string `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
+	Keys []string `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Identities of the sigstore instance with which they may.
+	Identities    []*v1.SignerIdentity `protobuf:"bytes,6,rep,name=identities,proto3" json:"identities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -785,6 +788,13 @@ func (x *Signing) GetExpires() *timestamppb.Timestamp {
 func (x *Signing) GetKeys() []string {
 	if x != nil {
 		return x.Keys
+	}
+	return nil
+}
+
+func (x *Signing) GetIdentities() []*v1.SignerIdentity {
+	if x != nil {
+		return x.Identities
 	}
 	return nil
 }
@@ -3663,13 +3673,16 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\"\x8a\x01\n" +
 	"\x12GetPendingResponse\x129\n" +
 	"\apending\x18\x01 \x01(\v2\x1f.shipwarden.approval.v1.PendingR\apending\x129\n" +
-	"\asigning\x18\x02 \x01(\v2\x1f.shipwarden.approval.v1.SigningR\asigning\"\xb2\x01\n" +
+	"\asigning\x18\x02 \x01(\v2\x1f.shipwarden.approval.v1.SigningR\asigning\"\xf9\x01\n" +
 	"\aSigning\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12)\n" +
 	"\x10procedure_digest\x18\x02 \x01(\tR\x0fprocedureDigest\x12\x1a\n" +
 	"\brequired\x18\x03 \x01(\bR\brequired\x124\n" +
 	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x12\n" +
-	"\x04keys\x18\x05 \x03(\tR\x04keys\"\xe4\x02\n" +
+	"\x04keys\x18\x05 \x03(\tR\x04keys\x12E\n" +
+	"\n" +
+	"identities\x18\x06 \x03(\v2%.shipwarden.release.v1.SignerIdentityR\n" +
+	"identities\"\xe4\x02\n" +
 	"\x0eApproveRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12A\n" +
 	"\rchange_digest\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\fchangeDigest\x12\"\n" +
@@ -3996,17 +4009,18 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil),     // 66: google.protobuf.Timestamp
 	(*v1.Check)(nil),                  // 67: shipwarden.release.v1.Check
 	(*v1.HoldReason)(nil),             // 68: shipwarden.release.v1.HoldReason
-	(*v1.ApprovalSignature)(nil),      // 69: shipwarden.release.v1.ApprovalSignature
-	(v1.Cause)(0),                     // 70: shipwarden.release.v1.Cause
-	(v1.Occasion)(0),                  // 71: shipwarden.release.v1.Occasion
-	(*v1.Party)(nil),                  // 72: shipwarden.release.v1.Party
-	(v1.Intervened_Action)(0),         // 73: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),    // 74: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),               // 75: shipwarden.release.v1.FollowUp
-	(*v1.Delegation)(nil),             // 76: shipwarden.release.v1.Delegation
-	(v1.Outcome)(0),                   // 77: shipwarden.release.v1.Outcome
-	(*v1.Violation)(nil),              // 78: shipwarden.release.v1.Violation
-	(*v1.Quarantine)(nil),             // 79: shipwarden.release.v1.Quarantine
+	(*v1.SignerIdentity)(nil),         // 69: shipwarden.release.v1.SignerIdentity
+	(*v1.ApprovalSignature)(nil),      // 70: shipwarden.release.v1.ApprovalSignature
+	(v1.Cause)(0),                     // 71: shipwarden.release.v1.Cause
+	(v1.Occasion)(0),                  // 72: shipwarden.release.v1.Occasion
+	(*v1.Party)(nil),                  // 73: shipwarden.release.v1.Party
+	(v1.Intervened_Action)(0),         // 74: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),    // 75: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),               // 76: shipwarden.release.v1.FollowUp
+	(*v1.Delegation)(nil),             // 77: shipwarden.release.v1.Delegation
+	(v1.Outcome)(0),                   // 78: shipwarden.release.v1.Outcome
+	(*v1.Violation)(nil),              // 79: shipwarden.release.v1.Violation
+	(*v1.Quarantine)(nil),             // 80: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
 	59, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
@@ -4031,94 +4045,95 @@ var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
 	1,  // 19: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	8,  // 20: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
 	66, // 21: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
-	69, // 22: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	65, // 23: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	70, // 24: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	71, // 25: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
-	72, // 26: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
-	73, // 27: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	74, // 28: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	75, // 29: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	75, // 30: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	66, // 31: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
-	66, // 32: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
-	76, // 33: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
-	76, // 34: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
-	41, // 35: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
-	42, // 36: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
-	68, // 37: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	66, // 38: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
-	47, // 39: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	66, // 40: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
-	77, // 41: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
-	48, // 42: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
-	68, // 43: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
-	66, // 44: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
-	0,  // 45: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
-	66, // 46: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
-	78, // 47: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
-	47, // 48: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	63, // 49: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
-	64, // 50: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
-	68, // 51: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	65, // 52: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	53, // 53: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
-	54, // 54: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
-	79, // 55: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	79, // 56: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	4,  // 57: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	6,  // 58: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	9,  // 59: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	11, // 60: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	13, // 61: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	15, // 62: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	17, // 63: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	21, // 64: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
-	23, // 65: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
-	19, // 66: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	25, // 67: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	27, // 68: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	43, // 69: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
-	45, // 70: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
-	49, // 71: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
-	51, // 72: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
-	29, // 73: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	31, // 74: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	33, // 75: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
-	35, // 76: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
-	37, // 77: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
-	39, // 78: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
-	55, // 79: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
-	57, // 80: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
-	5,  // 81: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	7,  // 82: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	10, // 83: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	12, // 84: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	14, // 85: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	16, // 86: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	18, // 87: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	22, // 88: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
-	24, // 89: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
-	20, // 90: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	26, // 91: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	28, // 92: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	44, // 93: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
-	46, // 94: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
-	50, // 95: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
-	52, // 96: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
-	30, // 97: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	32, // 98: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	34, // 99: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
-	36, // 100: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
-	38, // 101: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
-	40, // 102: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
-	56, // 103: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
-	58, // 104: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
-	81, // [81:105] is the sub-list for method output_type
-	57, // [57:81] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	69, // 22: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
+	70, // 23: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	65, // 24: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	71, // 25: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	72, // 26: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
+	73, // 27: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
+	74, // 28: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	75, // 29: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	76, // 30: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	76, // 31: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	66, // 32: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
+	66, // 33: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
+	77, // 34: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
+	77, // 35: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
+	41, // 36: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
+	42, // 37: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
+	68, // 38: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	66, // 39: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	47, // 40: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	66, // 41: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
+	78, // 42: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
+	48, // 43: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
+	68, // 44: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
+	66, // 45: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
+	0,  // 46: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
+	66, // 47: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
+	79, // 48: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
+	47, // 49: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	63, // 50: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
+	64, // 51: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
+	68, // 52: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	65, // 53: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	53, // 54: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
+	54, // 55: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
+	80, // 56: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	80, // 57: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	4,  // 58: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	6,  // 59: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	9,  // 60: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	11, // 61: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	13, // 62: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	15, // 63: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	17, // 64: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	21, // 65: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
+	23, // 66: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
+	19, // 67: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	25, // 68: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	27, // 69: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	43, // 70: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
+	45, // 71: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
+	49, // 72: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
+	51, // 73: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
+	29, // 74: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	31, // 75: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	33, // 76: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
+	35, // 77: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
+	37, // 78: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
+	39, // 79: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
+	55, // 80: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
+	57, // 81: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
+	5,  // 82: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	7,  // 83: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	10, // 84: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	12, // 85: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	14, // 86: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	16, // 87: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	18, // 88: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	22, // 89: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
+	24, // 90: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
+	20, // 91: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	26, // 92: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	28, // 93: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	44, // 94: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
+	46, // 95: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
+	50, // 96: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
+	52, // 97: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
+	30, // 98: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	32, // 99: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	34, // 100: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
+	36, // 101: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
+	38, // 102: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
+	40, // 103: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
+	56, // 104: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
+	58, // 105: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
+	82, // [82:106] is the sub-list for method output_type
+	58, // [58:82] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }

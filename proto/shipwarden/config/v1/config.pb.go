@@ -1482,9 +1482,13 @@ type Executor struct {
 	// service.
 	ChangeConnectors []*ChangeConnector `protobuf:"bytes,6,rep,name=change_connectors,json=changeConnectors,proto3" json:"change_connectors,omitempty"`
 	// Where alerts are asked for again when a wave starts: as in the approval service.
-	AlertSources  []*AlertSource `protobuf:"bytes,7,rep,name=alert_sources,json=alertSources,proto3" json:"alert_sources,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AlertSources []*AlertSource `protobuf:"bytes,7,rep,name=alert_sources,json=alertSources,proto3" json:"alert_sources,omitempty"`
+	// The trusted roots (JSON) with which sigstore bundles of approvals are verified: that
+	// which the procedure document names by its digest, and those that documents name under
+	// which releases are still open. Bundles of any other root count for nothing here.
+	SigstoreRootFiles []string `protobuf:"bytes,8,rep,name=sigstore_root_files,json=sigstoreRootFiles,proto3" json:"sigstore_root_files,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Executor) Reset() {
@@ -1562,6 +1566,13 @@ func (x *Executor) GetChangeConnectors() []*ChangeConnector {
 func (x *Executor) GetAlertSources() []*AlertSource {
 	if x != nil {
 		return x.AlertSources
+	}
+	return nil
+}
+
+func (x *Executor) GetSigstoreRootFiles() []string {
+	if x != nil {
+		return x.SigstoreRootFiles
 	}
 	return nil
 }
@@ -1795,13 +1806,15 @@ func (x *Signers) GetSigners() []*Signer {
 	return nil
 }
 
-// Signer is a person and the keys that they sign approvals with.
+// Signer is a person, and the keys and identities that they sign approvals with.
 type Signer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Person id of the procedure document.
 	Person string `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
 	// Public keys, each as it stands in a .pub file.
-	Ssh           []string `protobuf:"bytes,2,rep,name=ssh,proto3" json:"ssh,omitempty"`
+	Ssh []string `protobuf:"bytes,2,rep,name=ssh,proto3" json:"ssh,omitempty"`
+	// Whom certificates of the sigstore instance are issued to.
+	Identities    []*SignerIdentity `protobuf:"bytes,3,rep,name=identities,proto3" json:"identities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1850,6 +1863,68 @@ func (x *Signer) GetSsh() []string {
 	return nil
 }
 
+func (x *Signer) GetIdentities() []*SignerIdentity {
+	if x != nil {
+		return x.Identities
+	}
+	return nil
+}
+
+// SignerIdentity is whom a certificate of a sigstore instance is issued to.
+type SignerIdentity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The URL of the OpenID provider, exactly.
+	Issuer string `protobuf:"bytes,1,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// The identity, exactly: as a rule a mail address.
+	Subject       string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignerIdentity) Reset() {
+	*x = SignerIdentity{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignerIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignerIdentity) ProtoMessage() {}
+
+func (x *SignerIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignerIdentity.ProtoReflect.Descriptor instead.
+func (*SignerIdentity) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SignerIdentity) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *SignerIdentity) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
 // TargetDriver says how a target is reached.
 type TargetDriver struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1867,7 +1942,7 @@ type TargetDriver struct {
 
 func (x *TargetDriver) Reset() {
 	*x = TargetDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1879,7 +1954,7 @@ func (x *TargetDriver) String() string {
 func (*TargetDriver) ProtoMessage() {}
 
 func (x *TargetDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1892,7 +1967,7 @@ func (x *TargetDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetDriver.ProtoReflect.Descriptor instead.
 func (*TargetDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TargetDriver) GetTarget() string {
@@ -1974,7 +2049,7 @@ type HostDriver struct {
 
 func (x *HostDriver) Reset() {
 	*x = HostDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2061,7 @@ func (x *HostDriver) String() string {
 func (*HostDriver) ProtoMessage() {}
 
 func (x *HostDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2074,7 @@ func (x *HostDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDriver.ProtoReflect.Descriptor instead.
 func (*HostDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *HostDriver) GetFolder() string {
@@ -2039,7 +2114,7 @@ type CommandDriver struct {
 
 func (x *CommandDriver) Reset() {
 	*x = CommandDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +2126,7 @@ func (x *CommandDriver) String() string {
 func (*CommandDriver) ProtoMessage() {}
 
 func (x *CommandDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +2139,7 @@ func (x *CommandDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandDriver.ProtoReflect.Descriptor instead.
 func (*CommandDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CommandDriver) GetDeploy() *Command {
@@ -2104,7 +2179,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2191,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2204,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
 }
 
 // Command is an argument vector.
@@ -2147,7 +2222,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2159,7 +2234,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2172,7 +2247,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Command) GetArgv() []string {
@@ -2217,7 +2292,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2229,7 +2304,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2242,7 +2317,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -2304,7 +2379,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2316,7 +2391,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2329,7 +2404,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -2354,7 +2429,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2366,7 +2441,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2379,7 +2454,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Token) GetSha256() string {
@@ -2546,7 +2621,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xae\x03\n" +
+	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xe8\x03\n" +
 	"\bExecutor\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12<\n" +
@@ -2556,7 +2631,8 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"registries\x12!\n" +
 	"\fsigners_file\x18\x05 \x01(\tR\vsignersFile\x12R\n" +
 	"\x11change_connectors\x18\x06 \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\x12F\n" +
-	"\ralert_sources\x18\a \x03(\v2!.shipwarden.config.v1.AlertSourceR\falertSources\"\xe8\x02\n" +
+	"\ralert_sources\x18\a \x03(\v2!.shipwarden.config.v1.AlertSourceR\falertSources\x128\n" +
+	"\x13sigstore_root_files\x18\b \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\bR\x11sigstoreRootFiles\"\xe8\x02\n" +
 	"\x0fChangeConnector\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1c\n" +
 	"\x03url\x18\x02 \x01(\tB\n" +
@@ -2575,10 +2651,17 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"window_end\x18\x04 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)*$R\twindowEnd\x12,\n" +
 	"\aservice\x18\x05 \x01(\tB\x12\xbaH\x0fr\r2\v^(/[^/]+)*$R\aservice\"K\n" +
 	"\aSigners\x12@\n" +
-	"\asigners\x18\x01 \x03(\v2\x1c.shipwarden.config.v1.SignerB\b\xbaH\x05\x92\x01\x02\b\x01R\asigners\"E\n" +
+	"\asigners\x18\x01 \x03(\v2\x1c.shipwarden.config.v1.SignerB\b\xbaH\x05\x92\x01\x02\b\x01R\asigners\"\xf8\x01\n" +
 	"\x06Signer\x12\x1f\n" +
-	"\x06person\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06person\x12\x1a\n" +
-	"\x03ssh\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\x03ssh\"\xf1\x01\n" +
+	"\x06person\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06person\x12\x10\n" +
+	"\x03ssh\x18\x02 \x03(\tR\x03ssh\x12D\n" +
+	"\n" +
+	"identities\x18\x03 \x03(\v2$.shipwarden.config.v1.SignerIdentityR\n" +
+	"identities:u\xbaHr\x1ap\n" +
+	"\x0esigner.nothing\x120must have a key in ssh, or one of the identities\x1a,this.ssh.size() + this.identities.size() > 0\"U\n" +
+	"\x0eSignerIdentity\x12 \n" +
+	"\x06issuer\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x88\x01\x01R\x06issuer\x12!\n" +
+	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xf1\x01\n" +
 	"\fTargetDriver\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x126\n" +
 	"\x04host\x18\x02 \x01(\v2 .shipwarden.config.v1.HostDriverH\x00R\x04host\x12?\n" +
@@ -2634,7 +2717,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
@@ -2660,23 +2743,24 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*RecordFields)(nil),        // 21: shipwarden.config.v1.RecordFields
 	(*Signers)(nil),             // 22: shipwarden.config.v1.Signers
 	(*Signer)(nil),              // 23: shipwarden.config.v1.Signer
-	(*TargetDriver)(nil),        // 24: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 25: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 26: shipwarden.config.v1.CommandDriver
-	(*NoopDriver)(nil),          // 27: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 28: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 29: shipwarden.config.v1.Recorder
-	(*Tokens)(nil),              // 30: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 31: shipwarden.config.v1.Token
-	nil,                         // 32: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 33: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 34: google.protobuf.Duration
+	(*SignerIdentity)(nil),      // 24: shipwarden.config.v1.SignerIdentity
+	(*TargetDriver)(nil),        // 25: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 26: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 27: shipwarden.config.v1.CommandDriver
+	(*NoopDriver)(nil),          // 28: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 29: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 30: shipwarden.config.v1.Recorder
+	(*Tokens)(nil),              // 31: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 32: shipwarden.config.v1.Token
+	nil,                         // 33: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 34: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 35: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	4,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	6,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	7,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	34, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	35, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	9,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
@@ -2689,40 +2773,41 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	18, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
 	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
 	5,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	34, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	35, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
 	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	34, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	35, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
 	14, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	32, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	33, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
 	5,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
 	3,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
 	17, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
 	18, // 24: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
 	3,  // 25: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	24, // 26: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	25, // 26: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
 	18, // 27: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
 	20, // 28: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	11, // 29: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
 	21, // 30: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	34, // 31: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	35, // 31: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
 	23, // 32: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	25, // 33: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	26, // 34: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	27, // 35: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	28, // 36: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	28, // 37: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	28, // 38: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	33, // 39: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	34, // 40: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 41: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 42: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 43: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	31, // 44: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	24, // 33: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
+	26, // 34: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	27, // 35: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	28, // 36: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	29, // 37: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	29, // 38: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	29, // 39: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	34, // 40: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	35, // 41: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 42: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 43: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 44: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	32, // 45: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -2730,7 +2815,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 	if File_shipwarden_config_v1_config_proto != nil {
 		return
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[21].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[22].OneofWrappers = []any{
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
@@ -2741,7 +2826,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -193,7 +193,7 @@ func (x Freeze_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Kind.Descriptor instead.
 func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28, 0}
 }
 
 // What becomes of a release that has begun when it may not start any more.
@@ -250,7 +250,7 @@ func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Overrun.Descriptor instead.
 func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28, 1}
 }
 
 // Day of the week.
@@ -315,7 +315,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -1507,9 +1507,10 @@ func (*LabelMatcher_Matches) isLabelMatcher_Value() {}
 type Sigstore struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// SHA-256 of the instance's trusted root, "sha256:…". The approval service is
-	// configured with the file.
+	// configured with the file, and where people sign approvals with it, the executor is.
 	TrustedRoot string `protobuf:"bytes,1,opt,name=trusted_root,json=trustedRoot,proto3" json:"trusted_root,omitempty"`
-	// Identities that are trusted for something.
+	// Identities that are trusted for something. There may be none where people have
+	// signing_identities.
 	Identities    []*Identity `protobuf:"bytes,2,rep,name=identities,proto3" json:"identities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1827,9 +1828,12 @@ type Person struct {
 	// How to reach them, for whoever has to.
 	Contacts []*Contact `protobuf:"bytes,7,rep,name=contacts,proto3" json:"contacts,omitempty"`
 	// Keys with which the person signs approvals. No two people have the same.
-	SigningKeys   []*PersonKey `protobuf:"bytes,6,rep,name=signing_keys,json=signingKeys,proto3" json:"signing_keys,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	SigningKeys []*PersonKey `protobuf:"bytes,6,rep,name=signing_keys,json=signingKeys,proto3" json:"signing_keys,omitempty"`
+	// Whom certificates of the sigstore instance are issued to with which the person signs
+	// approvals, besides keys. No two people have the same.
+	SigningIdentities []*PersonIdentity `protobuf:"bytes,8,rep,name=signing_identities,json=signingIdentities,proto3" json:"signing_identities,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Person) Reset() {
@@ -1907,6 +1911,13 @@ func (x *Person) GetContacts() []*Contact {
 func (x *Person) GetSigningKeys() []*PersonKey {
 	if x != nil {
 		return x.SigningKeys
+	}
+	return nil
+}
+
+func (x *Person) GetSigningIdentities() []*PersonIdentity {
+	if x != nil {
+		return x.SigningIdentities
 	}
 	return nil
 }
@@ -2041,6 +2052,92 @@ func (x *PersonKey) GetRevoked() bool {
 	return false
 }
 
+// PersonIdentity is whom a certificate of the sigstore instance is issued to, when a person
+// signs an approval after they logged in. It is compared letter by letter: there are no
+// patterns here, for an approval is one person's.
+type PersonIdentity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who vouches for the identity: the URL of the OpenID provider, as it stands in the
+	// certificate.
+	Issuer string `protobuf:"bytes,1,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// The identity, as it stands in the certificate: as a rule a mail address.
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// What is signed outside of this span does not count, by the log's time and by that of
+	// the approval.
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	NotAfter  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// Revoked: nothing that it signed counts any more, whenever that was. What was begun
+	// is not undone by it.
+	Revoked       bool `protobuf:"varint,5,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PersonIdentity) Reset() {
+	*x = PersonIdentity{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PersonIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PersonIdentity) ProtoMessage() {}
+
+func (x *PersonIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PersonIdentity.ProtoReflect.Descriptor instead.
+func (*PersonIdentity) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PersonIdentity) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *PersonIdentity) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *PersonIdentity) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *PersonIdentity) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
+func (x *PersonIdentity) GetRevoked() bool {
+	if x != nil {
+		return x.Revoked
+	}
+	return false
+}
+
 // Group is a set of people.
 type Group struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2059,7 +2156,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2168,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2181,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Group) GetName() string {
@@ -2139,7 +2236,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2151,7 +2248,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2164,7 +2261,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Key) GetId() string {
@@ -2246,7 +2343,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2258,7 +2355,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2271,7 +2368,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Environment) GetName() string {
@@ -2331,7 +2428,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2343,7 +2440,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2356,7 +2453,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -2407,7 +2504,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2419,7 +2516,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2432,7 +2529,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Service) GetName() string {
@@ -2509,7 +2606,7 @@ type Requirement struct {
 
 func (x *Requirement) Reset() {
 	*x = Requirement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2521,7 +2618,7 @@ func (x *Requirement) String() string {
 func (*Requirement) ProtoMessage() {}
 
 func (x *Requirement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2534,7 +2631,7 @@ func (x *Requirement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Requirement.ProtoReflect.Descriptor instead.
 func (*Requirement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Requirement) GetService() string {
@@ -2581,7 +2678,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2593,7 +2690,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2606,7 +2703,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Target) GetId() string {
@@ -2700,7 +2797,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2712,7 +2809,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2725,7 +2822,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Gate) GetName() string {
@@ -2851,7 +2948,7 @@ type Waivable struct {
 
 func (x *Waivable) Reset() {
 	*x = Waivable{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2863,7 +2960,7 @@ func (x *Waivable) String() string {
 func (*Waivable) ProtoMessage() {}
 
 func (x *Waivable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2876,7 +2973,7 @@ func (x *Waivable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waivable.ProtoReflect.Descriptor instead.
 func (*Waivable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Waivable) GetMax() *durationpb.Duration {
@@ -2905,7 +3002,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2917,7 +3014,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2930,7 +3027,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Rule) GetName() string {
@@ -2995,7 +3092,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3007,7 +3104,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3020,7 +3117,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Freeze) GetName() string {
@@ -3191,7 +3288,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3203,7 +3300,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3216,7 +3313,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -3253,7 +3350,7 @@ type Recurring struct {
 
 func (x *Recurring) Reset() {
 	*x = Recurring{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3265,7 +3362,7 @@ func (x *Recurring) String() string {
 func (*Recurring) ProtoMessage() {}
 
 func (x *Recurring) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3278,7 +3375,7 @@ func (x *Recurring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
 func (*Recurring) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Recurring) GetStart() string {
@@ -3330,7 +3427,7 @@ type Calendar struct {
 
 func (x *Calendar) Reset() {
 	*x = Calendar{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3342,7 +3439,7 @@ func (x *Calendar) String() string {
 func (*Calendar) ProtoMessage() {}
 
 func (x *Calendar) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3355,7 +3452,7 @@ func (x *Calendar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
 func (*Calendar) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Calendar) GetIcalendar() string {
@@ -3389,7 +3486,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3401,7 +3498,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3414,7 +3511,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -3482,7 +3579,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3494,7 +3591,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3507,7 +3604,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Channel) GetName() string {
@@ -3591,7 +3688,7 @@ type QuietHours struct {
 
 func (x *QuietHours) Reset() {
 	*x = QuietHours{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3603,7 +3700,7 @@ func (x *QuietHours) String() string {
 func (*QuietHours) ProtoMessage() {}
 
 func (x *QuietHours) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3616,7 +3713,7 @@ func (x *QuietHours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuietHours.ProtoReflect.Descriptor instead.
 func (*QuietHours) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *QuietHours) GetDays() []Weekly_Day {
@@ -3658,7 +3755,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3670,7 +3767,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3683,7 +3780,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Digest) GetEvery() *durationpb.Duration {
@@ -3722,7 +3819,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3734,7 +3831,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3747,7 +3844,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Audience) GetName() string {
@@ -3834,7 +3931,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3846,7 +3943,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3859,7 +3956,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -3889,7 +3986,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3901,7 +3998,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3914,7 +4011,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -3960,7 +4057,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3972,7 +4069,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3985,7 +4082,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -4070,7 +4167,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4082,7 +4179,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4095,7 +4192,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -4148,7 +4245,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4160,7 +4257,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4173,7 +4270,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -4210,7 +4307,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4222,7 +4319,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4235,7 +4332,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -4265,7 +4362,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4277,7 +4374,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4290,7 +4387,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Rung) GetGroup() string {
@@ -4437,11 +4534,11 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x06is_not\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02H\x00R\x05isNot\x12&\n" +
 	"\amatches\x18\x04 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02H\x00R\amatchesB\x0e\n" +
-	"\x05value\x12\x05\xbaH\x02\b\x01\"\x95\x01\n" +
+	"\x05value\x12\x05\xbaH\x02\b\x01\"\x8b\x01\n" +
 	"\bSigstore\x12?\n" +
-	"\ftrusted_root\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vtrustedRoot\x12H\n" +
+	"\ftrusted_root\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\vtrustedRoot\x12>\n" +
 	"\n" +
-	"identities\x18\x02 \x03(\v2\x1e.shipwarden.policy.v1.IdentityB\b\xbaH\x05\x92\x01\x02\b\x01R\n" +
+	"identities\x18\x02 \x03(\v2\x1e.shipwarden.policy.v1.IdentityR\n" +
 	"identities\"\xf5\x03\n" +
 	"\bIdentity\x122\n" +
 	"\x02id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^[a-z0-9][a-z0-9._-]{0,63}$R\x02id\x12#\n" +
@@ -4466,7 +4563,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x05older\x18\x02 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05older\x12R\n" +
 	"\vrolled_back\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
 	"rolledBack\x12I\n" +
-	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\xd0\x03\n" +
+	"\x06reused\x18\x04 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06reused\"\xaf\x04\n" +
 	"\x06Person\x12/\n" +
 	"\x02id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[a-z][a-z0-9._-]{0,63}$R\x02id\x12\xa3\x01\n" +
 	"\x04name\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
@@ -4476,7 +4573,8 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\amachine\x18\x04 \x01(\bR\amachine\x12\x1a\n" +
 	"\binactive\x18\x05 \x01(\bR\binactive\x12C\n" +
 	"\bcontacts\x18\a \x03(\v2\x1d.shipwarden.policy.v1.ContactB\b\xbaH\x05\x92\x01\x02\x10\bR\bcontacts\x12L\n" +
-	"\fsigning_keys\x18\x06 \x03(\v2\x1f.shipwarden.policy.v1.PersonKeyB\b\xbaH\x05\x92\x01\x02\x10\x10R\vsigningKeys\"\xe9\x01\n" +
+	"\fsigning_keys\x18\x06 \x03(\v2\x1f.shipwarden.policy.v1.PersonKeyB\b\xbaH\x05\x92\x01\x02\x10\x10R\vsigningKeys\x12]\n" +
+	"\x12signing_identities\x18\b \x03(\v2$.shipwarden.policy.v1.PersonIdentityB\b\xbaH\x05\x92\x01\x02\x10\x10R\x11signingIdentities\"\xe9\x01\n" +
 	"\aContact\x12B\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\".shipwarden.policy.v1.Contact.KindB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12@\n" +
@@ -4494,7 +4592,15 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
-	"\arevoked\x18\x04 \x01(\bR\arevoked\"\xca\x01\n" +
+	"\arevoked\x18\x04 \x01(\bR\arevoked\"\xe9\x01\n" +
+	"\x0ePersonIdentity\x12#\n" +
+	"\x06issuer\x18\x01 \x01(\tB\v\xbaH\br\x06\x18\x80\x02\x88\x01\x01R\x06issuer\x12$\n" +
+	"\asubject\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bR\asubject\x129\n" +
+	"\n" +
+	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
+	"\tnot_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
+	"\arevoked\x18\x05 \x01(\bR\arevoked\"\xca\x01\n" +
 	"\x05Group\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x18\n" +
 	"\amembers\x18\x02 \x03(\tR\amembers\x12/\n" +
@@ -4727,7 +4833,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(RollbackReadiness_FirstRelease)(0), // 0: shipwarden.policy.v1.RollbackReadiness.FirstRelease
 	(Contact_Kind)(0),                   // 1: shipwarden.policy.v1.Contact.Kind
@@ -4751,145 +4857,149 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(*Person)(nil),                      // 19: shipwarden.policy.v1.Person
 	(*Contact)(nil),                     // 20: shipwarden.policy.v1.Contact
 	(*PersonKey)(nil),                   // 21: shipwarden.policy.v1.PersonKey
-	(*Group)(nil),                       // 22: shipwarden.policy.v1.Group
-	(*Key)(nil),                         // 23: shipwarden.policy.v1.Key
-	(*Environment)(nil),                 // 24: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),                   // 25: shipwarden.policy.v1.Approvals
-	(*Service)(nil),                     // 26: shipwarden.policy.v1.Service
-	(*Requirement)(nil),                 // 27: shipwarden.policy.v1.Requirement
-	(*Target)(nil),                      // 28: shipwarden.policy.v1.Target
-	(*Gate)(nil),                        // 29: shipwarden.policy.v1.Gate
-	(*Waivable)(nil),                    // 30: shipwarden.policy.v1.Waivable
-	(*Rule)(nil),                        // 31: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                      // 32: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                        // 33: shipwarden.policy.v1.Span
-	(*Recurring)(nil),                   // 34: shipwarden.policy.v1.Recurring
-	(*Calendar)(nil),                    // 35: shipwarden.policy.v1.Calendar
-	(*Weekly)(nil),                      // 36: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),                     // 37: shipwarden.policy.v1.Channel
-	(*QuietHours)(nil),                  // 38: shipwarden.policy.v1.QuietHours
-	(*Digest)(nil),                      // 39: shipwarden.policy.v1.Digest
-	(*Audience)(nil),                    // 40: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),             // 41: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),             // 42: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),                   // 43: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),               // 44: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),              // 45: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),                  // 46: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                        // 47: shipwarden.policy.v1.Rung
-	nil,                                 // 48: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	(v1.Trigger)(0),                     // 49: shipwarden.release.v1.Trigger
-	(*durationpb.Duration)(nil),         // 50: google.protobuf.Duration
-	(v1.Finding_Severity)(0),            // 51: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil),       // 52: google.protobuf.Timestamp
-	(*v1.Check)(nil),                    // 53: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),                // 54: shipwarden.release.v1.ArtifactKind
-	(v1.Occasion)(0),                    // 55: shipwarden.release.v1.Occasion
+	(*PersonIdentity)(nil),              // 22: shipwarden.policy.v1.PersonIdentity
+	(*Group)(nil),                       // 23: shipwarden.policy.v1.Group
+	(*Key)(nil),                         // 24: shipwarden.policy.v1.Key
+	(*Environment)(nil),                 // 25: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),                   // 26: shipwarden.policy.v1.Approvals
+	(*Service)(nil),                     // 27: shipwarden.policy.v1.Service
+	(*Requirement)(nil),                 // 28: shipwarden.policy.v1.Requirement
+	(*Target)(nil),                      // 29: shipwarden.policy.v1.Target
+	(*Gate)(nil),                        // 30: shipwarden.policy.v1.Gate
+	(*Waivable)(nil),                    // 31: shipwarden.policy.v1.Waivable
+	(*Rule)(nil),                        // 32: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                      // 33: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                        // 34: shipwarden.policy.v1.Span
+	(*Recurring)(nil),                   // 35: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),                    // 36: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                      // 37: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),                     // 38: shipwarden.policy.v1.Channel
+	(*QuietHours)(nil),                  // 39: shipwarden.policy.v1.QuietHours
+	(*Digest)(nil),                      // 40: shipwarden.policy.v1.Digest
+	(*Audience)(nil),                    // 41: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),             // 42: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),             // 43: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),                   // 44: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),               // 45: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),              // 46: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),                  // 47: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                        // 48: shipwarden.policy.v1.Rung
+	nil,                                 // 49: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	(v1.Trigger)(0),                     // 50: shipwarden.release.v1.Trigger
+	(*durationpb.Duration)(nil),         // 51: google.protobuf.Duration
+	(v1.Finding_Severity)(0),            // 52: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil),       // 53: google.protobuf.Timestamp
+	(*v1.Check)(nil),                    // 54: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),                // 55: shipwarden.release.v1.ArtifactKind
+	(v1.Occasion)(0),                    // 56: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	19, // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	22, // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	23, // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	24, // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	26, // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	28, // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	29, // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	32, // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	37, // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	43, // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	44, // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	46, // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	25, // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	25, // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	18, // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	16, // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	8,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
-	14, // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
-	11, // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
-	10, // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	40, // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	42, // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
-	9,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
-	7,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
-	6,  // 24: shipwarden.policy.v1.Procedure.rollback_readiness:type_name -> shipwarden.policy.v1.RollbackReadiness
-	25, // 25: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
-	0,  // 26: shipwarden.policy.v1.RollbackReadiness.first_release:type_name -> shipwarden.policy.v1.RollbackReadiness.FirstRelease
-	49, // 27: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
-	48, // 28: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	25, // 29: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	50, // 30: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	50, // 31: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	50, // 32: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
-	12, // 33: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
-	13, // 34: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
-	25, // 35: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
-	50, // 36: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
-	15, // 37: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
-	17, // 38: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	51, // 39: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	51, // 40: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	51, // 41: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	51, // 42: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	20, // 43: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
-	21, // 44: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	1,  // 45: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
-	52, // 46: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	52, // 47: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	20, // 48: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
-	52, // 49: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	52, // 50: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	25, // 51: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	53, // 52: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	27, // 53: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
-	51, // 54: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	54, // 55: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	50, // 56: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	54, // 57: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	49, // 58: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	31, // 59: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	30, // 60: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
-	50, // 61: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
-	50, // 62: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
-	33, // 63: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	36, // 64: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	34, // 65: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	35, // 66: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	2,  // 67: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	3,  // 68: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	52, // 69: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	52, // 70: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	50, // 71: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	4,  // 72: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	4,  // 73: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	55, // 74: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	38, // 75: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
-	39, // 76: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
-	4,  // 77: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
-	50, // 78: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
-	55, // 79: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	41, // 80: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	50, // 81: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	50, // 82: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	50, // 83: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	50, // 84: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	50, // 85: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	50, // 86: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	50, // 87: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	50, // 88: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	50, // 89: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	50, // 90: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
-	50, // 91: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	50, // 92: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	45, // 93: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	50, // 94: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	25, // 95: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	47, // 96: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	50, // 97: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	98, // [98:98] is the sub-list for method output_type
-	98, // [98:98] is the sub-list for method input_type
-	98, // [98:98] is the sub-list for extension type_name
-	98, // [98:98] is the sub-list for extension extendee
-	0,  // [0:98] is the sub-list for field type_name
+	19,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	23,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	24,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	25,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	27,  // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	29,  // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	30,  // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	33,  // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	38,  // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	44,  // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	45,  // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	47,  // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	26,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	26,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	18,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	16,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	8,   // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
+	14,  // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
+	11,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
+	10,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
+	41,  // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	43,  // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	9,   // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
+	7,   // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
+	6,   // 24: shipwarden.policy.v1.Procedure.rollback_readiness:type_name -> shipwarden.policy.v1.RollbackReadiness
+	26,  // 25: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
+	0,   // 26: shipwarden.policy.v1.RollbackReadiness.first_release:type_name -> shipwarden.policy.v1.RollbackReadiness.FirstRelease
+	50,  // 27: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
+	49,  // 28: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	26,  // 29: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	51,  // 30: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	51,  // 31: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	51,  // 32: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	12,  // 33: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
+	13,  // 34: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
+	26,  // 35: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
+	51,  // 36: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
+	15,  // 37: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
+	17,  // 38: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	52,  // 39: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	52,  // 40: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	52,  // 41: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	52,  // 42: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	20,  // 43: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
+	21,  // 44: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	22,  // 45: shipwarden.policy.v1.Person.signing_identities:type_name -> shipwarden.policy.v1.PersonIdentity
+	1,   // 46: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
+	53,  // 47: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	53,  // 48: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	53,  // 49: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
+	53,  // 50: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
+	20,  // 51: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
+	53,  // 52: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	53,  // 53: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	26,  // 54: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	54,  // 55: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	28,  // 56: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
+	52,  // 57: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	55,  // 58: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	51,  // 59: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	55,  // 60: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	50,  // 61: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	32,  // 62: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	31,  // 63: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
+	51,  // 64: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
+	51,  // 65: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
+	34,  // 66: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	37,  // 67: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	35,  // 68: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	36,  // 69: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	2,   // 70: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	3,   // 71: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	53,  // 72: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	53,  // 73: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	51,  // 74: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	4,   // 75: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	4,   // 76: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	56,  // 77: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	39,  // 78: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
+	40,  // 79: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
+	4,   // 80: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
+	51,  // 81: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
+	56,  // 82: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	42,  // 83: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	51,  // 84: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	51,  // 85: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	51,  // 86: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	51,  // 87: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	51,  // 88: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	51,  // 89: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	51,  // 90: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	51,  // 91: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	51,  // 92: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	51,  // 93: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
+	51,  // 94: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	51,  // 95: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	46,  // 96: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	51,  // 97: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	26,  // 98: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	48,  // 99: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	51,  // 100: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	101, // [101:101] is the sub-list for method output_type
+	101, // [101:101] is the sub-list for method input_type
+	101, // [101:101] is the sub-list for extension type_name
+	101, // [101:101] is the sub-list for extension extendee
+	0,   // [0:101] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -4906,7 +5016,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[27].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[28].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 		(*Freeze_Recurring)(nil),
@@ -4918,7 +5028,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   44,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -694,7 +694,7 @@ func (x Deferral_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Deferral_Reason.Descriptor instead.
 func (Deferral_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25, 0}
 }
 
 // State of a notice.
@@ -754,7 +754,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26, 0}
 }
 
 // Status of a target.
@@ -811,7 +811,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27, 0}
 }
 
 // Verdict of a check.
@@ -864,7 +864,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29, 0}
 }
 
 // Cause of a quarantine.
@@ -928,7 +928,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -2239,8 +2239,14 @@ type ApprovalSignature struct {
 	// Until when the approval counts; it stands in the text.
 	Expires *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires,proto3" json:"expires,omitempty"`
 	// The signature as `ssh-keygen -Y sign` writes it, in the namespace
-	// "approval@shipwarden".
-	Armored       string `protobuf:"bytes,3,opt,name=armored,proto3" json:"armored,omitempty"`
+	// "approval@shipwarden"; empty where there is a bundle.
+	Armored string `protobuf:"bytes,3,opt,name=armored,proto3" json:"armored,omitempty"`
+	// The sigstore bundle (JSON, version 0.3) as `cosign sign-blob --bundle` writes it; empty
+	// where there is an SSH signature.
+	Bundle string `protobuf:"bytes,4,opt,name=bundle,proto3" json:"bundle,omitempty"`
+	// To whom the bundle's certificate was issued. Whoever took the bundle in wrote it down
+	// here, so that a reader need not open the bundle; whoever verifies the bundle compares.
+	Identity      *SignerIdentity `protobuf:"bytes,5,opt,name=identity,proto3" json:"identity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2296,6 +2302,75 @@ func (x *ApprovalSignature) GetArmored() string {
 	return ""
 }
 
+func (x *ApprovalSignature) GetBundle() string {
+	if x != nil {
+		return x.Bundle
+	}
+	return ""
+}
+
+func (x *ApprovalSignature) GetIdentity() *SignerIdentity {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
+}
+
+// SignerIdentity is whom a certificate of a sigstore instance is issued to.
+type SignerIdentity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who vouches for the identity: the URL of the OpenID provider, exactly.
+	Issuer string `protobuf:"bytes,1,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// The identity, exactly: as a rule a mail address.
+	Subject       string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignerIdentity) Reset() {
+	*x = SignerIdentity{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignerIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignerIdentity) ProtoMessage() {}
+
+func (x *SignerIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignerIdentity.ProtoReflect.Descriptor instead.
+func (*SignerIdentity) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SignerIdentity) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *SignerIdentity) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
 // Delegation is that somebody approves for somebody else, for a time.
 type Delegation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2317,7 +2392,7 @@ type Delegation struct {
 
 func (x *Delegation) Reset() {
 	*x = Delegation{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2329,7 +2404,7 @@ func (x *Delegation) String() string {
 func (*Delegation) ProtoMessage() {}
 
 func (x *Delegation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2342,7 +2417,7 @@ func (x *Delegation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delegation.ProtoReflect.Descriptor instead.
 func (*Delegation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Delegation) GetNumber() uint32 {
@@ -2409,7 +2484,7 @@ type StandIn struct {
 
 func (x *StandIn) Reset() {
 	*x = StandIn{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2421,7 +2496,7 @@ func (x *StandIn) String() string {
 func (*StandIn) ProtoMessage() {}
 
 func (x *StandIn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2434,7 +2509,7 @@ func (x *StandIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIn.ProtoReflect.Descriptor instead.
 func (*StandIn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StandIn) GetPerson() string {
@@ -2471,7 +2546,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2483,7 +2558,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2496,7 +2571,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -2527,7 +2602,7 @@ type RiskScore struct {
 
 func (x *RiskScore) Reset() {
 	*x = RiskScore{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2539,7 +2614,7 @@ func (x *RiskScore) String() string {
 func (*RiskScore) ProtoMessage() {}
 
 func (x *RiskScore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2552,7 +2627,7 @@ func (x *RiskScore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
 func (*RiskScore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RiskScore) GetScore() uint32 {
@@ -2591,7 +2666,7 @@ type RiskInput struct {
 
 func (x *RiskInput) Reset() {
 	*x = RiskInput{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2603,7 +2678,7 @@ func (x *RiskInput) String() string {
 func (*RiskInput) ProtoMessage() {}
 
 func (x *RiskInput) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2616,7 +2691,7 @@ func (x *RiskInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskInput.ProtoReflect.Descriptor instead.
 func (*RiskInput) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RiskInput) GetFact() string {
@@ -2659,7 +2734,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2671,7 +2746,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2684,7 +2759,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -2749,7 +2824,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2761,7 +2836,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2774,7 +2849,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -2860,7 +2935,7 @@ type Party struct {
 
 func (x *Party) Reset() {
 	*x = Party{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2872,7 +2947,7 @@ func (x *Party) String() string {
 func (*Party) ProtoMessage() {}
 
 func (x *Party) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2885,7 +2960,7 @@ func (x *Party) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Party.ProtoReflect.Descriptor instead.
 func (*Party) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Party) GetAudience() string {
@@ -2939,7 +3014,7 @@ type Deferral struct {
 
 func (x *Deferral) Reset() {
 	*x = Deferral{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2951,7 +3026,7 @@ func (x *Deferral) String() string {
 func (*Deferral) ProtoMessage() {}
 
 func (x *Deferral) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2964,7 +3039,7 @@ func (x *Deferral) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deferral.ProtoReflect.Descriptor instead.
 func (*Deferral) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Deferral) GetChannel() string {
@@ -3010,7 +3085,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3022,7 +3097,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3035,7 +3110,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -3083,7 +3158,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3095,7 +3170,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3108,7 +3183,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -3191,7 +3266,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3203,7 +3278,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3216,7 +3291,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -3297,7 +3372,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3309,7 +3384,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3322,7 +3397,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -3400,7 +3475,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3412,7 +3487,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3425,7 +3500,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -3484,7 +3559,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3496,7 +3571,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3509,7 +3584,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -3562,7 +3637,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3574,7 +3649,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3587,7 +3662,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -3624,7 +3699,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3636,7 +3711,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3649,7 +3724,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -3681,7 +3756,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3693,7 +3768,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3706,7 +3781,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -3748,7 +3823,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3760,7 +3835,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3773,7 +3848,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -3829,7 +3904,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3841,7 +3916,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3854,7 +3929,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -3945,7 +4020,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3957,7 +4032,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3970,7 +4045,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -4146,12 +4221,19 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"QuorumRule\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\x12\x16\n" +
-	"\x06signed\x18\x03 \x01(\bR\x06signed\"\xb3\x01\n" +
+	"\x06signed\x18\x03 \x01(\bR\x06signed\"\xff\x02\n" +
 	"\x11ApprovalSignature\x12:\n" +
 	"\x06signed\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x06signed\x12<\n" +
-	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\aexpires\x12$\n" +
-	"\aarmored\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80@R\aarmored\"\xe9\x01\n" +
+	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\aexpires\x12\"\n" +
+	"\aarmored\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\aarmored\x12!\n" +
+	"\x06bundle\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\xc0\x01R\x06bundle\x12A\n" +
+	"\bidentity\x18\x05 \x01(\v2%.shipwarden.release.v1.SignerIdentityR\bidentity:f\xbaHc\x1aa\n" +
+	"\x0esignature.form\x12\"must have either armored or bundle\x1a+(this.armored == '') != (this.bundle == '')\"Z\n" +
+	"\x0eSignerIdentity\x12\"\n" +
+	"\x06issuer\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x06issuer\x12$\n" +
+	"\asubject\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bR\asubject\"\xe9\x01\n" +
 	"\n" +
 	"Delegation\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x16\n" +
@@ -4395,7 +4477,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 14)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -4427,93 +4509,95 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*RollbackProof)(nil),         // 27: shipwarden.release.v1.RollbackProof
 	(*QuorumRule)(nil),            // 28: shipwarden.release.v1.QuorumRule
 	(*ApprovalSignature)(nil),     // 29: shipwarden.release.v1.ApprovalSignature
-	(*Delegation)(nil),            // 30: shipwarden.release.v1.Delegation
-	(*StandIn)(nil),               // 31: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),       // 32: shipwarden.release.v1.CountedApproval
-	(*RiskScore)(nil),             // 33: shipwarden.release.v1.RiskScore
-	(*RiskInput)(nil),             // 34: shipwarden.release.v1.RiskInput
-	(*HoldReason)(nil),            // 35: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 36: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 37: shipwarden.release.v1.Party
-	(*Deferral)(nil),              // 38: shipwarden.release.v1.Deferral
-	(*Recipient)(nil),             // 39: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 40: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 41: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 42: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 43: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 44: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 45: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 46: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 47: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 48: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 49: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 50: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 51: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 52: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 53: shipwarden.release.v1.ArtifactKind
+	(*SignerIdentity)(nil),        // 30: shipwarden.release.v1.SignerIdentity
+	(*Delegation)(nil),            // 31: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 32: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),       // 33: shipwarden.release.v1.CountedApproval
+	(*RiskScore)(nil),             // 34: shipwarden.release.v1.RiskScore
+	(*RiskInput)(nil),             // 35: shipwarden.release.v1.RiskInput
+	(*HoldReason)(nil),            // 36: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 37: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 38: shipwarden.release.v1.Party
+	(*Deferral)(nil),              // 39: shipwarden.release.v1.Deferral
+	(*Recipient)(nil),             // 40: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 41: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 42: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 43: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 44: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 45: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 46: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 47: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 48: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 49: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 50: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 51: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 52: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 53: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 54: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	51, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	51, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	51, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	51, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	52, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	52, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	52, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	52, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
 	17, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	52, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	52, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	52, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	53, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	52, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	53, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	53, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	53, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	54, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	53, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
 	22, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
-	44, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	45, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	6,  // 13: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	15, // 14: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
-	52, // 15: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
+	53, // 15: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
 	7,  // 16: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
 	15, // 17: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 18: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
 	27, // 19: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
 	8,  // 20: shipwarden.release.v1.RollbackProof.source:type_name -> shipwarden.release.v1.RollbackProof.Source
-	52, // 21: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	52, // 22: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	52, // 23: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	52, // 24: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
-	30, // 25: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	34, // 26: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	52, // 27: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	52, // 28: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	52, // 29: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	52, // 30: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
-	9,  // 31: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
-	10, // 32: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	11, // 33: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	15, // 34: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	52, // 35: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	52, // 36: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	42, // 37: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	52, // 38: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	52, // 39: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	15, // 40: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	12, // 41: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	52, // 42: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	43, // 43: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	43, // 44: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	43, // 45: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	52, // 46: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	52, // 47: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	52, // 48: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	52, // 49: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	49, // 50: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	50, // 51: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	13, // 52: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	52, // 53: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	52, // 54: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	52, // 55: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	56, // [56:56] is the sub-list for method output_type
-	56, // [56:56] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	53, // 21: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	53, // 22: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	30, // 23: shipwarden.release.v1.ApprovalSignature.identity:type_name -> shipwarden.release.v1.SignerIdentity
+	53, // 24: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	53, // 25: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	31, // 26: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	35, // 27: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
+	53, // 28: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	53, // 29: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	53, // 30: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	53, // 31: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
+	9,  // 32: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
+	10, // 33: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	11, // 34: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	15, // 35: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	53, // 36: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	53, // 37: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	43, // 38: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	53, // 39: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	53, // 40: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	15, // 41: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	12, // 42: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	53, // 43: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	44, // 44: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	44, // 45: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	44, // 46: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	53, // 47: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	53, // 48: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	53, // 49: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	53, // 50: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	50, // 51: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	51, // 52: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	13, // 53: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	53, // 54: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	53, // 55: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	53, // 56: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	57, // [57:57] is the sub-list for method output_type
+	57, // [57:57] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -4528,7 +4612,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      14,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

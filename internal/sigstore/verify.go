@@ -1,6 +1,7 @@
 package sigstore
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 )
@@ -18,14 +20,17 @@ const mediaType = "application/vnd.dev.sigstore.bundle"
 var (
 	// ErrRoot means that a file is no trusted root that anything can be verified with.
 	ErrRoot = errors.New("unusable trusted root")
-	// ErrBundle means that something is no bundle with a signed envelope.
-	ErrBundle = errors.New("no bundle with a signed envelope")
+	// ErrBundle means that something is no bundle of what was to be signed.
+	ErrBundle = errors.New("no bundle of what was to be signed")
 	// ErrUntrusted means that a bundle does not verify with the trusted root.
 	ErrUntrusted = errors.New("does not verify with the trusted root")
 )
 
 // Root is a trusted root. It may be used by several goroutines at once.
-type Root struct{ verifier *verify.Verifier }
+type Root struct {
+	trusted  *root.TrustedRoot
+	verifier *verify.Verifier
+}
 
 // Certificate is who signed, as the certificate authority found it. What a
 // certificate does not say is empty.
@@ -79,7 +84,7 @@ func ParseRoot(data []byte) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRoot, err)
 	}
-	return &Root{verifier}, nil
+	return &Root{trusted: trusted, verifier: verifier}, nil
 }
 
 // IsBundle reports whether JSON with that media type means to be a bundle.
@@ -88,16 +93,13 @@ func IsBundle(media string) bool { return strings.HasPrefix(media, mediaType) }
 // Verify verifies a bundle that holds a DSSE envelope. Errors wrap ErrBundle or
 // ErrUntrusted.
 func (r *Root) Verify(data []byte) (Signed, error) {
-	b := &bundle.Bundle{}
-	if err := b.UnmarshalJSON(data); err != nil {
-		return Signed{}, fmt.Errorf("%w: %w", ErrBundle, err)
+	b, _, err := open(data)
+	if err != nil {
+		return Signed{}, err
 	}
 	sealed, err := b.Envelope()
 	if err != nil {
 		return Signed{}, fmt.Errorf("%w: %w", ErrBundle, err)
-	}
-	if content, err := b.VerificationContent(); err != nil || content.Certificate() == nil {
-		return Signed{}, fmt.Errorf("%w: it is not signed with a certificate", ErrBundle)
 	}
 	// Whose certificate counts, and for which artifact, is looked at gate by gate.
 	result, err := r.verifier.Verify(b, verify.NewPolicy(verify.WithoutArtifactUnsafe(), verify.WithoutIdentitiesUnsafe()))
@@ -108,12 +110,8 @@ func (r *Root) Verify(data []byte) (Signed, error) {
 	if err != nil {
 		return Signed{}, fmt.Errorf("%w: its payload is not base64", ErrBundle)
 	}
-	c := result.Signature.Certificate
 	signed := Signed{
-		Certificate: Certificate{
-			Issuer: c.Issuer, Subject: c.SubjectAlternativeName, SourceRepository: c.SourceRepositoryURI, SourceRef: c.SourceRepositoryRef,
-			BuildSigner: c.BuildSignerURI, BuildTrigger: c.BuildTrigger, Runner: c.RunnerEnvironment,
-		},
+		Certificate: certificateOf(*result.Signature.Certificate),
 		PayloadType: sealed.RawEnvelope().PayloadType, Payload: payload,
 	}
 	for _, stamp := range result.VerifiedTimestamps {
@@ -122,4 +120,24 @@ func (r *Root) Verify(data []byte) (Signed, error) {
 		}
 	}
 	return signed, nil
+}
+
+// open reads a bundle that is signed with a certificate. Errors wrap ErrBundle.
+func open(data []byte) (*bundle.Bundle, *x509.Certificate, error) {
+	b := &bundle.Bundle{}
+	if err := b.UnmarshalJSON(data); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrBundle, err)
+	}
+	content, err := b.VerificationContent()
+	if err != nil || content.Certificate() == nil {
+		return nil, nil, fmt.Errorf("%w: it is not signed with a certificate", ErrBundle)
+	}
+	return b, content.Certificate(), nil
+}
+
+func certificateOf(c certificate.Summary) Certificate {
+	return Certificate{
+		Issuer: c.Issuer, Subject: c.SubjectAlternativeName, SourceRepository: c.SourceRepositoryURI, SourceRef: c.SourceRepositoryRef,
+		BuildSigner: c.BuildSignerURI, BuildTrigger: c.BuildTrigger, Runner: c.RunnerEnvironment,
+	}
 }

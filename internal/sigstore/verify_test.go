@@ -8,8 +8,8 @@ import (
 
 	"github.com/sigstore/sigstore-go/pkg/testing/data"
 
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore"
-	"github.com/blackdice/shipwarden/services/approval/evidence/sigstore/sigstoretest"
+	"github.com/blackdice/shipwarden/internal/sigstore"
+	"github.com/blackdice/shipwarden/internal/sigstore/sigstoretest"
 )
 
 const (
