@@ -57,6 +57,8 @@ func newDev(a *app) *cobra.Command {
 	c.Flags().StringVar(&o.issuer, "oidc-provider", "", "OpenID Connect provider whose tokens both gRPC services take; its people log in with `shipwarden login`")
 	c.Flags().StringVar(&o.audience, "oidc-audience", "shipwarden", "client of that provider that tokens are made out to")
 	c.Flags().StringSliceVar(&o.readers, "oidc-reader-group", nil, "group of that provider whose members read the record")
+	c.Flags().StringSliceVar(&o.alertmanagers, "alertmanager", nil, "NAME=URL of an Alertmanager that alerts of the procedure document are asked of, by its name there")
+	c.Flags().StringSliceVar(&o.prometheuses, "prometheus", nil, "NAME=URL of a Prometheus that alerts of the procedure document are asked of, by its name there")
 	c.Flags().BoolVar(&o.freePorts, "free-ports", false, fmt.Sprintf("listen on ports that are free, instead of %d, %d and %d",
 		devNATSPort, devApprovalPort, devRecorderPort))
 	return c
@@ -67,6 +69,7 @@ type devOptions struct {
 	dir, source, procedure, root string
 	issuer, audience             string
 	readers                      []string
+	alertmanagers, prometheuses  []string
 	freePorts                    bool
 }
 
@@ -80,6 +83,10 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	}
 	if (o.issuer == "") != (len(o.readers) == 0) {
 		return exit.Withf(exit.Usage, "--oidc-provider and --oidc-reader-group are given together or not at all: a provider knows more people than may read")
+	}
+	sources, err := o.alertSources()
+	if err != nil {
+		return err
 	}
 	dir, err := a.stateDir(o.dir, "dev")
 	if err != nil {
@@ -115,6 +122,7 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	defer board.Close(context.WithoutCancel(ctx))
 	world.Rules.Notice = true
 	cfg := o.rig(dir)
+	cfg.AlertSources = sources
 	if err := world.Listen(&cfg, board); err != nil {
 		return err
 	}

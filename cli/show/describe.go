@@ -49,6 +49,7 @@ func Describe(w io.Writer, r *recorderv1.Release, events []*recorderv1.RecordedE
 	p.quorum("Approvals needed", f.quorum)
 	p.approvals(f.approvals)
 	p.quorum("Approvals missing", r.GetMissing())
+	p.alarms(f.alarms)
 	p.results(f.results)
 	p.verification(f.verified)
 	p.prose("No way back", f.noWayBack)

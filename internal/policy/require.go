@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -84,17 +85,25 @@ func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackI
 }
 
 // Needed returns the approvals that a release in that state needs, in whichever lane it
-// is: step 3 asks for them, and the executor asks again before anything happens, since
-// whoever could forge an approval could ask for fewer as well. What the level of its risk
-// asks for besides is more; the executor does not weigh it again, and takes what is on record.
-func Needed(document *policyv1.Procedure, s procedure.State, rollbackImpossible bool) []*releasev1.QuorumRule {
+// is, weighed at that time (PD-A.2, PD-3.4): those of its environment, for a release without
+// a way back and for a high-risk one, and of the level of its risk; in an emergency that of
+// the lane, and where it is one too many by the quota those that this takes besides. Step 3
+// asks for them, and the executor asks again before anything happens, since whoever could
+// forge an approval could ask for fewer as well. It depends on its arguments alone.
+func Needed(document *policyv1.Procedure, s procedure.State, at time.Time, tooMany bool) []*releasev1.QuorumRule {
 	request := s.Request
 	if s.Emergency() {
-		return []*releasev1.QuorumRule{{
+		rules := []*releasev1.QuorumRule{{
 			Group: document.GetEmergency().GetGroup(), Count: 1, Signed: requireSigned(document, request.GetEnvironment()),
 		}}
+		if tooMany {
+			rules = append(rules, OverQuota(document, request.GetEnvironment())...)
+		}
+		return rules
 	}
-	return Quorum(document, request, rollbackImpossible, len(HighRiskAreas(document, request)) > 0)
+	back := WayBackOf(document, s)
+	_, level := Score(document, s, back.Why != "", at)
+	return Quorum(document, request, back.Approvals, len(HighRiskAreas(document, request)) > 0, level.GetApprovals()...)
 }
 
 // OverQuota returns the approvals that an emergency beyond the quota takes besides that of

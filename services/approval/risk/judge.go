@@ -115,10 +115,8 @@ func facts(index *policy.Index, state procedure.State, seen Seen, now time.Time)
 		}
 	}
 	l.facts.Findings = append(l.facts.Findings, seen.Findings[quota:]...)
-	if slices.ContainsFunc(seen.Findings, func(f *releasev1.Finding) bool {
+	l.tooMany = slices.ContainsFunc(seen.Findings, func(f *releasev1.Finding) bool {
 		return f.GetRule() == ruleQuota && f.GetSeverity() == releasev1.Finding_SEVERITY_WARNING
-	}) {
-		l.over = policy.OverQuota(index.Document(), state.Request.GetEnvironment())
-	}
+	})
 	return l.conclude(), nil
 }

@@ -133,8 +133,8 @@ type look struct {
 	unrecoverable bool
 	// unagreed says that more people have to agree because of that.
 	unagreed bool
-	// over are the approvals that one emergency too many takes besides.
-	over []*releasev1.QuorumRule
+	// tooMany says that it is an emergency beyond the quota, which takes more approvals.
+	tooMany bool
 	// level is what the score demands; nil for nothing.
 	level *policyv1.RiskLevel
 }
@@ -339,13 +339,11 @@ func (l *look) quorum() {
 	if len(high) > 0 {
 		l.find(releasev1.Finding_SEVERITY_WARNING, "risk.high", "", "touches high-risk areas: %v", high)
 	}
-	normal := policy.Quorum(doc, r, l.unagreed, len(high) > 0, l.level.GetApprovals()...)
+	l.facts.Quorum = policy.Needed(doc, l.state, l.now, l.tooMany)
 	if !l.state.Emergency() {
-		l.facts.Quorum = normal
 		return
 	}
-	l.facts.Quorum = append(policy.Needed(doc, l.state, l.unagreed), l.over...)
-	for _, q := range normal {
+	for _, q := range policy.Quorum(doc, r, l.unagreed, len(high) > 0, l.level.GetApprovals()...) {
 		l.facts.Bypassed = append(l.facts.Bypassed, fmt.Sprintf("%d approval(s) by %s", q.GetCount(), q.GetGroup()))
 	}
 }

@@ -25,7 +25,8 @@ const (
 // persons' own signatures are concerned (PD-A.4). The approval service writes down who
 // approved and how many are needed, and the fold believes it. So before anything happens
 // the executor asks the procedure document itself how many are needed and who has to
-// sign, and verifies every signature with the keys that the document has: who could write
+// sign, weighs the release and counts the emergencies before it again for that (needed),
+// and verifies every signature with the keys that the document has: who could write
 // whatever the approval service writes could still not send anything to production where
 // people sign. Site.Signers closes what is left, a procedure document with keys of theirs.
 func (s shell) unsigned(ctx context.Context, t reactor.Task) ([]*releasev1.Finding, error) {
@@ -33,26 +34,27 @@ func (s shell) unsigned(ctx context.Context, t reactor.Task) ([]*releasev1.Findi
 	if err != nil {
 		return nil, err
 	}
-	own := documents[0].Document()
-	needed := policy.Needed(own, t.State, policy.WayBackOf(own, t.State).Approvals)
-	var out []*releasev1.Finding
+	needed, out, err := s.needed(ctx, t, documents[0].Document())
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, short(t.State.Quorum, needed)...)
 	say := func(rule, subject, format string, args ...any) {
 		out = append(out, &releasev1.Finding{
 			Rule: rule, Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: subject, Message: fmt.Sprintf(format, args...),
 		})
 	}
-	for _, n := range needed {
-		if n.GetGroup() != "" && !asked(t.State.Quorum, n) {
-			say(ruleQuorum, n.GetGroup(), "the procedure document demands %d approval(s) by %s%s, and fewer were asked for",
-				n.GetCount(), n.GetGroup(), map[bool]string{true: ", signed"}[n.GetSigned()])
-		}
-	}
+	spare := spare(t.State.Authorized.GetApprovals(), needed, t.State.Quorum)
 	for _, c := range t.State.Authorized.GetApprovals() {
 		i := slices.IndexFunc(t.State.Approvals, func(a procedure.Approval) bool { return a.Person == c.GetPerson() })
 		if i < 0 {
 			continue // the fold does not count such
 		}
 		a := t.State.Approvals[i]
+		free := s.Signers == nil && (a.Signature == nil || a.StandIn != nil) && spare[c.GetGroup()] > 0
+		if free {
+			spare[c.GetGroup()]--
+		}
 		if a.StandIn != nil {
 			why, err := s.standsIn(ctx, t, documents[0], a)
 			if err != nil {
@@ -61,11 +63,11 @@ func (s shell) unsigned(ctx context.Context, t reactor.Task) ([]*releasev1.Findi
 			if why != "" {
 				say(ruleApprover, a.Person, "%s", why)
 			}
-			if s.Signers != nil || signedFor(needed, c.GetGroup()) {
+			if !free {
 				say(ruleSignature, a.Person, "%s approved in place of %s, and such approvals must be signed by the person", a.Person, a.StandIn.GetPerson())
 			}
 		}
-		if a.Signature == nil && s.Signers == nil && !signedFor(needed, c.GetGroup()) && !signedFor(t.State.Quorum, c.GetGroup()) {
+		if a.Signature == nil && free {
 			continue
 		}
 		whose := documents
@@ -104,15 +106,4 @@ func (s shell) standsIn(ctx context.Context, t reactor.Task, document *policy.In
 		}
 	}
 	return "", nil
-}
-
-// asked reports whether at least what is needed of a group was asked for.
-func asked(quorum []*releasev1.QuorumRule, n *releasev1.QuorumRule) bool {
-	return slices.ContainsFunc(quorum, func(q *releasev1.QuorumRule) bool {
-		return q.GetGroup() == n.GetGroup() && q.GetCount() >= n.GetCount() && (q.GetSigned() || !n.GetSigned())
-	})
-}
-
-func signedFor(quorum []*releasev1.QuorumRule, group string) bool {
-	return slices.ContainsFunc(quorum, func(q *releasev1.QuorumRule) bool { return q.GetGroup() == group && q.GetSigned() })
 }
