@@ -118,6 +118,9 @@ const (
 	// The release expires soon, because approvals are missing. Those whose approvals they are
 	// are told.
 	Occasion_OCCASION_REMINDER Occasion = 8
+	// Somebody made an exception of a freeze for the release. Whoever set the freeze is told,
+	// or the operators where that is nobody else than who made it.
+	Occasion_OCCASION_FREEZE_OVERRIDDEN Occasion = 9
 )
 
 // Enum value maps for Occasion.
@@ -132,17 +135,19 @@ var (
 		6: "OCCASION_CORRECTION",
 		7: "OCCASION_TAKEN_ON",
 		8: "OCCASION_REMINDER",
+		9: "OCCASION_FREEZE_OVERRIDDEN",
 	}
 	Occasion_value = map[string]int32{
-		"OCCASION_UNSPECIFIED": 0,
-		"OCCASION_START":       1,
-		"OCCASION_END":         2,
-		"OCCASION_ROLLBACK":    3,
-		"OCCASION_ESCALATION":  4,
-		"OCCASION_EMERGENCY":   5,
-		"OCCASION_CORRECTION":  6,
-		"OCCASION_TAKEN_ON":    7,
-		"OCCASION_REMINDER":    8,
+		"OCCASION_UNSPECIFIED":       0,
+		"OCCASION_START":             1,
+		"OCCASION_END":               2,
+		"OCCASION_ROLLBACK":          3,
+		"OCCASION_ESCALATION":        4,
+		"OCCASION_EMERGENCY":         5,
+		"OCCASION_CORRECTION":        6,
+		"OCCASION_TAKEN_ON":          7,
+		"OCCASION_REMINDER":          8,
+		"OCCASION_FREEZE_OVERRIDDEN": 9,
 	}
 )
 
@@ -4435,7 +4440,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x10OUTCOME_REJECTED\x10\x06\x12\x15\n" +
 	"\x11OUTCOME_WITHDRAWN\x10\a\x12\x16\n" +
 	"\x12OUTCOME_SUPERSEDED\x10\b\x12\x13\n" +
-	"\x0fOUTCOME_EXPIRED\x10\t*\xd9\x01\n" +
+	"\x0fOUTCOME_EXPIRED\x10\t*\xf9\x01\n" +
 	"\bOccasion\x12\x18\n" +
 	"\x14OCCASION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOCCASION_START\x10\x01\x12\x10\n" +
@@ -4445,7 +4450,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x12OCCASION_EMERGENCY\x10\x05\x12\x17\n" +
 	"\x13OCCASION_CORRECTION\x10\x06\x12\x15\n" +
 	"\x11OCCASION_TAKEN_ON\x10\a\x12\x15\n" +
-	"\x11OCCASION_REMINDER\x10\b*\xf9\x02\n" +
+	"\x11OCCASION_REMINDER\x10\b\x12\x1e\n" +
+	"\x1aOCCASION_FREEZE_OVERRIDDEN\x10\t*\xf9\x02\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
