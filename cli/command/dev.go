@@ -107,6 +107,10 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	if err := world.BuildTools(ctx); err != nil {
 		return err
 	}
+	first, err := world.First(ctx)
+	if err != nil {
+		return err
+	}
 	if err := world.Resume(ctx); err != nil {
 		return err
 	}
@@ -154,7 +158,7 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	if err := writeSettings(r, caller, settings.Local); err != nil {
 		return err
 	}
-	a.devBanner(r, dir, time.Since(began), o.issuer)
+	a.devBanner(r, dir, first, time.Since(began), o.issuer)
 	return r.Wait(ctx)
 }
 
@@ -219,7 +223,7 @@ func (o devOptions) rig(dir string) rig.Config {
 	return cfg
 }
 
-func (a *app) devBanner(r *rig.Rig, dir string, took time.Duration, issuer string) {
+func (a *app) devBanner(r *rig.Rig, dir, first string, took time.Duration, issuer string) {
 	w := a.out
 	fmt.Fprintf(w, "Shipwarden is ready after %s. Not for production: one machine, plain text, one person's keys.\n\n", took.Round(time.Millisecond))
 	fmt.Fprintf(w, "  bus        %s   (users %s, %s; passwords in %s)\n", r.NATSURL(), rig.UserCI, rig.UserObserver, filepath.Join(dir, "state", "secrets"))
@@ -238,5 +242,6 @@ func (a *app) devBanner(r *rig.Rig, dir string, took time.Duration, issuer strin
 		}
 	}
 	fmt.Fprintf(w, "  CLI        %s   (%s)\n\n", settings.Local, you)
-	fmt.Fprintln(w, "Try `shipwarden pending` or `shipwarden get` in another terminal. Ctrl-C stops it.")
+	fmt.Fprintf(w, "Ask for a release in another terminal with `shipwarden submit -f %s`,\n", first)
+	fmt.Fprintln(w, "and try `shipwarden pending` or `shipwarden get`. Ctrl-C stops it.")
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/blackdice/shipwarden/cli/terminal"
+	"github.com/blackdice/shipwarden/internal/consent/signer"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -73,9 +74,9 @@ func (p *page) approvals(all []approval) {
 	t := terminal.NewTable()
 	for _, a := range all {
 		t.Add(a.person, strings.Join(a.at.GetEvent().GetActor().GetGroups(), ","), terminal.Time(a.at.GetStored()),
-			"until "+terminal.Time(a.given.GetExpires()), a.given.GetComment())
+			"until "+terminal.Time(a.given.GetExpires()), signer.Of(a.given.GetSignature()), a.given.GetComment())
 	}
-	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "COMMENT")
+	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "SIGNED WITH", "COMMENT")
 }
 
 func (p *page) emergency(r *releasev1.Request, a *releasev1.Authorized) {
