@@ -10,10 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"google.golang.org/protobuf/encoding/protojson"
-
-	"github.com/blackdice/shipwarden/e2e/shop"
 )
 
 // desk is where a person types commands.
@@ -146,7 +142,7 @@ func (b *banner) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// What dev stores survives its end.
+// A new dev has something to ask for, and what it stores survives its end.
 func TestDevSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	turn(t)
@@ -156,10 +152,7 @@ func TestDevSurvivesARestart(t *testing.T) {
 	if out := s.types("get", "-o", "name"); out != "" {
 		t.Errorf("a new state holds releases: %s", out)
 	}
-	request := filepath.Join(s.dir, "request.json")
-	if err := os.WriteFile(request, s.request(dir), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	request := filepath.Join(dir, "world", "requests", "first.yaml")
 	id := s.types("submit", "-f", request)
 	s.sees(id, "get", "-o", "name")
 	stop()
@@ -173,26 +166,4 @@ func TestDevSurvivesARestart(t *testing.T) {
 	}
 	s.types("withdraw", id, "--reason", "Enough of it.", "--token-file", filepath.Join(dir, "state", "secrets", "alice.token"))
 	s.sees("Enough of it.", "describe", id)
-}
-
-// request is a good request for a version of the shop that dev's world knows.
-func (s *desk) request(dir string) []byte {
-	s.Helper()
-	world, err := shop.New(filepath.Join(dir, "world"), s.shop)
-	if err != nil {
-		s.Fatal(err)
-	}
-	a, err := world.Build(s.Context(), "1.0.0", 0)
-	if err != nil {
-		s.Fatal(err)
-	}
-	request, err := world.Request(a, "typed")
-	if err != nil {
-		s.Fatal(err)
-	}
-	body, err := protojson.Marshal(request)
-	if err != nil {
-		s.Fatal(err)
-	}
-	return body
 }

@@ -63,8 +63,9 @@ func MayOverride(s State, actor *releasev1.Actor) error {
 	return nil
 }
 
-// applyFreezeOverridden takes a person's exception. A release that waits for that very
-// freeze is looked at again at once: what else holds it is found out then.
+// applyFreezeOverridden takes a person's exception, and has it told to whoever set the
+// freeze. A release that waits for that very freeze is looked at again at once: what else
+// holds it is found out then.
 func (s *State) applyFreezeOverridden(e Entry, d *releasev1.FreezeOverridden) error {
 	if err := s.expect(e, append([]Phase{PhaseExecuting, PhaseVerify}, beforeStart...)...); err != nil {
 		return err
@@ -92,6 +93,9 @@ func (s *State) applyFreezeOverridden(e Entry, d *releasev1.FreezeOverridden) er
 		Freeze: d.GetFreeze(), Digest: d.GetFreezeDigest(), Person: e.Event.GetActor().GetId(),
 		Groups: groups, Given: e.Stored, Reason: d.GetReason(), Ticket: d.GetTicket(),
 	})
+	if d.GetSetBy() != "" {
+		s.want(releasev1.Occasion_OCCASION_FREEZE_OVERRIDDEN, uint32(len(s.Overrides))) //nolint:gosec // At most MaxOverrides.
+	}
 	if s.Phase == PhaseHeld && slices.Contains(s.FrozenBy(), d.GetFreeze()) {
 		s.Holds, s.HeldUntil = nil, time.Time{}
 		s.enter(s.HeldFor, e.Stored)

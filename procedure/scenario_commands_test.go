@@ -103,7 +103,7 @@ func (sc *scenario) next(words []string) (procedure.Entry, error) {
 		change = func(e *releasev1.Event) { e.Time = timestamppb.New(sc.h.Now.Add(d)) }
 	case "unkept": // unkept <digit> <event>: what it rests on could not be kept
 		change = func(e *releasev1.Event) {
-			e.Unkept = append(e.Unkept, &releasev1.UnkeptEvidence{Digest: proceduretest.Digest(words[1][0]), Name: "a document", Reason: "the store of evidence is full"})
+			e.Unkept = append(e.Unkept, &releasev1.UnkeptEvidence{Digest: proceduretest.Digest(words[1][0]), Name: "a document", Reason: "the evidence store is full"})
 		}
 	case "of": // of <release> <event>: another release's
 		change = func(e *releasev1.Event) { e.Aggregate = procedure.Aggregate(words[1]) }

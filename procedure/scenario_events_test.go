@@ -240,8 +240,12 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		return proceduretest.Intervene(releasev1.Intervened_ACTION_RETRY), nil
 	case "review":
 		return proceduretest.Review(), nil
-	case "override": // override <person> <freeze>
-		return proceduretest.Override(words[1]), nil
+	case "override": // override <person> <freeze> [<who set it>]
+		e := proceduretest.Override(words[1])
+		if len(words) > 2 {
+			e.GetFreezeOverridden().SetBy = words[2]
+		}
+		return e, nil
 	case "follow_up": // follow_up <person>
 		return proceduretest.FollowUp(s), nil
 	case "done": // done <person> <number>

@@ -96,7 +96,7 @@ var Steps = []Step{
 			"intervened", "aborted", "escalated", "recorded", "deadline_passed", "execution_overrun",
 			// What was told of a start is no longer so, or somebody has taken a call on.
 			"start_held", "execution_claimed", "execution_refused", "approval_withdrawn", "rejected", "withdrawn", "superseded", "expired",
-			"acknowledged", "notice_acknowledged", "review_completed", "authorization_refused",
+			"acknowledged", "notice_acknowledged", "review_completed", "authorization_refused", "freeze_overridden",
 		},
 		Appends: []string{"notified", "notice_acknowledged"},
 	},

@@ -36,7 +36,8 @@ func MayWait(s State, o releasev1.Occasion) bool {
 	case releasev1.Occasion_OCCASION_START, releasev1.Occasion_OCCASION_END, releasev1.Occasion_OCCASION_ROLLBACK:
 		return true
 	case releasev1.Occasion_OCCASION_UNSPECIFIED, releasev1.Occasion_OCCASION_ESCALATION, releasev1.Occasion_OCCASION_EMERGENCY,
-		releasev1.Occasion_OCCASION_CORRECTION, releasev1.Occasion_OCCASION_TAKEN_ON, releasev1.Occasion_OCCASION_REMINDER:
+		releasev1.Occasion_OCCASION_CORRECTION, releasev1.Occasion_OCCASION_TAKEN_ON, releasev1.Occasion_OCCASION_REMINDER,
+		releasev1.Occasion_OCCASION_FREEZE_OVERRIDDEN:
 	}
 	return false
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Urgent reports whether the release is one that does not wait for what only documents it:
-// an emergency, or the way back from another release. Where the store of evidence is full,
+// an emergency, or the way back from another release. Where the evidence store is full,
 // it goes on, and its events say what they rest on and is not there (PD-A.5, PD-6.2).
 func (s State) Urgent() bool { return s.Emergency() || s.isRollback() }
 

@@ -12,7 +12,7 @@ import (
 // TestWhoMayGoOnByWhatIsNotKept begins releases of every lane with evidence that is not there,
 // and has lists that say nothing.
 func TestWhoMayGoOnByWhatIsNotKept(t *testing.T) {
-	full := &releasev1.UnkeptEvidence{Digest: proceduretest.Digest('c'), Name: "evidence-0", Reason: "the store of evidence is full"}
+	full := &releasev1.UnkeptEvidence{Digest: proceduretest.Digest('c'), Name: "evidence-0", Reason: "the evidence store is full"}
 	for _, test := range []struct {
 		name   string
 		lane   func(*releasev1.Request)

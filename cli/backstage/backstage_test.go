@@ -10,6 +10,7 @@ import (
 
 	"github.com/blackdice/shipwarden/cli/backstage"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
@@ -160,8 +161,8 @@ func TestWhatIsWrongIsToldWithItsLine(t *testing.T) {
 // FuzzNoCatalogBreaksTheImport holds that whatever a file holds, its import ends, and
 // what it gives is what a procedure document takes; or everything that is wrong has a line.
 func FuzzNoCatalogBreaksTheImport(f *testing.F) {
-	f.Add([]byte(catalogInfo), []byte(org))
-	f.Add([]byte("a: &a [*a]\n"), []byte("---\n---\n"))
+	shaketest.Add(f, []byte(catalogInfo), []byte(org))
+	shaketest.Add(f, []byte("a: &a [*a]\n"), []byte("---\n---\n"))
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		got, _, err := backstage.Import(backstage.File{Name: "a", Data: a}, backstage.File{Name: "b", Data: b})
 		var problems backstage.Problems

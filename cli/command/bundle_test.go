@@ -58,7 +58,7 @@ func TestAnApprovalIsSignedWithABundle(t *testing.T) {
 		})
 		return code, stdout.String(), stderr.String()
 	}
-	if code, _, said := approve(); code != exit.Usage || !strings.Contains(said, "--bundle with what cosign made of the text for alice@shop.example by https://id.shop.example") {
+	if code, _, said := approve(); code != exit.Usage || !strings.Contains(said, "sign it: give --print-text, have cosign sign that as alice@shop.example by https://id.shop.example, and then --bundle") {
 		t.Errorf("code %d, %s", code, said)
 	}
 	code, text, said := approve("--print-text")

@@ -57,6 +57,8 @@ func newDev(a *app) *cobra.Command {
 	c.Flags().StringVar(&o.issuer, "oidc-provider", "", "OpenID Connect provider whose tokens both gRPC services take; its people log in with `shipwarden login`")
 	c.Flags().StringVar(&o.audience, "oidc-audience", "shipwarden", "client of that provider that tokens are made out to")
 	c.Flags().StringSliceVar(&o.readers, "oidc-reader-group", nil, "group of that provider whose members read the record")
+	c.Flags().StringSliceVar(&o.alertmanagers, "alertmanager", nil, "NAME=URL of an Alertmanager that alerts of the procedure document are asked of, by its name there")
+	c.Flags().StringSliceVar(&o.prometheuses, "prometheus", nil, "NAME=URL of a Prometheus that alerts of the procedure document are asked of, by its name there")
 	c.Flags().BoolVar(&o.freePorts, "free-ports", false, fmt.Sprintf("listen on ports that are free, instead of %d, %d and %d",
 		devNATSPort, devApprovalPort, devRecorderPort))
 	return c
@@ -67,6 +69,7 @@ type devOptions struct {
 	dir, source, procedure, root string
 	issuer, audience             string
 	readers                      []string
+	alertmanagers, prometheuses  []string
 	freePorts                    bool
 }
 
@@ -80,6 +83,10 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	}
 	if (o.issuer == "") != (len(o.readers) == 0) {
 		return exit.Withf(exit.Usage, "--oidc-provider and --oidc-reader-group are given together or not at all: a provider knows more people than may read")
+	}
+	sources, err := o.alertSources()
+	if err != nil {
+		return err
 	}
 	dir, err := a.stateDir(o.dir, "dev")
 	if err != nil {
@@ -100,6 +107,10 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	if err := world.BuildTools(ctx); err != nil {
 		return err
 	}
+	first, err := world.First(ctx)
+	if err != nil {
+		return err
+	}
 	if err := world.Resume(ctx); err != nil {
 		return err
 	}
@@ -111,6 +122,7 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	defer board.Close(context.WithoutCancel(ctx))
 	world.Rules.Notice = true
 	cfg := o.rig(dir)
+	cfg.AlertSources = sources
 	if err := world.Listen(&cfg, board); err != nil {
 		return err
 	}
@@ -146,7 +158,7 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	if err := writeSettings(r, caller, settings.Local); err != nil {
 		return err
 	}
-	a.devBanner(r, dir, time.Since(began), o.issuer)
+	a.devBanner(r, dir, first, time.Since(began), o.issuer)
 	return r.Wait(ctx)
 }
 
@@ -211,7 +223,7 @@ func (o devOptions) rig(dir string) rig.Config {
 	return cfg
 }
 
-func (a *app) devBanner(r *rig.Rig, dir string, took time.Duration, issuer string) {
+func (a *app) devBanner(r *rig.Rig, dir, first string, took time.Duration, issuer string) {
 	w := a.out
 	fmt.Fprintf(w, "Shipwarden is ready after %s. Not for production: one machine, plain text, one person's keys.\n\n", took.Round(time.Millisecond))
 	fmt.Fprintf(w, "  bus        %s   (users %s, %s; passwords in %s)\n", r.NATSURL(), rig.UserCI, rig.UserObserver, filepath.Join(dir, "state", "secrets"))
@@ -230,5 +242,6 @@ func (a *app) devBanner(r *rig.Rig, dir string, took time.Duration, issuer strin
 		}
 	}
 	fmt.Fprintf(w, "  CLI        %s   (%s)\n\n", settings.Local, you)
-	fmt.Fprintln(w, "Try `shipwarden pending` or `shipwarden get` in another terminal. Ctrl-C stops it.")
+	fmt.Fprintf(w, "Ask for a release in another terminal with `shipwarden submit -f %s`,\n", first)
+	fmt.Fprintln(w, "and try `shipwarden pending` or `shipwarden get`. Ctrl-C stops it.")
 }

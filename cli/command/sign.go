@@ -95,7 +95,7 @@ func (a *app) sign(ctx context.Context, answer *approvalv1.GetPendingResponse, s
 	case v.text != "":
 		return signedElsewhere(p, s, said, v)
 	case s.GetRequired() && said.standInFor == "":
-		return nil, exit.Withf(exit.Usage, "approve %s: your approval counts only if you sign it: give --sign-with with your SSH key, or --print-text and then --signed%s", p.GetRelease(), identities(s))
+		return nil, exit.Withf(exit.Usage, "approve %s: your approval counts only if you sign it: %s", p.GetRelease(), waysToSign(s))
 	}
 	return nil, nil //nolint:nilnil // None is asked for.
 }
@@ -119,16 +119,22 @@ func (a *app) sshKeygen(ctx context.Context, key string, text []byte) (string, e
 	return out.String(), nil
 }
 
-// identities says as whom the caller may sign with sigstore; empty where as nobody.
-func identities(s *approvalv1.Signing) string {
-	var all []string
+// waysToSign are those that the caller has, by the procedure document.
+func waysToSign(s *approvalv1.Signing) string {
+	var ways, as []string
+	if len(s.GetKeys()) > 0 {
+		ways = append(ways, "give --sign-with with your SSH key, or --print-text and then --signed")
+	}
 	for _, id := range s.GetIdentities() {
-		all = append(all, signer.Identity(id.GetIssuer(), id.GetSubject()))
+		as = append(as, signer.Identity(id.GetIssuer(), id.GetSubject()))
 	}
-	if len(all) == 0 {
-		return ""
+	if len(as) > 0 {
+		ways = append(ways, "give --print-text, have cosign sign that as "+terminal.Escape(strings.Join(as, " or "))+", and then --bundle")
 	}
-	return ", or --bundle with what cosign made of the text for " + terminal.Escape(strings.Join(all, ", or "))
+	if len(ways) == 0 {
+		return "the procedure document has no key and no identity of yours with which you could now"
+	}
+	return strings.Join(ways, "; or ")
 }
 
 // settled fills in which file is the text and which the bundle where one of them is named

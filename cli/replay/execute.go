@@ -24,14 +24,29 @@ func (p *pass) claimed(ctx context.Context, d *Decision, before procedure.State,
 	if err != nil {
 		return err
 	}
+	d.partly("the change digest", "who claimed it and for how long", "that nothing else spoke against the start")
+	quiet, err := p.quiet(ctx, index, before, x)
+	if err != nil {
+		return err
+	}
+	if before.Phase == procedure.PhaseExecuting {
+		// Who takes over looks nothing up again that the first claim rests on.
+		return nil
+	}
 	judged, err := p.readings(ctx, index, before, x, now)
 	if err != nil {
 		return err
 	}
-	d.partly("the change digest", "who claimed it and for how long", "that nothing else spoke against the start")
 	if judged > 0 {
-		d.Detail = "the change digest, and that the change record let it start"
+		d.Detail += ", that the change record let it start"
 		d.Taken = append(d.Taken, "that the system gave the answer from which the change record is judged")
+	}
+	switch {
+	case quiet:
+		d.Detail += ", that no alert held it"
+		d.Taken = append(d.Taken, "that the sources gave the answers from which alerts are judged")
+	case watches(index, before):
+		d.Taken = append(d.Taken, "whether alerts fired, which is not on record of this start")
 	}
 	return nil
 }

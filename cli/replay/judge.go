@@ -38,6 +38,8 @@ func (p *pass) judge(ctx context.Context, d *Decision, before procedure.State, e
 		return p.authorized(ctx, d, before, e)
 	case *releasev1.Event_ExecutionClaimed:
 		return p.claimed(ctx, d, before, e, x.ExecutionClaimed)
+	case *releasev1.Event_StartHeld:
+		return p.startHeld(ctx, d, before, x.StartHeld)
 	case *releasev1.Event_ExecutionOverrun:
 		return p.overrun(ctx, d, before, e, x.ExecutionOverrun)
 	case *releasev1.Event_VerificationPassed:
@@ -78,7 +80,7 @@ func why(e *releasev1.Event) string {
 		return "what the validator found at artifacts and targets"
 	case *releasev1.Event_PreviewRefused:
 		return "what the drivers said that they would change"
-	case *releasev1.Event_StartHeld, *releasev1.Event_ExecutionRefused:
+	case *releasev1.Event_ExecutionRefused:
 		return "what the executor found at the start, in other histories too"
 	case *releasev1.Event_Notified:
 		return "what channels answered"

@@ -8,7 +8,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
@@ -122,18 +121,10 @@ func (p *pass) seen(ctx context.Context, index *policy.Index, before procedure.S
 		return risk.Seen{}, fmt.Errorf("%w: findings: there is none by the alert rule %s, which concerns the release", errDiffers, name)
 	}
 	seen := risk.SeenIn(e)
-	for i, a := range seen.Answers {
-		digest := a.Record.GetAnswer().GetDigest()
-		if a.Record.GetError() != "" {
-			continue
-		}
-		body, err := p.blob(ctx, digest)
-		if err != nil {
-			return seen, err
-		}
-		if seen.Answers[i].Alerts, err = alerts.Parse(body); err != nil {
-			return seen, fmt.Errorf("%w %s: it is no answer of a source of alerts: %w", errInput, digest, err)
-		}
+	if seen.Answers == nil {
+		return seen, nil
 	}
-	return seen, nil
+	var err error
+	seen.Answers, err = p.answers(ctx, risk.Asked(e))
+	return seen, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,30 @@ func (g *generator) sources() []risk.Answer {
 	return []risk.Answer{a}
 }
 
+// watch has sources of alerts asked at a start, which is held by what fires.
+func (g *generator) watch(x *releasev1.ExecutionClaimed) *releasev1.Event {
+	answers := g.sources()
+	x.Alerts = alerts.Records(answers)
+	verdicts, err := alerts.Judge(g.index.Document().GetAlerts(), g.State().Request, answers)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	held := &releasev1.Held{Alerts: x.GetAlerts(), Until: timestamppb.New(g.Now.Add(time.Minute))}
+	for _, v := range verdicts {
+		switch {
+		case v.Why == "":
+		case alerts.Bypass(v.Rule, g.State().Request):
+			x.Bypassed = append(x.Bypassed, alerts.Around(v.Rule))
+		default:
+			held.Reasons = append(held.Reasons, &releasev1.HoldReason{Rule: v.Word, Subject: v.Rule.GetName(), Message: v.Why})
+		}
+	}
+	if len(held.GetReasons()) == 0 {
+		return nil
+	}
+	return &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: held}}
+}
+
 // used is what another history says of emergencies before.
 func (g *generator) used() []*releasev1.Finding {
 	if g.index.Document().GetEmergency().GetQuota() == nil || !g.State().Emergency() {
@@ -169,6 +194,11 @@ func (g *generator) claim(now time.Time) (*releasev1.Event, time.Time) {
 	if g.connectors == nil {
 		return event, now
 	}
+	if g.State().Phase == procedure.PhaseExecute && g.rand.IntN(8) > 0 { // or it is of before they were asked
+		if held := g.watch(x); held != nil {
+			return held, now
+		}
+	}
 	for _, rule := range g.index.ChangeRecordsFor(g.State().Request) {
 		if g.State().Emergency() && rule.GetBypassable() {
 			continue
@@ -210,7 +240,8 @@ func TestReleasesThatRestOnOthersReplayIdentically(t *testing.T) {
 			for word, of := range map[string][2]string{
 				"signature": {"approval_given", "signed by"}, "stand-in": {"approval_given", "stood in for"},
 				"change record": {"gates_confirmed", "that jira gave the answer"}, "record that refuses": {"gates_refused", "that jira gave the answer"},
-				"start":   {"execution_claimed", "that the change record let it start"},
+				"start": {"execution_claimed", "that the change record let it start"}, "quiet start": {"execution_claimed", "that no alert held it"},
+				"start of before": {"execution_claimed", "whether alerts fired, which is not on record"}, "start that waits": {"start_held", "the alerts that hold it"},
 				"overrun": {"execution_overrun", "that freezes take it back"},
 				"alerts":  {"risk_cleared", "freezes, alerts"}, "alerts that hold": {"held", "freezes, alerts"},
 			} {
@@ -234,7 +265,7 @@ func TestReleasesThatRestOnOthersReplayIdentically(t *testing.T) {
 		seen[g.State().Outcome.String()]++
 	}
 	for _, word := range []string{
-		"signature", "stand-in", "change record", "record that refuses", "start", "alerts", "alerts that hold", "override", "overrun", "quota", "waiver",
+		"signature", "stand-in", "change record", "record that refuses", "start", "alerts", "alerts that hold", "quiet start", "start of before", "start that waits", "override", "overrun", "quota", "waiver",
 		releasev1.Outcome_OUTCOME_SUCCEEDED.String(), releasev1.Outcome_OUTCOME_ROLLED_BACK.String(),
 	} {
 		if seen[word] == 0 {
@@ -292,6 +323,31 @@ func TestASignedLieAboutOthersIsReported(t *testing.T) {
 			all[0].Answer = g.kept.put([]byte(`[{"labels":{"service":"shop"},"startsAt":"2026-01-01T00:00:00Z","status":{"state":"active"}}]`))
 			return true
 		}, "it should be held"},
+		"alerts that fired at the start": {func(g *generator, e *releasev1.Event) bool {
+			all := e.GetExecutionClaimed().GetAlerts()
+			if len(all) == 0 || g.State().Emergency() {
+				return false
+			}
+			all[0].Error, all[0].Answer = "", g.kept.put([]byte(`[{"labels":{"service":"shop"},"startsAt":"2026-01-01T00:00:00Z","status":{"state":"active"}}]`))
+			return true
+		}, "alerts: the start should have waited by burning"},
+		"alerts that an emergency says nothing of": {func(g *generator, e *releasev1.Event) bool {
+			all := e.GetExecutionClaimed().GetAlerts()
+			if len(all) == 0 || !g.State().Emergency() || slices.Contains(g.State().Bypassed, "alert rule burning") {
+				return false
+			}
+			all[0].Error, all[0].Answer = "", g.kept.put([]byte(`[{"labels":{"service":"shop"},"startsAt":"2026-01-01T00:00:00Z","status":{"state":"active"}}]`))
+			e.GetExecutionClaimed().Bypassed = nil
+			return true
+		}, "bypassed: alert rule burning holds the start, and is not there"},
+		"a start that waits for no alert": {func(g *generator, e *releasev1.Event) bool {
+			all := e.GetStartHeld().GetAlerts()
+			if len(all) == 0 {
+				return false
+			}
+			all[0].Error, all[0].Answer = "", g.kept.put([]byte(`[]`))
+			return true
+		}, "reasons: by what sources of alerts said they are []"},
 		"alerts that nobody asked for": {func(_ *generator, e *releasev1.Event) bool {
 			x := e.GetRiskCleared()
 			if x == nil {

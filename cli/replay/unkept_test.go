@@ -23,7 +23,7 @@ func TestWhatCouldNotBeKeptIsTakenAndNoDifference(t *testing.T) {
 					if digest := a.GetAnswer().GetDigest(); digest != "" && g.State().Emergency() {
 						lost[digest] = true
 						if says {
-							e.Unkept = append(e.Unkept, &releasev1.UnkeptEvidence{Digest: digest, Name: "alerts", Reason: "the store of evidence is full"})
+							e.Unkept = append(e.Unkept, &releasev1.UnkeptEvidence{Digest: digest, Name: "alerts", Reason: "the evidence store is full"})
 						}
 					}
 				}
@@ -42,7 +42,7 @@ func TestWhatCouldNotBeKeptIsTakenAndNoDifference(t *testing.T) {
 		report := g.replay(t, without, g.messages)
 		taken := 0
 		for _, d := range report.Decisions {
-			if d.Type == "risk_cleared" && d.Result == replay.Taken && strings.Contains(strings.Join(d.Taken, ""), "could not be kept as evidence when this was decided (the store of evidence is full)") {
+			if d.Type == "risk_cleared" && d.Result == replay.Taken && strings.Contains(strings.Join(d.Taken, ""), "could not be kept as evidence when this was decided (the evidence store is full)") {
 				taken++
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/blackdice/shipwarden/cli/terminal"
+	"github.com/blackdice/shipwarden/internal/consent/signer"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -48,6 +49,7 @@ func Describe(w io.Writer, r *recorderv1.Release, events []*recorderv1.RecordedE
 	p.quorum("Approvals needed", f.quorum)
 	p.approvals(f.approvals)
 	p.quorum("Approvals missing", r.GetMissing())
+	p.alarms(f.alarms)
 	p.results(f.results)
 	p.verification(f.verified)
 	p.prose("No way back", f.noWayBack)
@@ -72,9 +74,9 @@ func (p *page) approvals(all []approval) {
 	t := terminal.NewTable()
 	for _, a := range all {
 		t.Add(a.person, strings.Join(a.at.GetEvent().GetActor().GetGroups(), ","), terminal.Time(a.at.GetStored()),
-			"until "+terminal.Time(a.given.GetExpires()), a.given.GetComment())
+			"until "+terminal.Time(a.given.GetExpires()), signer.Of(a.given.GetSignature()), a.given.GetComment())
 	}
-	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "COMMENT")
+	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "SIGNED WITH", "COMMENT")
 }
 
 func (p *page) emergency(r *releasev1.Request, a *releasev1.Authorized) {

@@ -25,6 +25,7 @@ type facts struct {
 	reviewer  string
 	noWayBack string
 	unkept    []*releasev1.UnkeptEvidence
+	alarms    []*releasev1.AlertAnswer
 }
 
 // approval is one that stands.
@@ -116,6 +117,10 @@ func (f *facts) withdraw(person string) {
 
 func (f *facts) work(e *recorderv1.RecordedEvent) {
 	switch d := e.GetEvent().GetData().(type) {
+	case *releasev1.Event_StartHeld:
+		f.alarms = d.StartHeld.GetAlerts()
+	case *releasev1.Event_ExecutionClaimed:
+		f.alarms = d.ExecutionClaimed.GetAlerts()
 	case *releasev1.Event_ExecutionFinished:
 		f.result(d.ExecutionFinished.GetResults())
 	case *releasev1.Event_ExecutionFailed:

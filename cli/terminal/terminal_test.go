@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/cli/terminal"
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -35,8 +36,8 @@ func TestEscape(t *testing.T) {
 }
 
 func FuzzNothingIsObeyed(f *testing.F) {
-	f.Add("\x1b]0;title\x07")
-	f.Add("a\xc2\x9bb\u2028")
+	shaketest.Add(f, "\x1b]0;title\x07")
+	shaketest.Add(f, "a\xc2\x9bb\u2028")
 	f.Fuzz(func(t *testing.T, in string) {
 		out := terminal.Escape(in) + strings.Join(terminal.Lines(in), "")
 		for _, r := range out {

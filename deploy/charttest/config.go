@@ -176,6 +176,9 @@ func content(c chart, v volume, elsewhere map[string]string) map[string]string {
 	case v.Secret != nil:
 		for _, item := range v.Secret.Items {
 			out[item.Path] = "a secret\n"
+			if item.Path == "ca.crt" {
+				out[item.Path] = authority()
+			}
 		}
 	case v.ConfigMap != nil:
 		data := elsewhere

@@ -36,13 +36,14 @@ func (r *Rig) configure() error {
 		procedure.ServiceApproval: &configv1.Approval{
 			Common: r.common(procedure.ServiceApproval), Grpc: &configv1.Grpc{Listen: r.ApprovalURL},
 			ProcedureFile: r.ProcedureFile(), ActivateFirst: true, TokensFile: r.configFile("tokens"), Channels: channels,
-			SigstoreRootFile: root, Registries: r.cfg.Registries, Oidc: r.cfg.OIDC,
+			SigstoreRootFile: root, Registries: r.cfg.Registries, Oidc: r.cfg.OIDC, AlertSources: r.cfg.AlertSources,
 		},
 		procedure.ServiceValidator: &configv1.Validator{
 			Common: r.common(procedure.ServiceValidator), ArtifactFolder: r.cfg.ArtifactFolder, Targets: places, Registries: r.cfg.Registries,
 		},
 		procedure.ServiceExecutor: &configv1.Executor{
 			Common: r.common(procedure.ServiceExecutor), ArtifactFolder: r.cfg.ArtifactFolder, Targets: targets, Registries: r.cfg.Registries, SigstoreRootFiles: roots,
+			AlertSources: r.cfg.AlertSources,
 		},
 		procedure.ServiceRecorder: &configv1.Recorder{
 			Common: r.common(procedure.ServiceRecorder), Grpc: &configv1.Grpc{Listen: r.RecorderURL},

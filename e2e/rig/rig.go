@@ -28,10 +28,12 @@ type Config struct {
 	// none.
 	SigstoreRoot []byte
 	// Targets, Places and Channels are the services' configuration of the world.
-	Targets        []*configv1.TargetDriver
-	Places         []*configv1.TargetAddress
-	Channels       []*configv1.ChannelAddress
-	Registries     []*configv1.Registry
+	Targets    []*configv1.TargetDriver
+	Places     []*configv1.TargetAddress
+	Channels   []*configv1.ChannelAddress
+	Registries []*configv1.Registry
+	// AlertSources are where approval service and executor ask for alerts.
+	AlertSources   []*configv1.AlertSource
 	ArtifactFolder string
 	// OIDC is a provider whose tokens both gRPC services take, nil for none, and
 	// ReaderGroups those of its groups that read the record.

@@ -5,16 +5,17 @@ import (
 	"unicode/utf8"
 
 	"github.com/blackdice/shipwarden/internal/alerts"
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // FuzzParse has answers of any bytes: what is taken of them is bounded and text.
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(`[{"labels":{"alertname":"Errors"},"startsAt":"2026-01-01T00:00:00Z","status":{"state":"active"}}]`))
-	f.Add([]byte(`{"status":"success","data":{"alerts":[{"labels":{"a":"b"},"state":"firing","activeAt":"2026-01-01T00:00:00Z"}]}}`))
-	f.Add([]byte(`{"form":"shipwarden.alerts/v1","alerts":[{"labels":{"a":"b"},"starts":"2026-01-01T00:00:00Z"}]}`))
-	f.Add([]byte(`null`))
+	shaketest.Add(f, []byte(`[{"labels":{"alertname":"Errors"},"startsAt":"2026-01-01T00:00:00Z","status":{"state":"active"}}]`))
+	shaketest.Add(f, []byte(`{"status":"success","data":{"alerts":[{"labels":{"a":"b"},"state":"firing","activeAt":"2026-01-01T00:00:00Z"}]}}`))
+	shaketest.Add(f, []byte(`{"form":"shipwarden.alerts/v1","alerts":[{"labels":{"a":"b"},"starts":"2026-01-01T00:00:00Z"}]}`))
+	shaketest.Add(f, []byte(`null`))
 	rule := &policyv1.AlertRule{Name: "any", Matchers: []*policyv1.LabelMatcher{{Label: "a", Value: &policyv1.LabelMatcher_Matches{Matches: ".*"}}}}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		found, err := alerts.Parse(body)

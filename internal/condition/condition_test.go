@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/condition"
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -138,8 +139,8 @@ func TestOfNothingNothingIsKnown(t *testing.T) {
 }
 
 func FuzzCompile(f *testing.F) {
-	f.Add(`attestation.predicate.result == "approved"`)
-	f.Add(`[1, 2].all(a, [a].exists(b, b in [3]))`)
+	shaketest.Add(f, `attestation.predicate.result == "approved"`)
+	shaketest.Add(f, `[1, 2].all(a, [a].exists(b, b in [3]))`)
 	all := facts(f)
 	f.Fuzz(func(t *testing.T, expression string) {
 		c, err := condition.Compile(expression)

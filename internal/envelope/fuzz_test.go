@@ -11,6 +11,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
+	"github.com/blackdice/shipwarden/internal/shaketest"
 )
 
 // FuzzOpen opens whatever can lie on the stream. Half of the messages are signed
@@ -30,12 +31,12 @@ func FuzzOpen(f *testing.F) {
 		}
 		return b.String()
 	}
-	f.Add(m.Subject, lines(m.Header), m.Data, false)
-	f.Add(m.Subject, lines(m.Header), m.Data, true)
-	f.Add("rel.a.approval.requested", "", []byte(`{"stream":"REL","seq":7}`), false)
-	f.Add("rel.a.approval.requested", "Shipwarden-Signature: approval-test\n", []byte{}, false)
-	f.Add("tgt.a.executor.target_locked", "ce-id: x\nCE-ID: y\n", []byte{0x0a, 0xff, 0xff, 0xff, 0x0f}, true)
-	f.Add(">", "Shipwarden-Signature:  \n", []byte("\xff"), true)
+	shaketest.Add(f, m.Subject, lines(m.Header), m.Data, false)
+	shaketest.Add(f, m.Subject, lines(m.Header), m.Data, true)
+	shaketest.Add(f, "rel.a.approval.requested", "", []byte(`{"stream":"REL","seq":7}`), false)
+	shaketest.Add(f, "rel.a.approval.requested", "Shipwarden-Signature: approval-test\n", []byte{}, false)
+	shaketest.Add(f, "tgt.a.executor.target_locked", "ce-id: x\nCE-ID: y\n", []byte{0x0a, 0xff, 0xff, 0xff, 0x0f}, true)
+	shaketest.Add(f, ">", "Shipwarden-Signature:  \n", []byte("\xff"), true)
 	ring := envelopetest.Ring()
 	f.Fuzz(func(t *testing.T, subject, headers string, body []byte, signed bool) {
 		header := nats.Header{}

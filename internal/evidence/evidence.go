@@ -66,7 +66,7 @@ var (
 	// ErrTampered says that the stored bytes are not those that the digest names.
 	ErrTampered = errors.New("evidence was changed")
 	// ErrFull says that the store has no room for a document.
-	ErrFull = errors.New("the store of evidence is full")
+	ErrFull = errors.New("the evidence store is full")
 )
 
 var (

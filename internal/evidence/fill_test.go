@@ -38,7 +38,7 @@ func TestAFullStoreSaysSoAtOnce(t *testing.T) {
 	fresh := bytes.Repeat([]byte("lost"), 50_000)
 	ref, unkept, err := evidence.Keep(t.Context(), s, "text/plain", "new", fresh)
 	if !errors.Is(err, evidence.ErrFull) || ref.GetDigest() != evidence.Digest(fresh) || ref.GetSize() != int64(len(fresh)) ||
-		unkept.GetDigest() != ref.GetDigest() || unkept.GetName() != "new" || unkept.GetReason() != "the store of evidence is full" {
+		unkept.GetDigest() != ref.GetDigest() || unkept.GetName() != "new" || unkept.GetReason() != "the evidence store is full" {
 		t.Errorf("%v, %v, %v", ref, unkept, err)
 	}
 	if after, err := s.Fill(t.Context()); err != nil || after != before {

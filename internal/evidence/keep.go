@@ -40,9 +40,9 @@ func Why(err error) string {
 	case errors.Is(err, ErrFull), errors.Is(err, ErrTooLarge):
 		return reasonOf(err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return "the store of evidence did not answer in time"
+		return "no answer in time"
 	}
-	return "the store of evidence did not take it"
+	return "it was not taken"
 }
 
 func reasonOf(err error) string {
@@ -76,7 +76,7 @@ func (t *Tolerant) Put(ctx context.Context, mediaType, name string, content []by
 	return ref, nil
 }
 
-// Unkept is what could not be kept so far, by name.
+// Unkept is what could not be kept so far, by name; the caller may change it.
 func (t *Tolerant) Unkept() []*releasev1.UnkeptEvidence {
 	t.mu.Lock()
 	defer t.mu.Unlock()

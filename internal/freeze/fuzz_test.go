@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/internal/freeze"
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
@@ -15,10 +16,10 @@ import (
 // neither panics nor takes long; and what it understands is free at the earliest start
 // that it names.
 func FuzzCalendar(f *testing.F) {
-	f.Add(ics("BEGIN:VEVENT", "UID:1", "DTSTART;TZID=Europe/Berlin:20261026T180000", "DURATION:PT2H", "RRULE:FREQ=WEEKLY;BYDAY=MO;UNTIL=20271231", "EXDATE:20261102T170000Z", "END:VEVENT").GetCalendar().GetIcalendar())
-	f.Add(ics("BEGIN:VEVENT", "DTSTART;VALUE=DATE:20241225", "RRULE:FREQ=YEARLY", "RDATE:20261128T000000Z", "END:VEVENT").GetCalendar().GetIcalendar())
-	f.Add(ics("BEGIN:VEVENT", "DTSTART;X").GetCalendar().GetIcalendar())
-	f.Add("BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:00010101\nEND:VEVENT\nEND:VCALENDAR")
+	shaketest.Add(f, ics("BEGIN:VEVENT", "UID:1", "DTSTART;TZID=Europe/Berlin:20261026T180000", "DURATION:PT2H", "RRULE:FREQ=WEEKLY;BYDAY=MO;UNTIL=20271231", "EXDATE:20261102T170000Z", "END:VEVENT").GetCalendar().GetIcalendar())
+	shaketest.Add(f, ics("BEGIN:VEVENT", "DTSTART;VALUE=DATE:20241225", "RRULE:FREQ=YEARLY", "RDATE:20261128T000000Z", "END:VEVENT").GetCalendar().GetIcalendar())
+	shaketest.Add(f, ics("BEGIN:VEVENT", "DTSTART;X").GetCalendar().GetIcalendar())
+	shaketest.Add(f, "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:00010101\nEND:VEVENT\nEND:VCALENDAR")
 	f.Fuzz(func(t *testing.T, text string) {
 		free(t, &policyv1.Freeze{Name: "c", When: &policyv1.Freeze_Calendar{Calendar: &policyv1.Calendar{Icalendar: text, TimeZone: "America/New_York"}}})
 	})
@@ -26,11 +27,11 @@ func FuzzCalendar(f *testing.F) {
 
 // FuzzRule does the same with rules.
 func FuzzRule(f *testing.F) {
-	f.Add("2026-01-05T18:00", "FREQ=WEEKLY;BYDAY=MO", int64(3600))
-	f.Add("2024-02-29T00:00", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29", int64(86400))
-	f.Add("2026-01-01T00:00", "FREQ=DAILY;INTERVAL=1000;BYSETPOS=-1;BYDAY=TH", int64(1))
-	f.Add("2026-03-29T02:30", "FREQ=MONTHLY;BYDAY=-1SU;WKST=SU;COUNT=2147483647", int64(34560000))
-	f.Add("1900-01-01T00:00", "FREQ=YEARLY;BYWEEKNO=53;BYYEARDAY=-366,366;UNTIL=21991231", int64(60))
+	shaketest.Add(f, "2026-01-05T18:00", "FREQ=WEEKLY;BYDAY=MO", int64(3600))
+	shaketest.Add(f, "2024-02-29T00:00", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29", int64(86400))
+	shaketest.Add(f, "2026-01-01T00:00", "FREQ=DAILY;INTERVAL=1000;BYSETPOS=-1;BYDAY=TH", int64(1))
+	shaketest.Add(f, "2026-03-29T02:30", "FREQ=MONTHLY;BYDAY=-1SU;WKST=SU;COUNT=2147483647", int64(34560000))
+	shaketest.Add(f, "1900-01-01T00:00", "FREQ=YEARLY;BYWEEKNO=53;BYYEARDAY=-366,366;UNTIL=21991231", int64(60))
 	f.Fuzz(func(t *testing.T, start, rule string, seconds int64) {
 		free(t, &policyv1.Freeze{Name: "r", When: &policyv1.Freeze_Recurring{Recurring: &policyv1.Recurring{
 			Start: start, Rule: rule, TimeZone: "Europe/Berlin", Length: &durationpb.Duration{Seconds: seconds},

@@ -21,6 +21,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/blackdice/shipwarden/internal/identity"
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
 
@@ -316,9 +317,9 @@ func FuzzToken(f *testing.F) {
 	i := newIssuer(f, key)
 	p := provider(f, i, &atomic.Int64{})
 	good := signJWT(f, key, jose.RS256, i.claims())
-	f.Add(good + "x")
-	f.Add("a.b.c")
-	f.Add(`eyJhbGciOiJub25lIn0.e30.`)
+	shaketest.Add(f, good+"x")
+	shaketest.Add(f, "a.b.c")
+	shaketest.Add(f, `eyJhbGciOiJub25lIn0.e30.`)
 	f.Fuzz(func(t *testing.T, token string) {
 		c, err := p.Verify(context.Background(), token)
 		if err == nil && c.Names[0] != "anna@shop.example" {

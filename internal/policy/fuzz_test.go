@@ -6,17 +6,18 @@ import (
 	"testing"
 
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/shaketest"
 )
 
 // FuzzParse has documents of any bytes: each is refused as invalid, or one of which an
 // index can be made and that is as strict as itself.
 func FuzzParse(f *testing.F) {
-	f.Add(readExample(f))
+	shaketest.Add(f, readExample(f))
 	if full, err := os.ReadFile("../../examples/procedure.yaml"); err == nil {
-		f.Add(full)
+		shaketest.Add(f, full)
 	}
-	f.Add([]byte("id: X\nversion: &a [*a]\n"))
-	f.Add([]byte("{}"))
+	shaketest.Add(f, []byte("id: X\nversion: &a [*a]\n"))
+	shaketest.Add(f, []byte("{}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		document, err := policy.Parse(data, "document")
 		if err != nil {

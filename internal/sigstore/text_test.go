@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/sigstore/sigstoretest"
 )
@@ -122,8 +123,8 @@ func FuzzVerifyText(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(ours.SignText(f, carol, people, []byte(text), sigstoretest.Options{Stamped: true}))
-	f.Add([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","messageSignature":{}}`))
+	shaketest.Add(f, ours.SignText(f, carol, people, []byte(text), sigstoretest.Options{Stamped: true}))
+	shaketest.Add(f, []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","messageSignature":{}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if got, err := root.VerifyText(data, []byte(text)); err == nil && got.Certificate.Subject != carol {
 			t.Errorf("verified: %+v", got)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sigstore/sigstore-go/pkg/testing/data"
 
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/sigstore/sigstoretest"
 )
@@ -113,8 +114,8 @@ func FuzzVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(ours.Sign(f, subject, issuer, payload))
-	f.Add([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}`))
+	shaketest.Add(f, ours.Sign(f, subject, issuer, payload))
+	shaketest.Add(f, []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if got, err := root.Verify(data); err == nil && (got.Certificate.Subject != subject || string(got.Payload) != payload) {
 			t.Errorf("verified: %+v", got)

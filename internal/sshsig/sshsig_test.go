@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	"github.com/blackdice/shipwarden/internal/sshsig"
 	"github.com/blackdice/shipwarden/internal/sshsig/sshsigtest"
 )
@@ -207,9 +208,9 @@ func TestKeysThatMayNotSign(t *testing.T) {
 // FuzzParse: whatever is sent as a signature, reading it ends, and none of it holds for
 // a text that nobody signed.
 func FuzzParse(f *testing.F) {
-	f.Add(sshsigtest.Sign(f, sshsigtest.Key(f, "anna"), namespace, []byte("another text")))
-	f.Add("-----BEGIN SSH SIGNATURE-----\nU1NIU0lH\n-----END SSH SIGNATURE-----\n")
-	f.Add("-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE-----\n")
+	shaketest.Add(f, sshsigtest.Sign(f, sshsigtest.Key(f, "anna"), namespace, []byte("another text")))
+	shaketest.Add(f, "-----BEGIN SSH SIGNATURE-----\nU1NIU0lH\n-----END SSH SIGNATURE-----\n")
+	shaketest.Add(f, "-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE-----\n")
 	anna := sshsigtest.Key(f, "anna").PublicKey().Marshal()
 	f.Fuzz(func(t *testing.T, armored string) {
 		s, err := sshsig.Parse(armored)
@@ -225,8 +226,8 @@ func FuzzParse(f *testing.F) {
 // FuzzParseKey: whatever stands in a document as a key, reading it ends, and what is taken
 // is read the same again.
 func FuzzParseKey(f *testing.F) {
-	f.Add(sshsigtest.Public(sshsigtest.Key(f, "anna")))
-	f.Add("ssh-rsa AAAAB3NzaC1yc2E=")
+	shaketest.Add(f, sshsigtest.Public(sshsigtest.Key(f, "anna")))
+	shaketest.Add(f, "ssh-rsa AAAAB3NzaC1yc2E=")
 	f.Fuzz(func(t *testing.T, line string) {
 		key, err := sshsig.ParseKey(line)
 		if err != nil {

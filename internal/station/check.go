@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -74,6 +75,34 @@ func (s *Station) WarnOfTargets(ctx context.Context, ids []string) {
 				slog.String("field", fmt.Sprintf("targets[%d].target", i)), slog.String("target", id))
 		}
 	}
+}
+
+// WarnOfSources logs which sources of alerts of the procedure documents in effect this
+// service is configured without: their rules hold every release that they concern.
+func (s *Station) WarnOfSources(ctx context.Context, configured []string) {
+	ctx, cancel := context.WithTimeout(ctx, comparing)
+	defer cancel()
+	documents, err := s.documents(ctx)
+	if err != nil {
+		slog.WarnContext(ctx, "the configured sources of alerts are not compared with the procedure document", slog.Any("error", err))
+	}
+	for _, source := range missing(documents, configured) {
+		slog.WarnContext(ctx, "no address is configured for a source of alerts of the procedure document: its rules hold every release",
+			slog.String("field", "alert_sources"), slog.String("source", source))
+	}
+}
+
+// missing are the sources of alerts of documents that are not configured, each once.
+func missing(documents []*policy.Index, configured []string) []string {
+	var out []string
+	for _, d := range documents {
+		for _, rule := range d.Document().GetAlerts() {
+			if source := rule.GetSource(); !slices.Contains(configured, source) && !slices.Contains(out, source) {
+				out = append(out, source)
+			}
+		}
+	}
+	return out
 }
 
 func (s *Station) documents(ctx context.Context) ([]*policy.Index, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
 	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/internal/station"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -69,6 +70,23 @@ func TestATargetThatNoDocumentKnowsIsWarnedOf(t *testing.T) {
 		if strings.Count(text, "level=WARN") != warns || warns > 0 && !strings.Contains(text, "field=sigstore_root_files procedure=PROC-DEPLOY-001 trusted_root="+root) {
 			t.Errorf("where %q is configured, it says %q", has, text)
 		}
+	}
+	// And so does a source of alerts that the document has and the configuration has not.
+	data = append(data, []byte("alerts:\n  - {name: a, source: alertmanager, reason: x, matchers: [{label: a, is: b}]}\n  - {name: b, source: prometheus, reason: x, matchers: [{label: a, is: b}]}\n")...)
+	if _, err := s.Evidence.Put(ctx, "application/yaml", "procedure", data); err != nil {
+		t.Fatal(err)
+	}
+	active, err := standing.ReadProcedure(ctx, s.Store, "PROC-DEPLOY-001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Store.Append(ctx, active.Draft(&releasev1.Event{Data: &releasev1.Event_ProcedureActivated{
+		ProcedureActivated: &releasev1.ProcedureActivated{Version: "1.1", Digest: policy.Digest(data)},
+	}})); err != nil {
+		t.Fatal(err)
+	}
+	if text := logged(t, func() { s.WarnOfSources(ctx, []string{"prometheus"}) }); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "field=alert_sources source=alertmanager") {
+		t.Errorf("of sources it says %q", text)
 	}
 	cancel()
 	if err := s.Run(ctx); err != nil {

@@ -7,9 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/service"
@@ -35,9 +38,10 @@ func Load(path string) (*configv1.Executor, error) {
 	_, drivers := configured.Drivers(cfg.GetTargets(), configured.Options{})
 	_, fetcher := artifact.NewFetcher(cfg.GetArtifactFolder(), cfg.GetRegistries())
 	_, records := changerecord.Open(cfg.GetChangeConnectors())
+	_, sources := alerts.Open(cfg.GetAlertSources())
 	_, signers := LoadSigners(cfg.GetSignersFile())
 	_, roots := loadRoots(cfg)
-	if err := errors.Join(drivers, fetcher, records, signers, roots); err != nil {
+	if err := errors.Join(drivers, fetcher, records, sources, signers, roots); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
@@ -58,6 +62,10 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	sources, err := alerts.Open(cfg.GetAlertSources())
+	if err != nil {
+		return err
+	}
 	signers, err := LoadSigners(cfg.GetSignersFile())
 	if err != nil {
 		return err
@@ -71,10 +79,11 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 		return err
 	}
 	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
+	s.WarnOfSources(ctx, slices.Collect(maps.Keys(sources)))
 	s.WarnOfRoots(ctx, func(digest string) bool { return roots[digest] != nil })
 	reach := &site.Site{
 		Name: s.Process, Drivers: drivers, Fetcher: fetcher, Store: s.Store, Procedures: s.Procedures, Blobs: s.Evidence,
-		Connectors: connectors, Signers: signers, Roots: roots,
+		Connectors: connectors, Sources: sources, Signers: signers, Roots: roots,
 	}
 	s.Step(preview.New(reach))
 	s.Step(execute.New(reach, s.Now))

@@ -40,6 +40,13 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		{"an unknown key", "target: []\n", []string{"target"}},
 		{"a target without a driver", "targets: [{target: eu1}]\n", []string{"targets[0]"}},
 		{"a relative executable", "targets:\n  - target: eu1\n    host: {folder: /srv/shop, restart: {argv: [restart.sh]}}\n", []string{"targets[0].host.restart"}},
+		{"a source of alerts", "alert_sources: [{name: alertmanager, kind: KIND_ALERTMANAGER, url: 'https://alertmanager:9093'}]\n", nil},
+		{
+			"sources of alerts that are none", "alert_sources:\n" +
+				"  - {name: a, kind: KIND_PROMETHEUS, url: 'http://prometheus:9090'}\n  - {name: a, kind: KIND_PROMETHEUS, url: 'http://prometheus:9090'}\n" +
+				"  - {name: b, kind: KIND_PROMETHEUS, url: 'http://prometheus:9090', token_file: /tmp/token}\n  - {name: c, kind: KIND_PROMETHEUS, url: 'prometheus:9090'}\n",
+			[]string{"alert_sources[1].name: a is there already", "alert_sources[2]: token_file: a token is not sent over plain HTTP", "alert_sources[3]: url"},
+		},
 		{
 			"everything at once", "targets: [{target: eu1, noop: {}}, {target: eu1, noop: {}}]\nregistries: [{host: a}, {host: a}]\n",
 			[]string{"targets[1].target", "registries[1].host"},

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/blackdice/shipwarden/internal/policy/strictyaml"
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -148,10 +149,10 @@ func TestTooLargeDocumentIsNotRead(t *testing.T) {
 }
 
 func FuzzUnmarshal(f *testing.F) {
-	f.Add([]byte("id: PROC-X\nversion: \"1\"\npeople: [{id: a, name: A}]\n"))
-	f.Add([]byte("freezes: [{weekly: {from_day: DAY_MONDAY}}]\ndeadlines: {step: 1m}\n"))
-	f.Add([]byte("a: &a [*a]\n"))
-	f.Add([]byte("? [a, b]\n: c\n"))
+	shaketest.Add(f, []byte("id: PROC-X\nversion: \"1\"\npeople: [{id: a, name: A}]\n"))
+	shaketest.Add(f, []byte("freezes: [{weekly: {from_day: DAY_MONDAY}}]\ndeadlines: {step: 1m}\n"))
+	shaketest.Add(f, []byte("a: &a [*a]\n"))
+	shaketest.Add(f, []byte("? [a, b]\n: c\n"))
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		// Whatever a file holds, reading it ends, and not in a panic.
 		_ = strictyaml.Unmarshal(data, "f.yaml", &policyv1.Procedure{}, nil)

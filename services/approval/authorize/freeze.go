@@ -33,7 +33,7 @@ func (s *Server) OverrideFreeze(ctx context.Context, r *approvalv1.OverrideFreez
 				return nil, err
 			}
 			return &releasev1.Event{Data: &releasev1.Event_FreezeOverridden{FreezeOverridden: &releasev1.FreezeOverridden{
-				Freeze: f.GetName(), FreezeDigest: freeze.Digest(f), Reason: r.GetReason(), Ticket: r.GetTicket(), Groups: d.groupsFor(f),
+				Freeze: f.GetName(), FreezeDigest: freeze.Digest(f), Reason: r.GetReason(), Ticket: r.GetTicket(), Groups: d.groupsFor(f), SetBy: f.GetSetBy(),
 			}}}, nil
 		})
 		if err != nil {

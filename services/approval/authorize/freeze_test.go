@@ -77,6 +77,8 @@ func TestAnExceptionIsOfOneFreeze(t *testing.T) {
 	want(t, "twice", err, codes.FailedPrecondition, "OTHER_STATE")
 	if s := r.State(t, release); s.Phase != procedure.PhaseRisk {
 		t.Fatalf("it is not looked at again: phase %s", s.Phase)
+	} else if !slices.Contains(s.Wanted, procedure.Notice{Occasion: releasev1.Occasion_OCCASION_FREEZE_OVERRIDDEN, Number: 1}) {
+		t.Errorf("whoever set the freeze is not told: %v", s.Wanted)
 	}
 	if s, err := r.Act(t, step, release, now); err != nil || !slices.Equal(subjects(s.Holds), []string{"campaign"}) {
 		t.Fatalf("holds %v, %v", s.Holds, err)

@@ -69,7 +69,7 @@ func severity(occasion string) string {
 		return "critical"
 	case "emergency":
 		return "error"
-	case "rollback", "correction":
+	case "rollback", "correction", "freeze_overridden":
 		return "warning"
 	default:
 		return "info"

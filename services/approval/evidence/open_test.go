@@ -12,6 +12,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/evidence"
 )
@@ -129,9 +130,9 @@ func TestWithoutKeysNothingPasses(t *testing.T) {
 }
 
 func FuzzEvaluate(f *testing.F) {
-	f.Add(signRaw(rawStatement(), "mallory"))
-	f.Add(signRaw(rawStatement(), "mallory", "review"))
-	f.Add([]byte(`{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[{"keyid":"ci","sig":"AA=="}]}`))
+	shaketest.Add(f, signRaw(rawStatement(), "mallory"))
+	shaketest.Add(f, signRaw(rawStatement(), "mallory", "review"))
+	shaketest.Add(f, []byte(`{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[{"keyid":"ci","sig":"AA=="}]}`))
 	procedure := document()
 	index := policy.NewIndex(procedure)
 	good := signRaw(rawStatement(), "ci")
@@ -153,8 +154,8 @@ func FuzzEvaluate(f *testing.F) {
 }
 
 func FuzzStatement(f *testing.F) {
-	f.Add(rawStatement())
-	f.Add(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{}}],"predicateType":"","predicate":[]}`)
+	shaketest.Add(f, rawStatement())
+	shaketest.Add(f, `{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{}}],"predicateType":"","predicate":[]}`)
 	index := policy.NewIndex(document())
 	f.Fuzz(func(_ *testing.T, payload string) {
 		evaluateAll(index, signRaw(payload, "ci", "review"))

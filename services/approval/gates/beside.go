@@ -47,7 +47,7 @@ type Beside struct {
 
 // size is what it takes of an event, in bytes.
 func (b Beside) size() int {
-	return proto.Size(&releasev1.GatesConfirmed{Found: b.Found, Unseen: b.Unseen})
+	return proto.Size(&releasev1.GatesConfirmed{Found: b.Found, Unseen: b.Unseen}) + proto.Size(&releasev1.Event{Unkept: b.Unkept})
 }
 
 // beside asks the registries of the images that a required gate is about, and keeps what

@@ -31,13 +31,13 @@ func TestGatesWithoutWhatCouldNotBeKept(t *testing.T) {
 	first := proto.CloneOf(proceduretest.Requested(asked, time.Now()))
 	first.ProcedureDigest = r.Digest
 	first.GetRequested().Evidence = []*releasev1.EvidenceRef{{Digest: evidence.Digest(envelope), Size: int64(len(envelope)), Name: "evidence-0"}}
-	first.Unkept = []*releasev1.UnkeptEvidence{{Digest: evidence.Digest(envelope), Name: "evidence-0", Reason: "the store of evidence is full"}}
+	first.Unkept = []*releasev1.UnkeptEvidence{{Digest: evidence.Digest(envelope), Name: "evidence-0", Reason: "the evidence store is full"}}
 	if _, err := r.Store.Append(t.Context(), eventstore.Draft{Aggregate: procedure.Aggregate(release), Event: first}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := r.Act(t, gates.New(r.Procedures, r.Evidence, nil), release, time.Now())
 	if err != nil || s.Phase != procedure.PhaseScope || s.Gates[0].GetStatus() != releasev1.GateVerdict_STATUS_BYPASSED ||
-		!strings.Contains(s.Gates[0].GetReason(), "came and could not be kept: the store of evidence is full") || s.Gates[0].GetMissing() {
+		!strings.Contains(s.Gates[0].GetReason(), "came and could not be kept: the evidence store is full") || s.Gates[0].GetMissing() {
 		t.Errorf("phase %s, %v, %v", s.Phase, s.Gates, err)
 	}
 }

@@ -28,7 +28,7 @@ func TestAFullStoreOfEvidenceStopsNoIntake(t *testing.T) {
 		t.Fatalf("an emergency: %v", a)
 	}
 	s := r.State(t, a.GetRelease())
-	if len(s.Unkept) != 1 || s.UnkeptReason(evidence.Digest(proof)) != "the store of evidence is full" || len(s.Requested.GetEvidence()) != 1 {
+	if len(s.Unkept) != 1 || s.UnkeptReason(evidence.Digest(proof)) != "the evidence store is full" || len(s.Requested.GetEvidence()) != 1 {
 		t.Errorf("its first event says %v of %v", s.Unkept, s.Requested.GetEvidence())
 	}
 	eventstoretest.Room(t, r)

@@ -112,7 +112,7 @@ const atOnce = 8
 // noRoom refuses what nobody could judge: a store that is full is a matter of people, and a
 // requester is not to find out by waiting.
 func noRoom() *releasev1.Violation {
-	return violation("evidence", "evidence.full", "it cannot be kept, because the store of evidence is full: tell whoever runs Shipwarden, and send it again")
+	return violation("evidence", "evidence.full", "it cannot be kept, because the evidence store is full: tell whoever runs Shipwarden, and send it again")
 }
 
 // Requested is the first event of the release that a request makes at that time. The

@@ -11,6 +11,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
@@ -34,9 +35,9 @@ func FuzzWalk(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(good)
+	shaketest.Add(f, good)
 	for _, s := range walked {
-		f.Add([]byte(s))
+		shaketest.Add(f, []byte(s))
 	}
 	index, now := policy.NewIndex(approvaltest.Document()), time.Unix(1_900_000_000, 0)
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -50,6 +50,8 @@ func compose(doc *policyv1.Procedure, x raised) Message {
 		m.takenOn(x, what)
 	case releasev1.Occasion_OCCASION_REMINDER:
 		m.remind(x, what)
+	case releasev1.Occasion_OCCASION_FREEZE_OVERRIDDEN:
+		m.overridden(x, what)
 	case releasev1.Occasion_OCCASION_UNSPECIFIED:
 	}
 	return m

@@ -34,7 +34,7 @@ func TestPeopleAreCalledThoughNothingCanBeKept(t *testing.T) {
 		notices++
 		for _, x := range n.GetReceipts() {
 			i := slices.IndexFunc(e.Event.GetUnkept(), func(u *releasev1.UnkeptEvidence) bool { return u.GetDigest() == x.GetBodyDigest() })
-			if !x.GetDelivered() || i < 0 || e.Event.GetUnkept()[i].GetReason() != "the store of evidence is full" {
+			if !x.GetDelivered() || i < 0 || e.Event.GetUnkept()[i].GetReason() != "the evidence store is full" {
 				t.Errorf("%s: receipt %v, not kept is %v", n.GetOccasion(), x, e.Event.GetUnkept())
 			}
 		}

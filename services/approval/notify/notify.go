@@ -267,15 +267,18 @@ type told struct {
 	err    error
 }
 
-// unkept is what the event says of notices that could not be kept.
+// unkept is what the event says of notices that could not be kept, each once and in few
+// words: whose they are is in the receipts, of which there may be many.
 func unkept(all []told) []*releasev1.UnkeptEvidence {
 	var out []*releasev1.UnkeptEvidence
-	for _, each := range all {
-		if each.unkept != nil {
-			out = append(out, each.unkept)
+	say := func(u *releasev1.UnkeptEvidence) {
+		if u != nil && !slices.ContainsFunc(out, func(o *releasev1.UnkeptEvidence) bool { return o.GetDigest() == u.GetDigest() }) {
+			out = append(out, &releasev1.UnkeptEvidence{Digest: u.GetDigest(), Name: "notice", Reason: u.GetReason()})
 		}
-		if each.instead != nil && each.instead.unkept != nil {
-			out = append(out, each.instead.unkept)
+	}
+	for _, each := range all {
+		if say(each.unkept); each.instead != nil {
+			say(each.instead.unkept)
 		}
 	}
 	return out

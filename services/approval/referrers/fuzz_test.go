@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/referrers"
@@ -18,9 +19,9 @@ import (
 // is found is what its digest says, or there is an error that says which kind it is.
 func FuzzFind(f *testing.F) {
 	const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	f.Add([]byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"`+digest+`","artifactType":"`+dsse+`"}]}`), []byte(`{"layers":[{"mediaType":"`+dsse+`","size":1,"digest":"`+digest+`"}]}`), `<?last=1>; rel="next"`)
-	f.Add([]byte(`{"manifests":null}`), []byte(`{}`), ``)
-	f.Add([]byte(`[]`), []byte(``), `</v2/>;rel=first, <`)
+	shaketest.Add(f, []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"`+digest+`","artifactType":"`+dsse+`"}]}`), []byte(`{"layers":[{"mediaType":"`+dsse+`","size":1,"digest":"`+digest+`"}]}`), `<?last=1>; rel="next"`)
+	shaketest.Add(f, []byte(`{"manifests":null}`), []byte(`{}`), ``)
+	shaketest.Add(f, []byte(`[]`), []byte(``), `</v2/>;rel=first, <`)
 	var mu sync.Mutex
 	var index, other []byte
 	var more string

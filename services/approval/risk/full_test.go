@@ -55,7 +55,7 @@ func TestAFullStoreOfEvidenceStopsNoEmergency(t *testing.T) {
 	eventstoretest.Full(t, r)
 	m.fires("ErrorRate", now.Add(-time.Hour), "")
 	s, e := look("planned")
-	if !slices.Equal(holds(s), []string{"alert.unknown"}) || !strings.Contains(s.Holds[0].GetMessage(), "cannot be kept as evidence, the store of evidence is full") ||
+	if !slices.Equal(holds(s), []string{"alert.unknown"}) || !strings.Contains(s.Holds[0].GetMessage(), "cannot be kept as evidence, the evidence store is full") ||
 		len(e.GetUnkept()) != 0 {
 		t.Errorf("planned: %s, %v, %v", s.Phase, s.Holds, e.GetUnkept())
 	}

@@ -58,6 +58,9 @@ func Explain(documents []*policy.Index, s procedure.State, now time.Time) (*appr
 	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED || s.Phase > procedure.PhaseExecute && s.Phase != procedure.PhaseVerify {
 		return w.out, nil
 	}
+	if s.Phase != procedure.PhaseHeld || s.HeldFor != procedure.PhaseExecute {
+		w.watched(ahead["5"], s.Request)
+	}
 	return w.out, w.start(documents, s, now)
 }
 

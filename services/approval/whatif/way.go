@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
@@ -127,9 +128,26 @@ func (w way) rest(r *releasev1.Request) {
 			notify.WaitsFor = append(notify.WaitsFor, "channel "+c.GetName()+" is told")
 		}
 	}
-	w.step("5", "execute", approvalv1.OutlookStep_STANDING_AHEAD, fmt.Sprintf("%d wave(s)", len(r.GetPlan().GetWaves()))).Who = []string{procedure.ServiceExecutor}
+	execute := w.step("5", "execute", approvalv1.OutlookStep_STANDING_AHEAD, fmt.Sprintf("%d wave(s)", len(r.GetPlan().GetWaves())))
+	execute.Who = []string{procedure.ServiceExecutor}
+	w.watched(execute, r)
 	w.step("6", "verify", approvalv1.OutlookStep_STANDING_AHEAD, "each wave for "+r.GetValidation().GetBake().AsDuration().String()).Who = []string{procedure.ServiceValidator}
 	w.step("8", "record", approvalv1.OutlookStep_STANDING_AHEAD).Who = []string{procedure.ServiceRecorder}
+}
+
+// watched says which alerts are asked for again at the start of every wave: whether they
+// fire then, nobody knows now.
+func (w way) watched(step *approvalv1.OutlookStep, r *releasev1.Request) {
+	for _, rule := range w.index.Document().GetAlerts() {
+		if ahead(step) && alerts.Applies(rule, r) && !alerts.Bypass(rule, r) {
+			step.WaitsFor = append(step.WaitsFor, fmt.Sprintf("no alert of rule %s fires then, by %s", rule.GetName(), rule.GetSource()))
+		}
+	}
+}
+
+// ahead reports whether a step is to come, or in work.
+func ahead(step *approvalv1.OutlookStep) bool {
+	return step.GetStanding() == approvalv1.OutlookStep_STANDING_AHEAD || step.GetStanding() == approvalv1.OutlookStep_STANDING_NOW
 }
 
 // over are the people who can do something about a reason to wait.

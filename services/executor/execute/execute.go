@@ -12,10 +12,10 @@
 //	          ── claimer at work ── nothing
 //
 // Before the claim everything that was approved is looked at again: approvals and who
-// gave them, reviews that are owed, freezes, the targets, what they carry, and every byte
-// of the artifacts; and what may take long
-// between the claim and the effect, approvals, freezes and quarantines, once more before
-// the effect. A crash anywhere brings the same message again, and the driver's class says
+// gave them, reviews that are owed, freezes, change records, alerts, the targets, what they
+// carry, and every byte of the artifacts; and what may take long
+// between the claim and the effect, approvals, freezes, alerts and quarantines, once more
+// before the effect. A crash anywhere brings the same message again, and the driver's class says
 // what that means.
 package execute
 
@@ -73,7 +73,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		if err := s.Reachable(t.State.WaveTargets()); err != nil {
 			return nil, err
 		}
-		return s.claim(ctx, t, nil, records{}, proofs{})
+		return s.claim(ctx, t, nil, records{}, alerted{}, proofs{})
 	case wait > 0:
 		return nil, site.Waits(t.State, t.Now)
 	}
@@ -98,8 +98,8 @@ func (s shell) ended(t reactor.Task, results []*releasev1.TargetResult) ([]event
 }
 
 // claim takes the wave and its targets in one batch, the targets as they were looked at, and
-// says what the change record said.
-func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]standing.Target, said records, shown proofs) ([]eventstore.Draft, error) {
+// says what the change record and sources of alerts said.
+func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]standing.Target, said records, fired alerted, shown proofs) ([]eventstore.Draft, error) {
 	deadline := t.Now.Add(t.State.Requested.GetTimeouts().GetExecute().AsDuration())
 	// The digest is computed here, from the record that this executor folded and
 	// verified, and not copied from the authorization.
@@ -108,10 +108,11 @@ func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]stan
 	if err != nil {
 		return nil, err
 	}
-	event.GetExecutionClaimed().Bypassed = slices.Concat(around, said.bypassed, shown.bypassed)
+	event.GetExecutionClaimed().Bypassed = slices.Concat(around, said.bypassed, fired.bypassed, shown.bypassed)
 	event.GetExecutionClaimed().RollbackProofs = shown.tried
 	event.GetExecutionClaimed().ChangeRecords = said.readings
-	event.Unkept = said.unkept
+	event.GetExecutionClaimed().Alerts = fired.answers
+	event.Unkept = slices.Concat(said.unkept, fired.unkept)
 	drafts, busy, err := s.Claim(ctx, t, event, t.State.WaveTargets(), deadline, looked)
 	if err != nil {
 		return nil, err

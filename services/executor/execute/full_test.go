@@ -31,7 +31,7 @@ func TestAFullStoreOfEvidenceHoldsAStartAndNoEmergency(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := planned.State(t); got.Phase != procedure.PhaseHeld || got.Holds[0].GetRule() != "change_record.unknown" ||
-		!strings.Contains(got.Holds[0].GetMessage(), "its answer cannot be kept as evidence, the store of evidence is full") {
+		!strings.Contains(got.Holds[0].GetMessage(), "its answer cannot be kept as evidence, the evidence store is full") {
 		t.Errorf("planned: in phase %s, %v", got.Phase, got.Holds)
 	}
 	if _, err := e.Turn(t.Context(), execute.New(e.Site, time.Now), urgent.Task(t, 1)); err != nil {

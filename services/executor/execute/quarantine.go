@@ -24,17 +24,21 @@ func (s shell) quarantined(ctx context.Context, t reactor.Task) (string, error) 
 	return "artifact " + findings[0].GetSubject() + " is in quarantine since: " + findings[0].GetMessage(), nil
 }
 
-// unwritten returns another claim where an emergency is about to go around a freeze or a
-// quarantine that came since its claim: before the effect it is on record which it went
+// unwritten returns another claim where an emergency is about to go around a freeze, an alert
+// or a quarantine that came since its claim: before the effect it is on record which it went
 // around (PD-A.5). Where the class of the targets allows no other claim now, the emergency
 // does not wait for it; what has begun goes on in any case.
 func (s shell) unwritten(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
-	around, err := s.around(ctx, t)
-	if err != nil || len(around) == 0 {
-		return nil, err
-	}
-	if ok, _ := procedure.MayTakeOver(t.State, t.State.WaveTargets(), t.Now); !ok || s.begun(ctx, t) {
+	if ok, _ := procedure.MayTakeOver(t.State, t.State.WaveTargets(), t.Now); !ok || !t.State.Emergency() || s.begun(ctx, t) {
 		return nil, nil
 	}
-	return s.claim(ctx, t, nil, records{}, proofs{})
+	around, err := s.around(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	fired, err := s.alerts(ctx, t)
+	if err != nil || len(around)+len(fired.bypassed) == 0 {
+		return nil, err
+	}
+	return s.claim(ctx, t, nil, records{}, fired, proofs{})
 }

@@ -55,8 +55,12 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if err != nil {
 		return nil, err
 	}
-	if findings = append(findings, said.findings...); len(findings) == 0 && len(said.holds) > 0 {
-		return s.hold(ctx, t, said.holds, said.until)
+	fired, err := s.alerts(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if findings = slices.Concat(findings, said.findings, fired.findings); len(findings) == 0 && len(said.holds)+len(fired.holds) > 0 {
+		return s.holdBy(ctx, t, said, fired)
 	}
 	if len(findings) > 0 {
 		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
@@ -73,7 +77,7 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if err := failpoint.Hit("execute.looked"); err != nil {
 		return nil, err
 	}
-	return s.claim(ctx, t, looked, said, shown)
+	return s.claim(ctx, t, looked, said, fired, shown)
 }
 
 // over reports whether what people approved may not start any more at that time.
@@ -126,6 +130,9 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 		return "held by " + holds[0].GetRule() + " " + holds[0].GetSubject(), nil
 	}
 	if why, err := s.closed(ctx, t, now); err != nil || why != "" {
+		return why, err
+	}
+	if why, err := s.alarmed(ctx, t); err != nil || why != "" {
 		return why, err
 	}
 	if why, err := s.quarantined(ctx, t); err != nil || why != "" {
@@ -206,6 +213,20 @@ func (s shell) hold(ctx context.Context, t reactor.Task, holds []*releasev1.Hold
 	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: &releasev1.Held{
 		Reasons: holds, Until: timestamppb.New(until), ZoneData: zoneData(holds),
 	}}})}, nil
+}
+
+// holdBy makes the start wait for other systems, with what they said of alerts.
+func (s shell) holdBy(ctx context.Context, t reactor.Task, said records, fired alerted) ([]eventstore.Draft, error) {
+	until := said.until
+	if len(fired.holds) > 0 {
+		until = time.Time{} // nobody knows when it is over
+	}
+	drafts, err := s.hold(ctx, t, slices.Concat(said.holds, fired.holds), until)
+	if err != nil {
+		return nil, err
+	}
+	drafts[0].Event.GetStartHeld().Alerts, drafts[0].Event.Unkept = fired.answers, slices.Concat(said.unkept, fired.unkept)
+	return drafts, nil
 }
 
 // zoneData names the time zone database where a freeze holds.

@@ -65,7 +65,22 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	}
 	event := procedure.DecidePreview(previews, findings)
 	event.Unkept = tolerant.Unkept()
+	lean(previews, event.GetUnkept())
 	return []eventstore.Draft{t.Draft(event)}, nil
+}
+
+// lean says in few words which previews could not be kept: room for the event of a hundred
+// targets was looked at before there was a release, as if everything were kept. The digest
+// stays where it is, because it is part of what people approve.
+func lean(previews []*releasev1.TargetPreview, unkept []*releasev1.UnkeptEvidence) {
+	for _, u := range unkept {
+		u.Name = "preview"
+		for _, p := range previews {
+			if p.GetDetail().GetDigest() == u.GetDigest() {
+				p.Detail = &releasev1.EvidenceRef{Digest: u.GetDigest(), Size: p.GetDetail().GetSize()}
+			}
+		}
+	}
 }
 
 // told is what the way back would do, for whoever approves: behind what would change.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -54,6 +55,8 @@ type Site struct {
 	Blobs      Blobs
 	// Connectors look change records up.
 	Connectors changerecord.Connectors
+	// Sources are where alerts are asked for, by the names that the document has for them.
+	Sources map[string]alerts.Asked
 	// Signers is whose signatures this executor demands of every approval, whatever the
 	// procedure document says; nil where it demands none of its own accord.
 	Signers *policy.Index

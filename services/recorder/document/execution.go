@@ -44,6 +44,7 @@ func (w *writer) execution(r *Record) {
 		}
 	}
 	w.records(r)
+	w.alarms(r)
 	w.triedAgain(r)
 	w.table(resultHead, results)
 	for _, e := range refused {

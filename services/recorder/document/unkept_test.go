@@ -14,10 +14,10 @@ import (
 func TestWhatCouldNotBeKeptIsInTheDocument(t *testing.T) {
 	h := history(t, procedure.PhaseNotify)
 	person, event := h.Good()
-	event.Unkept = []*releasev1.UnkeptEvidence{{Digest: proceduretest.Digest('5'), Name: "notice of the start", Reason: "the store of evidence is full"}}
+	event.Unkept = []*releasev1.UnkeptEvidence{{Digest: proceduretest.Digest('5'), Name: "notice of the start", Reason: "the evidence store is full"}}
 	h.Do(t, person, event)
 	text := string(document.Build(h.Release, messages(h)).Markdown())
-	for _, want := range []string{"not kept as evidence: notice of the start", proceduretest.Digest('5'), "the store of evidence is full"} {
+	for _, want := range []string{"not kept as evidence: notice of the start", proceduretest.Digest('5'), "the evidence store is full"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the document does not say %q", want)
 		}

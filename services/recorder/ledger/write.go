@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 
@@ -37,6 +38,17 @@ func (p *Prepared) To() Checkpoint { return p.to }
 
 // Len is how many messages it holds.
 func (p *Prepared) Len() int { return len(p.batch.rows) }
+
+// Counted is those of its messages that count, in their order.
+func (p *Prepared) Counted() iter.Seq[procedure.Entry] {
+	return func(yield func(procedure.Entry) bool) {
+		for i := range p.batch.rows {
+			if r := &p.batch.rows[i]; r.rejected == nil && !yield(r.Entry) {
+				return
+			}
+		}
+	}
+}
 
 // Write records messages that follow the checkpoint from without a gap, at most
 // MaxBatch of them, in one transaction. After any error nothing is known to be

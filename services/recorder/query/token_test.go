@@ -3,13 +3,15 @@ package query
 import (
 	"errors"
 	"testing"
+
+	"github.com/blackdice/shipwarden/internal/shaketest"
 )
 
 func FuzzPageTokensAreRefusedOrGood(f *testing.F) {
-	f.Add(token{Question: "q", Requested: 1772441999000000, Release: "shop-a"}.encode())
-	f.Add(token{Question: "q", Sequence: 7}.encode())
-	f.Add("e30")
-	f.Add("")
+	shaketest.Add(f, token{Question: "q", Requested: 1772441999000000, Release: "shop-a"}.encode())
+	shaketest.Add(f, token{Question: "q", Sequence: 7}.encode())
+	shaketest.Add(f, "e30")
+	shaketest.Add(f, "")
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := decode(text, "q")
 		if err != nil {

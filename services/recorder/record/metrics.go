@@ -15,10 +15,12 @@ type metrics struct {
 	recorded     prometheus.Counter
 	rejected     prometheus.Counter
 	interrupted  prometheus.Counter
+	notable      notable
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
+		notable: newNotable(r),
 		stopped: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "shipwarden_recorder_stopped",
 			Help: "1 where recording is stopped for that reason until a person has looked.",

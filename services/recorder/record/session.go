@@ -168,6 +168,7 @@ func (s *session) write(ctx context.Context, batch *ledger.Prepared) error {
 	}
 	s.at = written.Checkpoint
 	s.metrics.wrote(batch.Len(), written)
+	s.metrics.notable.observe(batch.Counted(), time.Now())
 	s.recorded(ctx, written)
 	return nil
 }

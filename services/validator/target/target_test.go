@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/validator/target"
 )
@@ -126,7 +127,7 @@ func TestURLStaysBelowTheBase(t *testing.T) {
 
 func FuzzURLNeverLeavesTheHost(f *testing.F) {
 	for _, seed := range []string{"/", "//evil", `/\evil`, "/%2f/evil", "/a/..;/b", "/a?b#c", "/%"} {
-		f.Add(seed)
+		shaketest.Add(f, seed)
 	}
 	t1 := newTarget(f, &configv1.TargetAddress{Target: "eu1", BaseUrl: "http://shop.example:8080/app"})
 	f.Fuzz(func(t *testing.T, path string) {

@@ -64,6 +64,17 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- end -}}
 {{- $_ := set $out "change_connectors" $connectors -}}
 {{- end -}}
+{{- if and .root.Values.alertSources (has .service (list "approval" "executor")) -}}
+{{- $sources := list -}}
+{{- range $i, $s := .root.Values.alertSources -}}
+{{- $source := dict "name" $s.name "kind" (printf "KIND_%s" (upper $s.kind)) "url" $s.url -}}
+{{- with $s.timeout }}{{ $_ := set $source "timeout" . }}{{ end -}}
+{{- with $s.key }}{{ $_ := set $source "token_file" (printf "%s/alerts-%d/%s" $secrets $i .) }}{{ end -}}
+{{- with $s.caKey }}{{ $_ := set $source "tls" (dict "ca_file" (printf "%s/alerts-%d/%s" $secrets $i .)) }}{{ end -}}
+{{- $sources = append $sources $source -}}
+{{- end -}}
+{{- $_ := set $out "alert_sources" $sources -}}
+{{- end -}}
 {{- if $v.artifactsClaim }}{{ $_ := set $out "artifact_folder" "/var/lib/shipwarden/artifacts" }}{{ end -}}
 {{- with $v.targets }}{{ $_ := set $out "targets" . }}{{ end -}}
 {{- with $v.registries -}}

@@ -40,6 +40,16 @@ group alone: the services refuse a secret that everyone on the machine may read.
 {{- if $c.existingSecret }}{{ $out = append $out (dict "name" (printf "connector-%d" $i) "secret" $c.existingSecret "keys" (list $c.key)) }}{{ end -}}
 {{- end -}}
 {{- end -}}
+{{- if has .service (list "approval" "executor") -}}
+{{- range $i, $s := .root.Values.alertSources -}}
+{{- if $s.existingSecret -}}
+{{- $keys := list -}}
+{{- with $s.key }}{{ $keys = append $keys . }}{{ end -}}
+{{- with $s.caKey }}{{ $keys = append $keys . }}{{ end -}}
+{{- $out = append $out (dict "name" (printf "alerts-%d" $i) "secret" $s.existingSecret "keys" $keys) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- range $i, $r := $v.registries -}}
 {{- if $r.existingSecret }}{{ $out = append $out (dict "name" (printf "registry-%d" $i) "secret" $r.existingSecret "keys" (list $r.key)) }}{{ end -}}
 {{- end -}}

@@ -368,7 +368,7 @@ type Procedure struct {
 	Referrers bool `protobuf:"varint,21,opt,name=referrers,proto3" json:"referrers,omitempty"`
 	// How artifacts that were taken back get out of quarantine. Absent: as an empty one.
 	Quarantine *Quarantine `protobuf:"bytes,25,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
-	// Alerts while which nothing starts (step 3).
+	// Alerts while which nothing starts (step 3, and every start).
 	Alerts []*AlertRule `protobuf:"bytes,30,rep,name=alerts,proto3" json:"alerts,omitempty"`
 	// What makes a release dangerous, and what is demanded of one that is (step 3).
 	RiskScore *RiskScore `protobuf:"bytes,31,opt,name=risk_score,json=riskScore,proto3" json:"risk_score,omitempty"`
@@ -1297,7 +1297,7 @@ type AlertRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The source, by its name in the approval service's configuration.
+	// The source, by its name in the approval service's and the executor's configuration.
 	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
 	// Which alerts: all of these are true of their labels.
 	Matchers []*LabelMatcher `protobuf:"bytes,3,rep,name=matchers,proto3" json:"matchers,omitempty"`

@@ -5097,7 +5097,9 @@ type FreezeOverridden struct {
 	Ticket string `protobuf:"bytes,4,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	// Groups that the freeze names in which the person was then, by the documents and, where
 	// a group demands it, by the identity provider. Absent in older events: the actor's.
-	Groups        []string `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`
+	Groups []string `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Who set the freeze, and is told of it. Absent in events of before that was done.
+	SetBy         string `protobuf:"bytes,6,opt,name=set_by,json=setBy,proto3" json:"set_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5165,6 +5167,13 @@ func (x *FreezeOverridden) GetGroups() []string {
 		return x.Groups
 	}
 	return nil
+}
+
+func (x *FreezeOverridden) GetSetBy() string {
+	if x != nil {
+		return x.SetBy
+	}
+	return ""
 }
 
 // ExecutionOverrun takes a release back that is under way.
@@ -5737,13 +5746,14 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0eAdministrative\x12\x1e\n" +
 	"\x1aADMINISTRATIVE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ADMINISTRATIVE_FIRST\x10\x01\x12\x1b\n" +
-	"\x17ADMINISTRATIVE_OVERRIDE\x10\x02\"\x97\x01\n" +
+	"\x17ADMINISTRATIVE_OVERRIDE\x10\x02\"\xae\x01\n" +
 	"\x10FreezeOverridden\x12\x16\n" +
 	"\x06freeze\x18\x01 \x01(\tR\x06freeze\x12#\n" +
 	"\rfreeze_digest\x18\x02 \x01(\tR\ffreezeDigest\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06ticket\x18\x04 \x01(\tR\x06ticket\x12\x16\n" +
-	"\x06groups\x18\x05 \x03(\tR\x06groups\"c\n" +
+	"\x06groups\x18\x05 \x03(\tR\x06groups\x12\x15\n" +
+	"\x06set_by\x18\x06 \x01(\tR\x05setBy\"c\n" +
 	"\x10ExecutionOverrun\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12;\n" +
 	"\areasons\x18\x02 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\"h\n" +

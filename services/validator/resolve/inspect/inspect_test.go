@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	"github.com/blackdice/shipwarden/services/validator/resolve/inspect"
 )
 
@@ -275,10 +276,10 @@ func TestConfigurations(t *testing.T) {
 // FuzzNothingOfAnArtifactBreaksAnything holds that whatever an artifact holds, looking at
 // it ends, and says that it is of its kind or that it is not.
 func FuzzNothingOfAnArtifactBreaksAnything(f *testing.F) {
-	f.Add(tarGz(f, entry{name: "shop/Chart.yaml", body: chartYAML}))
-	f.Add(zipOf(f, entry{name: "tfplan", body: plan(3, "1.9.5")}))
-	f.Add([]byte("a: &a [*a]\n"))
-	f.Add([]byte(`{"a":[{"b":1}]}`))
+	shaketest.Add(f, tarGz(f, entry{name: "shop/Chart.yaml", body: chartYAML}))
+	shaketest.Add(f, zipOf(f, entry{name: "tfplan", body: plan(3, "1.9.5")}))
+	shaketest.Add(f, []byte("a: &a [*a]\n"))
+	shaketest.Add(f, []byte(`{"a":[{"b":1}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		check := func(err error) {
 			if err != nil && !errors.Is(err, inspect.ErrKind) {

@@ -1,0 +1,74 @@
+package record
+
+import (
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// news is how old an event may be to be counted for those who watch: a record that is
+// written anew, or caught up, says nothing of today.
+const news = time.Hour
+
+// notable counts what is allowed and is to be seen all the same: exceptions that people
+// made of rules, and what releases wait for. An event is counted by the process that
+// recorded it, which one process does once; one that does not count is none. That it is
+// the recorder counts those of administrators as well, who have no process that anybody
+// could ask (PD-9.2).
+type notable struct {
+	overrides *prometheus.CounterVec
+	holds     *prometheus.CounterVec
+}
+
+func newNotable(r prometheus.Registerer) notable {
+	n := notable{
+		overrides: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shipwarden_overrides_total", Help: "Exceptions that were made: of a freeze for one release, or of the change control of the procedure document.",
+		}, []string{"of"}),
+		holds: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shipwarden_holds_total", Help: "Reasons for which releases had to wait, each time that they were looked at, by rule.",
+		}, []string{"rule"}),
+	}
+	if r != nil {
+		r.MustRegister(n.overrides, n.holds)
+	}
+	return n
+}
+
+func (n notable) observe(counted iter.Seq[procedure.Entry], now time.Time) {
+	for e := range counted {
+		if now.Sub(e.Stored) > news {
+			continue
+		}
+		switch d := e.Event.GetData().(type) {
+		case *releasev1.Event_FreezeOverridden:
+			n.overrides.WithLabelValues("freeze").Inc()
+		case *releasev1.Event_ProcedureActivated:
+			if d.ProcedureActivated.GetAdministrative() == releasev1.ProcedureActivated_ADMINISTRATIVE_OVERRIDE {
+				n.overrides.WithLabelValues("procedure").Inc()
+			}
+		case *releasev1.Event_Held:
+			n.held(d.Held)
+		case *releasev1.Event_StartHeld:
+			n.held(d.StartHeld)
+		case *releasev1.Event_GatesHeld:
+			n.held(d.GatesHeld)
+		}
+	}
+}
+
+// held counts every rule once, whatever it is that it holds the release for.
+func (n notable) held(h *releasev1.Held) {
+	var rules []string
+	for _, reason := range h.GetReasons() {
+		if !slices.Contains(rules, reason.GetRule()) {
+			rules = append(rules, reason.GetRule())
+			n.holds.WithLabelValues(reason.GetRule()).Inc()
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package record_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
+	"github.com/blackdice/shipwarden/internal/natstest"
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/recorder/recordertest"
+)
+
+// TestExceptionsAreCountedWhenTheyAreRecorded, those of administrators as well, who write
+// to the bus and have no process that could be asked; a copy counts for nothing.
+func TestExceptionsAreCountedWhenTheyAreRecorded(t *testing.T) {
+	n := natstest.Single(t)
+	eventstoretest.Provision(t, n)
+	dsn := recordertest.Database(t)
+	s := recordertest.LiveStream()
+	h := history(t, s, "a", procedure.PhaseRisk)
+	h.Do(t, "ben", proceduretest.Override("freeze-1"))
+	h.Do(t, "", &releasev1.Event{Data: &releasev1.Event_Held{Held: &releasev1.Held{Reasons: []*releasev1.HoldReason{
+		{Rule: "freeze", Subject: "a"}, {Rule: "freeze", Subject: "b"}, {Rule: "change_record.unknown", Subject: "change"},
+	}, Until: proceduretest.Hold("x", s.Now.Add(time.Minute)).GetUntil()}}})
+	recordertest.Publish(t, n, h.Entries...)
+	copied := h.Entries[len(h.Entries)-2] // the exception
+	copied.Sequence = s.Last + 1
+	copied.Event.Id = "00000000-0000-7000-8000-ffffffffffff"
+	recordertest.Publish(t, n, copied)
+	store := eventstoretest.Store(n, procedure.ServiceApproval)
+	stored, err := store.Append(t.Context(), eventstore.Draft{
+		Aggregate: procedure.ProcedureAggregate("PROC-TEST-001"), Event: &releasev1.Event{Data: &releasev1.Event_ProcedureActivated{
+			ProcedureActivated: &releasev1.ProcedureActivated{
+				Version: "2", Digest: proceduretest.Digest('2'), Reason: "it burns", Administrative: releasev1.ProcedureActivated_ADMINISTRATIVE_OVERRIDE,
+			},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, n, dsn, nil)
+	reaches(t, dsn, stored[0].Sequence)
+	want := `
+# HELP shipwarden_holds_total Reasons for which releases had to wait, each time that they were looked at, by rule.
+# TYPE shipwarden_holds_total counter
+shipwarden_holds_total{rule="change_record.unknown"} 1
+shipwarden_holds_total{rule="freeze"} 1
+# HELP shipwarden_overrides_total Exceptions that were made: of a freeze for one release, or of the change control of the procedure document.
+# TYPE shipwarden_overrides_total counter
+shipwarden_overrides_total{of="freeze"} 1
+shipwarden_overrides_total{of="procedure"} 1
+`
+	natstest.Eventually(t, "exceptions that are counted", func() bool {
+		return testutil.GatherAndCompare(r.registry, strings.NewReader(want), "shipwarden_holds_total", "shipwarden_overrides_total") == nil
+	})
+}
