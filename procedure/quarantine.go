@@ -49,7 +49,8 @@ type Quarantined struct {
 func QuarantineOf(e *releasev1.Event) Quarantined {
 	switch d := e.GetData().(type) {
 	case *releasev1.Event_ArtifactQuarantined:
-		return Quarantined{State: d.ArtifactQuarantined.GetState(), Held: true}
+		state := d.ArtifactQuarantined.GetState()
+		return Quarantined{State: state, Held: len(state.GetReasons()) > 0 || len(state.GetIndexes()) == 0}
 	case *releasev1.Event_ClearanceProposed:
 		return Quarantined{State: d.ClearanceProposed.GetState(), Held: true}
 	case *releasev1.Event_QuarantineCleared:
@@ -71,6 +72,10 @@ func (q Quarantined) cleared(e *releasev1.Event) bool {
 		})
 }
 
+// LetOut reports whether it was in quarantine for a reason of its own, and two people let
+// it out.
+func (q Quarantined) LetOut() bool { return !q.Held && len(q.State.GetReasons()) > 0 }
+
 // Without returns what an artifact stands at without what one release did to it.
 func (q Quarantined) Without(release string) Quarantined {
 	if q.State == nil || !q.Held {
@@ -86,9 +91,11 @@ func (q Quarantined) Without(release string) Quarantined {
 // DecideQuarantine puts an artifact into quarantine, and takes back what was asked for
 // before. It returns nil where the same release put it there already.
 func DecideQuarantine(q Quarantined, digest string, why *releasev1.QuarantineReason) *releasev1.Event {
-	state := &releasev1.Quarantine{Digest: digest, Reasons: []*releasev1.QuarantineReason{why}, ClearedBefore: q.State.GetClearedBefore()}
+	state := &releasev1.Quarantine{
+		Digest: digest, Reasons: []*releasev1.QuarantineReason{why}, ClearedBefore: q.State.GetClearedBefore(), Indexes: q.State.GetIndexes(),
+	}
 	switch {
-	case !q.Held && q.State != nil:
+	case q.LetOut():
 		state.ClearedBefore++
 	case q.Held:
 		for _, r := range q.State.GetReasons() {
@@ -102,6 +109,43 @@ func DecideQuarantine(q Quarantined, digest string, why *releasev1.QuarantineRea
 	return &releasev1.Event{Data: &releasev1.Event_ArtifactQuarantined{
 		ArtifactQuarantined: &releasev1.ArtifactQuarantined{Release: why.GetRelease(), State: state},
 	}}
+}
+
+// DecideImage notes of an image that it is one of an index that goes into quarantine with
+// a release, so that it is not released by itself either (PD-2.3). What it stands at for
+// reasons of its own stays as it is. It returns nil where that is noted already, and where
+// its history says something that nobody understands, by which it is held.
+func DecideImage(q Quarantined, digest, index, release string) *releasev1.Event {
+	if slices.Contains(q.State.GetIndexes(), index) || q.Held && len(q.State.GetReasons()) == 0 {
+		return nil
+	}
+	state := &releasev1.Quarantine{Digest: digest}
+	if q.State != nil {
+		state = proto.CloneOf(q.State)
+	}
+	if q.LetOut() {
+		state.Reasons, state.Clearance = nil, nil
+		state.ClearedBefore++
+	}
+	all := append([]string{index}, state.GetIndexes()...)
+	state.Indexes = all[:min(len(all), maxReasons)]
+	return &releasev1.Event{Data: &releasev1.Event_ArtifactQuarantined{
+		ArtifactQuarantined: &releasev1.ArtifactQuarantined{Release: release, State: state},
+	}}
+}
+
+// ImagesOf are the images of the platforms of a release's artifact, each once; none where
+// it is no index.
+func ImagesOf(s State, digest string) []string {
+	var out []string
+	for _, a := range s.Artifacts {
+		for _, p := range a.GetPlatforms() {
+			if a.GetDigest() == digest && p.GetDigest() != digest && !slices.Contains(out, p.GetDigest()) {
+				out = append(out, p.GetDigest())
+			}
+		}
+	}
+	return out
 }
 
 // RemedyQuarantines is the artifact that goes into quarantine with the way back, or with
@@ -226,6 +270,11 @@ func (q Quarantined) Sentence() string {
 		return fmt.Sprintf("let out of quarantine %s by %s, as %s asked for (%s), after ", stamp(c.GetConfirmed()), c.GetConfirmedBy(), c.GetProposedBy(), c.GetReason()) + out
 	}
 	return "in quarantine because of " + out
+}
+
+// OfIndex says of an image why it is not released: because of an index that it is one of.
+func OfIndex(index string, q Quarantined) string {
+	return "it is an image of the index " + index + ", which is " + q.Sentence()
 }
 
 func stamp(t *timestamppb.Timestamp) string { return t.AsTime().UTC().Format(time.RFC3339) }

@@ -124,6 +124,9 @@ func (s *Server) decideClearance(ctx context.Context, digest string, what func(c
 	if c.artifact, err = standing.ReadArtifact(ctx, s.store, digest); err != nil {
 		return nil, eventstore.Draft{}, err
 	}
+	if !c.artifact.Held && len(c.artifact.Within) > 0 {
+		return nil, eventstore.Draft{}, precondition("it is in quarantine as an image of the index %s: that is what has to be let out", c.artifact.Within[0].Digest)
+	}
 	event, err := what(c)
 	if err != nil {
 		return nil, eventstore.Draft{}, err

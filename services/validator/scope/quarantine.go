@@ -32,7 +32,7 @@ func (l *look) standings(ctx context.Context, r standing.Reader, pinned []*relea
 // let it out, so that what was taken back before stops it no longer.
 func (l *look) cleared(digest string) bool {
 	a, asked := l.artifacts[digest]
-	return asked && a.State != nil && !a.Held
+	return asked && a.LetOut()
 }
 
 // quarantine says which artifacts are in quarantine. One that was let out is called out:
@@ -40,24 +40,34 @@ func (l *look) cleared(digest string) bool {
 func (l *look) quarantine(pinned []*releasev1.PinnedArtifact, targets []*releasev1.ScopedTarget) {
 	severity := procedure.QuarantineSeverity(l.request, targets, l.index.Document().GetQuarantine().GetBypassable())
 	for i, a := range l.request.GetArtifacts() {
-		held := ""
+		held, rest, index := "", len(pinned[i].GetPlatforms()), standing.Artifact{}
 		for _, p := range pinned[i].GetPlatforms() {
-			if image := l.artifacts[p.GetDigest()]; image.Held && held == "" {
+			image := l.artifacts[p.GetDigest()]
+			if image.Held && held == "" {
 				// An index that brings an image back is that image by another name.
 				held = p.GetDigest()
 				l.find(severity, procedure.RuleQuarantined, a.GetName(), "its image for %s, %s, is %s", p.GetPlatform(), held, image.Sentence())
 			}
-		}
-		if known := l.artifacts[a.GetDigest()]; held != "" && !known.Held {
-			l.around(severity, a)
-			continue
+			if by, is := image.ByIndex(""); is {
+				index, rest = by, rest-1
+			}
 		}
 		switch known := l.artifacts[a.GetDigest()]; {
-		case l.cleared(a.GetDigest()):
-			l.find(releasev1.Finding_SEVERITY_WARNING, "artifact.cleared", a.GetName(), "%s", known.Sentence())
 		case known.Held:
 			l.find(severity, procedure.RuleQuarantined, a.GetName(), "%s", known.Sentence())
 			l.around(severity, a)
+		case held != "":
+			l.around(severity, a)
+		case index.Held && rest == 0:
+			// All that is in it is in an index that was taken back, and in one with another
+			// annotation the same would run. One with something new in it is another one.
+			l.find(severity, procedure.RuleQuarantined, a.GetName(), "all its images are those of the index %s, which is %s", index.Digest, index.Sentence())
+			l.around(severity, a)
+		case len(known.Within) > 0:
+			l.find(severity, procedure.RuleQuarantined, a.GetName(), "%s", procedure.OfIndex(known.Within[0].Digest, known.Within[0].Quarantined))
+			l.around(severity, a)
+		case l.cleared(a.GetDigest()):
+			l.find(releasev1.Finding_SEVERITY_WARNING, "artifact.cleared", a.GetName(), "%s", known.Sentence())
 		}
 	}
 }

@@ -3817,6 +3817,10 @@ type Quarantine struct {
 	Clearance *Clearance `protobuf:"bytes,3,opt,name=clearance,proto3" json:"clearance,omitempty"`
 	// How often it was let out before the oldest of the reasons.
 	ClearedBefore uint32 `protobuf:"varint,4,opt,name=cleared_before,json=clearedBefore,proto3" json:"cleared_before,omitempty"`
+	// Indexes that went into quarantine and have it as the image of a platform, "sha256:…",
+	// newest first, at most 16: it is released nowhere by itself while one of them is there.
+	// Without a reason of its own it is held by nothing else.
+	Indexes       []string `protobuf:"bytes,5,rep,name=indexes,proto3" json:"indexes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3877,6 +3881,13 @@ func (x *Quarantine) GetClearedBefore() uint32 {
 		return x.ClearedBefore
 	}
 	return 0
+}
+
+func (x *Quarantine) GetIndexes() []string {
+	if x != nil {
+		return x.Indexes
+	}
+	return nil
 }
 
 // QuarantineReason is one release that put an artifact into quarantine.
@@ -4373,13 +4384,14 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\x06action\x12\x1f\n" +
 	"\x05owner\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05owner\x12\xc5\x01\n" +
 	"\x03due\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x96\x01\xbaH\x92\x01\xba\x01\x8b\x01\n" +
-	"\tdue.range\x12(must lie between the years 2020 and 2100\x1aTthis > timestamp('2020-01-01T00:00:00Z') && this < timestamp('2100-01-01T00:00:00Z')\xc8\x01\x01R\x03due\"\xce\x01\n" +
+	"\tdue.range\x12(must lie between the years 2020 and 2100\x1aTthis > timestamp('2020-01-01T00:00:00Z') && this < timestamp('2100-01-01T00:00:00Z')\xc8\x01\x01R\x03due\"\xe8\x01\n" +
 	"\n" +
 	"Quarantine\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12A\n" +
 	"\areasons\x18\x02 \x03(\v2'.shipwarden.release.v1.QuarantineReasonR\areasons\x12>\n" +
 	"\tclearance\x18\x03 \x01(\v2 .shipwarden.release.v1.ClearanceR\tclearance\x12%\n" +
-	"\x0ecleared_before\x18\x04 \x01(\rR\rclearedBefore\"\xf8\x03\n" +
+	"\x0ecleared_before\x18\x04 \x01(\rR\rclearedBefore\x12\x18\n" +
+	"\aindexes\x18\x05 \x03(\tR\aindexes\"\xf8\x03\n" +
 	"\x10QuarantineReason\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12 \n" +
