@@ -52,9 +52,15 @@ func ServiceAggregate(environment, service string) string {
 // ProcedureAggregate is the history of the procedure document with that id.
 func ProcedureAggregate(id string) string { return "pol." + strings.ToLower(id) }
 
-// DelegationsPrefix tells the histories of delegations from those of procedure documents,
-// beside which they lie: no id of a procedure begins with a digit.
-const DelegationsPrefix = "0-stand-ins-"
+// BesidePrefix tells what lies beside the histories of procedure documents from these: no id
+// of a procedure begins with a digit.
+const BesidePrefix = "0-"
+
+// DelegationsPrefix begins the histories of delegations.
+const DelegationsPrefix = BesidePrefix + "stand-ins-"
+
+// ProceduresAggregate is the history of which procedures have a document in effect.
+func ProceduresAggregate() string { return ProcedureAggregate(BesidePrefix + "procedures") }
 
 // DelegationsAggregate is the history of who approves for whom under the procedure with
 // that id.
@@ -114,7 +120,7 @@ var writers = map[string]string{
 	"artifact_quarantined": ServiceExecutor, "clearance_proposed": ServiceApproval, "quarantine_cleared": ServiceApproval,
 	"procedure_proposed": ServiceApproval, "procedure_approved": ServiceApproval,
 	"procedure_approval_withdrawn": ServiceApproval, "procedure_proposal_closed": ServiceApproval,
-	"delegations_changed": ServiceApproval,
+	"delegations_changed": ServiceApproval, "procedure_begun": ServiceApproval,
 }
 
 // WriterOf returns the service that may write events of that type; empty for an

@@ -108,8 +108,8 @@ func (s *Store) Procedures(ctx context.Context) ([]string, error) {
 	subjects, err := s.subjects(ctx, Filter(procedure.ProcedureAggregate("*")))
 	var ids []string
 	for subject := range subjects {
-		// Beside the documents lie the delegations under them.
-		if id := strings.Split(subject, ".")[1]; !strings.HasPrefix(id, procedure.DelegationsPrefix) && !slices.Contains(ids, id) {
+		// Beside the documents lie the delegations under them, and which there are.
+		if id := strings.Split(subject, ".")[1]; !strings.HasPrefix(id, procedure.BesidePrefix) && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 	}

@@ -53,7 +53,8 @@ type Administrative struct {
 // Activate puts a document into effect without anybody's approval: the first one of all,
 // or with Override another one, where the right way is closed. It needs no service that runs, but
 // the approval service's key, without which nothing counts. It returns what is in effect
-// afterwards, and whether anything was changed. Errors wrap ErrInEffect, or those of the
+// afterwards, and whether anything was changed. Two may do it at once, also with documents of
+// two ids: the first one of all is only one of them. Errors wrap ErrInEffect, or those of the
 // store.
 func Activate(ctx context.Context, c Config, doc Document, how Administrative) (standing.Procedure, bool, error) {
 	digest := policy.Digest(doc.Bytes)
@@ -71,7 +72,12 @@ func Activate(ctx context.Context, c Config, doc Document, how Administrative) (
 		a := &releasev1.ProcedureActivated{
 			Version: doc.Procedure.GetVersion(), Digest: digest, Reason: how.Reason, ClaimedBy: how.ClaimedBy,
 		}
+		var begun standing.Begun
 		if active.Digest == "" {
+			// In this order: whoever begins after this was read makes the append a conflict.
+			if begun, err = standing.ReadBegun(ctx, c.Store); err != nil {
+				return active, false, err
+			}
 			if a.Beside, err = Others(ctx, c.Store, doc.Procedure.GetId()); err != nil {
 				return active, false, err
 			}
@@ -95,7 +101,13 @@ func Activate(ctx context.Context, c Config, doc Document, how Administrative) (
 		if err := keep(ctx, c.Evidence, doc.Procedure.GetVersion(), doc.Bytes, doc.Trusted, assessment); err != nil {
 			return active, false, err
 		}
-		_, err = c.Store.Append(ctx, active.Draft(event))
+		drafts := []eventstore.Draft{active.Draft(event)}
+		if active.Digest == "" {
+			beside := begun.With(strings.TrimPrefix(active.Aggregate, procedure.ProcedureAggregate("")), digest, a.GetBeside())
+			beside.Actor = event.GetActor()
+			drafts = append(drafts, begun.Draft(beside))
+		}
+		_, err = c.Store.Append(ctx, drafts...)
 		if errors.Is(err, eventstore.ErrSequenceConflict) {
 			continue
 		}

@@ -12,8 +12,8 @@ import (
 
 // ProcedureChanges returns the histories of procedure documents, newest event first
 // (PD-9.4): of that procedure, or of all where the id is empty; up to limit events, and
-// those before a sequence where it is not 0. Delegations, which lie beside them, are no
-// changes of a document. An event that does not follow from those
+// those before a sequence where it is not 0. Delegations and the list of procedures, which
+// lie beside them, are no changes of a document. An event that does not follow from those
 // before it says so in Rejected, whatever the services made of it. A history is folded
 // from its beginning for that: there are a few events for each change.
 func (r *Reader) ProcedureChanges(ctx context.Context, id string, before uint64, limit int) (out []view.Recorded, asOf uint64, err error) {
@@ -25,7 +25,7 @@ func (r *Reader) ProcedureChanges(ctx context.Context, id string, before uint64,
 			from, to = procedure.ProcedureAggregate(id), procedure.ProcedureAggregate(id)
 		}
 		rows, err := tx.Query(ctx, selectRecorded+` where aggregate between $1 and $2 and not starts_with(aggregate, $4) and ($3 = 0 or seq < $3) order by seq`,
-			from, to, int64(before), procedure.ProcedureAggregate(procedure.DelegationsPrefix)) //nolint:gosec // Checked by the caller.
+			from, to, int64(before), procedure.ProcedureAggregate(procedure.BesidePrefix)) //nolint:gosec // Checked by the caller.
 		if err != nil {
 			return fmt.Errorf("read the history of procedure documents: %w", err)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/blackdice/shipwarden/services/recorder/recordertest"
 )
 
-// Delegations are stored beside procedure documents. In the history of these they would
+// Delegations, and which procedures there are, are stored beside procedure documents. In the history of these they would
 // be events that nobody can account for: a false alarm in what auditors read.
 func TestDelegationsAreNoChangesOfADocument(t *testing.T) {
 	s := serve(t)
@@ -27,8 +27,9 @@ func TestDelegationsAreNoChangesOfADocument(t *testing.T) {
 		Actor: &releasev1.Actor{Id: "anna", Kind: releasev1.Actor_KIND_HUMAN, Method: "mtls"},
 		Data:  &releasev1.Event_DelegationsChanged{DelegationsChanged: &releasev1.DelegationsChanged{LastNumber: 1}},
 	}
+	begun := &releasev1.Event{Data: &releasev1.Event_ProcedureBegun{ProcedureBegun: &releasev1.ProcedureBegun{Id: "proc-deploy-001"}}}
 	for aggregate, event := range map[string]*releasev1.Event{
-		procedure.ProcedureAggregate(id): first, procedure.DelegationsAggregate(id): changed,
+		procedure.ProcedureAggregate(id): first, procedure.DelegationsAggregate(id): changed, procedure.ProceduresAggregate(): begun,
 	} {
 		e := proto.CloneOf(event)
 		e.Aggregate, e.ProcedureDigest = aggregate, "sha256:1"

@@ -234,7 +234,7 @@ func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
 func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -317,6 +317,7 @@ type Event struct {
 	//	*Event_ServiceChanged
 	//	*Event_RequestRefused
 	//	*Event_ProcedureActivated
+	//	*Event_ProcedureBegun
 	//	*Event_DelegationsChanged
 	//	*Event_ArtifactQuarantined
 	//	*Event_ClearanceProposed
@@ -882,6 +883,15 @@ func (x *Event) GetProcedureActivated() *ProcedureActivated {
 	return nil
 }
 
+func (x *Event) GetProcedureBegun() *ProcedureBegun {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureBegun); ok {
+			return x.ProcedureBegun
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetDelegationsChanged() *DelegationsChanged {
 	if x != nil {
 		if x, ok := x.Data.(*Event_DelegationsChanged); ok {
@@ -1239,6 +1249,11 @@ type Event_ProcedureActivated struct {
 	ProcedureActivated *ProcedureActivated `protobuf:"bytes,104,opt,name=procedure_activated,json=procedureActivated,proto3,oneof"`
 }
 
+type Event_ProcedureBegun struct {
+	// Recorded when a procedure got its first document, in one batch with it.
+	ProcedureBegun *ProcedureBegun `protobuf:"bytes,200,opt,name=procedure_begun,json=procedureBegun,proto3,oneof"`
+}
+
 type Event_DelegationsChanged struct {
 	// Recorded when somebody got a stand-in, or has one no more.
 	DelegationsChanged *DelegationsChanged `protobuf:"bytes,155,opt,name=delegations_changed,json=delegationsChanged,proto3,oneof"`
@@ -1396,6 +1411,8 @@ func (*Event_ServiceChanged) isEvent_Data() {}
 func (*Event_RequestRefused) isEvent_Data() {}
 
 func (*Event_ProcedureActivated) isEvent_Data() {}
+
+func (*Event_ProcedureBegun) isEvent_Data() {}
 
 func (*Event_DelegationsChanged) isEvent_Data() {}
 
@@ -4940,6 +4957,70 @@ func (x *DelegationsChanged) GetRevokedNumbers() []uint32 {
 	return nil
 }
 
+// ProcedureBegun names the procedures that have a document in effect. Of two that begin at
+// once one finds that the other was first.
+type ProcedureBegun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The one that begins, as it stands in subjects, and its document, "sha256:…".
+	Id     string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// All of them with it, as they stand in subjects, in alphabetical order.
+	All           []string `protobuf:"bytes,3,rep,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcedureBegun) Reset() {
+	*x = ProcedureBegun{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcedureBegun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcedureBegun) ProtoMessage() {}
+
+func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcedureBegun.ProtoReflect.Descriptor instead.
+func (*ProcedureBegun) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *ProcedureBegun) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ProcedureBegun) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ProcedureBegun) GetAll() []string {
+	if x != nil {
+		return x.All
+	}
+	return nil
+}
+
 // ProcedureActivated names the procedure document that new releases run under.
 type ProcedureActivated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4972,7 +5053,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4984,7 +5065,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4997,7 +5078,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -5106,7 +5187,7 @@ type FreezeOverridden struct {
 
 func (x *FreezeOverridden) Reset() {
 	*x = FreezeOverridden{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5118,7 +5199,7 @@ func (x *FreezeOverridden) String() string {
 func (*FreezeOverridden) ProtoMessage() {}
 
 func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5131,7 +5212,7 @@ func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
 func (*FreezeOverridden) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *FreezeOverridden) GetFreeze() string {
@@ -5189,7 +5270,7 @@ type ExecutionOverrun struct {
 
 func (x *ExecutionOverrun) Reset() {
 	*x = ExecutionOverrun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5201,7 +5282,7 @@ func (x *ExecutionOverrun) String() string {
 func (*ExecutionOverrun) ProtoMessage() {}
 
 func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5214,7 +5295,7 @@ func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
 func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ExecutionOverrun) GetWave() uint32 {
@@ -5244,7 +5325,7 @@ type ArtifactQuarantined struct {
 
 func (x *ArtifactQuarantined) Reset() {
 	*x = ArtifactQuarantined{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5256,7 +5337,7 @@ func (x *ArtifactQuarantined) String() string {
 func (*ArtifactQuarantined) ProtoMessage() {}
 
 func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5269,7 +5350,7 @@ func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactQuarantined.ProtoReflect.Descriptor instead.
 func (*ArtifactQuarantined) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ArtifactQuarantined) GetRelease() string {
@@ -5297,7 +5378,7 @@ type ClearanceProposed struct {
 
 func (x *ClearanceProposed) Reset() {
 	*x = ClearanceProposed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5309,7 +5390,7 @@ func (x *ClearanceProposed) String() string {
 func (*ClearanceProposed) ProtoMessage() {}
 
 func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5322,7 +5403,7 @@ func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearanceProposed.ProtoReflect.Descriptor instead.
 func (*ClearanceProposed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ClearanceProposed) GetState() *Quarantine {
@@ -5343,7 +5424,7 @@ type QuarantineCleared struct {
 
 func (x *QuarantineCleared) Reset() {
 	*x = QuarantineCleared{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5355,7 +5436,7 @@ func (x *QuarantineCleared) String() string {
 func (*QuarantineCleared) ProtoMessage() {}
 
 func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5368,7 +5449,7 @@ func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineCleared.ProtoReflect.Descriptor instead.
 func (*QuarantineCleared) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *QuarantineCleared) GetState() *Quarantine {
@@ -5382,7 +5463,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xdd*\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xb0+\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -5450,7 +5531,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0ftarget_unlocked\x18e \x01(\v2%.shipwarden.release.v1.TargetUnlockedH\x00R\x0etargetUnlocked\x12P\n" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
 	"\x0frequest_refused\x18g \x01(\v2%.shipwarden.release.v1.RequestRefusedH\x00R\x0erequestRefused\x12\\\n" +
-	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivated\x12]\n" +
+	"\x13procedure_activated\x18h \x01(\v2).shipwarden.release.v1.ProcedureActivatedH\x00R\x12procedureActivated\x12Q\n" +
+	"\x0fprocedure_begun\x18\xc8\x01 \x01(\v2%.shipwarden.release.v1.ProcedureBegunH\x00R\x0eprocedureBegun\x12]\n" +
 	"\x13delegations_changed\x18\x9b\x01 \x01(\v2).shipwarden.release.v1.DelegationsChangedH\x00R\x12delegationsChanged\x12`\n" +
 	"\x14artifact_quarantined\x18\x91\x01 \x01(\v2*.shipwarden.release.v1.ArtifactQuarantinedH\x00R\x13artifactQuarantined\x12Z\n" +
 	"\x12clearance_proposed\x18\x92\x01 \x01(\v2(.shipwarden.release.v1.ClearanceProposedH\x00R\x11clearanceProposed\x12Z\n" +
@@ -5727,7 +5809,11 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1f\n" +
 	"\vlast_number\x18\x05 \x01(\rR\n" +
 	"lastNumber\x12'\n" +
-	"\x0frevoked_numbers\x18\x06 \x03(\rR\x0erevokedNumbers\"\xf8\x04\n" +
+	"\x0frevoked_numbers\x18\x06 \x03(\rR\x0erevokedNumbers\"J\n" +
+	"\x0eProcedureBegun\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x10\n" +
+	"\x03all\x18\x03 \x03(\tR\x03all\"\xf8\x04\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12'\n" +
@@ -5778,7 +5864,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
@@ -5837,62 +5923,63 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*RequestRefused)(nil),                 // 54: shipwarden.release.v1.RequestRefused
 	(*RefusedDecision)(nil),                // 55: shipwarden.release.v1.RefusedDecision
 	(*DelegationsChanged)(nil),             // 56: shipwarden.release.v1.DelegationsChanged
-	(*ProcedureActivated)(nil),             // 57: shipwarden.release.v1.ProcedureActivated
-	(*FreezeOverridden)(nil),               // 58: shipwarden.release.v1.FreezeOverridden
-	(*ExecutionOverrun)(nil),               // 59: shipwarden.release.v1.ExecutionOverrun
-	(*ArtifactQuarantined)(nil),            // 60: shipwarden.release.v1.ArtifactQuarantined
-	(*ClearanceProposed)(nil),              // 61: shipwarden.release.v1.ClearanceProposed
-	(*QuarantineCleared)(nil),              // 62: shipwarden.release.v1.QuarantineCleared
-	(*timestamppb.Timestamp)(nil),          // 63: google.protobuf.Timestamp
-	(*UnkeptEvidence)(nil),                 // 64: shipwarden.release.v1.UnkeptEvidence
-	(*ProcedureProposed)(nil),              // 65: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 66: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 67: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 68: shipwarden.release.v1.ProcedureProposalClosed
-	(*Request)(nil),                        // 69: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 70: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 71: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),                    // 72: shipwarden.release.v1.GateVerdict
-	(*UnseenEvidence)(nil),                 // 73: shipwarden.release.v1.UnseenEvidence
-	(*PinnedArtifact)(nil),                 // 74: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 75: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 76: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 77: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 78: shipwarden.release.v1.QuorumRule
-	(*RiskScore)(nil),                      // 79: shipwarden.release.v1.RiskScore
-	(*AlertAnswer)(nil),                    // 80: shipwarden.release.v1.AlertAnswer
-	(*HoldReason)(nil),                     // 81: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 82: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 83: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 84: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 85: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 86: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 87: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 88: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 89: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 90: shipwarden.release.v1.Deferral
-	(*RecordReading)(nil),                  // 91: shipwarden.release.v1.RecordReading
-	(*RollbackProof)(nil),                  // 92: shipwarden.release.v1.RollbackProof
-	(*TargetResult)(nil),                   // 93: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 94: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 95: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 96: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 97: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 98: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 99: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 100: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 101: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 102: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 103: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 104: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 105: shipwarden.release.v1.Quarantine
+	(*ProcedureBegun)(nil),                 // 57: shipwarden.release.v1.ProcedureBegun
+	(*ProcedureActivated)(nil),             // 58: shipwarden.release.v1.ProcedureActivated
+	(*FreezeOverridden)(nil),               // 59: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),               // 60: shipwarden.release.v1.ExecutionOverrun
+	(*ArtifactQuarantined)(nil),            // 61: shipwarden.release.v1.ArtifactQuarantined
+	(*ClearanceProposed)(nil),              // 62: shipwarden.release.v1.ClearanceProposed
+	(*QuarantineCleared)(nil),              // 63: shipwarden.release.v1.QuarantineCleared
+	(*timestamppb.Timestamp)(nil),          // 64: google.protobuf.Timestamp
+	(*UnkeptEvidence)(nil),                 // 65: shipwarden.release.v1.UnkeptEvidence
+	(*ProcedureProposed)(nil),              // 66: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 67: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 68: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 69: shipwarden.release.v1.ProcedureProposalClosed
+	(*Request)(nil),                        // 70: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 71: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 72: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 73: shipwarden.release.v1.GateVerdict
+	(*UnseenEvidence)(nil),                 // 74: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),                 // 75: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 76: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 77: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 78: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 79: shipwarden.release.v1.QuorumRule
+	(*RiskScore)(nil),                      // 80: shipwarden.release.v1.RiskScore
+	(*AlertAnswer)(nil),                    // 81: shipwarden.release.v1.AlertAnswer
+	(*HoldReason)(nil),                     // 82: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 83: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 84: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 85: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 86: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 87: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 88: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 89: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 90: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 91: shipwarden.release.v1.Deferral
+	(*RecordReading)(nil),                  // 92: shipwarden.release.v1.RecordReading
+	(*RollbackProof)(nil),                  // 93: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 94: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 95: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 96: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 97: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 98: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 99: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 100: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 101: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 102: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 103: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 104: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 105: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 106: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	63,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	64,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	63,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
-	64,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
+	64,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
+	65,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
 	7,   // 5: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
 	8,   // 6: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
 	9,   // 7: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
@@ -5941,113 +6028,114 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	52,  // 50: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
 	53,  // 51: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
 	54,  // 52: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	57,  // 53: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	56,  // 54: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
-	60,  // 55: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
-	61,  // 56: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
-	62,  // 57: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
-	65,  // 58: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	66,  // 59: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	67,  // 60: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	68,  // 61: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	58,  // 62: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
-	59,  // 63: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
-	10,  // 64: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
-	16,  // 65: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
-	0,   // 66: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	69,  // 67: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	70,  // 68: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	63,  // 69: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	71,  // 70: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	72,  // 71: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	70,  // 72: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
-	73,  // 73: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	72,  // 74: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	70,  // 75: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
-	73,  // 76: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	70,  // 77: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	74,  // 78: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	75,  // 79: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	76,  // 80: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	76,  // 81: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	77,  // 82: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	76,  // 83: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	76,  // 84: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	78,  // 85: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	63,  // 86: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	76,  // 87: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	79,  // 88: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	63,  // 89: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
-	80,  // 90: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	81,  // 91: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	63,  // 92: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	80,  // 93: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	76,  // 94: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	79,  // 95: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	80,  // 96: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	63,  // 97: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	82,  // 98: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	83,  // 99: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	84,  // 100: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	63,  // 101: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	63,  // 102: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	85,  // 103: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	86,  // 104: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	87,  // 105: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	88,  // 106: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	89,  // 107: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	81,  // 108: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	90,  // 109: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	86,  // 110: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	63,  // 111: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 112: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	91,  // 113: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	92,  // 114: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
-	80,  // 115: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	93,  // 116: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	93,  // 117: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	93,  // 118: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	76,  // 119: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	93,  // 120: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	94,  // 121: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	94,  // 122: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	94,  // 123: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	63,  // 124: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	63,  // 125: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	93,  // 126: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	93,  // 127: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	95,  // 128: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	63,  // 129: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	95,  // 130: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 131: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	85,  // 132: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	63,  // 133: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	95,  // 134: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	96,  // 135: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 136: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	97,  // 137: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	97,  // 138: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	63,  // 139: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	98,  // 140: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	98,  // 141: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	99,  // 142: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	100, // 143: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	101, // 144: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	55,  // 145: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	102, // 146: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	102, // 147: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	103, // 148: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 149: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	104, // 150: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	81,  // 151: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	105, // 152: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	105, // 153: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	105, // 154: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	155, // [155:155] is the sub-list for method output_type
-	155, // [155:155] is the sub-list for method input_type
-	155, // [155:155] is the sub-list for extension type_name
-	155, // [155:155] is the sub-list for extension extendee
-	0,   // [0:155] is the sub-list for field type_name
+	58,  // 53: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	57,  // 54: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
+	56,  // 55: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
+	61,  // 56: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	62,  // 57: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	63,  // 58: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	66,  // 59: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	67,  // 60: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	68,  // 61: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	69,  // 62: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	59,  // 63: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	60,  // 64: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	10,  // 65: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
+	16,  // 66: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
+	0,   // 67: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	70,  // 68: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	71,  // 69: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	64,  // 70: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	72,  // 71: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	73,  // 72: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	71,  // 73: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	74,  // 74: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	73,  // 75: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	71,  // 76: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	74,  // 77: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	71,  // 78: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	75,  // 79: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	76,  // 80: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	77,  // 81: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	77,  // 82: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	78,  // 83: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	77,  // 84: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	77,  // 85: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	79,  // 86: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	64,  // 87: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	77,  // 88: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	80,  // 89: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	64,  // 90: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
+	81,  // 91: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	82,  // 92: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	64,  // 93: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	81,  // 94: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	77,  // 95: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	80,  // 96: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	81,  // 97: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	64,  // 98: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	83,  // 99: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	84,  // 100: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	85,  // 101: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	64,  // 102: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	64,  // 103: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	86,  // 104: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	87,  // 105: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	88,  // 106: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	89,  // 107: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	90,  // 108: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	82,  // 109: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	91,  // 110: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	87,  // 111: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	64,  // 112: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	64,  // 113: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	92,  // 114: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	93,  // 115: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	81,  // 116: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	94,  // 117: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	94,  // 118: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	94,  // 119: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	77,  // 120: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	94,  // 121: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	95,  // 122: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	95,  // 123: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	95,  // 124: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	64,  // 125: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	64,  // 126: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	94,  // 127: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	94,  // 128: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	96,  // 129: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	64,  // 130: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	96,  // 131: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 132: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	86,  // 133: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	64,  // 134: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	96,  // 135: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	97,  // 136: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 137: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	98,  // 138: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	98,  // 139: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	64,  // 140: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	99,  // 141: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	99,  // 142: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	100, // 143: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	101, // 144: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	102, // 145: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	55,  // 146: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	103, // 147: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	103, // 148: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	104, // 149: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 150: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	105, // 151: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	82,  // 152: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	106, // 153: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	106, // 154: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	106, // 155: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	156, // [156:156] is the sub-list for method output_type
+	156, // [156:156] is the sub-list for method input_type
+	156, // [156:156] is the sub-list for extension type_name
+	156, // [156:156] is the sub-list for extension extendee
+	0,   // [0:156] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -6108,6 +6196,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ServiceChanged)(nil),
 		(*Event_RequestRefused)(nil),
 		(*Event_ProcedureActivated)(nil),
+		(*Event_ProcedureBegun)(nil),
 		(*Event_DelegationsChanged)(nil),
 		(*Event_ArtifactQuarantined)(nil),
 		(*Event_ClearanceProposed)(nil),
@@ -6127,7 +6216,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   59,
+			NumMessages:   60,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
