@@ -60,10 +60,10 @@ fuzz: setup-test ## Feed everything that reads foreign bytes with what it does n
 	@tools/fuzz.sh $(ARGS)
 
 .PHONY: mutants
-mutants: ## Make mistakes in the procedure, one at a time: its tests must find each
+mutants: ## Make mistakes in the procedure, or FOLDER=internal/consent, one at a time: the tests must find each
 	@tools/setup.sh go
 	@GOWORK=off go -C tools/mutants build -o ../../.bin/mutants .
-	@.bin/mutants $(ARGS) procedure
+	@.bin/mutants $(ARGS) $(or $(FOLDER),procedure)
 
 .PHONY: bench
 bench: setup-test ## Measure releases, recording and rest beside what bounds them: docs/performance.md

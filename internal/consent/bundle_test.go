@@ -195,17 +195,19 @@ func TestWhichBundlesAreNobodysApproval(t *testing.T) {
 		"after the approval's end": {a: func(t *testing.T) approval {
 			return good(t, func(a *approval) { a.Expires = now.Add(20 * time.Second) })
 		}, want: "after the approval's end"},
-		"revoked since":               {a: func(t *testing.T) approval { return good(t) }, now: with(func(i *policyv1.PersonIdentity) { i.Revoked = true }), want: "it is revoked"},
-		"over when it was given":      {a: func(t *testing.T) approval { a := good(t); a.Given = now.Add(10 * time.Minute); return a }, now: with(func(i *policyv1.PersonIdentity) { i.NotAfter = at(5 * time.Minute) }), want: "not valid at that time"},
-		"over when it was signed":     {a: func(t *testing.T) approval { return good(t) }, now: with(func(i *policyv1.PersonIdentity) { i.NotAfter = at(10 * time.Second) }), want: "not valid at that time"},
-		"not yet when it was signed":  {a: func(t *testing.T) approval { a := good(t); a.Given = now.Add(10 * time.Minute); return a }, now: with(func(i *policyv1.PersonIdentity) { i.NotBefore = at(5 * time.Minute) }), want: "not valid at that time"},
-		"taken out since":             {a: func(t *testing.T) approval { return good(t) }, now: p.document(func(d *policyv1.Procedure) { d.People[0].SigningIdentities = nil }), want: foreign},
-		"given to somebody else":      {a: func(t *testing.T) approval { return good(t) }, now: p.document(func(d *policyv1.Procedure) { d.People[0].Id, d.People[1].Id = "ben", "anna" }), want: foreign},
-		"of somebody who has left":    {a: func(t *testing.T) approval { return good(t) }, now: p.document(func(d *policyv1.Procedure) { d.People[0].Inactive = true }), want: foreign},
-		"of a machine":                {a: func(t *testing.T) approval { return good(t) }, now: p.document(func(d *policyv1.Procedure) { d.People[0].Machine = true }), want: foreign},
-		"by a root trusted no more":   {a: func(t *testing.T) approval { return good(t) }, now: theirs.document(), by: sigstore.Roots{policy.Digest(p.root): p.roots[policy.Digest(p.root)], policy.Digest(theirs.root): theirs.roots[policy.Digest(theirs.root)]}, want: verify},
-		"by a root that is not here":  {a: func(t *testing.T) approval { return good(t) }, by: theirs.roots, want: "none of the trusted roots that are configured here"},
-		"where no root is configured": {a: func(t *testing.T) approval { return good(t) }, by: sigstore.Roots{}, want: "none of the trusted roots that are configured here"},
+		"revoked since":                                     {a: func(t *testing.T) approval { return good(t) }, now: with(func(i *policyv1.PersonIdentity) { i.Revoked = true }), want: "it is revoked"},
+		"over when it was given":                            {a: func(t *testing.T) approval { a := good(t); a.Given = now.Add(10 * time.Minute); return a }, now: with(func(i *policyv1.PersonIdentity) { i.NotAfter = at(5 * time.Minute) }), want: "not valid at that time"},
+		"over when it was signed":                           {a: func(t *testing.T) approval { return good(t) }, now: with(func(i *policyv1.PersonIdentity) { i.NotAfter = at(10 * time.Second) }), want: "not valid at that time"},
+		"not yet when it was signed":                        {a: func(t *testing.T) approval { a := good(t); a.Given = now.Add(10 * time.Minute); return a }, now: with(func(i *policyv1.PersonIdentity) { i.NotBefore = at(5 * time.Minute) }), want: "not valid at that time"},
+		"taken out since":                                   {a: func(t *testing.T) approval { return good(t) }, now: p.document(func(d *policyv1.Procedure) { d.People[0].SigningIdentities = nil }), want: foreign},
+		"given to somebody else":                            {a: func(t *testing.T) approval { return good(t) }, now: p.document(func(d *policyv1.Procedure) { d.People[0].Id, d.People[1].Id = "ben", "anna" }), want: foreign},
+		"of somebody who has left":                          {a: func(t *testing.T) approval { return good(t) }, now: p.document(func(d *policyv1.Procedure) { d.People[0].Inactive = true }), want: foreign},
+		"of a machine":                                      {a: func(t *testing.T) approval { return good(t) }, now: p.document(func(d *policyv1.Procedure) { d.People[0].Machine = true }), want: foreign},
+		"by a root trusted no more":                         {a: func(t *testing.T) approval { return good(t) }, now: theirs.document(), by: sigstore.Roots{policy.Digest(p.root): p.roots[policy.Digest(p.root)], policy.Digest(theirs.root): theirs.roots[policy.Digest(theirs.root)]}, want: verify},
+		"by a root that is not here":                        {a: func(t *testing.T) approval { return good(t) }, by: theirs.roots, want: "none of the trusted roots that are configured here"},
+		"by a root replaced since, by one that is not here": {a: func(t *testing.T) approval { return good(t) }, now: theirs.document(), want: "none of the trusted roots that are configured here"},
+		"of a build under her name":                         {a: func(t *testing.T) approval { return sign(t, p.Instance, anna, issuer, options{Build: true}) }, want: "machines never approve"},
+		"where no root is configured":                       {a: func(t *testing.T) approval { return good(t) }, by: sigstore.Roots{}, want: "none of the trusted roots that are configured here"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			documents := []*policy.Index{p.document()}

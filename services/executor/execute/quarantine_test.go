@@ -119,3 +119,51 @@ func TestAnArtifactThatIsTakenBackElsewhereAfterTheClaimDoesNotBegin(t *testing.
 		})
 	}
 }
+
+// TestAnImageWhoseIndexWasTakenBackMeanwhileDoesNotStart: another release brought it with
+// the images of other platforms, and failed.
+func TestAnImageWhoseIndexWasTakenBackMeanwhileDoesNotStart(t *testing.T) {
+	for name, test := range map[string]struct {
+		by     string
+		starts bool
+	}{"by another release": {"mail-7", false}, "by itself": {"", true}} {
+		t.Run(name, func(t *testing.T) {
+			w := sitetest.New(t, sitetest.Noop("eu1"))
+			w.Carries(t, "eu1", 1)
+			r := w.Release(t)
+			r.To(t, procedure.PhaseExecute)
+			if test.by == "" {
+				test.by = r.ID
+			}
+			index, image := proceduretest.Digest('9'), sitetest.DigestOf(2)
+			for digest, decide := range map[string]func(procedure.Quarantined) *releasev1.Event{
+				index: func(q procedure.Quarantined) *releasev1.Event {
+					return procedure.DecideQuarantine(q, index, &releasev1.QuarantineReason{Release: test.by, Service: "mail", Reason: "it lost orders"})
+				},
+				image: func(q procedure.Quarantined) *releasev1.Event { return procedure.DecideImage(q, image, index, test.by) },
+			} {
+				a, err := standing.ReadArtifact(t.Context(), w.Store(procedure.ServiceExecutor), digest)
+				if err != nil {
+					t.Fatal(err)
+				}
+				event := decide(a.Quarantined)
+				event.ProcedureDigest, event.Actor = w.Digest, proceduretest.Service(procedure.ServiceExecutor)
+				w.Append(t, procedure.ServiceExecutor, a.Draft(event))
+			}
+			e := w.Executor(t, "one", nil)
+			if _, err := e.Turn(t.Context(), execute.New(e.Site, time.Now), r.Task(t, 1)); err != nil {
+				t.Fatal(err)
+			}
+			if test.starts {
+				if got := r.State(t); got.Phase != procedure.PhaseExecuting {
+					t.Errorf("phase %s", got.Phase)
+				}
+				return
+			}
+			findings := r.Find(t, "execution_refused").GetExecutionRefused().GetFindings()
+			if len(findings) != 1 || findings[0].GetRule() != "artifact.quarantined" || !strings.Contains(findings[0].GetMessage(), "it is an image of the index "+index) {
+				t.Errorf("refused for %v, in phase %s", findings, r.State(t).Phase)
+			}
+		})
+	}
+}

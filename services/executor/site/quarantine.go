@@ -21,7 +21,7 @@ func (s *Site) Quarantine(ctx context.Context, t reactor.Task) (digest string, d
 	if digest == "" {
 		return "", nil, nil
 	}
-	return s.quarantine(ctx, t, digest, procedure.WhyQuarantined(t.State, t.History.Entries, t.Now))
+	return s.quarantine(ctx, t, t.State, digest, procedure.WhyQuarantined(t.State, t.History.Entries, t.Now))
 }
 
 // QuarantineTaken is as Quarantine, for the release that this one was asked for to take
@@ -40,10 +40,12 @@ func (s *Site) QuarantineTaken(ctx context.Context, t reactor.Task, now time.Tim
 	if digest == "" || digest == t.State.PrimaryArtifact().GetDigest() {
 		return "", nil, nil // It never ran, or is what was placed again.
 	}
-	return s.quarantine(ctx, t, digest, procedure.WhyTakenBack(taken, t.State, now))
+	return s.quarantine(ctx, t, taken, digest, procedure.WhyTakenBack(taken, t.State, now))
 }
 
-func (s *Site) quarantine(ctx context.Context, t reactor.Task, digest string, why *releasev1.QuarantineReason) (string, []eventstore.Draft, error) {
+// quarantine puts the artifact of a release there, and notes of its images that they are
+// those of an index that is there.
+func (s *Site) quarantine(ctx context.Context, t reactor.Task, of procedure.State, digest string, why *releasev1.QuarantineReason) (string, []eventstore.Draft, error) {
 	artifact, err := standing.ReadArtifact(ctx, s.Store, digest)
 	if err != nil {
 		return "", nil, err
@@ -52,7 +54,17 @@ func (s *Site) quarantine(ctx context.Context, t reactor.Task, digest string, wh
 	if event == nil {
 		return "", nil, nil
 	}
-	return digest, []eventstore.Draft{t.Stamp(artifact.Draft(event))}, nil
+	drafts := []eventstore.Draft{t.Stamp(artifact.Draft(event))}
+	for _, image := range procedure.ImagesOf(of, digest) {
+		known, err := standing.ReadArtifact(ctx, s.Store, image)
+		if err != nil {
+			return "", nil, err
+		}
+		if event := procedure.DecideImage(known.Quarantined, image, digest, why.GetRelease()); event != nil {
+			drafts = append(drafts, t.Stamp(known.Draft(event)))
+		}
+	}
+	return digest, drafts, nil
 }
 
 // Quarantined looks again at the artifacts of a release before it starts: what another
@@ -61,16 +73,16 @@ func (s *Site) quarantine(ctx context.Context, t reactor.Task, digest string, wh
 // which an emergency is not stopped it returns the names.
 func (s *Site) Quarantined(ctx context.Context, state procedure.State, bypassable bool) (findings []*releasev1.Finding, around []string, err error) {
 	for _, a := range state.Artifacts {
-		others, err := s.heldOf(ctx, state.Release, a)
+		why, stands, err := s.heldOf(ctx, state.Release, a)
 		if err != nil {
 			return nil, nil, err
 		}
-		if !others.Held {
+		if why == "" {
 			continue
 		}
-		if severity := procedure.QuarantineSeverity(state.Request, state.Targets, bypassable); severity == releasev1.Finding_SEVERITY_BLOCKING {
+		if severity := procedure.QuarantineSeverity(state.Request, state.Targets, stands, bypassable); severity == releasev1.Finding_SEVERITY_BLOCKING {
 			findings = append(findings, &releasev1.Finding{
-				Rule: procedure.RuleQuarantined, Severity: severity, Subject: a.GetName(), Message: Line(others.Sentence()),
+				Rule: procedure.RuleQuarantined, Severity: severity, Subject: a.GetName(), Message: Line(why),
 			})
 		} else if state.Emergency() {
 			around = append(around, procedure.QuarantineBypass(a.GetName()))
@@ -79,21 +91,36 @@ func (s *Site) Quarantined(ctx context.Context, state procedure.State, bypassabl
 	return findings, around, nil
 }
 
-// heldOf is the first standing in quarantine of an artifact and, where it is an index, of
-// the images in it, without what the release itself did to them.
-func (s *Site) heldOf(ctx context.Context, release string, a *releasev1.PinnedArtifact) (procedure.Quarantined, error) {
-	digests := []string{a.GetDigest()}
+// heldOf says why an artifact is in quarantine, empty where it is not: by itself, as an image
+// of an index that is, or, where it is an index, by one of the images in it, or by all of
+// them being those of such an index. It returns the standing that says so, too. What the
+// release itself did to them is left out.
+func (s *Site) heldOf(ctx context.Context, release string, a *releasev1.PinnedArtifact) (why string, stands *releasev1.Quarantine, err error) {
+	own, err := standing.ReadArtifact(ctx, s.Store, a.GetDigest())
+	if err != nil {
+		return "", nil, err
+	}
+	if others := own.Without(release); others.Held {
+		return others.Sentence(), others.State, nil
+	}
+	if index, held := own.ByIndex(release); held {
+		return procedure.OfIndex(index.Digest, index.Quarantined), index.State, nil
+	}
+	rest := len(a.GetPlatforms())
 	for _, p := range a.GetPlatforms() {
-		digests = append(digests, p.GetDigest())
-	}
-	for _, digest := range digests {
-		artifact, err := standing.ReadArtifact(ctx, s.Store, digest)
+		image, err := standing.ReadArtifact(ctx, s.Store, p.GetDigest())
 		if err != nil {
-			return procedure.Quarantined{}, err
+			return "", nil, err
 		}
-		if others := artifact.Without(release); others.Held {
-			return others, nil
+		if others := image.Without(release); others.Held {
+			return others.Sentence(), others.State, nil
+		}
+		if index, held := image.ByIndex(release); held {
+			why, stands, rest = procedure.OfIndex(index.Digest, index.Quarantined), index.State, rest-1
 		}
 	}
-	return procedure.Quarantined{}, nil
+	if rest > 0 {
+		return "", nil, nil
+	}
+	return why, stands, nil
 }

@@ -145,8 +145,9 @@ func (l *Ledger) foldOther(b *batch, r *row) {
 	case *releasev1.Event_TargetUnlocked:
 		b.targets[r.aggregate] = targetRow{r.Sequence, "", d.TargetUnlocked.GetState()}
 	case *releasev1.Event_ArtifactQuarantined, *releasev1.Event_ClearanceProposed, *releasev1.Event_QuarantineCleared:
-		if r.kind == kindArtifact {
-			b.artifacts[r.aggregate] = artifactRow{r.Sequence, r.Stored, procedure.QuarantineOf(r.Entry.Event)}
+		// One that is only an image of an index was never in quarantine by itself.
+		if q := procedure.QuarantineOf(r.Entry.Event); r.kind == kindArtifact && (q.Held || q.LetOut()) {
+			b.artifacts[r.aggregate] = artifactRow{r.Sequence, r.Stored, q}
 		}
 	case *releasev1.Event_RequestRefused:
 		b.refusals = append(b.refusals, *r)

@@ -51,6 +51,8 @@ func TestArtifactsInQuarantineAreListed(t *testing.T) {
 	a, b := proceduretest.Digest('a'), proceduretest.Digest('b')
 	q := s.put(t, a, nil, procedure.DecideQuarantine(procedure.Quarantined{}, a, why))
 	s.put(t, b, nil, procedure.DecideQuarantine(procedure.Quarantined{}, b, why))
+	// An image of an index that is there is not there by itself, and in no list.
+	s.put(t, proceduretest.Digest('c'), nil, procedure.DecideImage(procedure.Quarantined{}, proceduretest.Digest('c'), b, h.Release))
 	ask := func(q *recorderv1.ListQuarantinesRequest) *recorderv1.ListQuarantinesResponse {
 		t.Helper()
 		got, err := s.ListQuarantines(asReader(t), q)
@@ -58,6 +60,9 @@ func TestArtifactsInQuarantineAreListed(t *testing.T) {
 			t.Fatal(err)
 		}
 		return got
+	}
+	if all := ask(&recorderv1.ListQuarantinesRequest{All: true}); len(all.GetArtifacts()) != 2 {
+		t.Errorf("all there are or were: %v", all)
 	}
 	first := ask(&recorderv1.ListQuarantinesRequest{PageSize: 1})
 	if len(first.GetArtifacts()) != 1 || first.GetArtifacts()[0].GetState().GetDigest() != b || first.GetNextPageToken() == "" {
@@ -90,7 +95,7 @@ func TestArtifactsInQuarantineAreListed(t *testing.T) {
 	if got := document(); !strings.Contains(got, "otto asked at") || !strings.Contains(got, "the probe was wrong") {
 		t.Errorf("the record does not say who asked:\n%s", got)
 	}
-	clearance, err := procedure.DecideClearance(q, map[string]procedure.State{h.Release: h.State()}, proceduretest.Person("cleo"), "seen it", s.stream.Now)
+	clearance, err := procedure.DecideClearance(q, map[string]procedure.State{h.Release: h.State()}, proceduretest.Person("cleo"), nil, "seen it", s.stream.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
