@@ -22,13 +22,19 @@ var (
 	ErrNotProposed = errors.New("nobody asked for it to be let out")
 	// ErrOwnClearance says that one person cannot be two.
 	ErrOwnClearance = errors.New("whoever asks for it does not agree to it")
+	// ErrForgotten says that more releases put the artifact there than its standing names.
+	ErrForgotten = errors.New("so many releases put it there that nobody can tell who had a part in them: build it anew")
 )
 
 // RuleQuarantined is the rule of findings about artifacts in quarantine.
 const RuleQuarantined = "artifact.quarantined"
 
-// maxReasons bounds how many releases an artifact's standing names.
-const maxReasons = 16
+// maxReasons bounds how many releases an artifact's standing names, and maxFull of how many
+// it says all: of every one it says who asked for it and owned it.
+const (
+	maxReasons = 128
+	maxFull    = 16
+)
 
 // maxReason bounds the text of a reason, in bytes.
 const maxReason = 512
@@ -64,12 +70,19 @@ func QuarantineOf(e *releasev1.Event) Quarantined {
 func (q Quarantined) cleared(e *releasev1.Event) bool {
 	c := q.State.GetClearance()
 	by := c.GetConfirmedBy()
+	names := append([]string{by}, c.GetConfirmedAs()...)
 	return e.GetWriter() == WriterOf("quarantine_cleared") && e.GetAggregate() == ArtifactAggregate(q.State.GetDigest()) &&
 		e.GetActor().GetKind() == releasev1.Actor_KIND_HUMAN && by != "" && e.GetActor().GetId() == by &&
-		c.GetProposedBy() != "" && c.GetProposedBy() != by && c.GetReason() != "" && c.GetComment() != "" &&
+		c.GetProposedBy() != "" && !isOne(names, c.GetProposedBy()) && c.GetReason() != "" && c.GetComment() != "" && q.State.GetForgotten() == 0 &&
 		!slices.ContainsFunc(q.State.GetReasons(), func(r *releasev1.QuarantineReason) bool {
-			return r.GetRequester() == by || r.GetOwner() == by
+			return isOne(names, r.GetRequester()) || isOne(names, r.GetOwner())
 		})
+}
+
+// isOne reports whether a person with these names is meant, without regard to case, as the
+// procedure document knows people.
+func isOne(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 // LetOut reports whether it was in quarantine for a reason of its own, and two people let
@@ -82,7 +95,7 @@ func (q Quarantined) Without(release string) Quarantined {
 		return q
 	}
 	rest := slices.DeleteFunc(slices.Clone(q.State.GetReasons()), func(r *releasev1.QuarantineReason) bool { return r.GetRelease() == release })
-	if len(rest) == 0 {
+	if len(rest) == 0 && q.State.GetForgotten() == 0 {
 		return Quarantined{State: q.State}
 	}
 	return q
@@ -105,10 +118,22 @@ func DecideQuarantine(q Quarantined, digest string, why *releasev1.QuarantineRea
 		}
 		all := slices.Concat(state.GetReasons(), q.State.GetReasons())
 		state.Reasons = all[:min(len(all), maxReasons)]
+		for i := maxFull; i < len(state.GetReasons()); i++ {
+			state.Reasons[i] = inShort(state.GetReasons()[i])
+		}
+		state.Forgotten = q.State.GetForgotten() + uint32(len(all)-len(state.GetReasons())) //nolint:gosec // One at the most.
 	}
 	return &releasev1.Event{Data: &releasev1.Event_ArtifactQuarantined{
 		ArtifactQuarantined: &releasev1.ArtifactQuarantined{Release: why.GetRelease(), State: state},
 	}}
+}
+
+// inShort is what of a reason is kept for as long as the artifact is in quarantine.
+func inShort(r *releasev1.QuarantineReason) *releasev1.QuarantineReason {
+	return &releasev1.QuarantineReason{
+		Release: r.GetRelease(), Service: r.GetService(), Environment: r.GetEnvironment(),
+		Requester: r.GetRequester(), Owner: r.GetOwner(), Cause: r.GetCause(), Time: r.GetTime(),
+	}
 }
 
 // DecideImage notes of an image that it is one of an index that goes into quarantine with
@@ -128,7 +153,7 @@ func DecideImage(q Quarantined, digest, index, release string) *releasev1.Event 
 		state.ClearedBefore++
 	}
 	all := append([]string{index}, state.GetIndexes()...)
-	state.Indexes = all[:min(len(all), maxReasons)]
+	state.Indexes = all[:min(len(all), maxFull)]
 	return &releasev1.Event{Data: &releasev1.Event_ArtifactQuarantined{
 		ArtifactQuarantined: &releasev1.ArtifactQuarantined{Release: release, State: state},
 	}}
@@ -228,26 +253,53 @@ func cut(text string) string {
 	return text
 }
 
-// QuarantineSeverity is how bad it is for a release that one of its artifacts is in
-// quarantine. It stops a planned release, and an emergency unless the procedure document
-// lets emergencies around it. A rollback to what every target carries or carried is the
-// way back and never stopped; to anything else it is a release like any other.
-func QuarantineSeverity(r *releasev1.Request, targets []*releasev1.ScopedTarget, bypassable bool) releasev1.Finding_Severity {
+// QuarantineSeverity is how bad it is for a release that one of its artifacts stands in
+// quarantine as given. It stops a planned release, and an emergency unless the procedure
+// document lets emergencies around it. A rollback to what every target carries or carried is
+// the way back and not stopped, unless the artifact is there for what it did here: a rollback
+// of a rollback would place again what somebody took back. A rollback to anything else is a
+// release like any other (PD-2.3).
+func QuarantineSeverity(r *releasev1.Request, targets []*releasev1.ScopedTarget, q *releasev1.Quarantine, bypassable bool) releasev1.Finding_Severity {
 	switch r.GetTrigger() {
 	case releasev1.Trigger_TRIGGER_EMERGENCY:
 		if bypassable {
 			return releasev1.Finding_SEVERITY_WARNING
 		}
 	case releasev1.Trigger_TRIGGER_ROLLBACK:
-		primary := r.GetArtifacts()[0].GetDigest()
 		if len(targets) > 0 && !slices.ContainsFunc(targets, func(t *releasev1.ScopedTarget) bool {
-			return t.GetState().GetPrevious().GetDigest() != primary && t.GetState().GetDeployed().GetDigest() != primary
-		}) {
+			return len(placedBy(t, r)) == 0
+		}) && !failedHere(r, targets, q) {
 			return releasev1.Finding_SEVERITY_WARNING
 		}
 	case releasev1.Trigger_TRIGGER_PLANNED, releasev1.Trigger_TRIGGER_UNSPECIFIED:
 	}
 	return releasev1.Finding_SEVERITY_BLOCKING
+}
+
+// placedBy are the releases by which a target carries, or carried just before, what is to be
+// placed; none where it did not.
+func placedBy(t *releasev1.ScopedTarget, r *releasev1.Request) (releases []string) {
+	for _, d := range []*releasev1.Deployment{t.GetState().GetPrevious(), t.GetState().GetDeployed()} {
+		if d.GetDigest() == r.GetArtifacts()[0].GetDigest() {
+			releases = append(releases, d.GetRelease())
+		}
+	}
+	return releases
+}
+
+// failedHere reports whether an artifact is in quarantine because it was taken back from the
+// service in the environment, or because the release failed that placed it on one of the
+// targets. What went wrong with it elsewhere says less than that it ran here, and that a
+// freeze took a release back says nothing against it.
+func failedHere(r *releasev1.Request, targets []*releasev1.ScopedTarget, q *releasev1.Quarantine) bool {
+	return slices.ContainsFunc(q.GetReasons(), func(why *releasev1.QuarantineReason) bool {
+		if why.GetCause() == releasev1.QuarantineReason_CAUSE_TAKEN_BACK {
+			return why.GetService() == r.GetService() && why.GetEnvironment() == r.GetEnvironment()
+		}
+		return why.GetCause() != releasev1.QuarantineReason_CAUSE_OVERRUN && slices.ContainsFunc(targets, func(t *releasev1.ScopedTarget) bool {
+			return slices.Contains(placedBy(t, r), why.GetRelease())
+		})
+	})
 }
 
 // QuarantineBypass is the name of the control that an emergency goes around with an
@@ -263,7 +315,7 @@ func (q Quarantined) Sentence() string {
 	r := reasons[0]
 	out := fmt.Sprintf("release %s (%s %s in %s, asked for by %s, owned by %s): %s, %s: %s", r.GetRelease(), r.GetService(), r.GetVersion(),
 		r.GetEnvironment(), r.GetRequester(), r.GetOwner(), causes[r.GetCause()], stamp(r.GetTime()), r.GetReason())
-	if more := len(reasons) - 1; more > 0 {
+	if more := len(reasons) - 1 + int(q.State.GetForgotten()); more > 0 {
 		out += fmt.Sprintf("; %d more releases did so", more)
 	}
 	if c := q.State.GetClearance(); !q.Held {
@@ -303,11 +355,13 @@ func DecideProposal(q Quarantined, by *releasev1.Actor, reason string, at time.T
 }
 
 // DecideClearance lets an artifact out, where another person than who asked for it
-// agrees who did not ask for, own or write any of the releases that put it there. Those
-// are given as they were folded, by their ids; of one that is missing nobody can tell
-// who had a part in it.
-func DecideClearance(q Quarantined, of map[string]State, by *releasev1.Actor, comment string, at time.Time) (*releasev1.Event, error) {
+// agrees who did not ask for, own or write any of the releases that put it there, under
+// whatever name: names are all that the person has by the document in effect, and another
+// account of theirs is nobody else (PD-A.1). The releases are given as they were folded, by
+// their ids; of one that is missing nobody can tell who had a part in it.
+func DecideClearance(q Quarantined, of map[string]State, by *releasev1.Actor, names []string, comment string, at time.Time) (*releasev1.Event, error) {
 	c := q.State.GetClearance()
+	all := append([]string{by.GetId()}, names...)
 	switch {
 	case by.GetKind() != releasev1.Actor_KIND_HUMAN || by.GetId() == "":
 		return nil, ErrNotHuman
@@ -315,20 +369,25 @@ func DecideClearance(q Quarantined, of map[string]State, by *releasev1.Actor, co
 		return nil, ErrNotQuarantined
 	case c.GetProposedBy() == "":
 		return nil, ErrNotProposed
-	case c.GetProposedBy() == by.GetId():
-		return nil, fmt.Errorf("%w: %s asked for it", ErrOwnClearance, by.GetId())
+	case isOne(all, c.GetProposedBy()):
+		return nil, fmt.Errorf("%w: %s asked for it", ErrOwnClearance, c.GetProposedBy())
+	case q.State.GetForgotten() > 0:
+		return nil, ErrForgotten
 	}
 	for _, r := range q.State.GetReasons() {
 		s, known := of[r.GetRelease()]
 		if !known || s.Phase == PhaseNone {
 			return nil, fmt.Errorf("%w: release %s is not on record", ErrNotQuarantined, r.GetRelease())
 		}
-		if role := s.ownRole(by.GetId()); role != "" {
-			return nil, fmt.Errorf("%w: %s is %s of release %s", ErrOwnChange, by.GetId(), role, r.GetRelease())
+		for _, p := range s.Parts() {
+			if isOne(all, p.Person) {
+				return nil, fmt.Errorf("%w: %s is %s of release %s", ErrOwnChange, p.Person, p.Role, r.GetRelease())
+			}
 		}
 	}
 	state := proto.CloneOf(q.State)
 	state.Clearance.ConfirmedBy, state.Clearance.Confirmed, state.Clearance.Comment = by.GetId(), timestamppb.New(at), comment
+	state.Clearance.ConfirmedAs = names
 	return &releasev1.Event{Data: &releasev1.Event_QuarantineCleared{QuarantineCleared: &releasev1.QuarantineCleared{State: state}}}, nil
 }
 

@@ -2,6 +2,7 @@ package procedure_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -40,7 +41,7 @@ func TestTwoPeopleLetAnArtifactOut(t *testing.T) {
 		t.Fatalf("it stands at %v", q)
 	}
 	of := map[string]procedure.State{h.Release: h.State()}
-	if _, err := procedure.DecideClearance(q, of, proceduretest.Person("cleo"), "fine", h.Now); !errors.Is(err, procedure.ErrNotProposed) {
+	if _, err := procedure.DecideClearance(q, of, proceduretest.Person("cleo"), nil, "fine", h.Now); !errors.Is(err, procedure.ErrNotProposed) {
 		t.Errorf("cleared though nobody asked: %v", err)
 	}
 	proposal, err := procedure.DecideProposal(q, proceduretest.Person("otto"), "the check was wrong", h.Now)
@@ -54,22 +55,27 @@ func TestTwoPeopleLetAnArtifactOut(t *testing.T) {
 	for person, want := range map[string]error{
 		"otto": procedure.ErrOwnClearance, "rita": procedure.ErrOwnChange, "ada": procedure.ErrOwnChange,
 	} {
-		if _, err := procedure.DecideClearance(asked, of, proceduretest.Person(person), "fine", h.Now); !errors.Is(err, want) {
+		if _, err := procedure.DecideClearance(asked, of, proceduretest.Person(person), nil, "fine", h.Now); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", person, err, want)
 		}
 	}
-	if _, err := procedure.DecideClearance(asked, nil, proceduretest.Person("cleo"), "fine", h.Now); err == nil {
+	for name, want := range map[string]error{"Otto": procedure.ErrOwnClearance, "rita": procedure.ErrOwnChange, "ALAN": procedure.ErrOwnChange} {
+		if _, err := procedure.DecideClearance(asked, of, proceduretest.Person("cleo"), []string{"cleo", name}, "fine", h.Now); !errors.Is(err, want) {
+			t.Errorf("by who is %s, too: %v, want %v", name, err, want)
+		}
+	}
+	if _, err := procedure.DecideClearance(asked, nil, proceduretest.Person("cleo"), nil, "fine", h.Now); err == nil {
 		t.Error("cleared though nobody can tell who had a part in the release")
 	}
-	if _, err := procedure.DecideClearance(asked, of, proceduretest.Service("approval"), "fine", h.Now); !errors.Is(err, procedure.ErrNotHuman) {
+	if _, err := procedure.DecideClearance(asked, of, proceduretest.Service("approval"), nil, "fine", h.Now); !errors.Is(err, procedure.ErrNotHuman) {
 		t.Errorf("by a machine: %v", err)
 	}
-	clearance, err := procedure.DecideClearance(asked, of, proceduretest.Person("cleo"), "seen the probe", h.Now)
+	clearance, err := procedure.DecideClearance(asked, of, proceduretest.Person("cleo"), []string{"cleo", "cleopatra"}, "seen the probe", h.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := stands(h, clearance, proceduretest.Person("cleo"))
-	if out.Held {
+	if out.Held || !slices.Equal(out.State.GetClearance().GetConfirmedAs(), []string{"cleo", "cleopatra"}) {
 		t.Fatalf("it is held after %v", clearance)
 	}
 	for _, word := range []string{"let out", "cleo", "otto", "the check was wrong", h.Release} {
@@ -100,17 +106,22 @@ func TestAClearanceThatIsNoneLetsNothingOut(t *testing.T) {
 		t.Fatal("a clearance lets nothing out")
 	}
 	for name, spoil := range map[string]func(e *releasev1.Event, q *releasev1.Quarantine){
-		"by another service":    func(e *releasev1.Event, _ *releasev1.Quarantine) { e.Writer = procedure.ServiceExecutor },
-		"by a machine":          func(e *releasev1.Event, _ *releasev1.Quarantine) { e.Actor = proceduretest.Service("approval") },
-		"by somebody else":      func(e *releasev1.Event, _ *releasev1.Quarantine) { e.Actor = proceduretest.Person("dan") },
-		"by who asked":          func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.ProposedBy = "cleo" },
-		"that nobody asked for": func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.ProposedBy = "" },
-		"by nobody":             func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.ConfirmedBy = "" },
-		"without a reason":      func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.Reason = "" },
-		"without a comment":     func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.Comment = "" },
-		"of another artifact":   func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Digest = proceduretest.Digest('b') },
-		"by the requester":      func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Reasons[0].Requester = "cleo" },
-		"by the owner":          func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Reasons[0].Owner = "cleo" },
+		"by another service":                func(e *releasev1.Event, _ *releasev1.Quarantine) { e.Writer = procedure.ServiceExecutor },
+		"by a machine":                      func(e *releasev1.Event, _ *releasev1.Quarantine) { e.Actor = proceduretest.Service("approval") },
+		"by somebody else":                  func(e *releasev1.Event, _ *releasev1.Quarantine) { e.Actor = proceduretest.Person("dan") },
+		"by who asked":                      func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.ProposedBy = "cleo" },
+		"that nobody asked for":             func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.ProposedBy = "" },
+		"by nobody":                         func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.ConfirmedBy = "" },
+		"without a reason":                  func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.Reason = "" },
+		"without a comment":                 func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.Comment = "" },
+		"of another artifact":               func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Digest = proceduretest.Digest('b') },
+		"by the requester":                  func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Reasons[0].Requester = "cleo" },
+		"by the requester, by another name": func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Clearance.ConfirmedAs = []string{"cleo", "Rita"} },
+		"by who asked, by another name": func(_ *releasev1.Event, q *releasev1.Quarantine) {
+			q.Clearance.ProposedBy, q.Clearance.ConfirmedAs = "dan", []string{"cleo", "dan"}
+		},
+		"of what is not remembered": func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Forgotten = 1 },
+		"by the owner":              func(_ *releasev1.Event, q *releasev1.Quarantine) { q.Reasons[0].Owner = "cleo" },
 	} {
 		d := proto.CloneOf(good)
 		e := event(d)
@@ -227,26 +238,47 @@ func TestWhoIsStoppedByAQuarantine(t *testing.T) {
 	const blocking, warning = releasev1.Finding_SEVERITY_BLOCKING, releasev1.Finding_SEVERITY_WARNING
 	carried := func(previous, deployed byte) []*releasev1.ScopedTarget {
 		return []*releasev1.ScopedTarget{{State: &releasev1.TargetState{
-			Previous: &releasev1.Deployment{Digest: proceduretest.Digest(previous)}, Deployed: &releasev1.Deployment{Digest: proceduretest.Digest(deployed)},
+			Previous: &releasev1.Deployment{Digest: proceduretest.Digest(previous), Release: "shop-before"},
+			Deployed: &releasev1.Deployment{Digest: proceduretest.Digest(deployed), Release: "shop-now"},
 		}}}
 	}
+	// because is why it is in quarantine: by that release of the service in that environment.
+	because := func(cause releasev1.QuarantineReason_Cause, release, service, environment string) *releasev1.Quarantine {
+		return &releasev1.Quarantine{Reasons: []*releasev1.QuarantineReason{
+			{Cause: releasev1.QuarantineReason_CAUSE_EXECUTION_FAILED, Release: "mail-9", Service: "mail", Environment: "staging"},
+			{Cause: cause, Release: release, Service: service, Environment: environment},
+		}}
+	}
+	const failed, taken, overrun = releasev1.QuarantineReason_CAUSE_VALIDATION_FAILED, releasev1.QuarantineReason_CAUSE_TAKEN_BACK, releasev1.QuarantineReason_CAUSE_OVERRUN
+	elsewhere := because(failed, "mail-7", "mail", "staging")
 	for _, test := range []struct {
 		name       string
 		change     func(*releasev1.Request)
 		targets    []*releasev1.ScopedTarget
+		stands     *releasev1.Quarantine
 		bypassable bool
 		want       releasev1.Finding_Severity
 	}{
-		{"planned", func(*releasev1.Request) {}, carried('a', 'b'), true, blocking},
-		{"emergency", proceduretest.Emergency, carried('a', 'b'), false, blocking},
-		{"emergency that may go around it", proceduretest.Emergency, carried('c', 'b'), true, warning},
-		{"rollback to what it carried", proceduretest.Rollback, carried('a', 'b'), false, warning},
-		{"rollback to what it carries", proceduretest.Rollback, carried('b', 'a'), false, warning},
-		{"rollback to something else", proceduretest.Rollback, carried('c', 'b'), false, blocking},
-		{"rollback of targets of which one never carried it", proceduretest.Rollback, slices.Concat(carried('a', 'b'), carried('c', 'b')), false, blocking},
-		{"rollback of nothing", proceduretest.Rollback, nil, false, blocking},
+		{"planned", func(*releasev1.Request) {}, carried('a', 'b'), elsewhere, true, blocking},
+		{"emergency", proceduretest.Emergency, carried('a', 'b'), elsewhere, false, blocking},
+		{"emergency that may go around it", proceduretest.Emergency, carried('c', 'b'), elsewhere, true, warning},
+		{"emergency that brings back what was taken back", proceduretest.Emergency, carried('a', 'b'), because(taken, "shop-before", "shop", "production"), true, warning},
+		{"rollback to what it carried", proceduretest.Rollback, carried('a', 'b'), elsewhere, false, warning},
+		{"rollback to what it carries", proceduretest.Rollback, carried('b', 'a'), elsewhere, false, warning},
+		{"rollback to something else", proceduretest.Rollback, carried('c', 'b'), elsewhere, false, blocking},
+		{"rollback of targets of which one never carried it", proceduretest.Rollback, slices.Concat(carried('a', 'b'), carried('c', 'b')), elsewhere, false, blocking},
+		{"rollback of nothing", proceduretest.Rollback, nil, elsewhere, false, blocking},
+		{"rollback of the rollback that took it back", proceduretest.Rollback, carried('a', 'b'), because(taken, "shop-before", "shop", "production"), true, blocking},
+		{"rollback to what was taken back from here before", proceduretest.Rollback, carried('a', 'b'), because(taken, "shop-older", "shop", "production"), true, blocking},
+		{"rollback to what another environment took back", proceduretest.Rollback, carried('a', 'b'), because(taken, "shop-s", "shop", "staging"), false, warning},
+		{"rollback to what another service took back", proceduretest.Rollback, carried('a', 'b'), because(taken, "mail-7", "mail", "production"), false, warning},
+		{"rollback to what failed when it was placed", proceduretest.Rollback, carried('a', 'b'), because(failed, "shop-before", "shop", "production"), true, blocking},
+		{"rollback to what it carries and failed with", proceduretest.Rollback, carried('b', 'a'), because(failed, "shop-now", "shop", "production"), true, blocking},
+		{"rollback to what failed on one of two targets", proceduretest.Rollback, slices.Concat(carried('a', 'b'), carried('b', 'a')), because(failed, "shop-now", "shop", "production"), true, blocking},
+		{"rollback to what a freeze took back", proceduretest.Rollback, carried('a', 'b'), because(overrun, "shop-before", "shop", "production"), false, warning},
+		{"rollback from what failed", proceduretest.Rollback, carried('a', 'b'), because(failed, "shop-now", "shop", "production"), false, warning},
 	} {
-		if got := procedure.QuarantineSeverity(proceduretest.Request(test.change), test.targets, test.bypassable); got != test.want {
+		if got := procedure.QuarantineSeverity(proceduretest.Request(test.change), test.targets, test.stands, test.bypassable); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}
@@ -258,16 +290,47 @@ func TestAStandingIsBounded(t *testing.T) {
 	if procedure.DecideQuarantine(q, proceduretest.Digest('a'), q.State.GetReasons()[0]) != nil {
 		t.Error("the same release puts it there twice")
 	}
-	for i := range 40 {
+	put := func(i int) {
 		why := proto.CloneOf(q.State.GetReasons()[0])
-		why.Release, why.Reason = h.Release+strings.Repeat("x", i+1), strings.Repeat("r", 512)
+		why.Release, why.Reason, why.Version = fmt.Sprintf("%s-%03d", strings.Repeat("r", 56), i), strings.Repeat("r", 512), strings.Repeat("v", 128)
+		why.Requester, why.Owner = strings.Repeat("q", 61)+fmt.Sprintf("%03d", i), strings.Repeat("o", 64)
+		why.Service, why.Environment, why.ByRelease = strings.Repeat("s", 40), strings.Repeat("e", 40), why.GetRelease()
 		q = stands(h, procedure.DecideQuarantine(q, proceduretest.Digest('a'), why), nil)
 	}
-	if n := len(q.State.GetReasons()); n != 16 || proto.Size(q.State) > 32<<10 {
-		t.Errorf("%d reasons in %d bytes", n, proto.Size(q.State))
+	for i := range 127 {
+		put(i)
 	}
-	if !strings.Contains(q.Sentence(), "15 more releases did so") {
+	oldest := q.State.GetReasons()[127]
+	if n := len(q.State.GetReasons()); n != 128 || proto.Size(q.State) > 52<<10 || oldest.GetRelease() != h.Release || oldest.GetRequester() != "rita" ||
+		oldest.GetReason() != "" || q.State.GetReasons()[15].GetReason() == "" || q.State.GetReasons()[16].GetReason() != "" {
+		t.Errorf("%d reasons in %d bytes, the oldest %v", n, proto.Size(q.State), oldest)
+	}
+	if !strings.Contains(q.Sentence(), "127 more releases did so") {
 		t.Error(q.Sentence())
+	}
+	// Who asked for the first of them lets it out no more than who asked for the last.
+	out := &releasev1.QuarantineCleared{State: proto.CloneOf(q.State)}
+	for by, held := range map[string]bool{"rita": true, "cleo": false} {
+		out.State.Clearance = &releasev1.Clearance{ProposedBy: "dan", Reason: "r", ConfirmedBy: by, Comment: "c"}
+		if got := stands(h, &releasev1.Event{Data: &releasev1.Event_QuarantineCleared{QuarantineCleared: out}}, proceduretest.Person(by)); got.Held != held {
+			t.Errorf("let out by %s it is held: %t", by, got.Held)
+		}
+	}
+	// What is forgotten is counted, and lets nobody let it out.
+	put(127)
+	if q.State.GetForgotten() != 1 || len(q.State.GetReasons()) != 128 || !strings.Contains(q.Sentence(), "128 more releases did so") {
+		t.Errorf("%d reasons, %d forgotten: %s", len(q.State.GetReasons()), q.State.GetForgotten(), q.Sentence())
+	}
+	asked, err := procedure.DecideProposal(q, proceduretest.Person("dan"), "the check was wrong", h.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := procedure.DecideClearance(stands(h, asked, proceduretest.Person("dan")), nil, proceduretest.Person("cleo"), nil, "fine", h.Now); !errors.Is(err, procedure.ErrForgotten) {
+		t.Errorf("let out though releases are forgotten: %v", err)
+	}
+	one := proto.CloneOf(q.State)
+	if one.Reasons = one.GetReasons()[:1]; !(procedure.Quarantined{State: one, Held: true}).Without(one.GetReasons()[0].GetRelease()).Held {
+		t.Error("what is forgotten holds nothing")
 	}
 	if own := quarantined(h).Without(h.Release); own.Held {
 		t.Error("a release is held up by itself")

@@ -201,3 +201,28 @@ func TestACountThatIgnoresSignaturesIsRefused(t *testing.T) {
 		h.Do(t, "", proceduretest.Authorize(h.State(), h.Now))
 	}
 }
+
+// TestAStandInSignsForNobodyElse: whoever stands in signs with their own key, which is not
+// that of the person who has to sign. Theirs counts where nobody has to.
+func TestAStandInSignsForNobodyElse(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseRisk)
+	h.Do(t, "", proceduretest.Risk(h.State(), h.Now, func(f *procedure.RiskFacts) {
+		f.Quorum = []*releasev1.QuorumRule{{Group: "release-managers", Count: 1, Signed: true}, {Group: "release-managers", Count: 1}}
+	}))
+	signed := func(e *releasev1.Event) *releasev1.Event {
+		e.GetApprovalGiven().Signature = &releasev1.ApprovalSignature{Signed: timestamppb.New(h.Now), Expires: e.GetApprovalGiven().GetExpires(), Armored: "…"}
+		return e
+	}
+	inPlace := signed(proceduretest.Approval(h.State(), h.Now.Add(time.Hour)))
+	inPlace.GetApprovalGiven().StandIn = &releasev1.StandIn{
+		Person: "dan", Groups: []string{"release-managers"}, Delegations: []*releasev1.Delegation{{Number: 1, Person: "dan", StandIn: "finn"}},
+	}
+	h.Do(t, "finn", inPlace)
+	h.Do(t, "cleo", proceduretest.Approval(h.State(), h.Now.Add(time.Hour)))
+	if e := proceduretest.Authorize(h.State(), h.Now); e != nil {
+		t.Errorf("nobody of release-managers signed, and it is authorized: %v", e)
+	}
+	h.Do(t, "anna", signed(proceduretest.Approval(h.State(), h.Now.Add(time.Hour))))
+	h.Do(t, "", proceduretest.Authorize(h.State(), h.Now))
+}

@@ -36,8 +36,8 @@ func newApprove(a *app) *cobra.Command {
 		Long: "Shows what an approver has to see (what would change, gates, findings, risk, the\n" +
 			"way back, who has approved), and asks. The approval is for exactly the change\n" +
 			"that was shown; if it changes, the approval does not count.\n\n" +
-			"Without a terminal, --digest names the change that was looked at elsewhere, or\n" +
-			"--yes takes the present one.\n\n" +
+			"Without a terminal, --digest names the change that was looked at elsewhere, a text\n" +
+			"that was signed elsewhere names its own, and --yes takes the present one.\n\n" +
 			"Where the procedure demands it, you sign what you approve with your own SSH key.\n" +
 			"--sign-with has ssh-keygen do that: with the file of a private key, of a security\n" +
 			"key, or of the public key of one that the SSH agent has. Any other tool can sign\n" +
@@ -75,7 +75,8 @@ func (a *app) approve(ctx context.Context, release string, v *approval) error {
 	if v.sign.asked() > 1 {
 		return exit.Withf(exit.Usage, "--sign-with, --print-text and --signed: one of them at a time")
 	}
-	ask := !v.yes && v.digest == "" && !v.sign.show
+	// Whoever signed a text elsewhere has decided then, on the change that it names.
+	ask := !v.yes && v.digest == "" && !v.sign.show && v.sign.text == ""
 	if ask && !a.process.InTerminal {
 		return exit.Withf(exit.Usage, "approve %s: nobody to ask here: give --digest with the change that was looked at, or --yes", release)
 	}

@@ -101,7 +101,7 @@ func TestAnApprovalIsSignedAsPeopleSign(t *testing.T) {
 	}
 	approve := func(args ...string) (code int, out, said string) {
 		var stdout, stderr bytes.Buffer
-		code = Main(t.Context(), append([]string{"approve", waiting, "--yes", "--comment", "fine", "--approval-url", address}, args...), Process{
+		code = Main(t.Context(), append([]string{"approve", waiting, "--comment", "fine", "--approval-url", address}, args...), Process{
 			In: bytes.NewReader(nil), Out: &stdout, Err: &stderr, Getenv: func(string) string { return "" },
 		})
 		return code, stdout.String(), stderr.String()
@@ -129,7 +129,7 @@ func TestAnApprovalIsSignedAsPeopleSign(t *testing.T) {
 			t.Errorf("ssh-keygen says %s", out)
 		}
 	}
-	t.Run("with a key in a file", func(t *testing.T) { holds(t, "--sign-with", "key") })
+	t.Run("with a key in a file", func(t *testing.T) { holds(t, "--sign-with", "key", "--yes") })
 	t.Run("by hand", func(t *testing.T) {
 		code, text, said := approve("--print-text")
 		if code != exit.OK || !strings.HasPrefix(text, "shipwarden approval v1\nrelease: "+waiting+"\n") {
@@ -139,7 +139,7 @@ func TestAnApprovalIsSignedAsPeopleSign(t *testing.T) {
 			t.Fatal(err)
 		}
 		shell(t, nil, "ssh-keygen", "-q", "-Y", "sign", "-n", procedure.SignatureNamespace, "-f", "key", "text")
-		holds(t, "--signed", "text")
+		holds(t, "--signed", "text") // It names the change: nobody has to be asked.
 		if code, _, said := approve("--signed", "text", "--comment", "another"); code != exit.Denied || !strings.Contains(said, "line 11 (comment)") {
 			t.Errorf("with another comment: code %d, %s", code, said)
 		}
@@ -164,7 +164,7 @@ func TestAnApprovalIsSignedAsPeopleSign(t *testing.T) {
 		if err := os.Remove("key"); err != nil {
 			t.Fatal(err)
 		}
-		holds(t, "--sign-with", "key.pub")
+		holds(t, "--sign-with", "key.pub", "--yes")
 	})
 }
 

@@ -36,6 +36,10 @@ var bugs = []bug{
 			{"services/executor/site/claim.go", "	if target.LockedBy == \"\" || target.LockedBy == release {\n", "	if id != \"\" {\n"},
 			{"services/approval/risk/risk.go", "	if t.LockedBy == \"\" || t.LockedBy == l.state.Release {\n", "	if id != \"\" {\n"},
 		},
+		// Between lock and effect nobody sees on the target that somebody has it: whoever has
+		// it sleeps there, and others want it.
+		focus: []string{"execute.claimed"}, action: failpoint.Stop, fate: fateGood, interval: 200 * time.Millisecond, calm: true, long: 100 * time.Second,
+		ackWait: 8 * time.Second, brief: true, service: "api",
 	},
 	{
 		name:  "a lost command is run again",
@@ -157,9 +161,10 @@ var bugs = []bug{
 		name:  "a target is locked that nobody looked at",
 		wants: []string{"unapproved"},
 		edits: []edit{{"services/executor/site/claim.go", "		target, ok := looked[id]\n		if !ok {\n", "		target, ok := looked[id]\n		if ok = false; !ok {\n"}},
-		focus: []string{"execute.looked"}, action: failpoint.Stop, fate: fateGood, interval: 200 * time.Millisecond, calm: true, long: 100 * time.Second,
-		// Another release has to come and go while this one sleeps, and nobody else may begin it.
-		ackWait: 8 * time.Second, brief: true, service: "api",
+		focus: []string{"execute.looked"}, action: failpoint.Stop, fate: fateGood, interval: 200 * time.Millisecond, calm: true, long: 200 * time.Second,
+		// Another release has to come and go while this one sleeps, on a busy machine as well,
+		// and nobody else may begin it.
+		ackWait: 16 * time.Second, brief: true, service: "api",
 	},
 	{
 		name:  "a seal is taken for a beginning",

@@ -29,6 +29,7 @@ var (
 	errNoFile   = errors.New("none of the trusted roots that are configured here is the one that the procedure document names")
 	errIdentity = errors.New("it is no signing identity of the person")
 	errClaim    = errors.New("its certificate was issued to somebody else than is written down beside it")
+	errBuild    = errors.New("its certificate was issued to a build, and machines never approve")
 	errBefore   = errors.New("it was signed before the release was requested")
 	errEarly    = errors.New("it was signed before the time that its text says")
 	errLate     = errors.New("it was signed after the approval was given")
@@ -87,6 +88,9 @@ func verifyBundle(s procedure.State, a procedure.Approval, roots sigstore.Roots,
 	issuer, subject := w.Certificate.Issuer, w.Certificate.Subject
 	if a.Signature.GetIdentity().GetIssuer() != issuer || a.Signature.GetIdentity().GetSubject() != subject {
 		return "", fmt.Errorf("%w: %w: %.200q by %.200q", ErrSignature, errClaim, subject, issuer)
+	}
+	if w.Certificate.Build() {
+		return "", fmt.Errorf("%w: %w", ErrSignature, errBuild)
 	}
 	for _, index := range documents {
 		if err := identified(index, a, issuer, subject, w.Seen); err != nil {

@@ -206,6 +206,7 @@ func TestWhichBundlesAreNobodysApproval(t *testing.T) {
 		"by a root trusted no more":                         {a: func(t *testing.T) approval { return good(t) }, now: theirs.document(), by: sigstore.Roots{policy.Digest(p.root): p.roots[policy.Digest(p.root)], policy.Digest(theirs.root): theirs.roots[policy.Digest(theirs.root)]}, want: verify},
 		"by a root that is not here":                        {a: func(t *testing.T) approval { return good(t) }, by: theirs.roots, want: "none of the trusted roots that are configured here"},
 		"by a root replaced since, by one that is not here": {a: func(t *testing.T) approval { return good(t) }, now: theirs.document(), want: "none of the trusted roots that are configured here"},
+		"of a build under her name":                         {a: func(t *testing.T) approval { return sign(t, p.Instance, anna, issuer, options{Build: true}) }, want: "machines never approve"},
 		"where no root is configured":                       {a: func(t *testing.T) approval { return good(t) }, by: sigstore.Roots{}, want: "none of the trusted roots that are configured here"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -29,3 +29,13 @@ func (x *Index) same(a, b string) bool {
 	p := x.Person(a)
 	return p != nil && p == x.Person(b)
 }
+
+// Names are all names that somebody has, the id first; nil where there is nobody of that
+// name.
+func (x *Index) Names(person string) []string {
+	p := x.Person(person)
+	if p == nil {
+		return nil
+	}
+	return append([]string{p.GetId()}, p.GetAliases()...)
+}

@@ -49,6 +49,12 @@ type Certificate struct {
 	Runner string
 }
 
+// Build reports whether the certificate was issued to a build: to a machine, whatever its
+// subject is called.
+func (c Certificate) Build() bool {
+	return c.SourceRepository+c.SourceRef+c.BuildSigner+c.BuildTrigger+c.Runner != ""
+}
+
 // Signed is a verified bundle.
 type Signed struct {
 	Certificate Certificate

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -79,7 +80,10 @@ func TestAnotherFileChangesNothing(t *testing.T) {
 	renamed.Bytes = bytes.Replace(renamed.Bytes, []byte(first.Procedure.GetId()), []byte("PROC-OTHER-1"), 1)
 	renamed.Procedure.Id = "PROC-OTHER-1"
 	for _, activateFirst := range []bool{true, false} {
-		err := begin(t.Context(), visit(), renamed, activateFirst)
+		// It would wait, as where nothing is in effect.
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		err := begin(ctx, visit(), renamed, activateFirst)
+		cancel()
 		if !errors.Is(err, amend.ErrInEffect) || !strings.Contains(err.Error(), "procedure_file: id: ") {
 			t.Errorf("with a file of another id, and activate_first %t: %v", activateFirst, err)
 		}

@@ -4,7 +4,6 @@
 package sigstoretest
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -23,7 +22,10 @@ import (
 )
 
 // Instance is one sigstore instance.
-type Instance struct{ virtual *ca.VirtualSigstore }
+type Instance struct {
+	virtual *ca.VirtualSigstore
+	people  issuer
+}
 
 // New makes an instance with new keys.
 func New(tb testing.TB) *Instance {
@@ -32,7 +34,7 @@ func New(tb testing.TB) *Instance {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &Instance{virtual}
+	return &Instance{virtual, newIssuer(tb)}
 }
 
 // Root is its trusted root, as JSON.
@@ -46,7 +48,7 @@ func (i *Instance) Root(tb testing.TB) []byte {
 		}
 		log.ID = raw
 	}
-	trusted, err := root.NewTrustedRoot(root.TrustedRootMediaType01, i.virtual.FulcioCertificateAuthorities(), nil, i.virtual.TimestampingAuthorities(), logs)
+	trusted, err := root.NewTrustedRoot(root.TrustedRootMediaType01, append(i.virtual.FulcioCertificateAuthorities(), i.people.authority), nil, i.virtual.TimestampingAuthorities(), logs)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -63,87 +65,6 @@ func (i *Instance) Sign(tb testing.TB, subject, issuer, statement string) []byte
 	tb.Helper()
 	// The certificate begins to be valid a moment from now.
 	return i.SignAt(tb, subject, issuer, statement, time.Now().Add(5*time.Minute))
-}
-
-// Options change what SignText makes.
-type Options struct {
-	// At is when the log saw it. Absent: in half a minute, when the certificate is valid
-	// however long it took to make it.
-	At time.Time
-	// Stamped has a timestamping authority see it as well, now.
-	Stamped bool
-}
-
-// SignText returns a bundle (JSON) in which the subject, vouched for by the issuer, signs a
-// text, as `cosign sign-blob --bundle` does.
-func (i *Instance) SignText(tb testing.TB, subject, issuer string, text []byte, o Options) []byte {
-	tb.Helper()
-	if o.At.IsZero() {
-		o.At = time.Now().Add(30 * time.Second)
-	}
-	signed, err := i.virtual.SignAtTime(subject, issuer, text, o.At)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	content, err := signed.VerificationContent()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	signature, err := signed.SignatureContent()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	entries, err := signed.TlogEntries()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	material := &protobundle.VerificationMaterial{
-		Content: &protobundle.VerificationMaterial_Certificate{Certificate: &protocommon.X509Certificate{RawBytes: content.Certificate().Raw}},
-	}
-	for _, e := range entries {
-		logged := i.promised(tb, e.TransparencyLogEntry())
-		logged.KindVersion.Kind = "hashedrekord"
-		logged.InclusionProof = i.included(tb, logged.GetCanonicalizedBody())
-		material.TlogEntries = append(material.TlogEntries, logged)
-	}
-	if o.Stamped {
-		stamps, err := signed.Timestamps()
-		if err != nil {
-			tb.Fatal(err)
-		}
-		material.TimestampVerificationData = &protobundle.TimestampVerificationData{
-			Rfc3161Timestamps: []*protocommon.RFC3161SignedTimestamp{{SignedTimestamp: stamps[0]}},
-		}
-	}
-	sum := sha256.Sum256(text)
-	data, err := protojson.Marshal(&protobundle.Bundle{
-		MediaType: "application/vnd.dev.sigstore.bundle.v0.3+json", VerificationMaterial: material,
-		Content: &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
-			MessageDigest: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: sum[:]},
-			Signature:     signature.Signature(),
-		}},
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return data
-}
-
-// included is the log's proof that it has an entry, which is its only one.
-func (i *Instance) included(tb testing.TB, body []byte) *protorekor.InclusionProof {
-	tb.Helper()
-	proof, err := i.virtual.GetInclusionProof(body)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	root, err := hex.DecodeString(*proof.RootHash)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return &protorekor.InclusionProof{
-		LogIndex: *proof.LogIndex, TreeSize: *proof.TreeSize, RootHash: root,
-		Checkpoint: &protorekor.Checkpoint{Envelope: *proof.Checkpoint},
-	}
 }
 
 // SignAt is Sign, by the log at another time.

@@ -36,7 +36,7 @@ func (s *Server) ProposeClearance(ctx context.Context, r *approvalv1.ProposeClea
 
 // ConfirmClearance implements approvalv1.ApprovalServiceServer (PD-2.3): by somebody of
 // the group that the document names, who is not who asked and had no part in what put
-// the artifact there, and who saw what it stands at.
+// the artifact there, by no name that they have, and who saw what it stands at.
 func (s *Server) ConfirmClearance(ctx context.Context, r *approvalv1.ConfirmClearanceRequest) (*approvalv1.ConfirmClearanceResponse, error) {
 	state, sequence, err := s.clear(ctx, r.GetDigest(), func(c counter) (*releasev1.Event, error) {
 		if group := c.group(); !slices.Contains(c.person.GetGroups(), group) {
@@ -57,7 +57,7 @@ func (s *Server) ConfirmClearance(ctx context.Context, r *approvalv1.ConfirmClea
 			}
 			of[reason.GetRelease()], _ = procedure.Fold(reason.GetRelease(), h.Entries)
 		}
-		return procedure.DecideClearance(c.artifact.Quarantined, of, c.person, r.GetComment(), s.now())
+		return procedure.DecideClearance(c.artifact.Quarantined, of, c.person, c.index.Names(c.person.GetId()), r.GetComment(), s.now())
 	})
 	return &approvalv1.ConfirmClearanceResponse{State: state, Sequence: sequence}, err
 }

@@ -64,6 +64,7 @@ var reasons = []struct {
 	{procedure.ErrApprovedAlready, codes.AlreadyExists, "APPROVED_ALREADY", ""},
 	{procedure.ErrNotQuarantined, codes.FailedPrecondition, "NOT_QUARANTINED", ""},
 	{procedure.ErrNotProposed, codes.FailedPrecondition, "NOT_PROPOSED", ""},
+	{procedure.ErrForgotten, codes.FailedPrecondition, "FORGOTTEN", ""},
 	{procedure.ErrOwnClearance, codes.PermissionDenied, "OWN_PROPOSAL", ""},
 	{procedure.ErrNotPending, codes.FailedPrecondition, "NOT_PENDING", ""},
 	{procedure.ErrStandIn, codes.PermissionDenied, "NO_STAND_IN", ""},

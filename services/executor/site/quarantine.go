@@ -73,14 +73,14 @@ func (s *Site) quarantine(ctx context.Context, t reactor.Task, of procedure.Stat
 // which an emergency is not stopped it returns the names.
 func (s *Site) Quarantined(ctx context.Context, state procedure.State, bypassable bool) (findings []*releasev1.Finding, around []string, err error) {
 	for _, a := range state.Artifacts {
-		why, err := s.heldOf(ctx, state.Release, a)
+		why, stands, err := s.heldOf(ctx, state.Release, a)
 		if err != nil {
 			return nil, nil, err
 		}
 		if why == "" {
 			continue
 		}
-		if severity := procedure.QuarantineSeverity(state.Request, state.Targets, bypassable); severity == releasev1.Finding_SEVERITY_BLOCKING {
+		if severity := procedure.QuarantineSeverity(state.Request, state.Targets, stands, bypassable); severity == releasev1.Finding_SEVERITY_BLOCKING {
 			findings = append(findings, &releasev1.Finding{
 				Rule: procedure.RuleQuarantined, Severity: severity, Subject: a.GetName(), Message: Line(why),
 			})
@@ -93,33 +93,34 @@ func (s *Site) Quarantined(ctx context.Context, state procedure.State, bypassabl
 
 // heldOf says why an artifact is in quarantine, empty where it is not: by itself, as an image
 // of an index that is, or, where it is an index, by one of the images in it, or by all of
-// them being those of such an index. What the release itself did to them is left out.
-func (s *Site) heldOf(ctx context.Context, release string, a *releasev1.PinnedArtifact) (string, error) {
+// them being those of such an index. It returns the standing that says so, too. What the
+// release itself did to them is left out.
+func (s *Site) heldOf(ctx context.Context, release string, a *releasev1.PinnedArtifact) (why string, stands *releasev1.Quarantine, err error) {
 	own, err := standing.ReadArtifact(ctx, s.Store, a.GetDigest())
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if others := own.Without(release); others.Held {
-		return others.Sentence(), nil
+		return others.Sentence(), others.State, nil
 	}
 	if index, held := own.ByIndex(release); held {
-		return procedure.OfIndex(index.Digest, index.Quarantined), nil
+		return procedure.OfIndex(index.Digest, index.Quarantined), index.State, nil
 	}
-	why, rest := "", len(a.GetPlatforms())
+	rest := len(a.GetPlatforms())
 	for _, p := range a.GetPlatforms() {
 		image, err := standing.ReadArtifact(ctx, s.Store, p.GetDigest())
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if others := image.Without(release); others.Held {
-			return others.Sentence(), nil
+			return others.Sentence(), others.State, nil
 		}
 		if index, held := image.ByIndex(release); held {
-			why, rest = procedure.OfIndex(index.Digest, index.Quarantined), rest-1
+			why, stands, rest = procedure.OfIndex(index.Digest, index.Quarantined), index.State, rest-1
 		}
 	}
 	if rest > 0 {
-		return "", nil
+		return "", nil, nil
 	}
-	return why, nil
+	return why, stands, nil
 }

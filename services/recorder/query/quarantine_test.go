@@ -95,7 +95,7 @@ func TestArtifactsInQuarantineAreListed(t *testing.T) {
 	if got := document(); !strings.Contains(got, "otto asked at") || !strings.Contains(got, "the probe was wrong") {
 		t.Errorf("the record does not say who asked:\n%s", got)
 	}
-	clearance, err := procedure.DecideClearance(q, map[string]procedure.State{h.Release: h.State()}, proceduretest.Person("cleo"), "seen it", s.stream.Now)
+	clearance, err := procedure.DecideClearance(q, map[string]procedure.State{h.Release: h.State()}, proceduretest.Person("cleo"), nil, "seen it", s.stream.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,9 @@ func (l *look) cleared(digest string) bool {
 // quarantine says which artifacts are in quarantine. One that was let out is called out:
 // whoever approves the release is to know.
 func (l *look) quarantine(pinned []*releasev1.PinnedArtifact, targets []*releasev1.ScopedTarget) {
-	severity := procedure.QuarantineSeverity(l.request, targets, l.index.Document().GetQuarantine().GetBypassable())
+	severity := func(of standing.Artifact) releasev1.Finding_Severity {
+		return procedure.QuarantineSeverity(l.request, targets, of.State, l.index.Document().GetQuarantine().GetBypassable())
+	}
 	for i, a := range l.request.GetArtifacts() {
 		held, rest, index := "", len(pinned[i].GetPlatforms()), standing.Artifact{}
 		for _, p := range pinned[i].GetPlatforms() {
@@ -46,7 +48,7 @@ func (l *look) quarantine(pinned []*releasev1.PinnedArtifact, targets []*release
 			if image.Held && held == "" {
 				// An index that brings an image back is that image by another name.
 				held = p.GetDigest()
-				l.find(severity, procedure.RuleQuarantined, a.GetName(), "its image for %s, %s, is %s", p.GetPlatform(), held, image.Sentence())
+				l.find(severity(image), procedure.RuleQuarantined, a.GetName(), "its image for %s, %s, is %s", p.GetPlatform(), held, image.Sentence())
 			}
 			if by, is := image.ByIndex(""); is {
 				index, rest = by, rest-1
@@ -54,18 +56,18 @@ func (l *look) quarantine(pinned []*releasev1.PinnedArtifact, targets []*release
 		}
 		switch known := l.artifacts[a.GetDigest()]; {
 		case known.Held:
-			l.find(severity, procedure.RuleQuarantined, a.GetName(), "%s", known.Sentence())
-			l.around(severity, a)
+			l.find(severity(known), procedure.RuleQuarantined, a.GetName(), "%s", known.Sentence())
+			l.around(severity(known), a)
 		case held != "":
-			l.around(severity, a)
+			l.around(severity(l.artifacts[held]), a)
 		case index.Held && rest == 0:
 			// All that is in it is in an index that was taken back, and in one with another
 			// annotation the same would run. One with something new in it is another one.
-			l.find(severity, procedure.RuleQuarantined, a.GetName(), "all its images are those of the index %s, which is %s", index.Digest, index.Sentence())
-			l.around(severity, a)
+			l.find(severity(index), procedure.RuleQuarantined, a.GetName(), "all its images are those of the index %s, which is %s", index.Digest, index.Sentence())
+			l.around(severity(index), a)
 		case len(known.Within) > 0:
-			l.find(severity, procedure.RuleQuarantined, a.GetName(), "%s", procedure.OfIndex(known.Within[0].Digest, known.Within[0].Quarantined))
-			l.around(severity, a)
+			l.find(severity(known.Within[0]), procedure.RuleQuarantined, a.GetName(), "%s", procedure.OfIndex(known.Within[0].Digest, known.Within[0].Quarantined))
+			l.around(severity(known.Within[0]), a)
 		case l.cleared(a.GetDigest()):
 			l.find(releasev1.Finding_SEVERITY_WARNING, "artifact.cleared", a.GetName(), "%s", known.Sentence())
 		}

@@ -49,7 +49,7 @@ func TestAnImageOfAnIndexInQuarantineIsReleasedNowhere(t *testing.T) {
 	refused("when somebody asked for it to be let out", "it is an image of the index")
 	w.put(t, index, "cleo", func(q procedure.Quarantined) (*releasev1.Event, error) {
 		of := map[string]procedure.State{"mail-7": {Phase: procedure.PhaseClosed, Request: proceduretest.Request()}}
-		return procedure.DecideClearance(q, of, proceduretest.Person("cleo"), "seen", time.Now())
+		return procedure.DecideClearance(q, of, proceduretest.Person("cleo"), nil, "seen", time.Now())
 	})
 	goesOn("when the index was let out")
 	w.quarantine(t, index)

@@ -88,6 +88,20 @@ func TestAnArtifactThatWasTakenBackIsReleasedNowhere(t *testing.T) {
 			}
 		})
 	}
+	t.Run("rollback of a rollback", func(t *testing.T) {
+		w := newWorld(t, document(bypassable+"version_rules: {older: SEVERITY_WARNING}\n"))
+		was(w, "1.4.2")
+		digest := digestOf("1.4.2")
+		w.put(t, digest, "", func(q procedure.Quarantined) (*releasev1.Event, error) {
+			return procedure.DecideQuarantine(q, digest, &releasev1.QuarantineReason{
+				Release: "shop-older", Service: "shop", Environment: "production", Cause: releasev1.QuarantineReason_CAUSE_TAKEN_BACK,
+			}), nil
+		})
+		found, s, err := w.look(t, w.place(t, "1.4.2"), proceduretest.Rollback)
+		if err != nil || s.Outcome != releasev1.Outcome_OUTCOME_REJECTED || !has(found, "artifact.quarantined shop BLOCKING") {
+			t.Errorf("outcome %s, %v: %q", s.Outcome, err, found)
+		}
+	})
 	t.Run("behind another artifact", func(t *testing.T) {
 		w := newWorld(t, document(""))
 		w.quarantine(t, digestOf("1.3.0"))
@@ -117,7 +131,7 @@ func TestAnArtifactThatWasLetOutMayBeReleased(t *testing.T) {
 	}
 	w.put(t, digest, "cleo", func(q procedure.Quarantined) (*releasev1.Event, error) {
 		of := map[string]procedure.State{"mail-7": {Phase: procedure.PhaseClosed, Request: proceduretest.Request()}}
-		return procedure.DecideClearance(q, of, proceduretest.Person("cleo"), "seen", time.Now())
+		return procedure.DecideClearance(q, of, proceduretest.Person("cleo"), nil, "seen", time.Now())
 	})
 	found, s, err = w.look(t, w.place(t, "1.4.2"))
 	if err != nil || s.Phase != procedure.PhasePreview || !has(found, "artifact.cleared shop WARNING") || !has(found, "version.rolled_back eu1 WARNING") {

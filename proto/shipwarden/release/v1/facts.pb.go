@@ -3811,7 +3811,8 @@ type Quarantine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The artifact, "sha256:…".
 	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
-	// Why, newest first, at most 16: since it was let out last, where it was.
+	// Why, newest first, at most 128: since it was let out last, where it was. Of those behind
+	// the 16th without version, text and by_release, but with who asked for it and owned it.
 	Reasons []*QuarantineReason `protobuf:"bytes,2,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// Who asks to let it out, or has; absent where nobody asked since the newest reason.
 	Clearance *Clearance `protobuf:"bytes,3,opt,name=clearance,proto3" json:"clearance,omitempty"`
@@ -3820,7 +3821,10 @@ type Quarantine struct {
 	// Indexes that went into quarantine and have it as the image of a platform, "sha256:…",
 	// newest first, at most 16: it is released nowhere by itself while one of them is there.
 	// Without a reason of its own it is held by nothing else.
-	Indexes       []string `protobuf:"bytes,5,rep,name=indexes,proto3" json:"indexes,omitempty"`
+	Indexes []string `protobuf:"bytes,5,rep,name=indexes,proto3" json:"indexes,omitempty"`
+	// How many more releases put it there than the reasons name: of these nobody can tell who
+	// had a part in them, so that nobody lets it out any more.
+	Forgotten     uint32 `protobuf:"varint,6,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3888,6 +3892,13 @@ func (x *Quarantine) GetIndexes() []string {
 		return x.Indexes
 	}
 	return nil
+}
+
+func (x *Quarantine) GetForgotten() uint32 {
+	if x != nil {
+		return x.Forgotten
+	}
+	return 0
 }
 
 // QuarantineReason is one release that put an artifact into quarantine.
@@ -4022,9 +4033,11 @@ type Clearance struct {
 	Proposed   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=proposed,proto3" json:"proposed,omitempty"`
 	Reason     string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Who agreed, when, and why; absent while nobody did.
-	ConfirmedBy   string                 `protobuf:"bytes,4,opt,name=confirmed_by,json=confirmedBy,proto3" json:"confirmed_by,omitempty"`
-	Confirmed     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
-	Comment       string                 `protobuf:"bytes,6,opt,name=comment,proto3" json:"comment,omitempty"`
+	ConfirmedBy string                 `protobuf:"bytes,4,opt,name=confirmed_by,json=confirmedBy,proto3" json:"confirmed_by,omitempty"`
+	Confirmed   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	Comment     string                 `protobuf:"bytes,6,opt,name=comment,proto3" json:"comment,omitempty"`
+	// All names of whoever agreed, by the procedure document in effect then: id and aliases.
+	ConfirmedAs   []string `protobuf:"bytes,7,rep,name=confirmed_as,json=confirmedAs,proto3" json:"confirmed_as,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4099,6 +4112,13 @@ func (x *Clearance) GetComment() string {
 		return x.Comment
 	}
 	return ""
+}
+
+func (x *Clearance) GetConfirmedAs() []string {
+	if x != nil {
+		return x.ConfirmedAs
+	}
+	return nil
 }
 
 var File_shipwarden_release_v1_facts_proto protoreflect.FileDescriptor
@@ -4384,14 +4404,15 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\x06action\x12\x1f\n" +
 	"\x05owner\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05owner\x12\xc5\x01\n" +
 	"\x03due\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x96\x01\xbaH\x92\x01\xba\x01\x8b\x01\n" +
-	"\tdue.range\x12(must lie between the years 2020 and 2100\x1aTthis > timestamp('2020-01-01T00:00:00Z') && this < timestamp('2100-01-01T00:00:00Z')\xc8\x01\x01R\x03due\"\xe8\x01\n" +
+	"\tdue.range\x12(must lie between the years 2020 and 2100\x1aTthis > timestamp('2020-01-01T00:00:00Z') && this < timestamp('2100-01-01T00:00:00Z')\xc8\x01\x01R\x03due\"\x86\x02\n" +
 	"\n" +
 	"Quarantine\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12A\n" +
 	"\areasons\x18\x02 \x03(\v2'.shipwarden.release.v1.QuarantineReasonR\areasons\x12>\n" +
 	"\tclearance\x18\x03 \x01(\v2 .shipwarden.release.v1.ClearanceR\tclearance\x12%\n" +
 	"\x0ecleared_before\x18\x04 \x01(\rR\rclearedBefore\x12\x18\n" +
-	"\aindexes\x18\x05 \x03(\tR\aindexes\"\xf8\x03\n" +
+	"\aindexes\x18\x05 \x03(\tR\aindexes\x12\x1c\n" +
+	"\tforgotten\x18\x06 \x01(\rR\tforgotten\"\xf8\x03\n" +
 	"\x10QuarantineReason\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12 \n" +
@@ -4411,7 +4432,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x16CAUSE_EXECUTION_FAILED\x10\x02\x12\x11\n" +
 	"\rCAUSE_ORDERED\x10\x03\x12\x14\n" +
 	"\x10CAUSE_TAKEN_BACK\x10\x04\x12\x11\n" +
-	"\rCAUSE_OVERRUN\x10\x05\"\xf3\x01\n" +
+	"\rCAUSE_OVERRUN\x10\x05\"\x96\x02\n" +
 	"\tClearance\x12\x1f\n" +
 	"\vproposed_by\x18\x01 \x01(\tR\n" +
 	"proposedBy\x126\n" +
@@ -4419,7 +4440,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12!\n" +
 	"\fconfirmed_by\x18\x04 \x01(\tR\vconfirmedBy\x128\n" +
 	"\tconfirmed\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tconfirmed\x12\x18\n" +
-	"\acomment\x18\x06 \x01(\tR\acomment*\x8a\x02\n" +
+	"\acomment\x18\x06 \x01(\tR\acomment\x12!\n" +
+	"\fconfirmed_as\x18\a \x03(\tR\vconfirmedAs*\x8a\x02\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_SUCCEEDED\x10\x01\x12!\n" +
