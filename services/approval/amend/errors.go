@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/refusal"
 	"github.com/blackdice/shipwarden/procedure"
 )
@@ -63,6 +64,7 @@ var reasons = []struct {
 	{eventstore.ErrUnavailable, codes.Unavailable, "BUS_UNAVAILABLE", "the record cannot be reached: nothing is known to be changed, look again and then try again"},
 	{eventstore.ErrUndecided, codes.Unavailable, "BUS_UNAVAILABLE", "it is not known whether it was stored: look, and try again where it was not"},
 	{eventstore.ErrRefused, codes.ResourceExhausted, "BUS_REFUSES", "the record takes nothing in: nothing was changed"},
+	{evidence.ErrFull, codes.ResourceExhausted, "EVIDENCE_FULL", "the document cannot be kept as evidence, because the store is full: nothing was changed"},
 	{context.DeadlineExceeded, codes.DeadlineExceeded, refusal.ReasonDeadline, "it took too long"},
 	{context.Canceled, codes.Canceled, refusal.ReasonCanceled, "it was called off"},
 }
