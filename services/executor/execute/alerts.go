@@ -93,8 +93,9 @@ func (a *alerted) outlast(t reactor.Task) {
 
 // alarmed says which alert keeps a wave that was claimed from being begun: between a claim
 // and its effect may lie a night. An error means that nobody can tell; the wave is looked at
-// again until its time is over. One that has begun is brought to its end, whatever fires.
-func (s shell) alarmed(ctx context.Context, t reactor.Task) (string, error) {
+// again until its claim is over, and then does not begin. One that has begun is brought to
+// its end, whatever fires.
+func (s shell) alarmed(ctx context.Context, t reactor.Task, now time.Time) (string, error) {
 	rules, began, err := s.watched(ctx, t)
 	if err != nil {
 		return "", err
@@ -115,7 +116,7 @@ func (s shell) alarmed(ctx context.Context, t reactor.Task) (string, error) {
 		switch {
 		case v.Why == "":
 		case v.Word == alerts.RuleUnknown:
-			return "", errors.New(v.Why)
+			return unsure(t, now, errors.New(v.Why))
 		default:
 			return "held by " + v.Word + " " + v.Rule.GetName() + ": " + v.Why, nil
 		}
