@@ -77,11 +77,12 @@ func (s shell) watched(ctx context.Context, t reactor.Task) ([]*policyv1.AlertRu
 	return rules, began, err
 }
 
-// outlast refuses the next wave where alerts have held it for as long as a person has to
-// decide. A release that has begun is ended by no clock: people would never hear that half of
-// it is in production and waits, as long as an alert that its first wave has set off fires.
+// outlast refuses the next wave where alerts, or that nobody can tell, have held it for as long
+// as a person has to decide. A release that has begun is ended by no clock: people would never
+// hear that half of it is in production and waits, as long as an alert that its first wave has
+// set off fires.
 func (a *alerted) outlast(t reactor.Task) {
-	if begins(t.State) || t.State.HeldSince.IsZero() || t.Now.Sub(t.State.HeldSince) < t.State.Requested.GetTimeouts().GetDecision().AsDuration() {
+	if len(a.holds) == 0 || begins(t.State) || !outwaited(t, alerts.RuleFiring, alerts.RuleUnknown) {
 		return
 	}
 	for _, h := range a.holds {

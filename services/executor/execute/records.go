@@ -111,8 +111,7 @@ func (s shell) patience(ctx context.Context, t reactor.Task, now time.Time, r *r
 		return err
 	}
 	next := now.Add(index.Document().GetDeadlines().GetRecheck().AsDuration() + margin)
-	long := !t.State.HeldSince.IsZero() && now.Sub(t.State.HeldSince) >= t.State.Requested.GetTimeouts().GetDecision().AsDuration()
-	if !long && (!begins(t.State) || !over(t.State, next)) {
+	if !outwaited(t, ruleRecordUnknown) && (!begins(t.State) || !over(t.State, next)) {
 		return nil
 	}
 	for _, h := range r.holds {
