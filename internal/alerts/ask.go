@@ -101,7 +101,8 @@ func (w Watch) ask(ctx context.Context, look Look, source string) (Answer, error
 	}
 	document, err := Document(deciding)
 	if err != nil {
-		return a, fmt.Errorf("write the alerts of %s down: %w", source, err)
+		// To ask again would not help, and whoever waits for an emergency sees nothing of it.
+		return Answer{Record: &releasev1.AlertAnswer{Source: source, Error: "what it said cannot be written down"}}, nil //nolint:nilerr // As above.
 	}
 	a.Record.Answer, a.Unkept, err = evidence.Keep(ctx, w.Keeper, "application/json", "alerts of "+source, document)
 	switch {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -112,7 +113,25 @@ func Parse(body []byte) ([]Alert, error) {
 	}
 	var out []Alert
 	for _, a := range k.Alerts {
-		out = append(out, Alert{bounded(a.Labels), a.Starts})
+		one, err := alert(a.Labels, a.Starts)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one)
 	}
 	return out, nil
+}
+
+// alert is one as it is read, with bounded labels that are text. A time that RFC 3339 can
+// write in its own zone and not in UTC is refused: it could decide, and nobody could write
+// down what did.
+func alert(labels map[string]string, starts time.Time) (Alert, error) {
+	if year := starts.UTC().Year(); year < 1 || year > 9999 {
+		return Alert{}, errors.New("an alert starts outside of the years 1 to 9999")
+	}
+	own := make(map[string]string, len(labels))
+	for k, v := range labels {
+		own[k[:min(len(k), maxLabel)]] = strings.ToValidUTF8(v[:min(len(v), maxLabel)], "")
+	}
+	return Alert{own, starts}, nil
 }

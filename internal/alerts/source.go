@@ -163,7 +163,11 @@ func prometheus(body []byte) ([]Alert, error) {
 	for _, a := range *answer.Data.Alerts {
 		switch a.State {
 		case "firing":
-			out = append(out, Alert{bounded(a.Labels), a.ActiveAt})
+			one, err := alert(a.Labels, a.ActiveAt)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, one)
 		case "pending", "inactive":
 		default:
 			return nil, errors.New("an alert is in no state that is known")
@@ -187,19 +191,15 @@ func alertmanager(body []byte) ([]Alert, error) {
 	for _, a := range *answer {
 		switch a.Status.State {
 		case "active", "unprocessed":
-			out = append(out, Alert{bounded(a.Labels), a.StartsAt})
+			one, err := alert(a.Labels, a.StartsAt)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, one)
 		case "suppressed":
 		default:
 			return nil, errors.New("an alert is in no state that is known")
 		}
 	}
 	return out, nil
-}
-
-func bounded(labels map[string]string) map[string]string {
-	out := make(map[string]string, len(labels))
-	for k, v := range labels {
-		out[k[:min(len(k), maxLabel)]] = strings.ToValidUTF8(v[:min(len(v), maxLabel)], "")
-	}
-	return out
 }

@@ -99,6 +99,8 @@ func TestWhatIsNoAnswerIsAnError(t *testing.T) {
 		{"null", a, say(`null`)},
 		{"null of Prometheus", p, say(`{"status":"success","data":{"alerts":null}}`)},
 		{"a state of a later version", p, say(`{"status":"success","data":{"alerts":[{"labels":{},"state":"smoldering","activeAt":"2026-11-28T09:00:00Z"}]}}`)},
+		{"a year that UTC has not", a, say(`[{"labels":{},"startsAt":"9999-12-31T23:30:00-01:00","status":{"state":"active"}}]`)},
+		{"a year before the first", p, say(`{"status":"success","data":{"alerts":[{"labels":{},"state":"firing","activeAt":"0000-12-31T23:30:00Z"}]}}`)},
 		{"a page that asks for a password", a, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }},
 		{"a page of a proxy", a, say(`<html>`)},
 		{"a redirect", a, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }},

@@ -12,5 +12,6 @@
 // goes beyond is ErrBounds, for what was left out could be what matters. An answer that is
 // no list of manifests, and a word on further pages that cannot be read or leads elsewhere,
 // is ErrUnreachable: nothing but an empty list, or a registry that has neither the API nor
-// the tag, says that nothing is there.
+// the tag, says that nothing is there. Neither has the API who answers its first page with
+// a page for people, nor the tag who takes its name for the digest of the image.
 package referrers

@@ -53,7 +53,7 @@ func (f *Finder) list(ctx context.Context, subject name.Digest, credentials auth
 		some, next, err := ask(ctx, client, at)
 		switch {
 		case errors.Is(err, errNoAPI) && page == 0:
-			return tagged(subject, options)
+			return tagged(subject, options) // A later page that is not there is a page that is missing.
 		case err != nil:
 			return nil, err
 		}
@@ -93,14 +93,31 @@ func ask(ctx context.Context, client *http.Client, at *url.URL) ([]v1.Descriptor
 	}
 	manifests, err := index(response.Header.Get("Content-Type"), body)
 	if err != nil {
+		if foreign(response.Header.Get("Content-Type"), body) {
+			err = fmt.Errorf("%w: %w", err, errNoAPI)
+		}
 		return nil, nil, err
 	}
 	next, err := following(response.Header.Values("Link"), at)
 	return manifests, next, err
 }
 
+// foreign reports whether an answer with status 200 is none of the API at all, as a
+// registry gives that answers every path that it does not know with a page for people. What
+// can be read as a list of manifests is the API's under another type: to take it for a
+// registry without the API would make statements that are there look like none.
+func foreign(contentType string, body []byte) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err == nil && types.MediaType(media).IsIndex() {
+		return false
+	}
+	list, err := v1.ParseIndexManifest(strings.NewReader(string(body)))
+	return err != nil || list.SchemaVersion == 0 && list.Manifests == nil
+}
+
 // tagged reads the list that is kept under a tag where a registry does not have the API. A
-// tag that is not there is a list that is empty.
+// tag that is not there is a list that is empty, and so is one that leads to the subject
+// itself: GitLab's registry takes the name of the tag for the digest.
 func tagged(subject name.Digest, options []remote.Option) ([]v1.Descriptor, error) {
 	got, err := remote.Get(subject.Context().Tag(strings.Replace(subject.DigestStr(), ":", "-", 1)), options...)
 	var answer *transport.Error
@@ -109,6 +126,8 @@ func tagged(subject name.Digest, options []remote.Option) ([]v1.Descriptor, erro
 		return nil, nil
 	case err != nil:
 		return nil, explain(err)
+	case got.Digest.String() == subject.DigestStr():
+		return nil, nil
 	}
 	return index(string(got.MediaType), got.Manifest)
 }
