@@ -107,6 +107,8 @@ func (s State) maySign(a Approval, at time.Time) error {
 		return fmt.Errorf("%w: it is empty, longer than any, or two at once", ErrSignature)
 	case g.GetBundle() != "" && (g.GetIdentity().GetIssuer() == "" || g.GetIdentity().GetSubject() == ""):
 		return fmt.Errorf("%w: it does not say to whom its certificate was issued", ErrSignature)
+	case g.GetBundle() == "" && g.GetIdentity() != nil:
+		return fmt.Errorf("%w: it names an identity, which nothing in it proves", ErrSignature)
 	case g.GetSigned() == nil || g.GetExpires() == nil || !g.GetExpires().AsTime().Equal(a.Expires):
 		return fmt.Errorf("%w: it is valid for another time than the approval", ErrSignature)
 	case g.GetSigned().AsTime().After(at.Add(maxEarly)) || !g.GetSigned().AsTime().Before(a.Expires):

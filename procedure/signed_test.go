@@ -134,12 +134,13 @@ func TestABundleIsHeldToItsApproval(t *testing.T) {
 		return e
 	}
 	for what, change := range map[string]func(*releasev1.ApprovalSignature){
-		"an SSH signature beside it": func(s *releasev1.ApprovalSignature) { s.Armored = "…" },
-		"it is longer than any":      func(s *releasev1.ApprovalSignature) { s.Bundle = strings.Repeat("A", 24<<10+1) },
-		"nobody vouches":             func(s *releasev1.ApprovalSignature) { s.Identity.Issuer = "" },
-		"for nobody":                 func(s *releasev1.ApprovalSignature) { s.Identity.Subject = "" },
-		"it does not say whose":      func(s *releasev1.ApprovalSignature) { s.Identity = nil },
-		"signed for a longer time":   func(s *releasev1.ApprovalSignature) { s.Expires.Seconds++ },
+		"an SSH signature beside it":          func(s *releasev1.ApprovalSignature) { s.Armored = "…" },
+		"it is longer than any":               func(s *releasev1.ApprovalSignature) { s.Bundle = strings.Repeat("A", 24<<10+1) },
+		"nobody vouches":                      func(s *releasev1.ApprovalSignature) { s.Identity.Issuer = "" },
+		"for nobody":                          func(s *releasev1.ApprovalSignature) { s.Identity.Subject = "" },
+		"it does not say whose":               func(s *releasev1.ApprovalSignature) { s.Identity = nil },
+		"a key that is said to be somebody's": func(s *releasev1.ApprovalSignature) { s.Armored, s.Bundle = "…", "" },
+		"signed for a longer time":            func(s *releasev1.ApprovalSignature) { s.Expires.Seconds++ },
 	} {
 		h := proceduretest.New(proceduretest.Request())
 		h.To(t, procedure.PhaseApprove)

@@ -27,6 +27,7 @@ const maxSaid = 400
 var (
 	errNoRoot   = errors.New("the procedure document names no trusted root of a sigstore instance")
 	errNoFile   = errors.New("none of the trusted roots that are configured here is the one that the procedure document names")
+	errBeside   = errors.New("an identity is that of a bundle, and there is none")
 	errIdentity = errors.New("it is no signing identity of the person")
 	errClaim    = errors.New("its certificate was issued to somebody else than is written down beside it")
 	errBuild    = errors.New("its certificate was issued to a build, and machines never approve")
@@ -37,10 +38,13 @@ var (
 )
 
 // Identified returns the signature with the identity that its bundle claims, for whoever
-// takes the bundle in; one without a bundle is returned as it is. The error wraps
-// ErrSignature.
+// takes the bundle in; one without a bundle is returned as it is, and has no identity. The
+// error wraps ErrSignature.
 func Identified(s *releasev1.ApprovalSignature) (*releasev1.ApprovalSignature, error) {
 	if s.GetBundle() == "" {
+		if s.GetIdentity() != nil {
+			return nil, said(errBeside)
+		}
 		return s, nil
 	}
 	c, err := sigstore.Claim([]byte(s.GetBundle()))

@@ -87,6 +87,14 @@ func TestABundleIsItsPersonsApproval(t *testing.T) {
 	}
 }
 
+// TestNobodyNamesAnIdentityBesideAKey: only a bundle proves one.
+func TestNobodyNamesAnIdentityBesideAKey(t *testing.T) {
+	s := &releasev1.ApprovalSignature{Armored: "…", Identity: &releasev1.SignerIdentity{Issuer: "https://id.shop.example", Subject: "ceo@shop.example"}}
+	if got, err := consent.Identified(s); !errors.Is(err, consent.ErrSignature) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 // TestAnyChangeVoidsTheBundle: it is of one release, environment, document, change and
 // person, for one span of time.
 func TestAnyChangeVoidsTheBundle(t *testing.T) {

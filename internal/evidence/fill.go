@@ -79,20 +79,27 @@ func (s *Store) Metrics(r prometheus.Registerer) {
 			Name: "shipwarden_evidence_unkept_total", Help: "Documents that could not be kept as evidence, by reason.",
 		}, []string{"reason"}),
 	}
+	// A counter that begins with the first loss shows no increase: it is there before.
+	for _, reason := range []string{reasonFailed, reasonFull, reasonTooLarge} {
+		s.metrics.refused.WithLabelValues(reason)
+	}
 	r.MustRegister(s.metrics.used, s.metrics.limit, s.metrics.refused)
 }
+
+// The reasons for which a document is not kept, as the label has them.
+const reasonFailed, reasonFull, reasonTooLarge = "failed", "full", "too_large"
 
 // unkept counts a document that was not kept.
 func (m *metrics) unkept(err error) {
 	if m == nil {
 		return
 	}
-	reason := "failed"
+	reason := reasonFailed
 	switch {
 	case errors.Is(err, ErrFull):
-		reason = "full"
+		reason = reasonFull
 	case errors.Is(err, ErrTooLarge):
-		reason = "too_large"
+		reason = reasonTooLarge
 	}
 	m.refused.WithLabelValues(reason).Inc()
 }

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
@@ -59,6 +61,24 @@ func TestAFullStoreSaysSoAtOnce(t *testing.T) {
 	eventstoretest.Room(t, n)
 	if _, err := s.Put(t.Context(), "text/plain", "new", fresh); err != nil {
 		t.Errorf("with room again: %v", err)
+	}
+}
+
+// TestEveryReasonIsCountedFromNothingOn: of a counter that begins with the first loss nobody
+// sees an increase.
+func TestEveryReasonIsCountedFromNothingOn(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	evidence.New(nil).Metrics(registry)
+	want := `
+# HELP shipwarden_evidence_unkept_total Documents that could not be kept as evidence, by reason.
+# TYPE shipwarden_evidence_unkept_total counter
+shipwarden_evidence_unkept_total{reason="failed"} 0
+shipwarden_evidence_unkept_total{reason="full"} 0
+shipwarden_evidence_unkept_total{reason="too_large"} 0
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "shipwarden_evidence_unkept_total"); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -116,8 +136,9 @@ func gathered(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	}
 	got := map[string]float64{}
 	for _, f := range families {
-		m := f.GetMetric()[0]
-		got[f.GetName()] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		for _, m := range f.GetMetric() {
+			got[f.GetName()] += m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
 	}
 	return got
 }

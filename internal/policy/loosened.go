@@ -91,8 +91,8 @@ func (l *loosened) elements(at string, f protoreflect.FieldDescriptor, before, a
 	is, named := loosening[f.FullName()].is, key(f)
 	other := func(in protoreflect.List, m protoreflect.Message) protoreflect.Message {
 		for i := range in.Len() {
-			if in.Get(i).Message().Get(named).Equal(m.Get(named)) {
-				return in.Get(i).Message()
+			if o := in.Get(i).Message(); o.Get(named).Equal(m.Get(named)) && sameIssuer(named, o, m) {
+				return o
 			}
 		}
 		return nil
@@ -110,6 +110,13 @@ func (l *loosened) elements(at string, f protoreflect.FieldDescriptor, before, a
 		m := after.Get(i).Message()
 		l.lost(is == added || is == whatever, other(before, m) != nil, "%s %s is there", at, m.Get(named).String())
 	}
+}
+
+// sameIssuer reports whether a subject is one of the same issuer: another one's is
+// somebody else, though it has the same name.
+func sameIssuer(named protoreflect.FieldDescriptor, a, b protoreflect.Message) bool {
+	issuer := a.Descriptor().Fields().ByName("issuer")
+	return named.Name() != "subject" || issuer == nil || a.Get(issuer).Equal(b.Get(issuer))
 }
 
 // list judges one whose elements are values.

@@ -228,3 +228,22 @@ func TestWhatIsLoosenedOfTheRest(t *testing.T) {
 }
 
 const revokedKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIETC+CMW2WPx9+M8yBXILLz8G4zrB2MYP/M5kwbGjEC8"
+
+// TestASubjectOfTwoIssuersIsTwoIdentities: a document that nobody changed demands nothing less.
+func TestASubjectOfTwoIssuersIsTwoIdentities(t *testing.T) {
+	document := func(issuers ...string) *policyv1.Procedure {
+		d := fullExample(t)
+		d.People[3].SigningIdentities = nil
+		for _, issuer := range issuers {
+			d.People[3].SigningIdentities = append(d.People[3].SigningIdentities, &policyv1.PersonIdentity{Issuer: issuer, Subject: "dave@shop.example"})
+		}
+		return d
+	}
+	one, two := "https://one.example", "https://two.example"
+	if got := Loosened(document(one, two), document(one, two)); len(got) > 0 {
+		t.Errorf("nothing was changed: %q", got)
+	}
+	if got := Loosened(document(one), document(one, two)); len(got) != 1 {
+		t.Errorf("one was added: %q", got)
+	}
+}

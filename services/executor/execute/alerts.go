@@ -77,11 +77,12 @@ func (s shell) watched(ctx context.Context, t reactor.Task) ([]*policyv1.AlertRu
 	return rules, began, err
 }
 
-// outlast refuses the next wave where alerts have held it for as long as a person has to
-// decide. A release that has begun is ended by no clock: people would never hear that half of
-// it is in production and waits, as long as an alert that its first wave has set off fires.
+// outlast refuses the next wave where alerts, or that nobody can tell, have held it for as long
+// as a person has to decide. A release that has begun is ended by no clock: people would never
+// hear that half of it is in production and waits, as long as an alert that its first wave has
+// set off fires.
 func (a *alerted) outlast(t reactor.Task) {
-	if begins(t.State) || t.State.HeldSince.IsZero() || t.Now.Sub(t.State.HeldSince) < t.State.Requested.GetTimeouts().GetDecision().AsDuration() {
+	if len(a.holds) == 0 || begins(t.State) || !outwaited(t, alerts.RuleFiring, alerts.RuleUnknown) {
 		return
 	}
 	for _, h := range a.holds {
@@ -93,8 +94,9 @@ func (a *alerted) outlast(t reactor.Task) {
 
 // alarmed says which alert keeps a wave that was claimed from being begun: between a claim
 // and its effect may lie a night. An error means that nobody can tell; the wave is looked at
-// again until its time is over. One that has begun is brought to its end, whatever fires.
-func (s shell) alarmed(ctx context.Context, t reactor.Task) (string, error) {
+// again until its claim is over, and then does not begin. One that has begun is brought to
+// its end, whatever fires.
+func (s shell) alarmed(ctx context.Context, t reactor.Task, now time.Time) (string, error) {
 	rules, began, err := s.watched(ctx, t)
 	if err != nil {
 		return "", err
@@ -115,7 +117,7 @@ func (s shell) alarmed(ctx context.Context, t reactor.Task) (string, error) {
 		switch {
 		case v.Why == "":
 		case v.Word == alerts.RuleUnknown:
-			return "", errors.New(v.Why)
+			return unsure(t, now, errors.New(v.Why))
 		default:
 			return "held by " + v.Word + " " + v.Rule.GetName() + ": " + v.Why, nil
 		}

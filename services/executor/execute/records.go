@@ -111,8 +111,7 @@ func (s shell) patience(ctx context.Context, t reactor.Task, now time.Time, r *r
 		return err
 	}
 	next := now.Add(index.Document().GetDeadlines().GetRecheck().AsDuration() + margin)
-	long := !t.State.HeldSince.IsZero() && now.Sub(t.State.HeldSince) >= t.State.Requested.GetTimeouts().GetDecision().AsDuration()
-	if !long && (!begins(t.State) || !over(t.State, next)) {
+	if !outwaited(t, ruleRecordUnknown) && (!begins(t.State) || !over(t.State, next)) {
 		return nil
 	}
 	for _, h := range r.holds {
@@ -134,8 +133,8 @@ func (r *records) refuse(rule, subject, why, digest string) {
 
 // closed says why a wave that was claimed must not begin any more by its change record:
 // between a claim and its effect may lie a night. An error means that it is not known; the
-// wave is looked at again until its time is over. One that has begun is brought to its end,
-// whatever becomes of the record.
+// wave is looked at again until its claim is over, and then does not begin. One that has begun
+// is brought to its end, whatever becomes of the record.
 func (s shell) closed(ctx context.Context, t reactor.Task, now time.Time) (string, error) {
 	rules, _, err := s.demanded(ctx, t)
 	if err != nil || len(rules) == 0 || s.begun(ctx, t) {
@@ -144,7 +143,7 @@ func (s shell) closed(ctx context.Context, t reactor.Task, now time.Time) (strin
 	for _, r := range s.Connectors.Check(ctx, rules, t.State.Request, now) {
 		switch {
 		case r.Unknown != nil:
-			return "", r.Unknown
+			return unsure(t, now, r.Unknown)
 		case r.Why != "":
 			return r.Why, nil
 		case !r.From.IsZero():

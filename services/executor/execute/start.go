@@ -132,7 +132,7 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 	if why, err := s.closed(ctx, t, now); err != nil || why != "" {
 		return why, err
 	}
-	if why, err := s.alarmed(ctx, t); err != nil || why != "" {
+	if why, err := s.alarmed(ctx, t, now); err != nil || why != "" {
 		return why, err
 	}
 	if why, err := s.quarantined(ctx, t); err != nil || why != "" {

@@ -82,8 +82,8 @@ func describeDecision(e *releasev1.Event) string {
 	case *releasev1.Event_RiskRefused:
 		return findings(d.RiskRefused.GetFindings())
 	case *releasev1.Event_ApprovalGiven:
-		if id := d.ApprovalGiven.GetSignature().GetIdentity(); id != nil {
-			by += ", signed as " + id.GetSubject() + " of " + id.GetIssuer()
+		if s := d.ApprovalGiven.GetSignature(); s.GetBundle() != "" {
+			by += ", signed as " + s.GetIdentity().GetSubject() + " of " + s.GetIdentity().GetIssuer()
 		}
 		if of := d.ApprovalGiven.GetStandIn().GetPerson(); of != "" {
 			return "approved by " + by + " in place of " + of
