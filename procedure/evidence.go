@@ -27,7 +27,8 @@ func (s State) TakesEvidence() bool {
 }
 
 // applyEvidenceAdded lets the gates look again. Evidence that is there already adds
-// nothing, and would wake them for ever.
+// nothing, and would wake them for ever. What came before and could not be kept may come
+// again: from then on it is kept.
 func (s *State) applyEvidenceAdded(e Entry, d *releasev1.EvidenceAdded) error {
 	if err := s.expect(e, PhaseGates, PhaseHeld); err != nil {
 		return err
@@ -35,17 +36,24 @@ func (s *State) applyEvidenceAdded(e Entry, d *releasev1.EvidenceAdded) error {
 	if !s.TakesEvidence() {
 		return s.invalid(e, "no gate waits for evidence")
 	}
-	if len(d.GetEvidence()) == 0 || len(s.LateEvidence)+len(d.GetEvidence()) > MaxLateEvidence {
+	late, back := slices.Clip(s.LateEvidence), map[string]bool{}
+	for _, ref := range d.GetEvidence() {
+		digest := ref.GetDigest()
+		known := slices.ContainsFunc(s.Requested.GetEvidence(), names(digest)) || slices.ContainsFunc(late, names(digest))
+		switch {
+		case !known:
+			late = append(late, ref)
+		case s.UnkeptReason(digest) == "" || back[digest] || slices.ContainsFunc(e.Event.GetUnkept(), named(digest)):
+			return s.invalid(e, "evidence "+digest+" is there already")
+		default:
+			back[digest] = true
+		}
+	}
+	if len(d.GetEvidence()) == 0 || len(late) > MaxLateEvidence {
 		return s.invalid(e, "it brings nothing, or more than is taken")
 	}
-	known := s.Evidence()
-	for _, ref := range d.GetEvidence() {
-		if slices.ContainsFunc(known, func(k *releasev1.EvidenceRef) bool { return k.GetDigest() == ref.GetDigest() }) {
-			return s.invalid(e, "evidence "+ref.GetDigest()+" is there already")
-		}
-		known = append(known, ref)
-	}
-	s.LateEvidence = append(slices.Clip(s.LateEvidence), d.GetEvidence()...)
+	s.LateEvidence = late
+	s.Unkept = slices.DeleteFunc(slices.Clone(s.Unkept), func(u *releasev1.UnkeptEvidence) bool { return back[u.GetDigest()] })
 	s.Holds, s.HeldUntil = nil, time.Time{}
 	s.enter(PhaseGates, e.Stored)
 	return nil
@@ -58,4 +66,14 @@ func (s *State) applyGatesHeld(e Entry, d *releasev1.Held) error {
 		return err
 	}
 	return s.hold(e, d, PhaseGates)
+}
+
+// names reports of a reference whether it is to that digest.
+func names(digest string) func(*releasev1.EvidenceRef) bool {
+	return func(ref *releasev1.EvidenceRef) bool { return ref.GetDigest() == digest }
+}
+
+// named reports of what could not be kept whether it is what has that digest.
+func named(digest string) func(*releasev1.UnkeptEvidence) bool {
+	return func(u *releasev1.UnkeptEvidence) bool { return u.GetDigest() == digest }
 }

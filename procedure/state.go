@@ -30,7 +30,7 @@ type State struct {
 
 	// LateEvidence is what came for the gates after the request.
 	LateEvidence []*releasev1.EvidenceRef
-	// Unkept is what its events say of evidence that could not be kept.
+	// Unkept is what its events say of evidence that could not be kept, and has not been since.
 	Unkept []*releasev1.UnkeptEvidence
 	// Gates is the outcome of step 1.
 	Gates []*releasev1.GateVerdict

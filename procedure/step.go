@@ -62,7 +62,7 @@ var Steps = []Step{
 		ID: StepGates, Number: "1", Title: "Confirm the gates", Service: ServiceApproval, Package: "services/approval/gates",
 		Clause:  "Confirm that the change has passed the required review, approval, and testing gates.",
 		WakesOn: []string{"requested", "deadline_passed", "evidence_added"},
-		Appends: []string{"gates_confirmed", "gates_refused", "gates_held"},
+		Appends: []string{"gates_confirmed", "gates_refused", "gates_held", "evidence_added"},
 	},
 	{
 		ID: StepScope, Number: "2", Title: "Validate the scope", Service: ServiceValidator, Package: "services/validator/scope",

@@ -32,7 +32,7 @@ func (s *State) keepUnkept(e Entry) error {
 		if u.GetDigest() == "" || u.GetReason() == "" {
 			return s.invalid(e, "evidence that is not kept has no digest or no reason")
 		}
-		if !slices.ContainsFunc(out, func(o *releasev1.UnkeptEvidence) bool { return o.GetDigest() == u.GetDigest() }) {
+		if !slices.ContainsFunc(out, named(u.GetDigest())) {
 			out = append(out, u)
 		}
 	}

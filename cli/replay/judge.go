@@ -87,7 +87,7 @@ func why(e *releasev1.Event) string {
 	case *releasev1.Event_Escalated:
 		return "whom the approval service called"
 	case *releasev1.Event_EvidenceAdded:
-		return "a message that brought evidence"
+		return "a message that brought evidence, or that the store has what was not kept before"
 	case *releasev1.Event_Superseded:
 		return "another release's request"
 	}

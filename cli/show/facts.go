@@ -51,6 +51,9 @@ func gather(events []*recorderv1.RecordedEvent) facts {
 		}
 		f.decision(e)
 		f.work(e)
+		for _, back := range e.GetEvent().GetEvidenceAdded().GetEvidence() {
+			f.unkept = slices.DeleteFunc(f.unkept, func(u *releasev1.UnkeptEvidence) bool { return u.GetDigest() == back.GetDigest() })
+		}
 		f.unkept = append(f.unkept, e.GetEvent().GetUnkept()...)
 	}
 	return f

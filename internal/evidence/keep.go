@@ -55,25 +55,47 @@ func reasonOf(err error) string {
 // Tolerant keeps documents for an event that is written whether or not they can be kept,
 // and notes what could not be: the event says it. It is safe for concurrent use.
 type Tolerant struct {
-	to Putter
+	to    Putter
+	final []error
 
 	mu     sync.Mutex // guards unkept
 	unkept []*releasev1.UnkeptEvidence
 }
 
+// Patience is how many times an event that must be written is tried before it is written
+// without what the bus did not take: a bus that has no leader for some seconds has one again
+// within the ten to fifteen seconds that so many attempts take.
+const Patience = 5
+
 // Tolerate returns a putter that fails only where the context is over.
 func Tolerate(to Putter) *Tolerant { return &Tolerant{to: to} }
+
+// TolerateAt returns a putter for that delivery of a message, counted from 1; 0 is a message
+// of which nobody counts them. As long as the message may come again soon, the putter bears
+// only what waiting does not mend, and any other error is returned: one hiccup of the bus is
+// no reason to write for good that a document was not kept. From Patience on it is as
+// Tolerate: a store that does not come back stops nothing.
+func TolerateAt(to Putter, delivery int) *Tolerant {
+	if delivery >= Patience {
+		return Tolerate(to)
+	}
+	return &Tolerant{to: to, final: []error{ErrFull, ErrTooLarge}}
+}
 
 // Put implements Putter.
 func (t *Tolerant) Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error) {
 	ref, unkept, err := Keep(ctx, t.to, mediaType, name, content)
-	if unkept == nil {
+	if unkept == nil || !t.bears(err) {
 		return ref, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.unkept = append(t.unkept, unkept)
 	return ref, nil
+}
+
+func (t *Tolerant) bears(err error) bool {
+	return len(t.final) == 0 || slices.ContainsFunc(t.final, func(f error) bool { return errors.Is(err, f) })
 }
 
 // Unkept is what could not be kept so far, by name; the caller may change it.

@@ -183,7 +183,7 @@ func door(s *station.Station, procedureID string) error {
 	s.Consume(eventstore.StreamRequests, string(procedure.StepIntake), func(ctx context.Context, m reactor.Message) error {
 		return in.Take(ctx, intake.Message{
 			Subject: m.Subject, ContentType: headerOf(m.Header, "Content-Type"), Signature: headerOf(m.Header, intake.SignatureHeader),
-			Body: m.Data, Sequence: m.Sequence,
+			Body: m.Data, Sequence: m.Sequence, Delivery: m.Delivery,
 		})
 	})
 	return nil

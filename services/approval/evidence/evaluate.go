@@ -25,8 +25,8 @@ type Trust struct {
 	// them. No gate is satisfied for them: what was not seen is no absence.
 	Unseen map[string]string
 	// Lost says what came as evidence and could not be kept; empty where nothing is lost. A
-	// gate that nothing else satisfies might have been satisfied by it, or not: that is a
-	// failure, and no absence that could be waited for.
+	// gate that nothing else satisfies might have been satisfied by it, or not: it fails, and
+	// may wait as for what is missing, because what was lost may be sent again.
 	Lost string
 	// Unbound lets a waiver count whatever it says of where: as it did before it had to
 	// name the environment. It is for what was decided then, and for nothing else.
@@ -118,7 +118,7 @@ func (j *judge) verdict(artifacts []*releasev1.Artifact) *releasev1.GateVerdict 
 			reasons, j.spoken = append(reasons, why), true
 		}
 		if len(reasons) > 0 && j.lost != "" {
-			reasons, j.spoken = append(reasons, j.lost), true
+			reasons = append(reasons, j.lost)
 		}
 		if len(reasons) > 0 {
 			waiver, against := j.waive(artifact)

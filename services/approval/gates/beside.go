@@ -53,7 +53,7 @@ func (b Beside) size() int {
 // beside asks the registries of the images that a required gate is about, and keeps what
 // they have. A registry that cannot be asked just now is asked again for half of the time
 // that the step has; then nobody knows, and that is a fact like another, and no absence.
-// An emergency does not wait.
+// An emergency does not wait, and no urgent release waits for room in the store.
 func (s *shell) beside(ctx context.Context, t reactor.Task, index *policy.Index) (Beside, error) {
 	var b Beside
 	if !index.Document().GetReferrers() || s.keeper == nil {
@@ -62,7 +62,7 @@ func (s *shell) beside(ctx context.Context, t reactor.Task, index *policy.Index)
 	step := t.State.Requested.GetTimeouts().GetStep().AsDuration()
 	patient := !t.State.Emergency() && t.Now.Before(t.State.Entered.Add(step/2))
 	known := map[string]bool{}
-	for _, ref := range t.State.Evidence() {
+	for _, ref := range there(t.State) {
 		known[ref.GetDigest()] = true
 	}
 	for _, a := range t.State.Request.GetArtifacts() {
@@ -90,7 +90,7 @@ func (s *shell) beside(ctx context.Context, t reactor.Task, index *policy.Index)
 			switch {
 			case err != nil && unkept == nil:
 				return b, fmt.Errorf("keep what is beside %s: %w", a.GetName(), err)
-			case unkept != nil && patient:
+			case unkept != nil && patient && !t.State.Urgent():
 				return b, reactor.RetryAfter(min(max(step/20, time.Second), 30*time.Second), fmt.Errorf("keep what is beside %s: %w", a.GetName(), err))
 			case unkept != nil && !t.State.Urgent():
 				b.Unseen = append(b.Unseen, &releasev1.UnseenEvidence{Artifact: a.GetName(), Reason: oneLine("what was found cannot be kept as evidence, " + unkept.GetReason())})

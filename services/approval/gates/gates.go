@@ -7,7 +7,8 @@
 // is looked up in the system that keeps it, whose answer becomes evidence, and where it
 // says so, what registries keep beside images is evidence as well. Where all that is
 // missing may still come, by the time that the document grants, it appends gates_held, and
-// evidence_added wakes it.
+// evidence_added wakes it. It appends that itself where evidence is there after all of which
+// the release says that it could not be kept.
 package gates
 
 import (
@@ -93,6 +94,9 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 	index, err := s.procedures.ByDigest(ctx, t.State.ProcedureDigest)
 	if err != nil {
 		return nil, err
+	}
+	if found, err := s.back(ctx, t); err != nil || found != nil {
+		return found, err
 	}
 	envelopes, err := all(ctx, s.blobs, there(t.State))
 	if err != nil {

@@ -74,6 +74,8 @@ type Message struct {
 	Signature   string
 	Body        []byte
 	Sequence    uint64
+	// Delivery counts the deliveries of the message, from 1; 0 where nobody does.
+	Delivery int
 }
 
 // ErrNoProcedure says that no procedure document is in effect yet.

@@ -116,16 +116,16 @@ func (i *Intake) add(ctx context.Context, m Message, brought *releasev1.Evidence
 		if state.Phase == procedure.PhaseNone {
 			return []*releasev1.Violation{violation("idempotency_key", "idempotency_key.unknown", "no release was made of a request under this key")}, nil
 		}
-		fresh := unknown(state, brought.GetEvidence())
+		fresh, again := unknown(state, brought.GetEvidence())
 		switch {
 		case len(fresh) == 0:
 			answer.Outcome, answer.Release, answer.RequestDigest = releasev1.Answer_OUTCOME_REPEATED, id, state.Requested.GetRequestDigest()
 			return nil, nil
 		case !state.TakesEvidence():
 			return []*releasev1.Violation{violation("evidence", "evidence.late", fmt.Sprintf("release %s does not wait for evidence: it is in phase %s", id, state.Phase))}, nil
-		case len(state.LateEvidence)+len(fresh) > procedure.MaxLateEvidence:
+		case len(state.LateEvidence)+len(fresh)-again > procedure.MaxLateEvidence:
 			return []*releasev1.Violation{violation("evidence", "evidence.many", fmt.Sprintf(
-				"with these, %d pieces came after the request, more than %d", len(state.LateEvidence)+len(fresh), procedure.MaxLateEvidence))}, nil
+				"with these, %d pieces came after the request, more than %d", len(state.LateEvidence)+len(fresh)-again, procedure.MaxLateEvidence))}, nil
 		}
 		added := &releasev1.EvidenceAdded{SignedBy: signedBy, RequestSequence: m.Sequence}
 		for n, content := range fresh {
@@ -157,19 +157,26 @@ func (i *Intake) add(ctx context.Context, m Message, brought *releasev1.Evidence
 	}
 }
 
-// unknown returns the evidence that a release does not have, each piece once.
-func unknown(state procedure.State, brought [][]byte) [][]byte {
-	var known []string
+// unknown returns the evidence that a release does not have, each piece once, and how many
+// of these came before and could not be kept.
+func unknown(state procedure.State, brought [][]byte) (fresh [][]byte, again int) {
+	var known, lost []string
 	for _, ref := range state.Evidence() {
+		if state.UnkeptReason(ref.GetDigest()) != "" {
+			lost = append(lost, ref.GetDigest())
+			continue
+		}
 		known = append(known, ref.GetDigest())
 	}
-	var fresh [][]byte
 	for _, content := range brought {
 		digest := evidence.Digest(content)
 		if slices.Contains(known, digest) {
 			continue
 		}
+		if slices.Contains(lost, digest) {
+			again++
+		}
 		known, fresh = append(known, digest), append(fresh, content)
 	}
-	return fresh
+	return fresh, again
 }

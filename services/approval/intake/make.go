@@ -26,7 +26,7 @@ const maxOpen = 512
 // make stores the first event of a release, or finds it stored.
 func (i *Intake) make(ctx context.Context, index *policy.Index, active standing.Procedure, m Message, request *releasev1.Request, signedBy string, answer *releasev1.Answer) error {
 	id := procedure.ReleaseID(request.GetEnvironment(), request.GetService(), request.GetIdempotencyKey())
-	event, err := Requested(ctx, i.blobs, index, request, i.now())
+	event, err := Requested(ctx, i.blobs, index, request, m.Delivery, i.now())
 	if errors.Is(err, evidence.ErrFull) {
 		answer.Violations = []*releasev1.Violation{noRoom()}
 		return nil
@@ -118,10 +118,11 @@ func noRoom() *releasev1.Violation {
 // Requested is the first event of the release that a request makes at that time. The
 // evidence is stored first: an event that points to it never comes before it. Where it
 // cannot be, an emergency or a rollback is a release all the same, and the event says what
-// is not there; of any other request the error is that of the store.
-func Requested(ctx context.Context, blobs Blobs, index *policy.Index, request *releasev1.Request, now time.Time) (*releasev1.Event, error) {
+// is not there, but not before the message that makes it has come evidence.Patience times,
+// unless the store is full; of any other request the error is that of the store.
+func Requested(ctx context.Context, blobs Blobs, index *policy.Index, request *releasev1.Request, delivery int, now time.Time) (*releasev1.Event, error) {
 	var keeper evidence.Putter = blobs
-	tolerant := evidence.Tolerate(blobs)
+	tolerant := evidence.TolerateAt(blobs, delivery)
 	if (procedure.State{Request: request}).Urgent() {
 		keeper = tolerant
 	}

@@ -133,7 +133,7 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 		return out, nil
 	}
 	w.step("0", "request", approvalv1.OutlookStep_STANDING_DONE)
-	first, err := intake.Requested(ctx, named{}, index, request, now)
+	first, err := intake.Requested(ctx, named{}, index, request, 1, now)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/consent/consenttest"
+	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/sshsig/sshsigtest"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -143,6 +144,10 @@ func TestAnEmergencyTooManyIsCountedAgain(t *testing.T) {
 	}{
 		{"the others are not asked for", security(period), carried, alone, []string{"eve"}, []string{"approval.quorum"}},
 		{"one by a list", security(period), listed, alone, []string{"eve"}, []string{"approval.quorum"}},
+		{"one by a list, authorized", security(period), usedUp, alone, []string{"eve"}, []string{"approval.quorum"}},
+		{"one by a list that names another 300 times before", security(period), listedBehind(300, "shop-none"), alone, []string{"eve"}, []string{"approval.quorum"}},
+		{"one beside a list of 300 that are none", security(period), flooded, alone, []string{"eve"}, []string{"approval.quorum"}},
+		{"one that was rolled back", security(period), rolledBack, alone, []string{"eve"}, []string{"approval.quorum"}},
 		{"one long before", security(period), buried, alone, []string{"eve"}, []string{"approval.quorum"}},
 		{"nobody may be asked for it", document(period, ""), carried, alone, []string{"eve"}, []string{"emergency.quota"}},
 		{"the same group once more", document(period, ", over: [{group: incident-commanders, count: 1}]"), carried, alone, []string{"eve"}, []string{"approval.quorum"}},
@@ -158,6 +163,7 @@ func TestAnEmergencyTooManyIsCountedAgain(t *testing.T) {
 			r.To(t, procedure.PhaseGates)
 			carried(t, w, service)
 		}, alone, []string{"eve"}, nil},
+		{"one long before, behind histories that are too long", security(period), padded, alone, []string{"eve"}, []string{"approval.quorum"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			name := fmt.Sprintf("shop-%d", i)
@@ -186,16 +192,71 @@ func carried(t *testing.T, w *sitetest.World, service change) {
 func planned(t *testing.T, w *sitetest.World, service change) { w.Earlier(t, "eu1", 1, service) }
 
 // listed is an emergency that did nothing yet, by the list of the approval service.
-func listed(t *testing.T, w *sitetest.World, service change) {
-	r := w.Release(t, proceduretest.Emergency, proceduretest.Key("listed"), service)
-	r.To(t, procedure.PhaseNotify)
+func listed(t *testing.T, w *sitetest.World, service change) { listedBehind(0, "")(t, w, service) }
+
+// listedBehind is listed, with another name that often before it.
+func listedBehind(times int, name string) func(*testing.T, *sitetest.World, change) {
+	return func(t *testing.T, w *sitetest.World, service change) {
+		r := w.Release(t, proceduretest.Emergency, proceduretest.Key("listed"), service)
+		r.To(t, procedure.PhaseNotify)
+		list(t, w, r, append(slices.Repeat([]string{name}, times), r.ID), false)
+	}
+}
+
+// usedUp is an emergency that was authorized and is not open any more, by the same list.
+func usedUp(t *testing.T, w *sitetest.World, service change) {
+	r := w.Release(t, proceduretest.Emergency, proceduretest.Key("used"), service)
+	r.To(t, procedure.PhaseExecute)
+	list(t, w, r, nil, true)
+}
+
+// flooded is an emergency that the target carries, and a list of many that never were.
+func flooded(t *testing.T, w *sitetest.World, service change) {
+	r := w.Earlier(t, "eu1", 1, proceduretest.Emergency, service)
+	var open []string
+	for i := range 300 {
+		open = append(open, fmt.Sprintf("shop-none-%d", i))
+	}
+	list(t, w, r, open, false)
+}
+
+// list has the approval service write which releases of the service of one are open, and
+// whether that one was an emergency that was authorized.
+func list(t *testing.T, w *sitetest.World, r *sitetest.Release, open []string, used bool) {
+	t.Helper()
 	s, err := standing.ReadService(t.Context(), w.Store(procedure.ServiceApproval), r.Asked.GetEnvironment(), r.Asked.GetService())
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := s.Changed(r.ID, []string{r.ID}, nil)
+	if used {
+		s = s.Used(r.ID, r.State(t).RequestedAt)
+	}
+	changed := s.Changed(r.ID, open, nil)
 	changed.ProcedureDigest = w.Digest
 	w.Append(t, procedure.ServiceApproval, s.Draft(changed))
+}
+
+// rolledBack is an emergency that the target did not keep.
+func rolledBack(t *testing.T, w *sitetest.World, service change) {
+	r := w.Release(t, proceduretest.Emergency, proceduretest.Key("rolled-back"), service)
+	r.To(t, procedure.PhaseExecute)
+	w.Unlock(t, "eu1", r.ID, standing.TakenBack(w.Standing(t, "eu1").State, &releasev1.Deployment{
+		Release: r.ID, Version: r.Asked.GetVersion(), Digest: r.Asked.GetArtifacts()[0].GetDigest(), Service: r.Asked.GetService(), Time: timestamppb.Now(),
+	}))
+}
+
+// padded is buried, with histories of those two that somebody filled afterwards.
+func padded(t *testing.T, w *sitetest.World, service change) {
+	carried(t, w, service)
+	for _, version := range []int{2, 3} {
+		r := w.Earlier(t, "eu1", version, service)
+		for range eventstore.MaxHistory {
+			if _, err := w.JetStream().PublishAsync(procedure.Aggregate(r.ID)+".approval.approval_given", []byte("noise")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-w.JetStream().PublishAsyncComplete()
+	}
 }
 
 // buried is an emergency after which two others were released.

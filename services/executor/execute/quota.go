@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/envelope"
-	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -18,32 +17,26 @@ import (
 // ruleQuota names an emergency too many, as step 3 does.
 const ruleQuota = "emergency.quota"
 
-// maxLooked bounds how many releases are read for it: an emergency does not wait for the
-// history of years.
+// maxLooked bounds how many releases are read for it, of those that the targets carried and
+// of those on the list, each: an emergency does not wait for the history of years.
 const maxLooked = 256
 
 // beyond returns the quota that an emergency is beyond, and how many came before it; nil
 // where it is within (N-04). It counts what step 3 counts: emergencies of the service in the
 // environment that were accepted before this one, within the period, and were authorized or
 // may still be. It does not take the approval service's list for it: whoever could write
-// that could leave some out. What the list names is read, and so is every release that the
-// targets of the service carried within the period, by their own histories and by those of
-// the releases before, which other services wrote.
+// that could leave some out. So it reads every release that the targets of the service
+// carried within the period, by their own histories and by those of the releases before,
+// which other services wrote, and after that what the list names. The list has a bound of
+// its own: however long somebody makes it, it only adds to what the targets show.
 func (s shell) beyond(ctx context.Context, t reactor.Task, document *policyv1.Procedure) (*policyv1.EmergencyQuota, int, error) {
 	quota := document.GetEmergency().GetQuota()
 	if quota == nil || !t.State.Emergency() {
 		return nil, 0, nil
 	}
-	w := walk{shell: s, task: t, since: t.State.RequestedAt.Add(-quota.GetPeriod().AsDuration()), seen: map[string]bool{t.State.Release: true}}
+	since, used := t.State.RequestedAt.Add(-quota.GetPeriod().AsDuration()), map[string]bool{}
+	carried, listed := s.walk(t, since, used), s.walk(t, since, used)
 	r := t.State.Request
-	list, err := standing.ReadService(ctx, s.Store, r.GetEnvironment(), r.GetService())
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, e := range list.Emergencies {
-		w.next = append(w.next, e.GetRelease())
-	}
-	w.next = append(w.next, list.Open...)
 	for _, target := range document.GetTargets() {
 		if target.GetEnvironment() != r.GetEnvironment() || !slices.Contains(target.GetServices(), r.GetService()) {
 			continue
@@ -52,49 +45,79 @@ func (s shell) beyond(ctx context.Context, t reactor.Task, document *policyv1.Pr
 		if err != nil {
 			return nil, 0, err
 		}
-		w.carried(now.State)
+		carried.carried(now.State)
 	}
-	for looked := 0; len(w.next) > 0 && looked < maxLooked; looked++ {
-		if err := w.step(ctx); err != nil {
+	list, err := standing.ReadService(ctx, s.Store, r.GetEnvironment(), r.GetService())
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, e := range list.Emergencies {
+		listed.add(e.GetRelease())
+	}
+	for _, id := range list.Open {
+		listed.add(id)
+	}
+	for _, w := range []*walk{carried, listed} {
+		if err := w.run(ctx); err != nil {
 			return nil, 0, err
 		}
 	}
-	if w.used < int(quota.GetCount()) {
-		return nil, w.used, nil
+	if len(used) < int(quota.GetCount()) {
+		return nil, len(used), nil
 	}
-	return quota, w.used, nil
+	return quota, len(used), nil
 }
 
-// walk goes from release to release.
+// walk goes from release to release, to each once.
 type walk struct {
 	shell
 	task  reactor.Task
 	since time.Time
 	next  []string
 	seen  map[string]bool
-	used  int
+	// used are the emergencies that count.
+	used map[string]bool
+}
+
+func (s shell) walk(t reactor.Task, since time.Time, used map[string]bool) *walk {
+	return &walk{shell: s, task: t, since: since, seen: map[string]bool{t.State.Release: true}, used: used}
+}
+
+// add notes a release that is to be read, unless it was noted before.
+func (w *walk) add(release string) {
+	if !w.seen[release] {
+		w.seen[release] = true
+		w.next = append(w.next, release)
+	}
 }
 
 // carried notes the releases that a target carried since then.
 func (w *walk) carried(s *releasev1.TargetState) {
 	for _, d := range append([]*releasev1.Deployment{s.GetDeployed(), s.GetPrevious()}, s.GetRolledBack()...) {
 		if d.GetTime().AsTime().After(w.since) {
-			w.next = append(w.next, d.GetRelease())
+			w.add(d.GetRelease())
 		}
 	}
 }
 
-// step reads one release.
+// run reads the releases, and those to which they lead, as far as its bound goes.
+func (w *walk) run(ctx context.Context) error {
+	for looked := 0; len(w.next) > 0 && looked < maxLooked; looked++ {
+		if err := w.step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step reads one release. A history that somebody made too long is read as far as it
+// goes: what the release was stands at its beginning.
 func (w *walk) step(ctx context.Context) error {
 	id := w.next[0]
 	w.next = w.next[1:]
-	if w.seen[id] {
-		return nil
-	}
-	w.seen[id] = true
-	h, err := w.Store.Load(ctx, procedure.Aggregate(id))
-	if errors.Is(err, eventstore.ErrTooLong) || errors.Is(err, envelope.ErrSubject) {
-		return nil // Whatever it is, it must not keep an emergency waiting.
+	h, err := w.Store.Beginning(ctx, procedure.Aggregate(id))
+	if errors.Is(err, envelope.ErrSubject) {
+		return nil // No release has such a name, and it must not keep an emergency waiting.
 	}
 	if err != nil {
 		return err
@@ -104,7 +127,7 @@ func (w *walk) step(ctx context.Context) error {
 		w.carried(target.GetState())
 	}
 	if precedes(s, accepted(h.Entries), w.task.State, accepted(w.task.History.Entries), w.since) {
-		w.used++
+		w.used[id] = true
 	}
 	return nil
 }

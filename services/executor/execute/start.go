@@ -141,12 +141,14 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 	if !begins(t.State) {
 		return "", nil
 	}
-	lapsed, _, _, err := s.lapsed(ctx, t, now)
-	if err != nil {
+	lapsed, unbound, _, err := s.lapsed(ctx, t, now)
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if len(lapsed) > 0 {
+	case len(lapsed) > 0:
 		return "the waiver by " + lapsed[0].GetOwner() + " has expired", nil
+	case len(unbound) > 0:
+		return "the waiver by " + unbound[0].GetOwner() + " does not say for which environment it was given", nil
 	}
 	gone, err := s.left(ctx, t)
 	if err != nil {

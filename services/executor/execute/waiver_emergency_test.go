@@ -123,3 +123,45 @@ func TestAWaiverThatEndsAfterTheClaim(t *testing.T) {
 		})
 	}
 }
+
+// TestAWaiverThatDoesNotSayWhereIsLookedAtAfterTheClaim, too: an emergency that went around
+// its gate when it was claimed does not begin where the document in effect now forbids that.
+func TestAWaiverThatDoesNotSayWhereIsLookedAtAfterTheClaim(t *testing.T) {
+	for _, c := range []struct {
+		name, now string
+		effects   int
+	}{
+		{"it still may", gate("true"), 1},
+		{"it may not any more", gate("false"), 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := sitetest.New(t, sitetest.Noop("eu1"))
+			w.Carries(t, "eu1", 1)
+			w.Digest = w.Activate(t, gate("true"))
+			r := w.Release(t, proceduretest.Emergency)
+			r.To(t, procedure.PhaseGates)
+			waived := proceduretest.Waived(r.State(t), "tests", "anna", time.Now().Add(time.Hour))
+			for _, v := range waived.GetGatesConfirmed().GetVerdicts() {
+				for _, waiver := range v.GetWaivers() {
+					waiver.Environment = ""
+				}
+			}
+			r.Do(t, "", waived)
+			r.To(t, procedure.PhaseExecute)
+			cause := r.Cause(t)
+			one := w.Executor(t, "one", nil)
+			if events, err := one.Turn(t.Context(), execute.New(one.Site, time.Now), r.TaskBy(t, cause, 1)); err != nil || events[0].GetExecutionClaimed() == nil {
+				t.Fatalf("%v, %v", events, err)
+			}
+			w.Activate(t, c.now+"# now\n")
+			if _, err := one.Turn(t.Context(), execute.New(one.Site, time.Now), r.TaskBy(t, cause, 1)); err != nil {
+				t.Fatal(err)
+			}
+			s, effects := r.State(t), len(w.Effects(t, "eu1", r.ID))
+			said := strings.Contains(s.EndReason, "the waiver by anna does not say for which environment it was given")
+			if effects != c.effects || said != (c.effects == 0) {
+				t.Errorf("phase %s, %d effects: %s", s.Phase, effects, s.EndReason)
+			}
+		})
+	}
+}

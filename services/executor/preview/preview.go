@@ -39,7 +39,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		return nil, err
 	}
 	var keeper evidence.Putter = s.Blobs
-	tolerant := evidence.Tolerate(s.Blobs)
+	tolerant := evidence.TolerateAt(s.Blobs, t.Delivery)
 	if t.State.Urgent() {
 		keeper = tolerant
 	}
@@ -63,10 +63,20 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 			return nil, err
 		}
 	}
+	return []eventstore.Draft{t.Draft(conclude(previews, findings, tolerant.Unkept()))}, nil
+}
+
+// conclude is the event, which says what of the previews could not be kept.
+func conclude(previews []*releasev1.TargetPreview, findings []*releasev1.Finding, unkept []*releasev1.UnkeptEvidence) *releasev1.Event {
 	event := procedure.DecidePreview(previews, findings)
-	event.Unkept = tolerant.Unkept()
-	lean(previews, event.GetUnkept())
-	return []eventstore.Draft{t.Draft(event)}, nil
+	event.Unkept = unkept
+	lean(previews, unkept)
+	return event
+}
+
+// keep keeps what approvers of a target's change are shown in full.
+func keep(ctx context.Context, keeper evidence.Putter, target, text string) (*releasev1.EvidenceRef, error) {
+	return keeper.Put(ctx, "text/plain; charset=utf-8", "preview of "+target, []byte(text))
 }
 
 // lean says in few words which previews could not be kept: room for the event of a hundred
@@ -137,7 +147,7 @@ func (s shell) preview(ctx context.Context, proof *site.Proof, keeper evidence.P
 		return nil, err
 	}
 	way.Target, way.Digest = "", "" // the preview names them
-	detail, err := keeper.Put(ctx, "text/plain; charset=utf-8", "preview of "+target, []byte(redacted(p.Detail)+told(way, run)))
+	detail, err := keep(ctx, keeper, target, redacted(p.Detail)+told(way, run))
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ type Procedures interface {
 type Store interface {
 	standing.Reader
 	Load(ctx context.Context, aggregate string) (eventstore.History, error)
+	Beginning(ctx context.Context, aggregate string) (eventstore.History, error)
 	Epoch(ctx context.Context) (string, error)
 	Clock(ctx context.Context) (time.Time, error)
 }

@@ -11,8 +11,9 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// news is how old an event may be to be counted for those who watch: a record that is
-// written anew, or caught up, says nothing of today.
+// news is how old an event may be to be counted for those who watch, where it was in the
+// stream before the record began, or says only what a release waited for: a record that is
+// written anew says nothing of today.
 const news = time.Hour
 
 // notable counts what is allowed and is to be seen all the same: exceptions that people
@@ -40,9 +41,14 @@ func newNotable(r prometheus.Registerer) notable {
 	return n
 }
 
-func (n notable) observe(counted iter.Seq[procedure.Entry], now time.Time) {
+// observe counts. Of what follows a record that was there, every exception counts, however
+// late it is recorded: otherwise whoever can keep the recorder down for a while makes one
+// that nobody sees. Up to the sequence past, the stream's end when an empty record began,
+// only what is new does.
+func (n notable) observe(counted iter.Seq[procedure.Entry], past uint64, now time.Time) {
 	for e := range counted {
-		if now.Sub(e.Stored) > news {
+		old := now.Sub(e.Stored) > news
+		if old && e.Sequence <= past {
 			continue
 		}
 		switch d := e.Event.GetData().(type) {
@@ -53,17 +59,21 @@ func (n notable) observe(counted iter.Seq[procedure.Entry], now time.Time) {
 				n.overrides.WithLabelValues("procedure").Inc()
 			}
 		case *releasev1.Event_Held:
-			n.held(d.Held)
+			n.held(d.Held, old)
 		case *releasev1.Event_StartHeld:
-			n.held(d.StartHeld)
+			n.held(d.StartHeld, old)
 		case *releasev1.Event_GatesHeld:
-			n.held(d.GatesHeld)
+			n.held(d.GatesHeld, old)
 		}
 	}
 }
 
-// held counts every rule once, whatever it is that it holds the release for.
-func (n notable) held(h *releasev1.Held) {
+// held counts every rule once, whatever it is that it holds the release for; what is old
+// holds nothing any more.
+func (n notable) held(h *releasev1.Held, old bool) {
+	if old {
+		return
+	}
 	var rules []string
 	for _, reason := range h.GetReasons() {
 		if !slices.Contains(rules, reason.GetRule()) {

@@ -12,9 +12,9 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// TestARecordThatCatchesUpCountsNothingOfThePast: nobody is to be alarmed today by an
+// TestARecordThatIsWrittenAnewCountsNothingOfThePast: nobody is to be alarmed today by an
 // exception of last year. A document that was approved is none.
-func TestARecordThatCatchesUpCountsNothingOfThePast(t *testing.T) {
+func TestARecordThatIsWrittenAnewCountsNothingOfThePast(t *testing.T) {
 	now := time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
 	n := newNotable(nil)
 	var entries []procedure.Entry
@@ -28,7 +28,15 @@ func TestARecordThatCatchesUpCountsNothingOfThePast(t *testing.T) {
 			ProcedureActivated: &releasev1.ProcedureActivated{Administrative: how},
 		}}})
 	}
-	n.observe(slices.Values(entries), now)
+	// What held a release before the recorder went on holds nothing any more.
+	held := &releasev1.Event{Data: &releasev1.Event_Held{Held: proceduretest.Hold("freeze", now)}}
+	for _, ago := range []time.Duration{2 * time.Hour, time.Minute} {
+		entries = append(entries, procedure.Entry{Sequence: 2, Stored: now.Add(-ago), Event: held})
+	}
+	n.observe(slices.Values(entries), 1, now)
+	if got := testutil.ToFloat64(n.holds.WithLabelValues("freeze")); got != 1 {
+		t.Errorf("%v holds, want 1", got)
+	}
 	for of, want := range map[string]float64{"freeze": 1, "procedure": 1} {
 		if got := testutil.ToFloat64(n.overrides.WithLabelValues(of)); got != want {
 			t.Errorf("%v exceptions of a %s, want %v", got, of, want)

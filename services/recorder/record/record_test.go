@@ -41,7 +41,7 @@ type running struct {
 }
 
 // start runs a recorder until the test ends or it is stopped.
-func start(t *testing.T, n natstest.Server, dsn string, recorded func(context.Context, ledger.Written)) *running {
+func start(t *testing.T, n natstest.Server, dsn string, recorded func(context.Context, ledger.Written), before ...func(*record.Recorder)) *running {
 	t.Helper()
 	js, err := jetstream.New(n.Connect(t))
 	if err != nil {
@@ -53,6 +53,9 @@ func start(t *testing.T, n natstest.Server, dsn string, recorded func(context.Co
 	}
 	r := &running{registry: prometheus.NewRegistry()}
 	r.Recorder = record.New(js, envelopetest.Ring(), l, r.registry, recorded)
+	for _, do := range before {
+		do(r.Recorder)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {

@@ -40,6 +40,10 @@ type Recorder struct {
 	recorded func(context.Context, ledger.Written)
 	// limit is the last message that is wanted, 0 for no end.
 	limit uint64
+	// past is the end of the stream when an empty record began, 0 where there was a record;
+	// owned by Run.
+	past uint64
+	now  func() time.Time
 	// consumerName is that of the newest session, owned by Run.
 	consumerName string
 
@@ -58,7 +62,7 @@ func New(
 	}
 	return &Recorder{
 		js: js, source: source{js: js}, ring: ring, ledger: l,
-		metrics: newMetrics(registerer), recorded: recorded,
+		metrics: newMetrics(registerer), recorded: recorded, now: time.Now,
 	}
 }
 

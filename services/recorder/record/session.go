@@ -60,6 +60,9 @@ func (r *Recorder) begin(ctx context.Context) (*session, jetstream.MessagesConte
 	if err := s.verify(setup); err != nil {
 		return nil, nil, err
 	}
+	if s.at.Sequence == 0 {
+		r.past = s.metrics.stream.Load()
+	}
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(ahead), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read stream %s: %w", eventstore.StreamEvents, err)
@@ -168,7 +171,7 @@ func (s *session) write(ctx context.Context, batch *ledger.Prepared) error {
 	}
 	s.at = written.Checkpoint
 	s.metrics.wrote(batch.Len(), written)
-	s.metrics.notable.observe(batch.Counted(), time.Now())
+	s.metrics.notable.observe(batch.Counted(), s.past, s.now())
 	s.recorded(ctx, written)
 	return nil
 }
