@@ -22,7 +22,8 @@ var (
 	ErrNotProposed = errors.New("nobody asked for it to be let out")
 	// ErrOwnClearance says that one person cannot be two.
 	ErrOwnClearance = errors.New("whoever asks for it does not agree to it")
-	// ErrForgotten says that more releases put the artifact there than its standing names.
+	// ErrForgotten says that more releases put the artifact there, or indexes with it, than
+	// its standing names.
 	ErrForgotten = errors.New("so many releases put it there that nobody can tell who had a part in them: build it anew")
 )
 
@@ -30,7 +31,7 @@ var (
 const RuleQuarantined = "artifact.quarantined"
 
 // maxReasons bounds how many releases an artifact's standing names, and maxFull of how many
-// it says all: of every one it says who asked for it and owned it.
+// it says all: of every one it says who asked for it and owned it. It names maxFull indexes.
 const (
 	maxReasons = 128
 	maxFull    = 16
@@ -56,7 +57,7 @@ func QuarantineOf(e *releasev1.Event) Quarantined {
 	switch d := e.GetData().(type) {
 	case *releasev1.Event_ArtifactQuarantined:
 		state := d.ArtifactQuarantined.GetState()
-		return Quarantined{State: state, Held: len(state.GetReasons()) > 0 || len(state.GetIndexes()) == 0}
+		return Quarantined{State: state, Held: len(state.GetReasons()) > 0 || len(state.GetIndexes()) == 0 || state.GetForgotten() > 0}
 	case *releasev1.Event_ClearanceProposed:
 		return Quarantined{State: d.ClearanceProposed.GetState(), Held: true}
 	case *releasev1.Event_QuarantineCleared:
@@ -139,10 +140,16 @@ func inShort(r *releasev1.QuarantineReason) *releasev1.QuarantineReason {
 
 // DecideImage notes of an image that it is one of an index that goes into quarantine with
 // a release, so that it is not released by itself either (PD-2.3). What it stands at for
-// reasons of its own stays as it is. It returns nil where that is noted already, and where
-// its history says something that nobody understands, by which it is held.
-func DecideImage(q Quarantined, digest, index, release string) *releasev1.Event {
-	if slices.Contains(q.State.GetIndexes(), index) || q.Held && len(q.State.GetReasons()) == 0 {
+// reasons of its own stays as it is. Within are those of its indexes that are in quarantine
+// now, before this one goes there: where there is no room for more, the others give way,
+// and if that is not enough, the image is held by itself from then on, for nobody would
+// find the index that is left out. One that was let out and goes back is noted anew, so that
+// whoever makes room meanwhile loses against this event, and not it. It returns nil where
+// the index is there and noted already, and where the image is held without a reason that
+// is named.
+func DecideImage(q Quarantined, within []string, digest, index, release string) *releasev1.Event {
+	noted := slices.Contains(q.State.GetIndexes(), index) && slices.Contains(within, index)
+	if noted || q.Held && len(q.State.GetReasons()) == 0 {
 		return nil
 	}
 	state := &releasev1.Quarantine{Digest: digest}
@@ -153,8 +160,13 @@ func DecideImage(q Quarantined, digest, index, release string) *releasev1.Event 
 		state.Reasons, state.Clearance = nil, nil
 		state.ClearedBefore++
 	}
-	all := append([]string{index}, state.GetIndexes()...)
+	rest := slices.DeleteFunc(state.GetIndexes(), func(i string) bool { return i == index })
+	if len(rest) >= maxFull {
+		rest = slices.DeleteFunc(rest, func(i string) bool { return !slices.Contains(within, i) })
+	}
+	all := append([]string{index}, rest...)
 	state.Indexes = all[:min(len(all), maxFull)]
+	state.Forgotten += uint32(len(all) - len(state.GetIndexes())) //nolint:gosec // One at the most.
 	return &releasev1.Event{Data: &releasev1.Event_ArtifactQuarantined{
 		ArtifactQuarantined: &releasev1.ArtifactQuarantined{Release: release, State: state},
 	}}
@@ -322,7 +334,10 @@ func QuarantineBypass(artifact string) string { return "quarantine of artifact "
 // Sentence says who put the artifact there, when and why, or who let it out.
 func (q Quarantined) Sentence() string {
 	reasons := q.State.GetReasons()
-	if len(reasons) == 0 {
+	switch {
+	case len(reasons) == 0 && q.State.GetForgotten() > 0:
+		return "in quarantine because it is an image of more indexes that are there than anybody can look after: build it anew"
+	case len(reasons) == 0:
 		return "it is in quarantine, and its history does not say why"
 	}
 	r := reasons[0]

@@ -1,8 +1,10 @@
 package procedure_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/blackdice/shipwarden/procedure"
@@ -16,7 +18,7 @@ func TestAnImageOfAnIndexInQuarantineIsNoted(t *testing.T) {
 	h := failed(t)
 	noted := func(q procedure.Quarantined, index string) procedure.Quarantined {
 		t.Helper()
-		e := procedure.DecideImage(q, image, index, h.Release)
+		e := procedure.DecideImage(q, q.State.GetIndexes(), image, index, h.Release)
 		if e == nil {
 			t.Fatalf("%s is not noted", index)
 		}
@@ -26,7 +28,7 @@ func TestAnImageOfAnIndexInQuarantineIsNoted(t *testing.T) {
 	if q.Held || q.LetOut() || q.State.GetDigest() != image || !slices.Equal(q.State.GetIndexes(), []string{one}) {
 		t.Errorf("%+v", q)
 	}
-	if procedure.DecideImage(q, image, one, h.Release) != nil {
+	if procedure.DecideImage(q, []string{one}, image, one, h.Release) != nil {
 		t.Error("the same index is noted twice")
 	}
 	own := stands(h, procedure.DecideQuarantine(q, image, procedure.WhyQuarantined(h.State(), h.Entries, h.Now)), nil)
@@ -50,16 +52,62 @@ func TestAnImageOfAnIndexInQuarantineIsNoted(t *testing.T) {
 		{Data: &releasev1.Event_ArtifactQuarantined{ArtifactQuarantined: &releasev1.ArtifactQuarantined{State: &releasev1.Quarantine{Digest: image}}}},
 		proceduretest.Override("a"),
 	} {
-		if q := stands(h, e, nil); !q.Held || procedure.DecideImage(q, image, one, h.Release) != nil {
+		if q := stands(h, e, nil); !q.Held || procedure.DecideImage(q, nil, image, one, h.Release) != nil {
 			t.Errorf("%s that nobody understands lets it out", procedure.TypeOf(e))
 		}
 	}
-	q = procedure.Quarantined{}
-	for i := range 40 {
-		q = noted(q, fmt.Sprintf("sha256:%064d", i))
+}
+
+// TestAnIndexThatHoldsAnImageIsNotForgotten for one that goes into quarantine later: those
+// that were let out give way, and where all hold it the image is there by itself.
+func TestAnIndexThatHoldsAnImageIsNotForgotten(t *testing.T) {
+	image := proceduretest.Digest('a')
+	h := failed(t)
+	of := func(i int) string { return fmt.Sprintf("sha256:%064d", i) }
+	note := func(q procedure.Quarantined, within []string, i int) procedure.Quarantined {
+		t.Helper()
+		e := procedure.DecideImage(q, within, image, of(i), h.Release)
+		if e == nil {
+			t.Fatalf("index %d is not noted", i)
+		}
+		return stands(h, e, nil)
 	}
-	if n := len(q.State.GetIndexes()); n != 16 || q.State.GetIndexes()[0] != fmt.Sprintf("sha256:%064d", 39) {
-		t.Errorf("%d indexes: %v", n, q.State.GetIndexes())
+	full := procedure.Quarantined{}
+	for i := range 16 {
+		full = note(full, full.State.GetIndexes(), i)
+	}
+	if full.Held || len(full.State.GetIndexes()) != 16 {
+		t.Fatalf("%+v", full)
+	}
+	// Number 3 was let out, and then goes back.
+	within := slices.DeleteFunc(slices.Clone(full.State.GetIndexes()), func(i string) bool { return i == of(3) })
+	back := note(full, within, 3)
+	if back.Held || back.State.GetForgotten() != 0 || len(back.State.GetIndexes()) != 16 || back.State.GetIndexes()[0] != of(3) {
+		t.Errorf("back again: %+v", back)
+	}
+	room := note(full, within, 16)
+	if room.Held || room.State.GetForgotten() != 0 || !slices.Equal(room.State.GetIndexes(), append([]string{of(16)}, within...)) {
+		t.Errorf("one gave way: %+v", room)
+	}
+	// All of them hold it.
+	q := note(full, full.State.GetIndexes(), 16)
+	if !q.Held || q.LetOut() || q.State.GetForgotten() != 1 || len(q.State.GetIndexes()) != 16 || !q.Without(h.Release).Held || !strings.Contains(q.Sentence(), "more indexes") {
+		t.Errorf("none gave way: %+v, %s", q, q.Sentence())
+	}
+	if procedure.DecideImage(q, nil, image, of(17), h.Release) != nil {
+		t.Error("what is held by itself is held once more")
+	}
+	proposal, err := procedure.DecideProposal(q, proceduretest.Person("otto"), "the probe was wrong", h.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := stands(h, proposal, proceduretest.Person("otto"))
+	if _, err := procedure.DecideClearance(asked, nil, proceduretest.Person("cleo"), nil, "fine", h.Now); !errors.Is(err, procedure.ErrForgotten) {
+		t.Errorf("let out though an index is forgotten: %v", err)
+	}
+	own := stands(h, procedure.DecideQuarantine(q, image, procedure.WhyQuarantined(h.State(), h.Entries, h.Now)), nil)
+	if !own.Held || own.State.GetForgotten() != 1 || !own.Without(h.Release).Held {
+		t.Errorf("by itself as well: %+v", own)
 	}
 }
 

@@ -14,6 +14,9 @@ func Quarantines(w io.Writer, all []*recorderv1.QuarantinedArtifact, wide bool) 
 	if wide {
 		t := terminal.NewTable("DIGEST", "STATUS", "SINCE", "RELEASE", "SERVICE", "ENVIRONMENT", "VERSION", "REQUESTER", "OWNER", "WHY")
 		for _, a := range all {
+			if len(a.GetState().GetReasons()) == 0 {
+				t.Add(a.GetState().GetDigest(), standing(a), terminal.Time(a.GetTime()), "", "", "", "", "", "", sentence(a))
+			}
 			for _, r := range a.GetState().GetReasons() {
 				t.Add(a.GetState().GetDigest(), standing(a), terminal.Time(r.GetTime()), r.GetRelease(), r.GetService(), r.GetEnvironment(),
 					r.GetVersion(), r.GetRequester(), r.GetOwner(), r.GetReason())
@@ -23,7 +26,7 @@ func Quarantines(w io.Writer, all []*recorderv1.QuarantinedArtifact, wide bool) 
 	}
 	t := terminal.NewTable("DIGEST", "STATUS", "SINCE", "RELEASE", "WHY")
 	for _, a := range all {
-		since, release, why := "", "", ""
+		since, release, why := terminal.Time(a.GetTime()), "", sentence(a)
 		if r := a.GetState().GetReasons(); len(r) > 0 {
 			since, release, why = terminal.Time(r[0].GetTime()), r[0].GetRelease(), r[0].GetReason()
 		}
@@ -35,11 +38,15 @@ func Quarantines(w io.Writer, all []*recorderv1.QuarantinedArtifact, wide bool) 
 // Standing is what an artifact stands at, in sentences: who put it there, when and why,
 // and who asked for it to be let out.
 func Standing(a *recorderv1.QuarantinedArtifact) string {
-	out := procedure.Quarantined{State: a.GetState(), Held: a.GetHeld()}.Sentence()
+	out := sentence(a)
 	if c := a.GetState().GetClearance(); a.GetHeld() && c.GetProposedBy() != "" {
 		out += fmt.Sprintf("\n%s asked for it to be let out: %s", c.GetProposedBy(), c.GetReason())
 	}
 	return out
+}
+
+func sentence(a *recorderv1.QuarantinedArtifact) string {
+	return procedure.Quarantined{State: a.GetState(), Held: a.GetHeld()}.Sentence()
 }
 
 func standing(a *recorderv1.QuarantinedArtifact) string {

@@ -29,6 +29,15 @@ func (a Artifact) ByIndex(release string) (Artifact, bool) {
 	return Artifact{}, false
 }
 
+// Indexes are the digests of the indexes in quarantine of which it is an image.
+func (a Artifact) Indexes() []string {
+	var out []string
+	for _, index := range a.Within {
+		out = append(out, index.Digest)
+	}
+	return out
+}
+
 // ReadArtifact reads what an artifact stands at, whoever released it under whatever name.
 // One that was never in quarantine has no history. A newest event that does not count
 // leaves it in quarantine (PD-2.3). Of one that is an image of indexes in quarantine, those

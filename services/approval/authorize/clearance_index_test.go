@@ -25,7 +25,7 @@ func TestAnImageIsLetOutWithItsIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	event := procedure.DecideImage(known.Quarantined, image, index, release)
+	event := procedure.DecideImage(known.Quarantined, known.Indexes(), image, index, release)
 	event.ProcedureDigest, event.Actor = r.Digest, proceduretest.Service(procedure.ServiceExecutor)
 	if _, err := executor.Append(t.Context(), known.Draft(event)); err != nil {
 		t.Fatal(err)

@@ -140,7 +140,9 @@ func TestAnImageWhoseIndexWasTakenBackMeanwhileDoesNotStart(t *testing.T) {
 				index: func(q procedure.Quarantined) *releasev1.Event {
 					return procedure.DecideQuarantine(q, index, &releasev1.QuarantineReason{Release: test.by, Service: "mail", Reason: "it lost orders"})
 				},
-				image: func(q procedure.Quarantined) *releasev1.Event { return procedure.DecideImage(q, image, index, test.by) },
+				image: func(q procedure.Quarantined) *releasev1.Event {
+					return procedure.DecideImage(q, nil, image, index, test.by)
+				},
 			} {
 				a, err := standing.ReadArtifact(t.Context(), w.Store(procedure.ServiceExecutor), digest)
 				if err != nil {

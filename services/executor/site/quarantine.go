@@ -60,7 +60,7 @@ func (s *Site) quarantine(ctx context.Context, t reactor.Task, of procedure.Stat
 		if err != nil {
 			return "", nil, err
 		}
-		if event := procedure.DecideImage(known.Quarantined, image, digest, why.GetRelease()); event != nil {
+		if event := procedure.DecideImage(known.Quarantined, known.Indexes(), image, digest, why.GetRelease()); event != nil {
 			drafts = append(drafts, t.Stamp(known.Draft(event)))
 		}
 	}

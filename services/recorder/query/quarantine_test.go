@@ -52,7 +52,7 @@ func TestArtifactsInQuarantineAreListed(t *testing.T) {
 	q := s.put(t, a, nil, procedure.DecideQuarantine(procedure.Quarantined{}, a, why))
 	s.put(t, b, nil, procedure.DecideQuarantine(procedure.Quarantined{}, b, why))
 	// An image of an index that is there is not there by itself, and in no list.
-	s.put(t, proceduretest.Digest('c'), nil, procedure.DecideImage(procedure.Quarantined{}, proceduretest.Digest('c'), b, h.Release))
+	s.put(t, proceduretest.Digest('c'), nil, procedure.DecideImage(procedure.Quarantined{}, nil, proceduretest.Digest('c'), b, h.Release))
 	ask := func(q *recorderv1.ListQuarantinesRequest) *recorderv1.ListQuarantinesResponse {
 		t.Helper()
 		got, err := s.ListQuarantines(asReader(t), q)

@@ -15,7 +15,7 @@ import (
 func (w *world) image(t *testing.T, digest, index string) {
 	t.Helper()
 	w.put(t, digest, "", func(q procedure.Quarantined) (*releasev1.Event, error) {
-		return procedure.DecideImage(q, digest, index, "mail-7"), nil
+		return procedure.DecideImage(q, nil, digest, index, "mail-7"), nil
 	})
 }
 

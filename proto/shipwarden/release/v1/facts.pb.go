@@ -3820,10 +3820,11 @@ type Quarantine struct {
 	ClearedBefore uint32 `protobuf:"varint,4,opt,name=cleared_before,json=clearedBefore,proto3" json:"cleared_before,omitempty"`
 	// Indexes that went into quarantine and have it as the image of a platform, "sha256:…",
 	// newest first, at most 16: it is released nowhere by itself while one of them is there.
-	// Without a reason of its own it is held by nothing else.
+	// Without a reason of its own it is held by nothing else, unless one that is there found
+	// no room, which forgotten counts.
 	Indexes []string `protobuf:"bytes,5,rep,name=indexes,proto3" json:"indexes,omitempty"`
-	// How many more releases put it there than the reasons name: of these nobody can tell who
-	// had a part in them, so that nobody lets it out any more.
+	// How many more releases put it there than the reasons name, and indexes than those that
+	// are: of these nobody can tell who had a part in them, so that nobody lets it out any more.
 	Forgotten     uint32 `protobuf:"varint,6,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
