@@ -134,6 +134,7 @@ func inShort(r *releasev1.QuarantineReason) *releasev1.QuarantineReason {
 	return &releasev1.QuarantineReason{
 		Release: r.GetRelease(), Service: r.GetService(), Environment: r.GetEnvironment(),
 		Requester: r.GetRequester(), Owner: r.GetOwner(), Cause: r.GetCause(), Time: r.GetTime(),
+		CutShort: r.GetCutShort(),
 	}
 }
 
@@ -212,10 +213,10 @@ func ReleaseQuarantines(s State) string {
 func WhyQuarantined(s State, entries []Entry, at time.Time) *releasev1.QuarantineReason {
 	why := reasonOf(s, at)
 	_, rejected := Fold(s.Release, entries)
+	entries = slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
+		return slices.ContainsFunc(rejected, func(r Rejection) bool { return r.Entry.Sequence == e.Sequence })
+	})
 	for i := len(entries) - 1; i >= 0 && why.GetCause() == releasev1.QuarantineReason_CAUSE_UNSPECIFIED; i-- {
-		if slices.ContainsFunc(rejected, func(r Rejection) bool { return r.Entry.Sequence == entries[i].Sequence }) {
-			continue
-		}
 		switch d := entries[i].Event.GetData().(type) {
 		case *releasev1.Event_VerificationFailed:
 			why.Cause, why.Reason = releasev1.QuarantineReason_CAUSE_VALIDATION_FAILED, d.VerificationFailed.GetVerification().GetReason()
@@ -237,7 +238,18 @@ func WhyQuarantined(s State, entries []Entry, at time.Time) *releasev1.Quarantin
 		}
 	}
 	why.Reason = cut(strings.TrimSpace(why.GetReason()))
+	why.CutShort = s.isRollback() && isCutShort(why.GetCause(), entries)
 	return why
+}
+
+// isCutShort reports whether a way back ended for a reason that says nothing against what it
+// placed: a target could not be changed, or a person stopped it, and no check had failed or
+// come to no verdict before.
+func isCutShort(cause releasev1.QuarantineReason_Cause, entries []Entry) bool {
+	return (cause == releasev1.QuarantineReason_CAUSE_EXECUTION_FAILED || cause == releasev1.QuarantineReason_CAUSE_ORDERED) &&
+		!slices.ContainsFunc(entries, func(e Entry) bool {
+			return e.Event.GetVerificationFailed() != nil || e.Event.GetVerificationInconclusive() != nil
+		})
 }
 
 // WhyTakenBack says why the artifact of a release is in quarantine that another one took
@@ -301,14 +313,15 @@ func placedBy(t *releasev1.ScopedTarget, r *releasev1.Request) (releases []strin
 
 // failedHere reports whether an artifact is in quarantine because it was taken back from the
 // service in the environment, or because the release failed that placed it on one of the
-// targets. What went wrong with it elsewhere says less than that it ran here, and that a
-// freeze took a release back says nothing against it.
+// targets. What went wrong with it elsewhere says less than that it ran here. That a freeze
+// took a release back says nothing against it, nor that a way back got no further than half:
+// it has to be asked for again, or the other half stays with what is broken.
 func failedHere(r *releasev1.Request, targets []*releasev1.ScopedTarget, q *releasev1.Quarantine) bool {
 	return slices.ContainsFunc(q.GetReasons(), func(why *releasev1.QuarantineReason) bool {
 		if why.GetCause() == releasev1.QuarantineReason_CAUSE_TAKEN_BACK {
 			return why.GetService() == r.GetService() && why.GetEnvironment() == r.GetEnvironment()
 		}
-		return why.GetCause() != releasev1.QuarantineReason_CAUSE_OVERRUN && slices.ContainsFunc(targets, func(t *releasev1.ScopedTarget) bool {
+		return why.GetCause() != releasev1.QuarantineReason_CAUSE_OVERRUN && !why.GetCutShort() && slices.ContainsFunc(targets, func(t *releasev1.ScopedTarget) bool {
 			return slices.Contains(placedBy(t, r), why.GetRelease())
 		})
 	})

@@ -250,6 +250,11 @@ func TestWhoIsStoppedByAQuarantine(t *testing.T) {
 		}}
 	}
 	const failed, taken, overrun = releasev1.QuarantineReason_CAUSE_VALIDATION_FAILED, releasev1.QuarantineReason_CAUSE_TAKEN_BACK, releasev1.QuarantineReason_CAUSE_OVERRUN
+	const stopped = releasev1.QuarantineReason_CAUSE_EXECUTION_FAILED
+	halved := func(q *releasev1.Quarantine) *releasev1.Quarantine {
+		q.Reasons[1].CutShort = true
+		return q
+	}
 	elsewhere := because(failed, "mail-7", "mail", "staging")
 	for _, test := range []struct {
 		name       string
@@ -276,6 +281,9 @@ func TestWhoIsStoppedByAQuarantine(t *testing.T) {
 		{"rollback to what it carries and failed with", proceduretest.Rollback, carried('b', 'a'), because(failed, "shop-now", "shop", "production"), true, blocking},
 		{"rollback to what failed on one of two targets", proceduretest.Rollback, slices.Concat(carried('a', 'b'), carried('b', 'a')), because(failed, "shop-now", "shop", "production"), true, blocking},
 		{"rollback to what a freeze took back", proceduretest.Rollback, carried('a', 'b'), because(overrun, "shop-before", "shop", "production"), false, warning},
+		{"rollback to what another rollback placed and failed with", proceduretest.Rollback, carried('b', 'a'), because(failed, "shop-now", "shop", "production"), false, blocking},
+		{"rollback to what half a rollback placed", proceduretest.Rollback, carried('b', 'a'), halved(because(stopped, "shop-now", "shop", "production")), false, warning},
+		{"planned release of what half a rollback placed", func(*releasev1.Request) {}, carried('b', 'a'), halved(because(stopped, "shop-now", "shop", "production")), false, blocking},
 		{"rollback from what failed", proceduretest.Rollback, carried('a', 'b'), because(failed, "shop-now", "shop", "production"), false, warning},
 	} {
 		if got := procedure.QuarantineSeverity(proceduretest.Request(test.change), test.targets, test.stands, test.bypassable); got != test.want {
@@ -284,9 +292,61 @@ func TestWhoIsStoppedByAQuarantine(t *testing.T) {
 	}
 }
 
+// TestHalfAWayBackSaysNothingAgainstWhatItPlaced: the second wave of a rollback fails, or a
+// person stops it. It can be asked for again, or the other targets would keep what is broken.
+func TestHalfAWayBackSaysNothingAgainstWhatItPlaced(t *testing.T) {
+	fails := func(t *testing.T, h *proceduretest.History) {
+		h.To(t, procedure.PhaseExecuting)
+		h.Do(t, "", proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"us1": releasev1.TargetResult_STATUS_FAILED}))
+	}
+	aborted := func(t *testing.T, h *proceduretest.History) { h.Do(t, "eve", proceduretest.Abort()) }
+	checked := func(v releasev1.CheckResult_Verdict) func(*testing.T, *proceduretest.History) {
+		return func(t *testing.T, h *proceduretest.History) {
+			h.To(t, procedure.PhaseExecuting)
+			h.To(t, procedure.PhaseVerify)
+			h.Do(t, "", proceduretest.Verified(h.State(), v, false))
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(*releasev1.Request)
+		then   func(*testing.T, *proceduretest.History)
+		want   bool
+	}{
+		"its second wave fails":       {proceduretest.Rollback, fails, true},
+		"a person stops it":           {proceduretest.Rollback, aborted, true},
+		"a check fails":               {proceduretest.Rollback, checked(releasev1.CheckResult_VERDICT_FAIL), false},
+		"a check comes to no verdict": {proceduretest.Rollback, checked(releasev1.CheckResult_VERDICT_INCONCLUSIVE), false},
+		"a check failed, and it was tried again": {proceduretest.Rollback, func(t *testing.T, h *proceduretest.History) {
+			checked(releasev1.CheckResult_VERDICT_FAIL)(t, h)
+			h.Do(t, "", proceduretest.Remedy(h.State(), "executor-1", h.Now))
+			h.Do(t, "eve", proceduretest.Intervene(releasev1.Intervened_ACTION_RETRY))
+			fails(t, h)
+		}, false},
+		"a check came to no verdict, and a person decided": {proceduretest.Rollback, func(t *testing.T, h *proceduretest.History) {
+			h.To(t, procedure.PhaseVerify)
+			e := proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_INCONCLUSIVE, false)
+			e.GetVerificationInconclusive().CountsAsFailure = false
+			h.Do(t, "", e)
+			h.Do(t, "eve", proceduretest.Intervene(releasev1.Intervened_ACTION_ROLL_BACK))
+		}, false},
+		"a planned release fails":      {func(*releasev1.Request) {}, fails, false},
+		"a planned release is stopped": {func(*releasev1.Request) {}, aborted, false},
+		"an emergency fails":           {proceduretest.Emergency, fails, false},
+	} {
+		h := proceduretest.New(proceduretest.Request(test.change, proceduretest.Waves([]string{"eu1"}, []string{"us1"})))
+		h.To(t, procedure.PhaseVerify)
+		h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_PASS, false))
+		test.then(t, h)
+		if got := procedure.WhyQuarantined(h.State(), h.Entries, h.Now); got.GetCutShort() != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestAStandingIsBounded(t *testing.T) {
 	h := failed(t)
 	q := quarantined(h)
+	q.State.GetReasons()[0].CutShort = true
 	if procedure.DecideQuarantine(q, proceduretest.Digest('a'), q.State.GetReasons()[0]) != nil {
 		t.Error("the same release puts it there twice")
 	}
@@ -302,7 +362,7 @@ func TestAStandingIsBounded(t *testing.T) {
 	}
 	oldest := q.State.GetReasons()[127]
 	if n := len(q.State.GetReasons()); n != 128 || proto.Size(q.State) > 52<<10 || oldest.GetRelease() != h.Release || oldest.GetRequester() != "rita" ||
-		oldest.GetReason() != "" || q.State.GetReasons()[15].GetReason() == "" || q.State.GetReasons()[16].GetReason() != "" {
+		oldest.GetReason() != "" || !oldest.GetCutShort() || q.State.GetReasons()[15].GetReason() == "" || q.State.GetReasons()[16].GetReason() != "" {
 		t.Errorf("%d reasons in %d bytes, the oldest %v", n, proto.Size(q.State), oldest)
 	}
 	if !strings.Contains(q.Sentence(), "127 more releases did so") {

@@ -3920,7 +3920,11 @@ type QuarantineReason struct {
 	// When.
 	Time *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=time,proto3" json:"time,omitempty"`
 	// The release that took it back; with CAUSE_TAKEN_BACK only.
-	ByRelease     string `protobuf:"bytes,10,opt,name=by_release,json=byRelease,proto3" json:"by_release,omitempty"`
+	ByRelease string `protobuf:"bytes,10,opt,name=by_release,json=byRelease,proto3" json:"by_release,omitempty"`
+	// The release was itself the way back to the artifact, and failed or was stopped before it
+	// was through, without any check that said something against the artifact. A rollback may
+	// place it again. Absent, as in events of before it was kept, it speaks against the artifact.
+	CutShort      bool `protobuf:"varint,11,opt,name=cut_short,json=cutShort,proto3" json:"cut_short,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4023,6 +4027,13 @@ func (x *QuarantineReason) GetByRelease() string {
 		return x.ByRelease
 	}
 	return ""
+}
+
+func (x *QuarantineReason) GetCutShort() bool {
+	if x != nil {
+		return x.CutShort
+	}
+	return false
 }
 
 // Clearance lets an artifact out of quarantine: one person asks for it, another one, who
@@ -4413,7 +4424,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\tclearance\x18\x03 \x01(\v2 .shipwarden.release.v1.ClearanceR\tclearance\x12%\n" +
 	"\x0ecleared_before\x18\x04 \x01(\rR\rclearedBefore\x12\x18\n" +
 	"\aindexes\x18\x05 \x03(\tR\aindexes\x12\x1c\n" +
-	"\tforgotten\x18\x06 \x01(\rR\tforgotten\"\xf8\x03\n" +
+	"\tforgotten\x18\x06 \x01(\rR\tforgotten\"\x95\x04\n" +
 	"\x10QuarantineReason\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12 \n" +
@@ -4426,7 +4437,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x04time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
 	"\n" +
 	"by_release\x18\n" +
-	" \x01(\tR\tbyRelease\"\x93\x01\n" +
+	" \x01(\tR\tbyRelease\x12\x1b\n" +
+	"\tcut_short\x18\v \x01(\bR\bcutShort\"\x93\x01\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
