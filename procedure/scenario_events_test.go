@@ -61,7 +61,7 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 			unready, refused = nil, rest
 		}
 		return proceduretest.Preview(s, sc.h.Class, unready, refused), true, nil
-	case "risk": // risk clear [quorum=g:n,...] [remind=<duration>] | risk hold <rule> <duration> | risk refuse <rule>...
+	case "risk": // risk clear [quorum=g:n,...] [remind=<duration>] [announced] | risk hold <rule> <duration> | risk refuse <rule>...
 		e, err := sc.risk(first, rest)
 		return e, true, err
 	case "start-held": // start-held <rule> <duration>
@@ -164,6 +164,7 @@ func (sc *scenario) risk(what string, words []string) (*releasev1.Event, error) 
 				if d, err := time.ParseDuration(strings.TrimPrefix(w, "remind=")); err == nil {
 					f.RemindAt = now.Add(d)
 				}
+				f.Announced = f.Announced || w == "announced"
 				if rules, ok := strings.CutPrefix(w, "quorum="); ok {
 					f.Quorum = quorum(rules)
 				}

@@ -74,7 +74,7 @@ func (r *Rig) busWithin(ctx context.Context, cfg natsserver.Config) error {
 		return err
 	}
 	r.undo(server.Shutdown)
-	r.natsURL = server.ClientURL()
+	r.natsURL, r.synced = server.ClientURL(), server.SyncAlways()
 	return nil
 }
 

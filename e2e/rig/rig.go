@@ -68,6 +68,7 @@ type Rig struct {
 	cfg      Config
 	document *policyv1.Procedure
 	natsURL  string
+	synced   bool // the bus within this process syncs every write
 	undos    []func()
 	running  map[string]*running
 }

@@ -2100,9 +2100,12 @@ type RiskCleared struct {
 	// When people are reminded of approvals that are still missing; absent where they are not.
 	RemindAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=remind_at,json=remindAt,proto3" json:"remind_at,omitempty"`
 	// What sources of alerts said.
-	Alerts        []*AlertAnswer `protobuf:"bytes,12,rep,name=alerts,proto3" json:"alerts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Alerts []*AlertAnswer `protobuf:"bytes,12,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	// Whether people are told that their approval is wanted, and when it is no more. Unset in
+	// events of before that was done, and where the document has nobody told of it.
+	ApprovalsAnnounced bool `protobuf:"varint,13,opt,name=approvals_announced,json=approvalsAnnounced,proto3" json:"approvals_announced,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *RiskCleared) Reset() {
@@ -2203,6 +2206,13 @@ func (x *RiskCleared) GetAlerts() []*AlertAnswer {
 		return x.Alerts
 	}
 	return nil
+}
+
+func (x *RiskCleared) GetApprovalsAnnounced() bool {
+	if x != nil {
+		return x.ApprovalsAnnounced
+	}
+	return false
 }
 
 // Held makes the release wait without holding anything.
@@ -5600,7 +5610,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
 	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xf3\x03\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa4\x04\n" +
 	"\vRiskCleared\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x129\n" +
 	"\x06quorum\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x129\n" +
@@ -5612,7 +5622,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\tzone_data\x18\a \x01(\tR\bzoneData\x126\n" +
 	"\x05score\x18\b \x01(\v2 .shipwarden.release.v1.RiskScoreR\x05score\x127\n" +
 	"\tremind_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bremindAt\x12:\n" +
-	"\x06alerts\x18\f \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\"\xce\x01\n" +
+	"\x06alerts\x18\f \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\x12/\n" +
+	"\x13approvals_announced\x18\r \x01(\bR\x12approvalsAnnounced\"\xce\x01\n" +
 	"\x04Held\x12;\n" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
