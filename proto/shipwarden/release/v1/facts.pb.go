@@ -121,21 +121,28 @@ const (
 	// Somebody made an exception of a freeze for the release. Whoever set the freeze is told,
 	// or the operators where that is nobody else than who made it.
 	Occasion_OCCASION_FREEZE_OVERRIDDEN Occasion = 9
+	// The release waits for approvals. Those whose approvals they are are told.
+	Occasion_OCCASION_APPROVAL_WANTED Occasion = 10
+	// It waits for them no more: it is authorized, or over. Whoever was told that they are
+	// wanted is told.
+	Occasion_OCCASION_APPROVAL_SETTLED Occasion = 11
 )
 
 // Enum value maps for Occasion.
 var (
 	Occasion_name = map[int32]string{
-		0: "OCCASION_UNSPECIFIED",
-		1: "OCCASION_START",
-		2: "OCCASION_END",
-		3: "OCCASION_ROLLBACK",
-		4: "OCCASION_ESCALATION",
-		5: "OCCASION_EMERGENCY",
-		6: "OCCASION_CORRECTION",
-		7: "OCCASION_TAKEN_ON",
-		8: "OCCASION_REMINDER",
-		9: "OCCASION_FREEZE_OVERRIDDEN",
+		0:  "OCCASION_UNSPECIFIED",
+		1:  "OCCASION_START",
+		2:  "OCCASION_END",
+		3:  "OCCASION_ROLLBACK",
+		4:  "OCCASION_ESCALATION",
+		5:  "OCCASION_EMERGENCY",
+		6:  "OCCASION_CORRECTION",
+		7:  "OCCASION_TAKEN_ON",
+		8:  "OCCASION_REMINDER",
+		9:  "OCCASION_FREEZE_OVERRIDDEN",
+		10: "OCCASION_APPROVAL_WANTED",
+		11: "OCCASION_APPROVAL_SETTLED",
 	}
 	Occasion_value = map[string]int32{
 		"OCCASION_UNSPECIFIED":       0,
@@ -148,6 +155,8 @@ var (
 		"OCCASION_TAKEN_ON":          7,
 		"OCCASION_REMINDER":          8,
 		"OCCASION_FREEZE_OVERRIDDEN": 9,
+		"OCCASION_APPROVAL_WANTED":   10,
+		"OCCASION_APPROVAL_SETTLED":  11,
 	}
 )
 
@@ -4479,7 +4488,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x10OUTCOME_REJECTED\x10\x06\x12\x15\n" +
 	"\x11OUTCOME_WITHDRAWN\x10\a\x12\x16\n" +
 	"\x12OUTCOME_SUPERSEDED\x10\b\x12\x13\n" +
-	"\x0fOUTCOME_EXPIRED\x10\t*\xf9\x01\n" +
+	"\x0fOUTCOME_EXPIRED\x10\t*\xb6\x02\n" +
 	"\bOccasion\x12\x18\n" +
 	"\x14OCCASION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOCCASION_START\x10\x01\x12\x10\n" +
@@ -4490,7 +4499,10 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x13OCCASION_CORRECTION\x10\x06\x12\x15\n" +
 	"\x11OCCASION_TAKEN_ON\x10\a\x12\x15\n" +
 	"\x11OCCASION_REMINDER\x10\b\x12\x1e\n" +
-	"\x1aOCCASION_FREEZE_OVERRIDDEN\x10\t*\xf9\x02\n" +
+	"\x1aOCCASION_FREEZE_OVERRIDDEN\x10\t\x12\x1c\n" +
+	"\x18OCCASION_APPROVAL_WANTED\x10\n" +
+	"\x12\x1d\n" +
+	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\xf9\x02\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
