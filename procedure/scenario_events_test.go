@@ -105,8 +105,15 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 		return proceduretest.NotifyWaiting(s, now.Add(d), rest[0] == "everybody", rest[1:]...), true, nil
 	case "overrun": // overrun <freeze>
 		return proceduretest.Overrun(s, first), true, nil
-	case "claim": // claim <executor> [other-digest|around gate <gate>]
+	case "claim": // claim <executor> [other-digest|around gate <gate>|past <rule>|against <rule>]
 		e := proceduretest.Claim(s, first, now)
+		if len(rest) == 2 && (rest[0] == "past" || rest[0] == "against") {
+			e.GetExecutionClaimed().Findings = proceduretest.Blocking(rest[1])
+			if rest[0] == "past" {
+				e.GetExecutionClaimed().Findings[0].Severity = releasev1.Finding_SEVERITY_WARNING
+			}
+			return e, true, nil
+		}
 		if len(rest) > 0 && rest[0] == "around" {
 			e.GetExecutionClaimed().Bypassed = []string{strings.Join(rest[1:], " ")}
 		} else if len(rest) > 0 {

@@ -44,6 +44,9 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if err != nil {
 		return nil, err
 	}
+	if stuck := outlast(t, holds); len(stuck) > 0 {
+		return s.refuse(t, stuck)
+	}
 	if len(holds) > 0 {
 		return s.hold(ctx, t, holds, until)
 	}
@@ -63,9 +66,7 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 		return s.holdBy(ctx, t, said, fired)
 	}
 	if len(findings) > 0 {
-		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
-			ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
-		}})}, nil
+		return s.refuse(t, findings)
 	}
 	shown, err := s.proofs(ctx, t)
 	if err != nil {
@@ -78,6 +79,13 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 		return nil, err
 	}
 	return s.claim(ctx, t, looked, said, fired, shown)
+}
+
+// refuse ends the release, or calls people where it has begun.
+func (s shell) refuse(t reactor.Task, findings []*releasev1.Finding) ([]eventstore.Draft, error) {
+	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
+		ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
+	}})}, nil
 }
 
 // over reports whether what people approved may not start any more at that time.

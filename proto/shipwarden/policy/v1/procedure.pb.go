@@ -2485,7 +2485,7 @@ type Service struct {
 	// Groups that own it; an owner of a release is an active member of one, or one of
 	// the owners.
 	OwnerGroups []string `protobuf:"bytes,2,rep,name=owner_groups,json=ownerGroups,proto3" json:"owner_groups,omitempty"`
-	// Services whose releases in flight hold this one.
+	// Services whose releases in flight hold this one, and are held by this one's.
 	Dependencies []string `protobuf:"bytes,3,rep,name=dependencies,proto3" json:"dependencies,omitempty"`
 	// Checks that are added to every release of it.
 	Checks []*v1.Check `protobuf:"bytes,4,rep,name=checks,proto3" json:"checks,omitempty"`
