@@ -31,6 +31,7 @@ func TestPlainProtocols(t *testing.T) {
 	y := open(t, plan{})
 	id := y.release(y.build("1.0.0", 0), "first", nil)
 	y.tell("NATS as text over a socket", (*yard).rawNATS)
+	y.tell("a reply subject leads no answer anywhere else", (*yard).replies)
 	y.tell("what users of the bus may not do", (*yard).forbidden)
 	y.tell("gRPC by what the server says of itself", func(y *yard) { y.reflected(id) })
 	y.tell("metrics as Prometheus wants them", (*yard).metrics)
