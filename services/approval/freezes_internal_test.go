@@ -42,7 +42,7 @@ shipwarden_freeze_active{freeze="over"} 0
 shipwarden_freeze_active{freeze="window"} 0
 `)
 	now = now.Add(time.Minute)
-	document.Freezes = document.Freezes[2:3]
+	document.Freezes = document.GetFreezes()[2:3]
 	f.show(document)
 	compare("shipwarden_freeze_active{freeze=\"later\"} 1\n")
 }
