@@ -44,6 +44,9 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if err != nil {
 		return nil, err
 	}
+	if stuck := outlast(t, holds); len(stuck) > 0 {
+		return s.refuse(t, stuck)
+	}
 	if len(holds) > 0 {
 		return s.hold(ctx, t, holds, until)
 	}
@@ -63,21 +66,36 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 		return s.holdBy(ctx, t, said, fired)
 	}
 	if len(findings) > 0 {
-		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
-			ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
-		}})}, nil
+		return s.refuse(t, findings)
 	}
 	shown, err := s.proofs(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	if len(shown.holds) > 0 {
-		return s.hold(ctx, t, shown.holds, time.Time{})
+	differ, err := s.diffs(ctx, t)
+	if err != nil {
+		return nil, err
 	}
+	if len(differ.findings) > 0 {
+		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
+			ExecutionRefused: &releasev1.ExecutionRefused{Findings: differ.findings},
+		}})}, nil
+	}
+	if holds := slices.Concat(shown.holds, differ.holds); len(holds) > 0 {
+		return s.hold(ctx, t, holds, time.Time{})
+	}
+	shown.bypassed = append(shown.bypassed, differ.bypassed...)
 	if err := failpoint.Hit("execute.looked"); err != nil {
 		return nil, err
 	}
 	return s.claim(ctx, t, looked, said, fired, shown)
+}
+
+// refuse ends the release, or calls people where it has begun.
+func (s shell) refuse(t reactor.Task, findings []*releasev1.Finding) ([]eventstore.Draft, error) {
+	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
+		ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
+	}})}, nil
 }
 
 // over reports whether what people approved may not start any more at that time.
