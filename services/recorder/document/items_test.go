@@ -55,11 +55,13 @@ func TestEveryItemOfTheRecord(t *testing.T) {
 		markdown  []string
 	}{
 		{
-			"request", "request", []string{`"idempotency_key": "ci-4711"`, `"requester": "rita"`, `"owner": "otto"`, `"id": "CHG-1042"`},
+			"request", "request",
+			[]string{`"idempotency_key": "ci-4711"`, `"requester": "rita"`, `"owner": "otto"`, `"id": "CHG-1042"`},
 			[]string{"| Requested | 2026-03-02 09:00:01.000 UTC by rita |", "| Change record | CHG-1042 (jira) |", "| Idempotency key | `ci-4711` |"},
 		},
 		{
-			"gate results with evidence digests", "gates", []string{`"gate": "code-review"`, `"status": "STATUS_PASSED"`, `"signed_by": "ci-2026"`, proceduretest.Digest('e')},
+			"gate results with evidence digests", "gates",
+			[]string{`"gate": "code-review"`, `"status": "STATUS_PASSED"`, `"signed_by": "ci-2026"`, proceduretest.Digest('e')},
 			[]string{"| code-review | passed | signed by ci |", "| proof for the gates: evidence-0 | `" + proceduretest.Digest('e') + "` |"},
 		},
 		{
@@ -68,23 +70,28 @@ func TestEveryItemOfTheRecord(t *testing.T) {
 			[]string{"| anna | release-managers | release-managers | 2026-03-02 10:00:08.000 UTC |", "mtls, signed with `key`", "| what anna was shown | `" + proceduretest.Digest('f') + "` |"},
 		},
 		{
-			"authorization", "authorization", []string{`"sequence": 11`, `"group": "security"`, `"valid_until": "2026-03-02T22:00:08Z"`},
+			"authorization", "authorization",
+			[]string{`"sequence": 11`, `"group": "security"`, `"valid_until": "2026-03-02T22:00:08Z"`},
 			[]string{"| Authorized | 2026-03-02 10:00:10.000 UTC (event 11) |"},
 		},
 		{
-			"notices with receipts", "notices", []string{`"occasion": "OCCASION_START"`, `"delivered": true`, `"response": "HTTP 200 OK"`, `"body_digest": "` + proceduretest.Digest('9')},
+			"notices with receipts", "notices",
+			[]string{`"occasion": "OCCASION_START"`, `"delivered": true`, `"response": "HTTP 200 OK"`, `"body_digest": "` + proceduretest.Digest('9')},
 			[]string{"| 12 | start | chat | yes | 1 | 2026-03-02 10:00:10.000 UTC | HTTP 200 OK |", "| notice of start to chat | `" + proceduretest.Digest('9') + "` |"},
 		},
 		{
-			"execution timeline", "execution", []string{`"type": "execution_claimed"`, `"claimer": "executor-1"`, `"type": "execution_finished"`, `"fence": "13"`, `"type": "targets_released"`},
+			"execution timeline", "execution",
+			[]string{`"type": "execution_claimed"`, `"claimer": "executor-1"`, `"type": "execution_finished"`, `"fence": "13"`, `"type": "targets_released"`},
 			[]string{"| 13 | 2026-03-02 10:00:12.000 UTC | 1 | 1 | eu1 | `executor-1` |", "| 14 | 1 | eu1 | done | version 1.4.2"},
 		},
 		{
-			"every event in its order", "timeline", []string{`"type": "requested"`, `"sequence": 26`, `"type": "acknowledged"`, `"signed_by": "key"`},
+			"every event in its order", "timeline",
+			[]string{`"type": "requested"`, `"sequence": 26`, `"type": "acknowledged"`, `"signed_by": "key"`},
 			[]string{"| 1 | 2026-03-02 09:00:01.000 UTC | requested |", "| 20 | 2026-03-02 10:00:19.000 UTC | recorded |"},
 		},
 		{
-			"plan digest", "change_digest", []string{r.ChangeDigest},
+			"plan digest", "change_digest",
+			[]string{r.ChangeDigest},
 			[]string{"| change: everything that runs, as it was approved | `" + r.ChangeDigest + "` |"},
 		},
 		{
@@ -100,15 +107,18 @@ func TestEveryItemOfTheRecord(t *testing.T) {
 			"preview", "previews", []string{`"rollback_ready": true`, proceduretest.Digest('3')}, []string{"| preview of eu1 | `" + proceduretest.Digest('3') + "` |"},
 		},
 		{
-			"validation evidence", "verifications", []string{`"name": "samples"`, proceduretest.Digest('2'), `"check": "health"`, `"samples": 12`},
+			"validation evidence", "verifications",
+			[]string{`"name": "samples"`, proceduretest.Digest('2'), `"check": "health"`, `"samples": 12`},
 			[]string{"| samples, event 15 | `" + proceduretest.Digest('2') + "` |", "| eu1 | health | fail | 12 | 9 | 3 | 0 |"},
 		},
 		{
-			"verdict", "verifications", []string{`"verdict": "VERDICT_FAIL"`, `"verdict": "VERDICT_PASS"`, "health on eu1: 3 failures one after the other"},
+			"verdict", "verifications",
+			[]string{`"verdict": "VERDICT_FAIL"`, `"verdict": "VERDICT_PASS"`, "health on eu1: 3 failures one after the other"},
 			[]string{"### Wave 1: failed", "### Way back: passed"},
 		},
 		{
-			"rollback", "rollback", []string{`"type": "rollback_claimed"`, `"type": "rolled_back"`, proceduretest.Digest('b')},
+			"rollback", "rollback",
+			[]string{`"type": "rollback_claimed"`, `"type": "rolled_back"`, proceduretest.Digest('b')},
 			[]string{"| 17 | 2026-03-02 10:00:16.000 UTC | 1 | rolled back |"},
 		},
 		{"link of a release that takes it back", "taken_back_by", []string{`"release": "shop-back"`}, []string{"`shop-back`"}},
@@ -121,7 +131,8 @@ func TestEveryItemOfTheRecord(t *testing.T) {
 			[]string{"| Lead, from the request to the first claim of a target | 1 h |", "| Deployment | 1 s |", "| Validation | 1 s; planned were 2 min |", "| Way back | 3 s |"},
 		},
 		{
-			"timings: wait per phase", "timings", []string{"\"phase\": \"approve\",\n        \"time_ms\": 3000", "\"phase\": \"held\",\n        \"time_ms\": 3600000"},
+			"timings: wait per phase", "timings",
+			[]string{"\"phase\": \"approve\",\n        \"time_ms\": 3000", "\"phase\": \"held\",\n        \"time_ms\": 3600000"},
 			[]string{"| A | approvals are awaited | `approve` | 3 s |", "| 3 | held | `held` | 1 h |"},
 		},
 		{
@@ -130,29 +141,35 @@ func TestEveryItemOfTheRecord(t *testing.T) {
 			[]string{"`ci-2026` | ada, alan | 1 s |", "`ci-2026` | – | 1 h |"},
 		},
 		{
-			"timings: planned and actual", "planned", []string{`"started_at": "2026-03-02T10:00:12Z"`, `"approve_by":`, `"waves": 1`, `"waves_deployed": 1`, `"waves_validated": 0`},
+			"timings: planned and actual", "planned",
+			[]string{`"started_at": "2026-03-02T10:00:12Z"`, `"approve_by":`, `"waves": 1`, `"waves_deployed": 1`, `"waves_validated": 0`},
 			[]string{"| Waves | 1 | 1 deployed, 0 of them validated |", "| Approvals, until |"},
 		},
 		{
-			"deviations", "deviations", []string{"wave 1 failed: health on eu1", "exception of freeze freeze-1 by ben"},
+			"deviations", "deviations",
+			[]string{"wave 1 failed: health on eu1", "exception of freeze freeze-1 by ben"},
 			[]string{"- wave 1 failed: health on eu1: 3 failures one after the other (event 15)"},
 		},
 		{
-			"overrides", "decisions", []string{`"type": "freeze_overridden"`, `"by": "ben"`, `"ticket": "INC-7"`},
+			"overrides", "decisions",
+			[]string{`"type": "freeze_overridden"`, `"by": "ben"`, `"ticket": "INC-7"`},
 			[]string{"- exception of freeze freeze-1 by ben, INC-7: customers cannot pay"},
 		},
 		{"holds", "holds", []string{`"type": "gates_held"`, `"rule": "evidence.missing"`, `"subject": "tests"`}, []string{"tests"}},
 		{"escalations", "escalations", []string{`"type": "escalated"`, `"type": "acknowledged"`, `"by": "eve"`}, []string{"validation failed taken on by eve: mine"}},
 		{
-			"follow-ups", "follow_up_actions", []string{`"action": "write a test for it"`, `"owner": "ada"`, `"due": "2026-03-07T09:00:00Z"`, `"added_by": "otto"`},
+			"follow-ups", "follow_up_actions",
+			[]string{`"action": "write a test for it"`, `"owner": "ada"`, `"due": "2026-03-07T09:00:00Z"`, `"added_by": "otto"`},
 			[]string{"| 1 | write a test for it | ada | 2026-03-07 09:00:00.000 UTC | otto | open |"},
 		},
 		{
-			"final outcome", "outcome", []string{`"outcome": "rolled_back"`, `"ended_at": "2026-03-02T10:00:17Z"`, `"record_digest": "` + proceduretest.Digest('7'), `"record_as_of": 19`},
+			"final outcome", "outcome",
+			[]string{`"outcome": "rolled_back"`, `"ended_at": "2026-03-02T10:00:17Z"`, `"record_digest": "` + proceduretest.Digest('7'), `"record_as_of": 19`},
 			[]string{"| Outcome | rolled back |", "The record was closed at 2026-03-02 10:00:19.000 UTC with the outcome rolled back (event 20)."},
 		},
 		{
-			"closer", "closer", []string{`"by": "eve"`, `"type": "acknowledged"`, `"sequence": 26`, `"service": "approval"`},
+			"closer", "closer",
+			[]string{`"by": "eve"`, `"type": "acknowledged"`, `"sequence": 26`, `"service": "approval"`},
 			[]string{"Nothing was owed any more from 2026-03-02 10:00:25.000 UTC on, closed by eve (event 26)."},
 		},
 		{"people", "people", []string{`"person": "rita"`, `"part": "requester"`, `"part": "approver"`}, []string{"| rita | requester |"}},
