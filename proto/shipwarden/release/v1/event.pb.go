@@ -3084,7 +3084,11 @@ type ExecutionClaimed struct {
 	// What was tried at this start to show that targets which it demands it of can go back.
 	RollbackProofs []*RollbackProof `protobuf:"bytes,10,rep,name=rollback_proofs,json=rollbackProofs,proto3" json:"rollback_proofs,omitempty"`
 	// What sources of alerts said at this start. Absent in claims of before they were asked.
-	Alerts        []*AlertAnswer `protobuf:"bytes,11,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	Alerts []*AlertAnswer `protobuf:"bytes,11,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	// Digest of the procedure document that was in effect at this start, by whose keys,
+	// identities and trusted root the evidence of the gates was judged again, beside those of the
+	// release's own. Empty in claims of before that was done, and where one claim follows another.
+	TrustedBy     string `protobuf:"bytes,12,opt,name=trusted_by,json=trustedBy,proto3" json:"trusted_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3194,6 +3198,13 @@ func (x *ExecutionClaimed) GetAlerts() []*AlertAnswer {
 		return x.Alerts
 	}
 	return nil
+}
+
+func (x *ExecutionClaimed) GetTrustedBy() string {
+	if x != nil {
+		return x.TrustedBy
+	}
+	return ""
 }
 
 // ExecutionFinished ends a wave well.
@@ -5666,7 +5677,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x12NoticeAcknowledged\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\x18\n" +
-	"\acomment\x18\x03 \x01(\tR\acomment\"\x82\x04\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"\xa1\x04\n" +
 	"\x10ExecutionClaimed\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12#\n" +
@@ -5680,7 +5691,9 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0echange_records\x18\t \x03(\v2$.shipwarden.release.v1.RecordReadingR\rchangeRecords\x12M\n" +
 	"\x0frollback_proofs\x18\n" +
 	" \x03(\v2$.shipwarden.release.v1.RollbackProofR\x0erollbackProofs\x12:\n" +
-	"\x06alerts\x18\v \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\"\x80\x01\n" +
+	"\x06alerts\x18\v \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\x12\x1d\n" +
+	"\n" +
+	"trusted_by\x18\f \x01(\tR\ttrustedBy\"\x80\x01\n" +
 	"\x11ExecutionFinished\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
