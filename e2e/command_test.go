@@ -3,6 +3,9 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // desk is where a person types commands.
@@ -84,9 +89,12 @@ func TestDemo(t *testing.T) {
 	}
 	keyring := filepath.Join(s.dir, "demo", "state", "config", "keyring.yaml")
 	for _, id := range all {
-		if out := s.types("replay", id, "--keyring", keyring); !strings.Contains(out, "Nothing differs.") || !strings.Contains(out, "derived") {
+		if out := s.types("replay", id, "--keyring", keyring, "-o", "table"); !strings.Contains(out, "Nothing differs.") || !strings.Contains(out, "derived") {
 			t.Errorf("replay of %s:\n%s", id, out)
 		}
+	}
+	if out := s.types("replay", all[0], "--keyring", keyring, "-o", "json"); !json.Valid([]byte(out)) || !strings.Contains(out, all[0]) {
+		t.Errorf("replay of %s is no JSON, or does not name it:\n%s", all[0], out)
 	}
 	id := s.types("submit", "-f", filepath.Join(s.dir, "demo", "world", "requests", "next.yaml"))
 	s.sees(id, "get", "-o", "name")
@@ -94,6 +102,13 @@ func TestDemo(t *testing.T) {
 
 // dev starts `shipwarden dev`, and returns what stops it as Ctrl-C does.
 func (s *desk) dev(dir string) (stop func()) {
+	s.Helper()
+	_, stop = s.devSays(dir)
+	return stop
+}
+
+// devSays is dev, and returns what it prints as well.
+func (s *desk) devSays(dir string) (said string, stop func()) {
 	s.Helper()
 	ready := &banner{end: "Ctrl-C stops it.", seen: make(chan struct{})}
 	cmd := s.command(context.WithoutCancel(s.Context()), "dev", "--free-ports", "--dir", dir, "--shop", s.shop)
@@ -114,7 +129,7 @@ func (s *desk) dev(dir string) (stop func()) {
 		<-ended
 		s.Fatalf("dev is not ready\n%s", &ready.text)
 	}
-	return func() {
+	return ready.first, func() {
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			s.Error(err)
 		}
@@ -124,19 +139,72 @@ func (s *desk) dev(dir string) (stop func()) {
 	}
 }
 
+// banner holds what dev says of itself to what is so: somebody answers at every address,
+// the state is where it says, and the bus syncs every write.
+func (s *desk) banner(said, dir string) {
+	s.Helper()
+	rows := map[string]string{} // the last one of a name: services have their pages after their addresses
+	pages := 0
+	for line := range strings.Lines(said) {
+		words := strings.Fields(line)
+		if len(words) < 2 || !strings.HasPrefix(line, "  ") {
+			continue
+		}
+		if strings.HasSuffix(words[1], "/metrics,") {
+			pages++
+			if page := fetch(s.T, strings.TrimSuffix(words[1], ",")); !strings.Contains(page, "shipwarden_") {
+				s.Errorf("%s shows no metrics", words[1])
+			}
+			continue
+		}
+		rows[words[0]] = words[1]
+	}
+	if pages != 4 {
+		s.Errorf("it names the pages of %d services, not of 4:\n%s", pages, said)
+	}
+	for _, name := range []string{"approval", "recorder"} {
+		conn, err := (&net.Dialer{}).DialContext(s.Context(), "tcp", rows[name])
+		if err != nil {
+			s.Errorf("nobody is at the address of %s: %v\n%s", name, err, said)
+			continue
+		}
+		_ = conn.Close()
+	}
+	if rows["state"] != dir {
+		s.Errorf("it says that the state lies in %q, not in %s", rows["state"], dir)
+	}
+	for _, part := range []string{"secrets", "bus", "config"} {
+		if _, err := os.Stat(filepath.Join(dir, "state", part)); err != nil {
+			s.Errorf("it is not there: %v", err)
+		}
+	}
+	if !strings.Contains(said, "Not for production") {
+		s.Errorf("it does not say that it is not for production:\n%s", said)
+	}
+	// That is what JetStream says when it is asked, not what it was told.
+	if !strings.Contains(said, "every write is synced") {
+		s.Errorf("the bus does not sync every write:\n%s", said)
+	}
+	if conn, err := nats.Connect(rows["bus"]); !errors.Is(err, nats.ErrAuthorization) {
+		s.Errorf("the bus at %q lets in whoever comes, or is not there: %v, %v", rows["bus"], conn, err)
+	}
+}
+
 // banner waits for the end of what dev prints when it is ready. It is written by one
 // goroutine, and read when that has ended or seen is closed.
 type banner struct {
 	end  string
 	seen chan struct{}
 	done bool
-	text bytes.Buffer
+	// first is what was written up to the end.
+	first string
+	text  bytes.Buffer
 }
 
 func (b *banner) Write(p []byte) (int, error) {
 	n, err := b.text.Write(p)
 	if !b.done && strings.Contains(b.text.String(), b.end) {
-		b.done = true
+		b.done, b.first = true, b.text.String()
 		close(b.seen)
 	}
 	return n, err
@@ -148,7 +216,8 @@ func TestDevSurvivesARestart(t *testing.T) {
 	turn(t)
 	s := newDesk(t)
 	dir := filepath.Join(s.dir, "state")
-	stop := s.dev(dir)
+	said, stop := s.devSays(dir)
+	s.banner(said, dir)
 	if out := s.types("get", "-o", "name"); out != "" {
 		t.Errorf("a new state holds releases: %s", out)
 	}

@@ -150,6 +150,18 @@ func worlds() []*world {
 		move{name: "finn knows", person: "finn", build: func(procedure.State, time.Time) *releasev1.Event { return proceduretest.Know() }},
 		move{name: "ada knows", person: "ada", build: func(procedure.State, time.Time) *releasev1.Event { return proceduretest.Know() }},
 	)
+	add("planned", one, fenced, ", approvers are told", undoable)
+	telling := all[len(all)-1]
+	telling.moves = slices.DeleteFunc(telling.moves, func(m move) bool { return m.name == "risk clear" })
+	telling.moves = append(telling.moves,
+		move{name: "risk clear, announced", build: func(s procedure.State, now time.Time) *releasev1.Event {
+			if s.Phase != procedure.PhaseRisk {
+				return nil
+			}
+			return proceduretest.Risk(s, now, func(f *procedure.RiskFacts) { f.Announced = true })
+		}},
+		move{name: "notify followed", build: func(s procedure.State, _ time.Time) *releasev1.Event { return proceduretest.NotifyFollowed(s) }},
+	)
 	add("planned", two, fenced, ", data changed for good", proceduretest.Irreversible)
 	add("emergency", one, probeable, ", data changed for good", proceduretest.Irreversible)
 	add("rollback", one, opaque, ", data changed for good", proceduretest.Irreversible)
@@ -227,7 +239,9 @@ func abstraction(n *node) string {
 	if s.Phase == procedure.PhaseNotify {
 		put(len(procedure.Unacknowledged(s)), s.NoticeOverdue)
 	}
-	put(s.Corrected)
+	put(s.Corrected, slices.ContainsFunc(s.Told, func(x procedure.Told) bool {
+		return x.Occasion == releasev1.Occasion_OCCASION_APPROVAL_WANTED && x.Followed
+	}))
 	if s.Phase == procedure.PhaseHeld {
 		put(s.HeldFor)
 	}

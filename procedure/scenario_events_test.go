@@ -61,7 +61,7 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 			unready, refused = nil, rest
 		}
 		return proceduretest.Preview(s, sc.h.Class, unready, refused), true, nil
-	case "risk": // risk clear [quorum=g:n,...] [remind=<duration>] | risk hold <rule> <duration> | risk refuse <rule>...
+	case "risk": // risk clear [quorum=g:n,...] [remind=<duration>] [announced] | risk hold <rule> <duration> | risk refuse <rule>...
 		e, err := sc.risk(first, rest)
 		return e, true, err
 	case "start-held": // start-held <rule> <duration>
@@ -105,8 +105,15 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 		return proceduretest.NotifyWaiting(s, now.Add(d), rest[0] == "everybody", rest[1:]...), true, nil
 	case "overrun": // overrun <freeze>
 		return proceduretest.Overrun(s, first), true, nil
-	case "claim": // claim <executor> [other-digest|around gate <gate>]
+	case "claim": // claim <executor> [other-digest|around gate <gate>|past <rule>|against <rule>]
 		e := proceduretest.Claim(s, first, now)
+		if len(rest) == 2 && (rest[0] == "past" || rest[0] == "against") {
+			e.GetExecutionClaimed().Findings = proceduretest.Blocking(rest[1])
+			if rest[0] == "past" {
+				e.GetExecutionClaimed().Findings[0].Severity = releasev1.Finding_SEVERITY_WARNING
+			}
+			return e, true, nil
+		}
 		if len(rest) > 0 && rest[0] == "around" {
 			e.GetExecutionClaimed().Bypassed = []string{strings.Join(rest[1:], " ")}
 		} else if len(rest) > 0 {
@@ -157,6 +164,7 @@ func (sc *scenario) risk(what string, words []string) (*releasev1.Event, error) 
 				if d, err := time.ParseDuration(strings.TrimPrefix(w, "remind=")); err == nil {
 					f.RemindAt = now.Add(d)
 				}
+				f.Announced = f.Announced || w == "announced"
 				if rules, ok := strings.CutPrefix(w, "quorum="); ok {
 					f.Quorum = quorum(rules)
 				}

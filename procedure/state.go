@@ -52,6 +52,8 @@ type State struct {
 	HeldFor   Phase
 	HeldSince time.Time
 
+	// Score is how dangerous step 3 took it to be; nil before, and where nothing is weighed.
+	Score *releasev1.RiskScore
 	// ChangeDigest is what approvals are bound to, Quorum which are needed.
 	ChangeDigest string
 	Quorum       []*releasev1.QuorumRule
@@ -59,6 +61,10 @@ type State struct {
 	// RemindAt is when people are reminded of approvals that are missing; zero where they
 	// are not, or were already.
 	RemindAt time.Time
+	// Announced says that people are told when approvals are wanted, and ApprovalWaits counts
+	// how often they were.
+	Announced     bool
+	ApprovalWaits uint32
 	// Approvals is what people approved and have not taken back.
 	Approvals []Approval
 	// TakenBack is which signatures count no more, the newest of each person.
@@ -293,9 +299,12 @@ func (s State) ReviewOwed() bool { return !s.ReviewDue.IsZero() && s.Review == n
 
 func (s *State) enter(p Phase, at time.Time) {
 	s.Phase, s.Entered, s.Reminded = p, at, time.Time{}
-	if p != PhaseApprove {
-		s.forgetReminder()
+	if p == PhaseApprove {
+		s.wantApprovals()
+		return
 	}
+	s.forgetReminder()
+	s.settleApprovals()
 }
 
 // end gives the release its outcome. Targets that were locked are let go first.

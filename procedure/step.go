@@ -92,7 +92,7 @@ var Steps = []Step{
 		ID: StepNotify, Number: "4", Title: "Notify stakeholders", Service: ServiceApproval, Package: "services/approval/notify",
 		Clause: "Notify relevant stakeholders where communication is required.",
 		WakesOn: []string{
-			"authorized", "execution_failed", "execution_finished", "verification_failed", "verification_inconclusive",
+			"risk_cleared", "authorized", "execution_failed", "execution_finished", "verification_failed", "verification_inconclusive",
 			"intervened", "aborted", "escalated", "recorded", "deadline_passed", "execution_overrun",
 			// What was told of a start is no longer so, or somebody has taken a call on.
 			"start_held", "execution_claimed", "execution_refused", "approval_withdrawn", "rejected", "withdrawn", "superseded", "expired",

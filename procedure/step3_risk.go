@@ -49,6 +49,8 @@ type RiskFacts struct {
 	Score *releasev1.RiskScore
 	// Alerts is what sources of alerts said, by which some of the holds and findings are.
 	Alerts []*releasev1.AlertAnswer
+	// Announced says that people are told that their approval is wanted.
+	Announced bool
 }
 
 // DecideRisk turns the facts into the end of step 3, or into a hold (PD-3.1 to
@@ -70,6 +72,7 @@ func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_RiskCleared{RiskCleared: &releasev1.RiskCleared{
 		RemindAt: remind, ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
 		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData, Score: f.Score, Alerts: f.Alerts,
+		ApprovalsAnnounced: f.Announced,
 	}}}
 }
 
@@ -131,6 +134,7 @@ func (s *State) applyRiskCleared(e Entry, d *releasev1.RiskCleared) error {
 	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
 	s.Bypassed = append(slices.Clip(s.Bypassed), d.GetBypassed()...)
 	s.Holds, s.HeldUntil, s.HeldSince = nil, time.Time{}, time.Time{}
+	s.Announced, s.Score = d.GetApprovalsAnnounced(), d.GetScore()
 	s.enter(PhaseApprove, e.Stored)
 	return nil
 }
@@ -183,6 +187,7 @@ func (s *State) applyRiskRefused(e Entry, d *releasev1.RiskRefused) error {
 	if err := s.expect(e, PhaseRisk); err != nil {
 		return err
 	}
+	s.Score = d.GetScore()
 	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
 	s.end(releasev1.Outcome_OUTCOME_REJECTED, "", reasons("step 3", d.GetFindings()), e.Stored)
 	return nil

@@ -84,6 +84,8 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 		return s.invalid(e, "claimer, lease or deadline is missing or over")
 	case len(d.GetBypassed()) > 0 && !s.Emergency():
 		return s.invalid(e, "a control is bypassed without an emergency")
+	case len(blocking(d.GetFindings())) > 0:
+		return s.invalid(e, "a finding is blocking")
 	case s.starts() && !e.Stored.Before(s.startBy()):
 		return s.invalid(e, "the authorization is valid no longer")
 	}
@@ -119,6 +121,7 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 	}
 	s.Touched = touched
 	s.bypass(d.GetBypassed())
+	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
 	s.Holds, s.HeldUntil, s.HeldSince = nil, time.Time{}, time.Time{}
 	// Who takes over inherits the deadline: executors that die one after the other
 	// would otherwise put it off for good.

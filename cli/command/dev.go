@@ -226,7 +226,8 @@ func (o devOptions) rig(dir string) rig.Config {
 func (a *app) devBanner(r *rig.Rig, dir, first string, took time.Duration, issuer string) {
 	w := a.out
 	fmt.Fprintf(w, "Shipwarden is ready after %s. Not for production: one machine, plain text, one person's keys.\n\n", took.Round(time.Millisecond))
-	fmt.Fprintf(w, "  bus        %s   (users %s, %s; passwords in %s)\n", r.NATSURL(), rig.UserCI, rig.UserObserver, filepath.Join(dir, "state", "secrets"))
+	synced := map[bool]string{true: "every write is synced", false: "A POWER CUT MAY TAKE BACK WHAT WAS STORED"}[r.SyncAlways()]
+	fmt.Fprintf(w, "  bus        %s   (users %s, %s; passwords in %s; %s)\n", r.NATSURL(), rig.UserCI, rig.UserObserver, filepath.Join(dir, "state", "secrets"), synced)
 	fmt.Fprintf(w, "  approval   %s   (gRPC, reflection on)\n", r.ApprovalURL)
 	fmt.Fprintf(w, "  recorder   %s   (gRPC, reflection on)\n", r.RecorderURL)
 	for _, name := range []string{"approval", "validator", "executor", "recorder"} {

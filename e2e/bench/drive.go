@@ -216,9 +216,8 @@ func (d *driver) forget(t *trip) {
 // load carries releases, so many at once. It begins to count when as many have ended
 // as are under way, and ends when the time is over and as many have ended once more:
 // releases that began together tend to end together, and what is measured is whole
-// waves of them. It returns how many a second ended, and the processor time of
-// this process for each in milliseconds.
-func (d *driver) load(ctx context.Context, inFlight int, round time.Duration) (rate, cpu float64, used busy, err error) {
+// waves of them.
+func (d *driver) load(ctx context.Context, inFlight int, round time.Duration) (loaded, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, inFlight)
@@ -250,21 +249,44 @@ func (d *driver) load(ctx context.Context, inFlight int, round time.Duration) (r
 	for range inFlight {
 		if err := <-ended; err != nil {
 			cancel()
-			return 0, 0, used, err
+			return loaded{}, err
 		}
 	}
-	look, began := watchMachine(), time.Now()
+	look, bus, began := watchMachine(), d.busTime(), time.Now()
 	counted := 0
 	for counted < inFlight || time.Since(began) < round {
 		if err := <-ended; err != nil {
 			cancel()
-			return 0, 0, used, err
+			return loaded{}, err
 		}
 		counted++
 	}
-	used = look()
-	seconds := time.Since(began).Seconds()
-	return float64(counted) / seconds, used.own * seconds * 1000 / float64(counted), used, nil
+	used, busUsed := look(), d.busTime()-bus
+	seconds, each := time.Since(began).Seconds(), 1000/float64(counted)
+	return loaded{
+		rate: float64(counted) / seconds, services: used.own * seconds * each, bus: busUsed.Seconds() * each, used: used,
+	}, nil
+}
+
+// loaded is what was measured under load.
+type loaded struct {
+	// rate is how many releases ended in a second.
+	rate float64
+	// services and bus are the processor time of one release, in milliseconds: that of
+	// this process, where services and clients are, and that of the bus, 0 where the
+	// system does not tell.
+	services, bus float64
+	used          busy
+}
+
+// busTime is what the bus used of the processors since it began; 0 where the system does
+// not tell.
+func (d *driver) busTime() time.Duration {
+	p, err := lookAt(d.rig.BusPID)
+	if err != nil {
+		return 0
+	}
+	return p.used
 }
 
 // one carries releases one after the other, and returns what each took without the

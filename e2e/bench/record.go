@@ -58,7 +58,7 @@ func measureRebuild(ctx context.Context, cfg Config, d *driver, ring *envelope.K
 	runtime.GC()
 	var before runtime.MemStats
 	runtime.ReadMemStats(&before)
-	t.note("Before the rebuild %d MB of the heap were in use, the NATS server's among them.", before.HeapInuse>>20)
+	t.note("Before the rebuild %d MB of the heap were in use.", before.HeapInuse>>20)
 	heap := watchHeap(ctx)
 	look := watchMachine()
 	began := time.Now()

@@ -63,6 +63,19 @@ func (f *fleet) look() (map[string]process, error) {
 	return out, nil
 }
 
+// buildBus builds the server's program and returns where it lies.
+func buildBus(ctx context.Context, source, folder string) (string, error) {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", folder+"/", "./e2e/natsd") //nolint:gosec // Our own source.
+	cmd.Dir = source
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the bus: %w\n%s", err, out)
+	}
+	return filepath.Join(folder, "natsd"), nil
+}
+
 func buildServices(ctx context.Context, source, folder string) error {
 	for _, service := range []string{"approval", "validator", "executor", "recorder"} {
 		cmd := exec.CommandContext(ctx, "go", "build", "-o", folder+"/", "github.com/blackdice/shipwarden/services/"+service+"/cmd/shipwarden-"+service) //nolint:gosec // Our own source.
@@ -132,7 +145,7 @@ func measureResting(ctx context.Context, cfg Config, dir string, t *table) error
 	}
 	// What was used once stays with the process for a while: what waiting costs is
 	// compared with processes that have worked before.
-	if _, _, _, err := d.load(ctx, 16, cfg.Rest); err != nil {
+	if _, err := d.load(ctx, 16, cfg.Rest); err != nil {
 		return err
 	}
 	worked, idleCPU, err := f.rest(ctx, d, max(cfg.Rest, giveBack))

@@ -100,6 +100,21 @@ func (f *faults) strike(ctx context.Context) {
 	}
 }
 
+// undone are the faults of a full run that never happened.
+func undone(counts map[string]int) []string {
+	want := []string{"kill postgres", "failpoint " + failpoint.Kill, "failpoint " + failpoint.Stop, "failpoint " + failpoint.Error}
+	for _, service := range services {
+		want = append(want, "kill "+service, "stop "+service)
+	}
+	var out []string
+	for _, what := range want {
+		if counts[what] == 0 {
+			out = append(out, "it never happened: "+what)
+		}
+	}
+	return out
+}
+
 func (f *faults) victim() *process {
 	all := f.run.plant.services[services[f.random.IntN(len(services))]]
 	return all[f.random.IntN(len(all))]

@@ -152,6 +152,24 @@ func TestARunThatDidTooLittleIsNotClean(t *testing.T) {
 	}
 }
 
+func TestAFullRunStrikesEverything(t *testing.T) {
+	counts := map[string]int{
+		"kill postgres": 1, "failpoint kill": 1, "failpoint stop": 1, "failpoint error": 1,
+		"kill approval": 1, "kill executor": 1, "kill validator": 1, "kill recorder": 1,
+		"stop approval": 1, "stop executor": 1, "stop validator": 1, "stop recorder": 1,
+	}
+	if out := undone(counts); len(out) != 0 {
+		t.Errorf("everything happened, and is said not to have: %q", out)
+	}
+	for what := range counts {
+		counts[what] = 0
+		if out := undone(counts); len(out) != 1 || !strings.HasSuffix(out[0], what) {
+			t.Errorf("without %s: %q", what, out)
+		}
+		counts[what] = 1
+	}
+}
+
 // The short form that every push runs must have releases of every fate.
 func TestAShortPlanHoldsEveryFate(t *testing.T) {
 	for seed := range uint64(20) {

@@ -20,6 +20,7 @@ import (
 	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/failpoint"
+	"github.com/blackdice/shipwarden/internal/natsserver"
 	"github.com/blackdice/shipwarden/procedure"
 )
 
@@ -63,7 +64,7 @@ func build(ctx context.Context, root, bin, overlay string) error {
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
-	args = append(args, "./e2e/chaos/natsd", "./e2e/chaos/effect")
+	args = append(args, "./e2e/natsd", "./e2e/chaos/effect")
 	for _, s := range services {
 		args = append(args, "github.com/blackdice/shipwarden/services/"+s+"/cmd/shipwarden-"+s)
 	}
@@ -110,17 +111,21 @@ func (p *plant) startBus(ctx context.Context) error {
 	}
 	_, port, _ := net.SplitHostPort(address)
 	p.natsPort, _ = strconv.Atoi(port)
-	users, err := json.Marshal(p.passwords)
+	cfg := natsserver.Config{Name: "chaos", StoreDir: filepath.Join(p.dir, "bus"), Port: p.natsPort, SyncAlways: true}
+	for name, password := range p.passwords {
+		cfg.Users = append(cfg.Users, natsserver.User{Name: name, Password: password})
+	}
+	text, err := json.Marshal(cfg)
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(p.dir, "secrets", "users.json")
-	if err := os.WriteFile(file, users, 0o600); err != nil {
+	file := filepath.Join(p.dir, "secrets", "bus.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return err
 	}
 	p.nats = &process{
 		name: "nats", binary: filepath.Join(p.dir, "bin", "natsd"), log: p.log, pause: 200 * time.Millisecond,
-		args: []string{"-store", filepath.Join(p.dir, "bus"), "-port", port, "-users", file},
+		args: []string{"-config", file},
 	}
 	p.run(ctx, p.nats)
 	return p.provision(ctx)

@@ -2,8 +2,16 @@ package rig
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -29,13 +37,17 @@ func (r *Rig) bus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.nats, err = natsserver.Start(ctx, natsserver.Config{
+	cfg := natsserver.Config{
 		Name: "shipwarden", StoreDir: filepath.Join(r.cfg.Dir, "bus"), Port: r.cfg.NATSPort, SyncAlways: !r.cfg.Unsafe, Users: users,
-	})
+	}
+	if r.cfg.BusProgram == "" {
+		err = r.busWithin(ctx, cfg)
+	} else {
+		err = r.busApart(ctx, cfg)
+	}
 	if err != nil {
 		return fmt.Errorf("start the bus: %w", err)
 	}
-	r.undo(r.nats.Shutdown)
 	conn, err := r.Connect(userAdmin)
 	if err != nil {
 		return err
@@ -54,6 +66,78 @@ func (r *Rig) bus(ctx context.Context) error {
 	}
 	return nil
 }
+
+// busWithin runs the server in this process.
+func (r *Rig) busWithin(ctx context.Context, cfg natsserver.Config) error {
+	server, err := natsserver.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	r.undo(server.Shutdown)
+	r.natsURL, r.synced = server.ClientURL(), server.SyncAlways()
+	return nil
+}
+
+// busApart runs the server as a process of its own, and returns when clients can connect.
+func (r *Rig) busApart(ctx context.Context, cfg natsserver.Config) error {
+	address, err := r.address(cfg.Port)
+	if err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if cfg.Port, err = strconv.Atoi(port); err != nil {
+		return err
+	}
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		return err
+	}
+	file := r.secretFile("bus.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return err
+	}
+	r.natsURL = "nats://" + address
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	cmd := exec.CommandContext(running, r.cfg.BusProgram, "-config", file) //nolint:gosec // Our own program.
+	cmd.Stderr = os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = busStops
+	if err := cmd.Start(); err != nil {
+		cancel()
+		return err
+	}
+	r.BusPID = cmd.Process.Pid
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		conn, err := r.Connect(userAdmin)
+		if err == nil {
+			conn.Close()
+			r.undo(func() { cancel(); <-ended })
+			return nil
+		}
+		select {
+		case err := <-ended:
+			cancel()
+			return fmt.Errorf("%s ended: %w", r.cfg.BusProgram, err)
+		case <-ctx.Done():
+			cancel()
+			<-ended
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(busLook):
+		}
+	}
+}
+
+const (
+	// busStops is how long the server may take to stop before it is killed.
+	busStops = 30 * time.Second
+	// busLook is how long the rig waits before it tries again to connect to it.
+	busLook = 20 * time.Millisecond
+)
 
 func (r *Rig) users() ([]natsserver.User, error) {
 	all := []natsserver.User{
@@ -83,7 +167,7 @@ func (r *Rig) passwordFile(user string) string { return r.secretFile("nats-" + u
 func (r *Rig) PasswordFile(user string) string { return r.passwordFile(user) }
 
 // NATSURL is the address of the bus.
-func (r *Rig) NATSURL() string { return r.nats.ClientURL() }
+func (r *Rig) NATSURL() string { return r.natsURL }
 
 // Connect connects to the bus as one of its users.
 func (r *Rig) Connect(user string) (*nats.Conn, error) {

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/blackdice/shipwarden/internal/natsserver"
 	"github.com/blackdice/shipwarden/internal/policy"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -41,6 +40,9 @@ type Config struct {
 	ReaderGroups []string
 	// Launch runs the services; nil means InProcess.
 	Launch Launcher
+	// BusProgram is the program that runs the bus as a process of its own (e2e/natsd);
+	// empty means that it runs in this process.
+	BusProgram string
 	// Ports of the bus and of the two gRPC services; 0 means free ones.
 	NATSPort, ApprovalPort, RecorderPort int
 	// Unsafe does without syncing to disk, which suits only tests that lose no power.
@@ -60,10 +62,13 @@ type Rig struct {
 	HTTP        map[string]string
 	// DatabaseURL is that of the database's owner. A secret.
 	DatabaseURL string
+	// BusPID is the process of a bus that is one of its own; 0 where it is not.
+	BusPID int
 
 	cfg      Config
 	document *policyv1.Procedure
-	nats     *natsserver.Server
+	natsURL  string
+	synced   bool // the bus within this process syncs every write
 	undos    []func()
 	running  map[string]*running
 }

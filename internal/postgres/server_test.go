@@ -231,3 +231,32 @@ func TestAStartThatFailsQuotesTheLogAndFreesTheDirectory(t *testing.T) {
 	}
 	run(t, cfg)
 }
+
+// TestNothingRunsAsRoot: PostgreSQL refuses to, and so that it does not matter who runs the
+// tests, the server of whoever else runs them is theirs.
+func TestNothingRunsAsRoot(t *testing.T) {
+	s := run(t, Config{Dir: filepath.Join(openDir(t), "pg")})
+	who, err := pickOwner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who.uid == 0 || os.Geteuid() != 0 && int(who.uid) != os.Geteuid() {
+		t.Fatalf("started by user %d, it is to run as user %d", os.Geteuid(), who.uid)
+	}
+	out, err := exec.Command("ps", "-o", "uid=", "-p", strconv.Itoa(s.PID())).Output() // The same on Linux and macOS.
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(string(out)); got != strconv.Itoa(int(who.uid)) {
+		t.Errorf("it runs as user %s, not as %d", got, who.uid)
+	}
+	for _, part := range []string{"data", "data/base", "data/PG_VERSION"} {
+		info, err := os.Stat(filepath.Join(s.cfg.Dir, part))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); !ok || stat.Uid != who.uid {
+			t.Errorf("%s is not of user %d: %+v", part, who.uid, info.Sys())
+		}
+	}
+}

@@ -66,25 +66,40 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// Every mistake of the list can be made in what is there now: one whose place has changed
+// Every mistake of the lists can be made in what is there now: one whose place has changed
 // would not be tried, and nobody would hear of it before the list is run.
 func TestEveryMistakeOfTheListApplies(t *testing.T) {
-	const folder = "../../procedure"
-	text, err := os.ReadFile(filepath.Join(folder, "mutants.txt"))
+	lists, err := filepath.Glob("../../*/mutants.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := parse(string(text))
-	if err != nil || len(all) < 100 {
-		t.Fatalf("%d mistakes, %v", len(all), err)
+	deeper, err := filepath.Glob("../../*/*/mutants.txt")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, m := range all {
-		source, err := os.ReadFile(filepath.Join(folder, m.file))
+	least := map[string]int{"../../procedure": 100, "../../internal/consent": 20}
+	for _, list := range append(lists, deeper...) {
+		folder := filepath.Dir(list)
+		text, err := os.ReadFile(list)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := m.apply(string(source)); err != nil {
-			t.Errorf("%s: %v", m.name, err)
+		all, err := parse(string(text))
+		if err != nil || len(all) < max(least[folder], 1) {
+			t.Errorf("%s: %d mistakes, %v", list, len(all), err)
 		}
+		delete(least, folder)
+		for _, m := range all {
+			source, err := os.ReadFile(filepath.Join(folder, m.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.apply(string(source)); err != nil {
+				t.Errorf("%s: %s: %v", list, m.name, err)
+			}
+		}
+	}
+	for folder := range least {
+		t.Errorf("%s has no list", folder)
 	}
 }

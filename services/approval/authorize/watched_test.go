@@ -33,6 +33,8 @@ func TestExplainSaysThatAlertsAreAskedForAgain(t *testing.T) {
 	release := r.Reach(t, procedure.PhaseApprove)
 	if step := ask(release); !slices.Contains(step.GetWaitsFor(), "no alert of rule errors fires then, by alertmanager") {
 		t.Errorf("ahead: %v", step)
+	} else if !slices.Contains(step.GetWaitsFor(), "no release of billing is in flight then") {
+		t.Errorf("of neighbors it says %v", step)
 	}
 	r.To(t, release, procedure.PhaseExecute)
 	held := proceduretest.Hold("alert.firing", time.Now().Add(time.Hour))

@@ -52,6 +52,10 @@ func compose(doc *policyv1.Procedure, x raised) Message {
 		m.remind(x, what)
 	case releasev1.Occasion_OCCASION_FREEZE_OVERRIDDEN:
 		m.overridden(x, what)
+	case releasev1.Occasion_OCCASION_APPROVAL_WANTED:
+		m.wanted(x, what)
+	case releasev1.Occasion_OCCASION_APPROVAL_SETTLED:
+		m.unwanted(x, what)
 	case releasev1.Occasion_OCCASION_UNSPECIFIED:
 	}
 	return m

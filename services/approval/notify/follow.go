@@ -10,13 +10,16 @@ import (
 )
 
 // meantAs is the occasion whose audience a notice has: a correction is for whom the start
-// was for, and that somebody took a call on, for whom the call was for.
+// was for, that somebody took a call on, for whom the call was for, and that approvals are
+// wanted no more, for whom it was that they are.
 func meantAs(o releasev1.Occasion) releasev1.Occasion {
 	switch o {
 	case releasev1.Occasion_OCCASION_CORRECTION:
 		return releasev1.Occasion_OCCASION_START
 	case releasev1.Occasion_OCCASION_TAKEN_ON:
 		return releasev1.Occasion_OCCASION_ESCALATION
+	case releasev1.Occasion_OCCASION_APPROVAL_SETTLED:
+		return releasev1.Occasion_OCCASION_APPROVAL_WANTED
 	default:
 		return o
 	}
@@ -40,6 +43,10 @@ func follows(x raised, h eventstore.History, keepsAlarms func(channel string) bo
 			if sameCause(n, x) {
 				out = append(out, channelsOf(n)...)
 			}
+		case releasev1.Occasion_OCCASION_APPROVAL_SETTLED:
+			if sameWait(n, x) {
+				out = append(out, channelsOf(n)...)
+			}
 		case releasev1.Occasion_OCCASION_END:
 			out = append(out, slices.DeleteFunc(channelsOf(n), func(c string) bool { return !keepsAlarms(c) })...)
 		}
@@ -52,7 +59,8 @@ func follows(x raised, h eventstore.History, keepsAlarms func(channel string) bo
 func (m *Message) settle(x raised, h eventstore.History, channel string) {
 	for _, n := range toldBefore(x, h) {
 		of := x.notice.Occasion == releasev1.Occasion_OCCASION_END && raises(n.GetOccasion()) ||
-			x.notice.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON && sameCause(n, x)
+			x.notice.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON && sameCause(n, x) ||
+			x.notice.Occasion == releasev1.Occasion_OCCASION_APPROVAL_SETTLED && sameWait(n, x)
 		for _, r := range n.GetReceipts() {
 			if of && r.GetChannel() == channel {
 				m.Alarms = append(m.Alarms, Alarm{Key: r.GetKey(), Occasion: strings.ToLower(strings.TrimPrefix(n.GetOccasion().String(), "OCCASION_"))})
@@ -62,14 +70,14 @@ func (m *Message) settle(x raised, h eventstore.History, channel string) {
 	switch {
 	case x.notice.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON && x.state.Outcome == releasev1.Outcome_OUTCOME_UNSPECIFIED:
 		m.Action = TakeOn
-	case x.notice.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON, len(m.Alarms) > 0:
-		m.Action = Settle // The release is over, so that nothing else would.
+	case x.notice.Occasion == releasev1.Occasion_OCCASION_APPROVAL_SETTLED, x.notice.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON, len(m.Alarms) > 0:
+		m.Action = Settle // The wait or the release is over, so that nothing else would.
 	}
 }
 
 // raises reports whether a notice of that occasion raised an alarm.
 func raises(o releasev1.Occasion) bool {
-	return o != releasev1.Occasion_OCCASION_TAKEN_ON && o != releasev1.Occasion_OCCASION_END
+	return o != releasev1.Occasion_OCCASION_TAKEN_ON && o != releasev1.Occasion_OCCASION_APPROVAL_SETTLED && o != releasev1.Occasion_OCCASION_END
 }
 
 // toldBefore is what was told before a notice was raised, in its order: what a notice says

@@ -10,17 +10,18 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// approvers is the name of the audience of a reminder, which no document defines; maxAsked
-// bounds how many people it names, since one event holds them.
+// approvers is the name of the audience of those whose approvals are wanted, or missing when
+// people are reminded, which no document defines; maxAsked bounds how many people it names,
+// since one event holds them.
 const (
 	approvers = "approvers"
 	maxAsked  = 100
 )
 
-// askedToApprove returns whom a reminder is for, besides the audiences of the document: of each group
+// askedToApprove returns whom it is for that approvals are wanted, and a reminder, besides the audiences of the document: of each group
 // whose approvals are missing, those who may still give one.
 func askedToApprove(index *policy.Index, x raised) []policy.Meant {
-	if x.notice.Occasion != releasev1.Occasion_OCCASION_REMINDER {
+	if o := x.notice.Occasion; o != releasev1.Occasion_OCCASION_REMINDER && o != releasev1.Occasion_OCCASION_APPROVAL_WANTED {
 		return nil
 	}
 	var out []policy.Meant

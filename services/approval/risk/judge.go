@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/alerts"
+	"github.com/blackdice/shipwarden/internal/inflight"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -13,14 +14,11 @@ import (
 
 // Rules of what is found in histories other than the release's own, besides those of
 // procedure.
-const (
-	holdReviewOverdue  = "review.overdue"
-	holdDependencyBusy = "dependency.busy"
-)
+const holdReviewOverdue = "review.overdue"
 
 // elsewhere are the rules of everything that Seen can hold.
 var elsewhere = []string{
-	procedure.HoldTargetBusy, procedure.HoldTargetChanged, holdReviewOverdue, holdDependencyBusy, ruleQuota,
+	procedure.HoldTargetBusy, procedure.HoldTargetChanged, holdReviewOverdue, inflight.RuleDependency, inflight.RuleDependent, ruleQuota,
 }
 
 // byAlerts are those of what follows from the answers of sources.
@@ -30,8 +28,8 @@ var byAlerts = []string{alerts.RuleFiring, alerts.RuleUnknown}
 const aroundAlerts = "alert rule "
 
 // Seen is what histories other than the release's own said when it was judged: of its
-// targets, the reviews that are owed, the services that it depends on and the emergencies
-// before it; and what sources of alerts answered.
+// targets, the reviews that are owed, the services that it depends on and that depend on it
+// and the emergencies before it; and what sources of alerts answered.
 type Seen struct {
 	Holds    []*releasev1.HoldReason
 	Findings []*releasev1.Finding
@@ -108,7 +106,7 @@ func facts(index *policy.Index, state procedure.State, seen Seen, now time.Time)
 		quota = len(seen.Findings)
 	}
 	l.facts.Findings = append(l.facts.Findings, seen.Findings[:quota]...)
-	l.facts.Bypassed = append(l.facts.Bypassed, seen.Bypassed...)
+	l.facts.Bypassed = slices.Concat(l.facts.Bypassed, passed(state, seen.Findings), seen.Bypassed)
 	if l.answers = seen.Answers; l.answers != nil {
 		if err := l.firing(); err != nil {
 			return procedure.RiskFacts{}, err

@@ -73,7 +73,7 @@ func (s shell) facts(ctx context.Context, state procedure.State, now time.Time) 
 		return procedure.RiskFacts{}, nil, err
 	}
 	l := look{shell: s, index: index, state: state, now: now}
-	for _, look := range []func(context.Context) error{l.targets, l.debts, l.dependencies, l.alerts, l.quotaUsed} {
+	for _, look := range []func(context.Context) error{l.targets, l.debts, l.neighbors, l.alerts, l.quotaUsed} {
 		if err := look(ctx); err != nil {
 			return procedure.RiskFacts{}, nil, err
 		}
@@ -101,6 +101,7 @@ func (l *look) conclude() procedure.RiskFacts {
 	l.facts.ApproveBy = l.now.Add(l.index.Document().GetDeadlines().GetApproveWithin().AsDuration())
 	l.facts.RemindAt = remindAt(l.index.Document().GetDeadlines(), l.facts.ApproveBy, l.state.Requested.GetStartBy().AsTime(), l.now)
 	l.facts.CalendarDigest = l.state.ProcedureDigest
+	l.facts.Announced = l.index.Announced(l.state.Request, l.facts.Score)
 	return l.facts
 }
 
@@ -254,46 +255,9 @@ func (l *look) debts(ctx context.Context) error {
 	return nil
 }
 
-// normal reports whether the release is one that a debt blocks: every one but an
-// emergency, and a rollback that takes back what it names.
+// normal reports whether the release is one that a debt or a neighbor in flight holds.
 func (l *look) normal(ctx context.Context) (bool, error) {
-	r := l.state.Request
-	if r.GetTrigger() != releasev1.Trigger_TRIGGER_ROLLBACK {
-		return r.GetTrigger() == releasev1.Trigger_TRIGGER_PLANNED, nil
-	}
-	h, err := l.store.Load(ctx, procedure.Aggregate(r.GetRollbackOf()))
-	if err != nil {
-		return false, err
-	}
-	of, _ := procedure.Fold(r.GetRollbackOf(), h.Entries)
-	problems, err := takeback.Check(ctx, l.store, r, of)
-	return len(problems) > 0, err
-}
-
-// dependencies holds the release while one of a service that it depends on is
-// between its start and its end (PD-3.3).
-func (l *look) dependencies(ctx context.Context) error {
-	r := l.state.Request
-	for _, name := range l.index.Service(r.GetService()).GetDependencies() {
-		s, err := standing.ReadService(ctx, l.store, r.GetEnvironment(), name)
-		if err != nil {
-			return err
-		}
-		for _, id := range s.Open {
-			h, err := l.store.Load(ctx, procedure.Aggregate(id))
-			if err != nil {
-				return err
-			}
-			other, _ := procedure.Fold(id, h.Entries)
-			if other.Started() && !other.Recorded {
-				l.hold(&releasev1.HoldReason{
-					Rule: holdDependencyBusy, Subject: id,
-					Message: fmt.Sprintf("release %s of %s, on which %s depends, is in flight", id, name, r.GetService()),
-				})
-			}
-		}
-	}
-	return nil
+	return takeback.Normal(ctx, l.store, l.state.Request)
 }
 
 // wayBack judges the readiness of the rollback (PD-3.5). Without a way back the

@@ -10,6 +10,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/freeze"
+	"github.com/blackdice/shipwarden/internal/inflight"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
@@ -135,13 +136,22 @@ func (w way) rest(r *releasev1.Request) {
 	w.step("8", "record", approvalv1.OutlookStep_STANDING_AHEAD).Who = []string{procedure.ServiceRecorder}
 }
 
-// watched says which alerts are asked for again at the start of every wave: whether they
-// fire then, nobody knows now.
+// watched says which alerts are asked for again at the start of every wave, and which
+// services are looked at: whether they fire then, and what is in flight, nobody knows now.
 func (w way) watched(step *approvalv1.OutlookStep, r *releasev1.Request) {
 	for _, rule := range w.index.Document().GetAlerts() {
 		if ahead(step) && alerts.Applies(rule, r) && !alerts.Bypass(rule, r) {
 			step.WaitsFor = append(step.WaitsFor, fmt.Sprintf("no alert of rule %s fires then, by %s", rule.GetName(), rule.GetSource()))
 		}
+	}
+	w.neighbors(step, r)
+}
+
+// neighbors says of which services nothing may be in flight at the start of every wave.
+func (w way) neighbors(step *approvalv1.OutlookStep, r *releasev1.Request) {
+	names := inflight.Neighbors(w.index, r)
+	if len(names) > 0 && ahead(step) && r.GetTrigger() == releasev1.Trigger_TRIGGER_PLANNED {
+		step.WaitsFor = append(step.WaitsFor, "no release of "+strings.Join(names, ", ")+" is in flight then")
 	}
 }
 
@@ -166,7 +176,7 @@ func (w way) over(s procedure.State, h *releasev1.HoldReason) []string {
 		return slices.DeleteFunc(out, func(person string) bool {
 			return procedure.MayOverride(s, &releasev1.Actor{Id: person, Kind: releasev1.Actor_KIND_HUMAN}) != nil
 		})
-	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown:
+	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown, procedure.HoldPreviewUnknown:
 		// Somebody has to put it right on the target, or at the registry.
 		return w.index.People(doc.GetOperatorsGroup())
 	case "review.overdue":

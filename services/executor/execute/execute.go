@@ -13,9 +13,10 @@
 //
 // Before the claim everything that was approved is looked at again: approvals and who
 // gave them, the evidence of the gates, reviews that are owed, freezes, change records, alerts,
-// the targets, what they carry, and every byte of the artifacts; and what may take long
-// between the claim and the effect, approvals, evidence, freezes, alerts and quarantines, once
-// more before the effect. A crash anywhere brings the same message again, and the driver's class says
+// releases in flight of neighboring services, the targets, what they carry, what their own
+// tools say would change, and every byte of the artifacts; and what may take long
+// between the claim and the effect, approvals, evidence, freezes, alerts, releases in flight and
+// quarantines, once more before the effect. A crash anywhere brings the same message again, and the driver's class says
 // what that means.
 package execute
 
@@ -111,6 +112,21 @@ func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]stan
 	around, err := s.around(ctx, t)
 	if err != nil {
 		return nil, err
+	}
+	if t.State.Phase == procedure.PhaseExecute { // Who takes over begins nothing.
+		documents, err := s.documents(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		// What was looked at since may have taken minutes; now only the claim is left.
+		holds, passed, err := s.neighbors(ctx, t, documents)
+		if err != nil {
+			return nil, err
+		}
+		if len(holds) > 0 {
+			return s.hold(ctx, t, holds, time.Time{})
+		}
+		event.GetExecutionClaimed().Findings = unnoted(t.State, passed)
 	}
 	event.GetExecutionClaimed().Bypassed = slices.Concat(around, said.bypassed, fired.bypassed, shown.bypassed)
 	event.GetExecutionClaimed().RollbackProofs = shown.tried

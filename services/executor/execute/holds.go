@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/inflight"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -14,7 +15,7 @@ import (
 )
 
 // holds names every reason to wait: what the request says, reviews that are overdue,
-// versions that are needed and not there, and
+// versions that are needed and not there, releases in flight of neighboring services, and
 // the freezes of the document that the release runs under and of the one in effect now,
 // those that hold now before those that follow. A freeze that was declared after the
 // approval is in the document in effect alone.
@@ -36,7 +37,11 @@ func (s shell) holds(ctx context.Context, t reactor.Task, now time.Time) (holds 
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	holds = append(holds, needed...)
+	inFlight, _, err := s.neighbors(ctx, t, documents)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	holds = slices.Concat(holds, needed, inFlight)
 	owed := len(holds) > 0
 	var following []*releasev1.HoldReason
 	for _, index := range documents {
@@ -86,8 +91,8 @@ func (s shell) debts(ctx context.Context, t reactor.Task, now time.Time) ([]*rel
 	return out, nil
 }
 
-// around names the freezes, quarantines and gates that an emergency goes around now and has not
-// on record yet: they were declared since step 3, or began.
+// around names the freezes, quarantines, gates and releases in flight that an emergency goes
+// around now and has not on record yet: they were declared since step 3, or began.
 func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	if !t.State.Emergency() {
 		return nil, nil
@@ -107,6 +112,13 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	_, _, gates, err := s.lapsed(ctx, t, t.Now.Add(margin))
 	if err != nil {
 		return nil, err
+	}
+	_, passed, err := s.neighbors(ctx, t, documents)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range passed {
+		gates = append(gates, inflight.Around(f.Release))
 	}
 	proved, err := s.evidence(ctx, t, verdict.At(t.State, t.Now))
 	if err != nil {

@@ -45,6 +45,9 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if err != nil {
 		return nil, err
 	}
+	if stuck := outlast(t, holds); len(stuck) > 0 {
+		return s.refuse(t, stuck)
+	}
 	if len(holds) > 0 {
 		return s.hold(ctx, t, holds, until)
 	}
@@ -68,9 +71,7 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 		return s.holdBy(ctx, t, said, fired)
 	}
 	if len(findings) > 0 {
-		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
-			ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
-		}})}, nil
+		return s.refuse(t, findings)
 	}
 	if len(proved.holds) > 0 {
 		return s.hold(ctx, t, proved.holds, time.Time{})
@@ -79,9 +80,19 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if err != nil {
 		return nil, err
 	}
-	if len(shown.holds) > 0 {
-		return s.hold(ctx, t, shown.holds, time.Time{})
+	differ, err := s.diffs(ctx, t)
+	if err != nil {
+		return nil, err
 	}
+	if len(differ.findings) > 0 {
+		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
+			ExecutionRefused: &releasev1.ExecutionRefused{Findings: differ.findings},
+		}})}, nil
+	}
+	if holds := slices.Concat(shown.holds, differ.holds); len(holds) > 0 {
+		return s.hold(ctx, t, holds, time.Time{})
+	}
+	shown.bypassed = append(shown.bypassed, differ.bypassed...)
 	if err := failpoint.Hit("execute.looked"); err != nil {
 		return nil, err
 	}
@@ -92,6 +103,13 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 		}
 	}
 	return drafts, err
+}
+
+// refuse ends the release, or calls people where it has begun.
+func (s shell) refuse(t reactor.Task, findings []*releasev1.Finding) ([]eventstore.Draft, error) {
+	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
+		ExecutionRefused: &releasev1.ExecutionRefused{Findings: findings},
+	}})}, nil
 }
 
 // over reports whether what people approved may not start any more at that time.

@@ -42,6 +42,10 @@ func (w *writer) execution(r *Record) {
 		if b := e.data.ExecutionClaimed.GetBypassed(); len(b) > 0 {
 			w.paragraph(sentence(fmt.Sprintf("Bypassed at this start (event %d): ", e.Entry.Sequence) + and(escaped(b))))
 		}
+		if f := e.data.ExecutionClaimed.GetFindings(); len(f) > 0 {
+			w.paragraph(fmt.Sprintf("Called out at this start (event %d), which did not wait for it:", e.Entry.Sequence))
+			w.findings(f)
+		}
 	}
 	w.records(r)
 	w.alarms(r)

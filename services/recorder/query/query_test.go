@@ -252,6 +252,20 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, releases, c.want)
 		}
 	}
+	staging := s.release(t, procedure.PhaseApprove, proceduretest.Key("d"), func(r *releasev1.Request) { r.Environment = "staging" })
+	for environment, want := range map[string][]string{"staging": {staging.Release}, "production": all, "stag": nil, "": append([]string{staging.Release}, all...)} {
+		got, err := s.ListReleases(asReader(t), &recorderv1.ListReleasesRequest{Filter: &recorderv1.Filter{Environment: environment}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var releases []string
+		for _, r := range got.GetReleases() {
+			releases = append(releases, r.GetRelease())
+		}
+		if !slices.Equal(releases, want) {
+			t.Errorf("environment %q: %q, want %q", environment, releases, want)
+		}
+	}
 	_, err := s.ListReleases(asReader(t), &recorderv1.ListReleasesRequest{Filter: &recorderv1.Filter{RequestedAfter: &timestamppb.Timestamp{Seconds: 1 << 60}}})
 	if status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a time that is none: %v", err)

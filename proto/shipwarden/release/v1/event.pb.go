@@ -2100,9 +2100,12 @@ type RiskCleared struct {
 	// When people are reminded of approvals that are still missing; absent where they are not.
 	RemindAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=remind_at,json=remindAt,proto3" json:"remind_at,omitempty"`
 	// What sources of alerts said.
-	Alerts        []*AlertAnswer `protobuf:"bytes,12,rep,name=alerts,proto3" json:"alerts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Alerts []*AlertAnswer `protobuf:"bytes,12,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	// Whether people are told that their approval is wanted, and when it is no more. Unset in
+	// events of before that was done, and where the document has nobody told of it.
+	ApprovalsAnnounced bool `protobuf:"varint,13,opt,name=approvals_announced,json=approvalsAnnounced,proto3" json:"approvals_announced,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *RiskCleared) Reset() {
@@ -2203,6 +2206,13 @@ func (x *RiskCleared) GetAlerts() []*AlertAnswer {
 		return x.Alerts
 	}
 	return nil
+}
+
+func (x *RiskCleared) GetApprovalsAnnounced() bool {
+	if x != nil {
+		return x.ApprovalsAnnounced
+	}
+	return false
 }
 
 // Held makes the release wait without holding anything.
@@ -3085,10 +3095,12 @@ type ExecutionClaimed struct {
 	RollbackProofs []*RollbackProof `protobuf:"bytes,10,rep,name=rollback_proofs,json=rollbackProofs,proto3" json:"rollback_proofs,omitempty"`
 	// What sources of alerts said at this start. Absent in claims of before they were asked.
 	Alerts []*AlertAnswer `protobuf:"bytes,11,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	// What a way back does not wait for at this start and did not go past before.
+	Findings []*Finding `protobuf:"bytes,12,rep,name=findings,proto3" json:"findings,omitempty"`
 	// Digest of the procedure document that was in effect at this start, by whose keys,
 	// identities and trusted root the evidence of the gates was judged again, beside those of the
 	// release's own. Empty in claims of before that was done, and where one claim follows another.
-	TrustedBy     string `protobuf:"bytes,12,opt,name=trusted_by,json=trustedBy,proto3" json:"trusted_by,omitempty"`
+	TrustedBy     string `protobuf:"bytes,13,opt,name=trusted_by,json=trustedBy,proto3" json:"trusted_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3196,6 +3208,13 @@ func (x *ExecutionClaimed) GetRollbackProofs() []*RollbackProof {
 func (x *ExecutionClaimed) GetAlerts() []*AlertAnswer {
 	if x != nil {
 		return x.Alerts
+	}
+	return nil
+}
+
+func (x *ExecutionClaimed) GetFindings() []*Finding {
+	if x != nil {
+		return x.Findings
 	}
 	return nil
 }
@@ -5602,7 +5621,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
 	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xf3\x03\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa4\x04\n" +
 	"\vRiskCleared\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x129\n" +
 	"\x06quorum\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x129\n" +
@@ -5614,7 +5633,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\tzone_data\x18\a \x01(\tR\bzoneData\x126\n" +
 	"\x05score\x18\b \x01(\v2 .shipwarden.release.v1.RiskScoreR\x05score\x127\n" +
 	"\tremind_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bremindAt\x12:\n" +
-	"\x06alerts\x18\f \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\"\xce\x01\n" +
+	"\x06alerts\x18\f \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\x12/\n" +
+	"\x13approvals_announced\x18\r \x01(\bR\x12approvalsAnnounced\"\xce\x01\n" +
 	"\x04Held\x12;\n" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
@@ -5677,7 +5697,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x12NoticeAcknowledged\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\x18\n" +
-	"\acomment\x18\x03 \x01(\tR\acomment\"\xa1\x04\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"\xdd\x04\n" +
 	"\x10ExecutionClaimed\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12#\n" +
@@ -5691,9 +5711,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0echange_records\x18\t \x03(\v2$.shipwarden.release.v1.RecordReadingR\rchangeRecords\x12M\n" +
 	"\x0frollback_proofs\x18\n" +
 	" \x03(\v2$.shipwarden.release.v1.RollbackProofR\x0erollbackProofs\x12:\n" +
-	"\x06alerts\x18\v \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\x12\x1d\n" +
+	"\x06alerts\x18\v \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\x12:\n" +
+	"\bfindings\x18\f \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x12\x1d\n" +
 	"\n" +
-	"trusted_by\x18\f \x01(\tR\ttrustedBy\"\x80\x01\n" +
+	"trusted_by\x18\r \x01(\tR\ttrustedBy\"\x80\x01\n" +
 	"\x11ExecutionFinished\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
@@ -6105,50 +6126,51 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	92,  // 114: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
 	93,  // 115: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
 	81,  // 116: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	94,  // 117: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	94,  // 118: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	94,  // 119: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	77,  // 120: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	94,  // 121: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	95,  // 122: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	95,  // 123: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	95,  // 124: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	64,  // 125: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	64,  // 126: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	94,  // 127: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	94,  // 128: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	96,  // 129: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	64,  // 130: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	96,  // 131: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 132: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	86,  // 133: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	64,  // 134: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	96,  // 135: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	97,  // 136: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 137: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	98,  // 138: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	98,  // 139: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	64,  // 140: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	99,  // 141: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	99,  // 142: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	100, // 143: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	101, // 144: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	102, // 145: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	55,  // 146: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	103, // 147: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	103, // 148: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	104, // 149: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 150: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	105, // 151: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	82,  // 152: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	106, // 153: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	106, // 154: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	106, // 155: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	156, // [156:156] is the sub-list for method output_type
-	156, // [156:156] is the sub-list for method input_type
-	156, // [156:156] is the sub-list for extension type_name
-	156, // [156:156] is the sub-list for extension extendee
-	0,   // [0:156] is the sub-list for field type_name
+	77,  // 117: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
+	94,  // 118: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	94,  // 119: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	94,  // 120: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	77,  // 121: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	94,  // 122: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	95,  // 123: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	95,  // 124: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	95,  // 125: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	64,  // 126: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	64,  // 127: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	94,  // 128: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	94,  // 129: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	96,  // 130: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	64,  // 131: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	96,  // 132: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 133: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	86,  // 134: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	64,  // 135: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	96,  // 136: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	97,  // 137: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 138: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	98,  // 139: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	98,  // 140: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	64,  // 141: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	99,  // 142: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	99,  // 143: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	100, // 144: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	101, // 145: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	102, // 146: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	55,  // 147: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	103, // 148: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	103, // 149: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	104, // 150: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 151: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	105, // 152: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	82,  // 153: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	106, // 154: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	106, // 155: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	106, // 156: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	157, // [157:157] is the sub-list for method output_type
+	157, // [157:157] is the sub-list for method input_type
+	157, // [157:157] is the sub-list for extension type_name
+	157, // [157:157] is the sub-list for extension extendee
+	0,   // [0:157] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

@@ -121,21 +121,28 @@ const (
 	// Somebody made an exception of a freeze for the release. Whoever set the freeze is told,
 	// or the operators where that is nobody else than who made it.
 	Occasion_OCCASION_FREEZE_OVERRIDDEN Occasion = 9
+	// The release waits for approvals. Those whose approvals they are are told.
+	Occasion_OCCASION_APPROVAL_WANTED Occasion = 10
+	// It waits for them no more: it is authorized, or over. Whoever was told that they are
+	// wanted is told.
+	Occasion_OCCASION_APPROVAL_SETTLED Occasion = 11
 )
 
 // Enum value maps for Occasion.
 var (
 	Occasion_name = map[int32]string{
-		0: "OCCASION_UNSPECIFIED",
-		1: "OCCASION_START",
-		2: "OCCASION_END",
-		3: "OCCASION_ROLLBACK",
-		4: "OCCASION_ESCALATION",
-		5: "OCCASION_EMERGENCY",
-		6: "OCCASION_CORRECTION",
-		7: "OCCASION_TAKEN_ON",
-		8: "OCCASION_REMINDER",
-		9: "OCCASION_FREEZE_OVERRIDDEN",
+		0:  "OCCASION_UNSPECIFIED",
+		1:  "OCCASION_START",
+		2:  "OCCASION_END",
+		3:  "OCCASION_ROLLBACK",
+		4:  "OCCASION_ESCALATION",
+		5:  "OCCASION_EMERGENCY",
+		6:  "OCCASION_CORRECTION",
+		7:  "OCCASION_TAKEN_ON",
+		8:  "OCCASION_REMINDER",
+		9:  "OCCASION_FREEZE_OVERRIDDEN",
+		10: "OCCASION_APPROVAL_WANTED",
+		11: "OCCASION_APPROVAL_SETTLED",
 	}
 	Occasion_value = map[string]int32{
 		"OCCASION_UNSPECIFIED":       0,
@@ -148,6 +155,8 @@ var (
 		"OCCASION_TAKEN_ON":          7,
 		"OCCASION_REMINDER":          8,
 		"OCCASION_FREEZE_OVERRIDDEN": 9,
+		"OCCASION_APPROVAL_WANTED":   10,
+		"OCCASION_APPROVAL_SETTLED":  11,
 	}
 )
 
@@ -1964,7 +1973,12 @@ type TargetPreview struct {
 	// Class of the driver, which says what an interruption means.
 	Class DriverClass `protobuf:"varint,7,opt,name=class,proto3,enum=shipwarden.release.v1.DriverClass" json:"class,omitempty"`
 	// What was tried to show that it can go back; absent in events of before it was.
-	Rollback      *RollbackProof `protobuf:"bytes,8,opt,name=rollback,proto3" json:"rollback,omitempty"`
+	Rollback *RollbackProof `protobuf:"bytes,8,opt,name=rollback,proto3" json:"rollback,omitempty"`
+	// SHA-256, "sha256:…", of what a tool of the target's own printed when it was asked what
+	// would change, without what looks like a secret; the text stands at the end of detail.
+	// Empty where no tool is configured, or where it failed. The start is refused where it
+	// prints something else by then.
+	DiffDigest    string `protobuf:"bytes,9,opt,name=diff_digest,json=diffDigest,proto3" json:"diff_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2053,6 +2067,13 @@ func (x *TargetPreview) GetRollback() *RollbackProof {
 		return x.Rollback
 	}
 	return nil
+}
+
+func (x *TargetPreview) GetDiffDigest() string {
+	if x != nil {
+		return x.DiffDigest
+	}
+	return ""
 }
 
 // RollbackProof is what was tried to show that a target can go back (PD-3.5): the driver's
@@ -4234,7 +4255,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSEVERITY_OK\x10\x01\x12\x14\n" +
 	"\x10SEVERITY_WARNING\x10\x02\x12\x15\n" +
-	"\x11SEVERITY_BLOCKING\x10\x03\"\xf2\x02\n" +
+	"\x11SEVERITY_BLOCKING\x10\x03\"\x93\x03\n" +
 	"\rTargetPreview\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x18\n" +
 	"\asummary\x18\x02 \x01(\tR\asummary\x12:\n" +
@@ -4243,7 +4264,9 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x0erollback_ready\x18\x05 \x01(\bR\rrollbackReady\x12'\n" +
 	"\x0frollback_reason\x18\x06 \x01(\tR\x0erollbackReason\x128\n" +
 	"\x05class\x18\a \x01(\x0e2\".shipwarden.release.v1.DriverClassR\x05class\x12@\n" +
-	"\brollback\x18\b \x01(\v2$.shipwarden.release.v1.RollbackProofR\brollback\"\xe1\x02\n" +
+	"\brollback\x18\b \x01(\v2$.shipwarden.release.v1.RollbackProofR\brollback\x12\x1f\n" +
+	"\vdiff_digest\x18\t \x01(\tR\n" +
+	"diffDigest\"\xe1\x02\n" +
 	"\rRollbackProof\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x1a\n" +
@@ -4465,7 +4488,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x10OUTCOME_REJECTED\x10\x06\x12\x15\n" +
 	"\x11OUTCOME_WITHDRAWN\x10\a\x12\x16\n" +
 	"\x12OUTCOME_SUPERSEDED\x10\b\x12\x13\n" +
-	"\x0fOUTCOME_EXPIRED\x10\t*\xf9\x01\n" +
+	"\x0fOUTCOME_EXPIRED\x10\t*\xb6\x02\n" +
 	"\bOccasion\x12\x18\n" +
 	"\x14OCCASION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOCCASION_START\x10\x01\x12\x10\n" +
@@ -4476,7 +4499,10 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x13OCCASION_CORRECTION\x10\x06\x12\x15\n" +
 	"\x11OCCASION_TAKEN_ON\x10\a\x12\x15\n" +
 	"\x11OCCASION_REMINDER\x10\b\x12\x1e\n" +
-	"\x1aOCCASION_FREEZE_OVERRIDDEN\x10\t*\xf9\x02\n" +
+	"\x1aOCCASION_FREEZE_OVERRIDDEN\x10\t\x12\x1c\n" +
+	"\x18OCCASION_APPROVAL_WANTED\x10\n" +
+	"\x12\x1d\n" +
+	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\xf9\x02\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
