@@ -50,6 +50,8 @@ type State struct {
 	HeldFor   Phase
 	HeldSince time.Time
 
+	// Score is how dangerous step 3 took it to be; nil before, and where nothing is weighed.
+	Score *releasev1.RiskScore
 	// ChangeDigest is what approvals are bound to, Quorum which are needed.
 	ChangeDigest string
 	Quorum       []*releasev1.QuorumRule

@@ -134,7 +134,7 @@ func (s *State) applyRiskCleared(e Entry, d *releasev1.RiskCleared) error {
 	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
 	s.Bypassed = append(slices.Clip(s.Bypassed), d.GetBypassed()...)
 	s.Holds, s.HeldUntil, s.HeldSince = nil, time.Time{}, time.Time{}
-	s.Announced = d.GetApprovalsAnnounced()
+	s.Announced, s.Score = d.GetApprovalsAnnounced(), d.GetScore()
 	s.enter(PhaseApprove, e.Stored)
 	return nil
 }
@@ -187,6 +187,7 @@ func (s *State) applyRiskRefused(e Entry, d *releasev1.RiskRefused) error {
 	if err := s.expect(e, PhaseRisk); err != nil {
 		return err
 	}
+	s.Score = d.GetScore()
 	s.Findings = append(slices.Clip(s.Findings), d.GetFindings()...)
 	s.end(releasev1.Outcome_OUTCOME_REJECTED, "", reasons("step 3", d.GetFindings()), e.Stored)
 	return nil

@@ -32,7 +32,7 @@ func TestApprovalsAreAnnouncedByWhatListsThem(t *testing.T) {
 		"by an audience of another kind": {audience(&policyv1.Audience{Occasions: wanted, Services: []string{"billing"}}), false},
 	} {
 		r := &releasev1.Request{Environment: "production", Service: "shop"}
-		if got := policy.Announced(c.document, r); got != c.want {
+		if got := policy.NewIndex(c.document).Announced(r, nil); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

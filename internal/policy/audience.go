@@ -3,6 +3,7 @@ package policy
 import (
 	"slices"
 
+	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -20,45 +21,58 @@ type Meant struct {
 
 // AudienceOf returns for whom a notice of that occasion about a release is meant: by the
 // rules of the document, in their order, from who owns what the release touches, what
-// depends on it, and whom it serves (PD-4.1). A rule that finds nobody is there with
-// nobody, so that it is seen.
-func (x *Index) AudienceOf(occasion releasev1.Occasion, r *releasev1.Request) []Meant {
-	var targets []string
-	for _, w := range r.GetPlan().GetWaves() {
-		targets = append(targets, w.GetTargets()...)
-	}
-	return x.audience(occasion, r.GetEnvironment(), r.GetService(), r.GetOwner(), targets)
+// depends on it, and whom it serves, and from how dangerous it was weighed to be by then
+// (PD-4.1). A rule that finds nobody is there with nobody, so that it is seen.
+func (x *Index) AudienceOf(occasion releasev1.Occasion, s procedure.State) []Meant {
+	return x.audience(occasion, x.touchedBy(s.Request, s.Score))
 }
 
-func (x *Index) audience(occasion releasev1.Occasion, environment, service, owner string, targets []string) []Meant {
+// touched is what an audience is chosen by.
+type touched struct {
+	environment, service, owner string
+	targets                     []string
+	score                       uint32
+}
+
+func (x *Index) touchedBy(r *releasev1.Request, score *releasev1.RiskScore) touched {
+	return touched{r.GetEnvironment(), r.GetService(), r.GetOwner(), procedure.Targets(r), score.GetScore()}
+}
+
+// concerns reports whether an audience is one of releases that touch this.
+func (x *Index) concerns(a *policyv1.Audience, t touched) bool {
+	return emptyOrHas(a.GetEnvironments(), t.environment) && emptyOrHas(a.GetServices(), t.service) &&
+		emptyOrHas(a.GetTiers(), x.Service(t.service).GetTier()) && emptyOrMeets(a.GetTargets(), t.targets) && t.score >= a.GetRiskFrom()
+}
+
+func (x *Index) audience(occasion releasev1.Occasion, t touched) []Meant {
 	var out []Meant
 	for _, a := range x.document.GetAudiences() {
-		if !slices.Contains(a.GetOccasions(), occasion) || !emptyOrHas(a.GetEnvironments(), environment) || !emptyOrHas(a.GetServices(), service) {
+		if !slices.Contains(a.GetOccasions(), occasion) || !x.concerns(a, t) {
 			continue
 		}
 		add := func(reason string, asked bool, people ...string) {
 			out = append(out, Meant{Audience: a, Reason: reason, People: people, Channels: a.GetChannels(), Asked: asked})
 		}
 		if a.GetOwners() {
-			for _, group := range x.Service(service).GetOwnerGroups() {
-				add("owns "+service+": "+group, true, x.People(group)...)
+			for _, group := range x.Service(t.service).GetOwnerGroups() {
+				add("owns "+t.service+": "+group, true, x.People(group)...)
 			}
-			if p := x.Person(owner); p != nil {
+			if p := x.Person(t.owner); p != nil {
 				add("owner of the release", false, p.GetId())
 			}
 		}
 		if a.GetDependents() {
 			for _, other := range x.document.GetServices() {
-				if !slices.Contains(other.GetDependencies(), service) {
+				if !slices.Contains(other.GetDependencies(), t.service) {
 					continue
 				}
 				for _, group := range other.GetOwnerGroups() {
-					add("owns "+other.GetName()+", which depends on "+service+": "+group, true, x.People(group)...)
+					add("owns "+other.GetName()+", which depends on "+t.service+": "+group, true, x.People(group)...)
 				}
 			}
 		}
 		if a.GetCustomers() {
-			for _, customer := range x.served(targets) {
+			for _, customer := range x.served(t.targets) {
 				add("customer "+customer, true, x.Contacts(customer)...)
 			}
 		}

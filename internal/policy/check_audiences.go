@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/blackdice/shipwarden/internal/policy/strictyaml"
@@ -23,6 +24,7 @@ func (c *checker) audiences() {
 		enums(c, path+".occasions", a.GetOccasions(), releasev1.Occasion_name)
 		c.known(path+".environments", "environment", a.GetEnvironments(), c.hasEnvironment)
 		c.known(path+".services", "service", a.GetServices(), c.hasService)
+		c.selectors(path, a)
 		c.known(path+".groups", "group", a.GetGroups(), c.hasGroup)
 		c.known(path+".channels", "channel", a.GetChannels(), func(name string) bool {
 			return slices.ContainsFunc(c.document.GetChannels(), func(channel *policyv1.Channel) bool { return channel.GetName() == name })
@@ -38,6 +40,19 @@ func (c *checker) audiences() {
 	c.contacts()
 	for i, environment := range c.document.GetEnvironments() {
 		c.meant(fmt.Sprintf("environments[%d].name", i), environment.GetName())
+	}
+}
+
+// selectors checks that there is something that an audience is chosen by.
+func (c *checker) selectors(path string, a *policyv1.Audience) {
+	c.known(path+".targets", "target", a.GetTargets(), c.hasTarget)
+	for i, tier := range a.GetTiers() {
+		if !slices.ContainsFunc(c.document.GetServices(), func(s *policyv1.Service) bool { return s.GetTier() == tier }) {
+			c.report(fmt.Sprintf("%s.tiers[%d]", path, i), "tier.unknown", "no service is of tier %d", tier)
+		}
+	}
+	if a.GetRiskFrom() > 0 && c.document.GetRiskScore() == nil {
+		c.report(path+".risk_from", "audience.risk", "nothing is weighed: there is no risk_score, and no release would ever reach %d", a.GetRiskFrom())
 	}
 }
 
@@ -66,8 +81,8 @@ func (c *checker) reached(path string, a *policyv1.Audience) {
 	for _, occasion := range a.GetOccasions() {
 		for _, environment := range c.document.GetEnvironments() {
 			for _, service := range c.document.GetServices() {
-				if emptyOrHas(a.GetEnvironments(), environment.GetName()) && emptyOrHas(a.GetServices(), service.GetName()) &&
-					c.deployed(environment.GetName(), service.GetName()) &&
+				most := c.most(environment.GetName(), service.GetName())
+				if len(most.targets) > 0 && c.index.concerns(a, most) &&
 					!c.told(occasion, environment.GetName(), service.GetName(), func(*policyv1.Channel) bool { return true }) {
 					c.report(path+".channels", "channel.missing", "no channel tells of %s for the service %s in %s", occasion, service.GetName(), environment.GetName())
 				}
@@ -80,18 +95,13 @@ func (c *checker) reached(path string, a *policyv1.Audience) {
 // find: that nobody is left out, and that an event holds it.
 func (c *checker) meant(field, environment string) {
 	for _, service := range c.document.GetServices() {
-		var targets []string
-		for _, t := range c.document.GetTargets() {
-			if t.GetEnvironment() == environment && slices.Contains(t.GetServices(), service.GetName()) && !t.GetRetired() {
-				targets = append(targets, t.GetId())
-			}
-		}
-		if len(targets) == 0 {
+		most := c.most(environment, service.GetName())
+		if len(most.targets) == 0 {
 			continue
 		}
 		for value := range releasev1.Occasion_name {
 			people := 0
-			for _, m := range c.index.audience(releasev1.Occasion(value), environment, service.GetName(), "", targets) {
+			for _, m := range c.index.audience(releasev1.Occasion(value), most) {
 				people += len(m.People)
 				if len(m.People) == 0 {
 					c.nobody(m, environment, service.GetName())
@@ -102,6 +112,18 @@ func (c *checker) meant(field, environment string) {
 			}
 		}
 	}
+}
+
+// most is a release to everywhere that weighs as much as any: what it finds, each of them
+// finds at the most.
+func (c *checker) most(environment, service string) touched {
+	most := touched{environment: environment, service: service, score: math.MaxUint32}
+	for _, t := range c.document.GetTargets() {
+		if t.GetEnvironment() == environment && slices.Contains(t.GetServices(), service) && !t.GetRetired() {
+			most.targets = append(most.targets, t.GetId())
+		}
+	}
+	return most
 }
 
 func (c *checker) nobody(m Meant, environment, service string) {

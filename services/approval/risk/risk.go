@@ -101,7 +101,7 @@ func (l *look) conclude() procedure.RiskFacts {
 	l.facts.ApproveBy = l.now.Add(l.index.Document().GetDeadlines().GetApproveWithin().AsDuration())
 	l.facts.RemindAt = remindAt(l.index.Document().GetDeadlines(), l.facts.ApproveBy, l.state.Requested.GetStartBy().AsTime(), l.now)
 	l.facts.CalendarDigest = l.state.ProcedureDigest
-	l.facts.Announced = policy.Announced(l.index.Document(), l.state.Request)
+	l.facts.Announced = l.index.Announced(l.state.Request, l.facts.Score)
 	return l.facts
 }
 

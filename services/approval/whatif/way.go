@@ -184,7 +184,7 @@ func (w way) over(s procedure.State, h *releasev1.HoldReason) []string {
 	case incident.Rule, inflight.RuleDependency, inflight.RuleDependent:
 		// Somebody has to bring the other release to its end.
 		return w.index.People(doc.GetOperatorsGroup())
-	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown:
+	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown, procedure.HoldPreviewUnknown:
 		// Somebody has to put it right on the target, or at the registry.
 		return w.index.People(doc.GetOperatorsGroup())
 	case "review.overdue":

@@ -4011,7 +4011,15 @@ type Audience struct {
 	// By which channels; an empty list means those that are told of the occasion anyway.
 	Channels []string `protobuf:"bytes,9,rep,name=channels,proto3" json:"channels,omitempty"`
 	// Whether a start waits until they have said that they know.
-	Acknowledge   *Acknowledgement `protobuf:"bytes,10,opt,name=acknowledge,proto3" json:"acknowledge,omitempty"`
+	Acknowledge *Acknowledgement `protobuf:"bytes,10,opt,name=acknowledge,proto3" json:"acknowledge,omitempty"`
+	// For releases of services of these tiers; an empty list means all. A service of which no
+	// tier is said is of none.
+	Tiers []uint32 `protobuf:"varint,11,rep,packed,name=tiers,proto3" json:"tiers,omitempty"`
+	// For releases whose risk score is at least this, from step 3 on, which weighs it. Absent:
+	// any, weighed or not.
+	RiskFrom uint32 `protobuf:"varint,12,opt,name=risk_from,json=riskFrom,proto3" json:"risk_from,omitempty"`
+	// For releases to at least one of these targets; an empty list means all.
+	Targets       []string `protobuf:"bytes,13,rep,name=targets,proto3" json:"targets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4112,6 +4120,27 @@ func (x *Audience) GetChannels() []string {
 func (x *Audience) GetAcknowledge() *Acknowledgement {
 	if x != nil {
 		return x.Acknowledge
+	}
+	return nil
+}
+
+func (x *Audience) GetTiers() []uint32 {
+	if x != nil {
+		return x.Tiers
+	}
+	return nil
+}
+
+func (x *Audience) GetRiskFrom() uint32 {
+	if x != nil {
+		return x.RiskFrom
+	}
+	return 0
+}
+
+func (x *Audience) GetTargets() []string {
+	if x != nil {
+		return x.Targets
 	}
 	return nil
 }
@@ -4985,7 +5014,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\ttime_zone\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\btimeZone\"N\n" +
 	"\x06Digest\x12D\n" +
 	"\x05every\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xc8\x01\x01\xaa\x01\n" +
-	"\"\x04\b\x80\xa3\x052\x02\b<R\x05every\"\x99\x03\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b<R\x05every\"\xfa\x03\n" +
 	"\bAudience\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
 	"\toccasions\x18\x02 \x03(\x0e2\x1f.shipwarden.release.v1.OccasionB\b\xbaH\x05\x92\x01\x02\b\x01R\toccasions\x12\"\n" +
@@ -4999,7 +5028,10 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x06groups\x18\b \x03(\tR\x06groups\x12\x1a\n" +
 	"\bchannels\x18\t \x03(\tR\bchannels\x12G\n" +
 	"\vacknowledge\x18\n" +
-	" \x01(\v2%.shipwarden.policy.v1.AcknowledgementR\vacknowledge\"o\n" +
+	" \x01(\v2%.shipwarden.policy.v1.AcknowledgementR\vacknowledge\x12(\n" +
+	"\x05tiers\x18\v \x03(\rB\x12\xbaH\x0f\x92\x01\f\x10\x04\x18\x01\"\x06*\x04\x18\x04(\x01R\x05tiers\x12\x1b\n" +
+	"\trisk_from\x18\f \x01(\rR\briskFrom\x12\x18\n" +
+	"\atargets\x18\r \x03(\tR\atargets\"o\n" +
 	"\x0fAcknowledgement\x12>\n" +
 	"\x06within\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\x06within\x12\x1c\n" +
 	"\teverybody\x18\x02 \x01(\bR\teverybody\"U\n" +
