@@ -88,6 +88,9 @@ func (p *page) previews(all []*releasev1.TargetPreview) {
 		if r := v.GetRollback(); r != nil {
 			p.line("    %s", proof(r))
 		}
+		if v.GetDiffDigest() != "" {
+			p.line("    its preview command says what would change: in full behind the rest, and asked again at the start")
+		}
 		if d := v.GetDetail(); d != nil {
 			p.line("    in full: %s (%s, %d bytes)", terminal.Escape(d.GetDigest()), terminal.Escape(d.GetMediaType()), d.GetSize())
 		}

@@ -33,6 +33,8 @@ func executables(targets []*configv1.TargetDriver) error {
 		look(field+"host.restart.argv[0]", first(t.GetHost().GetRestart()))
 		look(field+"command.deploy.argv[0]", first(t.GetCommand().GetDeploy()))
 		look(field+"command.rollback.argv[0]", first(t.GetCommand().GetRollback()))
+		look(field+"command.preview.argv[0]", first(t.GetCommand().GetPreview()))
+		look(field+"command.rollback_dry_run.argv[0]", first(t.GetCommand().GetRollbackDryRun()))
 		for j, path := range t.GetCommand().GetAllow() {
 			look(fmt.Sprintf("%scommand.allow[%d]", field, j), path)
 		}

@@ -28,9 +28,10 @@ func TestWhatTheConfigurationNamesIsThere(t *testing.T) {
 		{"what deploys", func(c *configv1.Executor) {
 			c.Targets[0].Driver = &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{
 				Deploy: &configv1.Command{Argv: []string{"/none"}}, Rollback: &configv1.Command{Argv: []string{"/nothing"}}, Allow: []string{"/none", "/nothing"},
+				Preview: &configv1.Command{Argv: []string{"/nobody"}}, RollbackDryRun: &configv1.Command{Argv: []string{"/nowhere"}},
 			}}
 		}, []string{
-			"targets[0].command.deploy.argv[0]", "targets[0].command.rollback.argv[0]", "targets[0].command.allow[0]", "targets[0].command.allow[1]",
+			"targets[0].command.deploy.argv[0]", "targets[0].command.rollback.argv[0]", "targets[0].command.preview.argv[0]", "targets[0].command.rollback_dry_run.argv[0]", "targets[0].command.allow[0]", "targets[0].command.allow[1]",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -146,7 +146,7 @@ func TestAHoldByTheWayBackIsExplained(t *testing.T) {
 	r := newRig(t)
 	desk := r.dial(t)
 	until := time.Now().Add(time.Minute)
-	for _, rule := range []string{procedure.HoldRollbackUnknown, procedure.HoldRollbackUnproved} {
+	for _, rule := range []string{procedure.HoldRollbackUnknown, procedure.HoldRollbackUnproved, procedure.HoldPreviewUnknown} {
 		release := r.Reach(t, procedure.PhaseExecute, proceduretest.Key(rule))
 		held := proceduretest.Hold(rule, until)
 		held.Reasons[0].SetBy, held.Reasons[0].Subject, held.Reasons[0].Message = "", "eu1", "nobody can tell whether target eu1 can go back"

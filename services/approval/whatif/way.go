@@ -176,7 +176,7 @@ func (w way) over(s procedure.State, h *releasev1.HoldReason) []string {
 		return slices.DeleteFunc(out, func(person string) bool {
 			return procedure.MayOverride(s, &releasev1.Actor{Id: person, Kind: releasev1.Actor_KIND_HUMAN}) != nil
 		})
-	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown:
+	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown, procedure.HoldPreviewUnknown:
 		// Somebody has to put it right on the target, or at the registry.
 		return w.index.People(doc.GetOperatorsGroup())
 	case "review.overdue":

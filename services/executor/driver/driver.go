@@ -49,6 +49,12 @@ type Driver interface {
 	// the content of the plan's artifact is not needed. An error means that it is not
 	// known; that it could not is an answer.
 	DryRunRollback(ctx context.Context, plan Plan) (DryRun, error)
+	// Diff asks a tool of the target's own what Apply would change, where one is configured
+	// (PD-2.5). It changes nothing and needs no fence, and while the target stays as it is the
+	// same plan gives the same answer; the content of the plan's artifact is not needed. An
+	// error means that it was not asked: the plan does not fit, or ctx ended. That the tool
+	// failed is an answer.
+	Diff(ctx context.Context, plan Plan) (Diff, error)
 	// Apply makes the target carry the plan's artifact. When it returns nil the
 	// effect is done and survives a crash of the machine. The result is of use
 	// beside an error too: it has the output.

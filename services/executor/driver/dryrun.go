@@ -19,4 +19,7 @@ type DryRun struct {
 	// verified its content there, SOURCE_ORIGIN that somebody else must: the driver does
 	// not keep what it placed.
 	Source releasev1.RollbackProof_Source
+	// Output is what a tool of the target's own printed that was asked to try it, cut to
+	// 1 MiB and without what looks like a secret; "" where none was.
+	Output string
 }

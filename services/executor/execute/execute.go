@@ -13,8 +13,8 @@
 //
 // Before the claim everything that was approved is looked at again: approvals and who
 // gave them, reviews that are owed, freezes, change records, alerts, releases in flight of
-// neighboring services, the targets, what they
-// carry, and every byte of the artifacts; and what may take long
+// neighboring services, the targets, what they carry, what their own tools say would change,
+// and every byte of the artifacts; and what may take long
 // between the claim and the effect, approvals, freezes, alerts, releases in flight and
 // quarantines, once more before the effect. A crash anywhere brings the same message again, and the driver's class says
 // what that means.

@@ -72,9 +72,19 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if err != nil {
 		return nil, err
 	}
-	if len(shown.holds) > 0 {
-		return s.hold(ctx, t, shown.holds, time.Time{})
+	differ, err := s.diffs(ctx, t)
+	if err != nil {
+		return nil, err
 	}
+	if len(differ.findings) > 0 {
+		return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
+			ExecutionRefused: &releasev1.ExecutionRefused{Findings: differ.findings},
+		}})}, nil
+	}
+	if holds := slices.Concat(shown.holds, differ.holds); len(holds) > 0 {
+		return s.hold(ctx, t, holds, time.Time{})
+	}
+	shown.bypassed = append(shown.bypassed, differ.bypassed...)
 	if err := failpoint.Hit("execute.looked"); err != nil {
 		return nil, err
 	}

@@ -5,7 +5,8 @@
 // the driver's dry run of the way back, and a look at what would be placed again.
 //
 // It wakes on scope_validated, and appends change_previewed or preview_refused. It
-// changes nothing. What is shown as the way back is what is placed when it comes to
+// changes nothing. Where a tool of the target's own says what would change, what it printed
+// is shown as well, and is a part of what people approve. What is shown as the way back is what is placed when it comes to
 // that, and a target that carries something else than the record says is called out. A registry or a target that does not answer just now is a
 // transient error; an artifact that is not what was asked for refuses.
 package preview
@@ -14,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
@@ -47,10 +49,8 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	var previews []*releasev1.TargetPreview
 	var findings []*releasev1.Finding
 	for _, target := range procedure.Targets(t.State.Request) {
-		p, drift, err := s.look(ctx, proof, keeper, t.State, target)
-		if drift != nil {
-			findings = append(findings, drift)
-		}
+		p, found, err := s.look(ctx, proof, keeper, t.State, target)
+		findings = append(findings, found...)
 		switch {
 		case err == nil:
 			p.Rollback.Demanded = demanded
@@ -63,7 +63,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 			return nil, err
 		}
 	}
-	return []eventstore.Draft{t.Draft(conclude(previews, findings, tolerant.Unkept()))}, nil
+	return []eventstore.Draft{t.Draft(conclude(previews, joined(findings), tolerant.Unkept()))}, nil
 }
 
 // conclude is the event, which says what of the previews could not be kept.
@@ -99,6 +99,9 @@ func told(way *releasev1.RollbackProof, run driver.DryRun) string {
 	if run.Steps == "" {
 		out += run.Reason + "\n"
 	}
+	if run.Output != "" {
+		out += "what its dry run printed\n" + strings.TrimRight(run.Output, "\n") + "\n"
+	}
 	return out + "what it places again: " + way.GetFound() + "\n"
 }
 
@@ -107,13 +110,21 @@ func permanent(err error) bool {
 		errors.Is(err, driver.ErrInvalid) || errors.Is(err, driver.ErrConflict)
 }
 
-func (s shell) look(ctx context.Context, proof *site.Proof, keeper evidence.Putter, state procedure.State, target string) (*releasev1.TargetPreview, *releasev1.Finding, error) {
+func (s shell) look(ctx context.Context, proof *site.Proof, keeper evidence.Putter, state procedure.State, target string) (*releasev1.TargetPreview, []*releasev1.Finding, error) {
+	var findings []*releasev1.Finding
 	back, drift, err := s.wayBack(ctx, state, target)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := s.preview(ctx, proof, keeper, state, target, back)
-	return p, drift, err
+	if drift != nil {
+		findings = append(findings, drift)
+	}
+	d, failed, err := s.diff(ctx, state, target, back)
+	if err != nil {
+		return nil, findings, err
+	}
+	p, err := s.preview(ctx, proof, keeper, state, target, back, d)
+	return p, append(findings, failed...), err
 }
 
 // redacted is a driver's text without what looks like a secret: what is shown to
@@ -124,7 +135,7 @@ func redacted(text string) string {
 	return string(clean)
 }
 
-func (s shell) preview(ctx context.Context, proof *site.Proof, keeper evidence.Putter, state procedure.State, target, back string) (*releasev1.TargetPreview, error) {
+func (s shell) preview(ctx context.Context, proof *site.Proof, keeper evidence.Putter, state procedure.State, target, back string, diff driver.Diff) (*releasev1.TargetPreview, error) {
 	d, err := s.Driver(target)
 	if err != nil {
 		return nil, err
@@ -147,12 +158,12 @@ func (s shell) preview(ctx context.Context, proof *site.Proof, keeper evidence.P
 		return nil, err
 	}
 	way.Target, way.Digest = "", "" // the preview names them
-	detail, err := keep(ctx, keeper, target, redacted(p.Detail)+told(way, run))
+	detail, err := keep(ctx, keeper, target, redacted(p.Detail)+told(way, run)+printed(diff))
 	if err != nil {
 		return nil, err
 	}
 	return &releasev1.TargetPreview{
-		Target: target, Summary: site.Line(redacted(p.Summary)), Detail: detail, Class: d.Class(),
+		Target: target, Summary: site.Line(redacted(p.Summary) + ending(diff)), DiffDigest: diff.Digest(), Detail: detail, Class: d.Class(),
 		RollbackDigest: back, RollbackReady: p.RollbackReady, RollbackReason: site.Line(redacted(p.RollbackReason)), Rollback: way,
 	}, nil
 }

@@ -13,6 +13,9 @@ const (
 // long. What protobuf takes for no text would keep the whole event from the stream.
 func Line(text string) string { return cut(text, maxLine) }
 
+// Short is Line for what is said of every target beside the driver's own words.
+func Short(text string) string { return cut(text, maxFound) }
+
 func cut(text string, limit int) string {
 	text = strings.ToValidUTF8(text, "�")
 	if len(text) <= limit {

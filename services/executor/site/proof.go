@@ -47,7 +47,7 @@ func (p *Proof) Of(ctx context.Context, target, back string) (*releasev1.Rollbac
 	if err != nil {
 		return nil, driver.DryRun{}, fmt.Errorf("target %s: %w", target, err)
 	}
-	run.Reason, run.Steps = redacted(run.Reason), redacted(run.Steps)
+	run.Reason, run.Steps, run.Output = redacted(run.Reason), redacted(run.Steps), redacted(run.Output)
 	seen := p.state.Scoped(target).GetState()
 	out := &releasev1.RollbackProof{
 		Target: target, Digest: back, Possible: run.Possible, Source: run.Source,

@@ -154,8 +154,12 @@ func (w *writer) risk(r *Record) {
 		if t := p.GetRollback(); t != nil {
 			back += "; " + w.tried(t, what)
 		}
+		seen := w.evidence(p.GetDetail(), what)
+		if p.GetDiffDigest() != "" {
+			seen += "; what its preview command printed, at the end of it, is " + w.digest(p.GetDiffDigest(), "what the preview command of "+p.GetTarget()+" printed")
+		}
 		rows = append(rows, []string{
-			escape(p.GetTarget()), w.said(p.GetSummary(), "named in the "+what), back, word(p.GetClass(), "DRIVER_CLASS_"), w.evidence(p.GetDetail(), what),
+			escape(p.GetTarget()), w.said(p.GetSummary(), "named in the "+what), back, word(p.GetClass(), "DRIVER_CLASS_"), seen,
 		})
 	}
 	w.table([]string{"Target", "What changes", "Way back", "Driver's class", "Preview"}, rows)

@@ -2107,9 +2107,18 @@ type CommandDriver struct {
 	// Folder in which a marker is left for every run.
 	MarkerFolder string `protobuf:"bytes,3,opt,name=marker_folder,json=markerFolder,proto3" json:"marker_folder,omitempty"`
 	// Absolute paths of executables that may be run.
-	Allow         []string `protobuf:"bytes,4,rep,name=allow,proto3" json:"allow,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Allow []string `protobuf:"bytes,4,rep,name=allow,proto3" json:"allow,omitempty"`
+	// Says what deploy would change, and changes nothing. What it prints is shown to
+	// approvers and is a part of what they approve: asked twice it prints the same, and the
+	// start is refused where it prints something else by then. Another status than 0 refuses a
+	// planned release. Absent: approvers see the argument vector of deploy, and no more.
+	Preview *Command `protobuf:"bytes,5,opt,name=preview,proto3" json:"preview,omitempty"`
+	// Tries the way back and changes nothing: {digest} and {version} are those of before, as
+	// in rollback. Another status than 0 means that there is no way back. Absent: that
+	// rollback can be run is all that is looked at.
+	RollbackDryRun *Command `protobuf:"bytes,6,opt,name=rollback_dry_run,json=rollbackDryRun,proto3" json:"rollback_dry_run,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CommandDriver) Reset() {
@@ -2166,6 +2175,20 @@ func (x *CommandDriver) GetMarkerFolder() string {
 func (x *CommandDriver) GetAllow() []string {
 	if x != nil {
 		return x.Allow
+	}
+	return nil
+}
+
+func (x *CommandDriver) GetPreview() *Command {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
+func (x *CommandDriver) GetRollbackDryRun() *Command {
+	if x != nil {
+		return x.RollbackDryRun
 	}
 	return nil
 }
@@ -2672,12 +2695,14 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"HostDriver\x12#\n" +
 	"\x06folder\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x06folder\x12?\n" +
 	"\arestart\x18\x02 \x01(\v2\x1d.shipwarden.config.v1.CommandB\x06\xbaH\x03\xc8\x01\x01R\arestart\x12\x1b\n" +
-	"\x04keep\x18\x03 \x01(\rB\a\xbaH\x04*\x02\x18dR\x04keep\"\xdb\x01\n" +
+	"\x04keep\x18\x03 \x01(\rB\a\xbaH\x04*\x02\x18dR\x04keep\"\xdd\x02\n" +
 	"\rCommandDriver\x12=\n" +
 	"\x06deploy\x18\x01 \x01(\v2\x1d.shipwarden.config.v1.CommandB\x06\xbaH\x03\xc8\x01\x01R\x06deploy\x129\n" +
 	"\brollback\x18\x02 \x01(\v2\x1d.shipwarden.config.v1.CommandR\brollback\x120\n" +
 	"\rmarker_folder\x18\x03 \x01(\tB\v\xbaH\br\x062\x04^/.+R\fmarkerFolder\x12\x1e\n" +
-	"\x05allow\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\x05allow\"\f\n" +
+	"\x05allow\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\x05allow\x127\n" +
+	"\apreview\x18\x05 \x01(\v2\x1d.shipwarden.config.v1.CommandR\apreview\x12G\n" +
+	"\x10rollback_dry_run\x18\x06 \x01(\v2\x1d.shipwarden.config.v1.CommandR\x0erollbackDryRun\"\f\n" +
 	"\n" +
 	"NoopDriver\"\xd0\x01\n" +
 	"\aCommand\x12\x1e\n" +
@@ -2797,17 +2822,19 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	29, // 37: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
 	29, // 38: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
 	29, // 39: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	34, // 40: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	35, // 41: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 42: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 43: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 44: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	32, // 45: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	46, // [46:46] is the sub-list for method output_type
-	46, // [46:46] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	29, // 40: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	29, // 41: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	34, // 42: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	35, // 43: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 44: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 45: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 46: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	32, // 47: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }

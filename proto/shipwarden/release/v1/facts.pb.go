@@ -1973,7 +1973,12 @@ type TargetPreview struct {
 	// Class of the driver, which says what an interruption means.
 	Class DriverClass `protobuf:"varint,7,opt,name=class,proto3,enum=shipwarden.release.v1.DriverClass" json:"class,omitempty"`
 	// What was tried to show that it can go back; absent in events of before it was.
-	Rollback      *RollbackProof `protobuf:"bytes,8,opt,name=rollback,proto3" json:"rollback,omitempty"`
+	Rollback *RollbackProof `protobuf:"bytes,8,opt,name=rollback,proto3" json:"rollback,omitempty"`
+	// SHA-256, "sha256:…", of what a tool of the target's own printed when it was asked what
+	// would change, without what looks like a secret; the text stands at the end of detail.
+	// Empty where no tool is configured, or where it failed. The start is refused where it
+	// prints something else by then.
+	DiffDigest    string `protobuf:"bytes,9,opt,name=diff_digest,json=diffDigest,proto3" json:"diff_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2062,6 +2067,13 @@ func (x *TargetPreview) GetRollback() *RollbackProof {
 		return x.Rollback
 	}
 	return nil
+}
+
+func (x *TargetPreview) GetDiffDigest() string {
+	if x != nil {
+		return x.DiffDigest
+	}
+	return ""
 }
 
 // RollbackProof is what was tried to show that a target can go back (PD-3.5): the driver's
@@ -4243,7 +4255,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSEVERITY_OK\x10\x01\x12\x14\n" +
 	"\x10SEVERITY_WARNING\x10\x02\x12\x15\n" +
-	"\x11SEVERITY_BLOCKING\x10\x03\"\xf2\x02\n" +
+	"\x11SEVERITY_BLOCKING\x10\x03\"\x93\x03\n" +
 	"\rTargetPreview\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x18\n" +
 	"\asummary\x18\x02 \x01(\tR\asummary\x12:\n" +
@@ -4252,7 +4264,9 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x0erollback_ready\x18\x05 \x01(\bR\rrollbackReady\x12'\n" +
 	"\x0frollback_reason\x18\x06 \x01(\tR\x0erollbackReason\x128\n" +
 	"\x05class\x18\a \x01(\x0e2\".shipwarden.release.v1.DriverClassR\x05class\x12@\n" +
-	"\brollback\x18\b \x01(\v2$.shipwarden.release.v1.RollbackProofR\brollback\"\xe1\x02\n" +
+	"\brollback\x18\b \x01(\v2$.shipwarden.release.v1.RollbackProofR\brollback\x12\x1f\n" +
+	"\vdiff_digest\x18\t \x01(\tR\n" +
+	"diffDigest\"\xe1\x02\n" +
 	"\rRollbackProof\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x1a\n" +

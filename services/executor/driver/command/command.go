@@ -51,6 +51,8 @@ type Driver struct {
 	folder   string
 	deploy   *argv.Command
 	rollback *argv.Command // nil: no way back
+	preview  *argv.Command // nil: nobody is asked what would change
+	rehearse *argv.Command // the dry run of the way back; nil: none
 	allow    []string
 	store    fence.File
 	now      func() time.Time
@@ -89,6 +91,19 @@ func New(c *configv1.CommandDriver, o Options) (*Driver, error) {
 	if c.GetRollback() != nil {
 		if d.rollback, err = d.command(c.GetRollback()); err != nil {
 			problems = append(problems, driver.InField("rollback", err))
+		}
+	}
+	if c.GetPreview() != nil {
+		if d.preview, err = d.command(c.GetPreview()); err != nil {
+			problems = append(problems, driver.InField("preview", err))
+		}
+	}
+	if c.GetRollbackDryRun() != nil {
+		if d.rehearse, err = d.command(c.GetRollbackDryRun()); err != nil {
+			problems = append(problems, driver.InField("rollback_dry_run", err))
+		}
+		if c.GetRollback() == nil {
+			problems = append(problems, errors.New("rollback_dry_run: there is no rollback whose dry run it could be"))
 		}
 	}
 	if d.now == nil {
@@ -214,7 +229,8 @@ func (d *Driver) Seal(_ context.Context, key driver.Key, f driver.Fence) (driver
 }
 
 // Preview implements driver.Driver (PD-3.5). That a way back works cannot be
-// shown without going it; the preview says so.
+// shown without going it; the preview says so. What the change does only a command can
+// say, which Diff asks.
 func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview, error) {
 	fail := func(err error) (driver.Preview, error) {
 		return driver.Preview{}, fmt.Errorf("preview target %s: %w", d.target, err)
@@ -237,7 +253,10 @@ func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 	if open, err := d.open(record); before == "" || record.Pending || err != nil || open >= started {
 		before = "unknown"
 	}
-	run, back := d.dryRun(plan)
+	run, back, err := d.dryRun(ctx, plan)
+	if err != nil {
+		return fail(err)
+	}
 	p.RollbackReady, p.RollbackReason = run.Possible, run.Reason
 	p.Summary = fmt.Sprintf("%s -> %s by command", before, plan.Artifact.Digest)
 	p.Detail = fmt.Sprintf("target:   %s\ncurrent:  %s\nnew:      %s\nversion:  %s\ndeploy:   %q\nrollback: %q\n          %s\n",

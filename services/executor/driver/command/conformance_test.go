@@ -34,10 +34,13 @@ func config(folder string) *configv1.CommandDriver {
 		panic(err)
 	}
 	return &configv1.CommandDriver{
-		Deploy:       &configv1.Command{Argv: []string{executable, "deploy", "{digest}"}, Env: app(folder).Env(), Timeout: durationpb.New(20 * time.Second)},
-		Rollback:     &configv1.Command{Argv: []string{executable, "rollback", "{digest}"}, Env: app(folder).Env(), Timeout: durationpb.New(20 * time.Second)},
-		MarkerFolder: filepath.Join(folder, "markers"),
-		Allow:        []string{executable},
+		Deploy:   &configv1.Command{Argv: []string{executable, "deploy", "{digest}"}, Env: app(folder).Env(), Timeout: durationpb.New(20 * time.Second)},
+		Rollback: &configv1.Command{Argv: []string{executable, "rollback", "{digest}"}, Env: app(folder).Env(), Timeout: durationpb.New(20 * time.Second)},
+		// They look and change nothing; each start of the test binary would be an effect.
+		Preview:        &configv1.Command{Argv: []string{"/bin/echo", "{target} would carry {digest}"}},
+		RollbackDryRun: &configv1.Command{Argv: []string{"/bin/echo", "{target} would carry {digest} again"}},
+		MarkerFolder:   filepath.Join(folder, "markers"),
+		Allow:          []string{executable, "/bin/echo"},
 	}
 }
 

@@ -9,24 +9,29 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/driver"
 )
 
-// DryRunRollback implements driver.Driver. Nothing is run: what a command does nobody
-// knows but the command. That it is configured, may be run, is a program, and can be given
-// its arguments is what a look can show; where it gets what it places from is its own
-// affair, so that this has to be where the release took it from that placed it.
+// DryRunRollback implements driver.Driver. The rollback command is not run: what it does
+// nobody knows but the command. That it is configured, may be run, is a program, and can be
+// given its arguments is what a look can show; more is known where a command is configured
+// that tries the way back. Where it gets what it places from is its own affair, so that this
+// has to be where the release took it from that placed it.
 func (d *Driver) DryRunRollback(ctx context.Context, plan driver.Plan) (driver.DryRun, error) {
-	if err := ctx.Err(); err != nil {
+	out, _, err := d.dryRun(ctx, plan)
+	if err != nil {
 		return driver.DryRun{}, fmt.Errorf("dry run of the way back of target %s: %w", d.target, err)
 	}
-	out, _ := d.dryRun(plan)
 	return out, nil
 }
 
-// dryRun returns the argument vector as well; nil where the command cannot be run.
-func (d *Driver) dryRun(plan driver.Plan) (driver.DryRun, []string) {
+// dryRun returns the argument vector as well; nil where the command cannot be run. An error
+// means that ctx ended.
+func (d *Driver) dryRun(ctx context.Context, plan driver.Plan) (driver.DryRun, []string, error) {
+	if err := ctx.Err(); err != nil {
+		return driver.DryRun{}, nil, err
+	}
 	out := driver.DryRun{Source: releasev1.RollbackProof_SOURCE_ORIGIN}
-	not := func(format string, args ...any) (driver.DryRun, []string) {
+	not := func(format string, args ...any) (driver.DryRun, []string, error) {
 		out.Reason = fmt.Sprintf(format, args...)
-		return out, nil
+		return out, nil, nil
 	}
 	switch {
 	case d.rollback == nil:
@@ -49,8 +54,24 @@ func (d *Driver) dryRun(plan driver.Plan) (driver.DryRun, []string) {
 	if err != nil {
 		return not(cannot, fmt.Errorf("argv[0]: %w", err))
 	}
-	out.Possible = true
-	out.Steps = fmt.Sprintf("run:     %q\nwithin:  %s\n", expanded, d.rollback.Timeout())
+	steps := fmt.Sprintf("run:     %q\nwithin:  %s\n", expanded, d.rollback.Timeout())
 	out.Reason = "a rollback command is configured; whether it works shows when it runs"
-	return out, expanded
+	if d.rehearse != nil {
+		tried, err := d.expand(d.rehearse, plan, plan.Previous, plan.PreviousVersion)
+		if err != nil {
+			return not("the dry run of the rollback command cannot be run: %v", err)
+		}
+		said, why, err := d.ask(ctx, d.rehearse, tried)
+		if err != nil {
+			return driver.DryRun{}, nil, err
+		}
+		out.Output = string(said.Text)
+		if why != "" {
+			return not("the dry run of the rollback command says no: %s", why)
+		}
+		steps += fmt.Sprintf("tried:   %q\n", tried)
+		out.Reason = "the dry run of the rollback command went through"
+	}
+	out.Possible, out.Steps = true, steps
+	return out, expanded, nil
 }

@@ -68,6 +68,11 @@ func TestMistakesAreNamedByField(t *testing.T) {
 			Deploy: &configv1.Command{Argv: []string{link}}, Rollback: &configv1.Command{Argv: []string{"/none"}, Env: map[string]string{"GIT_SSH_COMMAND": "x"}},
 			MarkerFolder: "/srv/c", Allow: []string{"/bin/true", "bin/false"},
 		}}},
+		{Target: "d", Driver: &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{
+			Deploy: &configv1.Command{Argv: []string{"/bin/true"}}, Preview: &configv1.Command{Argv: []string{"/bin/sh", "{what}"}},
+			RollbackDryRun: &configv1.Command{Argv: []string{"/bin/true"}, Env: map[string]string{"PATH": "x"}},
+			MarkerFolder:   "/srv/d", Allow: []string{"/bin/true"},
+		}}},
 	}, configured.Options{})
 	if err == nil {
 		t.Fatal("no mistake was found")
@@ -90,6 +95,9 @@ func TestMistakesAreNamedByField(t *testing.T) {
 		"targets[9].command.allow[1]: must be a clean absolute path",
 		"targets[9].command.deploy.argv[0]: " + link + " leads to",
 		"targets[9].command.rollback.env[GIT_SSH_COMMAND]: refused",
+		"targets[10].command.preview.argv[1]: unknown placeholder {what}",
+		"targets[10].command.rollback_dry_run.env[PATH]: refused",
+		"targets[10].command.rollback_dry_run: there is no rollback",
 	} {
 		if !strings.Contains("\n"+err.Error(), "\n"+want) {
 			t.Errorf("missing: %s", want)

@@ -78,11 +78,11 @@ func Exercise(t *testing.T, target func(t *testing.T) Harness) {
 	}
 	switch class {
 	case releasev1.DriverClass_DRIVER_CLASS_FENCED:
-		s.run(t, s.every(), s.dryRuns(), s.sealed(), s.fenced(), s.notOpaque())
+		s.run(t, s.every(), s.dryRuns(), s.diffs(), s.sealed(), s.fenced(), s.notOpaque())
 	case releasev1.DriverClass_DRIVER_CLASS_PROBEABLE:
-		s.run(t, s.every(), s.dryRuns(), s.sealed(), s.notOpaque(), s.probeable())
+		s.run(t, s.every(), s.dryRuns(), s.diffs(), s.sealed(), s.notOpaque(), s.probeable())
 	case releasev1.DriverClass_DRIVER_CLASS_OPAQUE:
-		s.run(t, s.every(), s.dryRuns(), s.sealed(), s.opaque())
+		s.run(t, s.every(), s.dryRuns(), s.diffs(), s.sealed(), s.opaque())
 	case releasev1.DriverClass_DRIVER_CLASS_UNSPECIFIED:
 		fallthrough
 	default:

@@ -8,10 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/drivertest"
 	"github.com/blackdice/shipwarden/services/executor/driver/ledger"
@@ -32,6 +34,9 @@ var bugs = []struct{ name, caught string }{
 	{"claims a way back", "preview_changes_nothing_and_repeats_itself"},
 	{"dry-runs its way back by going it", "dry_run:_what_it_says_is_possible"},
 	{"says of every way back that it is possible", "dry_run:_to_nothing_there_is_no_way_back"},
+	{"changes the target when it is asked what would change", "diff:_it_changes_nothing_and_says_the_same_again"},
+	{"says something else each time", "diff:_it_changes_nothing_and_says_the_same_again"},
+	{"says what would change of a digest that is none", "diff:_of_a_digest_that_is_none"},
 	{"forgets after a crash", "crash_at_noop.counted,_then_a_later_attempt"},
 	{"forgets what was sealed", "what_was_sealed_before_it_began_never_has_its_effect"},
 	{"is opaque without saying so", "only_a_new_attempt_runs_again_after_an_unknown_outcome"},
@@ -125,6 +130,23 @@ func (b *broken) Preview(ctx context.Context, p driver.Plan) (driver.Preview, er
 		preview.RollbackReady = true
 	}
 	return preview, err
+}
+
+// times counts how often any driver was asked what would change.
+var times atomic.Int64
+
+func (b *broken) Diff(ctx context.Context, p driver.Plan) (driver.Diff, error) {
+	out := driver.Diff{Asked: true, Text: "it would carry " + p.Artifact.Digest}
+	if _, err := artifact.Hex(p.Artifact.Digest); err != nil && b.bug != "says what would change of a digest that is none" {
+		return driver.Diff{}, fmt.Errorf("%w: %w", driver.ErrInvalid, err)
+	}
+	switch b.bug {
+	case "changes the target when it is asked what would change":
+		b.effect("p/0/1", driver.Fence{}, p.Artifact.Digest)
+	case "says something else each time":
+		out.Text += fmt.Sprint(times.Add(1))
+	}
+	return out, ctx.Err()
 }
 
 func (b *broken) DryRunRollback(ctx context.Context, p driver.Plan) (driver.DryRun, error) {

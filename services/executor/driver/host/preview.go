@@ -8,6 +8,9 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/driver"
 )
 
+// Diff implements driver.Driver: what would change, the preview says by itself.
+func (d *Driver) Diff(context.Context, driver.Plan) (driver.Diff, error) { return driver.Diff{}, nil }
+
 // Preview implements driver.Driver (PD-3.5): current and new digest, what would be
 // restarted, and whether the release of the way back is there and intact.
 func (d *Driver) Preview(_ context.Context, plan driver.Plan) (driver.Preview, error) {

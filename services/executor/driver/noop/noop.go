@@ -113,6 +113,9 @@ func (d *Driver) Seal(ctx context.Context, key driver.Key, f driver.Fence) (driv
 	return status, nil
 }
 
+// Diff implements driver.Driver: nothing would change.
+func (d *Driver) Diff(context.Context, driver.Plan) (driver.Diff, error) { return driver.Diff{}, nil }
+
 // Preview implements driver.Driver.
 func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview, error) {
 	record, err := d.store.Load(ctx)

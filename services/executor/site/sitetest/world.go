@@ -85,6 +85,32 @@ func Command(id string) Target {
 	}
 }
 
+// Asking is Command with a tool that says what would change, and one that tries the way
+// back: scripts that print what is in a file (Says).
+func Asking(id string) Target {
+	return func(folder string) *configv1.TargetDriver {
+		out := Command(id)(folder)
+		ask := func(file string) *configv1.Command {
+			return &configv1.Command{Argv: []string{"/bin/sh", "-c", `
+				while read -r line; do case "$line" in fail) exit 3 ;; pid) line=$$ ;; esac; echo "$line"; done < "$0"`, filepath.Join(folder, id+file)}}
+		}
+		c := out.GetCommand()
+		c.Preview, c.RollbackDryRun, c.Allow = ask(".preview"), ask(".back"), append(c.GetAllow(), "/bin/sh")
+		return out
+	}
+}
+
+// Says is what the tools of an Asking target say: lines, of which "fail" ends with an error,
+// and "pid" is another one each time.
+func (w *World) Says(t *testing.T, id, preview, back string) {
+	t.Helper()
+	for file, text := range map[string]string{".preview": preview, ".back": back} {
+		if err := os.WriteFile(filepath.Join(w.Folder, id+file), []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func executable() string {
 	path, err := os.Executable()
 	if err != nil {
