@@ -10,6 +10,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -119,7 +120,11 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	for _, f := range passed {
 		gates = append(gates, inflight.Around(f.Release))
 	}
-	out := slices.DeleteFunc(append(quarantines, gates...), func(b string) bool { return slices.Contains(t.State.Bypassed, b) })
+	proved, err := s.evidence(ctx, t, verdict.At(t.State, t.Now))
+	if err != nil {
+		return nil, err
+	}
+	out := slices.DeleteFunc(slices.Concat(quarantines, gates, proved.around), func(b string) bool { return slices.Contains(t.State.Bypassed, b) })
 	for _, index := range documents {
 		j, err := index.Freezes(t.State, t.Now)
 		if err != nil {

@@ -1,4 +1,4 @@
-package evidence_test
+package verdict_test
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/shaketest"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence"
 )
 
 // tamper changes the payload of an envelope and leaves its signatures.
@@ -163,5 +163,5 @@ func FuzzStatement(f *testing.F) {
 }
 
 func evaluateAll(index *policy.Index, envelope []byte) []*releasev1.GateVerdict {
-	return evidence.Evaluate(evidence.Trust{Index: index}, index.Document().GetGates(), &releasev1.Request{Artifacts: web()}, [][]byte{envelope}, now)
+	return verdict.Evaluate(verdict.Trust{Index: index}, index.Document().GetGates(), &releasev1.Request{Artifacts: web()}, [][]byte{envelope}, now)
 }

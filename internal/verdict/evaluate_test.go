@@ -1,4 +1,4 @@
-package evidence_test
+package verdict_test
 
 import (
 	"bytes"
@@ -15,9 +15,9 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence"
 )
 
 var now = time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
@@ -93,7 +93,7 @@ func testsPassed(age time.Duration) object {
 }
 
 func evaluate(document *policyv1.Procedure, artifacts []*releasev1.Artifact, envelopes ...[]byte) []*releasev1.GateVerdict {
-	return evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(document)}, document.GetGates(), &releasev1.Request{Artifacts: artifacts, Environment: "prod"}, envelopes, now)
+	return verdict.Evaluate(verdict.Trust{Index: policy.NewIndex(document)}, document.GetGates(), &releasev1.Request{Artifacts: artifacts, Environment: "prod"}, envelopes, now)
 }
 
 func TestTestsGate(t *testing.T) {

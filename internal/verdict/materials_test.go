@@ -1,4 +1,4 @@
-package evidence_test
+package verdict_test
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence"
 )
 
 // room is how large a statement beside an image may be, in bytes.
@@ -77,7 +77,7 @@ func TestABillOfMaterialsIsRead(t *testing.T) {
 			if len(statement) > room {
 				t.Fatalf("a statement of %d bytes has no room", len(statement))
 			}
-			verdict := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d)}, d.GetGates(), &releasev1.Request{Artifacts: web()}, [][]byte{statement}, now)[0]
+			verdict := verdict.Evaluate(verdict.Trust{Index: policy.NewIndex(d)}, d.GetGates(), &releasev1.Request{Artifacts: web()}, [][]byte{statement}, now)[0]
 			if verdict.GetStatus() != test.status || !strings.Contains(verdict.GetReason(), test.reason) {
 				t.Errorf("%v: %s", verdict.GetStatus(), verdict.GetReason())
 			}

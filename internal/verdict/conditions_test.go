@@ -1,4 +1,4 @@
-package evidence_test
+package verdict_test
 
 import (
 	"strings"
@@ -8,9 +8,9 @@ import (
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/sigstore/sigstoretest"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence"
 )
 
 func TestRules(t *testing.T) {
@@ -61,7 +61,7 @@ func TestRules(t *testing.T) {
 			d := document()
 			d.Gates = d.GetGates()[:1]
 			d.Gates[0].Rules = test.rules
-			verdict := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d)}, d.GetGates(),
+			verdict := verdict.Evaluate(verdict.Trust{Index: policy.NewIndex(d)}, d.GetGates(),
 				&releasev1.Request{Artifacts: web(), Risk: &releasev1.Risk{Areas: []string{"authentication"}}},
 				[][]byte{sign(t, "review", reviewType, test.predicate, "web")}, now)[0]
 			if verdict.GetStatus() != test.status {
@@ -96,7 +96,7 @@ func TestRulesSeeTheCertificate(t *testing.T) {
 	} {
 		d := built()
 		d.Gates[0].Rules = []*policyv1.Rule{{Name: "rule", Message: "it does not hold", Expression: expression}}
-		verdict := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d), Root: root}, d.GetGates(), &releasev1.Request{Artifacts: web()}, [][]byte{bundle}, now)[0]
+		verdict := verdict.Evaluate(verdict.Trust{Index: policy.NewIndex(d), Root: root}, d.GetGates(), &releasev1.Request{Artifacts: web()}, [][]byte{bundle}, now)[0]
 		if verdict.GetStatus() != want {
 			t.Errorf("%s: %v: %s", expression, verdict.GetStatus(), verdict.GetReason())
 		}

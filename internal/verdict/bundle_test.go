@@ -1,4 +1,4 @@
-package evidence_test
+package verdict_test
 
 import (
 	"encoding/json"
@@ -8,9 +8,9 @@ import (
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/sigstore/sigstoretest"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence"
 )
 
 const (
@@ -102,7 +102,7 @@ func TestProvenanceSignedByAWorkflow(t *testing.T) {
 		{"of another kind of payload", built(), root, sigstoretest.Change(t, good, "dsseEnvelope.payloadType", "text/plain"), failed, "does not verify with the trusted root"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			verdict := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(test.doc), Root: test.root}, test.doc.GetGates(),
+			verdict := verdict.Evaluate(verdict.Trust{Index: policy.NewIndex(test.doc), Root: test.root}, test.doc.GetGates(),
 				&releasev1.Request{Artifacts: web()}, [][]byte{test.bundle}, now)[0]
 			if verdict.GetStatus() != test.status || !strings.Contains(verdict.GetReason(), test.reason) {
 				t.Fatalf("%v: %s\nwant %v: %s", verdict.GetStatus(), verdict.GetReason(), test.status, test.reason)

@@ -1,4 +1,4 @@
-package evidence_test
+package verdict_test
 
 import (
 	"slices"
@@ -12,9 +12,9 @@ import (
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/sigstore/sigstoretest"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence"
 )
 
 const waived = releasev1.GateVerdict_STATUS_WAIVED
@@ -85,7 +85,7 @@ func TestAWaiverLetsAGateThroughWhileSomebodyAnswersForIt(t *testing.T) {
 				test.document(d)
 			}
 			request := &releasev1.Request{Artifacts: web(), Requester: "frank", Authors: []string{"alice"}, Environment: "prod", Service: "shop"}
-			verdict := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d)}, d.GetGates(), request,
+			verdict := verdict.Evaluate(verdict.Trust{Index: policy.NewIndex(d)}, d.GetGates(), request,
 				[][]byte{sign(t, test.key, attest.WaiverType, waiver(test.changes), test.artifact)}, now)[1]
 			if verdict.GetStatus() != test.status || !strings.Contains(verdict.GetReason(), test.reason) {
 				t.Errorf("%v: %s", verdict.GetStatus(), verdict.GetReason())
@@ -132,7 +132,7 @@ func TestAWaiverIsNotUsedWhereTheEvidenceSuffices(t *testing.T) {
 			t.Errorf("%d envelopes: %v by %q: %s", len(test.envelopes), verdict.GetStatus(), owner, verdict.GetReason())
 		}
 	}
-	if rule := evidence.Rule(d.GetGates()[1]); !strings.HasSuffix(rule, ", or a waiver of at most 72h0m0s") {
+	if rule := verdict.Rule(d.GetGates()[1]); !strings.HasSuffix(rule, ", or a waiver of at most 72h0m0s") {
 		t.Errorf("rule %q", rule)
 	}
 }
@@ -157,7 +157,7 @@ func TestAnIdentityWaivesWhatItIsTrustedToWaive(t *testing.T) {
 		identity := &policyv1.Identity{Id: "erin-at-the-desk", Issuer: provider, Name: &policyv1.Identity_Subject{Subject: "erin@shop.example"}}
 		change(identity)
 		d.Sigstore = &policyv1.Sigstore{Identities: []*policyv1.Identity{identity}}
-		verdict := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d), Root: root}, d.GetGates()[1:], &releasev1.Request{Artifacts: web(), Environment: "prod"}, [][]byte{bundle}, now)[0]
+		verdict := verdict.Evaluate(verdict.Trust{Index: policy.NewIndex(d), Root: root}, d.GetGates()[1:], &releasev1.Request{Artifacts: web(), Environment: "prod"}, [][]byte{bundle}, now)[0]
 		if verdict.GetStatus() != want {
 			t.Errorf("want %s: %v: %s", want, verdict.GetStatus(), verdict.GetReason())
 		}

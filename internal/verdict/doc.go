@@ -1,4 +1,4 @@
-// Package evidence judges the evidence that came with a release (PD-1.2, PD-1.3).
+// Package verdict judges the evidence that came with a release (PD-1.2, PD-1.3).
 //
 // Evidence is a DSSE envelope that holds an in-toto Statement v1, by itself or in a
 // sigstore bundle. A statement satisfies a gate for an artifact when all of this holds:
@@ -23,4 +23,4 @@
 // Signatures are checked before anything inside is believed. What an unverified
 // envelope claims is used for one thing only: to say in the reason of a failure
 // what is wrong with it.
-package evidence
+package verdict

@@ -1,4 +1,4 @@
-package evidence_test
+package verdict_test
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence"
 )
 
 // TestAnAuthorByAnySourceIsNoReviewer: people who are authors by the request, by
@@ -52,7 +52,7 @@ func TestAnAuthorByAnySourceIsNoReviewer(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := document()
-			verdict := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d)}, d.GetGates(),
+			verdict := verdict.Evaluate(verdict.Trust{Index: policy.NewIndex(d)}, d.GetGates(),
 				&releasev1.Request{Artifacts: web(), Authors: test.authors}, test.envelopes(t), now)[0]
 			if verdict.GetStatus() != test.status {
 				t.Errorf("%v: %s", verdict.GetStatus(), verdict.GetReason())
@@ -111,8 +111,8 @@ func TestVerdictsFitIntoOneEvent(t *testing.T) {
 				envelopes = append(envelopes, sign(t, "review", reviewType,
 					object{"authors": people[i*len(people)/5 : (i+1)*len(people)/5], "reviewers": []string{"erin"}}, "web"))
 			}
-			all := evidence.Evaluate(evidence.Trust{Index: policy.NewIndex(d)}, d.GetGates(), &releasev1.Request{Artifacts: test.artifacts}, envelopes, now)
-			fitting, whole := evidence.Fit(all, 0)
+			all := verdict.Evaluate(verdict.Trust{Index: policy.NewIndex(d)}, d.GetGates(), &releasev1.Request{Artifacts: test.artifacts}, envelopes, now)
+			fitting, whole := verdict.Fit(all, 0)
 			if size := proto.Size(&releasev1.GatesRefused{Verdicts: fitting}); size > envelope.MaxBody-1<<10 || whole != test.whole || len(fitting) != test.gates {
 				t.Errorf("%d verdicts of %d bytes, whole: %v", len(fitting), size, whole)
 			}

@@ -1,4 +1,4 @@
-package evidence
+package verdict
 
 import (
 	"fmt"
@@ -19,7 +19,10 @@ const maxReasons = 5
 type Trust struct {
 	// Index is the procedure document.
 	Index *policy.Index
-	// Root is the trusted root that the document names; nil where it names none.
+	// Signers is the document whose keys and identities count, where that is another one than
+	// Index; nil where it is not.
+	Signers *policy.Index
+	// Root is the trusted root that the document of the signers names; nil where it names none.
 	Root *sigstore.Root
 	// Unseen says of artifacts, by name, why nobody knows what their registry has about
 	// them. No gate is satisfied for them: what was not seen is no absence.
@@ -33,6 +36,14 @@ type Trust struct {
 	Unbound bool
 }
 
+// signers is the document whose keys and identities count.
+func (t Trust) signers() *policy.Index {
+	if t.Signers != nil {
+		return t.Signers
+	}
+	return t.Index
+}
+
 // Evaluate returns one verdict for every required gate, in their order: passed, waived
 // or failed. It depends on nothing but its arguments, so that a verdict can be
 // derived again from the record. The envelopes are what came with the request,
@@ -41,16 +52,16 @@ type Trust struct {
 // Whoever is an author by any source is one for every gate: by the request, and by
 // every statement that is trusted, whichever gate it is for.
 func Evaluate(trust Trust, required []*policyv1.Gate, request *releasev1.Request, envelopes [][]byte, now time.Time) []*releasev1.GateVerdict {
-	index := trust.Index
+	index, signers := trust.Index, trust.signers()
 	statements := make([]*statement, len(envelopes))
 	for i, envelope := range envelopes {
-		statements[i] = open(envelope, index.Document().GetKeys(), trust.Root)
+		statements[i] = open(envelope, signers.Document().GetKeys(), trust.Root)
 	}
 	wrote := persons(index, request.GetAuthors())
 	judges := make([]judge, len(required))
 	for i, gate := range required {
 		j := &judges[i]
-		*j = judge{index: index, gate: gate, request: request, statements: statements, unseen: trust.Unseen, lost: trust.Lost, unbound: trust.Unbound, now: now}
+		*j = judge{index: index, vouchers: signers, gate: gate, request: request, statements: statements, unseen: trust.Unseen, lost: trust.Lost, unbound: trust.Unbound, now: now}
 		j.listAuthors(request.GetArtifacts())
 		wrote = append(wrote, j.authors...)
 	}
@@ -64,7 +75,9 @@ func Evaluate(trust Trust, required []*policyv1.Gate, request *releasev1.Request
 
 // judge judges one gate.
 type judge struct {
-	index      *policy.Index
+	index *policy.Index
+	// vouchers is the document whose keys and identities count.
+	vouchers   *policy.Index
 	gate       *policyv1.Gate
 	request    *releasev1.Request
 	statements []*statement
@@ -213,7 +226,7 @@ func (j *judge) vouched(s *statement, artifact *releasev1.Artifact, use purpose)
 	if s.problem != "" {
 		return "", s.problem
 	}
-	signer, reason = s.trusted(j.index, use, j.now)
+	signer, reason = s.trusted(j.vouchers, use, j.now)
 	if reason != "" {
 		return "", reason
 	}
