@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/blackdice/shipwarden/internal/inflight"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -15,7 +14,7 @@ import (
 )
 
 // holds names every reason to wait: what the request says, reviews that are overdue,
-// versions that are needed and not there, releases in flight of neighboring services, and
+// versions that are needed and not there, releases in flight of neighboring services, incidents, and
 // the freezes of the document that the release runs under and of the one in effect now,
 // those that hold now before those that follow. A freeze that was declared after the
 // approval is in the document in effect alone.
@@ -91,8 +90,8 @@ func (s shell) debts(ctx context.Context, t reactor.Task, now time.Time) ([]*rel
 	return out, nil
 }
 
-// around names the freezes, quarantines, gates and releases in flight that an emergency goes
-// around now and has not on record yet: they were declared since step 3, or began.
+// around names the freezes, quarantines, gates, releases in flight and incidents that an
+// emergency goes around now and has not on record yet: they were declared since step 3, or began.
 func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	if !t.State.Emergency() {
 		return nil, nil
@@ -118,7 +117,7 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 		return nil, err
 	}
 	for _, f := range passed {
-		gates = append(gates, inflight.Around(f.Release))
+		gates = append(gates, control(f))
 	}
 	proved, err := s.evidence(ctx, t, verdict.At(t.State, t.Now))
 	if err != nil {

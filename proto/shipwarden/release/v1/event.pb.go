@@ -4668,7 +4668,9 @@ type ServiceChanged struct {
 	// Reviews that are owed.
 	Debts []*ReviewDebt `protobuf:"bytes,3,rep,name=debts,proto3" json:"debts,omitempty"`
 	// The newest emergencies that were authorized, at most 32, oldest first.
-	Emergencies   []*EmergencyUse `protobuf:"bytes,4,rep,name=emergencies,proto3" json:"emergencies,omitempty"`
+	Emergencies []*EmergencyUse `protobuf:"bytes,4,rep,name=emergencies,proto3" json:"emergencies,omitempty"`
+	// Releases at an end with an incident that nobody has taken on, at most 64, oldest first.
+	Incidents     []string `protobuf:"bytes,5,rep,name=incidents,proto3" json:"incidents,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4727,6 +4729,13 @@ func (x *ServiceChanged) GetDebts() []*ReviewDebt {
 func (x *ServiceChanged) GetEmergencies() []*EmergencyUse {
 	if x != nil {
 		return x.Emergencies
+	}
+	return nil
+}
+
+func (x *ServiceChanged) GetIncidents() []string {
+	if x != nil {
+		return x.Incidents
 	}
 	return nil
 }
@@ -5817,12 +5826,13 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x05state\x18\x05 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\"d\n" +
 	"\x0eTargetUnlocked\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x128\n" +
-	"\x05state\x18\x02 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\"\xcf\x01\n" +
+	"\x05state\x18\x02 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\"\xed\x01\n" +
 	"\x0eServiceChanged\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\ropen_releases\x18\x02 \x03(\tR\fopenReleases\x127\n" +
 	"\x05debts\x18\x03 \x03(\v2!.shipwarden.release.v1.ReviewDebtR\x05debts\x12E\n" +
-	"\vemergencies\x18\x04 \x03(\v2#.shipwarden.release.v1.EmergencyUseR\vemergencies\"\xf1\x01\n" +
+	"\vemergencies\x18\x04 \x03(\v2#.shipwarden.release.v1.EmergencyUseR\vemergencies\x12\x1c\n" +
+	"\tincidents\x18\x05 \x03(\tR\tincidents\"\xf1\x01\n" +
 	"\x0eRequestRefused\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x1f\n" +
 	"\vbody_digest\x18\x02 \x01(\tR\n" +
