@@ -7,13 +7,16 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/blackdice/shipwarden/e2e/rig"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -154,6 +157,66 @@ func (y *yard) rawNATS() {
 	}
 	y.reach(answer.Release, "approve")
 	y.withdraw(answer.Release)
+}
+
+// replies asks for releases with reply subjects that are not the requester's to choose: the
+// record, the answer to somebody else, a request. Answers come where they always come. All
+// that the bus itself puts there is its receipt, which nobody signed and nobody takes for
+// anything; from an account of its own not even that
+// (TestAReplySubjectLeadsNowhereFromAnAccountOfItsOwn).
+func (y *yard) replies() {
+	const forged = "rel.shop-forged.approval.requested"
+	observer, ci := y.wire(rig.UserObserver), y.wire(rig.UserCI)
+	observer.say("SUB rel.shop-forged.> 1")
+	observer.say("SUB answer.production.shop.> 2")
+	ci.say("SUB answer.production.shop.> 1")
+	for _, w := range []*wire{observer, ci} {
+		if end := w.flush(); end != "PONG" {
+			y.Fatal(end)
+		}
+	}
+	for i, reply := range []string{forged, "answer.production.shop.of-somebody-else", "request.production.shop"} {
+		body := fmt.Sprintf("{\"idempotencyKey\": \"reply-%d\"}", i)
+		ci.say("PUB request.production.shop %s %d\r\n%s", reply, len(body), body)
+	}
+	// The receipt on the requests' own subject is a request that makes no sense, and is
+	// answered as such, under a name made of its digest.
+	for name, w := range map[string]*wire{rig.UserCI: ci, rig.UserObserver: observer} {
+		var answers []string
+		for len(answers) < 4 {
+			switch d := w.next(); {
+			case d.subject == forged || d.subject == "answer.production.shop.of-somebody-else":
+				y.receipt(d)
+			case strings.Contains(d.body, releasev1.Answer_OUTCOME_REFUSED.String()):
+				answers = append(answers, strings.TrimPrefix(d.subject, "answer.production.shop."))
+			default:
+				y.Errorf("%s hears on %s of %s", name, d.subject, d.body)
+			}
+		}
+		for i := range 3 {
+			if key := fmt.Sprintf("reply-%d", i); !slices.Contains(answers, key) {
+				y.Errorf("%s hears no answer to %s: %v", name, key, answers)
+			}
+		}
+	}
+	recorder, err := y.Recorder()
+	if err != nil {
+		y.Fatal(err)
+	}
+	now, err := recorder.GetStatus(y.Context(), &recorderv1.GetStatusRequest{})
+	if err != nil {
+		y.Fatal(err)
+	}
+	_, err = recorder.GetRelease(y.Context(), &recorderv1.GetReleaseRequest{Release: "shop-forged", MinSequence: now.GetStreamSequence()})
+	y.refused(err, codes.NotFound, "")
+}
+
+// receipt demands that a message is what the bus says of one that it stored, and no more.
+func (y *yard) receipt(d delivery) {
+	y.Helper()
+	if !strings.HasPrefix(d.body, `{"stream":"REQUESTS"`) || strings.Contains(d.headers, ":") {
+		y.Errorf("on %s came %s%s", d.subject, d.headers, d.body)
+	}
 }
 
 // forbidden is what users of the bus may not do.

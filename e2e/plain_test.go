@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -31,13 +33,15 @@ func TestPlainProtocols(t *testing.T) {
 	y := open(t, plan{})
 	id := y.release(y.build("1.0.0", 0), "first", nil)
 	y.tell("NATS as text over a socket", (*yard).rawNATS)
+	y.tell("a reply subject leads no answer anywhere else", (*yard).replies)
 	y.tell("what users of the bus may not do", (*yard).forbidden)
 	y.tell("gRPC by what the server says of itself", func(y *yard) { y.reflected(id) })
-	y.tell("metrics as Prometheus wants them", (*yard).metrics)
+	y.tell("metrics as Prometheus wants them", func(y *yard) { y.metrics(id) })
 }
 
-// metrics lints what every service shows.
-func (y *yard) metrics() {
+// metrics lints what every service shows. Asked as OpenMetrics they name a release beside
+// durations of its steps, and nowhere among the labels.
+func (y *yard) metrics(release string) {
 	for name, address := range y.HTTP {
 		page := fetch(y.T, "http://"+address+"/metrics")
 		if !strings.Contains(page, "shipwarden_") {
@@ -50,7 +54,37 @@ func (y *yard) metrics() {
 		for _, p := range problems {
 			y.Errorf("%s: %s: %s", name, p.Metric, p.Text)
 		}
+		if strings.Contains(page, release) {
+			y.Errorf("%s has a series of one release", name)
+		}
 	}
+	y.eventually("a duration names the release", func() bool {
+		open := y.openMetrics("http://" + y.HTTP["recorder"] + "/metrics")
+		return strings.Contains(open, `} 1 # {release="`+release+`"}`) && strings.Contains(open, "shipwarden_release_duration_seconds_bucket")
+	})
+	y.eventually("a step's duration names a release", func() bool {
+		return strings.Contains(y.openMetrics("http://"+y.HTTP["executor"]+"/metrics"), ` # {release="shop-`)
+	})
+}
+
+// openMetrics asks for a page as a Prometheus does that takes exemplars.
+func (y *yard) openMetrics(url string) string {
+	y.Helper()
+	req, err := http.NewRequestWithContext(y.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		y.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		y.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		y.Fatal(err)
+	}
+	return string(body)
 }
 
 // server is a gRPC server of which nothing is known but its address.

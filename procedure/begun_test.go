@@ -78,3 +78,26 @@ func TestOnlyWhatHasNotBegunStartsAnew(t *testing.T) {
 		}
 	}
 }
+
+// TestSinceWhenAReleaseHasBegun: since the claim by which it did, however many follow; and
+// what the end of step 1 says is kept for whoever judges its evidence again then.
+func TestSinceWhenAReleaseHasBegun(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request(proceduretest.Waves([]string{"eu1"}, []string{"eu2"})))
+	h.To(t, procedure.PhaseGates)
+	confirmed := proceduretest.Gates(h.State())
+	confirmed.GetGatesConfirmed().Found = []*releasev1.EvidenceRef{{Digest: proceduretest.Digest('f')}}
+	h.Do(t, "", confirmed)
+	h.To(t, procedure.PhaseExecuting)
+	began := h.State().Began
+	if !began.Equal(h.Now) {
+		t.Errorf("began %s, claimed %s", began, h.Now)
+	}
+	h.To(t, procedure.PhaseVerify)
+	h.To(t, procedure.PhaseExecuting)
+	if s := h.State(); s.Wave != 1 || !s.Began.Equal(began) {
+		t.Errorf("wave %d, began %s, and it was %s", s.Wave, s.Began, began)
+	}
+	if found := h.State().Confirmed.GetFound(); len(found) != 1 {
+		t.Errorf("found %v", found)
+	}
+}

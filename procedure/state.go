@@ -32,8 +32,10 @@ type State struct {
 	LateEvidence []*releasev1.EvidenceRef
 	// Unkept is what its events say of evidence that could not be kept, and has not been since.
 	Unkept []*releasev1.UnkeptEvidence
-	// Gates is the outcome of step 1.
-	Gates []*releasev1.GateVerdict
+	// Gates is the outcome of step 1, and Confirmed what else its end says, where it let the
+	// release pass; nil where it did not.
+	Gates     []*releasev1.GateVerdict
+	Confirmed *releasev1.GatesConfirmed
 	// Artifacts and Targets are the outcome of step 2.
 	Artifacts []*releasev1.PinnedArtifact
 	Targets   []*releasev1.ScopedTarget
@@ -83,6 +85,9 @@ type State struct {
 	// Begun is every target on which an effect was begun, or may have been; a target that
 	// was claimed and skipped is not among them.
 	Begun []string
+	// Began is when the claim was stored by which the first of them was begun; before that, the
+	// newest claim.
+	Began time.Time
 	// Anew says that a person ordered it again when nothing had begun.
 	Anew bool
 	// Results is the newest known result of every touched target.

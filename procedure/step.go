@@ -145,9 +145,9 @@ var Steps = []Step{
 		Appends: []string{"recorded"},
 	},
 	{
-		ID: StepCatalog, Number: "-", Title: "Keep the service's open releases and review debts", Service: ServiceApproval, Package: "services/approval/catalog",
+		ID: StepCatalog, Number: "-", Title: "Keep the service's open releases, review debts and incidents", Service: ServiceApproval, Package: "services/approval/catalog",
 		Clause:  "Emergency or exceptional deployments must be reviewed retrospectively and recorded.",
-		WakesOn: []string{"authorized", "recorded", "review_completed"},
+		WakesOn: []string{"authorized", "recorded", "review_completed", "acknowledged", "impact_reported"},
 		Appends: []string{"service_changed", "review_completed", "follow_up_added", "follow_up_closed", "clearance_proposed", "quarantine_cleared"},
 	},
 	{

@@ -55,7 +55,7 @@ func (s *State) applyGatesConfirmed(e Entry, d *releasev1.GatesConfirmed) error 
 			return s.invalid(e, "gate "+v.GetGate()+" has an unknown status")
 		}
 	}
-	s.Gates, s.Bypassed = d.GetVerdicts(), bypassed
+	s.Gates, s.Confirmed, s.Bypassed = d.GetVerdicts(), d, bypassed
 	s.enter(PhaseScope, e.Stored)
 	return nil
 }

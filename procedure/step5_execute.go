@@ -110,6 +110,9 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 	s.Claim = Claim{
 		Claimer: d.GetClaimer(), LeaseUntil: d.GetLeaseUntil().AsTime(), Deadline: d.GetDeadline().AsTime(), Sequence: e.Sequence,
 	}
+	if len(s.Begun) == 0 {
+		s.Began = e.Stored
+	}
 	touched := slices.Clone(s.Touched)
 	for _, t := range d.GetTargets() {
 		if !slices.Contains(touched, t) {

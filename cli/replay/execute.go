@@ -41,6 +41,9 @@ func (p *pass) claimed(ctx context.Context, d *Decision, before procedure.State,
 		d.Detail += ", that the change record let it start"
 		d.Taken = append(d.Taken, "that the system gave the answer from which the change record is judged")
 	}
+	if err := p.proved(ctx, d, index, before, x, now); err != nil {
+		return err
+	}
 	switch {
 	case quiet:
 		d.Detail += ", that no alert held it"

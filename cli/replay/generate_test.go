@@ -138,6 +138,8 @@ type generator struct {
 	ref      []*releasev1.EvidenceRef
 	// lie changes an event after it was decided on, before it is signed; may be nil.
 	lie func(*releasev1.Event)
+	// forced claims also what its evidence forbids.
+	forced bool
 	// old leaves out what events did not say once.
 	old bool
 	// unbound judges gates as it was done before a waiver had to say where it counts, with

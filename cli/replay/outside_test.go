@@ -191,6 +191,9 @@ func (g *generator) claim(now time.Time) (*releasev1.Event, time.Time) {
 	}
 	_, event := g.Good()
 	x := event.GetExecutionClaimed()
+	if refused := g.prove(x, now); refused != nil {
+		return refused, now
+	}
 	if g.connectors == nil {
 		return event, now
 	}

@@ -8,9 +8,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/sigstore"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence"
 	"github.com/blackdice/shipwarden/services/approval/gates"
 	"github.com/blackdice/shipwarden/services/approval/risk"
 )
@@ -59,7 +59,7 @@ func (p *pass) gates(ctx context.Context, d *Decision, before procedure.State, e
 	if err != nil {
 		return err
 	}
-	trust := evidence.Trust{Index: index}
+	trust := verdict.Trust{Index: index}
 	if digest := index.Document().GetSigstore().GetTrustedRoot(); digest != "" {
 		if trust.Root, err = p.root(ctx, digest); err != nil {
 			return err

@@ -11,10 +11,10 @@ import (
 	"github.com/blackdice/shipwarden/cli/replay"
 	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/internal/sigstore"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
-	"github.com/blackdice/shipwarden/services/approval/evidence"
 	"github.com/blackdice/shipwarden/services/approval/gates"
 )
 
@@ -43,7 +43,7 @@ func (g *generator) judgedUnbound(now time.Time) *releasev1.Event {
 	for _, ref := range g.State().Evidence() {
 		envelopes = append(envelopes, g.kept[ref.GetDigest()])
 	}
-	return gates.Judge(evidence.Trust{Index: g.index, Root: root, Unbound: true}, g.State(), envelopes, gates.Beside{}, now)
+	return gates.Judge(verdict.Trust{Index: g.index, Root: root, Unbound: true}, g.State(), envelopes, gates.Beside{}, now)
 }
 
 // TestWaiversOfBeforeTheyNamedAnEnvironmentReplay: what such a one let through, or let wait

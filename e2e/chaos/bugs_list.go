@@ -175,6 +175,18 @@ var bugs = []bug{
 		focus: []string{"execute.claimed", "execute.shut"}, action: failpoint.Kill, fate: fateAborted, interval: 400 * time.Millisecond, calm: true, long: 100 * time.Second,
 	},
 	{
+		name:  "at the start nobody asks whether an alert fires",
+		wants: []string{"early"},
+		edits: []edit{{"services/executor/execute/alerts.go", "	out.outlast(t)\n	return out, nil\n", "	out.holds = nil\n	return out, nil\n"}},
+		fate:  fateGood, service: "api", rough: true, long: 100 * time.Second,
+	},
+	{
+		name:  "a change record that nobody tells of is taken for a good one",
+		wants: []string{"early"},
+		edits: []edit{{"services/executor/execute/records.go", "			out.holds = append(out.holds, &releasev1.HoldReason{Rule: ruleRecordUnknown,", "			_ = append(out.holds, &releasev1.HoldReason{Rule: ruleRecordUnknown,"}},
+		fate:  fateGood, service: "web", rough: true, long: 100 * time.Second,
+	},
+	{
 		name:  "whoever signed, it is the person",
 		wants: []string{"unapproved"},
 		edits: []edit{{

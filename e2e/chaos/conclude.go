@@ -63,6 +63,12 @@ func (r *run) conclude(ctx context.Context) (Verdict, error) {
 	if !r.cfg.Quiet && !r.cfg.Unsigned && v.Forged == 0 {
 		v.Missing = append(v.Missing, "no executor refused anything that was authorized in other people's names")
 	}
+	if err := r.world.weather.wrong(); err != nil {
+		return v, fmt.Errorf("write down the weather: %w", err)
+	}
+	if !r.cfg.Quiet && !r.cfg.Fine {
+		v.Missing = append(v.Missing, unheld(v.Held)...)
+	}
 	if v.Asked < r.cfg.Releases || v.Settled < r.cfg.Releases {
 		v.Missing = append(v.Missing, fmt.Sprintf("of %d releases %d were asked for and %d came to their end", r.cfg.Releases, v.Asked, v.Settled))
 	}
@@ -75,6 +81,7 @@ func (r *run) conclude(ctx context.Context) (Verdict, error) {
 		r.say("%s", note)
 	}
 	r.say("outcomes: %s", list(v.Outcomes))
+	r.say("held by: %s", list(v.Held))
 	if len(v.Unhit) > 0 {
 		r.say("never passed: %s", strings.Join(v.Unhit, ", "))
 	}

@@ -157,6 +157,7 @@ func (p *plant) configOf(name string, i int) (proto.Message, error) {
 		return &configv1.Approval{
 			Common: common, Grpc: &configv1.Grpc{Listen: serve}, TokensFile: tokens,
 			ProcedureFile: filepath.Join(p.dir, "config", "procedure.yaml"), ActivateFirst: true,
+			AlertSources: p.alertSources(), ChangeConnectors: p.changeConnectors(),
 			Channels: []*configv1.ChannelAddress{
 				{Channel: "chat", Kind: configv1.ChannelAddress_KIND_SLACK, UrlFile: p.secretFile("chat.url")},
 				{Channel: "hook", Kind: configv1.ChannelAddress_KIND_WEBHOOK, UrlFile: p.secretFile("hook.url")},
@@ -165,11 +166,27 @@ func (p *plant) configOf(name string, i int) (proto.Message, error) {
 	case procedure.ServiceValidator:
 		return &configv1.Validator{Common: common, ArtifactFolder: artifacts, Targets: p.places()}, nil
 	case procedure.ServiceExecutor:
-		return &configv1.Executor{Common: common, ArtifactFolder: artifacts, Targets: p.drivers()}, nil
+		return &configv1.Executor{
+			Common: common, ArtifactFolder: artifacts, Targets: p.drivers(),
+			AlertSources: p.alertSources(), ChangeConnectors: p.changeConnectors(),
+		}, nil
 	}
 	return &configv1.Recorder{
 		Common: common, Grpc: &configv1.Grpc{Listen: serve}, DatabaseUrlFile: p.secretFile("database.url"), TokensFile: tokens,
 	}, nil
+}
+
+func (p *plant) alertSources() []*configv1.AlertSource {
+	return []*configv1.AlertSource{{
+		Name: "alertmanager", Kind: configv1.AlertSource_KIND_ALERTMANAGER, Url: p.world.base + "/alertmanager",
+	}}
+}
+
+func (p *plant) changeConnectors() []*configv1.ChangeConnector {
+	return []*configv1.ChangeConnector{{
+		Name: "changes", Url: p.world.base + "/itsm/changes/{id}",
+		Fields: &configv1.RecordFields{Id: "/key", State: "/state", WindowStart: "/start", WindowEnd: "/end"},
+	}}
 }
 
 func (p *plant) places() []*configv1.TargetAddress {

@@ -31,8 +31,9 @@ type Verdict struct {
 	Unhit, Missing []string
 	// Notes say of each thing that was counted what it was.
 	Notes []string
-	// Outcomes counts how releases ended, Passed how many had an event of a type.
-	Outcomes, Passed map[string]int
+	// Outcomes counts how releases ended, Passed how many had an event of a type, Held how
+	// often a rule held one.
+	Outcomes, Passed, Held map[string]int
 }
 
 // String is the verdict's one line.
@@ -76,6 +77,8 @@ type bench struct {
 	effects map[string][]effect
 	touched map[string][]effect
 	seen    map[string][]effect
+	// said is what systems around said, oldest first.
+	said []saying
 	// begun are keys with which something was begun, by target.
 	begun map[string]map[string]bool
 	// entries are the authentic events by aggregate, in the order of the stream.
@@ -99,6 +102,10 @@ func judge(ctx context.Context, js jetstream.JetStream, databaseURL string, ring
 		return b.Verdict, err
 	}
 	b.holes(eventstore.StreamEvents, missing)
+	// Behind the messages: what they follow from was said by then.
+	if b.said, err = readWeather(w.dir); err != nil {
+		return b.Verdict, err
+	}
 	b.fold(ring)
 	b.always()
 	b.releases()
@@ -114,7 +121,7 @@ func newBench(w *world) (*bench, error) {
 		world: w, entries: map[string][]procedure.Entry{}, states: map[string]procedure.State{}, counted: map[string][]procedure.Entry{},
 		artifacts: map[string]string{}, effects: map[string][]effect{}, touched: map[string][]effect{}, seen: map[string][]effect{}, begun: map[string]map[string]bool{},
 	}
-	b.Outcomes, b.Passed = map[string]int{}, map[string]int{}
+	b.Outcomes, b.Passed, b.Held = map[string]int{}, map[string]int{}, map[string]int{}
 	text, err := w.procedure()
 	if err == nil {
 		b.document, err = policy.Parse(text, "procedure.yaml")
@@ -141,6 +148,7 @@ func (b *bench) always() {
 	b.locks()
 	b.answers()
 	b.targets()
+	b.weather()
 }
 
 // readAll reads a stream from its first to its last message, and says which are not

@@ -56,6 +56,9 @@ func (r *run) glance(ctx context.Context) (Verdict, error) {
 		return Verdict{}, err
 	}
 	b.messages = r.watcher.messages()
+	if b.said, err = readWeather(r.world.dir); err != nil {
+		return Verdict{}, err
+	}
 	b.fold(r.ring)
 	b.always()
 	return b.Verdict, b.record(ctx, r.plant.database.url, false)

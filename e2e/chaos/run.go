@@ -46,8 +46,8 @@ type Config struct {
 	Service string
 	// Unsigned does without people's signatures, and without anybody who forges them.
 	Unsigned bool
-	// Quiet does without faults.
-	Quiet bool
+	// Quiet does without faults, and Fine without systems around that say no.
+	Quiet, Fine bool
 	// Focus are the failpoints to strike, and Action what to do there; empty for all.
 	// FocusOnly does nothing else.
 	Focus     []string
@@ -223,6 +223,11 @@ func (r *run) work(ctx context.Context) error {
 			bad.Go(func() { i.live(striking) })
 		}
 		bad.Go(func() { f.live(striking) })
+	}
+	if !r.cfg.Quiet && !r.cfg.Fine {
+		bad.Go(func() {
+			r.world.weather.live(striking, rand.New(rand.NewPCG(r.cfg.Seed, 7))) //nolint:gosec // A test's dice.
+		})
 		bad.Go(func() { h.live(striking) })
 	}
 	bad.Go(func() { r.progress(striking) })

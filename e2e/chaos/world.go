@@ -48,6 +48,8 @@ type world struct {
 	long   time.Duration
 	freeze time.Time
 	base   string // of the pages of the targets
+	// weather is what systems around say.
+	weather *weather
 }
 
 func newWorld(dir string, p plan, freeze time.Duration) (*world, error) {
@@ -60,8 +62,12 @@ func newWorld(dir string, p plan, freeze time.Duration) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
+	around, err := newWeather(dir)
+	if err != nil {
+		return nil, err
+	}
 	people, err := personKeys(dir)
-	return &world{dir: dir, plan: p, key: key, people: people, long: freeze}, err
+	return &world{dir: dir, plan: p, key: key, people: people, long: freeze, weather: around}, err
 }
 
 // serve answers for the targets until the context ends: /<target>/digest is what a
@@ -83,6 +89,7 @@ func (w *world) serve(ctx context.Context) error {
 			out.WriteHeader(http.StatusInternalServerError)
 		}
 	})
+	w.weather.handle(mux)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	go func() { _ = server.Serve(l) }()
@@ -216,7 +223,7 @@ func (w *world) procedure() ([]byte, error) {
 	var out bytes.Buffer
 	err = t.Execute(&out, map[string]any{
 		"Key": base64.StdEncoding.EncodeToString(rig.Public(w.key)), "Services": services, "Targets": w.plan.Targets, "People": keys, "Signed": !w.unsigned,
-		"FreezeStart": w.freeze.Add(-time.Hour).UTC().Format(stamp), "FreezeEnd": w.freeze.UTC().Format(stamp),
+		"Watched": watched, "FreezeStart": w.freeze.Add(-time.Hour).UTC().Format(stamp), "FreezeEnd": w.freeze.UTC().Format(stamp),
 	})
 	return []byte(strings.TrimSpace(out.String()) + "\n"), err
 }

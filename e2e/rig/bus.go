@@ -110,8 +110,12 @@ func (r *Rig) busApart(ctx context.Context, cfg natsserver.Config) error {
 		return err
 	}
 	r.BusPID = cmd.Process.Pid
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	var how error
+	go func() {
+		defer close(ended)
+		how = cmd.Wait()
+	}()
 	for {
 		conn, err := r.Connect(userAdmin)
 		if err == nil {
@@ -120,9 +124,9 @@ func (r *Rig) busApart(ctx context.Context, cfg natsserver.Config) error {
 			return nil
 		}
 		select {
-		case err := <-ended:
+		case <-ended:
 			cancel()
-			return fmt.Errorf("%s ended: %w", r.cfg.BusProgram, err)
+			return fmt.Errorf("%s ended: %w", r.cfg.BusProgram, how)
 		case <-ctx.Done():
 			cancel()
 			<-ended

@@ -87,6 +87,7 @@ func TestWhatDoesNotCompileNamesItsPlace(t *testing.T) {
 		`attestation.predicate.result`:           "it is of type dyn, and not bool",
 		strings.Repeat("(", 500) + "true" + strings.Repeat(")", 500): "1:",
 		`"` + strings.Repeat("a", 5000) + `" == ""`:                  "size",
+		`"` + strings.Repeat("a", 100_000) + `" == ""`:               "size",
 		`request.service.matches("(")`:                               "",
 	} {
 		c, err := condition.Compile(expression)

@@ -92,7 +92,7 @@ func TestTwoAdminStepsAtOnceMakeOneStream(t *testing.T) {
 
 func TestAStreamThatCouldLoseHistoryIsRefused(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*jetstream.StreamConfig){
+	changes := map[string]func(*jetstream.StreamConfig){
 		"deny_delete":    func(c *jetstream.StreamConfig) { c.DenyDelete = false },
 		"deny_purge":     func(c *jetstream.StreamConfig) { c.DenyPurge = false },
 		"discard":        func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld },
@@ -106,9 +106,9 @@ func TestAStreamThatCouldLoseHistoryIsRefused(t *testing.T) {
 		"subjects":       func(c *jetstream.StreamConfig) { c.Subjects = []string{"rel.>"} },
 		"no_ack":         func(c *jetstream.StreamConfig) { c.NoAck = true },
 		"metadata.epoch": func(c *jetstream.StreamConfig) { c.Metadata = nil },
-	} {
-		t.Run(name, func(t *testing.T) {
-			n := natstest.Single(t)
+	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		for name, change := range changes {
 			cfg := eventstoretest.Topology(n).Streams[0]
 			cfg.Metadata = map[string]string{"schema": eventstore.Schema, "epoch": "life"}
 			change(&cfg)
@@ -118,29 +118,33 @@ func TestAStreamThatCouldLoseHistoryIsRefused(t *testing.T) {
 			err := eventstore.Provision(t.Context(), n.JetStream(), eventstoretest.Topology(n))
 			setting, _, _ := strings.Cut(name, ".")
 			if !errors.Is(err, eventstore.ErrTopology) || !strings.Contains(err.Error(), setting) || !strings.Contains(err.Error(), "REL") {
-				t.Errorf("provision got %v, want one that names REL and %s", err, setting)
+				t.Errorf("%s: provision got %v, want one that names REL and %s", name, err, setting)
 			}
-		})
-	}
+			if err := n.JetStream().DeleteStream(t.Context(), cfg.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 // TestARecordFromBeforeTakesInWhatCameLater: its subjects are those of an older version,
 // and what it holds stays what it is.
 func TestARecordFromBeforeTakesInWhatCameLater(t *testing.T) {
-	n := natstest.Single(t)
-	cfg := eventstoretest.Topology(n).Streams[0]
-	cfg.Metadata = map[string]string{"schema": eventstore.Schema, "epoch": "life"}
-	cfg.Subjects = []string{"rel.>", "tgt.>", "svc.>", "pol.>", "req.>"}
-	if _, err := n.JetStream().CreateStream(t.Context(), cfg); err != nil {
-		t.Fatal(err)
-	}
-	if err := eventstore.Provision(t.Context(), n.JetStream(), eventstoretest.Topology(n)); err != nil {
-		t.Fatal(err)
-	}
-	got := configs(t, n)[eventstore.StreamEvents]
-	if !slices.Contains(got.Subjects, "art.>") || got.Metadata["epoch"] != "life" {
-		t.Errorf("it takes %v in its life %q", got.Subjects, got.Metadata["epoch"])
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		cfg := eventstoretest.Topology(n).Streams[0]
+		cfg.Metadata = map[string]string{"schema": eventstore.Schema, "epoch": "life"}
+		cfg.Subjects = []string{"rel.>", "tgt.>", "svc.>", "pol.>", "req.>"}
+		if _, err := n.JetStream().CreateStream(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if err := eventstore.Provision(t.Context(), n.JetStream(), eventstoretest.Topology(n)); err != nil {
+			t.Fatal(err)
+		}
+		got := configs(t, n)[eventstore.StreamEvents]
+		if !slices.Contains(got.Subjects, "art.>") || got.Metadata["epoch"] != "life" {
+			t.Errorf("it takes %v in its life %q", got.Subjects, got.Metadata["epoch"])
+		}
+	})
 }
 
 func TestADurableThatWouldGiveMessagesUpIsRefused(t *testing.T) {

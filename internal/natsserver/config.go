@@ -53,9 +53,9 @@ type Config struct {
 	// Cluster joins the server to others. Nil means it stands alone.
 	Cluster *Cluster
 	// TLS protects client connections. Nil means plain text.
-	TLS *tls.Config
+	TLS *tls.Config `json:"-"`
 	// Log receives the server's own messages. Nil means none.
-	Log *slog.Logger
+	Log *slog.Logger `json:"-"`
 	// ConfigFile is a file in nats-server's own format that the other fields are
 	// laid over: the place for accounts with their exports and imports.
 	ConfigFile string

@@ -27,6 +27,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.freezes()
 	c.areas()
 	c.alerts()
+	c.incidents()
 	c.score()
 	c.channels()
 	c.audiences()

@@ -117,6 +117,7 @@ func TestWhatLeadsNowhereIsRefused(t *testing.T) {
 		{"gate given twice", "- name: tests", "- name: provenance", []string{"gates[2].name", "duplicate"}},
 		{"zone that is none", "time_zone: Europe/Berlin", "time_zone: Europe/Brelin", []string{"freezes[0].weekly.time_zone: \"Europe/Brelin\" is no time zone"}},
 		{"zone of this machine", "time_zone: Europe/Berlin", "time_zone: Local", []string{"freezes[0].weekly.time_zone"}},
+		{"freeze that ends before it begins", "recurring:\n      start: 2026-01-31T18:00 # by the clock; it must be the first time of the rule\n      length: 43200s\n      rule: FREQ=MONTHLY;BYMONTHDAY=-1\n", "once:\n      start: 2027-02-08T00:00:00Z\n      end: 2027-02-01T00:00:00Z\n", []string{"freezes[1].once"}},
 		{"freeze without length", "to_day: DAY_MONDAY\n      to_time: \"07:00\"", "to_day: DAY_FRIDAY\n      to_time: \"18:00\"", []string{"freezes[0].weekly: begins and ends at the same time"}},
 		{"freeze by a rule that never comes to pass", "rule: FREQ=MONTHLY;BYMONTHDAY=-1", "rule: FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", []string{`freezes[1].recurring: rule "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30": the start`}},
 		{"freeze by a rule that begins on another day", "start: 2026-01-31T18:00", "start: 2026-01-30T18:00", []string{"freezes[1].recurring", "is not its first occurrence"}},

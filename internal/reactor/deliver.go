@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/blackdice/shipwarden/internal/exemplar"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 )
 
@@ -58,7 +59,7 @@ func (d *delivery) deliver(ctx context.Context, msg jetstream.Msg) {
 	}
 	err = d.call(ctx, m)
 	result := d.answer(ctx, msg, m, before.failed, err)
-	d.metrics.duration.WithLabelValues(d.durable, result).Observe(d.cfg.Now().Sub(started).Seconds())
+	exemplar.Observe(d.metrics.duration.WithLabelValues(d.durable, result), d.cfg.Now().Sub(started).Seconds(), exemplar.Of(m.Subject))
 	d.metrics.deliveries.WithLabelValues(d.durable, result).Inc()
 }
 

@@ -133,6 +133,8 @@ type Service struct {
 	Debts []*releasev1.ReviewDebt
 	// Emergencies are the newest that were authorized, oldest first.
 	Emergencies []*releasev1.EmergencyUse
+	// Incidents are releases at an end with an incident that nobody has taken on, oldest first.
+	Incidents []string
 }
 
 // ReadService reads a service in an environment.
@@ -146,13 +148,13 @@ func ReadService(ctx context.Context, r Reader, environment, service string) (Se
 		return Service{Head: Head{Aggregate: aggregate}}, nil
 	}
 	d := e.Event.GetServiceChanged()
-	return Service{Head: headOf(aggregate, e), Open: d.GetOpenReleases(), Debts: d.GetDebts(), Emergencies: d.GetEmergencies()}, nil
+	return Service{Head: headOf(aggregate, e), Open: d.GetOpenReleases(), Debts: d.GetDebts(), Emergencies: d.GetEmergencies(), Incidents: d.GetIncidents()}, nil
 }
 
 // Changed is the event after which the service stands as given.
 func (s Service) Changed(release string, open []string, debts []*releasev1.ReviewDebt) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_ServiceChanged{ServiceChanged: &releasev1.ServiceChanged{
-		Release: release, OpenReleases: open, Debts: debts, Emergencies: s.Emergencies,
+		Release: release, OpenReleases: open, Debts: debts, Emergencies: s.Emergencies, Incidents: s.Incidents,
 	}}}
 }
 
@@ -167,6 +169,22 @@ func (s Service) Used(release string, asked time.Time) Service {
 	all := append(slices.Clone(s.Emergencies), &releasev1.EmergencyUse{Release: release, Time: timestamppb.New(asked)})
 	slices.SortStableFunc(all, func(a, b *releasev1.EmergencyUse) int { return a.GetTime().AsTime().Compare(b.GetTime().AsTime()) })
 	s.Emergencies = all[max(0, len(all)-maxEmergencies):]
+	return s
+}
+
+// maxIncidents bounds how many releases with an open incident are remembered: one is enough
+// to hold another release, and of those that nobody took on for so long the oldest stay.
+const maxIncidents = 64
+
+// Incident is the service after a release that is at its end, with or without an incident that
+// nobody has taken on.
+func (s Service) Incident(release string, open bool) Service {
+	switch i := slices.Index(s.Incidents, release); {
+	case open && i < 0 && len(s.Incidents) < maxIncidents:
+		s.Incidents = append(slices.Clone(s.Incidents), release)
+	case !open && i >= 0:
+		s.Incidents = slices.Delete(slices.Clone(s.Incidents), i, i+1)
+	}
 	return s
 }
 

@@ -97,45 +97,49 @@ func TestWhatATargetCarriesAfterwards(t *testing.T) {
 }
 
 func TestAServiceKnowsItsReleasesAndDebts(t *testing.T) {
-	s := provisioned(t, natstest.Single(t))
-	service, err := standing.ReadService(t.Context(), s.approval, "production", "shop")
-	if err != nil || len(service.Open) != 0 {
-		t.Fatal(service, err)
-	}
-	now := time.Now()
-	put(t, s.approval, service.Draft(service.Changed("shop-a", []string{"shop-a"}, []*releasev1.ReviewDebt{
-		{Release: "shop-x", BlocksFrom: timestamppb.New(now)}, {Release: "shop-y", BlocksFrom: timestamppb.New(now.Add(1))},
-	})))
-	service, err = standing.ReadService(t.Context(), s.approval, "production", "shop")
-	if err != nil || len(service.Open) != 1 || len(service.Debts) != 2 {
-		t.Fatal(service, err)
-	}
-	if due := service.Overdue(now); len(due) != 1 || due[0].GetRelease() != "shop-x" || len(service.Debts) != 2 {
-		t.Errorf("overdue %v", due)
-	}
-	if other, err := standing.ReadService(t.Context(), s.approval, "staging", "shop"); err != nil || len(other.Open) != 0 {
-		t.Errorf("of another environment: %v, %v", other, err)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		s := provisioned(t, n)
+		service, err := standing.ReadService(t.Context(), s.approval, "production", "shop")
+		if err != nil || len(service.Open) != 0 {
+			t.Fatal(service, err)
+		}
+		now := time.Now()
+		put(t, s.approval, service.Draft(service.Changed("shop-a", []string{"shop-a"}, []*releasev1.ReviewDebt{
+			{Release: "shop-x", BlocksFrom: timestamppb.New(now)}, {Release: "shop-y", BlocksFrom: timestamppb.New(now.Add(1))},
+		})))
+		service, err = standing.ReadService(t.Context(), s.approval, "production", "shop")
+		if err != nil || len(service.Open) != 1 || len(service.Debts) != 2 {
+			t.Fatal(service, err)
+		}
+		if due := service.Overdue(now); len(due) != 1 || due[0].GetRelease() != "shop-x" || len(service.Debts) != 2 {
+			t.Errorf("overdue %v", due)
+		}
+		if other, err := standing.ReadService(t.Context(), s.approval, "staging", "shop"); err != nil || len(other.Open) != 0 {
+			t.Errorf("of another environment: %v, %v", other, err)
+		}
+	})
 }
 
 func TestTheProcedureInEffectIsTheNewest(t *testing.T) {
-	s := provisioned(t, natstest.Single(t))
-	for _, version := range []string{"1.0", "2.0"} {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		s := provisioned(t, n)
+		for _, version := range []string{"1.0", "2.0"} {
+			active, err := standing.ReadProcedure(t.Context(), s.approval, "PROC-TEST-001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if version == "1.0" && active.Digest != "" {
+				t.Errorf("before anything: %+v", active)
+			}
+			put(t, s.approval, active.Draft(&releasev1.Event{Data: &releasev1.Event_ProcedureActivated{
+				ProcedureActivated: &releasev1.ProcedureActivated{Version: version, Digest: "sha256:" + version},
+			}}))
+		}
 		active, err := standing.ReadProcedure(t.Context(), s.approval, "PROC-TEST-001")
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || active.Version != "2.0" || active.Digest != "sha256:2.0" {
+			t.Errorf("%+v, %v", active, err)
 		}
-		if version == "1.0" && active.Digest != "" {
-			t.Errorf("before anything: %+v", active)
-		}
-		put(t, s.approval, active.Draft(&releasev1.Event{Data: &releasev1.Event_ProcedureActivated{
-			ProcedureActivated: &releasev1.ProcedureActivated{Version: version, Digest: "sha256:" + version},
-		}}))
-	}
-	active, err := standing.ReadProcedure(t.Context(), s.approval, "PROC-TEST-001")
-	if err != nil || active.Version != "2.0" || active.Digest != "sha256:2.0" {
-		t.Errorf("%+v, %v", active, err)
-	}
+	})
 }
 
 func TestNamesThatAreNoneAreRefused(t *testing.T) {

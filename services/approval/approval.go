@@ -164,6 +164,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(intake.NewTeller(intake.NewBoard(s.JS)))
 	s.Step(clock.Setter())
 	watch(s, clock)
+	s.Group.Add("freezes", newFreezes(s, doc.GetId()).run)
 	changes := amendConfig(s, doc.GetId())
 	changes.Channels, changes.Connectors = slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(connectors))
 	if err := desk(ctx, s, cfg, clock, changes, sources); err != nil {

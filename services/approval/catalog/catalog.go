@@ -1,8 +1,9 @@
 // Package catalog keeps, for every service in an environment, which releases are
-// not at an end, which retrospective reviews are owed, and which emergencies there were:
-// what supersession, dependencies, overdue reviews and the quota are judged by (PD-0.4, PD-3.3, PD-A.5).
+// not at an end, which retrospective reviews are owed, which emergencies there were, and of
+// which releases at an end nobody has taken on an incident: what supersession, dependencies,
+// overdue reviews, the quota and incidents are judged by (PD-0.4, PD-3.3, PD-A.5).
 //
-// It wakes on authorized, recorded and review_completed, and appends
+// It wakes on authorized, recorded, review_completed, acknowledged and impact_reported, and appends
 // service_changed where something differs, so that it may be woken as often as it
 // likes. The release is entered by intake, in one batch with its first event.
 package catalog
@@ -62,7 +63,12 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	if !counted {
 		service = service.Used(t.State.Release, t.State.RequestedAt)
 	}
-	if len(open) == len(service.Open) && sameReleases(debts, service.Debts) && counted {
+	before := service.Incidents
+	if t.State.Recorded {
+		_, incident := procedure.OpenIncident(t.State, nil, true)
+		service = service.Incident(t.State.Release, incident)
+	}
+	if len(open) == len(service.Open) && sameReleases(debts, service.Debts) && counted && slices.Equal(before, service.Incidents) {
 		return nil, nil
 	}
 	return []eventstore.Draft{t.Stamp(service.Draft(service.Changed(t.State.Release, open, debts)))}, nil

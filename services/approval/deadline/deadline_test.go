@@ -118,34 +118,38 @@ func TestATimerIsSetToTheNanosecondAndFiresNotEarly(t *testing.T) {
 }
 
 func TestATimerThatCameEarlyChangesNothing(t *testing.T) {
-	r := newRig(t)
-	c := r.clock(t)
-	release := r.held(t, time.Now().Add(time.Hour))
-	before := r.Events(t, release)
-	for range 3 {
-		if err := c.Fired(t.Context(), "timer.fired."+release+".17"); err != nil {
-			t.Fatal(err)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := rigOn(t, n)
+		c := r.clock(t)
+		release := r.held(t, time.Now().Add(time.Hour))
+		before := r.Events(t, release)
+		for range 3 {
+			if err := c.Fired(t.Context(), "timer.fired."+release+".17"); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if after := r.Events(t, release); !slices.Equal(after, before) {
-		t.Errorf("events %v", after)
-	}
-	if _, err := r.timers(t).GetLastMsgForSubject(t.Context(), "timer.set."+release+".*"); err != nil {
-		t.Errorf("no timer is set: %v", err)
-	}
+		if after := r.Events(t, release); !slices.Equal(after, before) {
+			t.Errorf("events %v", after)
+		}
+		if _, err := r.timers(t).GetLastMsgForSubject(t.Context(), "timer.set."+release+".*"); err != nil {
+			t.Errorf("no timer is set: %v", err)
+		}
+	})
 }
 
 func TestForgedTimersDoNothing(t *testing.T) {
-	r := newRig(t)
-	c := r.clock(t)
-	if err := c.Fired(t.Context(), "timer.fired.shop-nothing.17"); err != nil {
-		t.Errorf("of no release: %v", err)
-	}
-	for _, subject := range []string{"timer.fired", "timer.fired.a.b.c", "timer.fired.REL.1", "timer.fired.*.1", "timer.fired.>.1"} {
-		if err := c.Fired(t.Context(), subject); !errors.Is(err, reactor.ErrUnprocessable) {
-			t.Errorf("%s: %v", subject, err)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := rigOn(t, n)
+		c := r.clock(t)
+		if err := c.Fired(t.Context(), "timer.fired.shop-nothing.17"); err != nil {
+			t.Errorf("of no release: %v", err)
 		}
-	}
+		for _, subject := range []string{"timer.fired", "timer.fired.a.b.c", "timer.fired.REL.1", "timer.fired.*.1", "timer.fired.>.1"} {
+			if err := c.Fired(t.Context(), subject); !errors.Is(err, reactor.ErrUnprocessable) {
+				t.Errorf("%s: %v", subject, err)
+			}
+		}
+	})
 }
 
 func TestTwoClocksAtOnceSayItOnce(t *testing.T) {
@@ -281,21 +285,23 @@ func TestALostTimerIsSweptUp(t *testing.T) {
 }
 
 func TestAClockAheadOfTheServersDoesNotFillTheHistory(t *testing.T) {
-	r := newRig(t)
-	c := r.clock(t)
-	release := r.held(t, time.Now().Add(time.Hour))
-	before := len(r.Events(t, release))
-	r.ahead.Store(int64(2 * time.Hour))
-	if err := c.Fired(t.Context(), "timer.fired."+release+".17"); err == nil {
-		t.Error("it is content with a deadline that has not passed")
-	}
-	h, err := r.Store.Load(t.Context(), procedure.Aggregate(release))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s, _ := procedure.Fold(release, h.Entries); s.Phase != procedure.PhaseHeld || len(h.Entries) > before+1 {
-		t.Errorf("phase %s, %d events more", s.Phase, len(h.Entries)-before)
-	}
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := rigOn(t, n)
+		c := r.clock(t)
+		release := r.held(t, time.Now().Add(time.Hour))
+		before := len(r.Events(t, release))
+		r.ahead.Store(int64(2 * time.Hour))
+		if err := c.Fired(t.Context(), "timer.fired."+release+".17"); err == nil {
+			t.Error("it is content with a deadline that has not passed")
+		}
+		h, err := r.Store.Load(t.Context(), procedure.Aggregate(release))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, _ := procedure.Fold(release, h.Entries); s.Phase != procedure.PhaseHeld || len(h.Entries) > before+1 {
+			t.Errorf("phase %s, %d events more", s.Phase, len(h.Entries)-before)
+		}
+	})
 }
 
 func TestAnApprovalThatNobodyGivesEndsTheRelease(t *testing.T) {
@@ -318,22 +324,24 @@ func TestAnApprovalThatNobodyGivesEndsTheRelease(t *testing.T) {
 // TestAnEarlierDeadlineMovesTheTimerAndALaterOneDoesNot runs on one server: what is set
 // already is read from any of several, and one that lags only makes a timer too many.
 func TestAnEarlierDeadlineMovesTheTimerAndALaterOneDoesNot(t *testing.T) {
-	r := newRig(t)
-	c := r.clock(t)
-	release := r.held(t, time.Now().Add(time.Hour))
-	r.set(t, c, release)
-	r.set(t, c, release) // once is enough
-	task := r.Task(t, release, r.now())
-	for _, until := range []time.Duration{2 * time.Hour, 30 * time.Minute} {
-		task.State.HeldUntil = time.Now().Add(until)
-		if _, err := c.Setter().Act(t.Context(), task); err != nil {
-			t.Fatal(err)
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := rigOn(t, n)
+		c := r.clock(t)
+		release := r.held(t, time.Now().Add(time.Hour))
+		r.set(t, c, release)
+		r.set(t, c, release) // once is enough
+		task := r.Task(t, release, r.now())
+		for _, until := range []time.Duration{2 * time.Hour, 30 * time.Minute} {
+			task.State.HeldUntil = time.Now().Add(until)
+			if _, err := c.Setter().Act(t.Context(), task); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	info, err := r.timers(t).Info(t.Context(), jetstream.WithSubjectFilter("timer.set.>"))
-	if err != nil || len(info.State.Subjects) != 2 || info.State.LastSeq != 2 {
-		t.Errorf("timers %v, %v", info.State.Subjects, err)
-	}
+		info, err := r.timers(t).Info(t.Context(), jetstream.WithSubjectFilter("timer.set.>"))
+		if err != nil || len(info.State.Subjects) != 2 || info.State.LastSeq != 2 {
+			t.Errorf("timers %v, %v", info.State.Subjects, err)
+		}
+	})
 }
 
 func TestWaitingListsWhatIsNotAtAnEndAndTheClosedIsForgotten(t *testing.T) {

@@ -23,9 +23,9 @@ import (
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/sigstore"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/evidence"
 )
 
 // ErrNoRoot says that the trusted root that a document names cannot be read just now, or is
@@ -77,8 +77,8 @@ type shell struct {
 // trust gathers what evidence is judged by. The trusted root was stored when the
 // document took effect, so that a verdict can be derived again for as long as both are
 // kept.
-func (s *shell) trust(ctx context.Context, index *policy.Index) (evidence.Trust, error) {
-	trust := evidence.Trust{Index: index}
+func (s *shell) trust(ctx context.Context, index *policy.Index) (verdict.Trust, error) {
+	trust := verdict.Trust{Index: index}
 	digest := index.Document().GetSigstore().GetTrustedRoot()
 	if digest == "" {
 		return trust, nil
@@ -122,7 +122,7 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 
 // Judge is step 1 without its reading: the event that follows from the evidence at that
 // time. It depends on its arguments alone, and is what a replay calls, too (N-01).
-func Judge(trust evidence.Trust, state procedure.State, envelopes [][]byte, beside Beside, now time.Time) *releasev1.Event {
+func Judge(trust verdict.Trust, state procedure.State, envelopes [][]byte, beside Beside, now time.Time) *releasev1.Event {
 	return judge(trust, state, envelopes, beside, now, true)
 }
 
@@ -144,15 +144,15 @@ func lost(state procedure.State) string {
 }
 
 // judge is Judge, which need not wait for what may still come.
-func judge(trust evidence.Trust, state procedure.State, envelopes [][]byte, beside Beside, now time.Time, waits bool) *releasev1.Event {
+func judge(trust verdict.Trust, state procedure.State, envelopes [][]byte, beside Beside, now time.Time, waits bool) *releasev1.Event {
 	trust.Unseen, trust.Lost = map[string]string{}, lost(state)
 	for _, u := range beside.Unseen {
 		trust.Unseen[u.GetArtifact()] = u.GetReason()
 	}
 	required := trust.Index.GatesFor(state.Request)
-	verdicts := evidence.Evaluate(trust, required, state.Request, slices.Concat(envelopes, beside.Statements), now)
+	verdicts := verdict.Evaluate(trust, required, state.Request, slices.Concat(envelopes, beside.Statements), now)
 	verdicts = append(verdicts, beside.Records...)
-	verdicts, whole := evidence.Fit(verdicts, beside.size())
+	verdicts, whole := verdict.Fit(verdicts, beside.size())
 	if held := wait(trust.Index, state, verdicts, whole, now); held != nil && waits {
 		return held
 	}

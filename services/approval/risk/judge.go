@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/alerts"
+	"github.com/blackdice/shipwarden/internal/incident"
 	"github.com/blackdice/shipwarden/internal/inflight"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
@@ -18,7 +19,7 @@ const holdReviewOverdue = "review.overdue"
 
 // elsewhere are the rules of everything that Seen can hold.
 var elsewhere = []string{
-	procedure.HoldTargetBusy, procedure.HoldTargetChanged, holdReviewOverdue, inflight.RuleDependency, inflight.RuleDependent, ruleQuota,
+	procedure.HoldTargetBusy, procedure.HoldTargetChanged, holdReviewOverdue, inflight.RuleDependency, inflight.RuleDependent, incident.Rule, ruleQuota,
 }
 
 // byAlerts are those of what follows from the answers of sources.
@@ -28,8 +29,8 @@ var byAlerts = []string{alerts.RuleFiring, alerts.RuleUnknown}
 const aroundAlerts = "alert rule "
 
 // Seen is what histories other than the release's own said when it was judged: of its
-// targets, the reviews that are owed, the services that it depends on and that depend on it
-// and the emergencies before it; and what sources of alerts answered.
+// targets, the reviews that are owed, the services that it depends on and that depend on it,
+// open incidents and the emergencies before it; and what sources of alerts answered.
 type Seen struct {
 	Holds    []*releasev1.HoldReason
 	Findings []*releasev1.Finding

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/blackdice/shipwarden/internal/incident"
 	"github.com/blackdice/shipwarden/internal/inflight"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
@@ -33,16 +34,21 @@ func (l *look) neighbors(ctx context.Context) error {
 	return nil
 }
 
-// passed are the releases that an emergency did not wait for, of what was found: it is listed
-// with everything else that the emergency goes around. A way back goes around nothing by that.
+// passed are the releases in flight and the incidents that an emergency did not wait for, of
+// what was found: it is listed with everything else that the emergency goes around. A way back
+// goes around nothing by that.
 func passed(state procedure.State, found []*releasev1.Finding) []string {
 	if !state.Emergency() {
 		return nil
 	}
 	var out []string
 	for _, f := range found {
-		if slices.Contains(inflight.Rules, f.GetRule()) {
+		switch {
+		case f.GetSeverity() != releasev1.Finding_SEVERITY_WARNING:
+		case slices.Contains(inflight.Rules, f.GetRule()):
 			out = append(out, inflight.Around(f.GetSubject()))
+		case f.GetRule() == incident.Rule:
+			out = append(out, incident.Around(f.GetSubject()))
 		}
 	}
 	return out

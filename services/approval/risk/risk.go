@@ -73,7 +73,7 @@ func (s shell) facts(ctx context.Context, state procedure.State, now time.Time) 
 		return procedure.RiskFacts{}, nil, err
 	}
 	l := look{shell: s, index: index, state: state, now: now}
-	for _, look := range []func(context.Context) error{l.targets, l.debts, l.neighbors, l.alerts, l.quotaUsed} {
+	for _, look := range []func(context.Context) error{l.targets, l.debts, l.neighbors, l.incidents, l.alerts, l.quotaUsed} {
 		if err := look(ctx); err != nil {
 			return procedure.RiskFacts{}, nil, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/freeze"
+	"github.com/blackdice/shipwarden/internal/incident"
 	"github.com/blackdice/shipwarden/internal/inflight"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
@@ -147,11 +148,15 @@ func (w way) watched(step *approvalv1.OutlookStep, r *releasev1.Request) {
 	w.neighbors(step, r)
 }
 
-// neighbors says of which services nothing may be in flight at the start of every wave.
+// neighbors says of which services nothing may be in flight, or have an open incident, at the
+// start of every wave.
 func (w way) neighbors(step *approvalv1.OutlookStep, r *releasev1.Request) {
 	names := inflight.Neighbors(w.index, r)
 	if len(names) > 0 && ahead(step) && r.GetTrigger() == releasev1.Trigger_TRIGGER_PLANNED {
 		step.WaitsFor = append(step.WaitsFor, "no release of "+strings.Join(names, ", ")+" is in flight then")
+	}
+	if of := incident.Services(w.index, r); len(of) > 0 && ahead(step) && r.GetTrigger() == releasev1.Trigger_TRIGGER_PLANNED {
+		step.WaitsFor = append(step.WaitsFor, "no other release has an open incident then, of "+strings.Join(of, ", "))
 	}
 }
 
@@ -176,6 +181,9 @@ func (w way) over(s procedure.State, h *releasev1.HoldReason) []string {
 		return slices.DeleteFunc(out, func(person string) bool {
 			return procedure.MayOverride(s, &releasev1.Actor{Id: person, Kind: releasev1.Actor_KIND_HUMAN}) != nil
 		})
+	case incident.Rule, inflight.RuleDependency, inflight.RuleDependent:
+		// Somebody has to bring the other release to its end.
+		return w.index.People(doc.GetOperatorsGroup())
 	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown, procedure.HoldPreviewUnknown:
 		// Somebody has to put it right on the target, or at the registry.
 		return w.index.People(doc.GetOperatorsGroup())

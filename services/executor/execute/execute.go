@@ -12,10 +12,10 @@
 //	          ── claimer at work ── nothing
 //
 // Before the claim everything that was approved is looked at again: approvals and who
-// gave them, reviews that are owed, freezes, change records, alerts, releases in flight of
-// neighboring services, the targets, what they carry, what their own tools say would change,
-// and every byte of the artifacts; and what may take long
-// between the claim and the effect, approvals, freezes, alerts, releases in flight and
+// gave them, the evidence of the gates, reviews that are owed, freezes, change records, alerts,
+// releases in flight of neighboring services, the targets, what they carry, what their own
+// tools say would change, and every byte of the artifacts; and what may take long
+// between the claim and the effect, approvals, evidence, freezes, alerts, releases in flight and
 // quarantines, once more before the effect. A crash anywhere brings the same message again, and the driver's class says
 // what that means.
 package execute
@@ -30,6 +30,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -42,12 +43,15 @@ const parallel = 8
 
 // New returns the step.
 func New(s *site.Site, now func() time.Time) reactor.Step {
-	return reactor.Step{ID: procedure.StepExecute, Act: shell{s, now}.act, Outside: true}
+	return reactor.Step{ID: procedure.StepExecute, Act: shell{s, now, sigstore.NewShelf(s.Blobs.Get)}.act, Outside: true}
 }
 
 type shell struct {
 	*site.Site
 	now func() time.Time
+	// roots are the trusted roots with which the evidence of gates is verified. They are those
+	// that the procedure documents name, kept as evidence: as at step 1.
+	roots *sigstore.Shelf
 }
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {

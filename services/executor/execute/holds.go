@@ -6,15 +6,15 @@ import (
 	"slices"
 	"time"
 
-	"github.com/blackdice/shipwarden/internal/inflight"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // holds names every reason to wait: what the request says, reviews that are overdue,
-// versions that are needed and not there, releases in flight of neighboring services, and
+// versions that are needed and not there, releases in flight of neighboring services, incidents, and
 // the freezes of the document that the release runs under and of the one in effect now,
 // those that hold now before those that follow. A freeze that was declared after the
 // approval is in the document in effect alone.
@@ -90,8 +90,8 @@ func (s shell) debts(ctx context.Context, t reactor.Task, now time.Time) ([]*rel
 	return out, nil
 }
 
-// around names the freezes, quarantines, gates and releases in flight that an emergency goes
-// around now and has not on record yet: they were declared since step 3, or began.
+// around names the freezes, quarantines, gates, releases in flight and incidents that an
+// emergency goes around now and has not on record yet: they were declared since step 3, or began.
 func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 	if !t.State.Emergency() {
 		return nil, nil
@@ -117,9 +117,13 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 		return nil, err
 	}
 	for _, f := range passed {
-		gates = append(gates, inflight.Around(f.Release))
+		gates = append(gates, control(f))
 	}
-	out := slices.DeleteFunc(append(quarantines, gates...), func(b string) bool { return slices.Contains(t.State.Bypassed, b) })
+	proved, err := s.evidence(ctx, t, verdict.At(t.State, t.Now))
+	if err != nil {
+		return nil, err
+	}
+	out := slices.DeleteFunc(slices.Concat(quarantines, gates, proved.around), func(b string) bool { return slices.Contains(t.State.Bypassed, b) })
 	for _, index := range documents {
 		j, err := index.Freezes(t.State, t.Now)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/blackdice/shipwarden/internal/incident"
 	"github.com/blackdice/shipwarden/internal/inflight"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
@@ -12,56 +13,71 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// neighbors looks again for releases in flight of services that this one depends on, or that
-// depend on it: at the start, right before the claim and, where nothing has begun, between
-// the claim and its effect (PD-3.3). By the document of the release and by the one in effect
-// now. It returns what the release waits for, and what an emergency or a way back goes past.
-func (s shell) neighbors(ctx context.Context, t reactor.Task, documents []*policy.Index) (holds []*releasev1.HoldReason, passed []inflight.Found, err error) {
-	found, err := inflight.Find(ctx, s.Store, inflight.Look{
+// others are the rules of what other releases hold a start by, besides their targets.
+var others = append([]string{incident.Rule}, inflight.Rules...)
+
+// neighbors looks again at other releases: at those in flight of services that this one depends
+// on, or that depend on it, and at open incidents that the document counts. It does so at the
+// start, right before the claim and, where nothing has begun, between the claim and its effect
+// (PD-3.3), by the document of the release and by the one in effect now. It returns what the
+// release waits for, and what an emergency or a way back goes past.
+func (s shell) neighbors(ctx context.Context, t reactor.Task, documents []*policy.Index) (holds []*releasev1.HoldReason, passed []*releasev1.Finding, err error) {
+	flying, err := inflight.Find(ctx, s.Store, inflight.Look{
 		State: t.State, Entries: t.History.Entries, Documents: documents, Now: t.Now,
 		Turn: documents[0].Document().GetDeadlines().GetRecheck().AsDuration(),
 	})
-	if err != nil || len(found) == 0 {
-		return nil, nil, err
-	}
-	normal, err := takeback.Normal(ctx, s.Store, t.State.Request)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !normal {
-		return nil, found, nil
+	incidents, err := incident.Find(ctx, s.Store, t.State, documents)
+	if err != nil || len(flying)+len(incidents) == 0 {
+		return nil, nil, err
 	}
-	for _, f := range found {
-		holds = append(holds, f.Hold())
+	for _, f := range flying {
+		holds, passed = append(holds, f.Hold()), append(passed, f.Called())
 	}
-	return holds, nil, nil
+	for _, f := range incidents {
+		holds, passed = append(holds, f.Hold()), append(passed, f.Called())
+	}
+	normal, err := takeback.Normal(ctx, s.Store, t.State.Request)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case normal:
+		return holds, nil, nil
+	}
+	return nil, passed, nil
+}
+
+// control is how it is called that an emergency goes past what was found.
+func control(f *releasev1.Finding) string {
+	if f.GetRule() == incident.Rule {
+		return incident.Around(f.GetSubject())
+	}
+	return inflight.Around(f.GetSubject())
 }
 
 // unnoted are the findings of a claim: what a way back goes past and has not on record yet.
 // Of an emergency it is among the bypassed controls.
-func unnoted(state procedure.State, passed []inflight.Found) []*releasev1.Finding {
+func unnoted(state procedure.State, passed []*releasev1.Finding) []*releasev1.Finding {
 	if state.Emergency() {
 		return nil
 	}
-	var out []*releasev1.Finding
-	for _, f := range passed {
-		if !slices.ContainsFunc(state.Findings, func(x *releasev1.Finding) bool { return x.GetRule() == f.Rule && x.GetSubject() == f.Release }) {
-			out = append(out, f.Called())
-		}
-	}
-	return out
+	return slices.DeleteFunc(passed, func(f *releasev1.Finding) bool {
+		return slices.ContainsFunc(state.Findings, func(x *releasev1.Finding) bool { return x.GetRule() == f.GetRule() && x.GetSubject() == f.GetSubject() })
+	})
 }
 
-// outlast refuses the next wave where releases in flight have held it for as long as a person
-// has to decide: a release that has begun is ended by no clock, and people would never hear
-// that half of it is in production and waits for another one that nobody brings to its end.
+// outlast refuses the next wave where other releases have held it for as long as a person has
+// to decide: a release that has begun is ended by no clock, and people would never hear that
+// half of it is in production and waits for another one that nobody brings to its end.
 func outlast(t reactor.Task, holds []*releasev1.HoldReason) []*releasev1.Finding {
-	if begins(t.State) || !outwaited(t, inflight.Rules...) {
+	if begins(t.State) || !outwaited(t, others...) {
 		return nil
 	}
 	var out []*releasev1.Finding
 	for _, h := range holds {
-		if slices.Contains(inflight.Rules, h.GetRule()) {
+		if slices.Contains(others, h.GetRule()) {
 			out = append(out, &releasev1.Finding{
 				Rule: h.GetRule(), Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: h.GetSubject(), Message: h.GetMessage(),
 			})

@@ -14,6 +14,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
@@ -22,7 +23,7 @@ import (
 
 // margin is how far the server's clock, by which the record judges, may go on until a
 // claim is stored. What is over within that time is as good as over.
-const margin = 5 * time.Second
+const margin = verdict.Margin
 
 // start looks at everything again that may have changed since it was approved, and
 // claims the wave only if nothing has (PD-3.1, R-11, R-16). An authorization that
@@ -62,11 +63,18 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if err != nil {
 		return nil, err
 	}
-	if findings = slices.Concat(findings, said.findings, fired.findings); len(findings) == 0 && len(said.holds)+len(fired.holds) > 0 {
+	proved, err := s.evidence(ctx, t, verdict.At(t.State, t.Now))
+	if err != nil {
+		return nil, err
+	}
+	if findings = slices.Concat(findings, proved.findings, said.findings, fired.findings); len(findings) == 0 && len(said.holds)+len(fired.holds) > 0 {
 		return s.holdBy(ctx, t, said, fired)
 	}
 	if len(findings) > 0 {
 		return s.refuse(t, findings)
+	}
+	if len(proved.holds) > 0 {
+		return s.hold(ctx, t, proved.holds, time.Time{})
 	}
 	shown, err := s.proofs(ctx, t)
 	if err != nil {
@@ -88,7 +96,13 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if err := failpoint.Hit("execute.looked"); err != nil {
 		return nil, err
 	}
-	return s.claim(ctx, t, looked, said, fired, shown)
+	drafts, err := s.claim(ctx, t, looked, said, fired, shown)
+	for _, d := range drafts {
+		if claimed := d.Event.GetExecutionClaimed(); claimed != nil {
+			claimed.TrustedBy = proved.trustedBy
+		}
+	}
+	return drafts, err
 }
 
 // refuse ends the release, or calls people where it has begun.
@@ -154,6 +168,9 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 		return why, err
 	}
 	if why, err := s.quarantined(ctx, t); err != nil || why != "" {
+		return why, err
+	}
+	if why, err := s.outdated(ctx, t, now); err != nil || why != "" {
 		return why, err
 	}
 	if !begins(t.State) {

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -28,11 +28,7 @@ func (s shell) lapsed(ctx context.Context, t reactor.Task, at time.Time) (over, 
 	}
 	stops := func(gates []procedure.LapsedGate) (all []*releasev1.Waiver) {
 		for _, g := range gates {
-			strict := !documents[0].Gate(g.Gate).GetBypassable() || slices.ContainsFunc(documents, func(x *policy.Index) bool {
-				gate := x.Gate(g.Gate)
-				return gate != nil && !gate.GetBypassable()
-			})
-			if b := procedure.GateBypass(g.Gate); !t.State.Emergency() || strict {
+			if b := procedure.GateBypass(g.Gate); !verdict.Bypassable(t.State, g.Gate, documents...) {
 				all = append(all, g.Waiver)
 			} else if !slices.Contains(around, b) {
 				around = append(around, b)

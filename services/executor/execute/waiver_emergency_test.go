@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -89,10 +90,14 @@ func TestAWaiverThatEndsAfterTheClaim(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := sitetest.New(t, sitetest.Noop("eu1"))
 			w.Carries(t, "eu1", 1)
-			w.Digest = w.Activate(t, gate("true"))
+			w.Digest = w.Activate(t, signedGates(", bypassable: true"))
 			r := w.Release(t, c.lane)
-			r.To(t, procedure.PhaseGates)
 			ends := time.Now().Add(20 * time.Second)
+			r.Evidence = proof(t, w, "desk", attest.WaiverType, map[string]any{
+				"gate": "tests", "environment": r.Asked.GetEnvironment(), "owner": "anna", "reason": "the suite is being moved",
+				"issued": ends.Add(-time.Hour).Format(time.RFC3339), "expires": ends.Add(time.Second).Format(time.RFC3339),
+			})
+			r.To(t, procedure.PhaseGates)
 			r.Do(t, "", proceduretest.Waived(r.State(t), "tests", "anna", ends))
 			r.To(t, procedure.PhaseExecute)
 			cause := r.Cause(t)

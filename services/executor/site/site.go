@@ -39,8 +39,9 @@ type Store interface {
 	Clock(ctx context.Context) (time.Time, error)
 }
 
-// Blobs keeps evidence by its content.
+// Blobs keeps evidence by its content, and gives what is kept.
 type Blobs interface {
+	Get(ctx context.Context, digest string) ([]byte, error)
 	Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error)
 }
 

@@ -45,3 +45,23 @@ func (r *Reader) Phases(ctx context.Context) (map[string]int64, error) {
 	}
 	return out, rows.Err()
 }
+
+// UnderWay is how many releases of a service and a version are open in a phase.
+type UnderWay struct {
+	Service, Environment, Version, Phase string
+	Releases                             int64
+}
+
+// Open returns what is open on record, in no order.
+func (r *Reader) Open(ctx context.Context) ([]UnderWay, error) {
+	rows, err := r.pool.Query(ctx, `select service, environment, version, phase, count(*) from releases where not closed
+		group by service, environment, version, phase`)
+	if err != nil {
+		return nil, fmt.Errorf("list open releases: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[UnderWay])
+	if err != nil {
+		return nil, fmt.Errorf("list open releases: %w", err)
+	}
+	return all, nil
+}

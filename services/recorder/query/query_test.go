@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -252,6 +253,14 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, releases, c.want)
 		}
 	}
+	open, err := recordertest.Reader(t, s.dsn).Open(t.Context())
+	byPhase := map[string]int64{}
+	for _, o := range open {
+		byPhase[o.Service+" "+o.Environment+" "+o.Version+" "+o.Phase] = o.Releases
+	}
+	if want := map[string]int64{"shop production 1.4.2 approve": 1, "shop production 1.4.2 follow_up": 1}; err != nil || !maps.Equal(byPhase, want) {
+		t.Errorf("open are %v (%v), want %v", byPhase, err, want)
+	}
 	staging := s.release(t, procedure.PhaseApprove, proceduretest.Key("d"), func(r *releasev1.Request) { r.Environment = "staging" })
 	for environment, want := range map[string][]string{"staging": {staging.Release}, "production": all, "stag": nil, "": append([]string{staging.Release}, all...)} {
 		got, err := s.ListReleases(asReader(t), &recorderv1.ListReleasesRequest{Filter: &recorderv1.Filter{Environment: environment}})
@@ -266,7 +275,7 @@ func TestFilters(t *testing.T) {
 			t.Errorf("environment %q: %q, want %q", environment, releases, want)
 		}
 	}
-	_, err := s.ListReleases(asReader(t), &recorderv1.ListReleasesRequest{Filter: &recorderv1.Filter{RequestedAfter: &timestamppb.Timestamp{Seconds: 1 << 60}}})
+	_, err = s.ListReleases(asReader(t), &recorderv1.ListReleasesRequest{Filter: &recorderv1.Filter{RequestedAfter: &timestamppb.Timestamp{Seconds: 1 << 60}}})
 	if status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a time that is none: %v", err)
 	}

@@ -17,13 +17,14 @@ import (
 const news = time.Hour
 
 // notable counts what is allowed and is to be seen all the same: exceptions that people
-// made of rules, and what releases wait for. An event is counted by the process that
+// made of rules, ways back, and what releases wait for. An event is counted by the process that
 // recorded it, which one process does once; one that does not count is none. That it is
 // the recorder counts those of administrators as well, who have no process that anybody
 // could ask (PD-9.2).
 type notable struct {
 	overrides *prometheus.CounterVec
 	holds     *prometheus.CounterVec
+	rollbacks *prometheus.CounterVec
 }
 
 func newNotable(r prometheus.Registerer) notable {
@@ -34,9 +35,12 @@ func newNotable(r prometheus.Registerer) notable {
 		holds: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shipwarden_holds_total", Help: "Reasons for which releases had to wait, each time that they were looked at, by rule.",
 		}, []string{"rule"}),
+		rollbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shipwarden_rollbacks_total", Help: "Ways back that were taken, or could not be, by what came of them.",
+		}, []string{"result"}),
 	}
 	if r != nil {
-		r.MustRegister(n.overrides, n.holds)
+		r.MustRegister(n.overrides, n.holds, n.rollbacks)
 	}
 	return n
 }
@@ -58,6 +62,12 @@ func (n notable) observe(counted iter.Seq[procedure.Entry], past uint64, now tim
 			if d.ProcedureActivated.GetAdministrative() == releasev1.ProcedureActivated_ADMINISTRATIVE_OVERRIDE {
 				n.overrides.WithLabelValues("procedure").Inc()
 			}
+		case *releasev1.Event_RolledBack:
+			n.rollbacks.WithLabelValues("done").Inc()
+		case *releasev1.Event_RollbackFailed:
+			n.rollbacks.WithLabelValues("failed").Inc()
+		case *releasev1.Event_RollbackUnavailable:
+			n.rollbacks.WithLabelValues("unavailable").Inc()
 		case *releasev1.Event_Held:
 			n.held(d.Held, old)
 		case *releasev1.Event_StartHeld:

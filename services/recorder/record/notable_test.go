@@ -27,6 +27,10 @@ func TestExceptionsAreCountedWhenTheyAreRecorded(t *testing.T) {
 	eventstoretest.Provision(t, n)
 	dsn := recordertest.Database(t)
 	s := recordertest.LiveStream()
+	back := history(t, s, "back", procedure.PhaseVerify)
+	back.Do(t, "", proceduretest.Verified(back.State(), releasev1.CheckResult_VERDICT_FAIL, false))
+	back.To(t, procedure.PhaseVerifyRollback)
+	recordertest.Publish(t, n, back.Entries...)
 	h := history(t, s, "a", procedure.PhaseRisk)
 	h.Do(t, "ben", proceduretest.Override("freeze-1"))
 	h.Do(t, "", &releasev1.Event{Data: &releasev1.Event_Held{Held: &releasev1.Held{Reasons: []*releasev1.HoldReason{
@@ -49,9 +53,12 @@ shipwarden_holds_total{rule="freeze"} 1
 # TYPE shipwarden_overrides_total counter
 shipwarden_overrides_total{of="freeze"} 1
 shipwarden_overrides_total{of="procedure"} 1
+# HELP shipwarden_rollbacks_total Ways back that were taken, or could not be, by what came of them.
+# TYPE shipwarden_rollbacks_total counter
+shipwarden_rollbacks_total{result="done"} 1
 `
 	natstest.Eventually(t, "exceptions that are counted", func() bool {
-		return testutil.GatherAndCompare(r.registry, strings.NewReader(want), "shipwarden_holds_total", "shipwarden_overrides_total") == nil
+		return testutil.GatherAndCompare(r.registry, strings.NewReader(want), "shipwarden_holds_total", "shipwarden_overrides_total", "shipwarden_rollbacks_total") == nil
 	})
 }
 

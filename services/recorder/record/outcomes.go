@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/blackdice/shipwarden/internal/exemplar"
 	"github.com/blackdice/shipwarden/procedure"
 )
 
@@ -37,7 +38,7 @@ func newOutcomes(r prometheus.Registerer) outcomes {
 func (o outcomes) observe(s procedure.State, closed time.Time) {
 	environment, outcome := s.Request.GetEnvironment(), word(s.Outcome.String(), "OUTCOME_")
 	o.total.WithLabelValues(environment, word(s.Request.GetTrigger().String(), "TRIGGER_"), outcome).Inc()
-	o.duration.WithLabelValues(environment, outcome).Observe(closed.Sub(s.RequestedAt).Seconds())
+	exemplar.Observe(o.duration.WithLabelValues(environment, outcome), closed.Sub(s.RequestedAt).Seconds(), s.Release)
 }
 
 // word is an enum's value as labels have it.

@@ -29,6 +29,111 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// How a release with an incident is related to the one that it holds.
+type Incidents_Scope int32
+
+const (
+	Incidents_SCOPE_UNSPECIFIED Incidents_Scope = 0
+	// It is of the same service in the same environment.
+	Incidents_SCOPE_SERVICE Incidents_Scope = 1
+	// It has a target in common with it.
+	Incidents_SCOPE_TARGET Incidents_Scope = 2
+	// It is of a service that the other one's depends on.
+	Incidents_SCOPE_DEPENDENCY Incidents_Scope = 3
+)
+
+// Enum value maps for Incidents_Scope.
+var (
+	Incidents_Scope_name = map[int32]string{
+		0: "SCOPE_UNSPECIFIED",
+		1: "SCOPE_SERVICE",
+		2: "SCOPE_TARGET",
+		3: "SCOPE_DEPENDENCY",
+	}
+	Incidents_Scope_value = map[string]int32{
+		"SCOPE_UNSPECIFIED": 0,
+		"SCOPE_SERVICE":     1,
+		"SCOPE_TARGET":      2,
+		"SCOPE_DEPENDENCY":  3,
+	}
+)
+
+func (x Incidents_Scope) Enum() *Incidents_Scope {
+	p := new(Incidents_Scope)
+	*p = x
+	return p
+}
+
+func (x Incidents_Scope) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Incidents_Scope) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[0].Descriptor()
+}
+
+func (Incidents_Scope) Type() protoreflect.EnumType {
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[0]
+}
+
+func (x Incidents_Scope) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Incidents_Scope.Descriptor instead.
+func (Incidents_Scope) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1, 0}
+}
+
+// When an incident is resolved.
+type Incidents_Until int32
+
+const (
+	// Somebody has taken it on, and the release is at its end and recorded.
+	Incidents_UNTIL_UNSPECIFIED Incidents_Until = 0
+	// Somebody has taken it on.
+	Incidents_UNTIL_TAKEN_ON Incidents_Until = 1
+)
+
+// Enum value maps for Incidents_Until.
+var (
+	Incidents_Until_name = map[int32]string{
+		0: "UNTIL_UNSPECIFIED",
+		1: "UNTIL_TAKEN_ON",
+	}
+	Incidents_Until_value = map[string]int32{
+		"UNTIL_UNSPECIFIED": 0,
+		"UNTIL_TAKEN_ON":    1,
+	}
+)
+
+func (x Incidents_Until) Enum() *Incidents_Until {
+	p := new(Incidents_Until)
+	*p = x
+	return p
+}
+
+func (x Incidents_Until) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Incidents_Until) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[1].Descriptor()
+}
+
+func (Incidents_Until) Type() protoreflect.EnumType {
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[1]
+}
+
+func (x Incidents_Until) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Incidents_Until.Descriptor instead.
+func (Incidents_Until) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1, 1}
+}
+
 // What of targets to which nothing was ever released, where they are all that has no way
 // back.
 type RollbackReadiness_FirstRelease int32
@@ -67,11 +172,11 @@ func (x RollbackReadiness_FirstRelease) String() string {
 }
 
 func (RollbackReadiness_FirstRelease) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[0].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[2].Descriptor()
 }
 
 func (RollbackReadiness_FirstRelease) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[0]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[2]
 }
 
 func (x RollbackReadiness_FirstRelease) Number() protoreflect.EnumNumber {
@@ -80,7 +185,7 @@ func (x RollbackReadiness_FirstRelease) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RollbackReadiness_FirstRelease.Descriptor instead.
 func (RollbackReadiness_FirstRelease) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2, 0}
 }
 
 // Kind of a contact.
@@ -127,11 +232,11 @@ func (x Contact_Kind) String() string {
 }
 
 func (Contact_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[1].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[3].Descriptor()
 }
 
 func (Contact_Kind) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[1]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[3]
 }
 
 func (x Contact_Kind) Number() protoreflect.EnumNumber {
@@ -140,7 +245,7 @@ func (x Contact_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Contact_Kind.Descriptor instead.
 func (Contact_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // What a window means.
@@ -180,11 +285,11 @@ func (x Freeze_Kind) String() string {
 }
 
 func (Freeze_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[2].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[4].Descriptor()
 }
 
 func (Freeze_Kind) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[2]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[4]
 }
 
 func (x Freeze_Kind) Number() protoreflect.EnumNumber {
@@ -193,7 +298,7 @@ func (x Freeze_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Kind.Descriptor instead.
 func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29, 0}
 }
 
 // What becomes of a release that has begun when it may not start any more.
@@ -237,11 +342,11 @@ func (x Freeze_Overrun) String() string {
 }
 
 func (Freeze_Overrun) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[3].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[5].Descriptor()
 }
 
 func (Freeze_Overrun) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[3]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[5]
 }
 
 func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
@@ -250,7 +355,7 @@ func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Overrun.Descriptor instead.
 func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29, 1}
 }
 
 // Day of the week.
@@ -302,11 +407,11 @@ func (x Weekly_Day) String() string {
 }
 
 func (Weekly_Day) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_policy_v1_procedure_proto_enumTypes[4].Descriptor()
+	return file_shipwarden_policy_v1_procedure_proto_enumTypes[6].Descriptor()
 }
 
 func (Weekly_Day) Type() protoreflect.EnumType {
-	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[4]
+	return &file_shipwarden_policy_v1_procedure_proto_enumTypes[6]
 }
 
 func (x Weekly_Day) Number() protoreflect.EnumNumber {
@@ -315,7 +420,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -385,8 +490,11 @@ type Procedure struct {
 	// Whether the way back has to be shown, and what is demanded where there is none. Absent:
 	// the driver's word is enough, and no_rollback_approvals are all that is demanded.
 	RollbackReadiness *RollbackReadiness `protobuf:"bytes,60,opt,name=rollback_readiness,json=rollbackReadiness,proto3" json:"rollback_readiness,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Open incidents of other releases while which nothing starts (step 3, and every start).
+	// Absent: none is looked at.
+	Incidents     *Incidents `protobuf:"bytes,61,opt,name=incidents,proto3" json:"incidents,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Procedure) Reset() {
@@ -629,6 +737,97 @@ func (x *Procedure) GetRollbackReadiness() *RollbackReadiness {
 	return nil
 }
 
+func (x *Procedure) GetIncidents() *Incidents {
+	if x != nil {
+		return x.Incidents
+	}
+	return nil
+}
+
+// Incidents holds releases while another release has an open incident: people had to be called
+// because of damage, and it is not resolved (PD-3.3). Neither an emergency nor a way back waits.
+type Incidents struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it holds; an empty list means everywhere.
+	Environments []string `protobuf:"bytes,1,rep,name=environments,proto3" json:"environments,omitempty"`
+	Services     []string `protobuf:"bytes,2,rep,name=services,proto3" json:"services,omitempty"`
+	// Which releases' incidents; an empty list means all of these.
+	Scopes []Incidents_Scope `protobuf:"varint,3,rep,packed,name=scopes,proto3,enum=shipwarden.policy.v1.Incidents_Scope" json:"scopes,omitempty"`
+	// For which causes people were called; an empty list means all that are damage: failed
+	// and inconclusive validation, failed, unknown and refused execution, a way back that
+	// failed or is not there, and unexpected impact.
+	Causes []v1.Cause `protobuf:"varint,4,rep,packed,name=causes,proto3,enum=shipwarden.release.v1.Cause" json:"causes,omitempty"`
+	// When it is resolved.
+	Until         Incidents_Until `protobuf:"varint,5,opt,name=until,proto3,enum=shipwarden.policy.v1.Incidents_Until" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Incidents) Reset() {
+	*x = Incidents{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Incidents) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Incidents) ProtoMessage() {}
+
+func (x *Incidents) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Incidents.ProtoReflect.Descriptor instead.
+func (*Incidents) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Incidents) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *Incidents) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *Incidents) GetScopes() []Incidents_Scope {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *Incidents) GetCauses() []v1.Cause {
+	if x != nil {
+		return x.Causes
+	}
+	return nil
+}
+
+func (x *Incidents) GetUntil() Incidents_Until {
+	if x != nil {
+		return x.Until
+	}
+	return Incidents_UNTIL_UNSPECIFIED
+}
+
 // RollbackReadiness demands that the way back is shown before anybody approves, and again
 // before every wave: by a dry run on the target, and by a look at what would be placed
 // again (PD-3.5). Where it cannot be shown, a release needs a plan of what is done instead
@@ -648,7 +847,7 @@ type RollbackReadiness struct {
 
 func (x *RollbackReadiness) Reset() {
 	*x = RollbackReadiness{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +859,7 @@ func (x *RollbackReadiness) String() string {
 func (*RollbackReadiness) ProtoMessage() {}
 
 func (x *RollbackReadiness) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +872,7 @@ func (x *RollbackReadiness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackReadiness.ProtoReflect.Descriptor instead.
 func (*RollbackReadiness) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RollbackReadiness) GetEnvironments() []string {
@@ -733,7 +932,7 @@ type ChangeRecordRule struct {
 
 func (x *ChangeRecordRule) Reset() {
 	*x = ChangeRecordRule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +944,7 @@ func (x *ChangeRecordRule) String() string {
 func (*ChangeRecordRule) ProtoMessage() {}
 
 func (x *ChangeRecordRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +957,7 @@ func (x *ChangeRecordRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRecordRule.ProtoReflect.Descriptor instead.
 func (*ChangeRecordRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ChangeRecordRule) GetName() string {
@@ -853,7 +1052,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +1064,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +1077,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Quarantine) GetGroup() string {
@@ -913,7 +1112,7 @@ type ChangeControl struct {
 
 func (x *ChangeControl) Reset() {
 	*x = ChangeControl{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +1124,7 @@ func (x *ChangeControl) String() string {
 func (*ChangeControl) ProtoMessage() {}
 
 func (x *ChangeControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1137,7 @@ func (x *ChangeControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeControl.ProtoReflect.Descriptor instead.
 func (*ChangeControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ChangeControl) GetProposerGroups() []string {
@@ -988,7 +1187,7 @@ type StandIns struct {
 
 func (x *StandIns) Reset() {
 	*x = StandIns{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1199,7 @@ func (x *StandIns) String() string {
 func (*StandIns) ProtoMessage() {}
 
 func (x *StandIns) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1212,7 @@ func (x *StandIns) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIns.ProtoReflect.Descriptor instead.
 func (*StandIns) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StandIns) GetLongest() *durationpb.Duration {
@@ -1042,14 +1241,17 @@ type RiskScore struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Weights *RiskWeights           `protobuf:"bytes,1,opt,name=weights,proto3" json:"weights,omitempty"`
 	// Lowest first. The highest that the score reaches counts, and it alone.
-	Levels        []*RiskLevel `protobuf:"bytes,2,rep,name=levels,proto3" json:"levels,omitempty"`
+	Levels []*RiskLevel `protobuf:"bytes,2,rep,name=levels,proto3" json:"levels,omitempty"`
+	// When people are at work who could help, written as the quiet hours of channels are. What
+	// starts at other times weighs off_hours.
+	WorkingHours  []*QuietHours `protobuf:"bytes,3,rep,name=working_hours,json=workingHours,proto3" json:"working_hours,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RiskScore) Reset() {
 	*x = RiskScore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1263,7 @@ func (x *RiskScore) String() string {
 func (*RiskScore) ProtoMessage() {}
 
 func (x *RiskScore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1276,7 @@ func (x *RiskScore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
 func (*RiskScore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RiskScore) GetWeights() *RiskWeights {
@@ -1087,6 +1289,13 @@ func (x *RiskScore) GetWeights() *RiskWeights {
 func (x *RiskScore) GetLevels() []*RiskLevel {
 	if x != nil {
 		return x.Levels
+	}
+	return nil
+}
+
+func (x *RiskScore) GetWorkingHours() []*QuietHours {
+	if x != nil {
+		return x.WorkingHours
 	}
 	return nil
 }
@@ -1114,14 +1323,29 @@ type RiskWeights struct {
 	// target that waited longest.
 	Week uint32 `protobuf:"varint,9,opt,name=week,proto3" json:"week,omitempty"`
 	// Nothing was ever released to one of the targets.
-	FirstRelease  uint32 `protobuf:"varint,10,opt,name=first_release,json=firstRelease,proto3" json:"first_release,omitempty"`
+	FirstRelease uint32 `protobuf:"varint,10,opt,name=first_release,json=firstRelease,proto3" json:"first_release,omitempty"`
+	// The service is of tier 1, of tier 2, or of tier 3.
+	Tier1 uint32 `protobuf:"varint,11,opt,name=tier1,proto3" json:"tier1,omitempty"`
+	Tier2 uint32 `protobuf:"varint,12,opt,name=tier2,proto3" json:"tier2,omitempty"`
+	Tier3 uint32 `protobuf:"varint,13,opt,name=tier3,proto3" json:"tier3,omitempty"`
+	// It is outside of working_hours when step 3 weighs it, or at the request's not_before
+	// where that is later.
+	OffHours uint32 `protobuf:"varint,14,opt,name=off_hours,json=offHours,proto3" json:"off_hours,omitempty"`
+	// For each service that depends on the service.
+	Dependent uint32 `protobuf:"varint,15,opt,name=dependent,proto3" json:"dependent,omitempty"`
+	// For each wave that was asked for, and for each artifact.
+	Wave     uint32 `protobuf:"varint,16,opt,name=wave,proto3" json:"wave,omitempty"`
+	Artifact uint32 `protobuf:"varint,17,opt,name=artifact,proto3" json:"artifact,omitempty"`
+	// For each release of the service that was taken back from one of the targets and is
+	// remembered there: once, from however many of them.
+	FailedRelease uint32 `protobuf:"varint,18,opt,name=failed_release,json=failedRelease,proto3" json:"failed_release,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RiskWeights) Reset() {
 	*x = RiskWeights{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1357,7 @@ func (x *RiskWeights) String() string {
 func (*RiskWeights) ProtoMessage() {}
 
 func (x *RiskWeights) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1370,7 @@ func (x *RiskWeights) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskWeights.ProtoReflect.Descriptor instead.
 func (*RiskWeights) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RiskWeights) GetTarget() uint32 {
@@ -1219,6 +1443,62 @@ func (x *RiskWeights) GetFirstRelease() uint32 {
 	return 0
 }
 
+func (x *RiskWeights) GetTier1() uint32 {
+	if x != nil {
+		return x.Tier1
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetTier2() uint32 {
+	if x != nil {
+		return x.Tier2
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetTier3() uint32 {
+	if x != nil {
+		return x.Tier3
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetOffHours() uint32 {
+	if x != nil {
+		return x.OffHours
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetDependent() uint32 {
+	if x != nil {
+		return x.Dependent
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetWave() uint32 {
+	if x != nil {
+		return x.Wave
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetArtifact() uint32 {
+	if x != nil {
+		return x.Artifact
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetFailedRelease() uint32 {
+	if x != nil {
+		return x.FailedRelease
+	}
+	return 0
+}
+
 // RiskLevel is what a score demands.
 type RiskLevel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1236,7 +1516,7 @@ type RiskLevel struct {
 
 func (x *RiskLevel) Reset() {
 	*x = RiskLevel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1248,7 +1528,7 @@ func (x *RiskLevel) String() string {
 func (*RiskLevel) ProtoMessage() {}
 
 func (x *RiskLevel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1261,7 +1541,7 @@ func (x *RiskLevel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskLevel.ProtoReflect.Descriptor instead.
 func (*RiskLevel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RiskLevel) GetFrom() uint32 {
@@ -1314,7 +1594,7 @@ type AlertRule struct {
 
 func (x *AlertRule) Reset() {
 	*x = AlertRule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1606,7 @@ func (x *AlertRule) String() string {
 func (*AlertRule) ProtoMessage() {}
 
 func (x *AlertRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1619,7 @@ func (x *AlertRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertRule.ProtoReflect.Descriptor instead.
 func (*AlertRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AlertRule) GetName() string {
@@ -1408,7 +1688,7 @@ type LabelMatcher struct {
 
 func (x *LabelMatcher) Reset() {
 	*x = LabelMatcher{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1700,7 @@ func (x *LabelMatcher) String() string {
 func (*LabelMatcher) ProtoMessage() {}
 
 func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,7 +1713,7 @@ func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LabelMatcher.ProtoReflect.Descriptor instead.
 func (*LabelMatcher) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LabelMatcher) GetLabel() string {
@@ -1518,7 +1798,7 @@ type Sigstore struct {
 
 func (x *Sigstore) Reset() {
 	*x = Sigstore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1810,7 @@ func (x *Sigstore) String() string {
 func (*Sigstore) ProtoMessage() {}
 
 func (x *Sigstore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1823,7 @@ func (x *Sigstore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sigstore.ProtoReflect.Descriptor instead.
 func (*Sigstore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Sigstore) GetTrustedRoot() string {
@@ -1596,7 +1876,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1888,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1901,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Identity) GetId() string {
@@ -1755,7 +2035,7 @@ type VersionRules struct {
 
 func (x *VersionRules) Reset() {
 	*x = VersionRules{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +2047,7 @@ func (x *VersionRules) String() string {
 func (*VersionRules) ProtoMessage() {}
 
 func (x *VersionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +2060,7 @@ func (x *VersionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRules.ProtoReflect.Descriptor instead.
 func (*VersionRules) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *VersionRules) GetLive() v1.Finding_Severity {
@@ -1838,7 +2118,7 @@ type Person struct {
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +2130,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +2143,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Person) GetId() string {
@@ -1936,7 +2216,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1948,7 +2228,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1961,7 +2241,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Contact) GetKind() Contact_Kind {
@@ -1996,7 +2276,7 @@ type PersonKey struct {
 
 func (x *PersonKey) Reset() {
 	*x = PersonKey{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2288,7 @@ func (x *PersonKey) String() string {
 func (*PersonKey) ProtoMessage() {}
 
 func (x *PersonKey) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2301,7 @@ func (x *PersonKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonKey.ProtoReflect.Descriptor instead.
 func (*PersonKey) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PersonKey) GetSsh() string {
@@ -2075,7 +2355,7 @@ type PersonIdentity struct {
 
 func (x *PersonIdentity) Reset() {
 	*x = PersonIdentity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2367,7 @@ func (x *PersonIdentity) String() string {
 func (*PersonIdentity) ProtoMessage() {}
 
 func (x *PersonIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2380,7 @@ func (x *PersonIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonIdentity.ProtoReflect.Descriptor instead.
 func (*PersonIdentity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PersonIdentity) GetIssuer() string {
@@ -2156,7 +2436,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2168,7 +2448,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2181,7 +2461,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Group) GetName() string {
@@ -2236,7 +2516,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2248,7 +2528,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2261,7 +2541,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Key) GetId() string {
@@ -2343,7 +2623,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2355,7 +2635,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2368,7 +2648,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Environment) GetName() string {
@@ -2428,7 +2708,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2440,7 +2720,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2453,7 +2733,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -2504,7 +2784,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2516,7 +2796,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2529,7 +2809,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Service) GetName() string {
@@ -2606,7 +2886,7 @@ type Requirement struct {
 
 func (x *Requirement) Reset() {
 	*x = Requirement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2618,7 +2898,7 @@ func (x *Requirement) String() string {
 func (*Requirement) ProtoMessage() {}
 
 func (x *Requirement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2631,7 +2911,7 @@ func (x *Requirement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Requirement.ProtoReflect.Descriptor instead.
 func (*Requirement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Requirement) GetService() string {
@@ -2678,7 +2958,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2690,7 +2970,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2703,7 +2983,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Target) GetId() string {
@@ -2797,7 +3077,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2809,7 +3089,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2822,7 +3102,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Gate) GetName() string {
@@ -2948,7 +3228,7 @@ type Waivable struct {
 
 func (x *Waivable) Reset() {
 	*x = Waivable{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2960,7 +3240,7 @@ func (x *Waivable) String() string {
 func (*Waivable) ProtoMessage() {}
 
 func (x *Waivable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2973,7 +3253,7 @@ func (x *Waivable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waivable.ProtoReflect.Descriptor instead.
 func (*Waivable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Waivable) GetMax() *durationpb.Duration {
@@ -3002,7 +3282,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3014,7 +3294,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3027,7 +3307,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Rule) GetName() string {
@@ -3092,7 +3372,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3104,7 +3384,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3117,7 +3397,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Freeze) GetName() string {
@@ -3288,7 +3568,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3300,7 +3580,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3313,7 +3593,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -3350,7 +3630,7 @@ type Recurring struct {
 
 func (x *Recurring) Reset() {
 	*x = Recurring{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3362,7 +3642,7 @@ func (x *Recurring) String() string {
 func (*Recurring) ProtoMessage() {}
 
 func (x *Recurring) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3375,7 +3655,7 @@ func (x *Recurring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
 func (*Recurring) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Recurring) GetStart() string {
@@ -3427,7 +3707,7 @@ type Calendar struct {
 
 func (x *Calendar) Reset() {
 	*x = Calendar{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3439,7 +3719,7 @@ func (x *Calendar) String() string {
 func (*Calendar) ProtoMessage() {}
 
 func (x *Calendar) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3452,7 +3732,7 @@ func (x *Calendar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
 func (*Calendar) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Calendar) GetIcalendar() string {
@@ -3486,7 +3766,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3498,7 +3778,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3511,7 +3791,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -3579,7 +3859,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3591,7 +3871,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3604,7 +3884,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Channel) GetName() string {
@@ -3688,7 +3968,7 @@ type QuietHours struct {
 
 func (x *QuietHours) Reset() {
 	*x = QuietHours{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3700,7 +3980,7 @@ func (x *QuietHours) String() string {
 func (*QuietHours) ProtoMessage() {}
 
 func (x *QuietHours) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3713,7 +3993,7 @@ func (x *QuietHours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuietHours.ProtoReflect.Descriptor instead.
 func (*QuietHours) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *QuietHours) GetDays() []Weekly_Day {
@@ -3755,7 +4035,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3767,7 +4047,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3780,7 +4060,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Digest) GetEvery() *durationpb.Duration {
@@ -3827,7 +4107,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3839,7 +4119,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3852,7 +4132,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Audience) GetName() string {
@@ -3960,7 +4240,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3972,7 +4252,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3985,7 +4265,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -4015,7 +4295,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4027,7 +4307,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4040,7 +4320,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -4086,7 +4366,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4098,7 +4378,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4111,7 +4391,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -4196,7 +4476,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4208,7 +4488,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4221,7 +4501,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -4274,7 +4554,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4286,7 +4566,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4299,7 +4579,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -4336,7 +4616,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4348,7 +4628,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4361,7 +4641,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -4391,7 +4671,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4403,7 +4683,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4416,7 +4696,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Rung) GetGroup() string {
@@ -4437,7 +4717,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xb8\x0f\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xf7\x0f\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
 	"\aversion\x18\x02 \x01(\tB'\xbaH$r\"\x10\x01\x18@2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\aversion\x12>\n" +
@@ -4474,7 +4754,22 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x11customer_contacts\x18) \x03(\v2%.shipwarden.policy.v1.CustomerContactR\x10customerContacts\x12J\n" +
 	"\x0echange_control\x18- \x01(\v2#.shipwarden.policy.v1.ChangeControlR\rchangeControl\x12W\n" +
 	"\x0echange_records\x18. \x03(\v2&.shipwarden.policy.v1.ChangeRecordRuleB\b\xbaH\x05\x92\x01\x02\x10\bR\rchangeRecords\x12V\n" +
-	"\x12rollback_readiness\x18< \x01(\v2'.shipwarden.policy.v1.RollbackReadinessR\x11rollbackReadiness\"\xc6\x02\n" +
+	"\x12rollback_readiness\x18< \x01(\v2'.shipwarden.policy.v1.RollbackReadinessR\x11rollbackReadiness\x12=\n" +
+	"\tincidents\x18= \x01(\v2\x1f.shipwarden.policy.v1.IncidentsR\tincidents\"\xc0\x03\n" +
+	"\tIncidents\x12\"\n" +
+	"\fenvironments\x18\x01 \x03(\tR\fenvironments\x12\x1a\n" +
+	"\bservices\x18\x02 \x03(\tR\bservices\x12R\n" +
+	"\x06scopes\x18\x03 \x03(\x0e2%.shipwarden.policy.v1.Incidents.ScopeB\x13\xbaH\x10\x92\x01\r\x10\x03\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x06scopes\x12I\n" +
+	"\x06causes\x18\x04 \x03(\x0e2\x1c.shipwarden.release.v1.CauseB\x13\xbaH\x10\x92\x01\r\x10\x10\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x06causes\x12E\n" +
+	"\x05until\x18\x05 \x01(\x0e2%.shipwarden.policy.v1.Incidents.UntilB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05until\"Y\n" +
+	"\x05Scope\x12\x15\n" +
+	"\x11SCOPE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSCOPE_SERVICE\x10\x01\x12\x10\n" +
+	"\fSCOPE_TARGET\x10\x02\x12\x14\n" +
+	"\x10SCOPE_DEPENDENCY\x10\x03\"2\n" +
+	"\x05Until\x12\x15\n" +
+	"\x11UNTIL_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eUNTIL_TAKEN_ON\x10\x01\"\xc6\x02\n" +
 	"\x11RollbackReadiness\x12\"\n" +
 	"\fenvironments\x18\x01 \x03(\tR\fenvironments\x12I\n" +
 	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsB\n" +
@@ -4518,11 +4813,12 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\bStandIns\x12@\n" +
 	"\alongest\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\alongest\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
-	"\x05chain\x18\x03 \x01(\rB\a\xbaH\x04*\x02\x18\x04R\x05chain\"\x95\x01\n" +
+	"\x05chain\x18\x03 \x01(\rB\a\xbaH\x04*\x02\x18\x04R\x05chain\"\xe6\x01\n" +
 	"\tRiskScore\x12C\n" +
 	"\aweights\x18\x01 \x01(\v2!.shipwarden.policy.v1.RiskWeightsB\x06\xbaH\x03\xc8\x01\x01R\aweights\x12C\n" +
 	"\x06levels\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.RiskLevelB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10\bR\x06levels\"\xbd\x03\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\bR\x06levels\x12O\n" +
+	"\rworking_hours\x18\x03 \x03(\v2 .shipwarden.policy.v1.QuietHoursB\b\xbaH\x05\x92\x01\x02\x10\bR\fworkingHours\"\xe1\x05\n" +
 	"\vRiskWeights\x12 \n" +
 	"\x06target\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x06target\x12(\n" +
 	"\n" +
@@ -4537,7 +4833,15 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"rolledBack\x12\x1c\n" +
 	"\x04week\x18\t \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x04week\x12-\n" +
 	"\rfirst_release\x18\n" +
-	" \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\ffirstRelease\"\xce\x01\n" +
+	" \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\ffirstRelease\x12\x1e\n" +
+	"\x05tier1\x18\v \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x05tier1\x12\x1e\n" +
+	"\x05tier2\x18\f \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x05tier2\x12\x1e\n" +
+	"\x05tier3\x18\r \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x05tier3\x12%\n" +
+	"\toff_hours\x18\x0e \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\boffHours\x12&\n" +
+	"\tdependent\x18\x0f \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\tdependent\x12\x1c\n" +
+	"\x04wave\x18\x10 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x04wave\x12$\n" +
+	"\bartifact\x18\x11 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bartifact\x12/\n" +
+	"\x0efailed_release\x18\x12 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\rfailedRelease\"\xce\x01\n" +
 	"\tRiskLevel\x12\x1b\n" +
 	"\x04from\x18\x01 \x01(\rB\a\xbaH\x04*\x02(\x01R\x04from\x12=\n" +
 	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\tapprovals\x12&\n" +
@@ -4864,174 +5168,183 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 	return file_shipwarden_policy_v1_procedure_proto_rawDescData
 }
 
-var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
-	(RollbackReadiness_FirstRelease)(0), // 0: shipwarden.policy.v1.RollbackReadiness.FirstRelease
-	(Contact_Kind)(0),                   // 1: shipwarden.policy.v1.Contact.Kind
-	(Freeze_Kind)(0),                    // 2: shipwarden.policy.v1.Freeze.Kind
-	(Freeze_Overrun)(0),                 // 3: shipwarden.policy.v1.Freeze.Overrun
-	(Weekly_Day)(0),                     // 4: shipwarden.policy.v1.Weekly.Day
-	(*Procedure)(nil),                   // 5: shipwarden.policy.v1.Procedure
-	(*RollbackReadiness)(nil),           // 6: shipwarden.policy.v1.RollbackReadiness
-	(*ChangeRecordRule)(nil),            // 7: shipwarden.policy.v1.ChangeRecordRule
-	(*Quarantine)(nil),                  // 8: shipwarden.policy.v1.Quarantine
-	(*ChangeControl)(nil),               // 9: shipwarden.policy.v1.ChangeControl
-	(*StandIns)(nil),                    // 10: shipwarden.policy.v1.StandIns
-	(*RiskScore)(nil),                   // 11: shipwarden.policy.v1.RiskScore
-	(*RiskWeights)(nil),                 // 12: shipwarden.policy.v1.RiskWeights
-	(*RiskLevel)(nil),                   // 13: shipwarden.policy.v1.RiskLevel
-	(*AlertRule)(nil),                   // 14: shipwarden.policy.v1.AlertRule
-	(*LabelMatcher)(nil),                // 15: shipwarden.policy.v1.LabelMatcher
-	(*Sigstore)(nil),                    // 16: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),                    // 17: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),                // 18: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                      // 19: shipwarden.policy.v1.Person
-	(*Contact)(nil),                     // 20: shipwarden.policy.v1.Contact
-	(*PersonKey)(nil),                   // 21: shipwarden.policy.v1.PersonKey
-	(*PersonIdentity)(nil),              // 22: shipwarden.policy.v1.PersonIdentity
-	(*Group)(nil),                       // 23: shipwarden.policy.v1.Group
-	(*Key)(nil),                         // 24: shipwarden.policy.v1.Key
-	(*Environment)(nil),                 // 25: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),                   // 26: shipwarden.policy.v1.Approvals
-	(*Service)(nil),                     // 27: shipwarden.policy.v1.Service
-	(*Requirement)(nil),                 // 28: shipwarden.policy.v1.Requirement
-	(*Target)(nil),                      // 29: shipwarden.policy.v1.Target
-	(*Gate)(nil),                        // 30: shipwarden.policy.v1.Gate
-	(*Waivable)(nil),                    // 31: shipwarden.policy.v1.Waivable
-	(*Rule)(nil),                        // 32: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                      // 33: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                        // 34: shipwarden.policy.v1.Span
-	(*Recurring)(nil),                   // 35: shipwarden.policy.v1.Recurring
-	(*Calendar)(nil),                    // 36: shipwarden.policy.v1.Calendar
-	(*Weekly)(nil),                      // 37: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),                     // 38: shipwarden.policy.v1.Channel
-	(*QuietHours)(nil),                  // 39: shipwarden.policy.v1.QuietHours
-	(*Digest)(nil),                      // 40: shipwarden.policy.v1.Digest
-	(*Audience)(nil),                    // 41: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),             // 42: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),             // 43: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),                   // 44: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),               // 45: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),              // 46: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),                  // 47: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                        // 48: shipwarden.policy.v1.Rung
-	nil,                                 // 49: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	(v1.Trigger)(0),                     // 50: shipwarden.release.v1.Trigger
-	(*durationpb.Duration)(nil),         // 51: google.protobuf.Duration
-	(v1.Finding_Severity)(0),            // 52: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil),       // 53: google.protobuf.Timestamp
-	(*v1.Check)(nil),                    // 54: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),                // 55: shipwarden.release.v1.ArtifactKind
-	(v1.Occasion)(0),                    // 56: shipwarden.release.v1.Occasion
+	(Incidents_Scope)(0),                // 0: shipwarden.policy.v1.Incidents.Scope
+	(Incidents_Until)(0),                // 1: shipwarden.policy.v1.Incidents.Until
+	(RollbackReadiness_FirstRelease)(0), // 2: shipwarden.policy.v1.RollbackReadiness.FirstRelease
+	(Contact_Kind)(0),                   // 3: shipwarden.policy.v1.Contact.Kind
+	(Freeze_Kind)(0),                    // 4: shipwarden.policy.v1.Freeze.Kind
+	(Freeze_Overrun)(0),                 // 5: shipwarden.policy.v1.Freeze.Overrun
+	(Weekly_Day)(0),                     // 6: shipwarden.policy.v1.Weekly.Day
+	(*Procedure)(nil),                   // 7: shipwarden.policy.v1.Procedure
+	(*Incidents)(nil),                   // 8: shipwarden.policy.v1.Incidents
+	(*RollbackReadiness)(nil),           // 9: shipwarden.policy.v1.RollbackReadiness
+	(*ChangeRecordRule)(nil),            // 10: shipwarden.policy.v1.ChangeRecordRule
+	(*Quarantine)(nil),                  // 11: shipwarden.policy.v1.Quarantine
+	(*ChangeControl)(nil),               // 12: shipwarden.policy.v1.ChangeControl
+	(*StandIns)(nil),                    // 13: shipwarden.policy.v1.StandIns
+	(*RiskScore)(nil),                   // 14: shipwarden.policy.v1.RiskScore
+	(*RiskWeights)(nil),                 // 15: shipwarden.policy.v1.RiskWeights
+	(*RiskLevel)(nil),                   // 16: shipwarden.policy.v1.RiskLevel
+	(*AlertRule)(nil),                   // 17: shipwarden.policy.v1.AlertRule
+	(*LabelMatcher)(nil),                // 18: shipwarden.policy.v1.LabelMatcher
+	(*Sigstore)(nil),                    // 19: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),                    // 20: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),                // 21: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                      // 22: shipwarden.policy.v1.Person
+	(*Contact)(nil),                     // 23: shipwarden.policy.v1.Contact
+	(*PersonKey)(nil),                   // 24: shipwarden.policy.v1.PersonKey
+	(*PersonIdentity)(nil),              // 25: shipwarden.policy.v1.PersonIdentity
+	(*Group)(nil),                       // 26: shipwarden.policy.v1.Group
+	(*Key)(nil),                         // 27: shipwarden.policy.v1.Key
+	(*Environment)(nil),                 // 28: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),                   // 29: shipwarden.policy.v1.Approvals
+	(*Service)(nil),                     // 30: shipwarden.policy.v1.Service
+	(*Requirement)(nil),                 // 31: shipwarden.policy.v1.Requirement
+	(*Target)(nil),                      // 32: shipwarden.policy.v1.Target
+	(*Gate)(nil),                        // 33: shipwarden.policy.v1.Gate
+	(*Waivable)(nil),                    // 34: shipwarden.policy.v1.Waivable
+	(*Rule)(nil),                        // 35: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                      // 36: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                        // 37: shipwarden.policy.v1.Span
+	(*Recurring)(nil),                   // 38: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),                    // 39: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                      // 40: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),                     // 41: shipwarden.policy.v1.Channel
+	(*QuietHours)(nil),                  // 42: shipwarden.policy.v1.QuietHours
+	(*Digest)(nil),                      // 43: shipwarden.policy.v1.Digest
+	(*Audience)(nil),                    // 44: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),             // 45: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),             // 46: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),                   // 47: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),               // 48: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),              // 49: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),                  // 50: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                        // 51: shipwarden.policy.v1.Rung
+	nil,                                 // 52: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	(v1.Cause)(0),                       // 53: shipwarden.release.v1.Cause
+	(v1.Trigger)(0),                     // 54: shipwarden.release.v1.Trigger
+	(*durationpb.Duration)(nil),         // 55: google.protobuf.Duration
+	(v1.Finding_Severity)(0),            // 56: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil),       // 57: google.protobuf.Timestamp
+	(*v1.Check)(nil),                    // 58: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),                // 59: shipwarden.release.v1.ArtifactKind
+	(v1.Occasion)(0),                    // 60: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	19,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	23,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	24,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	25,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	27,  // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	29,  // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	30,  // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	33,  // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	38,  // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	44,  // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	45,  // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	47,  // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	26,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	26,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	18,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	16,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	8,   // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
-	14,  // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
-	11,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
-	10,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	41,  // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	43,  // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
-	9,   // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
-	7,   // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
-	6,   // 24: shipwarden.policy.v1.Procedure.rollback_readiness:type_name -> shipwarden.policy.v1.RollbackReadiness
-	26,  // 25: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
-	0,   // 26: shipwarden.policy.v1.RollbackReadiness.first_release:type_name -> shipwarden.policy.v1.RollbackReadiness.FirstRelease
-	50,  // 27: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
-	49,  // 28: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	26,  // 29: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	51,  // 30: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	51,  // 31: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	51,  // 32: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
-	12,  // 33: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
-	13,  // 34: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
-	26,  // 35: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
-	51,  // 36: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
-	15,  // 37: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
-	17,  // 38: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	52,  // 39: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	52,  // 40: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	52,  // 41: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	52,  // 42: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	20,  // 43: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
-	21,  // 44: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	22,  // 45: shipwarden.policy.v1.Person.signing_identities:type_name -> shipwarden.policy.v1.PersonIdentity
-	1,   // 46: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
-	53,  // 47: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	53,  // 48: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	53,  // 49: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
-	53,  // 50: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
-	20,  // 51: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
-	53,  // 52: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	53,  // 53: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	26,  // 54: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	54,  // 55: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	28,  // 56: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
-	52,  // 57: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	55,  // 58: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	51,  // 59: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	55,  // 60: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	50,  // 61: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	32,  // 62: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	31,  // 63: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
-	51,  // 64: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
-	51,  // 65: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
-	34,  // 66: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	37,  // 67: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	35,  // 68: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	36,  // 69: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	2,   // 70: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	3,   // 71: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	53,  // 72: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	53,  // 73: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	51,  // 74: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	4,   // 75: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	4,   // 76: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	56,  // 77: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	39,  // 78: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
-	40,  // 79: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
-	4,   // 80: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
-	51,  // 81: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
-	56,  // 82: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	42,  // 83: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	51,  // 84: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	51,  // 85: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	51,  // 86: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	51,  // 87: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	51,  // 88: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	51,  // 89: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	51,  // 90: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	51,  // 91: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	51,  // 92: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	51,  // 93: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
-	51,  // 94: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	51,  // 95: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	46,  // 96: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	51,  // 97: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	26,  // 98: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	48,  // 99: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	51,  // 100: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	101, // [101:101] is the sub-list for method output_type
-	101, // [101:101] is the sub-list for method input_type
-	101, // [101:101] is the sub-list for extension type_name
-	101, // [101:101] is the sub-list for extension extendee
-	0,   // [0:101] is the sub-list for field type_name
+	22,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	26,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	27,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	28,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	30,  // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	32,  // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	33,  // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	36,  // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	41,  // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	47,  // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	48,  // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	50,  // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	29,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	29,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	21,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	19,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	11,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
+	17,  // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
+	14,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
+	13,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
+	44,  // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	46,  // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	12,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
+	10,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
+	9,   // 24: shipwarden.policy.v1.Procedure.rollback_readiness:type_name -> shipwarden.policy.v1.RollbackReadiness
+	8,   // 25: shipwarden.policy.v1.Procedure.incidents:type_name -> shipwarden.policy.v1.Incidents
+	0,   // 26: shipwarden.policy.v1.Incidents.scopes:type_name -> shipwarden.policy.v1.Incidents.Scope
+	53,  // 27: shipwarden.policy.v1.Incidents.causes:type_name -> shipwarden.release.v1.Cause
+	1,   // 28: shipwarden.policy.v1.Incidents.until:type_name -> shipwarden.policy.v1.Incidents.Until
+	29,  // 29: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
+	2,   // 30: shipwarden.policy.v1.RollbackReadiness.first_release:type_name -> shipwarden.policy.v1.RollbackReadiness.FirstRelease
+	54,  // 31: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
+	52,  // 32: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	29,  // 33: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	55,  // 34: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	55,  // 35: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	55,  // 36: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	15,  // 37: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
+	16,  // 38: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
+	42,  // 39: shipwarden.policy.v1.RiskScore.working_hours:type_name -> shipwarden.policy.v1.QuietHours
+	29,  // 40: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
+	55,  // 41: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
+	18,  // 42: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
+	20,  // 43: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	56,  // 44: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	56,  // 45: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	56,  // 46: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	56,  // 47: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	23,  // 48: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
+	24,  // 49: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	25,  // 50: shipwarden.policy.v1.Person.signing_identities:type_name -> shipwarden.policy.v1.PersonIdentity
+	3,   // 51: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
+	57,  // 52: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	57,  // 53: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	57,  // 54: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
+	57,  // 55: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
+	23,  // 56: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
+	57,  // 57: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	57,  // 58: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	29,  // 59: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	58,  // 60: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	31,  // 61: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
+	56,  // 62: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	59,  // 63: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	55,  // 64: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	59,  // 65: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	54,  // 66: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	35,  // 67: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	34,  // 68: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
+	55,  // 69: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
+	55,  // 70: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
+	37,  // 71: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	40,  // 72: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	38,  // 73: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	39,  // 74: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	4,   // 75: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	5,   // 76: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	57,  // 77: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	57,  // 78: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	55,  // 79: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	6,   // 80: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	6,   // 81: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	60,  // 82: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	42,  // 83: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
+	43,  // 84: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
+	6,   // 85: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
+	55,  // 86: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
+	60,  // 87: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	45,  // 88: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	55,  // 89: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	55,  // 90: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	55,  // 91: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	55,  // 92: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	55,  // 93: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	55,  // 94: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	55,  // 95: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	55,  // 96: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	55,  // 97: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	55,  // 98: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
+	55,  // 99: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	55,  // 100: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	49,  // 101: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	55,  // 102: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	29,  // 103: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	51,  // 104: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	55,  // 105: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	106, // [106:106] is the sub-list for method output_type
+	106, // [106:106] is the sub-list for method input_type
+	106, // [106:106] is the sub-list for extension type_name
+	106, // [106:106] is the sub-list for extension extendee
+	0,   // [0:106] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -5039,16 +5352,16 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 	if File_shipwarden_policy_v1_procedure_proto != nil {
 		return
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[10].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[11].OneofWrappers = []any{
 		(*LabelMatcher_Is)(nil),
 		(*LabelMatcher_IsNot)(nil),
 		(*LabelMatcher_Matches)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[12].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[13].OneofWrappers = []any{
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[28].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[29].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 		(*Freeze_Recurring)(nil),
@@ -5059,8 +5372,8 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   45,
+			NumEnums:      7,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

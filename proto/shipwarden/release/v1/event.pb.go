@@ -3096,7 +3096,11 @@ type ExecutionClaimed struct {
 	// What sources of alerts said at this start. Absent in claims of before they were asked.
 	Alerts []*AlertAnswer `protobuf:"bytes,11,rep,name=alerts,proto3" json:"alerts,omitempty"`
 	// What a way back does not wait for at this start and did not go past before.
-	Findings      []*Finding `protobuf:"bytes,12,rep,name=findings,proto3" json:"findings,omitempty"`
+	Findings []*Finding `protobuf:"bytes,12,rep,name=findings,proto3" json:"findings,omitempty"`
+	// Digest of the procedure document that was in effect at this start, by whose keys,
+	// identities and trusted root the evidence of the gates was judged again, beside those of the
+	// release's own. Empty in claims of before that was done, and where one claim follows another.
+	TrustedBy     string `protobuf:"bytes,13,opt,name=trusted_by,json=trustedBy,proto3" json:"trusted_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3213,6 +3217,13 @@ func (x *ExecutionClaimed) GetFindings() []*Finding {
 		return x.Findings
 	}
 	return nil
+}
+
+func (x *ExecutionClaimed) GetTrustedBy() string {
+	if x != nil {
+		return x.TrustedBy
+	}
+	return ""
 }
 
 // ExecutionFinished ends a wave well.
@@ -4657,7 +4668,9 @@ type ServiceChanged struct {
 	// Reviews that are owed.
 	Debts []*ReviewDebt `protobuf:"bytes,3,rep,name=debts,proto3" json:"debts,omitempty"`
 	// The newest emergencies that were authorized, at most 32, oldest first.
-	Emergencies   []*EmergencyUse `protobuf:"bytes,4,rep,name=emergencies,proto3" json:"emergencies,omitempty"`
+	Emergencies []*EmergencyUse `protobuf:"bytes,4,rep,name=emergencies,proto3" json:"emergencies,omitempty"`
+	// Releases at an end with an incident that nobody has taken on, at most 64, oldest first.
+	Incidents     []string `protobuf:"bytes,5,rep,name=incidents,proto3" json:"incidents,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4716,6 +4729,13 @@ func (x *ServiceChanged) GetDebts() []*ReviewDebt {
 func (x *ServiceChanged) GetEmergencies() []*EmergencyUse {
 	if x != nil {
 		return x.Emergencies
+	}
+	return nil
+}
+
+func (x *ServiceChanged) GetIncidents() []string {
+	if x != nil {
+		return x.Incidents
 	}
 	return nil
 }
@@ -5686,7 +5706,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x12NoticeAcknowledged\x12;\n" +
 	"\boccasion\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionR\boccasion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\x18\n" +
-	"\acomment\x18\x03 \x01(\tR\acomment\"\xbe\x04\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"\xdd\x04\n" +
 	"\x10ExecutionClaimed\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12#\n" +
@@ -5701,7 +5721,9 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0frollback_proofs\x18\n" +
 	" \x03(\v2$.shipwarden.release.v1.RollbackProofR\x0erollbackProofs\x12:\n" +
 	"\x06alerts\x18\v \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\x12:\n" +
-	"\bfindings\x18\f \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\x80\x01\n" +
+	"\bfindings\x18\f \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\x12\x1d\n" +
+	"\n" +
+	"trusted_by\x18\r \x01(\tR\ttrustedBy\"\x80\x01\n" +
 	"\x11ExecutionFinished\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
@@ -5804,12 +5826,13 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x05state\x18\x05 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\"d\n" +
 	"\x0eTargetUnlocked\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x128\n" +
-	"\x05state\x18\x02 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\"\xcf\x01\n" +
+	"\x05state\x18\x02 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\"\xed\x01\n" +
 	"\x0eServiceChanged\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\ropen_releases\x18\x02 \x03(\tR\fopenReleases\x127\n" +
 	"\x05debts\x18\x03 \x03(\v2!.shipwarden.release.v1.ReviewDebtR\x05debts\x12E\n" +
-	"\vemergencies\x18\x04 \x03(\v2#.shipwarden.release.v1.EmergencyUseR\vemergencies\"\xf1\x01\n" +
+	"\vemergencies\x18\x04 \x03(\v2#.shipwarden.release.v1.EmergencyUseR\vemergencies\x12\x1c\n" +
+	"\tincidents\x18\x05 \x03(\tR\tincidents\"\xf1\x01\n" +
 	"\x0eRequestRefused\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x1f\n" +
 	"\vbody_digest\x18\x02 \x01(\tR\n" +

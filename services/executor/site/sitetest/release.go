@@ -23,6 +23,8 @@ type Release struct {
 	Execute, Step time.Duration
 	// Approved is how long approvals count.
 	Approved time.Duration
+	// Evidence is what came with the request, as it is kept.
+	Evidence []*releasev1.EvidenceRef
 
 	world *World
 }
@@ -123,6 +125,7 @@ func (r *Release) good(t *testing.T, s procedure.State) (string, *releasev1.Even
 	switch s.Phase { //nolint:exhaustive // The executor goes on by itself.
 	case procedure.PhaseNone:
 		e := proceduretest.Requested(r.Asked, now)
+		e.GetRequested().Evidence = r.Evidence
 		e.GetRequested().Timeouts.Execute, e.GetRequested().Timeouts.Step = durationpb.New(r.Execute), durationpb.New(r.Step)
 		return "", e
 	case procedure.PhaseGates:

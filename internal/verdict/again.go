@@ -1,0 +1,94 @@
+package verdict
+
+import (
+	"slices"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Margin is how far the server's clock, by which the record judges, may go on until a claim
+// is stored: at a start, what is over within that time is as good as over.
+const Margin = 5 * time.Second
+
+// At is the time by which evidence is judged again at a start or before a wave, from the time
+// by which the executor acts. How old it may be, and whether a key is in its time, is a
+// matter of the start: what has begun in time is not stopped half way by the clock.
+func At(state procedure.State, now time.Time) time.Time {
+	if len(state.Begun) > 0 {
+		return state.Began
+	}
+	return now.Add(Margin)
+}
+
+// Again judges the gates of a release again that step 1 let pass, at a later time (PD-1.2,
+// PD-1.3): evidence ages, keys come to their end, and since then somebody may have revoked
+// a signer. It does not believe step 1, but looks itself. The first trust is that of the
+// release's own document; the second, where there is one, has the signers of the document in
+// effect, which may trust fewer. Envelopes are those that step 1 had, in any order, what was
+// found beside artifacts among them.
+//
+// Fallen are the verdicts on gates that are not satisfied any more, one for each, in the
+// order of the document; around names those that an emergency goes around instead and that
+// are not on record as that yet. Like Evaluate it depends on nothing but its arguments, and
+// is what a replay calls, too (N-01).
+func Again(state procedure.State, envelopes [][]byte, at time.Time, trusts ...Trust) (fallen []*releasev1.GateVerdict, around []string) {
+	var documents []*policy.Index
+	for _, trust := range trusts {
+		documents = append(documents, trust.signers())
+	}
+	for _, trust := range trusts {
+		trust.Unseen = map[string]string{}
+		for _, u := range state.Confirmed.GetUnseen() {
+			trust.Unseen[u.GetArtifact()] = u.GetReason()
+		}
+		for _, v := range Evaluate(trust, trust.Index.GatesFor(state.Request), state.Request, envelopes, at) {
+			said := func(f *releasev1.GateVerdict) bool { return f.GetGate() == v.GetGate() }
+			if v.GetStatus() != releasev1.GateVerdict_STATUS_FAILED || settled(state, trust, v.GetGate(), at) || slices.ContainsFunc(fallen, said) {
+				continue
+			}
+			switch b := procedure.GateBypass(v.GetGate()); {
+			case !Bypassable(state, v.GetGate(), documents...):
+				fallen = append(fallen, v)
+			case !slices.Contains(state.Bypassed, b) && !slices.Contains(around, b):
+				around = append(around, b)
+			}
+		}
+	}
+	return fallen, around
+}
+
+// settled reports whether there is nothing to be judged again of a gate: an emergency went
+// around it, and may, by its own document; a waiver of it is over, or names no environment,
+// which is judged by itself; what satisfied it could not be kept, which is on record; or the
+// document in effect has no such gate, whose signers are therefore nobody.
+func settled(state procedure.State, trust Trust, gate string, at time.Time) bool {
+	if trust.signers().Gate(gate) == nil {
+		return true
+	}
+	if slices.ContainsFunc(slices.Concat(state.LapsedGates(at), state.UnboundGates()), func(g procedure.LapsedGate) bool { return g.Gate == gate }) {
+		return true
+	}
+	i := slices.IndexFunc(state.Gates, func(v *releasev1.GateVerdict) bool { return v.GetGate() == gate })
+	if i < 0 {
+		return false
+	}
+	if state.Gates[i].GetStatus() == releasev1.GateVerdict_STATUS_BYPASSED {
+		return Bypassable(state, gate, trust.Index)
+	}
+	return state.Urgent() && slices.ContainsFunc(state.Gates[i].GetEvidence(), func(digest string) bool { return state.UnkeptReason(digest) != "" })
+}
+
+// Bypassable reports whether the release is an emergency that may go around the gate: by the
+// first document, which is its own, and by each of the others that has such a gate (PD-A.5).
+func Bypassable(state procedure.State, gate string, documents ...*policy.Index) bool {
+	if !state.Emergency() || !documents[0].Gate(gate).GetBypassable() {
+		return false
+	}
+	return !slices.ContainsFunc(documents, func(x *policy.Index) bool {
+		g := x.Gate(gate)
+		return g != nil && !g.GetBypassable()
+	})
+}

@@ -1,0 +1,36 @@
+package procedure
+
+import (
+	"slices"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// Damage are the causes of calls that say that something is wrong with what a release did or
+// is doing. People are called for others as well: that a control was bypassed, that somebody
+// has not answered. Those are no incidents.
+var Damage = []releasev1.Cause{
+	releasev1.Cause_CAUSE_VALIDATION_FAILED, releasev1.Cause_CAUSE_EXECUTION_FAILED, releasev1.Cause_CAUSE_OUTCOME_UNKNOWN,
+	releasev1.Cause_CAUSE_ROLLBACK_FAILED, releasev1.Cause_CAUSE_ROLLBACK_UNAVAILABLE, releasev1.Cause_CAUSE_VALIDATION_INCONCLUSIVE,
+	releasev1.Cause_CAUSE_EXECUTION_REFUSED, releasev1.Cause_CAUSE_UNEXPECTED_IMPACT,
+}
+
+// OpenIncident returns the first open incident of a release, of these causes; of all that are
+// damage where none is named (PD-3.3). It is open from when people had to be called until
+// somebody has taken it on and the release is recorded; or, where taken says so, until
+// somebody has taken it on. An execution that ended before anything began has damaged nothing:
+// otherwise a wave that is not begun because of one incident would be the next one.
+func OpenIncident(s State, causes []releasev1.Cause, taken bool) (Escalation, bool) {
+	if len(causes) == 0 {
+		causes = Damage
+	}
+	for _, x := range s.Escalations {
+		if x.Cause == releasev1.Cause_CAUSE_EXECUTION_FAILED && len(s.Begun) == 0 {
+			continue
+		}
+		if slices.Contains(causes, x.Cause) && slices.Contains(Damage, x.Cause) && (x.AcknowledgedBy == "" || !taken && !s.Recorded) {
+			return x, true
+		}
+	}
+	return Escalation{}, false
+}
