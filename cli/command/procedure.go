@@ -119,31 +119,41 @@ func (a *app) look(ctx context.Context, what string, number uint32) (*approvalv1
 
 func newProcedureShow(a *app) *cobra.Command {
 	var output *form
+	var last *int
 	cmd := &cobra.Command{
 		Use:   "show NUMBER",
 		Short: "Show a proposal: what it changes, whose rights it widens, who approved",
 		Long: "Shows an open proposal: why it was made, whose own rights it widens, what it demands\n" +
-			"less of, the difference line by line, and who has approved it.",
-		Example: "  shipwarden procedure show 7",
+			"less of, the difference line by line, and who has approved it. With --last it also says\n" +
+			"which of the newest releases would have been answered otherwise under it.",
+		Example: "  shipwarden procedure show 7\n  shipwarden procedure show 7 --last 200",
 		Args:    cobra.ExactArgs(1),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
 			if err := output.check(); err != nil {
 				return err
 			}
 			number, err := proposalNumber(args[0])
+			if err == nil {
+				err = checkLast(*last)
+			}
 			if err != nil {
 				return err
 			}
-			p, err := a.look(cmd.Context(), "procedure show "+args[0], number)
+			what := "procedure show " + args[0]
+			p, err := a.look(cmd.Context(), what, number)
 			if err != nil {
 				return err
 			}
 			if done, err := a.message(output, p); done || err != nil {
 				return err
 			}
-			return show.Proposal(a.out, p)
+			if err := show.Proposal(a.out, p); err != nil {
+				return err
+			}
+			return a.compareProposed(cmd.Context(), what, p.GetProposal().GetDigest(), *last)
 		}),
 	}
+	last = lastFlag(cmd.Flags())
 	output = outputFlag(cmd, formTable, formJSON, formYAML)
 	return cmd
 }
@@ -223,15 +233,20 @@ var errLong = errors.New("too long")
 
 func newProcedurePropose(a *app) *cobra.Command {
 	var file, root string
+	var last *int
 	r := &approvalv1.ProposeRequest{}
 	cmd := &cobra.Command{
 		Use:   "propose -f FILE --reason TEXT",
 		Short: "Propose another document",
 		Long: "Proposes that a document takes the place of the one in effect. It is checked as\n" +
 			"`shipwarden lint` checks it. The proposal is void when another one takes effect first.",
-		Example: "  shipwarden procedure propose -f procedure.yaml --reason 'a third data center'",
-		Args:    cobra.NoArgs,
+		Example: "  shipwarden procedure propose -f procedure.yaml --reason 'a third data center'\n" +
+			"  shipwarden procedure propose -f procedure.yaml --dry-run --last 200",
+		Args: cobra.NoArgs,
 		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
+			if err := checkLast(*last); err != nil {
+				return err
+			}
 			if !r.GetDryRun() {
 				if err := notBlank("reason", r.GetReason()); err != nil {
 					return err
@@ -247,6 +262,11 @@ func newProcedurePropose(a *app) *cobra.Command {
 			if err := show.Assessment(a.out, answer.GetAssessment()); err != nil {
 				return err
 			}
+			if *last > 0 && r.GetDryRun() {
+				if err := a.compareWith(cmd.Context(), "procedure propose", r.GetDocument(), *last); err != nil {
+					return err
+				}
+			}
 			p := answer.GetProposal()
 			if r.GetDryRun() {
 				a.say("\nnothing was proposed")
@@ -254,6 +274,9 @@ func newProcedurePropose(a *app) *cobra.Command {
 			}
 			a.say("\nproposal %d: version %s needs %d of %s until %s", p.GetNumber(), terminal.Escape(p.GetVersion()),
 				p.GetQuorum().GetCount(), terminal.Escape(p.GetQuorum().GetGroup()), terminal.Time(p.GetExpires()))
+			if *last > 0 {
+				return a.compareWith(cmd.Context(), "procedure propose", r.GetDocument(), *last)
+			}
 			return nil
 		}),
 	}
@@ -263,6 +286,7 @@ func newProcedurePropose(a *app) *cobra.Command {
 	f.StringVar(&r.BaseDigest, "base", "", "digest of the document that it was made from; refused where another one is in effect")
 	f.StringVar(&root, "sigstore-root", "", "trusted root that its section sigstore names, where that is a new one")
 	f.BoolVar(&r.DryRun, "dry-run", false, "only look: nothing is proposed")
+	last = lastFlag(f)
 	_ = cmd.MarkFlagRequired("file")
 	return cmd
 }

@@ -14,6 +14,7 @@ import (
 
 func newProcedureApprove(a *app) *cobra.Command {
 	v := &approval{}
+	var last *int
 	cmd := &cobra.Command{
 		Use:   "approve NUMBER",
 		Short: "Approve a proposal, after a look at it",
@@ -25,18 +26,22 @@ func newProcedureApprove(a *app) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
 			number, err := proposalNumber(args[0])
+			if err == nil {
+				err = checkLast(*last)
+			}
 			if err != nil {
 				return err
 			}
-			return a.approveProposal(cmd.Context(), "procedure approve "+args[0], number, v)
+			return a.approveProposal(cmd.Context(), "procedure approve "+args[0], number, *last, v)
 		}),
 	}
+	last = lastFlag(cmd.Flags())
 	cmd.Flags().StringVar(&v.digest, "digest", "", "digest of the document that is approved; any other is refused")
 	cmd.Flags().StringVar(&v.comment, "comment", "", "what to say about it")
 	return cmd
 }
 
-func (a *app) approveProposal(ctx context.Context, what string, number uint32, v *approval) error {
+func (a *app) approveProposal(ctx context.Context, what string, number uint32, last int, v *approval) error {
 	if v.digest != "" && !digestPattern.MatchString(v.digest) {
 		return exit.Withf(exit.Usage, "--digest %q: must be sha256: and 64 lower-case hexadecimal digits", v.digest)
 	}
@@ -51,6 +56,9 @@ func (a *app) approveProposal(ctx context.Context, what string, number uint32, v
 		return err
 	}
 	digest := p.GetProposal().GetDigest()
+	if err := a.compareProposed(ctx, what, digest, last); err != nil {
+		return err
+	}
 	switch {
 	case !p.GetMayApprove():
 		return exit.Withf(exit.Denied, "%s: you may not: %s", what, terminal.Escape(p.GetMayNotReason()))

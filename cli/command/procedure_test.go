@@ -2,9 +2,11 @@ package command
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"strings"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -24,8 +26,12 @@ type procedures struct {
 var documentDigest = "sha256:" + strings.Repeat("e", 64)
 
 func canned(number uint32) *releasev1.ProcedureProposal {
+	digest := documentDigest
+	if number == 8 {
+		digest = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(comparedDocument)))
+	}
 	return &releasev1.ProcedureProposal{
-		Number: number, Version: "1.1", Digest: documentDigest, BaseDigest: changeDigest, Proposer: "olu", Reason: "a third data center\x1b[2J",
+		Number: number, Version: "1.1", Digest: digest, BaseDigest: changeDigest, Proposer: "olu", Reason: "a third data center\x1b[2J",
 		Proposed: at(1), Expires: at(59), Quorum: &releasev1.QuorumRule{Group: "board", Count: 2}, Widened: []string{"mia", "olu"},
 		Approvals: []*releasev1.ProcedureApproval{{Person: "mia", Given: at(2), Expires: at(58), OwnRights: true}},
 	}
@@ -37,6 +43,14 @@ func cannedAssessment() *approvalv1.Assessment {
 		Widened:  []*approvalv1.Widening{{Person: "mia", Rights: []string{"own releases of shop"}}, {Person: "olu", Rights: []string{"be a member of board"}}},
 		Loosened: []string{"the gate tests is gone"},
 	}
+}
+
+// comparedDocument is the document of proposal 8; under the digest of the others the archive
+// has something else.
+const comparedDocument = "id: PROC-DEPLOY-001\n"
+
+func (s *services) GetEvidence(r *recorderv1.GetEvidenceRequest, stream grpc.ServerStreamingServer[recorderv1.GetEvidenceResponse]) error {
+	return stream.Send(&recorderv1.GetEvidenceResponse{Content: []byte(comparedDocument)})
 }
 
 func none(number uint32) error {

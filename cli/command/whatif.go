@@ -113,13 +113,30 @@ func (a *app) compare(ctx context.Context, s *supposition) error {
 	if _, err := policy.Parse(document, name); err != nil {
 		return exit.With(exit.Usage, err)
 	}
-	releases, err := a.newest(ctx, s.last)
+	out, looked, err := a.compared(ctx, "what-if --procedure", document, s.last)
 	if err != nil {
 		return err
 	}
+	a.say("%d of %d releases would have been answered otherwise", len(out.GetDifferences()), looked)
+	if done, err := a.message(s.form, out); done || err != nil {
+		return err
+	}
+	if len(out.GetDifferences()) == 0 {
+		return nil
+	}
+	return show.Differences(a.out, out.GetDifferences())
+}
+
+// compared asks which of the newest releases would have been answered otherwise under a
+// document, and says how many there were.
+func (a *app) compared(ctx context.Context, what string, document []byte, last int) (*approvalv1.CompareProcedureResponse, int, error) {
+	releases, err := a.newest(ctx, last)
+	if err != nil {
+		return nil, 0, err
+	}
 	client, done, err := a.approval()
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	defer done()
 	out := &approvalv1.CompareProcedureResponse{}
@@ -132,18 +149,11 @@ func (a *app) compare(ctx context.Context, s *supposition) error {
 			return client.CompareProcedure(ctx, &approvalv1.CompareProcedureRequest{Document: document, Releases: some})
 		}()
 		if err != nil {
-			return exit.Call("what-if --procedure", err)
+			return nil, 0, exit.Call(what, err)
 		}
 		out.Differences = append(out.Differences, answer.GetDifferences()...)
 	}
-	a.say("%d of %d releases would have been answered otherwise", len(out.GetDifferences()), len(releases))
-	if done, err := a.message(s.form, out); done || err != nil {
-		return err
-	}
-	if len(out.GetDifferences()) == 0 {
-		return nil
-	}
-	return show.Differences(a.out, out.GetDifferences())
+	return out, len(releases), nil
 }
 
 // newest are the ids of the newest releases on record.
