@@ -16,7 +16,8 @@ func newExplain(a *app) *cobra.Command {
 		Use:   "explain RELEASE",
 		Short: "Say what stands between a release and production now",
 		Long: "Shows each step on the way: where the release is, what it waits for, who can act, until\n" +
-			"when; and the earliest feasible start, with every freeze before it and who set it.",
+			"when; what it weighs, fact by fact; and the earliest feasible start, with every freeze\n" +
+			"before it and who set it.",
 		Example:           "  shipwarden explain shop-k7q2m3xw5d8ta4bc",
 		Args:              oneRelease,
 		ValidArgsFunction: a.complete(true),

@@ -64,5 +64,23 @@ func (p *page) outlook(o *approvalv1.Outlook) {
 			strings.Join(s.GetWho(), ","), strings.Join(s.GetWaitsFor(), "; "))
 	}
 	p.table("Steps", t, "STEP", "NAME", "STANDING", "UNTIL", "WHO", "WAITS FOR")
+	p.score(o.GetScore())
 	p.start(o.GetHolds(), o.GetEarliestStart(), o.GetZoneData())
+}
+
+// score says what each fact of a release weighs, and which level the sum reaches.
+func (p *page) score(s *releasev1.RiskScore) {
+	if s == nil {
+		return
+	}
+	t := terminal.NewTable()
+	for _, in := range s.GetInputs() {
+		t.Add(in.GetFact(), fmt.Sprint(in.GetCount()), fmt.Sprint(in.GetPoints()))
+	}
+	t.Add("together", "", fmt.Sprint(s.GetScore()))
+	level := "below every level"
+	if s.GetLevel() > 0 {
+		level = fmt.Sprintf("level %d", s.GetLevel())
+	}
+	p.table("Risk, "+level, t, "FACT", "COUNT", "POINTS")
 }

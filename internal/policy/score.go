@@ -38,6 +38,7 @@ func Score(document *policyv1.Procedure, s procedure.State, unrecoverable bool, 
 	weigh("rolled_back", w.GetRolledBack(), back)
 	weigh("week", w.GetWeek(), weeks)
 	weigh("first_release", w.GetFirstRelease(), one(first))
+	weighMore(document, s, now, weigh)
 	var reached *policyv1.RiskLevel
 	for _, level := range document.GetRiskScore().GetLevels() {
 		if out.GetScore() >= level.GetFrom() {
@@ -98,4 +99,5 @@ func (c *checker) score() {
 		before = level.GetFrom()
 		c.approvals(path+".approvals", level.GetApprovals())
 	}
+	c.workingHours()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/policy"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -16,6 +17,9 @@ import (
 func (l *look) score() {
 	score, level := policy.Score(l.index.Document(), l.state, l.unrecoverable, l.now)
 	l.facts.Score, l.level = score, level
+	if policy.WeighsHours(l.index.Document()) {
+		l.facts.ZoneData = freeze.ZoneData()
+	}
 	if score == nil {
 		return
 	}

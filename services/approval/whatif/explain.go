@@ -23,7 +23,7 @@ var standings = map[procedure.Standing]approvalv1.OutlookStep_Standing{
 // what it waits for, who can act and until when, and what of the rest is known already.
 // The documents are the release's own, and that in effect where it is another one.
 func Explain(documents []*policy.Index, s procedure.State, now time.Time) (*approvalv1.Outlook, error) {
-	w := way{index: documents[0], out: &approvalv1.Outlook{}}
+	w := way{index: documents[0], out: &approvalv1.Outlook{Score: s.Score}}
 	ahead := map[string]*approvalv1.OutlookStep{}
 	for _, stage := range procedure.Stages(s, now) {
 		step := w.step(stage.Number, stage.Name, standings[stage.Standing], stage.Waits...)

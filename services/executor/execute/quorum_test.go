@@ -100,6 +100,7 @@ func TestWhatOnlyALevelOfRiskDemandsIsDemandedAgain(t *testing.T) {
 		rules          []string
 	}{
 		{"left out", level("target: 10", 10, false), weeks, 0, []string{"release-managers"}, []string{"anna"}, []string{"approval.quorum"}},
+		{"left out, though it is of a wave", level("wave: 10", 10, false), weeks, 0, []string{"release-managers"}, []string{"anna"}, []string{"approval.quorum"}},
 		{"asked for without a signature", level("target: 10", 10, true), weeks, 0, []string{"release-managers", "security"}, []string{"anna", "ben"}, []string{"approval.quorum", "approval.signature"}},
 		{"two weeks that were said not to have passed", level("week: 5", 10, false), weeks, -15 * 24 * time.Hour, []string{"release-managers"}, []string{"anna"}, []string{"approval.quorum"}},
 		{"a year that was said to have passed, after which less is demanded", strings.Replace(level("week: 5", 10, false), "1, signed: false}]}]", "1}]}, {from: 100}]", 1), weeks, 365 * 24 * time.Hour, []string{"release-managers"}, []string{"anna"}, []string{"approval.quorum"}},

@@ -1241,7 +1241,10 @@ type RiskScore struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Weights *RiskWeights           `protobuf:"bytes,1,opt,name=weights,proto3" json:"weights,omitempty"`
 	// Lowest first. The highest that the score reaches counts, and it alone.
-	Levels        []*RiskLevel `protobuf:"bytes,2,rep,name=levels,proto3" json:"levels,omitempty"`
+	Levels []*RiskLevel `protobuf:"bytes,2,rep,name=levels,proto3" json:"levels,omitempty"`
+	// When people are at work who could help, written as the quiet hours of channels are. What
+	// starts at other times weighs off_hours.
+	WorkingHours  []*QuietHours `protobuf:"bytes,3,rep,name=working_hours,json=workingHours,proto3" json:"working_hours,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1290,6 +1293,13 @@ func (x *RiskScore) GetLevels() []*RiskLevel {
 	return nil
 }
 
+func (x *RiskScore) GetWorkingHours() []*QuietHours {
+	if x != nil {
+		return x.WorkingHours
+	}
+	return nil
+}
+
 // RiskWeights are points for facts. What is left out weighs nothing.
 type RiskWeights struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1313,7 +1323,22 @@ type RiskWeights struct {
 	// target that waited longest.
 	Week uint32 `protobuf:"varint,9,opt,name=week,proto3" json:"week,omitempty"`
 	// Nothing was ever released to one of the targets.
-	FirstRelease  uint32 `protobuf:"varint,10,opt,name=first_release,json=firstRelease,proto3" json:"first_release,omitempty"`
+	FirstRelease uint32 `protobuf:"varint,10,opt,name=first_release,json=firstRelease,proto3" json:"first_release,omitempty"`
+	// The service is of tier 1, of tier 2, or of tier 3.
+	Tier1 uint32 `protobuf:"varint,11,opt,name=tier1,proto3" json:"tier1,omitempty"`
+	Tier2 uint32 `protobuf:"varint,12,opt,name=tier2,proto3" json:"tier2,omitempty"`
+	Tier3 uint32 `protobuf:"varint,13,opt,name=tier3,proto3" json:"tier3,omitempty"`
+	// It is outside of working_hours when step 3 weighs it, or at the request's not_before
+	// where that is later.
+	OffHours uint32 `protobuf:"varint,14,opt,name=off_hours,json=offHours,proto3" json:"off_hours,omitempty"`
+	// For each service that depends on the service.
+	Dependent uint32 `protobuf:"varint,15,opt,name=dependent,proto3" json:"dependent,omitempty"`
+	// For each wave that was asked for, and for each artifact.
+	Wave     uint32 `protobuf:"varint,16,opt,name=wave,proto3" json:"wave,omitempty"`
+	Artifact uint32 `protobuf:"varint,17,opt,name=artifact,proto3" json:"artifact,omitempty"`
+	// For each release of the service that was taken back from one of the targets and is
+	// remembered there: once, from however many of them.
+	FailedRelease uint32 `protobuf:"varint,18,opt,name=failed_release,json=failedRelease,proto3" json:"failed_release,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1414,6 +1439,62 @@ func (x *RiskWeights) GetWeek() uint32 {
 func (x *RiskWeights) GetFirstRelease() uint32 {
 	if x != nil {
 		return x.FirstRelease
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetTier1() uint32 {
+	if x != nil {
+		return x.Tier1
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetTier2() uint32 {
+	if x != nil {
+		return x.Tier2
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetTier3() uint32 {
+	if x != nil {
+		return x.Tier3
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetOffHours() uint32 {
+	if x != nil {
+		return x.OffHours
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetDependent() uint32 {
+	if x != nil {
+		return x.Dependent
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetWave() uint32 {
+	if x != nil {
+		return x.Wave
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetArtifact() uint32 {
+	if x != nil {
+		return x.Artifact
+	}
+	return 0
+}
+
+func (x *RiskWeights) GetFailedRelease() uint32 {
+	if x != nil {
+		return x.FailedRelease
 	}
 	return 0
 }
@@ -4732,11 +4813,12 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\bStandIns\x12@\n" +
 	"\alongest\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\alongest\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
-	"\x05chain\x18\x03 \x01(\rB\a\xbaH\x04*\x02\x18\x04R\x05chain\"\x95\x01\n" +
+	"\x05chain\x18\x03 \x01(\rB\a\xbaH\x04*\x02\x18\x04R\x05chain\"\xe6\x01\n" +
 	"\tRiskScore\x12C\n" +
 	"\aweights\x18\x01 \x01(\v2!.shipwarden.policy.v1.RiskWeightsB\x06\xbaH\x03\xc8\x01\x01R\aweights\x12C\n" +
 	"\x06levels\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.RiskLevelB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10\bR\x06levels\"\xbd\x03\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\bR\x06levels\x12O\n" +
+	"\rworking_hours\x18\x03 \x03(\v2 .shipwarden.policy.v1.QuietHoursB\b\xbaH\x05\x92\x01\x02\x10\bR\fworkingHours\"\xe1\x05\n" +
 	"\vRiskWeights\x12 \n" +
 	"\x06target\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x06target\x12(\n" +
 	"\n" +
@@ -4751,7 +4833,15 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"rolledBack\x12\x1c\n" +
 	"\x04week\x18\t \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x04week\x12-\n" +
 	"\rfirst_release\x18\n" +
-	" \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\ffirstRelease\"\xce\x01\n" +
+	" \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\ffirstRelease\x12\x1e\n" +
+	"\x05tier1\x18\v \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x05tier1\x12\x1e\n" +
+	"\x05tier2\x18\f \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x05tier2\x12\x1e\n" +
+	"\x05tier3\x18\r \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x05tier3\x12%\n" +
+	"\toff_hours\x18\x0e \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\boffHours\x12&\n" +
+	"\tdependent\x18\x0f \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\tdependent\x12\x1c\n" +
+	"\x04wave\x18\x10 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x04wave\x12$\n" +
+	"\bartifact\x18\x11 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bartifact\x12/\n" +
+	"\x0efailed_release\x18\x12 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\rfailedRelease\"\xce\x01\n" +
 	"\tRiskLevel\x12\x1b\n" +
 	"\x04from\x18\x01 \x01(\rB\a\xbaH\x04*\x02(\x01R\x04from\x12=\n" +
 	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\tapprovals\x12&\n" +
@@ -5183,77 +5273,78 @@ var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	55,  // 36: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
 	15,  // 37: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
 	16,  // 38: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
-	29,  // 39: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
-	55,  // 40: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
-	18,  // 41: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
-	20,  // 42: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	56,  // 43: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	56,  // 44: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	56,  // 45: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	56,  // 46: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	23,  // 47: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
-	24,  // 48: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	25,  // 49: shipwarden.policy.v1.Person.signing_identities:type_name -> shipwarden.policy.v1.PersonIdentity
-	3,   // 50: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
-	57,  // 51: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	57,  // 52: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	57,  // 53: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
-	57,  // 54: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
-	23,  // 55: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
-	57,  // 56: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	57,  // 57: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	29,  // 58: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	58,  // 59: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	31,  // 60: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
-	56,  // 61: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	59,  // 62: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	55,  // 63: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	59,  // 64: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	54,  // 65: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	35,  // 66: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	34,  // 67: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
-	55,  // 68: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
-	55,  // 69: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
-	37,  // 70: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	40,  // 71: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	38,  // 72: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	39,  // 73: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	4,   // 74: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	5,   // 75: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	57,  // 76: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	57,  // 77: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	55,  // 78: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	6,   // 79: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	6,   // 80: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	60,  // 81: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	42,  // 82: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
-	43,  // 83: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
-	6,   // 84: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
-	55,  // 85: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
-	60,  // 86: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	45,  // 87: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	55,  // 88: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	55,  // 89: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	55,  // 90: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	55,  // 91: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	55,  // 92: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	55,  // 93: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	55,  // 94: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	55,  // 95: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	55,  // 96: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	55,  // 97: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
-	55,  // 98: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	55,  // 99: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	49,  // 100: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	55,  // 101: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	29,  // 102: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	51,  // 103: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	55,  // 104: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	105, // [105:105] is the sub-list for method output_type
-	105, // [105:105] is the sub-list for method input_type
-	105, // [105:105] is the sub-list for extension type_name
-	105, // [105:105] is the sub-list for extension extendee
-	0,   // [0:105] is the sub-list for field type_name
+	42,  // 39: shipwarden.policy.v1.RiskScore.working_hours:type_name -> shipwarden.policy.v1.QuietHours
+	29,  // 40: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
+	55,  // 41: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
+	18,  // 42: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
+	20,  // 43: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	56,  // 44: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	56,  // 45: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	56,  // 46: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	56,  // 47: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	23,  // 48: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
+	24,  // 49: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	25,  // 50: shipwarden.policy.v1.Person.signing_identities:type_name -> shipwarden.policy.v1.PersonIdentity
+	3,   // 51: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
+	57,  // 52: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	57,  // 53: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	57,  // 54: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
+	57,  // 55: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
+	23,  // 56: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
+	57,  // 57: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	57,  // 58: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	29,  // 59: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	58,  // 60: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	31,  // 61: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
+	56,  // 62: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	59,  // 63: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	55,  // 64: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	59,  // 65: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	54,  // 66: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	35,  // 67: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	34,  // 68: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
+	55,  // 69: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
+	55,  // 70: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
+	37,  // 71: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	40,  // 72: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	38,  // 73: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	39,  // 74: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	4,   // 75: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	5,   // 76: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	57,  // 77: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	57,  // 78: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	55,  // 79: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	6,   // 80: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	6,   // 81: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	60,  // 82: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	42,  // 83: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
+	43,  // 84: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
+	6,   // 85: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
+	55,  // 86: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
+	60,  // 87: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	45,  // 88: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	55,  // 89: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	55,  // 90: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	55,  // 91: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	55,  // 92: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	55,  // 93: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	55,  // 94: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	55,  // 95: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	55,  // 96: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	55,  // 97: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	55,  // 98: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
+	55,  // 99: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	55,  // 100: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	49,  // 101: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	55,  // 102: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	29,  // 103: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	51,  // 104: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	55,  // 105: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	106, // [106:106] is the sub-list for method output_type
+	106, // [106:106] is the sub-list for method input_type
+	106, // [106:106] is the sub-list for extension type_name
+	106, // [106:106] is the sub-list for extension extendee
+	0,   // [0:106] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
