@@ -10,7 +10,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Find or install all that is needed: Go, PostgreSQL, OpenSSH, Alertmanager, the pinned tools, promtool
@@ -49,6 +49,10 @@ test: setup-test ## Test every module
 .PHONY: test-race
 test-race: setup-test ## Test every module with the race detector
 	@tools/test.sh -race $(ARGS)
+
+.PHONY: e2e-processes
+e2e-processes: setup-test ## Tell every end-to-end story against services that are processes of their own
+	@go test ./e2e -processes -run '$(or $(RUN),Shop|Services|Releases|WaysOut|Consent|Bundle|Plain)' -v $(ARGS)
 
 .PHONY: clients
 clients: setup-test ## Show that plain clients of NATS, gRPC and Prometheus work

@@ -33,14 +33,17 @@ type ground struct {
 
 // plan says what is particular about a yard; its zero value is nothing.
 type plan struct {
-	// launch runs the services; nil means in this process.
+	// launch runs the services; nil means in this process, or with -processes not.
 	launch rig.Launcher
 	// rules changes the procedure document, and config everything else.
 	rules  func(*shop.Rules)
 	config func(*shop.World, *rig.Config) error
 }
 
-var verbose = flag.Bool("service-log", false, "print what the services log")
+var (
+	verbose     = flag.Bool("service-log", false, "print what the services log")
+	asProcesses = flag.Bool("processes", false, "run the services of every yard as processes of their own: make e2e-processes")
+)
 
 // patience bounds the wait for anything that the machine does by itself.
 const patience = 60 * time.Second
@@ -71,14 +74,25 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// launchers are the two ways to run the services; the suite runs both ways.
+// launchers are the two ways to run the services. These stories are told both ways in
+// every run; the others in one process, and with -processes as processes.
 func launchers(t *testing.T) map[string]rig.Launcher {
+	t.Helper()
+	both := map[string]rig.Launcher{"as processes": processes(t)}
+	if !*asProcesses {
+		both["in one process"] = rig.InProcess
+	}
+	return both
+}
+
+// processes runs services as processes of their own.
+func processes(t *testing.T) rig.Launcher {
 	t.Helper()
 	log := io.Discard
 	if *verbose {
 		log = os.Stderr
 	}
-	return map[string]rig.Launcher{"in one process": rig.InProcess, "as processes": rig.Processes(binaries(t), log)}
+	return rig.Processes(binaries(t), log)
 }
 
 // binaries is the folder of the four services and of the command, built once.
@@ -118,6 +132,9 @@ func turn(t *testing.T) {
 func open(t *testing.T, p plan) *yard {
 	t.Helper()
 	turn(t)
+	if p.launch == nil && *asProcesses {
+		p.launch = processes(t)
+	}
 	dir := scratch(t)
 	world, err := shop.New(filepath.Join(dir, "world"), "../examples/shop")
 	if err != nil {

@@ -29,6 +29,10 @@ func (w *writer) gates(r *Record) {
 	}
 	w.section("Step 1: gates")
 	w.waited(waited)
+	took := map[string]int64{}
+	for _, wait := range r.waits() {
+		took[wait.Gate] = wait.Time
+	}
 	var rows [][]string
 	for _, v := range verdicts {
 		name := "gate " + v.GetGate()
@@ -38,10 +42,10 @@ func (w *writer) gates(r *Record) {
 		}
 		rows = append(rows, []string{
 			escape(v.GetGate()), word(v.GetStatus(), "STATUS_"), w.said(v.GetReason(), "named at "+name), w.said(v.GetRule(), "named at "+name),
-			strings.Join(proof, ", "), code(v.GetSignedBy()), series(v.GetAuthors()),
+			strings.Join(proof, ", "), code(v.GetSignedBy()), series(v.GetAuthors()), millis(took[v.GetGate()]),
 		})
 	}
-	w.table([]string{"Gate", "Verdict", "Why", "Rule", "Proof", "Signed with", "Authors named in it"}, rows)
+	w.table([]string{"Gate", "Verdict", "Why", "Rule", "Proof", "Signed with", "Authors named in it", "Waited for"}, rows)
 	w.beside(r)
 }
 

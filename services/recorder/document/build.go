@@ -92,7 +92,7 @@ func (b *builder) add(before procedure.State, r view.Recorded) {
 	after := b.timeline.State()
 	if before.Phase != after.Phase && after.Phase == procedure.PhaseClosed && b.record.Outcome != nil {
 		at := r.Entry.Stored
-		b.record.Outcome.ClosedAt = &at
+		b.record.Outcome.ClosedAt, b.record.closing = &at, &r
 	}
 }
 

@@ -34,6 +34,13 @@ func (w *writer) closing(r *Record) {
 			stamp(e.Entry.Stored), outcomeWords(d.GetOutcome()), e.Entry.Sequence,
 			w.digest(d.GetRecordDigest(), fmt.Sprintf("record in JSON, as of event %d", d.GetAsOfSequence())), d.GetAsOfSequence()))
 	}
+	if c := r.closer(); c != nil {
+		by := "the service " + escape(c.Service)
+		if c.By != "" {
+			by = escape(c.By)
+		}
+		w.paragraph(fmt.Sprintf("Nothing was owed any more from %s on, closed by %s (event %d).", stamp(c.Time), by, c.Sequence))
+	}
 }
 
 // troubles are what went wrong, and what went otherwise than by the plain procedure.

@@ -24,6 +24,7 @@ func asOf(r document.Record, n uint64) document.Record {
 	r.AsOfSequence, r.Phase = n, "record"
 	r.AsOf, r.ProcedureVersion = time.Time{}, ""
 	r.Planned, r.Incident, r.FollowUpActions, r.Signatures, r.TakenBackBy, r.Quarantine = nil, nil, nil, nil, nil, nil
+	r.Waits, r.Closer = nil, nil
 	outcome := *r.Outcome
 	outcome.RecordedAt, outcome.RecordedBy, outcome.RecordDigest, outcome.RecordAsOf, outcome.ClosedAt = nil, "", "", 0, nil
 	r.Outcome = &outcome
@@ -145,6 +146,7 @@ func TestWhatIsNotDigestedIsInTheRecordThatIsGivenOut(t *testing.T) {
 	for key, want := range map[string]string{
 		"as_of": last, "procedure_version": "2026.3", "planned": "waves_deployed", "incident": "INC-78",
 		"follow_up_actions": "write the test", "signatures": "[]", "taken_back_by": "shop-back", "quarantine": `"held": true`,
+		"waits": `"gate": "code-review"`, "closer": `"type": "review_completed"`,
 	} {
 		if !strings.Contains(string(given[key]), want) {
 			t.Errorf("%s is %s, want %q in it", key, given[key], want)

@@ -52,7 +52,7 @@ type Signature struct {
 func (r *Record) Given(procedureVersion string, back ...*recorderv1.WayBack) *Record {
 	b := &builder{record: r}
 	r.AsOf, r.ProcedureVersion, r.back = r.stored, procedureVersion, back
-	r.Planned = r.planned()
+	r.Planned, r.Waits, r.Closer = r.planned(), r.waits(), r.closer()
 	if i := view.IncidentOf(r.Release, r.events); i != nil {
 		r.Incident = b.message(i)
 	}

@@ -89,6 +89,8 @@ type Record struct {
 	Signatures      []Signature `json:"signatures,omitzero"`
 	TakenBackBy     []Message   `json:"taken_back_by,omitzero"`
 	Quarantine      Message     `json:"quarantine,omitempty"`
+	Waits           []Wait      `json:"waits,omitzero"`
+	Closer          *Closer     `json:"closer,omitempty"`
 
 	// events are the messages that count, steps and state what they amount to: what
 	// the document for reading is written from besides.
@@ -99,6 +101,8 @@ type Record struct {
 	named  []string // authors whom only the proof for refused gates names
 	back   []*recorderv1.WayBack
 	stands *recorderv1.QuarantinedArtifact
+	// closing is the message after which nothing was owed any more; nil while there is none.
+	closing *view.Recorded
 }
 
 // Message is a message of the contract in stable protobuf-JSON.
