@@ -51,6 +51,9 @@ func (p *page) artifacts(all []*releasev1.PinnedArtifact) {
 		t.Add(a.GetName(), terminal.Word(a.GetKind(), "ARTIFACT_KIND_"), a.GetLocation(), a.GetDigest(), fmt.Sprintf("%d bytes", a.GetSize()))
 	}
 	p.table("Artifacts", t, "NAME", "KIND", "LOCATION", "DIGEST", "SIZE")
+	for _, a := range all {
+		p.plan(a)
+	}
 }
 
 func (p *page) targets(all []*releasev1.ScopedTarget) {

@@ -78,7 +78,7 @@ func TestWhatIsMissingIsCalledThat(t *testing.T) {
 	want := []shape.Violation{
 		{Field: "name", Rule: "string.pattern", Message: "does not match regex pattern `^[a-z][a-z0-9-]{0,39}$`"},
 		{Field: "kind", Rule: "required", Message: "required: one of ARTIFACT_KIND_FILE, ARTIFACT_KIND_OCI_IMAGE, " +
-			"ARTIFACT_KIND_HELM_CHART, ARTIFACT_KIND_TERRAFORM_PLAN, ARTIFACT_KIND_TERRAFORM_MODULE, ARTIFACT_KIND_ARCHIVE, ARTIFACT_KIND_CONFIGURATION"},
+			"ARTIFACT_KIND_HELM_CHART, ARTIFACT_KIND_TERRAFORM_PLAN, ARTIFACT_KIND_TERRAFORM_MODULE, ARTIFACT_KIND_ARCHIVE, ARTIFACT_KIND_CONFIGURATION, ARTIFACT_KIND_TERRAFORM_PLAN_JSON"},
 		{Field: "location", Rule: "required", Message: "required"},
 		{Field: "digest", Rule: "digest.sha256", Message: "digest required: sha256: and 64 lower-case hexadecimal digits"},
 	}

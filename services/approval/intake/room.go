@@ -98,6 +98,20 @@ func largestScope(r *releasev1.Request) *releasev1.ScopeValidated {
 				pinned.Platforms = append(pinned.Platforms, &releasev1.PlatformImage{Platform: text(40), Digest: text(longDigest)})
 			}
 		}
+		switch a.GetKind() { //nolint:exhaustive // The others are no plans.
+		case releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN, releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN_JSON:
+			pinned.Plan = &releasev1.PlanChanges{
+				Create: math.MaxUint32, Update: math.MaxUint32, Delete: math.MaxUint32, Replace: math.MaxUint32, Forget: math.MaxUint32,
+				Invoke: math.MaxUint32, Deferred: math.MaxUint32, Digest: text(longDigest), Attributes: true,
+			}
+			for range 24 {
+				pinned.Plan.Changes = append(pinned.Plan.Changes, &releasev1.ResourceChange{
+					Address: text(120), Action: releasev1.ResourceChange_ACTION_CREATE_AND_FORGET, Attributes: text(80),
+				})
+			}
+			// What it would change, and what of it is not known.
+			out.Findings = append(out.Findings, finding(a.GetName(), longLine), finding(a.GetName(), longLine))
+		}
 		// What it is, and that it is in quarantine.
 		out.Findings = append(out.Findings, finding(a.GetName(), longLine), finding(a.GetName(), longLine))
 		out.Bypassed = append(out.Bypassed, procedure.QuarantineBypass(a.GetName()))

@@ -21,7 +21,7 @@ func fleet(size int) (ids []string, change func(*policyv1.Procedure)) {
 		for _, id := range ids {
 			d.Targets = append(d.Targets, &policyv1.Target{
 				Id: id, Environment: "production", Services: []string{"shop"}, Driver: "noop",
-				Kinds: []releasev1.ArtifactKind{releasev1.ArtifactKind_ARTIFACT_KIND_FILE},
+				Kinds: []releasev1.ArtifactKind{releasev1.ArtifactKind_ARTIFACT_KIND_FILE, releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN},
 			})
 		}
 	}
@@ -64,6 +64,15 @@ func TestARequestThatLaterEventsCannotHoldIsRefused(t *testing.T) {
 			})
 		}
 	}
+	plans := func(n int) func(*releasev1.Request) {
+		return func(q *releasev1.Request) {
+			for i := range n {
+				q.Artifacts = append(q.Artifacts, &releasev1.Artifact{
+					Name: fmt.Sprintf("p%d", i), Kind: releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN, Digest: q.GetArtifacts()[0].GetDigest(), Location: "p",
+				})
+			}
+		}
+	}
 	for _, test := range []struct {
 		name    string
 		changes []change
@@ -73,6 +82,8 @@ func TestARequestThatLaterEventsCannotHoldIsRefused(t *testing.T) {
 		{"targets of all waves together", []change{inWaves(ids[:48], 4)}, "plan.waves", "48 targets beside 1 artifacts"},
 		{"as many as fit", []change{inWaves(ids[:30], 4)}, "", ""},
 		{"as many, beside artifacts in long places", []change{inWaves(ids[:30], 4), artifacts}, "plan.waves", "30 targets beside 16 artifacts"},
+		{"as many plans as fit", []change{inWaves(ids[:2], 4), plans(4)}, "", ""},
+		{"more plans", []change{inWaves(ids[:2], 4), plans(9)}, "plan.waves", "2 targets beside 10 artifacts"},
 		{"checks on the targets of a wave", []change{inWaves(ids[:4], 4), validation(120), rollback(1)}, "validation.checks", "120 checks, the catalog's among them, on a wave of 4 targets"},
 		{"as many checks, target after target", []change{inWaves(ids[:4], 1), validation(120), rollback(1)}, "", ""},
 		{"which are those of the way back, too", []change{inWaves(ids[:4], 1), validation(120)}, "validation.checks", "120 checks, the catalog's among them, on all 4 targets after a rollback"},

@@ -51,7 +51,7 @@ func (f *Fetcher) find(ctx context.Context, a *releasev1.Artifact) (Artifact, er
 	switch a.GetKind() {
 	case releasev1.ArtifactKind_ARTIFACT_KIND_FILE, releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN,
 		releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_MODULE, releasev1.ArtifactKind_ARTIFACT_KIND_ARCHIVE,
-		releasev1.ArtifactKind_ARTIFACT_KIND_CONFIGURATION:
+		releasev1.ArtifactKind_ARTIFACT_KIND_CONFIGURATION, releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN_JSON:
 		return f.file(ctx, a)
 	case releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE:
 		return f.image(ctx, a)

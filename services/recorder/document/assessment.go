@@ -103,6 +103,9 @@ func (w *writer) scope(r *Record) {
 		})
 	}
 	w.table([]string{"Artifact", "Kind", "Location", "Digest", "Size", "Media type"}, artifacts)
+	for _, a := range r.state.Artifacts {
+		w.planChanges(a)
+	}
 	w.table([]string{"Target", "Wave", "Driver", "Carried", "This release is", "Carried before that", "Was rolled back from it"}, targets)
 	for _, e := range from[*releasev1.Event_ScopeValidated](r) {
 		if b := e.data.ScopeValidated.GetBypassed(); len(b) > 0 {

@@ -16,8 +16,22 @@ import (
 // maxContent bounds a file whose content is looked at.
 const maxContent = 512 << 20
 
-// look says what a content is, or why it is not of its kind, and what its media type is.
-func look(a *releasev1.Artifact, content io.Reader) (title, mediaType string, err error) {
+// look says what a content is, or why it is not of its kind, what its media type is, and
+// of a plan what it would change.
+func look(a *releasev1.Artifact, content io.Reader) (title, mediaType string, plan *releasev1.PlanChanges, err error) {
+	switch a.GetKind() { //nolint:exhaustive // The others are looked at below.
+	case releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN:
+		p, err := inspect.TerraformPlan(content)
+		return p.Title(), "application/vnd.hashicorp.terraform.plan", p.Changes, err
+	case releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN_JSON:
+		p, err := inspect.TerraformPlanJSON(content)
+		return p.Title() + " in JSON", "application/json", p.Changes, err
+	}
+	title, mediaType, err = describe(a, content)
+	return title, mediaType, nil, err
+}
+
+func describe(a *releasev1.Artifact, content io.Reader) (title, mediaType string, err error) {
 	switch a.GetKind() {
 	case releasev1.ArtifactKind_ARTIFACT_KIND_HELM_CHART:
 		chart, err := inspect.HelmChart(content)
@@ -25,9 +39,6 @@ func look(a *releasev1.Artifact, content io.Reader) (title, mediaType string, er
 			err = chart.Named(a.GetLocation(), "")
 		}
 		return chart.Title(), chartContent, err
-	case releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN:
-		version, err := inspect.TerraformPlan(content)
-		return "plan of Terraform " + version, "application/vnd.hashicorp.terraform.plan", err
 	case releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_MODULE:
 		files, err := inspect.TerraformModule(content)
 		return fmt.Sprintf("module of %d files", files), FileMediaType, err
@@ -41,7 +52,8 @@ func look(a *releasev1.Artifact, content io.Reader) (title, mediaType string, er
 			mediaType = "application/json"
 		}
 		return fmt.Sprintf("configuration of %d documents", documents), mediaType, err
-	case releasev1.ArtifactKind_ARTIFACT_KIND_FILE, releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE, releasev1.ArtifactKind_ARTIFACT_KIND_UNSPECIFIED:
+	case releasev1.ArtifactKind_ARTIFACT_KIND_FILE, releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE, releasev1.ArtifactKind_ARTIFACT_KIND_UNSPECIFIED,
+		releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN, releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN_JSON:
 	}
 	return "", FileMediaType, nil
 }
@@ -68,7 +80,7 @@ func examine(ctx context.Context, a *releasev1.Artifact, content io.Reader) (*re
 	hash := sha256.New()
 	source := &source{reader: io.LimitReader(untilDone{ctx, content}, maxContent+1)}
 	read := io.TeeReader(source, hash)
-	title, mediaType, wrong := look(a, read)
+	title, mediaType, plan, wrong := look(a, read)
 	_, err := io.Copy(io.Discard, read) // up to where the digest is known
 	switch digest := "sha256:" + hex.EncodeToString(hash.Sum(nil)); {
 	case source.err != nil || err != nil:
@@ -80,7 +92,7 @@ func examine(ctx context.Context, a *releasev1.Artifact, content io.Reader) (*re
 	case wrong != nil:
 		return nil, fmt.Errorf("%w: %w", ErrKind, wrong)
 	default:
-		return &releasev1.PinnedArtifact{Digest: digest, Size: source.size, MediaType: mediaType, Title: title}, nil
+		return &releasev1.PinnedArtifact{Digest: digest, Size: source.size, MediaType: mediaType, Title: title, Plan: plan}, nil
 	}
 }
 

@@ -101,7 +101,7 @@ func (r *Resolver) pin(ctx context.Context, a *releasev1.Artifact) (*releasev1.P
 		return pinFile(ctx, r.folder, a)
 	case releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE, releasev1.ArtifactKind_ARTIFACT_KIND_HELM_CHART,
 		releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN, releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_MODULE,
-		releasev1.ArtifactKind_ARTIFACT_KIND_ARCHIVE, releasev1.ArtifactKind_ARTIFACT_KIND_CONFIGURATION:
+		releasev1.ArtifactKind_ARTIFACT_KIND_ARCHIVE, releasev1.ArtifactKind_ARTIFACT_KIND_CONFIGURATION, releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN_JSON:
 		if inRegistry(a) {
 			return r.pinManifest(ctx, a)
 		}

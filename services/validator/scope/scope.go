@@ -64,6 +64,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		pinned = append(pinned, p)
 		l.artifact(a, p, err)
 	}
+	l.plans(pinned)
 	if err := l.standings(ctx, s.reader, pinned); err != nil {
 		return nil, err
 	}

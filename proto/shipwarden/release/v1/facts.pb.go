@@ -477,6 +477,71 @@ func (GateVerdict_Status) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{2, 0}
 }
 
+// What it is.
+type ResourceChange_Action int32
+
+const (
+	ResourceChange_ACTION_UNSPECIFIED ResourceChange_Action = 0
+	ResourceChange_ACTION_CREATE      ResourceChange_Action = 1
+	ResourceChange_ACTION_UPDATE      ResourceChange_Action = 2
+	ResourceChange_ACTION_DELETE      ResourceChange_Action = 3
+	// Destroyed and created anew, in whichever order.
+	ResourceChange_ACTION_REPLACE ResourceChange_Action = 4
+	// Let go, and not destroyed.
+	ResourceChange_ACTION_FORGET ResourceChange_Action = 5
+	// Created anew, and the old one let go.
+	ResourceChange_ACTION_CREATE_AND_FORGET ResourceChange_Action = 6
+)
+
+// Enum value maps for ResourceChange_Action.
+var (
+	ResourceChange_Action_name = map[int32]string{
+		0: "ACTION_UNSPECIFIED",
+		1: "ACTION_CREATE",
+		2: "ACTION_UPDATE",
+		3: "ACTION_DELETE",
+		4: "ACTION_REPLACE",
+		5: "ACTION_FORGET",
+		6: "ACTION_CREATE_AND_FORGET",
+	}
+	ResourceChange_Action_value = map[string]int32{
+		"ACTION_UNSPECIFIED":       0,
+		"ACTION_CREATE":            1,
+		"ACTION_UPDATE":            2,
+		"ACTION_DELETE":            3,
+		"ACTION_REPLACE":           4,
+		"ACTION_FORGET":            5,
+		"ACTION_CREATE_AND_FORGET": 6,
+	}
+)
+
+func (x ResourceChange_Action) Enum() *ResourceChange_Action {
+	p := new(ResourceChange_Action)
+	*p = x
+	return p
+}
+
+func (x ResourceChange_Action) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ResourceChange_Action) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_facts_proto_enumTypes[6].Descriptor()
+}
+
+func (ResourceChange_Action) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[6]
+}
+
+func (x ResourceChange_Action) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ResourceChange_Action.Descriptor instead.
+func (ResourceChange_Action) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9, 0}
+}
+
 // Relation of the requested version to the live one.
 type ScopedTarget_Relation int32
 
@@ -522,11 +587,11 @@ func (x ScopedTarget_Relation) String() string {
 }
 
 func (ScopedTarget_Relation) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[6].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[7].Descriptor()
 }
 
 func (ScopedTarget_Relation) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[6]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[7]
 }
 
 func (x ScopedTarget_Relation) Number() protoreflect.EnumNumber {
@@ -535,7 +600,7 @@ func (x ScopedTarget_Relation) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ScopedTarget_Relation.Descriptor instead.
 func (ScopedTarget_Relation) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11, 0}
 }
 
 // Severity of a finding.
@@ -578,11 +643,11 @@ func (x Finding_Severity) String() string {
 }
 
 func (Finding_Severity) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[7].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[8].Descriptor()
 }
 
 func (Finding_Severity) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[7]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[8]
 }
 
 func (x Finding_Severity) Number() protoreflect.EnumNumber {
@@ -591,7 +656,7 @@ func (x Finding_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Finding_Severity.Descriptor instead.
 func (Finding_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Where the way back takes from what it places again.
@@ -634,11 +699,11 @@ func (x RollbackProof_Source) String() string {
 }
 
 func (RollbackProof_Source) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[8].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[9].Descriptor()
 }
 
 func (RollbackProof_Source) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[8]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[9]
 }
 
 func (x RollbackProof_Source) Number() protoreflect.EnumNumber {
@@ -647,7 +712,7 @@ func (x RollbackProof_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RollbackProof_Source.Descriptor instead.
 func (RollbackProof_Source) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15, 0}
 }
 
 // Why.
@@ -690,11 +755,11 @@ func (x Deferral_Reason) String() string {
 }
 
 func (Deferral_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[9].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[10].Descriptor()
 }
 
 func (Deferral_Reason) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[9]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[10]
 }
 
 func (x Deferral_Reason) Number() protoreflect.EnumNumber {
@@ -703,7 +768,7 @@ func (x Deferral_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Deferral_Reason.Descriptor instead.
 func (Deferral_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27, 0}
 }
 
 // State of a notice.
@@ -750,11 +815,11 @@ func (x Recipient_State) String() string {
 }
 
 func (Recipient_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[10].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[11].Descriptor()
 }
 
 func (Recipient_State) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[10]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[11]
 }
 
 func (x Recipient_State) Number() protoreflect.EnumNumber {
@@ -763,7 +828,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28, 0}
 }
 
 // Status of a target.
@@ -807,11 +872,11 @@ func (x TargetResult_Status) String() string {
 }
 
 func (TargetResult_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[11].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[12].Descriptor()
 }
 
 func (TargetResult_Status) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[11]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[12]
 }
 
 func (x TargetResult_Status) Number() protoreflect.EnumNumber {
@@ -820,7 +885,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29, 0}
 }
 
 // Verdict of a check.
@@ -860,11 +925,11 @@ func (x CheckResult_Verdict) String() string {
 }
 
 func (CheckResult_Verdict) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[12].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[13].Descriptor()
 }
 
 func (CheckResult_Verdict) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[12]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[13]
 }
 
 func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
@@ -873,7 +938,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31, 0}
 }
 
 // Cause of a quarantine.
@@ -924,11 +989,11 @@ func (x QuarantineReason_Cause) String() string {
 }
 
 func (QuarantineReason_Cause) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[13].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[14].Descriptor()
 }
 
 func (QuarantineReason_Cause) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[13]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[14]
 }
 
 func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
@@ -937,7 +1002,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{38, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -1554,7 +1619,9 @@ type PinnedArtifact struct {
 	// Of an index: the images in it, at most 16.
 	Platforms []*PlatformImage `protobuf:"bytes,9,rep,name=platforms,proto3" json:"platforms,omitempty"`
 	// What it says of itself, for a person, such as the name and version of a chart.
-	Title         string `protobuf:"bytes,10,opt,name=title,proto3" json:"title,omitempty"`
+	Title string `protobuf:"bytes,10,opt,name=title,proto3" json:"title,omitempty"`
+	// Of a plan of Terraform: what it would change.
+	Plan          *PlanChanges `protobuf:"bytes,11,opt,name=plan,proto3" json:"plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1659,6 +1726,201 @@ func (x *PinnedArtifact) GetTitle() string {
 	return ""
 }
 
+func (x *PinnedArtifact) GetPlan() *PlanChanges {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+// PlanChanges is what a plan of Terraform or OpenTofu says that it would change (PD-2.5).
+type PlanChanges struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many resources are created, updated in place, destroyed, destroyed and created anew
+	// in whichever order, and let go without being destroyed.
+	Create  uint32 `protobuf:"varint,1,opt,name=create,proto3" json:"create,omitempty"`
+	Update  uint32 `protobuf:"varint,2,opt,name=update,proto3" json:"update,omitempty"`
+	Delete  uint32 `protobuf:"varint,3,opt,name=delete,proto3" json:"delete,omitempty"`
+	Replace uint32 `protobuf:"varint,4,opt,name=replace,proto3" json:"replace,omitempty"`
+	Forget  uint32 `protobuf:"varint,5,opt,name=forget,proto3" json:"forget,omitempty"`
+	// How many actions of providers are invoked besides, and how many changes are put off to
+	// another plan.
+	Invoke   uint32 `protobuf:"varint,6,opt,name=invoke,proto3" json:"invoke,omitempty"`
+	Deferred uint32 `protobuf:"varint,7,opt,name=deferred,proto3" json:"deferred,omitempty"`
+	// The changes, at most 24, those that destroy first.
+	Changes []*ResourceChange `protobuf:"bytes,8,rep,name=changes,proto3" json:"changes,omitempty"`
+	// SHA-256, "sha256:…", of the addresses and actions of all of them: that of a saved plan is
+	// that of its JSON form.
+	Digest string `protobuf:"bytes,9,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Whether it says which attributes change: a saved plan does not, its JSON form does.
+	Attributes    bool `protobuf:"varint,10,opt,name=attributes,proto3" json:"attributes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanChanges) Reset() {
+	*x = PlanChanges{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanChanges) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanChanges) ProtoMessage() {}
+
+func (x *PlanChanges) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanChanges.ProtoReflect.Descriptor instead.
+func (*PlanChanges) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PlanChanges) GetCreate() uint32 {
+	if x != nil {
+		return x.Create
+	}
+	return 0
+}
+
+func (x *PlanChanges) GetUpdate() uint32 {
+	if x != nil {
+		return x.Update
+	}
+	return 0
+}
+
+func (x *PlanChanges) GetDelete() uint32 {
+	if x != nil {
+		return x.Delete
+	}
+	return 0
+}
+
+func (x *PlanChanges) GetReplace() uint32 {
+	if x != nil {
+		return x.Replace
+	}
+	return 0
+}
+
+func (x *PlanChanges) GetForget() uint32 {
+	if x != nil {
+		return x.Forget
+	}
+	return 0
+}
+
+func (x *PlanChanges) GetInvoke() uint32 {
+	if x != nil {
+		return x.Invoke
+	}
+	return 0
+}
+
+func (x *PlanChanges) GetDeferred() uint32 {
+	if x != nil {
+		return x.Deferred
+	}
+	return 0
+}
+
+func (x *PlanChanges) GetChanges() []*ResourceChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *PlanChanges) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *PlanChanges) GetAttributes() bool {
+	if x != nil {
+		return x.Attributes
+	}
+	return false
+}
+
+// ResourceChange is what becomes of one resource.
+type ResourceChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its address, cut to 120 bytes; of a deposed object with its key.
+	Address string                `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Action  ResourceChange_Action `protobuf:"varint,2,opt,name=action,proto3,enum=shipwarden.release.v1.ResourceChange_Action" json:"action,omitempty"`
+	// The names of attributes that change, cut to 80 bytes; never their values.
+	Attributes    string `protobuf:"bytes,3,opt,name=attributes,proto3" json:"attributes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResourceChange) Reset() {
+	*x = ResourceChange{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResourceChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResourceChange) ProtoMessage() {}
+
+func (x *ResourceChange) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResourceChange.ProtoReflect.Descriptor instead.
+func (*ResourceChange) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ResourceChange) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ResourceChange) GetAction() ResourceChange_Action {
+	if x != nil {
+		return x.Action
+	}
+	return ResourceChange_ACTION_UNSPECIFIED
+}
+
+func (x *ResourceChange) GetAttributes() string {
+	if x != nil {
+		return x.Attributes
+	}
+	return ""
+}
+
 // PlatformImage is the image of an index for one platform.
 type PlatformImage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1672,7 +1934,7 @@ type PlatformImage struct {
 
 func (x *PlatformImage) Reset() {
 	*x = PlatformImage{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1946,7 @@ func (x *PlatformImage) String() string {
 func (*PlatformImage) ProtoMessage() {}
 
 func (x *PlatformImage) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1959,7 @@ func (x *PlatformImage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlatformImage.ProtoReflect.Descriptor instead.
 func (*PlatformImage) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PlatformImage) GetPlatform() string {
@@ -1733,7 +1995,7 @@ type ScopedTarget struct {
 
 func (x *ScopedTarget) Reset() {
 	*x = ScopedTarget{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +2007,7 @@ func (x *ScopedTarget) String() string {
 func (*ScopedTarget) ProtoMessage() {}
 
 func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[9]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +2020,7 @@ func (x *ScopedTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopedTarget.ProtoReflect.Descriptor instead.
 func (*ScopedTarget) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ScopedTarget) GetTarget() string {
@@ -1818,7 +2080,7 @@ type AlertAnswer struct {
 
 func (x *AlertAnswer) Reset() {
 	*x = AlertAnswer{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +2092,7 @@ func (x *AlertAnswer) String() string {
 func (*AlertAnswer) ProtoMessage() {}
 
 func (x *AlertAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +2105,7 @@ func (x *AlertAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertAnswer.ProtoReflect.Descriptor instead.
 func (*AlertAnswer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AlertAnswer) GetSource() string {
@@ -1898,7 +2160,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +2172,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +2185,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Finding) GetRule() string {
@@ -1985,7 +2247,7 @@ type TargetPreview struct {
 
 func (x *TargetPreview) Reset() {
 	*x = TargetPreview{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2259,7 @@ func (x *TargetPreview) String() string {
 func (*TargetPreview) ProtoMessage() {}
 
 func (x *TargetPreview) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2272,7 @@ func (x *TargetPreview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetPreview.ProtoReflect.Descriptor instead.
 func (*TargetPreview) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TargetPreview) GetTarget() string {
@@ -2103,7 +2365,7 @@ type RollbackProof struct {
 
 func (x *RollbackProof) Reset() {
 	*x = RollbackProof{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2115,7 +2377,7 @@ func (x *RollbackProof) String() string {
 func (*RollbackProof) ProtoMessage() {}
 
 func (x *RollbackProof) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2128,7 +2390,7 @@ func (x *RollbackProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackProof.ProtoReflect.Descriptor instead.
 func (*RollbackProof) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RollbackProof) GetTarget() string {
@@ -2202,7 +2464,7 @@ type QuorumRule struct {
 
 func (x *QuorumRule) Reset() {
 	*x = QuorumRule{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2214,7 +2476,7 @@ func (x *QuorumRule) String() string {
 func (*QuorumRule) ProtoMessage() {}
 
 func (x *QuorumRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2227,7 +2489,7 @@ func (x *QuorumRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuorumRule.ProtoReflect.Descriptor instead.
 func (*QuorumRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *QuorumRule) GetGroup() string {
@@ -2274,7 +2536,7 @@ type ApprovalSignature struct {
 
 func (x *ApprovalSignature) Reset() {
 	*x = ApprovalSignature{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2286,7 +2548,7 @@ func (x *ApprovalSignature) String() string {
 func (*ApprovalSignature) ProtoMessage() {}
 
 func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2299,7 +2561,7 @@ func (x *ApprovalSignature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovalSignature.ProtoReflect.Descriptor instead.
 func (*ApprovalSignature) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ApprovalSignature) GetSigned() *timestamppb.Timestamp {
@@ -2350,7 +2612,7 @@ type SignerIdentity struct {
 
 func (x *SignerIdentity) Reset() {
 	*x = SignerIdentity{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2362,7 +2624,7 @@ func (x *SignerIdentity) String() string {
 func (*SignerIdentity) ProtoMessage() {}
 
 func (x *SignerIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2375,7 +2637,7 @@ func (x *SignerIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignerIdentity.ProtoReflect.Descriptor instead.
 func (*SignerIdentity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SignerIdentity) GetIssuer() string {
@@ -2413,7 +2675,7 @@ type Delegation struct {
 
 func (x *Delegation) Reset() {
 	*x = Delegation{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2425,7 +2687,7 @@ func (x *Delegation) String() string {
 func (*Delegation) ProtoMessage() {}
 
 func (x *Delegation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2438,7 +2700,7 @@ func (x *Delegation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delegation.ProtoReflect.Descriptor instead.
 func (*Delegation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Delegation) GetNumber() uint32 {
@@ -2505,7 +2767,7 @@ type StandIn struct {
 
 func (x *StandIn) Reset() {
 	*x = StandIn{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2517,7 +2779,7 @@ func (x *StandIn) String() string {
 func (*StandIn) ProtoMessage() {}
 
 func (x *StandIn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2530,7 +2792,7 @@ func (x *StandIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIn.ProtoReflect.Descriptor instead.
 func (*StandIn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *StandIn) GetPerson() string {
@@ -2567,7 +2829,7 @@ type CountedApproval struct {
 
 func (x *CountedApproval) Reset() {
 	*x = CountedApproval{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2579,7 +2841,7 @@ func (x *CountedApproval) String() string {
 func (*CountedApproval) ProtoMessage() {}
 
 func (x *CountedApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2592,7 +2854,7 @@ func (x *CountedApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountedApproval.ProtoReflect.Descriptor instead.
 func (*CountedApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CountedApproval) GetPerson() string {
@@ -2623,7 +2885,7 @@ type RiskScore struct {
 
 func (x *RiskScore) Reset() {
 	*x = RiskScore{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2635,7 +2897,7 @@ func (x *RiskScore) String() string {
 func (*RiskScore) ProtoMessage() {}
 
 func (x *RiskScore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2648,7 +2910,7 @@ func (x *RiskScore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
 func (*RiskScore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RiskScore) GetScore() uint32 {
@@ -2687,7 +2949,7 @@ type RiskInput struct {
 
 func (x *RiskInput) Reset() {
 	*x = RiskInput{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2961,7 @@ func (x *RiskInput) String() string {
 func (*RiskInput) ProtoMessage() {}
 
 func (x *RiskInput) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2974,7 @@ func (x *RiskInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskInput.ProtoReflect.Descriptor instead.
 func (*RiskInput) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RiskInput) GetFact() string {
@@ -2755,7 +3017,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2767,7 +3029,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2780,7 +3042,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -2845,7 +3107,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2857,7 +3119,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2870,7 +3132,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -2956,7 +3218,7 @@ type Party struct {
 
 func (x *Party) Reset() {
 	*x = Party{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +3230,7 @@ func (x *Party) String() string {
 func (*Party) ProtoMessage() {}
 
 func (x *Party) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +3243,7 @@ func (x *Party) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Party.ProtoReflect.Descriptor instead.
 func (*Party) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Party) GetAudience() string {
@@ -3035,7 +3297,7 @@ type Deferral struct {
 
 func (x *Deferral) Reset() {
 	*x = Deferral{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3047,7 +3309,7 @@ func (x *Deferral) String() string {
 func (*Deferral) ProtoMessage() {}
 
 func (x *Deferral) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3060,7 +3322,7 @@ func (x *Deferral) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deferral.ProtoReflect.Descriptor instead.
 func (*Deferral) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Deferral) GetChannel() string {
@@ -3106,7 +3368,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3118,7 +3380,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3131,7 +3393,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -3179,7 +3441,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3191,7 +3453,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3204,7 +3466,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -3287,7 +3549,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3299,7 +3561,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3312,7 +3574,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -3393,7 +3655,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3405,7 +3667,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3418,7 +3680,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -3496,7 +3758,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3508,7 +3770,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3521,7 +3783,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -3580,7 +3842,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3592,7 +3854,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3605,7 +3867,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -3658,7 +3920,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3670,7 +3932,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3683,7 +3945,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -3720,7 +3982,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3732,7 +3994,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3745,7 +4007,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -3777,7 +4039,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3789,7 +4051,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3802,7 +4064,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -3853,7 +4115,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3865,7 +4127,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3878,7 +4140,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -3952,7 +4214,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3964,7 +4226,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3977,7 +4239,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -4077,7 +4339,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4089,7 +4351,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4102,7 +4364,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -4210,7 +4472,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\n" +
 	"window_end\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\twindowEnd\x12\x18\n" +
 	"\aservice\x18\x06 \x01(\tR\aservice\x12\x16\n" +
-	"\x06digest\x18\a \x01(\tR\x06digest\"\xef\x02\n" +
+	"\x06digest\x18\a \x01(\tR\x06digest\"\xa7\x03\n" +
 	"\x0ePinnedArtifact\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
 	"\x04kind\x18\x02 \x01(\x0e2#.shipwarden.release.v1.ArtifactKindR\x04kind\x12\x1a\n" +
@@ -4223,7 +4485,36 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\ftag_resolved\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vtagResolved\x12B\n" +
 	"\tplatforms\x18\t \x03(\v2$.shipwarden.release.v1.PlatformImageR\tplatforms\x12\x14\n" +
 	"\x05title\x18\n" +
-	" \x01(\tR\x05title\"C\n" +
+	" \x01(\tR\x05title\x126\n" +
+	"\x04plan\x18\v \x01(\v2\".shipwarden.release.v1.PlanChangesR\x04plan\"\xb4\x02\n" +
+	"\vPlanChanges\x12\x16\n" +
+	"\x06create\x18\x01 \x01(\rR\x06create\x12\x16\n" +
+	"\x06update\x18\x02 \x01(\rR\x06update\x12\x16\n" +
+	"\x06delete\x18\x03 \x01(\rR\x06delete\x12\x18\n" +
+	"\areplace\x18\x04 \x01(\rR\areplace\x12\x16\n" +
+	"\x06forget\x18\x05 \x01(\rR\x06forget\x12\x16\n" +
+	"\x06invoke\x18\x06 \x01(\rR\x06invoke\x12\x1a\n" +
+	"\bdeferred\x18\a \x01(\rR\bdeferred\x12?\n" +
+	"\achanges\x18\b \x03(\v2%.shipwarden.release.v1.ResourceChangeR\achanges\x12\x16\n" +
+	"\x06digest\x18\t \x01(\tR\x06digest\x12\x1e\n" +
+	"\n" +
+	"attributes\x18\n" +
+	" \x01(\bR\n" +
+	"attributes\"\xb1\x02\n" +
+	"\x0eResourceChange\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12D\n" +
+	"\x06action\x18\x02 \x01(\x0e2,.shipwarden.release.v1.ResourceChange.ActionR\x06action\x12\x1e\n" +
+	"\n" +
+	"attributes\x18\x03 \x01(\tR\n" +
+	"attributes\"\x9e\x01\n" +
+	"\x06Action\x12\x16\n" +
+	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rACTION_CREATE\x10\x01\x12\x11\n" +
+	"\rACTION_UPDATE\x10\x02\x12\x11\n" +
+	"\rACTION_DELETE\x10\x03\x12\x12\n" +
+	"\x0eACTION_REPLACE\x10\x04\x12\x11\n" +
+	"\rACTION_FORGET\x10\x05\x12\x1c\n" +
+	"\x18ACTION_CREATE_AND_FORGET\x10\x06\"C\n" +
 	"\rPlatformImage\x12\x1a\n" +
 	"\bplatform\x18\x01 \x01(\tR\bplatform\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\"\xe7\x02\n" +
@@ -4549,8 +4840,8 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_facts_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 14)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 15)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -4558,119 +4849,125 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Deadline)(0),                 // 3: shipwarden.release.v1.Deadline
 	(DriverClass)(0),              // 4: shipwarden.release.v1.DriverClass
 	(GateVerdict_Status)(0),       // 5: shipwarden.release.v1.GateVerdict.Status
-	(ScopedTarget_Relation)(0),    // 6: shipwarden.release.v1.ScopedTarget.Relation
-	(Finding_Severity)(0),         // 7: shipwarden.release.v1.Finding.Severity
-	(RollbackProof_Source)(0),     // 8: shipwarden.release.v1.RollbackProof.Source
-	(Deferral_Reason)(0),          // 9: shipwarden.release.v1.Deferral.Reason
-	(Recipient_State)(0),          // 10: shipwarden.release.v1.Recipient.State
-	(TargetResult_Status)(0),      // 11: shipwarden.release.v1.TargetResult.Status
-	(CheckResult_Verdict)(0),      // 12: shipwarden.release.v1.CheckResult.Verdict
-	(QuarantineReason_Cause)(0),   // 13: shipwarden.release.v1.QuarantineReason.Cause
-	(*Timeouts)(nil),              // 14: shipwarden.release.v1.Timeouts
-	(*EvidenceRef)(nil),           // 15: shipwarden.release.v1.EvidenceRef
-	(*GateVerdict)(nil),           // 16: shipwarden.release.v1.GateVerdict
-	(*Waiver)(nil),                // 17: shipwarden.release.v1.Waiver
-	(*UnseenEvidence)(nil),        // 18: shipwarden.release.v1.UnseenEvidence
-	(*UnkeptEvidence)(nil),        // 19: shipwarden.release.v1.UnkeptEvidence
-	(*RecordReading)(nil),         // 20: shipwarden.release.v1.RecordReading
-	(*PinnedArtifact)(nil),        // 21: shipwarden.release.v1.PinnedArtifact
-	(*PlatformImage)(nil),         // 22: shipwarden.release.v1.PlatformImage
-	(*ScopedTarget)(nil),          // 23: shipwarden.release.v1.ScopedTarget
-	(*AlertAnswer)(nil),           // 24: shipwarden.release.v1.AlertAnswer
-	(*Finding)(nil),               // 25: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 26: shipwarden.release.v1.TargetPreview
-	(*RollbackProof)(nil),         // 27: shipwarden.release.v1.RollbackProof
-	(*QuorumRule)(nil),            // 28: shipwarden.release.v1.QuorumRule
-	(*ApprovalSignature)(nil),     // 29: shipwarden.release.v1.ApprovalSignature
-	(*SignerIdentity)(nil),        // 30: shipwarden.release.v1.SignerIdentity
-	(*Delegation)(nil),            // 31: shipwarden.release.v1.Delegation
-	(*StandIn)(nil),               // 32: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),       // 33: shipwarden.release.v1.CountedApproval
-	(*RiskScore)(nil),             // 34: shipwarden.release.v1.RiskScore
-	(*RiskInput)(nil),             // 35: shipwarden.release.v1.RiskInput
-	(*HoldReason)(nil),            // 36: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 37: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 38: shipwarden.release.v1.Party
-	(*Deferral)(nil),              // 39: shipwarden.release.v1.Deferral
-	(*Recipient)(nil),             // 40: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 41: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 42: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 43: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 44: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 45: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 46: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 47: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 48: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 49: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 50: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 51: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 52: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 53: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 54: shipwarden.release.v1.ArtifactKind
+	(ResourceChange_Action)(0),    // 6: shipwarden.release.v1.ResourceChange.Action
+	(ScopedTarget_Relation)(0),    // 7: shipwarden.release.v1.ScopedTarget.Relation
+	(Finding_Severity)(0),         // 8: shipwarden.release.v1.Finding.Severity
+	(RollbackProof_Source)(0),     // 9: shipwarden.release.v1.RollbackProof.Source
+	(Deferral_Reason)(0),          // 10: shipwarden.release.v1.Deferral.Reason
+	(Recipient_State)(0),          // 11: shipwarden.release.v1.Recipient.State
+	(TargetResult_Status)(0),      // 12: shipwarden.release.v1.TargetResult.Status
+	(CheckResult_Verdict)(0),      // 13: shipwarden.release.v1.CheckResult.Verdict
+	(QuarantineReason_Cause)(0),   // 14: shipwarden.release.v1.QuarantineReason.Cause
+	(*Timeouts)(nil),              // 15: shipwarden.release.v1.Timeouts
+	(*EvidenceRef)(nil),           // 16: shipwarden.release.v1.EvidenceRef
+	(*GateVerdict)(nil),           // 17: shipwarden.release.v1.GateVerdict
+	(*Waiver)(nil),                // 18: shipwarden.release.v1.Waiver
+	(*UnseenEvidence)(nil),        // 19: shipwarden.release.v1.UnseenEvidence
+	(*UnkeptEvidence)(nil),        // 20: shipwarden.release.v1.UnkeptEvidence
+	(*RecordReading)(nil),         // 21: shipwarden.release.v1.RecordReading
+	(*PinnedArtifact)(nil),        // 22: shipwarden.release.v1.PinnedArtifact
+	(*PlanChanges)(nil),           // 23: shipwarden.release.v1.PlanChanges
+	(*ResourceChange)(nil),        // 24: shipwarden.release.v1.ResourceChange
+	(*PlatformImage)(nil),         // 25: shipwarden.release.v1.PlatformImage
+	(*ScopedTarget)(nil),          // 26: shipwarden.release.v1.ScopedTarget
+	(*AlertAnswer)(nil),           // 27: shipwarden.release.v1.AlertAnswer
+	(*Finding)(nil),               // 28: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 29: shipwarden.release.v1.TargetPreview
+	(*RollbackProof)(nil),         // 30: shipwarden.release.v1.RollbackProof
+	(*QuorumRule)(nil),            // 31: shipwarden.release.v1.QuorumRule
+	(*ApprovalSignature)(nil),     // 32: shipwarden.release.v1.ApprovalSignature
+	(*SignerIdentity)(nil),        // 33: shipwarden.release.v1.SignerIdentity
+	(*Delegation)(nil),            // 34: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 35: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),       // 36: shipwarden.release.v1.CountedApproval
+	(*RiskScore)(nil),             // 37: shipwarden.release.v1.RiskScore
+	(*RiskInput)(nil),             // 38: shipwarden.release.v1.RiskInput
+	(*HoldReason)(nil),            // 39: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 40: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 41: shipwarden.release.v1.Party
+	(*Deferral)(nil),              // 42: shipwarden.release.v1.Deferral
+	(*Recipient)(nil),             // 43: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 44: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 45: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 46: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 47: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 48: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 49: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 50: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 51: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 52: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 53: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 54: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 55: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 56: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 57: shipwarden.release.v1.ArtifactKind
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	52, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	52, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	52, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	52, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	55, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	55, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	55, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	55, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	17, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	53, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	53, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	53, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	54, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	53, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
-	22, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
-	45, // 12: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
-	6,  // 13: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
-	15, // 14: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
-	53, // 15: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
-	7,  // 16: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	15, // 17: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
-	4,  // 18: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	27, // 19: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
-	8,  // 20: shipwarden.release.v1.RollbackProof.source:type_name -> shipwarden.release.v1.RollbackProof.Source
-	53, // 21: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	53, // 22: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	30, // 23: shipwarden.release.v1.ApprovalSignature.identity:type_name -> shipwarden.release.v1.SignerIdentity
-	53, // 24: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	53, // 25: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
-	31, // 26: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	35, // 27: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	53, // 28: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	53, // 29: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	53, // 30: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	53, // 31: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
-	9,  // 32: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
-	10, // 33: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	11, // 34: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	15, // 35: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	53, // 36: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	53, // 37: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	43, // 38: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	53, // 39: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	53, // 40: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	15, // 41: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	12, // 42: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	53, // 43: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	44, // 44: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	44, // 45: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	44, // 46: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	53, // 47: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	53, // 48: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	53, // 49: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	53, // 50: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	50, // 51: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	51, // 52: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	13, // 53: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	53, // 54: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	53, // 55: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	53, // 56: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	18, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
+	56, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	56, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	56, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	57, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	56, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	25, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
+	23, // 12: shipwarden.release.v1.PinnedArtifact.plan:type_name -> shipwarden.release.v1.PlanChanges
+	24, // 13: shipwarden.release.v1.PlanChanges.changes:type_name -> shipwarden.release.v1.ResourceChange
+	6,  // 14: shipwarden.release.v1.ResourceChange.action:type_name -> shipwarden.release.v1.ResourceChange.Action
+	48, // 15: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	7,  // 16: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
+	16, // 17: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
+	56, // 18: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
+	8,  // 19: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	16, // 20: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
+	4,  // 21: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
+	30, // 22: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
+	9,  // 23: shipwarden.release.v1.RollbackProof.source:type_name -> shipwarden.release.v1.RollbackProof.Source
+	56, // 24: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	56, // 25: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	33, // 26: shipwarden.release.v1.ApprovalSignature.identity:type_name -> shipwarden.release.v1.SignerIdentity
+	56, // 27: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	56, // 28: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	34, // 29: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	38, // 30: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
+	56, // 31: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	56, // 32: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	56, // 33: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	56, // 34: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
+	10, // 35: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
+	11, // 36: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	12, // 37: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	16, // 38: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	56, // 39: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	56, // 40: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	46, // 41: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	56, // 42: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	56, // 43: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	16, // 44: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	13, // 45: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	56, // 46: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	47, // 47: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	47, // 48: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	47, // 49: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	56, // 50: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	56, // 51: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	56, // 52: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	56, // 53: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	53, // 54: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	54, // 55: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	14, // 56: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	56, // 57: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	56, // 58: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	56, // 59: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	60, // [60:60] is the sub-list for method output_type
+	60, // [60:60] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -4684,8 +4981,8 @@ func file_shipwarden_release_v1_facts_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
-			NumEnums:      14,
-			NumMessages:   38,
+			NumEnums:      15,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -107,6 +107,9 @@ const (
 	ArtifactKind_ARTIFACT_KIND_ARCHIVE ArtifactKind = 6
 	// A configuration document in YAML or JSON, below the artifact folder.
 	ArtifactKind_ARTIFACT_KIND_CONFIGURATION ArtifactKind = 7
+	// The JSON form of a saved plan of the same release, as "terraform show -json" prints it,
+	// below the artifact folder: it says which attributes change. It is for approvers.
+	ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN_JSON ArtifactKind = 8
 )
 
 // Enum value maps for ArtifactKind.
@@ -120,16 +123,18 @@ var (
 		5: "ARTIFACT_KIND_TERRAFORM_MODULE",
 		6: "ARTIFACT_KIND_ARCHIVE",
 		7: "ARTIFACT_KIND_CONFIGURATION",
+		8: "ARTIFACT_KIND_TERRAFORM_PLAN_JSON",
 	}
 	ArtifactKind_value = map[string]int32{
-		"ARTIFACT_KIND_UNSPECIFIED":      0,
-		"ARTIFACT_KIND_FILE":             1,
-		"ARTIFACT_KIND_OCI_IMAGE":        2,
-		"ARTIFACT_KIND_HELM_CHART":       3,
-		"ARTIFACT_KIND_TERRAFORM_PLAN":   4,
-		"ARTIFACT_KIND_TERRAFORM_MODULE": 5,
-		"ARTIFACT_KIND_ARCHIVE":          6,
-		"ARTIFACT_KIND_CONFIGURATION":    7,
+		"ARTIFACT_KIND_UNSPECIFIED":         0,
+		"ARTIFACT_KIND_FILE":                1,
+		"ARTIFACT_KIND_OCI_IMAGE":           2,
+		"ARTIFACT_KIND_HELM_CHART":          3,
+		"ARTIFACT_KIND_TERRAFORM_PLAN":      4,
+		"ARTIFACT_KIND_TERRAFORM_MODULE":    5,
+		"ARTIFACT_KIND_ARCHIVE":             6,
+		"ARTIFACT_KIND_CONFIGURATION":       7,
+		"ARTIFACT_KIND_TERRAFORM_PLAN_JSON": 8,
 	}
 )
 
@@ -1732,7 +1737,7 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x13TRIGGER_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fTRIGGER_PLANNED\x10\x01\x12\x15\n" +
 	"\x11TRIGGER_EMERGENCY\x10\x02\x12\x14\n" +
-	"\x10TRIGGER_ROLLBACK\x10\x03*\x82\x02\n" +
+	"\x10TRIGGER_ROLLBACK\x10\x03*\xa9\x02\n" +
 	"\fArtifactKind\x12\x1d\n" +
 	"\x19ARTIFACT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ARTIFACT_KIND_FILE\x10\x01\x12\x1b\n" +
@@ -1741,7 +1746,8 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x1cARTIFACT_KIND_TERRAFORM_PLAN\x10\x04\x12\"\n" +
 	"\x1eARTIFACT_KIND_TERRAFORM_MODULE\x10\x05\x12\x19\n" +
 	"\x15ARTIFACT_KIND_ARCHIVE\x10\x06\x12\x1f\n" +
-	"\x1bARTIFACT_KIND_CONFIGURATION\x10\aBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
+	"\x1bARTIFACT_KIND_CONFIGURATION\x10\a\x12%\n" +
+	"!ARTIFACT_KIND_TERRAFORM_PLAN_JSON\x10\bBGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
 
 var (
 	file_shipwarden_release_v1_request_proto_rawDescOnce sync.Once

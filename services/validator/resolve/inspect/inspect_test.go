@@ -181,12 +181,14 @@ func TestCharts(t *testing.T) {
 	}
 }
 
-// plan is the part of a plan's message that says what it is, among other fields.
-func plan(format uint64, version string) string {
+// plan is the part of a plan's message that says what it is, with changes to resources.
+func plan(format uint64, version string, changes ...change) string {
 	b := protowire.AppendTag(nil, 1, protowire.VarintType)
 	b = protowire.AppendVarint(b, format)
-	b = protowire.AppendTag(b, 3, protowire.BytesType)
-	b = protowire.AppendString(b, "resource changes")
+	for _, c := range changes {
+		b = protowire.AppendTag(b, 3, protowire.BytesType)
+		b = protowire.AppendBytes(b, c.saved())
+	}
 	b = protowire.AppendTag(b, 14, protowire.BytesType)
 	return string(protowire.AppendString(b, version))
 }
@@ -194,8 +196,8 @@ func plan(format uint64, version string) string {
 func TestTerraformPlans(t *testing.T) {
 	state, config := entry{name: "tfstate", body: `{"version":4,"serial":7}`}, entry{name: "tfconfig/m-/main.tf", body: "terraform {}"}
 	good := entry{name: "tfplan", body: plan(3, "1.9.5")}
-	if version, err := inspect.TerraformPlan(bytes.NewReader(zipOf(t, good, state, config))); err != nil || version != "1.9.5" {
-		t.Fatalf("%q, %v", version, err)
+	if p, err := inspect.TerraformPlan(bytes.NewReader(zipOf(t, good, state, config))); err != nil || p.Version != "1.9.5" {
+		t.Fatalf("%v, %v", p, err)
 	}
 	for name, body := range map[string][]byte{
 		"no plan":                     zipOf(t, state, config),
@@ -204,13 +206,16 @@ func TestTerraformPlans(t *testing.T) {
 		"a plan of another format":    zipOf(t, entry{name: "tfplan", body: plan(2, "1.9.5")}, state, config),
 		"a plan by nothing":           zipOf(t, entry{name: "tfplan", body: plan(3, "")}, state, config),
 		"a plan that is a text":       zipOf(t, entry{name: "tfplan", body: "Plan: 3 to add"}, state, config),
+		"a plan of a run that failed": zipOf(t, entry{name: "tfplan", body: string(protowire.AppendVarint(protowire.AppendTag([]byte(plan(3, "1.9.5")), 20, protowire.VarintType), 1))}, state, config),
+		"an action that is not known": zipOf(t, entry{name: "tfplan", body: plan(3, "1.9.5", change{address: "a.b", action: 4})}, state, config),
+		"a change of nothing":         zipOf(t, entry{name: "tfplan", body: plan(3, "1.9.5", change{action: 5})}, state, config),
 		"a state of another version":  zipOf(t, good, entry{name: "tfstate", body: `{"version":3}`}, config),
 		"a state that is none":        zipOf(t, good, entry{name: "tfstate", body: `x`}, config),
 		"the configuration, unzipped": []byte("terraform {}"),
 		"a state without an end":      zipOf(t, good, entry{name: "tfstate", body: `{"a":"` + strings.Repeat("a", 4<<20) + `"}`}, config),
 	} {
-		if version, err := inspect.TerraformPlan(bytes.NewReader(body)); !errors.Is(err, inspect.ErrKind) {
-			t.Errorf("%s: %q, %v", name, version, err)
+		if p, err := inspect.TerraformPlan(bytes.NewReader(body)); !errors.Is(err, inspect.ErrKind) {
+			t.Errorf("%s: %v, %v", name, p, err)
 		}
 	}
 }
@@ -278,6 +283,9 @@ func TestConfigurations(t *testing.T) {
 func FuzzNothingOfAnArtifactBreaksAnything(f *testing.F) {
 	shaketest.Add(f, tarGz(f, entry{name: "shop/Chart.yaml", body: chartYAML}))
 	shaketest.Add(f, zipOf(f, entry{name: "tfplan", body: plan(3, "1.9.5")}))
+	shaketest.Add(f, zipOf(f, entry{name: "tfplan", body: plan(3, "1.9.5", change{address: "a.b", action: 6, deposed: "0a"})},
+		entry{name: "tfstate", body: `{"version":4}`}, entry{name: "tfconfig/main.tf", body: "terraform {}"}))
+	shaketest.Add(f, []byte(planJSON))
 	shaketest.Add(f, []byte("a: &a [*a]\n"))
 	shaketest.Add(f, []byte(`{"a":[{"b":1}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -289,6 +297,8 @@ func FuzzNothingOfAnArtifactBreaksAnything(f *testing.F) {
 		_, err := inspect.HelmChart(bytes.NewReader(body))
 		check(err)
 		_, err = inspect.TerraformPlan(bytes.NewReader(body))
+		check(err)
+		_, err = inspect.TerraformPlanJSON(bytes.NewReader(body))
 		check(err)
 		_, err = inspect.TerraformModule(bytes.NewReader(body))
 		check(err)

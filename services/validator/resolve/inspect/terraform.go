@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"golang.org/x/mod/semver"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // What a saved plan of Terraform and OpenTofu is made of: a zip with the plan as a
@@ -18,13 +15,13 @@ const (
 	stateFile  = "tfstate"
 	configPart = "tfconfig/"
 
-	planFormat       = 3  // of the message, in its field 1
-	fieldPlanFormat  = 1  // tfplan.Plan.version
-	fieldPlanVersion = 14 // tfplan.Plan.terraform_version
+	planFormat = 3 // of the message, in its field 1
 )
 
-// TerraformPlan reads a saved plan, and returns the version that made it.
-func TerraformPlan(content io.Reader) (version string, err error) {
+// TerraformPlan reads a saved plan: the version that made it, and what it would change. The
+// values of attributes are written as only the providers' schemas tell, so that which of
+// them change is not known here; its JSON form says it (TerraformPlanJSON).
+func TerraformPlan(content io.Reader) (plan Plan, err error) {
 	parts := map[string]bool{}
 	err = walk(content, Small, func(name string, file io.Reader) error {
 		switch {
@@ -33,7 +30,7 @@ func TerraformPlan(content io.Reader) (version string, err error) {
 			if err != nil {
 				return err
 			}
-			if version, err = planVersion(body); err != nil {
+			if plan, err = savedPlan(body); err != nil {
 				return err
 			}
 			parts[planFile] = true
@@ -46,45 +43,14 @@ func TerraformPlan(content io.Reader) (version string, err error) {
 		return nil
 	})
 	if err != nil {
-		return "", err
+		return Plan{}, err
 	}
 	for _, part := range []string{planFile, stateFile, configPart} {
 		if !parts[part] {
-			return "", fmt.Errorf("it holds no %s, so it is no saved plan: %w", part, ErrKind)
+			return Plan{}, fmt.Errorf("it holds no %s, so it is no saved plan: %w", part, ErrKind)
 		}
 	}
-	return version, nil
-}
-
-// planVersion reads the fields of the message that say what it is.
-func planVersion(body []byte) (string, error) {
-	format, version := uint64(0), ""
-	for len(body) > 0 {
-		number, kind, n := protowire.ConsumeTag(body)
-		if n < 0 {
-			return "", fmt.Errorf("%s is no plan: %w", planFile, ErrKind)
-		}
-		body = body[n:]
-		switch {
-		case number == fieldPlanFormat && kind == protowire.VarintType:
-			format, n = protowire.ConsumeVarint(body)
-		case number == fieldPlanVersion && kind == protowire.BytesType:
-			version, n = protowire.ConsumeString(body)
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, body)
-		}
-		if n < 0 {
-			return "", fmt.Errorf("%s is no plan: %w", planFile, ErrKind)
-		}
-		body = body[n:]
-	}
-	switch {
-	case format != planFormat:
-		return "", fmt.Errorf("%s has format %d, must be %d: %w", planFile, format, planFormat, ErrKind)
-	case len(version) > 64 || !semver.IsValid("v"+version):
-		return "", fmt.Errorf("%s was made by version %.80q: %w", planFile, version, ErrKind)
-	}
-	return version, nil
+	return plan, nil
 }
 
 // terraformState reads as much of a state as says what it is.
