@@ -113,3 +113,28 @@ func TestOnlyWhatWasShownIsTriedAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestNoRoomForBothVersionsHoldsTheStart: there was room when people approved, and the target
+// has filled up since. However old the proof that they were shown is, the start makes its own.
+func TestNoRoomForBothVersionsHoldsTheStart(t *testing.T) {
+	w := sitetest.New(t, sitetest.Asking("eu1"))
+	w.Digest = w.Keep(t, sitetest.Document(demandsProof))
+	w.Earlier(t, "eu1", 1)
+	w.Says(t, "eu1", "1 to change", "room for both versions")
+	e := w.Executor(t, "one", nil)
+	r := shown(t, w, e)
+	w.Says(t, "eu1", "1 to change", "3 MiB are free and 40 needed\nfail")
+	s := startOf(t, e, r)
+	if s.Phase != procedure.PhaseHeld || len(s.Holds) != 1 || s.Holds[0].GetRule() != procedure.HoldRollbackUnproved || !strings.Contains(s.Holds[0].GetMessage(), "3 MiB are free and 40 needed") {
+		t.Fatalf("in phase %s: %v, %s", s.Phase, s.Holds, s.EndReason)
+	}
+	w.Says(t, "eu1", "1 to change", "room for both versions")
+	r.Resume(t)
+	if s = startOf(t, e, r); s.Phase != procedure.PhaseExecuting {
+		t.Errorf("in phase %s: %v, %s", s.Phase, s.Holds, s.EndReason)
+	}
+	tried := r.Find(t, "execution_claimed").GetExecutionClaimed().GetRollbackProofs()
+	if len(tried) != 1 || !tried[0].GetPossible() {
+		t.Errorf("the claim names %v", tried)
+	}
+}
