@@ -66,3 +66,13 @@ func TestWhichIncidentsHold(t *testing.T) {
 		t.Errorf("taken on, which is all that is asked: %q", why)
 	}
 }
+
+// TestWhatHasBegunIsLookedAtNoMore between the claim of a later wave and its effect: there is
+// nothing to read from, and nothing is read.
+func TestWhatHasBegunIsLookedAtNoMore(t *testing.T) {
+	index := policy.NewIndex(&policyv1.Procedure{Services: []*policyv1.Service{{Name: "shop"}}, Incidents: &policyv1.Incidents{}})
+	s := state("a", "shop", "eu1", func(s *procedure.State) { s.Phase, s.Begun = procedure.PhaseExecuting, []string{"eu1"} })
+	if found, err := Find(t.Context(), nil, s, []*policy.Index{index}); err != nil || found != nil {
+		t.Errorf("%v, %v", found, err)
+	}
+}

@@ -183,12 +183,13 @@ func changesOf(f protoreflect.FieldDescriptor, m protoreflect.Message) []func() 
 func TestWhatIsLoosenedOfTheRest(t *testing.T) {
 	const hour = time.Hour
 	for want, change := range map[string]func(*policyv1.Procedure){
-		"alerts error-budget is gone":                                                             func(d *policyv1.Procedure) { d.Alerts = d.GetAlerts()[:1] },
-		"alerts error-budget.bypassable is true instead of false":                                 func(d *policyv1.Procedure) { d.Alerts[1].Bypassable = true },
-		"alerts error-budget.environments is production instead of nothing":                       func(d *policyv1.Procedure) { d.Alerts[1].Environments = []string{"production"} },
-		"audiences board.risk_from is 50 instead of 40":                                           func(d *policyv1.Procedure) { board(d).RiskFrom = 50 },
-		"audiences board.tiers is 1 instead of 1, 2":                                              func(d *policyv1.Procedure) { board(d).Tiers = []uint32{1} },
-		"audiences board.targets is shop-eu1 instead of shop-eu1, shop-eu2":                       func(d *policyv1.Procedure) { board(d).Targets = board(d).GetTargets()[:1] },
+		"alerts error-budget is gone":                                            func(d *policyv1.Procedure) { d.Alerts = d.GetAlerts()[:1] },
+		"alerts error-budget.bypassable is true instead of false":                func(d *policyv1.Procedure) { d.Alerts[1].Bypassable = true },
+		"alerts error-budget.environments is production instead of nothing":      func(d *policyv1.Procedure) { d.Alerts[1].Environments = []string{"production"} },
+		"audiences board.risk_from is 50 instead of 40":                          func(d *policyv1.Procedure) { board(d).RiskFrom = 50 },
+		"audiences board.tiers is 1 instead of 1, 2":                             func(d *policyv1.Procedure) { board(d).Tiers = []uint32{1} },
+		"audiences board.targets is shop-eu1 instead of shop-eu1, shop-eu2":      func(d *policyv1.Procedure) { board(d).Targets = board(d).GetTargets()[:1] },
+		"a release that weighs 20 or more needs 1 approvals of sre instead of 2": func(d *policyv1.Procedure) { d.RiskScore.Levels[0].Approvals[0].Count = 1 },
 		"risk_score is gone":                                                                      func(d *policyv1.Procedure) { d.RiskScore = nil },
 		"risk_score.weights.emergency is 9 instead of 10":                                         func(d *policyv1.Procedure) { d.RiskScore.Weights.Emergency = 9 },
 		"risk_score.levels 40.first_wave is 0 instead of 1":                                       func(d *policyv1.Procedure) { d.RiskScore.Levels[1].FirstWave = 0 },

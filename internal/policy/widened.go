@@ -116,6 +116,13 @@ func Loosened(before, after *policyv1.Procedure) []string {
 	l.quorum("a release without a way back", before.GetNoRollbackApprovals(), after.GetNoRollbackApprovals())
 	l.readiness(before.GetRollbackReadiness(), after.GetRollbackReadiness())
 	l.quorum("a release of high risk", before.GetHighRiskApprovals(), after.GetHighRiskApprovals())
+	for _, was := range before.GetRiskScore().GetLevels() {
+		for _, now := range after.GetRiskScore().GetLevels() {
+			if now.GetFrom() == was.GetFrom() { // That one is gone is said of the levels.
+				l.quorum(fmt.Sprintf("a release that weighs %d or more", was.GetFrom()), was.GetApprovals(), now.GetApprovals())
+			}
+		}
+	}
 	for _, area := range before.GetHighRiskAreas() {
 		l.lost(true, slices.Contains(after.GetHighRiskAreas(), area), "the area %s is of high risk no more", area)
 	}

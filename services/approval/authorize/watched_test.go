@@ -16,6 +16,7 @@ import (
 // TestExplainSaysThatAlertsAreAskedForAgain before the start, and which one holds it then.
 func TestExplainSaysThatAlertsAreAskedForAgain(t *testing.T) {
 	r := newRig(t, func(d *policyv1.Procedure) {
+		d.Incidents = &policyv1.Incidents{Scopes: []policyv1.Incidents_Scope{policyv1.Incidents_SCOPE_DEPENDENCY}}
 		d.Alerts = []*policyv1.AlertRule{{
 			Name: "errors", Source: "alertmanager", Reason: "look after it first",
 			Matchers: []*policyv1.LabelMatcher{{Label: "service", Value: &policyv1.LabelMatcher_Is{Is: "{service}"}}},
@@ -33,7 +34,8 @@ func TestExplainSaysThatAlertsAreAskedForAgain(t *testing.T) {
 	release := r.Reach(t, procedure.PhaseApprove)
 	if step := ask(release); !slices.Contains(step.GetWaitsFor(), "no alert of rule errors fires then, by alertmanager") {
 		t.Errorf("ahead: %v", step)
-	} else if !slices.Contains(step.GetWaitsFor(), "no release of billing is in flight then") {
+	} else if !slices.Contains(step.GetWaitsFor(), "no release of billing is in flight then") ||
+		!slices.Contains(step.GetWaitsFor(), "no other release has an open incident then, of billing") {
 		t.Errorf("of neighbors it says %v", step)
 	}
 	r.To(t, release, procedure.PhaseExecute)
