@@ -81,8 +81,12 @@ func TestAQuestionAsksAsTheStepDoesAndKeepsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	began := time.Now()
 	refused("they do not answer", gates.Outside{Connectors: hung, Finder: slow{}, Within: 50 * time.Millisecond},
 		"the system does not answer in time", "registry cannot be asked, for it does not answer in time")
+	if waited := time.Since(began); waited > 5*time.Second {
+		t.Errorf("a question waited %s", waited) // a connector waits 10 s
+	}
 	e := ask(gates.Outside{}).GetGatesRefused()
 	if said := e.String(); !strings.Contains(said, "no connector jira is configured") || !strings.Contains(said, "configured with no registry") {
 		t.Errorf("nobody is configured: %s", said)
