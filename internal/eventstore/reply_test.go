@@ -91,6 +91,11 @@ func TestAReplySubjectLeadsNowhereFromAnAccountOfItsOwn(t *testing.T) {
 			if err != nil || ack.Stream != eventstore.StreamRequests || ack.Sequence != 3 {
 				t.Fatalf("receipt %+v, %v", ack, err)
 			}
+			// What is stored in REL behind them says that they were looked at there as well.
+			const behind = "rel.shop-2.approval.requested"
+			if _, err := admin.Publish(t.Context(), behind, []byte("{}")); err != nil {
+				t.Fatal(err)
+			}
 			// Answers are heard.
 			if _, err := admin.Publish(t.Context(), "answer.production.shop.k", []byte("{}")); err != nil {
 				t.Fatal(err)
@@ -99,7 +104,7 @@ func TestAReplySubjectLeadsNowhereFromAnAccountOfItsOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			for stream, want := range map[string][]string{
-				eventstore.StreamEvents: c.wantRel, eventstore.StreamAnswers: append(c.wantAnswers, "answer.production.shop.k"),
+				eventstore.StreamEvents: append(c.wantRel, behind), eventstore.StreamAnswers: append(c.wantAnswers, "answer.production.shop.k"),
 			} {
 				s, err := admin.Stream(t.Context(), stream)
 				if err != nil {

@@ -23,6 +23,8 @@ type freezes struct {
 	document func(ctx context.Context) (*policyv1.Procedure, error)
 	now      func() time.Time
 	gauge    *prometheus.GaugeVec
+	// shown are the freezes that have a number.
+	shown map[string]bool
 }
 
 func newFreezes(s *station.Station, id string) *freezes {
@@ -68,9 +70,11 @@ func (f *freezes) run(ctx context.Context) error {
 }
 
 // show takes over the freezes of a document. One that cannot be judged holds: that is what
-// the steps make of it.
+// the steps make of it. Those that are not in it any more go last: whoever asks meanwhile
+// misses none that is.
 func (f *freezes) show(document *policyv1.Procedure) {
-	f.gauge.Reset()
+	before := f.shown
+	f.shown = map[string]bool{}
 	for _, one := range document.GetFreezes() {
 		one = proto.CloneOf(one)
 		one.Environments, one.Services, one.Targets, one.Customers = nil, nil, nil, nil
@@ -79,6 +83,12 @@ func (f *freezes) show(document *policyv1.Procedure) {
 		if err != nil || len(verdict.Reasons) > 0 {
 			holds = 1
 		}
+		f.shown[one.GetName()] = true
 		f.gauge.WithLabelValues(one.GetName()).Set(holds)
+	}
+	for name := range before {
+		if !f.shown[name] {
+			f.gauge.DeleteLabelValues(name)
+		}
 	}
 }

@@ -24,6 +24,8 @@ type phases struct {
 	pending *prometheus.GaugeVec
 	// environments are those that have a number.
 	environments map[string]bool
+	// underWay are the series of info, by their labels.
+	underWay map[[4]string]bool
 }
 
 func newPhases(r prometheus.Registerer, reader *ledger.Reader) *phases {
@@ -73,15 +75,19 @@ func (p *phases) count(ctx context.Context) {
 }
 
 // show takes over what is open. An environment that had something open keeps its number,
-// which is 0 then, so that an alert that looks at it ends.
+// which is 0 then, so that an alert that looks at it ends. What is not open any more goes
+// last: whoever asks meanwhile misses nothing that is.
 func (p *phases) show(open []ledger.UnderWay) {
-	p.info.Reset()
+	before := p.underWay
+	p.underWay = map[[4]string]bool{}
 	pending := map[string]int64{}
 	for environment := range p.environments {
 		pending[environment] = 0
 	}
 	for _, o := range open {
-		p.info.WithLabelValues(o.Service, o.Environment, o.Version, o.Phase).Set(1)
+		labels := [4]string{o.Service, o.Environment, o.Version, o.Phase}
+		p.underWay[labels] = true
+		p.info.WithLabelValues(labels[:]...).Set(1)
 		if o.Phase == procedure.PhaseApprove.String() {
 			pending[o.Environment] += o.Releases
 		} else {
@@ -91,5 +97,10 @@ func (p *phases) show(open []ledger.UnderWay) {
 	for environment, n := range pending {
 		p.environments[environment] = true
 		p.pending.WithLabelValues(environment).Set(float64(n))
+	}
+	for labels := range before {
+		if !p.underWay[labels] {
+			p.info.DeleteLabelValues(labels[:]...)
+		}
 	}
 }

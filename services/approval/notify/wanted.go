@@ -12,8 +12,9 @@ import (
 )
 
 // wanted says whose approvals are wanted, of exactly what, until when, and how it is looked
-// at. What is to be approved is named by its digest and nothing else: whoever approves looks
-// at it where it can be checked, and not at a message that anybody may have written.
+// at. What is to be approved is named by its digest, and beside it stand the words of whoever
+// asks: whoever approves looks at it where it can be checked, and not at a message that
+// anybody may have written.
 func (m *Message) wanted(x raised, what string) {
 	s, r := x.state, x.state.Request
 	until := earlier(s.ApproveBy, s.Requested.GetStartBy().AsTime())
