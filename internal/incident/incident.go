@@ -12,11 +12,13 @@ package incident
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -31,7 +33,7 @@ const Rule = "incident.open"
 // Store reads histories and standings.
 type Store interface {
 	standing.Reader
-	Load(ctx context.Context, aggregate string) (eventstore.History, error)
+	Beginning(ctx context.Context, aggregate string) (eventstore.History, error)
 }
 
 // Found is an open incident of another release.
@@ -103,7 +105,8 @@ func Services(index *policy.Index, r *releasev1.Request) []string {
 	return slices.Compact(out)
 }
 
-// releases are those of a service that may have an open incident.
+// releases are those of a service that may have an open incident. A history that somebody made
+// too long is read as far as it goes: nobody carries on what is longer.
 func releases(ctx context.Context, store Store, environment, service string) ([]procedure.State, error) {
 	s, err := standing.ReadService(ctx, store, environment, service)
 	if err != nil {
@@ -111,7 +114,10 @@ func releases(ctx context.Context, store Store, environment, service string) ([]
 	}
 	var out []procedure.State
 	for _, id := range slices.Concat(s.Open, s.Incidents) {
-		h, err := store.Load(ctx, procedure.Aggregate(id))
+		h, err := store.Beginning(ctx, procedure.Aggregate(id))
+		if errors.Is(err, envelope.ErrSubject) {
+			continue // No release has such a name, and it must not keep an emergency waiting.
+		}
 		if err != nil {
 			return nil, fmt.Errorf("look for incidents of release %s of %s: %w", id, service, err)
 		}

@@ -2,10 +2,12 @@ package inflight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -26,11 +28,16 @@ var Rules = []string{RuleDependency, RuleDependent}
 // Store reads histories and standings.
 type Store interface {
 	standing.Reader
-	Load(ctx context.Context, aggregate string) (eventstore.History, error)
+	Beginning(ctx context.Context, aggregate string) (eventstore.History, error)
 }
 
 // Found is one release that stands in the way of another.
-type Found struct{ Rule, Release, Message string }
+type Found struct {
+	Rule, Release, Message string
+	// Turn reports that it has begun nothing and only goes first; who does not wait for it goes
+	// past nothing.
+	Turn bool
+}
 
 // Hold is the reason to wait for it; nobody knows until when.
 func (f Found) Hold() *releasev1.HoldReason {
@@ -61,7 +68,8 @@ type Look struct {
 
 // Find returns the releases of neighboring services for which the release has to wait, each
 // once, in the order of the documents and of their requests. What an urgent release may go
-// around is for the caller to say.
+// around is for the caller to say. A history that somebody made too long is read as far as
+// it goes: whoever fills it takes back nothing that has begun, and ends no look with an error.
 func Find(ctx context.Context, store Store, l Look) ([]Found, error) {
 	me := progress{state: l.State, requested: first(l.Entries), claimed: claimed(l.State.Release, l.Entries)}
 	var out []Found
@@ -74,13 +82,17 @@ func Find(ctx context.Context, store Store, l Look) ([]Found, error) {
 			if id == l.State.Release || slices.ContainsFunc(out, func(f Found) bool { return f.Release == id }) {
 				continue
 			}
-			h, err := store.Load(ctx, procedure.Aggregate(id))
+			h, err := store.Beginning(ctx, procedure.Aggregate(id))
+			if errors.Is(err, envelope.ErrSubject) {
+				continue // No release has such a name, and it must not keep an emergency waiting.
+			}
 			if err != nil {
 				return nil, fmt.Errorf("look at release %s of %s: %w", id, n.service, err)
 			}
 			state, _ := procedure.Fold(id, h.Entries)
-			if why := l.before(me, progress{state: state, requested: first(h.Entries), claimed: claimed(id, h.Entries)}); why != "" {
-				out = append(out, Found{Rule: n.rule, Release: id, Message: fmt.Sprintf("release %s of %s, %s, %s", id, n.service, n.relation, why)})
+			other := progress{state: state, requested: first(h.Entries), claimed: claimed(id, h.Entries)}
+			if why := l.before(me, other); why != "" {
+				out = append(out, Found{Rule: n.rule, Release: id, Message: fmt.Sprintf("release %s of %s, %s, %s", id, n.service, n.relation, why), Turn: !other.begun()})
 			}
 		}
 	}

@@ -31,6 +31,11 @@ func (c *counting) Load(ctx context.Context, aggregate string) (eventstore.Histo
 	return c.Store.Load(ctx, aggregate)
 }
 
+func (c *counting) Beginning(ctx context.Context, aggregate string) (eventstore.History, error) {
+	c.loads++
+	return c.Store.Beginning(ctx, aggregate)
+}
+
 // TestAnOpenIncidentHoldsOthers of the same service: an impact of a release that was at its
 // end long since is reported. What it holds goes on when somebody has taken it on; neither an
 // emergency nor the way back from that release waits, and the record says so.

@@ -35,6 +35,7 @@ type Procedures interface {
 type Store interface {
 	standing.Reader
 	Load(ctx context.Context, aggregate string) (eventstore.History, error)
+	Beginning(ctx context.Context, aggregate string) (eventstore.History, error)
 }
 
 // New returns the step.

@@ -34,7 +34,10 @@ func (s shell) neighbors(ctx context.Context, t reactor.Task, documents []*polic
 		return nil, nil, err
 	}
 	for _, f := range flying {
-		holds, passed = append(holds, f.Hold()), append(passed, f.Called())
+		holds = append(holds, f.Hold())
+		if !f.Turn { // What has begun nothing is not gone past.
+			passed = append(passed, f.Called())
+		}
 	}
 	for _, f := range incidents {
 		holds, passed = append(holds, f.Hold()), append(passed, f.Called())
