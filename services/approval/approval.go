@@ -41,6 +41,7 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/notify"
 	"github.com/blackdice/shipwarden/services/approval/referrers"
 	"github.com/blackdice/shipwarden/services/approval/risk"
+	"github.com/blackdice/shipwarden/services/approval/whatif"
 )
 
 // The sweeper looks this often for deadlines that are past by more than late.
@@ -167,7 +168,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Group.Add("freezes", newFreezes(s, doc.GetId()).run)
 	changes := amendConfig(s, doc.GetId())
 	changes.Channels, changes.Connectors = slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(connectors))
-	if err := desk(ctx, s, cfg, clock, changes, sources); err != nil {
+	if err := desk(ctx, s, cfg, clock, changes, whatif.World{Outside: gates.Outside{Connectors: connectors, Finder: beside}, Sources: sources}); err != nil {
 		s.Conn.Close()
 		return err
 	}
@@ -265,7 +266,7 @@ func warnOfChannels(ctx context.Context, s *station.Station, id string, told map
 }
 
 // desk is the gRPC service through which people decide.
-func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, clock *deadline.Clock, changes amend.Config, sources map[string]risk.Alerts) error {
+func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, clock *deadline.Clock, changes amend.Config, world whatif.World) error {
 	who, err := callers(cfg, s.Now)
 	if err != nil {
 		return err
@@ -281,7 +282,7 @@ func desk(ctx context.Context, s *station.Station, cfg *configv1.Approval, clock
 	if err != nil {
 		return err
 	}
-	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, changes.ProcedureID, clock, s.Evidence, sources, s.Now))
+	approvalv1.RegisterApprovalServiceServer(server.Server, authorize.NewServer(s.Store, s.Procedures, changes.ProcedureID, clock, s.Evidence, world, s.Now))
 	approvalv1.RegisterProcedureServiceServer(server.Server, amend.NewServer(changes))
 	slog.InfoContext(ctx, "serving decisions", slog.String("grpc", server.Addr()))
 	s.Group.Add("grpc", server.Run)

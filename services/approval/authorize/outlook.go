@@ -53,7 +53,7 @@ func (s *Server) WhatIf(ctx context.Context, r *approvalv1.WhatIfRequest) (*appr
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}
-	out, err := s.dry().Request(ctx, active.Digest, request, s.now())
+	out, err := s.dry.Request(ctx, active.Digest, request, s.now())
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}
@@ -71,7 +71,7 @@ func (s *Server) CompareProcedure(ctx context.Context, r *approvalv1.CompareProc
 	}
 	other, out := policy.NewIndex(document), &approvalv1.CompareProcedureResponse{}
 	for _, release := range r.GetReleases() {
-		answers, err := s.dry().Compare(ctx, other, release)
+		answers, err := s.dry.Compare(ctx, other, release)
 		if err != nil {
 			return nil, toStatus(ctx, fmt.Errorf("compare %s: %w", release, err))
 		}
@@ -80,11 +80,6 @@ func (s *Server) CompareProcedure(ctx context.Context, r *approvalv1.CompareProc
 		}
 	}
 	return out, nil
-}
-
-// dry is a desk at which nothing happens: it is given the reading half of the store.
-func (s *Server) dry() *whatif.Desk {
-	return whatif.New(reading{s.store}, s.procedures, s.evidence, s.sources)
 }
 
 // reading hides what writes.

@@ -16,6 +16,7 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
 	"github.com/blackdice/shipwarden/services/approval/authorize"
 	"github.com/blackdice/shipwarden/services/approval/risk"
+	"github.com/blackdice/shipwarden/services/approval/whatif"
 )
 
 // loggedIn is a call by whom the provider has in these groups of its own.
@@ -36,7 +37,7 @@ func TestNobodyGoesAroundTheProvider(t *testing.T) {
 		}
 		d.Freezes = []*policyv1.Freeze{frozen("audit", time.Now().Add(time.Hour))}
 	})
-	desk := authorize.NewServer(r.Store, r.Procedures, approvaltest.ProcedureID, r.waiting, r.Evidence, nil, time.Now)
+	desk := authorize.NewServer(r.Store, r.Procedures, approvaltest.ProcedureID, r.waiting, r.Evidence, whatif.World{}, time.Now)
 	delegate := func(ctx context.Context, standIn string, groups ...string) error {
 		_, err := desk.Delegate(ctx, &approvalv1.DelegateRequest{
 			StandIn: standIn, Groups: groups, Until: timestamppb.New(time.Now().Add(24 * time.Hour)), Reason: "on leave",

@@ -13,6 +13,7 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
 	"github.com/blackdice/shipwarden/services/approval/authorize"
+	"github.com/blackdice/shipwarden/services/approval/whatif"
 )
 
 // TestWhomTheProviderTookOutOwnsNothing (PD-A.4): Otto owns the service by a group of the
@@ -26,7 +27,7 @@ func TestWhomTheProviderTookOutOwnsNothing(t *testing.T) {
 			}
 		}
 	})
-	desk := authorize.NewServer(r.Store, r.Procedures, approvaltest.ProcedureID, r.waiting, r.Evidence, nil, time.Now)
+	desk := authorize.NewServer(r.Store, r.Procedures, approvaltest.ProcedureID, r.waiting, r.Evidence, whatif.World{}, time.Now)
 	release := r.Reach(t, procedure.PhaseVerify)
 	r.Do(t, release, "", proceduretest.Verified(r.State(t, release), releasev1.CheckResult_VERDICT_FAIL, false))
 	ask := &approvalv1.ProposeClearanceRequest{Digest: r.takenBack(t, release), Reason: "the probe was wrong"}

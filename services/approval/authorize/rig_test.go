@@ -37,6 +37,7 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
 	"github.com/blackdice/shipwarden/services/approval/authorize"
+	"github.com/blackdice/shipwarden/services/approval/whatif"
 )
 
 func TestMain(m *testing.M) { approvaltest.Main(m) }
@@ -69,6 +70,12 @@ func rigOn(t *testing.T, n natstest.Server, changes ...func(*policyv1.Procedure)
 // rigWith takes tokens of a provider as well; nil for none.
 func rigWith(t *testing.T, n natstest.Server, provider *identity.Provider, changes ...func(*policyv1.Procedure)) *rig {
 	t.Helper()
+	return rigIn(t, n, provider, whatif.World{}, changes...)
+}
+
+// rigIn asks these others what if.
+func rigIn(t *testing.T, n natstest.Server, provider *identity.Provider, world whatif.World, changes ...func(*policyv1.Procedure)) *rig {
+	t.Helper()
 	r := &rig{Rig: approvaltest.On(t, n, approvaltest.Document(changes...)), ca: newAuthority(t), waiting: &waiting{}}
 	tokens := &configv1.Tokens{}
 	for _, p := range []string{
@@ -94,7 +101,7 @@ func rigWith(t *testing.T, n natstest.Server, provider *identity.Provider, chang
 		t.Fatal(err)
 	}
 	approvalv1.RegisterApprovalServiceServer(server.Server,
-		authorize.NewServer(r.Store, r.Procedures, approvaltest.ProcedureID, r.waiting, r.Evidence, nil,
+		authorize.NewServer(r.Store, r.Procedures, approvaltest.ProcedureID, r.waiting, r.Evidence, world,
 			func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -13,7 +13,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-	"github.com/blackdice/shipwarden/services/approval/risk"
+	"github.com/blackdice/shipwarden/services/approval/whatif"
 )
 
 // Store reads and appends histories, and reads which document is in effect.
@@ -37,15 +37,19 @@ type Server struct {
 	procedureID string
 	waiting     Waiting
 	evidence    Evidence
-	sources     map[string]risk.Alerts
 	now         func() time.Time
 	roots       *sigstore.Shelf
+	// dry is a desk at which nothing happens: it is given the reading half of the store.
+	dry *whatif.Desk
 }
 
 // NewServer returns the service for the procedure with that id. What people were shown
-// is kept as evidence; the sources are asked for alerts where somebody asks what if.
-func NewServer(store Store, procedures Procedures, procedureID string, waiting Waiting, kept Evidence, sources map[string]risk.Alerts, now func() time.Time) *Server {
-	return &Server{store: store, procedures: procedures, procedureID: procedureID, waiting: waiting, evidence: kept, sources: sources, now: now, roots: sigstore.NewShelf(kept.Get)}
+// is kept as evidence; the world is asked where somebody asks what if.
+func NewServer(store Store, procedures Procedures, procedureID string, waiting Waiting, kept Evidence, world whatif.World, now func() time.Time) *Server {
+	return &Server{
+		store: store, procedures: procedures, procedureID: procedureID, waiting: waiting, evidence: kept, now: now, roots: sigstore.NewShelf(kept.Get),
+		dry: whatif.New(reading{store}, procedures, kept, world),
+	}
 }
 
 // Approve implements approvalv1.ApprovalServiceServer (PD-A.2, PD-A.3). What the caller

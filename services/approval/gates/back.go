@@ -33,7 +33,7 @@ const (
 // the record says.
 func (s *shell) back(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
 	gone := missing(t.State)
-	if len(gone) == 0 || s.keeper == nil {
+	if len(gone) == 0 || s.dry {
 		return nil, nil
 	}
 	failed := make([]error, len(gone))

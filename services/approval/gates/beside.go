@@ -56,11 +56,13 @@ func (b Beside) size() int {
 // An emergency does not wait, and no urgent release waits for room in the store.
 func (s *shell) beside(ctx context.Context, t reactor.Task, index *policy.Index) (Beside, error) {
 	var b Beside
-	if !index.Document().GetReferrers() || s.keeper == nil {
+	if !index.Document().GetReferrers() {
 		return b, nil
 	}
 	step := t.State.Requested.GetTimeouts().GetStep().AsDuration()
-	patient := !t.State.Emergency() && t.Now.Before(t.State.Entered.Add(step/2))
+	patient := !s.dry && !t.State.Emergency() && t.Now.Before(t.State.Entered.Add(step/2))
+	asking, done := s.bounded(ctx)
+	defer done()
 	known := map[string]bool{}
 	for _, ref := range there(t.State) {
 		known[ref.GetDigest()] = true
@@ -69,7 +71,7 @@ func (s *shell) beside(ctx context.Context, t reactor.Task, index *policy.Index)
 		if !looked(index, t.State.Request, a) {
 			continue
 		}
-		found, err := s.find(ctx, a)
+		found, err := s.find(asking, a)
 		if errors.Is(err, referrers.ErrUnreachable) && patient {
 			return b, reactor.RetryAfter(min(max(step/20, time.Second), 30*time.Second), err)
 		}
@@ -81,7 +83,7 @@ func (s *shell) beside(ctx context.Context, t reactor.Task, index *policy.Index)
 			err = fmt.Errorf("%w: there are more than %d statements about all images", referrers.ErrBounds, maxFound)
 		}
 		if err != nil {
-			b.Unseen = append(b.Unseen, &releasev1.UnseenEvidence{Artifact: a.GetName(), Reason: oneLine(err.Error())})
+			b.Unseen = append(b.Unseen, &releasev1.UnseenEvidence{Artifact: a.GetName(), Reason: s.why(ctx, a, err)})
 			continue
 		}
 		for _, content := range fresh {

@@ -36,6 +36,7 @@ type harbor struct {
 	down     atomic.Bool
 	asked    atomic.Int32
 	finder   *referrers.Finder
+	server   *httptest.Server
 }
 
 func newHarbor(t *testing.T) *harbor {
@@ -50,6 +51,7 @@ func newHarbor(t *testing.T) *harbor {
 		next.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
+	h.server = server
 	host := strings.TrimPrefix(server.URL, "http://")
 	h.location = host + "/shop/web"
 	var err error

@@ -58,20 +58,18 @@ func New(procedures Procedures, blobs Blobs, connectors changerecord.Connectors,
 	return reactor.Step{ID: procedure.StepGates, Act: s.act}
 }
 
-// Unasked returns the step for a question: it keeps nothing and asks no other system. A
-// change record that is demanded is said not to be looked up, and does not pass.
-func Unasked(procedures Procedures, blobs Reader) reactor.Step {
-	s := &shell{procedures: procedures, blobs: blobs, roots: sigstore.NewShelf(blobs.Get)}
-	return reactor.Step{ID: procedure.StepGates, Act: s.act}
-}
-
 type shell struct {
 	procedures Procedures
 	blobs      Reader
-	keeper     Blobs // nil where nothing is kept and nobody asked
+	keeper     Blobs
 	connectors changerecord.Connectors
 	finder     Finder
 	roots      *sigstore.Shelf
+	// dry says that somebody merely asks, and waits so long for others; saw is told what was
+	// made of change records.
+	dry    bool
+	within time.Duration
+	saw    func(changerecord.Result)
 }
 
 // trust gathers what evidence is judged by. The trusted root was stored when the
@@ -115,7 +113,7 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 		return nil, err
 	}
 	beside.Records = looked
-	event := judge(trust, t.State, envelopes, beside, t.Now, s.keeper != nil)
+	event := judge(trust, t.State, envelopes, beside, t.Now, !s.dry)
 	event.Unkept = append(unkept, beside.Unkept...)
 	return []eventstore.Draft{t.Draft(event)}, nil
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
-	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -27,11 +26,14 @@ func (s *shell) records(ctx context.Context, t reactor.Task, index *policy.Index
 	if len(rules) == 0 {
 		return nil, nil, nil
 	}
-	if s.keeper == nil {
-		return unasked(rules), nil, nil
-	}
 	giveUp := t.State.Entered.Add(t.State.Requested.GetTimeouts().GetStep().AsDuration())
-	for _, r := range s.connectors.Check(ctx, rules, t.State.Request, StartOf(t.State.Request, t.Now)) {
+	asking, done := s.bounded(ctx)
+	defer done()
+	results := s.connectors.Check(asking, rules, t.State.Request, StartOf(t.State.Request, t.Now))
+	if ctx.Err() != nil {
+		return nil, nil, ctx.Err()
+	}
+	for _, r := range results {
 		lost, err := s.keepRecord(ctx, t.State, &r)
 		if err != nil {
 			return nil, nil, err
@@ -39,8 +41,11 @@ func (s *shell) records(ctx context.Context, t reactor.Task, index *policy.Index
 		if lost != nil {
 			unkept = append(unkept, lost)
 		}
+		if s.saw != nil {
+			s.saw(r)
+		}
 		v := Verdict(r)
-		if r.Unknown != nil && t.Now.Before(giveUp) && (!t.State.Emergency() || !r.Rule.GetBypassable()) {
+		if r.Unknown != nil && !s.dry && t.Now.Before(giveUp) && (!t.State.Emergency() || !r.Rule.GetBypassable()) {
 			slog.WarnContext(ctx, "a change record is not known yet", slog.String("release", t.State.Release),
 				slog.String("rule", r.Rule.GetName()), slog.Any("error", r.Unknown))
 			return nil, nil, reactor.RetryAfter(min(askAgain, max(giveUp.Sub(t.Now), time.Second)), r.Unknown)
@@ -92,18 +97,6 @@ func Verdict(r changerecord.Result) *releasev1.GateVerdict {
 		v.Status, v.Reason = releasev1.GateVerdict_STATUS_PASSED, said(r)
 	}
 	return v
-}
-
-// unasked are the verdicts where nobody is asked.
-func unasked(rules []*policyv1.ChangeRecordRule) []*releasev1.GateVerdict {
-	var verdicts []*releasev1.GateVerdict
-	for _, rule := range rules {
-		verdicts = append(verdicts, &releasev1.GateVerdict{
-			Gate: rule.GetName(), Rule: changerecord.Words(rule), Status: releasev1.GateVerdict_STATUS_FAILED,
-			Reason: "the change record is not looked up for a question: it is when the release is requested",
-		})
-	}
-	return verdicts
 }
 
 // said is what the record said, in a sentence. It is the word of the system, by a connection

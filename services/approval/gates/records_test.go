@@ -106,12 +106,6 @@ func TestAChangeRecordThatIsNotKnownWaitsAndIsRefusedThen(t *testing.T) {
 			t.Errorf("while it is down: in phase %s, %v", got.Phase, err)
 		}
 	}
-	// A question asks nobody, waits for nothing, and passes nothing.
-	asked := s.Asked()
-	drafts, err := gates.Unasked(r.Procedures, r.Evidence).Act(t.Context(), r.Task(t, waits, time.Now()))
-	if err != nil || s.Asked() != asked || !strings.Contains(drafts[0].Event.GetGatesRefused().GetVerdicts()[0].GetReason(), "not looked up") {
-		t.Errorf("a question: %v, %v", drafts, err)
-	}
 	// An emergency does not wait for what it may go around.
 	urgent := request(t, r, "urgent", nil, proceduretest.Emergency)
 	if got, err := r.Act(t, step, urgent, time.Now()); err != nil || got.Phase != procedure.PhaseScope || got.Gates[0].GetStatus() != releasev1.GateVerdict_STATUS_BYPASSED {

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -44,12 +45,13 @@ type Desk struct {
 	store      Store
 	procedures Procedures
 	blobs      Blobs
-	sources    map[string]risk.Alerts
+	world      World
+	turns      chan struct{}
 }
 
-// New returns a desk that reads there, and asks these sources for alerts.
-func New(store Store, procedures Procedures, blobs Blobs, sources map[string]risk.Alerts) *Desk {
-	return &Desk{store: store, procedures: procedures, blobs: blobs, sources: sources}
+// New returns a desk that reads there, and asks these others.
+func New(store Store, procedures Procedures, blobs Blobs, world World) *Desk {
+	return &Desk{store: store, procedures: procedures, blobs: blobs, world: world, turns: make(chan struct{}, atOnce)}
 }
 
 // memory keeps the evidence of a request that is not made, beside what is stored.
@@ -63,13 +65,6 @@ func (m memory) Get(ctx context.Context, digest string) ([]byte, error) {
 		return b, nil
 	}
 	return m.Blobs.Get(ctx, digest)
-}
-
-// named names evidence as the store would, and puts it nowhere.
-type named struct{}
-
-func (named) Put(_ context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error) {
-	return &releasev1.EvidenceRef{Digest: evidence.Digest(content), MediaType: mediaType, Size: int64(len(content)), Name: name}, nil
 }
 
 // run is a release that exists in memory.
@@ -133,7 +128,7 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 		return out, nil
 	}
 	w.step("0", "request", approvalv1.OutlookStep_STANDING_DONE)
-	first, err := intake.Requested(ctx, named{}, index, request, 1, now)
+	first, err := intake.Requested(ctx, evidence.Named{}, index, request, 1, now)
 	if err != nil {
 		return nil, err
 	}
@@ -144,11 +139,17 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 	for _, e := range request.GetEvidence() {
 		kept[evidence.Digest(e)] = e
 	}
-	decided, err := r.ask(ctx, gates.Unasked(d.procedures, memory{d.blobs, kept}))
+	leave, err := d.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out.Gates = w.gates(decided)
+	defer leave()
+	var records []changerecord.Result
+	decided, err := r.ask(ctx, gates.Dry(d.procedures, memory{d.blobs, kept}, d.world.Outside, func(c changerecord.Result) { records = append(records, c) }))
+	if err != nil {
+		return nil, err
+	}
+	out.Gates = w.gates(decided, records)
 	if err := r.add(passed(out.GetGates())); err != nil {
 		return nil, err
 	}
@@ -156,7 +157,7 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 	if err := d.looked(ctx, r, index, request); err != nil {
 		return nil, err
 	}
-	facts, err := risk.Facts(ctx, d.procedures, d.store, risk.Watch{Sources: d.sources}, r.state, now)
+	facts, err := risk.Facts(ctx, d.procedures, d.store, risk.Watch{Sources: d.world.Sources}, r.state, now)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +170,7 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 	}
 	w.approvals(r.state, now)
 	w.rest(request)
-	return out, w.start([]*policy.Index{index}, r.state, now)
+	return out, w.beginning([]*policy.Index{index}, r.state, records, now)
 }
 
 // looked stands for what validator and executor find out: that everything is in order,

@@ -61,7 +61,7 @@ func Explain(documents []*policy.Index, s procedure.State, now time.Time) (*appr
 	if s.Phase != procedure.PhaseHeld || s.HeldFor != procedure.PhaseExecute {
 		w.watched(ahead["5"], s.Request)
 	}
-	return w.out, w.start(documents, s, now)
+	return w.out, w.start(documents, s, now, time.Time{})
 }
 
 // remedy puts step 7 in, where a release is on the way back or waits for a decision.

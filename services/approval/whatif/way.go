@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/alerts"
+	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/incident"
 	"github.com/blackdice/shipwarden/internal/inflight"
@@ -40,8 +41,8 @@ func (w way) unknown(numbers ...string) {
 	}
 }
 
-// gates is step 1 as it would be decided.
-func (w way) gates(decided *releasev1.Event) []*releasev1.GateVerdict {
+// gates is step 1 as it would be decided, by what change records say.
+func (w way) gates(decided *releasev1.Event, records []changerecord.Result) []*releasev1.GateVerdict {
 	verdicts, standing := decided.GetGatesConfirmed().GetVerdicts(), approvalv1.OutlookStep_STANDING_DONE
 	if refused := decided.GetGatesRefused(); refused != nil {
 		verdicts, standing = refused.GetVerdicts(), approvalv1.OutlookStep_STANDING_REFUSED
@@ -51,6 +52,9 @@ func (w way) gates(decided *releasev1.Event) []*releasev1.GateVerdict {
 		if v.GetStatus() == releasev1.GateVerdict_STATUS_FAILED {
 			step.WaitsFor = append(step.WaitsFor, v.GetGate()+": "+v.GetReason())
 		}
+	}
+	if standing == approvalv1.OutlookStep_STANDING_REFUSED {
+		step.WaitsFor = append(step.WaitsFor, w.again(decided, records)...)
 	}
 	return verdicts
 }
@@ -194,9 +198,9 @@ func (w way) over(s procedure.State, h *releasev1.HoldReason) []string {
 }
 
 // start is from when on nothing but people and work is waited for, by all the documents
-// that the start is judged by.
-func (w way) start(documents []*policy.Index, s procedure.State, now time.Time) error {
-	holds, earliest, err := Earliest(documents, s, now)
+// that the start is judged by, and not before a time.
+func (w way) start(documents []*policy.Index, s procedure.State, now, from time.Time) error {
+	holds, earliest, err := Earliest(documents, s, now, from)
 	w.out.Holds, w.out.EarliestStart = holds, timestamppb.New(earliest)
 	if len(holds) > 0 {
 		w.out.ZoneData = freeze.ZoneData()
@@ -206,12 +210,18 @@ func (w way) start(documents []*policy.Index, s procedure.State, now time.Time) 
 
 // Earliest names the freezes that would hold a start at that time, and the earliest
 // feasible start: by the release's own document and by that in effect, as the executor
-// looks at them, and not before the request lets it.
-func Earliest(documents []*policy.Index, s procedure.State, now time.Time) ([]*releasev1.HoldReason, time.Time, error) {
+// looks at them, and not before the request lets it, nor before those times, which are when
+// windows begin.
+func Earliest(documents []*policy.Index, s procedure.State, now time.Time, from ...time.Time) ([]*releasev1.HoldReason, time.Time, error) {
 	var holds []*releasev1.HoldReason
 	earliest := now
 	if nb := s.Request.GetNotBefore(); nb != nil && now.Before(nb.AsTime()) {
 		earliest = nb.AsTime()
+	}
+	for _, t := range from {
+		if t.After(earliest) {
+			earliest = t
+		}
 	}
 	// What is free by one document may be held by the other, later on.
 	for settled := false; !settled && earliest.Sub(now) < freeze.Horizon; {

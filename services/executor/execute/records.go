@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -14,9 +15,8 @@ import (
 
 // Words for the record: what a change record makes the start wait for, or refuses.
 const (
-	ruleRecord        = "change_record"
-	ruleRecordWindow  = "change_record.window"
-	ruleRecordUnknown = "change_record.unknown"
+	ruleRecord        = changerecord.RuleRecord
+	ruleRecordUnknown = changerecord.RuleUnknown
 )
 
 // records are what the change record says of a start, by every rule that demands it.
@@ -45,9 +45,8 @@ func (s shell) records(ctx context.Context, t reactor.Task, now time.Time) (reco
 	}
 	out.bypassed = bypassed
 	for _, r := range s.Connectors.Check(ctx, rules, t.State.Request, now) {
-		id := t.State.Request.GetChangeRecord().GetId()
 		if r.Document != nil {
-			_, unkept, err := evidence.Keep(ctx, s.Blobs, "application/json", "change record "+id, r.Document)
+			_, unkept, err := evidence.Keep(ctx, s.Blobs, "application/json", "change record "+t.State.Request.GetChangeRecord().GetId(), r.Document)
 			switch {
 			case err != nil && unkept == nil:
 				return out, fmt.Errorf("keep the change record: %w", err)
@@ -59,14 +58,11 @@ func (s shell) records(ctx context.Context, t reactor.Task, now time.Time) (reco
 		}
 		switch {
 		case r.Unknown != nil:
-			out.holds = append(out.holds, &releasev1.HoldReason{Rule: ruleRecordUnknown, Subject: r.Rule.GetName(), Message: r.Unknown.Error()})
+			out.holds = append(out.holds, r.Hold(t.State.Request))
 		case r.Why != "":
 			out.refuse(ruleRecord, r.Rule.GetName(), r.Why, r.Digest())
 		case !r.From.IsZero():
-			out.holds = append(out.holds, &releasev1.HoldReason{
-				Rule: ruleRecordWindow, Subject: r.Rule.GetName(), Until: r.Reading.GetWindowStart(),
-				Message: fmt.Sprintf("the window of change record %s begins %s", id, r.From.UTC().Format(time.RFC3339)),
-			})
+			out.holds = append(out.holds, r.Hold(t.State.Request))
 			if r.From.After(out.until) {
 				out.until = r.From
 			}
