@@ -24,6 +24,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/sigstore/sigstoretest"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
@@ -145,6 +146,9 @@ type generator struct {
 	// unbound judges gates as it was done before a waiver had to say where it counts, with
 	// waivers that do not.
 	unbound bool
+	// stamped judges gates as it was done when evidence of every type was dated by its
+	// timestamp, with evidence that is dated otherwise today.
+	stamped bool
 }
 
 // release generates the release with that number to its end.
@@ -214,6 +218,9 @@ func (g *generator) envelopes(request *releasev1.Request, at time.Time) (out [][
 	if g.unbound {
 		out = g.unboundWaiver(request, at)
 	}
+	if g.stamped {
+		out = g.stampedResult(request, at)
+	}
 	for _, content := range out {
 		g.ref = append(g.ref, g.kept.put(content))
 	}
@@ -268,7 +275,10 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		return person, decided(event)
 	case procedure.PhaseGates:
 		if g.unbound {
-			return "", decided(g.judgedUnbound(now))
+			return "", decided(g.judgedAs(verdict.Trust{Unbound: true}, now))
+		}
+		if g.stamped {
+			return "", decided(g.judgedAs(verdict.Trust{Stamped: true}, now))
 		}
 		if len(g.index.Document().GetChangeRecords()) > 0 && g.connectors == nil {
 			return "", decided(g.act(gates.Dry(g.procedures, g.kept, gates.Outside{}, nil), now)) // nobody is there to ask

@@ -88,12 +88,24 @@ func (p *pass) gates(ctx context.Context, d *Decision, before procedure.State, e
 	if beside.Records, err = p.records(ctx, d, index, before, e.Event, now); err != nil {
 		return err
 	}
+	trust.Stamped = verdict.Stamped(index, slices.Concat(e.Event.GetGatesConfirmed().GetVerdicts(), e.Event.GetGatesRefused().GetVerdicts()))
+	if trust.Stamped {
+		d.partly(d.Detail, append(d.Taken, datedThen)...)
+	}
 	err = same(gates.Judge(trust, before, envelopes, beside, now), e.Event)
 	if err != nil && (gates.Unbound(e.Event) || e.Event.GetGatesHeld() != nil) {
 		// A wait names no waivers, and may have been for something else.
 		trust.Unbound = true
 		if same(gates.Judge(trust, before, envelopes, beside, now), e.Event) == nil {
 			d.partly(d.Detail, append(d.Taken, "that a waiver counted which names no environment, as it did before it had to")...)
+			return nil
+		}
+	}
+	if err != nil && e.Event.GetGatesHeld() != nil {
+		// Nor does a wait name the rule of a gate that was satisfied.
+		trust.Unbound, trust.Stamped = false, true
+		if same(gates.Judge(trust, before, envelopes, beside, now), e.Event) == nil {
+			d.partly(d.Detail, append(d.Taken, datedThen)...)
 			return nil
 		}
 	}
@@ -206,3 +218,7 @@ func elsewhere(seen risk.Seen) []string {
 	}
 	return out
 }
+
+// datedThen says that verdicts follow from the rule of before predicates were dated by the
+// time of their type.
+const datedThen = "that evidence was dated by its field timestamp, whatever its type, as it was then"

@@ -33,8 +33,8 @@ func (g *generator) unboundWaiver(request *releasev1.Request, at time.Time) [][]
 	return [][]byte{waiver}
 }
 
-// judgedUnbound is what step 1 decided before a waiver had to say where it counts.
-func (g *generator) judgedUnbound(now time.Time) *releasev1.Event {
+// judgedAs is what step 1 decided by a rule of before.
+func (g *generator) judgedAs(trust verdict.Trust, now time.Time) *releasev1.Event {
 	root, err := sigstore.ParseRoot(g.kept[g.index.Document().GetSigstore().GetTrustedRoot()])
 	if err != nil {
 		g.t.Fatal(err)
@@ -43,7 +43,8 @@ func (g *generator) judgedUnbound(now time.Time) *releasev1.Event {
 	for _, ref := range g.State().Evidence() {
 		envelopes = append(envelopes, g.kept[ref.GetDigest()])
 	}
-	return gates.Judge(verdict.Trust{Index: g.index, Root: root, Unbound: true}, g.State(), envelopes, gates.Beside{}, now)
+	trust.Index, trust.Root = g.index, root
+	return gates.Judge(trust, g.State(), envelopes, gates.Beside{}, now)
 }
 
 // TestWaiversOfBeforeTheyNamedAnEnvironmentReplay: what such a one let through, or let wait

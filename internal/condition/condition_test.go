@@ -156,3 +156,43 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+// TestARuleThatCostsTooMuchIsRefusedByItsCost and not by the clock: it is the same on every
+// machine, also one that is slow, and at a replay years later.
+func TestARuleThatCostsTooMuchIsRefusedByItsCost(t *testing.T) {
+	const pairs = `attestation.predicate.list.all(a, attestation.predicate.list.all(b, a + b >= 0.0))`
+	c, err := condition.Compile(pairs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// steps is how many elements of the list the rule is let look at: by halves.
+	var first int
+	for range 3 {
+		low, high := 0, 300
+		for high-low > 1 {
+			f, middle := facts(t), (low+high)/2
+			f.Attestation.Predicate.Fields["list"] = structpb.NewListValue(must(structpb.NewList(list(middle))))
+			switch holds, err := c.Holds(f); {
+			case err == nil && holds:
+				low = middle
+			case errors.Is(err, condition.ErrEvaluation) && strings.Contains(err.Error(), "cost limit exceeded") && !holds:
+				high = middle
+			default:
+				t.Fatalf("of %d: %v, %v", middle, holds, err)
+			}
+		}
+		if first == 0 {
+			first = low
+		}
+		if low != first || low < 10 {
+			t.Fatalf("once it was let look at %d elements, and now at %d", first, low)
+		}
+	}
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}

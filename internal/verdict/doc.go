@@ -8,8 +8,9 @@
 //   - it is of the gate's predicate type;
 //   - one of its subjects has exactly the artifact's SHA-256 digest;
 //   - the gate's field of the predicate holds one of the gate's values;
-//   - it is not older than the gate allows, by the predicate's own "timestamp",
-//     which is what the signer vouches for; without one it counts as missing;
+//   - it is not older than the gate allows, by the predicate's own time, which is what
+//     the signer vouches for: the field that its type has for that, else "timestamp";
+//     without one it does not count;
 //   - all of the gate's rules hold, which are conditions in CEL (package condition);
 //   - enough of the predicate's "reviewers" are people who may decide, are members
 //     of the gate's reviewer group, and wrote nothing of the change: neither by its

@@ -34,6 +34,9 @@ type Trust struct {
 	// Unbound lets a waiver count whatever it says of where: as it did before it had to
 	// name the environment. It is for what was decided then, and for nothing else.
 	Unbound bool
+	// Stamped dates statements of every type by their field "timestamp", as it was before
+	// types had their own (func Stamped). It is for what was decided then, and for nothing else.
+	Stamped bool
 }
 
 // signers is the document whose keys and identities count.
@@ -61,7 +64,7 @@ func Evaluate(trust Trust, required []*policyv1.Gate, request *releasev1.Request
 	judges := make([]judge, len(required))
 	for i, gate := range required {
 		j := &judges[i]
-		*j = judge{index: index, vouchers: signers, gate: gate, request: request, statements: statements, unseen: trust.Unseen, lost: trust.Lost, unbound: trust.Unbound, now: now}
+		*j = judge{index: index, vouchers: signers, gate: gate, request: request, statements: statements, unseen: trust.Unseen, lost: trust.Lost, unbound: trust.Unbound, stamped: trust.Stamped, now: now}
 		j.listAuthors(request.GetArtifacts())
 		wrote = append(wrote, j.authors...)
 	}
@@ -84,6 +87,7 @@ type judge struct {
 	unseen     map[string]string
 	lost       string
 	unbound    bool
+	stamped    bool
 	now        time.Time
 	// wrote is who is an author of the change by any source.
 	wrote []string
@@ -147,7 +151,7 @@ func (j *judge) verdict(artifacts []*releasev1.Artifact) *releasev1.GateVerdict 
 	}
 	verdict := &releasev1.GateVerdict{
 		Gate:     j.gate.GetName(),
-		Rule:     Rule(j.gate),
+		Rule:     rule(j.gate, j.stamped),
 		Evidence: sorted(j.evidence),
 		SignedBy: strings.Join(sorted(j.signers), ", "),
 		Authors:  sorted(j.authors),
@@ -216,7 +220,7 @@ func (j *judge) examine(s *statement, artifact *releasev1.Artifact) (signer, rea
 	if signer, reason = j.vouched(s, artifact, purpose{gate: j.gate.GetName()}); reason != "" {
 		return "", reason
 	}
-	reasons := []string{s.content(j.index, j.gate, j.wrote, j.now), j.rules(s, signer, artifact)}
+	reasons := []string{s.content(j.index, j.gate, j.wrote, j.stamped, j.now), j.rules(s, signer, artifact)}
 	return signer, strings.Join(slices.DeleteFunc(reasons, func(r string) bool { return r == "" }), " and ")
 }
 
@@ -237,14 +241,14 @@ func (j *judge) vouched(s *statement, artifact *releasev1.Artifact, use purpose)
 }
 
 // Rule says in words what a gate demands, for the record.
-func Rule(gate *policyv1.Gate) string {
+func Rule(gate *policyv1.Gate) string { return rule(gate, false) }
+
+func rule(gate *policyv1.Gate, stamped bool) string {
 	rule := "a trusted statement of type " + gate.GetPredicateType() + " about the artifact's digest"
 	if gate.GetField() != "" {
 		rule += ", " + gate.GetField() + " = " + strings.Join(gate.GetValues(), " or ")
 	}
-	if gate.GetMaxAge() != nil {
-		rule += ", not older than " + gate.GetMaxAge().AsDuration().String()
-	}
+	rule += maxAge(gate, stamped)
 	for _, r := range gate.GetRules() {
 		rule += ", " + r.GetName()
 	}

@@ -11,9 +11,6 @@ import (
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
-// skew is how far in the future a statement may be dated, for clocks differ.
-const skew = 5 * time.Minute
-
 // trusted returns the signer that counts for that use, or why none does.
 func (s *statement) trusted(index *policy.Index, use purpose, now time.Time) (signer, reason string) {
 	if s.certificate != nil {
@@ -39,10 +36,11 @@ func (s *statement) trusted(index *policy.Index, use purpose, now time.Time) (si
 }
 
 // content returns why the predicate does not satisfy a gate, or nothing. Whoever wrote
-// the change by any source is given, by id.
-func (s *statement) content(index *policy.Index, gate *policyv1.Gate, wrote []string, now time.Time) string {
+// the change by any source is given, by id, and whether statements are dated as they were
+// once (Trust.Stamped).
+func (s *statement) content(index *policy.Index, gate *policyv1.Gate, wrote []string, stamped bool, now time.Time) string {
 	var reasons []string
-	for _, reason := range []string{s.field(gate), s.age(gate, now), s.reviewers(index, gate, wrote)} {
+	for _, reason := range []string{s.field(gate), s.age(gate, stamped, now), s.reviewers(index, gate, wrote)} {
 		if reason != "" {
 			reasons = append(reasons, reason)
 		}
@@ -50,19 +48,24 @@ func (s *statement) content(index *policy.Index, gate *policyv1.Gate, wrote []st
 	return strings.Join(reasons, " and ")
 }
 
-// field checks the field that must hold one of some values. A name that holds a
-// dot itself cannot be reached, and neither can the elements of a list.
+// value is what a field of the predicate holds, or nil. A name that holds a dot itself
+// cannot be reached, and neither can the elements of a list.
+func (s *statement) value(field string) any {
+	var value any = s.predicate
+	for name := range strings.SplitSeq(field, ".") {
+		object, _ := value.(map[string]any)
+		value = object[name]
+	}
+	return value
+}
+
+// field checks the field that must hold one of some values.
 func (s *statement) field(gate *policyv1.Gate) string {
 	if gate.GetField() == "" {
 		return ""
 	}
-	var value any = s.predicate
-	for name := range strings.SplitSeq(gate.GetField(), ".") {
-		object, _ := value.(map[string]any)
-		value = object[name]
-	}
 	var got string
-	switch value := value.(type) {
+	switch value := s.value(gate.GetField()).(type) {
 	case string:
 		got = value
 	case bool:
@@ -74,24 +77,6 @@ func (s *statement) field(gate *policyv1.Gate) string {
 	}
 	if !slices.Contains(gate.GetValues(), got) {
 		return fmt.Sprintf("says %s = %.64q instead of %s", gate.GetField(), got, strings.Join(gate.GetValues(), " or "))
-	}
-	return ""
-}
-
-// age checks that the statement is not too old.
-func (s *statement) age(gate *policyv1.Gate, now time.Time) string {
-	if gate.GetMaxAge() == nil {
-		return ""
-	}
-	limit := gate.GetMaxAge().AsDuration()
-	made, err := time.Parse(time.RFC3339, text(s.predicate["timestamp"]))
-	switch {
-	case err != nil:
-		return "has no timestamp, without which its age is not known"
-	case made.After(now.Add(skew)):
-		return fmt.Sprintf("is dated %s, which is in the future", made.UTC().Format(time.RFC3339))
-	case now.Sub(made) > limit:
-		return fmt.Sprintf("is of %s and older than %s", made.UTC().Format(time.RFC3339), limit)
 	}
 	return ""
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/sigstore"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -38,8 +39,9 @@ func Again(ctx context.Context, blobs Reader, index *policy.Index, past Past) (d
 	if err != nil {
 		return nil, nil, err
 	}
-	// By which rule waivers counted is a matter of the time and not of the document.
+	// By which rule waivers counted, and by what evidence was dated, is a matter of the time and not of the document.
 	trust.Unbound = Unbound(past.Event)
+	trust.Stamped = verdict.Stamped(past.Own, slices.Concat(past.Event.GetGatesConfirmed().GetVerdicts(), past.Event.GetGatesRefused().GetVerdicts()))
 	envelopes, err := all(ctx, blobs, there(past.State))
 	if err != nil {
 		return nil, nil, err
