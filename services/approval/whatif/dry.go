@@ -28,6 +28,7 @@ import (
 type Store interface {
 	standing.Reader
 	Load(ctx context.Context, aggregate string) (eventstore.History, error)
+	Beginning(ctx context.Context, aggregate string) (eventstore.History, error)
 }
 
 // Blobs reads evidence.
