@@ -3,6 +3,7 @@ package procedure_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -91,6 +92,12 @@ func TestSinceWhenAReleaseHasBegun(t *testing.T) {
 	began := h.State().Began
 	if !began.Equal(h.Now) {
 		t.Errorf("began %s, claimed %s", began, h.Now)
+	}
+	// Another executor takes over, from whom nobody knows what the first one had begun.
+	h.Advance(time.Minute)
+	h.Do(t, "", proceduretest.Claim(h.State(), "executor-2", h.Now))
+	if s := h.State(); s.Claim.Claimer != "executor-2" || !s.Began.Equal(began) {
+		t.Errorf("taken over by %s, began %s, and it was %s", s.Claim.Claimer, s.Began, began)
 	}
 	h.To(t, procedure.PhaseVerify)
 	h.To(t, procedure.PhaseExecuting)

@@ -15,17 +15,23 @@ var Damage = []releasev1.Cause{
 	releasev1.Cause_CAUSE_EXECUTION_REFUSED, releasev1.Cause_CAUSE_UNEXPECTED_IMPACT,
 }
 
+// harmless are those that damage nothing where nothing was begun.
+var harmless = []releasev1.Cause{
+	releasev1.Cause_CAUSE_EXECUTION_FAILED, releasev1.Cause_CAUSE_EXECUTION_REFUSED, releasev1.Cause_CAUSE_ROLLBACK_UNAVAILABLE,
+}
+
 // OpenIncident returns the first open incident of a release, of these causes; of all that are
 // damage where none is named (PD-3.3). It is open from when people had to be called until
 // somebody has taken it on and the release is recorded; or, where taken says so, until
-// somebody has taken it on. An execution that ended before anything began has damaged nothing:
-// otherwise a wave that is not begun because of one incident would be the next one.
+// somebody has taken it on. What ended before anything began has damaged nothing, whether it
+// was skipped, refused, or has no way back: otherwise a wave that is not begun because of one
+// incident would be the next one.
 func OpenIncident(s State, causes []releasev1.Cause, taken bool) (Escalation, bool) {
 	if len(causes) == 0 {
 		causes = Damage
 	}
 	for _, x := range s.Escalations {
-		if x.Cause == releasev1.Cause_CAUSE_EXECUTION_FAILED && len(s.Begun) == 0 {
+		if len(s.Begun) == 0 && slices.Contains(harmless, x.Cause) {
 			continue
 		}
 		if slices.Contains(causes, x.Cause) && slices.Contains(Damage, x.Cause) && (x.AcknowledgedBy == "" || !taken && !s.Recorded) {

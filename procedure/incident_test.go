@@ -54,6 +54,22 @@ func TestAnExecutionThatBeganNothingIsNoIncident(t *testing.T) {
 	}
 }
 
+// TestWhatNeverBeganIsNoIncidentForWantOfAWayBack: there is nothing to take back.
+func TestWhatNeverBeganIsNoIncidentForWantOfAWayBack(t *testing.T) {
+	for status, want := range map[releasev1.TargetResult_Status]bool{
+		releasev1.TargetResult_STATUS_SKIPPED: false, releasev1.TargetResult_STATUS_FAILED: true,
+	} {
+		h := proceduretest.New(proceduretest.Request(proceduretest.Irreversible))
+		h.To(t, procedure.PhaseExecuting)
+		h.Do(t, "", proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"eu1": status}))
+		h.To(t, procedure.PhaseEscalated)
+		x, open := procedure.OpenIncident(h.State(), []releasev1.Cause{releasev1.Cause_CAUSE_ROLLBACK_UNAVAILABLE}, false)
+		if open != want || len(h.State().OpenEscalations()) == 0 {
+			t.Errorf("%s: %t, %s", status, open, x.Cause)
+		}
+	}
+}
+
 // TestWhatIsNoDamageIsNoIncident although people are called for it, and whatever a document
 // says.
 func TestWhatIsNoDamageIsNoIncident(t *testing.T) {

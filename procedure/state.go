@@ -85,8 +85,8 @@ type State struct {
 	// Begun is every target on which an effect was begun, or may have been; a target that
 	// was claimed and skipped is not among them.
 	Begun []string
-	// Began is when the claim was stored by which the first of them was begun; before that, the
-	// newest claim.
+	// Began is when the claim was stored by which the first of them was begun, or the one from
+	// which another executor took over; before that, the newest claim that is no takeover.
 	Began time.Time
 	// Anew says that a person ordered it again when nothing had begun.
 	Anew bool

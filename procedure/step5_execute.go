@@ -110,7 +110,8 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 	s.Claim = Claim{
 		Claimer: d.GetClaimer(), LeaseUntil: d.GetLeaseUntil().AsTime(), Deadline: d.GetDeadline().AsTime(), Sequence: e.Sequence,
 	}
-	if len(s.Begun) == 0 {
+	// Who takes over may go on with what was begun: nobody knows yet that it was.
+	if len(s.Begun) == 0 && s.Phase != PhaseExecuting {
 		s.Began = e.Stored
 	}
 	touched := slices.Clone(s.Touched)

@@ -131,7 +131,7 @@ func releases(ctx context.Context, store Store, environment, service string) ([]
 // What has begun waits for no other one that waits itself: they would wait for each other.
 func concerns(index *policy.Index, rule *policyv1.Incidents, s, other procedure.State) string {
 	incident, open := procedure.OpenIncident(other, rule.GetCauses(), rule.GetUntil() == policyv1.Incidents_UNTIL_TAKEN_ON)
-	if !open || other.Release == s.Release || s.Started() && other.Phase == procedure.PhaseHeld {
+	if !open || other.Release == s.Release || len(s.Begun) > 0 && other.Phase == procedure.PhaseHeld {
 		return ""
 	}
 	own, of := s.Request.GetService(), other.Request.GetService()

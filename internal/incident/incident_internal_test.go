@@ -34,7 +34,8 @@ func TestWhichIncidentsHold(t *testing.T) {
 		}
 	}
 	waits := func(s *procedure.State) { s.Phase = procedure.PhaseHeld }
-	begun := func(s *procedure.State) { s.Touched = []string{"eu1"} }
+	claimed := func(s *procedure.State) { s.Touched = []string{"eu1"} }
+	begun := func(s *procedure.State) { s.Touched, s.Begun = []string{"eu1"}, []string{"eu1"} }
 	for _, test := range []struct {
 		name      string
 		scope     policyv1.Incidents_Scope
@@ -51,6 +52,7 @@ func TestWhichIncidentsHold(t *testing.T) {
 		{"none", all, state("a", "shop", "eu1"), state("b", "shop", "us1"), ""},
 		{"taken on", service, state("a", "shop", "eu1"), state("b", "shop", "us1", hurt("eve")), "eve has taken it on, and the release is not at its end"},
 		{"of what waits itself, before the start", all, state("a", "shop", "eu1"), state("b", "shop", "us1", hurt(""), waits), "nobody has taken it on"},
+		{"of what waits itself, between claim and effect", all, state("a", "shop", "eu1", claimed), state("b", "shop", "us1", hurt(""), waits), "nobody has taken it on"},
 		{"of what waits itself, between waves", all, state("a", "shop", "eu1", begun), state("b", "shop", "us1", hurt(""), waits), ""},
 	} {
 		rule := &policyv1.Incidents{}

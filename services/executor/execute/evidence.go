@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	kept "github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -41,16 +40,17 @@ type proved struct {
 // for, and refused when that has lasted for as long as a person has to decide.
 func (s shell) evidence(ctx context.Context, t reactor.Task, at time.Time) (proved, error) {
 	var out proved
-	trusts, active, err := s.trusts(ctx, t)
+	trusts, active, rootless, err := s.trusts(ctx, t)
 	if err != nil || len(trusts) == 0 {
 		out.trustedBy = active
 		return out, err
 	}
 	out.trustedBy = active
-	envelopes, gone, err := s.envelopes(ctx, t)
-	if err != nil {
-		return out, err
+	envelopes, unread := s.envelopes(ctx, t)
+	if ctx.Err() != nil {
+		return out, ctx.Err()
 	}
+	gone := errors.Join(rootless, unread)
 	fallen, around := verdict.Again(t.State, envelopes, at, trusts...)
 	out.around = around
 	for _, v := range fallen {
@@ -75,27 +75,27 @@ func (s shell) evidence(ctx context.Context, t reactor.Task, at time.Time) (prov
 
 // trusts are what evidence is judged by: the release's own document, and the signers of the
 // one in effect where that is another one, whose digest is returned as well. None where the
-// release had no gate to pass.
-func (s shell) trusts(ctx context.Context, t reactor.Task) (trusts []verdict.Trust, active string, err error) {
+// release had no gate to pass. Gone says that a trusted root cannot be read.
+func (s shell) trusts(ctx context.Context, t reactor.Task) (trusts []verdict.Trust, active string, gone, err error) {
 	own, err := s.Procedures.ByDigest(ctx, t.State.ProcedureDigest)
 	if err != nil {
-		return nil, "", err
+		return nil, "", nil, err
 	}
 	now, err := standing.ReadProcedure(ctx, s.Store, own.Document().GetId())
 	if err != nil {
-		return nil, "", err
+		return nil, "", nil, err
 	}
 	if active = now.Digest; active == "" {
 		active = t.State.ProcedureDigest
 	}
 	if len(own.GatesFor(t.State.Request)) == 0 {
-		return nil, active, nil
+		return nil, active, nil, nil
 	}
 	documents := []*policy.Index{own}
 	if active != t.State.ProcedureDigest {
 		signers, err := s.Procedures.ByDigest(ctx, active)
 		if err != nil {
-			return nil, "", err
+			return nil, "", nil, err
 		}
 		documents = append(documents, signers)
 	}
@@ -103,32 +103,30 @@ func (s shell) trusts(ctx context.Context, t reactor.Task) (trusts []verdict.Tru
 		trust := verdict.Trust{Index: own, Signers: signers}
 		if digest := signers.Document().GetSigstore().GetTrustedRoot(); digest != "" {
 			if trust.Root, err = s.roots.Root(ctx, digest); err != nil {
-				return nil, "", err
+				gone = errors.Join(gone, fmt.Errorf("by the trusted root %s nothing can be judged again: %w", digest, err))
 			}
 		}
 		trusts = append(trusts, trust)
 	}
-	return trusts, active, nil
+	return trusts, active, gone, nil
 }
 
-// envelopes reads the evidence that step 1 had. Gone says that some of it is not there any
-// more, or not what its digest says.
-func (s shell) envelopes(ctx context.Context, t reactor.Task) (envelopes [][]byte, gone, err error) {
+// envelopes reads the evidence that step 1 had. Gone says that some of it cannot be read: it is
+// not there any more, or not what its digest says, or the store does not answer. What only
+// that evidence could show is waited for, and no emergency that goes around it is.
+func (s shell) envelopes(ctx context.Context, t reactor.Task) (envelopes [][]byte, gone error) {
 	for _, ref := range slices.Concat(t.State.Evidence(), t.State.Confirmed.GetFound()) {
 		if t.State.UnkeptReason(ref.GetDigest()) != "" {
 			continue
 		}
 		content, err := s.Blobs.Get(ctx, ref.GetDigest())
-		switch {
-		case errors.Is(err, kept.ErrNotFound), errors.Is(err, kept.ErrTampered):
+		if err != nil {
 			gone = errors.Join(gone, fmt.Errorf("the evidence %s cannot be judged again: %w", ref.GetDigest(), err))
-		case err != nil:
-			return nil, nil, fmt.Errorf("read the evidence %s: %w", ref.GetDigest(), err)
-		default:
-			envelopes = append(envelopes, content)
+			continue
 		}
+		envelopes = append(envelopes, content)
 	}
-	return envelopes, gone, nil
+	return envelopes, gone
 }
 
 // outdated says why a wave that was claimed must not begin any more by its evidence: between
@@ -140,8 +138,10 @@ func (s shell) outdated(ctx context.Context, t reactor.Task, now time.Time) (str
 	}
 	p, err := s.evidence(ctx, t, at)
 	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
 	case err != nil:
-		return "", err
+		return unsure(t, now, err)
 	case len(p.findings) > 0:
 		return "gate " + p.findings[0].GetSubject() + ": " + p.findings[0].GetMessage(), nil
 	case len(p.holds) > 0:

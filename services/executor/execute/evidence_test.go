@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -198,18 +199,26 @@ func TestASignerWhoIsRevokedAfterTheClaim(t *testing.T) {
 type lost struct {
 	site.Blobs
 	digest string
+	why    error
 }
 
 func (l lost) Get(ctx context.Context, digest string) ([]byte, error) {
 	if digest == l.digest {
-		return nil, fmt.Errorf("%w: %s", evidence.ErrNotFound, digest)
+		return nil, fmt.Errorf("%w: %s", l.why, digest)
 	}
 	return l.Blobs.Get(ctx, digest)
 }
 
 // TestEvidenceThatIsGoneHoldsTheStart: nobody can tell whether it still counts. It is waited
-// for, and the start is refused when a person would have had the time to decide.
+// for, and the start is refused when a person would have had the time to decide. It is the
+// same where the store does not answer.
 func TestEvidenceThatIsGoneHoldsTheStart(t *testing.T) {
+	for name, why := range map[string]error{"gone": evidence.ErrNotFound, "not the same": evidence.ErrTampered, "no answer": errors.New("no responders")} {
+		t.Run(name, func(t *testing.T) { goneHoldsTheStart(t, why) })
+	}
+}
+
+func goneHoldsTheStart(t *testing.T, why error) {
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
 	w.Digest = w.Activate(t, signedGates(""))
@@ -221,7 +230,7 @@ func TestEvidenceThatIsGoneHoldsTheStart(t *testing.T) {
 	r.Do(t, "", requested)
 	r.To(t, procedure.PhaseExecute)
 	one := w.Executor(t, "one", nil)
-	one.Blobs = lost{one.Blobs, r.Evidence[0].GetDigest()}
+	one.Blobs = lost{one.Blobs, r.Evidence[0].GetDigest(), why}
 	turn := func() *releasev1.Event {
 		events, err := one.Turn(t.Context(), execute.New(one.Site, time.Now), r.Task(t, 1))
 		if err != nil || len(events) == 0 {
@@ -236,5 +245,44 @@ func TestEvidenceThatIsGoneHoldsTheStart(t *testing.T) {
 	r.Resume(t)
 	if findings := turn().GetExecutionRefused().GetFindings(); len(findings) != 1 || findings[0].GetRule() != "evidence.unknown" {
 		t.Errorf("%v", findings)
+	}
+}
+
+// TestAStoreThatDoesNotAnswerStopsNoEmergency that may go around the gates: its claim says that
+// it does.
+func TestAStoreThatDoesNotAnswerStopsNoEmergency(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	w.Carries(t, "eu1", 1)
+	w.Digest = w.Activate(t, signedGates(", bypassable: true"))
+	r := w.Release(t, proceduretest.Emergency)
+	r.Evidence = tested(t, w, time.Minute)
+	requested := proceduretest.Requested(r.Asked, time.Now())
+	requested.GetRequested().Evidence = r.Evidence
+	r.Do(t, "", requested)
+	r.To(t, procedure.PhaseExecute)
+	one := w.Executor(t, "one", nil)
+	one.Blobs = lost{one.Blobs, r.Evidence[0].GetDigest(), errors.New("no responders")}
+	events, err := one.Turn(t.Context(), execute.New(one.Site, time.Now), r.Task(t, 1))
+	if err != nil || len(events) == 0 || !slices.Contains(events[0].GetExecutionClaimed().GetBypassed(), "gate tests") {
+		t.Errorf("%v, %v", events, err)
+	}
+}
+
+// TestATrustedRootThatIsGoneHoldsTheStart: nobody can tell what it would say of the evidence.
+func TestATrustedRootThatIsGoneHoldsTheStart(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	w.Carries(t, "eu1", 1)
+	w.Digest = w.Activate(t, signedGates(""))
+	r := w.Release(t)
+	r.Evidence = tested(t, w, time.Minute)
+	requested := proceduretest.Requested(r.Asked, time.Now())
+	requested.GetRequested().Evidence = r.Evidence
+	r.Do(t, "", requested)
+	r.To(t, procedure.PhaseExecute)
+	w.Activate(t, revoked()+"sigstore: {trusted_root: \"sha256:"+strings.Repeat("0", 64)+"\"}\n")
+	one := w.Executor(t, "one", nil)
+	events, err := one.Turn(t.Context(), execute.New(one.Site, time.Now), r.Task(t, 1))
+	if err != nil || len(events) == 0 || len(events[0].GetStartHeld().GetReasons()) != 1 || events[0].GetStartHeld().GetReasons()[0].GetRule() != "evidence.unknown" {
+		t.Errorf("%v, %v", events, err)
 	}
 }

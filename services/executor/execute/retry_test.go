@@ -27,6 +27,9 @@ func TestOrderingAgainWhatNeverBeganIsItsStart(t *testing.T) {
 		{"an approver has left", time.Hour, 0, func(t *testing.T, w *sitetest.World) { w.Activate(t, sitetest.Without("ben")) }, "approval.person"},
 		{"a waiver is over", 30 * time.Minute, 40 * time.Minute, func(*testing.T, *sitetest.World) {}, "waiver.expired"},
 		{"the approvals are over", 20 * time.Hour, 13 * time.Hour, func(*testing.T, *sitetest.World) {}, "approval.expired"},
+		{"they are over, and a freeze holds", 20 * time.Hour, 13 * time.Hour, func(t *testing.T, w *sitetest.World) {
+			w.Activate(t, freeze("night", time.Now(), time.Now().Add(40*time.Hour)))
+		}, "approval.expired"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := sitetest.New(t, sitetest.Noop("eu1"))

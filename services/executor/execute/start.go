@@ -32,6 +32,14 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 	if !t.State.Started() && over(t.State, t.Now.Add(margin)) {
 		return nil, nil
 	}
+	if t.State.Started() && begins(t.State) && over(t.State, t.Now.Add(margin)) {
+		// Before anything that holds: no clock ends what was claimed once, and nobody would hear
+		// of it while its targets are locked.
+		return s.refuse(t, []*releasev1.Finding{{
+			Rule: ruleOver, Severity: releasev1.Finding_SEVERITY_BLOCKING,
+			Message: "nothing of it has begun, and the time of its approvals, or to start it, is over: request it again",
+		}})
+	}
 	overrun, err := s.overrun(ctx, t)
 	if err != nil {
 		return nil, err
@@ -302,9 +310,6 @@ func (s shell) changes(ctx context.Context, t reactor.Task) (out []*releasev1.Fi
 	}
 	out = append(out, quarantined...)
 	if begins(t.State) {
-		if t.State.Started() && over(t.State, t.Now.Add(margin)) {
-			say(ruleOver, "", "nothing of it has begun, and the time of its approvals, or to start it, is over: request it again")
-		}
 		gone, err := s.left(ctx, t)
 		if err != nil {
 			return nil, nil, err
