@@ -20,6 +20,7 @@ import (
 type Store interface {
 	standing.Reader
 	Load(ctx context.Context, aggregate string) (eventstore.History, error)
+	Beginning(ctx context.Context, aggregate string) (eventstore.History, error)
 	Append(ctx context.Context, drafts ...eventstore.Draft) ([]eventstore.Stored, error)
 }
 
