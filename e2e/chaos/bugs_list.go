@@ -183,7 +183,7 @@ var bugs = []bug{
 	{
 		name:  "a change record that nobody tells of is taken for a good one",
 		wants: []string{"early"},
-		edits: []edit{{"services/executor/execute/records.go", "			out.holds = append(out.holds, &releasev1.HoldReason{Rule: ruleRecordUnknown,", "			_ = append(out.holds, &releasev1.HoldReason{Rule: ruleRecordUnknown,"}},
+		edits: []edit{{"services/executor/execute/records.go", "		case r.Unknown != nil:\n			out.holds = append(out.holds, r.Hold(t.State.Request))\n", "		case r.Unknown != nil:\n"}},
 		fate:  fateGood, service: "web", rough: true, long: 100 * time.Second,
 	},
 	{
