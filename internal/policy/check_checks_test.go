@@ -16,8 +16,8 @@ func TestACheckThatCannotBeMadeIsRefusedAtItsPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ name, old, new, want string }{
-		{"a header's name", "name: X-Powered-By,", `name: "X Powered",`, "services[0].checks[0].http.expect_headers[1].name"},
-		{"nothing said of a header", "{name: X-Powered-By, present: false}", "{name: X-Powered-By}", "services[0].checks[0].http.expect_headers[1].expect"},
+		{"a header's name", "name: X-Powered-By,", `name: "X Powered",`, "services[0].checks[0].http.expect_headers[2].name"},
+		{"nothing said of a header", "{name: X-Powered-By, present: false}", "{name: X-Powered-By}", "services[0].checks[0].http.expect_headers[2].expect"},
 		{"a pointer that is a path", "pointer: /status,", "pointer: $.status,", "services[0].checks[0].http.expect_json[0].pointer"},
 		{"bounds the wrong way around", "{min: 0, max: 1000}", "{min: 1001, max: 1000}", "services[0].checks[0].http.expect_json[1].range"},
 		{"no bounds", "{min: 0, max: 1000}", "{}", "services[0].checks[0].http.expect_json[1].range"},
