@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -65,16 +67,47 @@ func (y *yard) metrics(release string) {
 	y.eventually("a step's duration names a release", func() bool {
 		return strings.Contains(y.openMetrics("http://"+y.HTTP["executor"]+"/metrics"), ` # {release="shop-`)
 	})
+	y.native("recorder", "shipwarden_release_duration_seconds")
+	y.native("executor", "shipwarden_step_duration_seconds")
+}
+
+// native looks at a histogram as a Prometheus does that takes native ones: buckets of its
+// own come beside those of the text.
+func (y *yard) native(service, histogram string) {
+	y.Helper()
+	page := y.page("http://"+y.HTTP[service]+"/metrics", string(expfmt.NewFormat(expfmt.TypeProtoDelim)))
+	decoder := expfmt.NewDecoder(strings.NewReader(page), expfmt.NewFormat(expfmt.TypeProtoDelim))
+	for {
+		var family dto.MetricFamily
+		if err := decoder.Decode(&family); err != nil {
+			y.Fatalf("%s shows no %s: %v", service, histogram, err)
+		}
+		if family.GetName() != histogram {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			if h := m.GetHistogram(); len(h.GetPositiveSpan()) == 0 || len(h.GetBucket()) == 0 {
+				y.Errorf("%s: %s has %d native and %d classic buckets", service, histogram, len(h.GetPositiveSpan()), len(h.GetBucket()))
+			}
+		}
+		return
+	}
 }
 
 // openMetrics asks for a page as a Prometheus does that takes exemplars.
 func (y *yard) openMetrics(url string) string {
 	y.Helper()
+	return y.page(url, "application/openmetrics-text; version=1.0.0")
+}
+
+// page asks for a page in a form.
+func (y *yard) page(url, accept string) string {
+	y.Helper()
 	req, err := http.NewRequestWithContext(y.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		y.Fatal(err)
 	}
-	req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	req.Header.Set("Accept", accept)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		y.Fatal(err)

@@ -1,10 +1,10 @@
 package backstage
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/blackdice/shipwarden/internal/shape"
@@ -21,57 +21,105 @@ type File struct {
 var (
 	serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
 	personID    = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,63}$`)
+	targetID    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 )
 
-// ignored are the kinds of which a procedure document knows nothing.
-var ignored = []string{"System", "Domain", "Resource", "Location", "Template"}
+// ignored are the kinds of which a procedure document knows nothing, each with why.
+var ignored = map[string]string{
+	"system":   "a procedure document has no systems",
+	"domain":   "a procedure document has no domains",
+	"location": "the files that it names are not read: name them with -f",
+	"template": "a procedure document has no templates",
+}
 
-// Import turns a catalog into the people, groups and services of a procedure document, in
-// the order of the files, and says what it left out. An error is Problems, with all that
-// is wrong.
+// Import turns a catalog into the people, groups, services, targets and customer contacts
+// of a procedure document, in the order of the files. It says of everything that it left
+// out where that stands and why, and at last how much it took over. An error is Problems,
+// with all that is wrong.
 func Import(files ...File) (*policyv1.Procedure, []string, error) {
 	r := &reader{}
 	for _, f := range files {
 		r.read(f.Name, f.Data)
 	}
-	c := &catalog{reader: r, byRef: map[string]*entity{}, document: &policyv1.Procedure{}}
+	c := &catalog{
+		reader: r, document: &policyv1.Procedure{},
+		byRef: map[string]*entity{}, providers: map[string][]*entity{}, below: map[*entity][]*entity{},
+		services: map[*entity]*policyv1.Service{}, targets: map[*entity]*policyv1.Target{},
+		groups: map[*entity]*policyv1.Group{}, origin: map[string]place{},
+	}
+	c.provisions()
 	for _, e := range r.entities {
 		c.register(e)
 	}
 	for _, e := range r.entities {
 		c.take(e)
 	}
+	c.hierarchy()
 	c.membership()
-	if len(r.problems) > 0 {
-		slices.SortStableFunc(r.problems, func(a, b Problem) int {
-			if a.File != b.File {
-				return strings.Compare(a.File, b.File)
-			}
-			return a.Line - b.Line
-		})
-		return nil, nil, r.problems
+	c.relations()
+	c.owned()
+	c.placed()
+	if len(r.problems) == 0 {
+		c.checked()
 	}
-	return c.document, c.notes, nil
+	if len(r.problems) > 0 {
+		return nil, nil, sorted(files, r.problems)
+	}
+	var told []string
+	for _, one := range sorted(files, c.notes) {
+		told = append(told, one.String())
+	}
+	return c.document, append(told, c.sum()), nil
+}
+
+// sorted puts what there is to say in the order in which people read the files.
+func sorted(files []File, all Problems) Problems {
+	place := map[string]int{}
+	for i, f := range files {
+		place[f.Name] = i
+	}
+	slices.SortStableFunc(all, func(a, b Problem) int {
+		return cmp.Or(place[a.File]-place[b.File], a.Line-b.Line)
+	})
+	return all
 }
 
 type catalog struct {
 	*reader
 
-	byRef    map[string]*entity // by "kind:name", in lower case
-	document *policyv1.Procedure
-	notes    []string
+	byRef     map[string]*entity   // by "kind:name", in lower case
+	providers map[string][]*entity // who provides an API, by "api:name"
+	below     map[*entity][]*entity
+	document  *policyv1.Procedure
+	services  map[*entity]*policyv1.Service
+	targets   map[*entity]*policyv1.Target
+	groups    map[*entity]*policyv1.Group
+	origin    map[string]place // of the elements of the document, by their path
+	notes     Problems
+}
+
+// place is where an element of the document comes from.
+type place struct {
+	e    *entity
+	line int
 }
 
 func (c *catalog) wrongAt(e *entity, line int, format string, args ...any) {
 	c.problems = append(c.problems, Problem{File: e.file, Line: max(line, 1), Message: fmt.Sprintf(format, args...)})
 }
 
-func (c *catalog) note(e *entity, format string, args ...any) {
-	c.notes = append(c.notes, fmt.Sprintf("%s:%d: ", e.file, max(e.line, 1))+fmt.Sprintf(format, args...))
+func (c *catalog) noteAt(e *entity, line int, format string, args ...any) {
+	c.notes = append(c.notes, Problem{File: e.file, Line: max(line, 1), Message: fmt.Sprintf(format, args...)})
 }
 
-// service reports whether an entity is a service of a procedure document.
-func service(e *entity) bool { return e.kind == "Component" || e.kind == "API" }
+// service reports whether an entity is a service of a procedure document: a component, or
+// an API that none of the components provides.
+func (c *catalog) service(e *entity) bool {
+	return e.kind == "Component" || e.kind == "API" && len(c.providers[refOf(e)]) == 0
+}
+
+// refOf is how an entity is found.
+func refOf(e *entity) string { return strings.ToLower(e.kind) + ":" + strings.ToLower(e.name.value) }
 
 // register makes an entity known to references. Names live in one namespace here.
 func (c *catalog) register(e *entity) {
@@ -81,10 +129,12 @@ func (c *catalog) register(e *entity) {
 	}
 	pattern, what := serviceName, "a lower-case letter, then lower-case letters, digits and -, at most 40"
 	switch {
-	case service(e), e.kind == "Group":
+	case c.service(e), e.kind == "Group":
 	case e.kind == "User":
 		pattern, what = personID, "a lower-case letter, then lower-case letters, digits and . _ -, at most 64"
-	case slices.Contains(ignored, e.kind):
+	case target(e):
+		pattern, what = targetID, "a lower-case letter or digit, then lower-case letters, digits and -, at most 63"
+	case e.kind == "API", e.kind == "Resource", ignored[strings.ToLower(e.kind)] != "":
 		pattern = nil
 	default:
 		if e.kind != "" {
@@ -99,8 +149,8 @@ func (c *catalog) register(e *entity) {
 		c.wrongAt(e, e.name.line, "name %q cannot be used in a procedure document: %s", e.name.value, what)
 		return
 	}
-	refs := []string{strings.ToLower(e.kind) + ":" + strings.ToLower(e.name.value)}
-	if service(e) {
+	refs := []string{refOf(e)}
+	if c.service(e) {
 		refs = append(refs, "service:"+e.name.value) // a component and an API would be one service
 	}
 	for _, ref := range refs {
@@ -123,137 +173,78 @@ func (c *catalog) register(e *entity) {
 	}
 }
 
-// find follows a reference, [kind:][namespace/]name. The second result says whether it is
-// of a kind that a procedure document does not know.
-func (c *catalog) find(from *entity, ref text, kind string) (found *entity, skip bool) {
-	rest := ref.value
-	if k, after, ok := strings.Cut(rest, ":"); ok {
-		kind, rest = strings.ToLower(k), after
+// split takes a reference, [kind:][namespace/]name, apart; kind and name in lower case.
+func split(ref, kind string) (meant, namespace, name string) {
+	if k, after, ok := strings.Cut(ref, ":"); ok {
+		kind, ref = strings.ToLower(k), after
 	}
-	if ns, after, ok := strings.Cut(rest, "/"); ok {
-		if !strings.EqualFold(ns, "default") {
-			c.wrongAt(from, ref.line, "%q leads to namespace %q: only \"default\" can be imported", ref.value, ns)
-			return nil, false
-		}
-		rest = after
+	namespace = "default"
+	if ns, after, ok := strings.Cut(ref, "/"); ok {
+		namespace, ref = strings.ToLower(ns), after
 	}
-	if found = c.byRef[kind+":"+strings.ToLower(rest)]; found != nil {
-		return found, slices.Contains(ignored, found.kind)
+	return kind, namespace, strings.ToLower(ref)
+}
+
+// find follows a reference. It returns the kind that is meant, in lower case, and what it
+// leads to; no kind where it leads nowhere, which is a problem then and said. Of kinds that
+// are not imported, what it leads to need not be there.
+func (c *catalog) find(from *entity, ref text, kind string) (meant string, found *entity) {
+	meant, namespace, name := split(ref.value, kind)
+	if namespace != "default" {
+		c.wrongAt(from, ref.line, "%q leads to namespace %q: only \"default\" can be imported", ref.value, namespace)
+		return "", nil
 	}
-	if slices.ContainsFunc(ignored, func(k string) bool { return strings.EqualFold(k, kind) }) {
-		return nil, true
+	if found = c.byRef[meant+":"+name]; found != nil {
+		return meant, found
+	}
+	if meant == "resource" || ignored[meant] != "" {
+		return meant, nil
 	}
 	c.wrongAt(from, ref.line, "%q leads nowhere in these files", ref.value)
-	return nil, false
+	return "", nil
 }
 
-// take turns one entity into its part of the document.
+// take turns one entity into its part of the document, all but what it has to do with
+// other ones.
 func (c *catalog) take(e *entity) {
 	switch {
-	case service(e):
-		c.service(e)
+	case c.service(e):
+		c.takeService(e)
+	case e.kind == "API":
+		c.noteAt(e, e.line, "API %s is not imported: %s, which provides it, stands for it", e.name.value, namesOf(c.providers[refOf(e)]))
+	case target(e):
+		c.takeTarget(e)
+	case e.kind == "Resource":
+		c.noteAt(e, e.line, "Resource %s is not imported: without the annotation %s it is no target", e.name.value, prefix+environmentOf)
 	case e.kind == "Group":
-		g := &policyv1.Group{Name: e.name.value}
-		g.Contacts = c.contacts(e)
-		for _, m := range e.members {
-			if p, _ := c.find(e, m, "user"); p != nil && p.kind == "User" {
-				g.Members = append(g.Members, p.name.value)
-			} else if p != nil {
-				c.wrongAt(e, m.line, "%q is no user", m.value)
-			}
-		}
-		c.document.Groups = append(c.document.Groups, g)
+		c.takeGroup(e)
 	case e.kind == "User":
-		p := &policyv1.Person{Id: e.name.value, Name: e.display.value, Contacts: c.contacts(e)}
-		if p.GetName() == "" {
-			p.Name = e.name.value
-		}
-		if e.mail.value != "" {
-			p.Aliases = []string{e.mail.value}
-		}
-		c.document.People = append(c.document.People, p)
+		c.takeUser(e)
 	default:
-		if slices.Contains(ignored, e.kind) {
-			c.note(e, "%s %s is not imported: a procedure document has none", e.kind, e.name.value)
+		if why := ignored[strings.ToLower(e.kind)]; why != "" {
+			c.noteAt(e, e.line, "%s %s is not imported: %s", e.kind, e.name.value, why)
 		}
 	}
 }
 
-func (c *catalog) service(e *entity) {
-	s := &policyv1.Service{Name: e.name.value, Title: e.title.value}
-	if e.owner.value == "" {
-		c.wrongAt(e, max(e.owner.line, e.line), "spec.owner is missing: somebody has to own %s", e.name.value)
-	} else if owner, skip := c.find(e, e.owner, "group"); owner != nil {
-		switch owner.kind {
-		case "Group":
-			s.OwnerGroups = []string{owner.name.value}
-		case "User":
-			s.Owners = []string{owner.name.value}
-		default:
-			c.wrongAt(e, e.owner.line, "%q is neither a group nor a user", e.owner.value)
-		}
-	} else if skip {
-		c.wrongAt(e, e.owner.line, "%q is neither a group nor a user", e.owner.value)
+// sum counts what was taken over.
+func (c *catalog) sum() string {
+	d := c.document
+	var customers []string
+	for _, t := range d.GetTargets() {
+		customers = append(customers, t.GetCustomers()...)
 	}
-	if e.tier.value != "" {
-		tier, err := strconv.ParseUint(e.tier.value, 10, 32)
-		if err != nil || tier < 1 || tier > 4 {
-			c.wrongAt(e, e.tier.line, "annotation %s is %q, must be 1 to 4", TierAnnotation, e.tier.value)
-		}
-		s.Tier = uint32(tier)
-	}
-	for i, refs := range [][]text{e.dependsOn, e.consumes} {
-		for _, ref := range refs {
-			other, skip := c.find(e, ref, []string{"component", "api"}[i])
-			switch {
-			case skip:
-				c.note(e, "%s depends on %s, which is not imported: a procedure document has services only", e.name.value, ref.value)
-			case other == nil:
-			case !service(other):
-				c.wrongAt(e, ref.line, "%q is no component and no API", ref.value)
-			case other == e:
-				c.wrongAt(e, ref.line, "%s depends on itself", e.name.value)
-			case !slices.Contains(s.GetDependencies(), other.name.value):
-				s.Dependencies = append(s.Dependencies, other.name.value)
-			}
-		}
-	}
-	c.document.Services = append(c.document.Services, s)
+	slices.Sort(customers)
+	taken := len(d.GetPeople()) + len(d.GetGroups()) + len(d.GetServices()) + len(d.GetTargets())
+	return fmt.Sprintf("imported: people %d, groups %d, services %d, targets %d with %d customers, customer_contacts %d; left out: %d of %d entities",
+		len(d.GetPeople()), len(d.GetGroups()), len(d.GetServices()), len(d.GetTargets()), len(slices.Compact(customers)),
+		len(d.GetCustomerContacts()), len(c.entities)-taken, len(c.entities))
 }
 
-func (c *catalog) contacts(e *entity) []*policyv1.Contact {
-	if e.mail.value == "" {
-		return nil
+func namesOf(entities []*entity) string {
+	names := make([]string, len(entities))
+	for i, e := range entities {
+		names[i] = e.name.value
 	}
-	if len(e.mail.value) > 256 || strings.ContainsAny(e.mail.value, " \t\r\n") || !strings.Contains(e.mail.value, "@") {
-		c.wrongAt(e, e.mail.line, "spec.profile.email is %q, which is no mail address", e.mail.value)
-		return nil
-	}
-	return []*policyv1.Contact{{Kind: policyv1.Contact_KIND_MAIL, Address: e.mail.value}}
-}
-
-// membership adds to groups those who say of themselves that they are in them.
-func (c *catalog) membership() {
-	groups := map[string]*policyv1.Group{}
-	for _, g := range c.document.GetGroups() {
-		groups[g.GetName()] = g
-	}
-	for _, e := range c.entities {
-		if e.kind != "User" {
-			continue
-		}
-		for _, ref := range e.memberOf {
-			found, _ := c.find(e, ref, "group")
-			if found == nil {
-				continue
-			}
-			if found.kind != "Group" {
-				c.wrongAt(e, ref.line, "%q is no group", ref.value)
-				continue
-			}
-			if g := groups[found.name.value]; g != nil && !slices.Contains(g.GetMembers(), e.name.value) {
-				g.Members = append(g.Members, e.name.value)
-			}
-		}
-	}
+	return strings.Join(names, ", ")
 }

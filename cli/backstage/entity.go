@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -51,18 +52,40 @@ type entity struct {
 	kind                 string
 	name, title          text
 	owner, mail, display text
-	tier                 text
+	parent, partOf       text
 	members, memberOf    []text
+	children             []text
 	dependsOn, consumes  []text
+	dependencyOf         []text
+	provides             []text
 	namespace            text
+	annotations          map[string]text // those of shipwarden, without their prefix
 }
 
 // The fields of an entity. What is not listed is Backstage's own business where it is
 // below metadata or spec, and a mistake where it is beside them.
 var topLevel = map[string]bool{"apiVersion": true, "kind": true, "metadata": true, "spec": true, "relations": true, "status": true}
 
-// TierAnnotation is the annotation that says the tier of a service.
-const TierAnnotation = "shipwarden/tier"
+// prefix is what the annotations begin with that are for shipwarden.
+const prefix = "shipwarden/"
+
+// Annotations of shipwarden, without their prefix: the tier of a component or an API; what
+// makes a resource a target, and whom it serves; the customers whose contacts a group is.
+const (
+	tierOf        = "tier"
+	environmentOf = "environment"
+	driverOf      = "driver"
+	kindsOf       = "kinds"
+	customersOf   = "customers"
+)
+
+// annotated says which annotations of shipwarden an entity of a kind may have.
+var annotated = map[string][]string{
+	"Component": {tierOf},
+	"API":       {tierOf},
+	"Resource":  {environmentOf, driverOf, kindsOf, customersOf},
+	"Group":     {customersOf},
+}
 
 // reader reads the files into entities.
 type reader struct {
@@ -127,7 +150,8 @@ func (r *reader) entity(n *yaml.Node) {
 		}
 	}
 	version, kind := r.scalar(top["apiVersion"], "apiVersion", n), r.scalar(top["kind"], "kind", n)
-	if v := version.value; v != "" && v != "backstage.io/v1alpha1" && v != "backstage.io/v1beta1" {
+	template := kind.value == "Template" && strings.HasPrefix(version.value, "scaffolder.backstage.io/") // says nothing of what is imported
+	if v := version.value; v != "" && v != "backstage.io/v1alpha1" && v != "backstage.io/v1beta1" && !template {
 		r.wrong(top["apiVersion"], "apiVersion %q is none of backstage.io/v1alpha1 and backstage.io/v1beta1", v)
 	}
 	metadata, spec := r.mapping(top["metadata"], "metadata"), r.mapping(top["spec"], "spec")
@@ -137,14 +161,50 @@ func (r *reader) entity(n *yaml.Node) {
 	}
 	e := &entity{file: r.file, line: n.Line, kind: kind.value, name: r.scalar(metadata["name"], "metadata.name", top["metadata"])}
 	e.title, e.namespace = r.optional(metadata["title"], "metadata.title"), r.optional(metadata["namespace"], "metadata.namespace")
-	annotations := r.mapping(metadata["annotations"], "metadata.annotations")
-	e.tier = r.optional(annotations[TierAnnotation], "metadata.annotations."+TierAnnotation)
+	e.annotations = r.annotations(metadata["annotations"], e.kind)
 	e.owner = r.optional(spec["owner"], "spec.owner")
 	profile := r.mapping(spec["profile"], "spec.profile")
 	e.mail, e.display = r.optional(profile["email"], "spec.profile.email"), r.optional(profile["displayName"], "spec.profile.displayName")
 	e.members, e.memberOf = r.list(spec["members"], "spec.members"), r.list(spec["memberOf"], "spec.memberOf")
-	e.dependsOn, e.consumes = r.list(spec["dependsOn"], "spec.dependsOn"), r.list(spec["consumesApis"], "spec.consumesApis")
+	e.parent, e.children = r.optional(spec["parent"], "spec.parent"), r.list(spec["children"], "spec.children")
+	e.dependsOn, e.dependencyOf = r.list(spec["dependsOn"], "spec.dependsOn"), r.list(spec["dependencyOf"], "spec.dependencyOf")
+	e.consumes, e.provides = r.list(spec["consumesApis"], "spec.consumesApis"), r.list(spec["providesApis"], "spec.providesApis")
+	e.partOf = r.optional(spec["subcomponentOf"], "spec.subcomponentOf")
 	r.entities = append(r.entities, e)
+}
+
+// annotations returns those of shipwarden, without their prefix. One that the kind does not
+// have is refused: misspelled, it would be left out without a word.
+func (r *reader) annotations(n *yaml.Node, kind string) map[string]text {
+	out := map[string]text{}
+	if r.mapping(n, "metadata.annotations") == nil {
+		return out
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		name, ours := strings.CutPrefix(key.Value, prefix)
+		if !ours {
+			continue
+		}
+		if !slices.Contains(annotated[kind], name) {
+			r.wrong(key, "annotation %s is none of %s", key.Value, kindWith(kind))
+			continue
+		}
+		value := r.optional(n.Content[i+1], "metadata.annotations."+key.Value)
+		if value.value == "" && n.Content[i+1].Kind == yaml.ScalarNode {
+			r.wrong(n.Content[i+1], "annotation %s is empty", key.Value)
+		}
+		out[name] = value
+	}
+	return out
+}
+
+// kindWith says of a kind which annotations it has.
+func kindWith(kind string) string {
+	if len(annotated[kind]) == 0 {
+		return fmt.Sprintf("kind %s, which has none of %s", kind, prefix)
+	}
+	return fmt.Sprintf("kind %s, which has %s%s", kind, prefix, strings.Join(annotated[kind], ", "+prefix))
 }
 
 // mapping returns the fields of a mapping; nil for what is not there or none. A key that

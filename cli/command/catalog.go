@@ -17,7 +17,7 @@ func newCatalog(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "catalog",
 		Short:   "Take the catalog of services over from elsewhere",
-		Long:    "Services, teams and people of a procedure document, made from what is there already.",
+		Long:    "Services, targets, teams and people of a procedure document, made from what is there already.",
 		Example: "  shipwarden catalog import -f catalog-info.yaml",
 		Args:    cobra.NoArgs,
 	}
@@ -29,11 +29,14 @@ func newCatalogImport(a *app) *cobra.Command {
 	var files []string
 	cmd := &cobra.Command{
 		Use:   "import -f FILE...",
-		Short: "Print people, groups and services from Backstage's catalog-info.yaml",
-		Long: "Reads the entities of a Backstage catalog and prints the sections people, groups and\n" +
-			"services of a procedure document: components and APIs become services with their owner\n" +
-			"and dependencies, the annotation shipwarden/tier their tier. Everything that is wrong is\n" +
-			"told with its line, and then nothing is printed; what is left out is told as well.",
+		Short: "Print people, groups, services and targets from Backstage's catalog-info.yaml",
+		Long: "Reads the entities of a Backstage catalog and prints sections of a procedure document:\n" +
+			"people, groups, services, targets and customer_contacts. Components become services with\n" +
+			"their owner and dependencies, shipwarden/tier their tier; resources with the annotation\n" +
+			"shipwarden/environment become targets (with shipwarden/driver, shipwarden/kinds, and\n" +
+			"shipwarden/customers for whom they serve) of what depends on them. Everything that is wrong\n" +
+			"is told with its line, and then nothing is printed; what is left out is told with its line\n" +
+			"and why, and the last line counts what was taken over.",
 		Example: "  shipwarden catalog import -f catalog-info.yaml -f org.yaml > catalog.yaml",
 		Args:    cobra.NoArgs,
 		RunE: a.run(func(*cobra.Command, []string) error {
@@ -61,7 +64,7 @@ func newCatalogImport(a *app) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("write the catalog: %w", err)
 			}
-			return a.sections(raw, "people", "groups", "services")
+			return a.sections(raw, "people", "groups", "services", "targets", "customer_contacts")
 		}),
 	}
 	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "file with entities, or - for the standard input; may be given more than once")

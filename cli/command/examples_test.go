@@ -181,6 +181,17 @@ func TestTheExampleProcedureIsMadeOfTheFilesBesideIt(t *testing.T) {
 			t.Errorf("service %s is otherwise in catalog-info.yaml: %v", s.GetName(), catalog.GetServices())
 		}
 	}
+	if n := len(catalog.GetTargets()); n == 0 || n > len(document.GetTargets()) {
+		t.Fatalf("catalog-info.yaml has %d targets", n)
+	}
+	for i, target := range catalog.GetTargets() {
+		if diff := cmp.Diff(target, document.GetTargets()[i], protocmp.Transform()); diff != "" {
+			t.Errorf("target %s (-of catalog-info.yaml, +of procedure.yaml):\n%s", target.GetId(), diff)
+		}
+	}
+	if diff := cmp.Diff(catalog.GetCustomerContacts(), document.GetCustomerContacts(), protocmp.Transform()); diff != "" {
+		t.Errorf("customer_contacts (-of catalog-info.yaml, +of procedure.yaml):\n%s", diff)
+	}
 	for _, f := range document.GetFreezes() {
 		if f.GetCalendar() == nil {
 			continue

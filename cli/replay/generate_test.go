@@ -428,7 +428,7 @@ func (g *generator) verify() reactor.Step {
 		want = proceduretest.Digest('b')
 	}
 	return verify.New(g.procedures, check.Bake{
-		HTTP: dice, Clock: &clock{now: g.Now},
+		Probers: map[string]check.Prober{"http": dice}, Clock: &clock{now: g.Now},
 		RunningDigest: func(context.Context, *target.Target) (string, error) {
 			switch dice.roll(40) {
 			case 0:

@@ -2,19 +2,16 @@ package show
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/blackdice/shipwarden/cli/terminal"
+	"github.com/blackdice/shipwarden/internal/criterion"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // What holds where a check says nothing else; the contract says so (request.proto).
 const (
-	usualStatus   = 200
-	usualTimeout  = 5 * time.Second
 	usualFailures = 3
 	usualSamples  = 2
 )
@@ -24,7 +21,7 @@ func (p *page) criteria(pending *approvalv1.Pending) {
 	all, v := pending.GetChecks(), pending.GetRequest().GetValidation()
 	t := terminal.NewTable()
 	for _, c := range all {
-		t.Add(c.GetName(), probe(c), bounds(c))
+		t.Add(c.GetName(), criterion.Words(c), bounds(c))
 	}
 	if a := pending.GetArtifacts(); len(a) > 0 {
 		t.Add("target.digest", "every target runs "+a[0].GetDigest(), "at the beginning and at the end")
@@ -39,33 +36,9 @@ func (p *page) criteria(pending *approvalv1.Pending) {
 func (p *page) checks(title string, all []*releasev1.Check) {
 	t := terminal.NewTable()
 	for _, c := range all {
-		t.Add(c.GetName(), probe(c), bounds(c))
+		t.Add(c.GetName(), criterion.Words(c), bounds(c))
 	}
 	p.table(title, t)
-}
-
-// probe is what a check looks at, and what it expects there.
-func probe(c *releasev1.Check) string {
-	h := c.GetHttp()
-	if h == nil {
-		return "tcp connects within " + within(c.GetTcp().GetTimeout().AsDuration())
-	}
-	status := uint32(usualStatus)
-	if h.ExpectStatus != nil {
-		status = h.GetExpectStatus()
-	}
-	out := fmt.Sprintf("http %s answers %d", h.GetPath(), status)
-	if h.GetExpectBody() != "" {
-		out += " with " + strconv.Quote(h.GetExpectBody())
-	}
-	return out + " within " + within(h.GetTimeout().AsDuration())
-}
-
-func within(d time.Duration) string {
-	if d == 0 {
-		d = usualTimeout
-	}
-	return d.String()
 }
 
 // bounds are how many of its samples a check needs.

@@ -140,6 +140,23 @@ func (s *Server) LeadsStream(account, stream string) bool {
 	return s.inner.JetStreamIsStreamLeader(account, stream)
 }
 
+// LastSequence is that of the stream's last message as this server itself holds it, which
+// may lag behind the leader; 0 where it holds none, and where there is no such stream.
+func (s *Server) LastSequence(account, stream string) (uint64, error) {
+	info, err := s.inner.Jsz(&server.JSzOptions{Account: account, Streams: true})
+	if err != nil {
+		return 0, fmt.Errorf("look at the streams of %s: %w", account, err)
+	}
+	for _, a := range info.AccountDetails {
+		for _, detail := range a.Streams {
+			if detail.Name == stream {
+				return detail.State.LastSeq, nil
+			}
+		}
+	}
+	return 0, nil
+}
+
 // Failed is closed when the server met an error that it cannot go on with.
 func (s *Server) Failed() <-chan struct{} { return s.fatal.done }
 

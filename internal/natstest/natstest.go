@@ -34,6 +34,9 @@ type Server interface {
 	Connect(t testing.TB, opts ...nats.Option) *nats.Conn
 	// Leader is the index of the server that leads the stream. It waits for one.
 	Leader(t testing.TB, stream string) int
+	// Synced waits until every running server holds the stream's last message as of now, so
+	// that reads which any server may answer, as those of buckets, do not lag.
+	Synced(t testing.TB, stream string)
 	// Stop shuts server i down and keeps its store.
 	Stop(t testing.TB, i int)
 	// Start starts the stopped server i again on its old store and address, and

@@ -233,6 +233,26 @@ func (s *servers) Leader(t testing.TB, stream string) int {
 	return leader
 }
 
+func (s *servers) Synced(t testing.TB, stream string) {
+	t.Helper()
+	known, err := s.js.Stream(t.Context(), stream)
+	if err != nil {
+		t.Fatalf("stream %s: %v", stream, err)
+	}
+	last := known.CachedInfo().State.LastSeq
+	Eventually(t, "every server holds the last message of "+stream, func() bool {
+		for _, server := range s.running {
+			if server == nil {
+				continue
+			}
+			if here, err := server.LastSequence(globalAccount, stream); err != nil || here < last {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 func (s *servers) Stop(t testing.TB, i int) {
 	t.Helper()
 	if s.running[i] == nil {

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -18,6 +19,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name:    "shipwarden_step_duration_seconds",
 			Help:    "Time a step worked on one message, by how it ended.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600},
+			// Native as well, for a Prometheus that asks for it: each bucket 10 % wide.
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour,
 		}, []string{"step", "outcome"})),
 		deliveries: shared(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shipwarden_step_deliveries_total",

@@ -15,6 +15,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/internal/sigstore"
+	"github.com/blackdice/shipwarden/internal/strictjson"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
@@ -56,7 +57,7 @@ func (s *statement) read(data []byte, keys []*policyv1.Key, root *sigstore.Root)
 	if len(data) > maxEnvelope {
 		return fmt.Errorf("has more than %d bytes", maxEnvelope)
 	}
-	object, err := parseObject(data)
+	object, err := strictjson.Object(data)
 	if err != nil {
 		return err
 	}
@@ -151,7 +152,7 @@ func (s *statement) verify(envelope *dsse.Envelope, keys []*policyv1.Key) {
 }
 
 func (s *statement) parse(payload []byte) error {
-	object, err := parseObject(payload)
+	object, err := strictjson.Object(payload)
 	if err != nil {
 		return fmt.Errorf("its payload is %w", err)
 	}

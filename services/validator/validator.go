@@ -55,8 +55,17 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 	}
 	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
 	s.Step(scope.New(s.Procedures, resolver, s.Store))
-	s.Step(verify.New(s.Procedures, check.Bake{HTTP: httpcheck.Prober{}, TCP: tcpcheck.Prober{}}, places, s.Evidence))
+	s.Step(verify.New(s.Procedures, check.Bake{Probers: probers()}, places, s.Evidence))
 	return s.Run(ctx)
+}
+
+// probers are the kinds of checks that this validator can make, each in a package of its
+// own.
+func probers() map[string]check.Prober {
+	return map[string]check.Prober{
+		"http": httpcheck.Prober{},
+		"tcp":  tcpcheck.Prober{},
+	}
 }
 
 func targets(cfg *configv1.Validator) (map[string]*target.Target, error) {

@@ -27,17 +27,13 @@ func TestMain(m *testing.M) { approvaltest.Main(m) }
 
 type rig struct {
 	*approvaltest.Rig
+	nats  natstest.Server
 	ahead atomic.Int64 // of the clock, in nanoseconds
-}
-
-func newRig(t *testing.T) *rig {
-	t.Helper()
-	return rigOn(t, natstest.Single(t))
 }
 
 func rigOn(t *testing.T, n natstest.Server) *rig {
 	t.Helper()
-	return &rig{Rig: approvaltest.On(t, n, approvaltest.Document())}
+	return &rig{Rig: approvaltest.On(t, n, approvaltest.Document()), nats: n}
 }
 
 func (r *rig) now() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
@@ -59,12 +55,18 @@ func (r *rig) held(t *testing.T, until time.Time, changes ...func(*releasev1.Req
 	return release
 }
 
-// set lets the step set the release's timer.
+// set lets the step set the release's timer, which whoever is asked knows of on return.
 func (r *rig) set(t *testing.T, c *deadline.Clock, release string) {
 	t.Helper()
-	if _, err := c.Setter().Act(t.Context(), r.Task(t, release, r.now())); err != nil {
+	r.act(t, c, r.Task(t, release, r.now()))
+}
+
+func (r *rig) act(t *testing.T, c *deadline.Clock, task reactor.Task) {
+	t.Helper()
+	if _, err := c.Setter().Act(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
+	r.nats.Synced(t, "KV_"+eventstore.BucketDeadlines)
 }
 
 func (r *rig) timers(t *testing.T) jetstream.Stream {
@@ -91,6 +93,7 @@ func (r *rig) fired(t *testing.T, release string) (subject string, at time.Time)
 }
 
 func TestATimerIsSetToTheNanosecondAndFiresNotEarly(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := rigOn(t, n)
 		c := r.clock(t)
@@ -118,6 +121,7 @@ func TestATimerIsSetToTheNanosecondAndFiresNotEarly(t *testing.T) {
 }
 
 func TestATimerThatCameEarlyChangesNothing(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := rigOn(t, n)
 		c := r.clock(t)
@@ -138,6 +142,7 @@ func TestATimerThatCameEarlyChangesNothing(t *testing.T) {
 }
 
 func TestForgedTimersDoNothing(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := rigOn(t, n)
 		c := r.clock(t)
@@ -153,6 +158,7 @@ func TestForgedTimersDoNothing(t *testing.T) {
 }
 
 func TestTwoClocksAtOnceSayItOnce(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := rigOn(t, n)
 		until := time.Now().Add(200 * time.Millisecond)
@@ -183,6 +189,7 @@ func TestTwoClocksAtOnceSayItOnce(t *testing.T) {
 
 // The server's clock is ahead of this machine's, and so every timer comes early.
 func TestATimerThatComesEarlyByThisClockComesAgain(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := rigOn(t, n)
 		c := r.clock(t)
@@ -206,6 +213,7 @@ func TestATimerThatComesEarlyByThisClockComesAgain(t *testing.T) {
 
 // Its release has gone on meanwhile, and by this clock it has not fired yet.
 func TestATimerOfAnEarlierDeadlineSetsTheNextOne(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := rigOn(t, n)
 		c := r.clock(t)
@@ -231,6 +239,7 @@ func TestATimerOfAnEarlierDeadlineSetsTheNextOne(t *testing.T) {
 func nobody(context.Context) ([]string, error) { return nil, nil }
 
 func TestALostBucketIsFilledFromTheRecord(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := rigOn(t, n)
 		c := r.clock(t)
@@ -256,6 +265,7 @@ func TestALostBucketIsFilledFromTheRecord(t *testing.T) {
 }
 
 func TestALostTimerIsSweptUp(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := rigOn(t, n)
 		c := r.clock(t)
@@ -285,6 +295,7 @@ func TestALostTimerIsSweptUp(t *testing.T) {
 }
 
 func TestAClockAheadOfTheServersDoesNotFillTheHistory(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := rigOn(t, n)
 		c := r.clock(t)
@@ -305,25 +316,27 @@ func TestAClockAheadOfTheServersDoesNotFillTheHistory(t *testing.T) {
 }
 
 func TestAnApprovalThatNobodyGivesEndsTheRelease(t *testing.T) {
-	r := newRig(t)
-	c := r.clock(t)
-	release := r.Reach(t, procedure.PhaseRisk)
-	r.Do(t, release, "", proceduretest.Risk(r.State(t, release), time.Now(), func(f *procedure.RiskFacts) {
-		f.ApproveBy = time.Now().Add(200 * time.Millisecond)
-	}))
-	r.set(t, c, release)
-	subject, _ := r.fired(t, release)
-	if err := c.Fired(t.Context(), subject); err != nil {
-		t.Fatal(err)
-	}
-	if s := r.State(t, release); s.Outcome != releasev1.Outcome_OUTCOME_EXPIRED {
-		t.Errorf("phase %s, outcome %s", s.Phase, s.Outcome)
-	}
+	t.Parallel()
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := rigOn(t, n)
+		c := r.clock(t)
+		release := r.Reach(t, procedure.PhaseRisk)
+		r.Do(t, release, "", proceduretest.Risk(r.State(t, release), time.Now(), func(f *procedure.RiskFacts) {
+			f.ApproveBy = time.Now().Add(200 * time.Millisecond)
+		}))
+		r.set(t, c, release)
+		subject, _ := r.fired(t, release)
+		if err := c.Fired(t.Context(), subject); err != nil {
+			t.Fatal(err)
+		}
+		if s := r.State(t, release); s.Outcome != releasev1.Outcome_OUTCOME_EXPIRED {
+			t.Errorf("phase %s, outcome %s", s.Phase, s.Outcome)
+		}
+	})
 }
 
-// TestAnEarlierDeadlineMovesTheTimerAndALaterOneDoesNot runs on one server: what is set
-// already is read from any of several, and one that lags only makes a timer too many.
 func TestAnEarlierDeadlineMovesTheTimerAndALaterOneDoesNot(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		r := rigOn(t, n)
 		c := r.clock(t)
@@ -333,9 +346,7 @@ func TestAnEarlierDeadlineMovesTheTimerAndALaterOneDoesNot(t *testing.T) {
 		task := r.Task(t, release, r.now())
 		for _, until := range []time.Duration{2 * time.Hour, 30 * time.Minute} {
 			task.State.HeldUntil = time.Now().Add(until)
-			if _, err := c.Setter().Act(t.Context(), task); err != nil {
-				t.Fatal(err)
-			}
+			r.act(t, c, task)
 		}
 		info, err := r.timers(t).Info(t.Context(), jetstream.WithSubjectFilter("timer.set.>"))
 		if err != nil || len(info.State.Subjects) != 2 || info.State.LastSeq != 2 {
@@ -345,38 +356,43 @@ func TestAnEarlierDeadlineMovesTheTimerAndALaterOneDoesNot(t *testing.T) {
 }
 
 func TestWaitingListsWhatIsNotAtAnEndAndTheClosedIsForgotten(t *testing.T) {
-	r := newRig(t)
-	c := r.clock(t)
-	open := r.held(t, time.Now().Add(time.Hour), proceduretest.Key("open"))
-	closing := r.Reach(t, procedure.PhaseFollowUp, proceduretest.Key("closing"), func(q *releasev1.Request) {
-		q.Validation.Bake = durationpb.New(time.Second)
+	t.Parallel()
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := rigOn(t, n)
+		c := r.clock(t)
+		open := r.held(t, time.Now().Add(time.Hour), proceduretest.Key("open"))
+		closing := r.Reach(t, procedure.PhaseFollowUp, proceduretest.Key("closing"), func(q *releasev1.Request) {
+			q.Validation.Bake = durationpb.New(time.Second)
+		})
+		for _, release := range []string{open, closing} {
+			r.set(t, c, release)
+		}
+		all, err := c.Waiting(t.Context())
+		slices.Sort(all)
+		if want := sorted(open, closing); err != nil || !slices.Equal(all, want) {
+			t.Fatalf("waiting %v, %v", all, err)
+		}
+		r.Do(t, closing, "", proceduretest.Notify(r.State(t, closing)))
+		if s := r.State(t, closing); s.Phase != procedure.PhaseClosed {
+			t.Fatalf("phase %s", s.Phase)
+		}
+		if err := c.Fired(t.Context(), "timer.fired."+closing+".17"); err != nil {
+			t.Fatal(err)
+		}
+		n.Synced(t, "KV_"+eventstore.BucketDeadlines)
+		if all, err = c.Waiting(t.Context()); err != nil || !slices.Equal(all, []string{open}) {
+			t.Errorf("waiting %v, %v", all, err)
+		}
+		if err := c.Fired(t.Context(), "timer.fired."+closing+".18"); err != nil {
+			t.Errorf("forgotten twice: %v", err)
+		}
 	})
-	for _, release := range []string{open, closing} {
-		r.set(t, c, release)
-	}
-	all, err := c.Waiting(t.Context())
-	slices.Sort(all)
-	if want := sorted(open, closing); err != nil || !slices.Equal(all, want) {
-		t.Fatalf("waiting %v, %v", all, err)
-	}
-	r.Do(t, closing, "", proceduretest.Notify(r.State(t, closing)))
-	if s := r.State(t, closing); s.Phase != procedure.PhaseClosed {
-		t.Fatalf("phase %s", s.Phase)
-	}
-	if err := c.Fired(t.Context(), "timer.fired."+closing+".17"); err != nil {
-		t.Fatal(err)
-	}
-	if all, err = c.Waiting(t.Context()); err != nil || !slices.Equal(all, []string{open}) {
-		t.Errorf("waiting %v, %v", all, err)
-	}
-	if err := c.Fired(t.Context(), "timer.fired."+closing+".18"); err != nil {
-		t.Errorf("forgotten twice: %v", err)
-	}
 }
 
 func sorted(s ...string) []string { slices.Sort(s); return s }
 
 func TestNoBucketNoClock(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	if _, err := deadline.New(t.Context(), n.JetStream(), nil, time.Now); err == nil || !strings.Contains(err.Error(), "DEADLINES") {
 		t.Errorf("got %v", err)

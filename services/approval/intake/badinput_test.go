@@ -49,6 +49,9 @@ func badRequests(at time.Time) []badRequest {
 			q.Validation.Checks[0] = c
 		}
 	}
+	deep := func(f func(*releasev1.HttpProbe)) change {
+		return func(q *releasev1.Request) { f(q.GetValidation().GetChecks()[0].GetHttp()) }
+	}
 	raw := func(b []byte) func(*releasev1.Request) []byte {
 		return func(*releasev1.Request) []byte { return b }
 	}
@@ -132,6 +135,18 @@ func badRequests(at time.Time) []badRequest {
 		{name: "27 bake that no clock holds", change: func(q *releasev1.Request) {
 			q.Validation.Bake = &durationpb.Duration{Seconds: 60, Nanos: -5}
 		}, body: mustProtobuf, rule: "request.invalid"},
+		{name: "27 a header whose name is none", change: deep(func(p *releasev1.HttpProbe) {
+			p.ExpectHeaders = []*releasev1.ExpectedHeader{{Name: "a b", Expect: &releasev1.ExpectedHeader_Present{}}}
+		}), field: "validation.checks[0].http.expect_headers[0].name", rule: "string.pattern"},
+		{name: "27 a place in JSON that is no pointer", change: deep(func(p *releasev1.HttpProbe) {
+			p.ExpectJson = []*releasev1.ExpectedJson{{Pointer: "a.b", Expect: &releasev1.ExpectedJson_Present{}}}
+		}), field: "validation.checks[0].http.expect_json[0].pointer", rule: "string.pattern"},
+		{name: "27 bounds of nothing", change: deep(func(p *releasev1.HttpProbe) {
+			p.ExpectJson = []*releasev1.ExpectedJson{{Expect: &releasev1.ExpectedJson_Range{Range: &releasev1.NumberRange{}}}}
+		}), field: "validation.checks[0].http.expect_json[0].range", rule: "range.bounds"},
+		{name: "27 slower than is waited for", change: deep(func(p *releasev1.HttpProbe) {
+			p.MaxLatency = durationpb.New(5 * time.Second)
+		}), field: "validation.checks[0].http", rule: "max_latency.timeout"},
 		{name: "28 201 checks, each of them good", change: func(q *releasev1.Request) {
 			for i := range 200 {
 				c := proto.CloneOf(q.GetValidation().GetChecks()[0])

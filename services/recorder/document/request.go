@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -105,6 +106,9 @@ func probe(c *releasev1.Check) string {
 		if body := p.Http.GetExpectBody(); body != "" {
 			out += " with “" + escape(body) + "”"
 		}
+		for _, more := range criterion.Expects(c) {
+			out += ", " + escape(more)
+		}
 		if p.Http.GetTimeout() != nil {
 			out += " within " + span(p.Http.GetTimeout().AsDuration())
 		}
@@ -114,8 +118,10 @@ func probe(c *releasev1.Check) string {
 			return "a TCP connection within " + span(p.Tcp.GetTimeout().AsDuration())
 		}
 		return "a TCP connection"
+	case nil:
+		return none
 	}
-	return none
+	return escape(criterion.Words(c))
 }
 
 func limits(c *releasev1.Check) string {

@@ -27,6 +27,8 @@ func newOutcomes(r prometheus.Registerer) outcomes {
 			Name: "shipwarden_release_duration_seconds", Help: "Time from a request to the close of its record.",
 			// From seconds to a week: most of it is people's time.
 			Buckets: []float64{10, 30, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 3 * 24 * 3600, 7 * 24 * 3600},
+			// Native as well, for a Prometheus that asks for it: each bucket 10 % wide.
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour,
 		}, []string{"environment", "outcome"}),
 	}
 	if r != nil {

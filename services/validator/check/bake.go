@@ -35,8 +35,9 @@ type Plan struct {
 // Bake takes the samples of a plan. The zero value cannot probe anything, and finds
 // every deployment inconclusive. It is safe for concurrent use.
 type Bake struct {
-	// HTTP and TCP take the samples of their kind of check.
-	HTTP, TCP Prober
+	// Probers take the samples of each kind of check, by the kind's name (package
+	// criterion).
+	Probers map[string]Prober
 	// Clock is the time to go by. Nil means the machine's.
 	Clock Clock
 	// Parallel is how many looks are under way at a time. Zero means 32.

@@ -296,7 +296,7 @@ func newWorld(script string) *world {
 
 // Bake returns a bake that looks at this world.
 func (w *world) Bake() check.Bake {
-	return check.Bake{HTTP: httpProber{w}, TCP: tcpProber{}, RunningDigest: w.runningDigest}
+	return check.Bake{Probers: map[string]check.Prober{"http": httpProber{w}, "tcp": tcpProber{}}, RunningDigest: w.runningDigest}
 }
 
 func (w *world) bake(t *testing.T, p check.Plan) check.Report {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -26,15 +27,16 @@ type document struct {
 
 // documentCheck is a criterion as it was applied, with what was left to the defaults.
 type documentCheck struct {
-	Name                   string  `json:"name"`
-	Kind                   string  `json:"kind"`
-	Path                   string  `json:"path,omitempty"`
-	ExpectStatus           uint32  `json:"expect_status,omitempty"`
-	ExpectBody             string  `json:"expect_body,omitempty"`
-	Timeout                string  `json:"timeout,omitempty"`
-	MinPassRatio           float64 `json:"min_pass_ratio"`
-	MaxConsecutiveFailures uint32  `json:"max_consecutive_failures"`
-	MinSamples             uint32  `json:"min_samples"`
+	Name                   string   `json:"name"`
+	Kind                   string   `json:"kind"`
+	Path                   string   `json:"path,omitempty"`
+	ExpectStatus           uint32   `json:"expect_status,omitempty"`
+	ExpectBody             string   `json:"expect_body,omitempty"`
+	Expects                []string `json:"expects,omitempty"`
+	Timeout                string   `json:"timeout,omitempty"`
+	MinPassRatio           float64  `json:"min_pass_ratio"`
+	MaxConsecutiveFailures uint32   `json:"max_consecutive_failures"`
+	MinSamples             uint32   `json:"min_samples"`
 }
 
 // documentTarget is where a target was looked at, and what was seen there.
@@ -67,13 +69,11 @@ func criteria(checks []*releasev1.Check) []documentCheck {
 			Name: c.GetName(), MinPassRatio: ratio,
 			MaxConsecutiveFailures: maxConsecutiveFailures(c), MinSamples: minSamples(c),
 		}
-		switch probe := c.GetProbe().(type) {
-		case *releasev1.Check_Http:
-			d.Kind, d.Path = "http", probe.Http.GetPath()
-			d.ExpectStatus, d.ExpectBody = ExpectedStatus(probe.Http), probe.Http.GetExpectBody()
-			d.Timeout = Timeout(probe.Http.GetTimeout()).String()
-		case *releasev1.Check_Tcp:
-			d.Kind, d.Timeout = "tcp", Timeout(probe.Tcp.GetTimeout()).String()
+		if d.Kind = criterion.Kind(c); d.Kind != "" {
+			d.Expects, d.Timeout = criterion.Expects(c), criterion.Timeout(c).String()
+		}
+		if probe := c.GetHttp(); probe != nil {
+			d.Path, d.ExpectStatus, d.ExpectBody = probe.GetPath(), criterion.ExpectedStatus(probe), probe.GetExpectBody()
 		}
 		all = append(all, d)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -32,7 +33,7 @@ func Rejudge(content []byte, checks []*releasev1.Check, targets []Approved) (*re
 	if d.Schema != MediaType {
 		return nil, fmt.Errorf("%w: schema %.64q", ErrDocument, d.Schema)
 	}
-	if !slices.Equal(d.Checks, criteria(checks)) {
+	if !reflect.DeepEqual(d.Checks, criteria(checks)) {
 		return nil, fmt.Errorf("%w: checks: other criteria than those of the release", ErrDocument)
 	}
 	v := &releasev1.Verification{Started: timestamppb.New(d.Started), Ended: timestamppb.New(d.Ended)}

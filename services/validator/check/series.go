@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -46,13 +47,7 @@ func (r *run) sampleCheck(ctx context.Context, s Subject, c *releasev1.Check) []
 
 // probe gives the check to the prober of its kind.
 func (r *run) probe(ctx context.Context, s Subject, c *releasev1.Check) Observation {
-	var prober Prober
-	switch c.GetProbe().(type) {
-	case *releasev1.Check_Http:
-		prober = r.HTTP
-	case *releasev1.Check_Tcp:
-		prober = r.TCP
-	}
+	prober := r.Probers[criterion.Kind(c)]
 	if prober == nil {
 		return Observation{Outcome: Error, Detail: "this validator has nothing to make this kind of check with"}
 	}

@@ -26,6 +26,8 @@ type Answer struct {
 	URL string
 	// Status is the status code.
 	Status int
+	// Header is the header of the answer, at most 64 KiB.
+	Header http.Header
 	// Body is the whole body, at most MaxBody bytes.
 	Body []byte
 }
@@ -79,7 +81,7 @@ func newClient(pinned dial.Pinned) *http.Client {
 
 // readAnswer reads the body to its end, or to the bound.
 func readAnswer(ctx context.Context, response *http.Response) (Answer, error) {
-	answer := Answer{URL: response.Request.URL.String(), Status: response.StatusCode}
+	answer := Answer{URL: response.Request.URL.String(), Status: response.StatusCode, Header: response.Header}
 	if coding := response.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return answer, fmt.Errorf("%w: the body is encoded as %.40q, which was not asked for", ErrNotSeen, coding)
 	}

@@ -275,7 +275,7 @@ func (x Risk_Data) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Risk_Data.Descriptor instead.
 func (Risk_Data) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{11, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // Outcome of a request.
@@ -339,7 +339,7 @@ func (x Answer_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Outcome.Descriptor instead.
 func (Answer_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{13, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // Request asks for one release of one service to one environment. CI publishes
@@ -1130,7 +1130,14 @@ type HttpProbe struct {
 	// Text that the body must hold.
 	ExpectBody string `protobuf:"bytes,3,opt,name=expect_body,json=expectBody,proto3" json:"expect_body,omitempty"`
 	// How long one answer may take. Absent: 5 s.
-	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Headers that the answer must have, or must not have.
+	ExpectHeaders []*ExpectedHeader `protobuf:"bytes,5,rep,name=expect_headers,json=expectHeaders,proto3" json:"expect_headers,omitempty"`
+	// Values that must stand in the body, which then has to be JSON.
+	ExpectJson []*ExpectedJson `protobuf:"bytes,6,rep,name=expect_json,json=expectJson,proto3" json:"expect_json,omitempty"`
+	// An answer that takes longer counts as a failed sample, whatever it says: from the
+	// look-up of the name to the last byte. Absent: the timeout alone bounds it.
+	MaxLatency    *durationpb.Duration `protobuf:"bytes,7,opt,name=max_latency,json=maxLatency,proto3" json:"max_latency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1193,6 +1200,341 @@ func (x *HttpProbe) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+func (x *HttpProbe) GetExpectHeaders() []*ExpectedHeader {
+	if x != nil {
+		return x.ExpectHeaders
+	}
+	return nil
+}
+
+func (x *HttpProbe) GetExpectJson() []*ExpectedJson {
+	if x != nil {
+		return x.ExpectJson
+	}
+	return nil
+}
+
+func (x *HttpProbe) GetMaxLatency() *durationpb.Duration {
+	if x != nil {
+		return x.MaxLatency
+	}
+	return nil
+}
+
+// ExpectedHeader is what is expected of one header of an answer. A header that is sent in
+// several lines has the value of all of them, with a comma and a space between.
+type ExpectedHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The header's name, in any case.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What it must be.
+	//
+	// Types that are valid to be assigned to Expect:
+	//
+	//	*ExpectedHeader_Equals
+	//	*ExpectedHeader_Contains
+	//	*ExpectedHeader_Present
+	Expect        isExpectedHeader_Expect `protobuf_oneof:"expect"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpectedHeader) Reset() {
+	*x = ExpectedHeader{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpectedHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpectedHeader) ProtoMessage() {}
+
+func (x *ExpectedHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpectedHeader.ProtoReflect.Descriptor instead.
+func (*ExpectedHeader) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ExpectedHeader) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ExpectedHeader) GetExpect() isExpectedHeader_Expect {
+	if x != nil {
+		return x.Expect
+	}
+	return nil
+}
+
+func (x *ExpectedHeader) GetEquals() string {
+	if x != nil {
+		if x, ok := x.Expect.(*ExpectedHeader_Equals); ok {
+			return x.Equals
+		}
+	}
+	return ""
+}
+
+func (x *ExpectedHeader) GetContains() string {
+	if x != nil {
+		if x, ok := x.Expect.(*ExpectedHeader_Contains); ok {
+			return x.Contains
+		}
+	}
+	return ""
+}
+
+func (x *ExpectedHeader) GetPresent() bool {
+	if x != nil {
+		if x, ok := x.Expect.(*ExpectedHeader_Present); ok {
+			return x.Present
+		}
+	}
+	return false
+}
+
+type isExpectedHeader_Expect interface {
+	isExpectedHeader_Expect()
+}
+
+type ExpectedHeader_Equals struct {
+	// Exactly this.
+	Equals string `protobuf:"bytes,2,opt,name=equals,proto3,oneof"`
+}
+
+type ExpectedHeader_Contains struct {
+	// Somewhere this.
+	Contains string `protobuf:"bytes,3,opt,name=contains,proto3,oneof"`
+}
+
+type ExpectedHeader_Present struct {
+	// True: there, whatever it says. False: not there.
+	Present bool `protobuf:"varint,4,opt,name=present,proto3,oneof"`
+}
+
+func (*ExpectedHeader_Equals) isExpectedHeader_Expect() {}
+
+func (*ExpectedHeader_Contains) isExpectedHeader_Expect() {}
+
+func (*ExpectedHeader_Present) isExpectedHeader_Expect() {}
+
+// ExpectedJson is what is expected of one value in a JSON document.
+type ExpectedJson struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it is, as a JSON Pointer (RFC 6901) such as /queues/0/depth. Empty: the document.
+	Pointer string `protobuf:"bytes,1,opt,name=pointer,proto3" json:"pointer,omitempty"`
+	// What it must be.
+	//
+	// Types that are valid to be assigned to Expect:
+	//
+	//	*ExpectedJson_Text
+	//	*ExpectedJson_Number
+	//	*ExpectedJson_Truth
+	//	*ExpectedJson_Range
+	//	*ExpectedJson_Present
+	Expect        isExpectedJson_Expect `protobuf_oneof:"expect"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpectedJson) Reset() {
+	*x = ExpectedJson{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpectedJson) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpectedJson) ProtoMessage() {}
+
+func (x *ExpectedJson) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpectedJson.ProtoReflect.Descriptor instead.
+func (*ExpectedJson) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ExpectedJson) GetPointer() string {
+	if x != nil {
+		return x.Pointer
+	}
+	return ""
+}
+
+func (x *ExpectedJson) GetExpect() isExpectedJson_Expect {
+	if x != nil {
+		return x.Expect
+	}
+	return nil
+}
+
+func (x *ExpectedJson) GetText() string {
+	if x != nil {
+		if x, ok := x.Expect.(*ExpectedJson_Text); ok {
+			return x.Text
+		}
+	}
+	return ""
+}
+
+func (x *ExpectedJson) GetNumber() float64 {
+	if x != nil {
+		if x, ok := x.Expect.(*ExpectedJson_Number); ok {
+			return x.Number
+		}
+	}
+	return 0
+}
+
+func (x *ExpectedJson) GetTruth() bool {
+	if x != nil {
+		if x, ok := x.Expect.(*ExpectedJson_Truth); ok {
+			return x.Truth
+		}
+	}
+	return false
+}
+
+func (x *ExpectedJson) GetRange() *NumberRange {
+	if x != nil {
+		if x, ok := x.Expect.(*ExpectedJson_Range); ok {
+			return x.Range
+		}
+	}
+	return nil
+}
+
+func (x *ExpectedJson) GetPresent() bool {
+	if x != nil {
+		if x, ok := x.Expect.(*ExpectedJson_Present); ok {
+			return x.Present
+		}
+	}
+	return false
+}
+
+type isExpectedJson_Expect interface {
+	isExpectedJson_Expect()
+}
+
+type ExpectedJson_Text struct {
+	// This text.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3,oneof"`
+}
+
+type ExpectedJson_Number struct {
+	// This number.
+	Number float64 `protobuf:"fixed64,3,opt,name=number,proto3,oneof"`
+}
+
+type ExpectedJson_Truth struct {
+	// True, or false.
+	Truth bool `protobuf:"varint,4,opt,name=truth,proto3,oneof"`
+}
+
+type ExpectedJson_Range struct {
+	// A number within these bounds.
+	Range *NumberRange `protobuf:"bytes,5,opt,name=range,proto3,oneof"`
+}
+
+type ExpectedJson_Present struct {
+	// True: there, whatever it is, null as well. False: not there.
+	Present bool `protobuf:"varint,6,opt,name=present,proto3,oneof"`
+}
+
+func (*ExpectedJson_Text) isExpectedJson_Expect() {}
+
+func (*ExpectedJson_Number) isExpectedJson_Expect() {}
+
+func (*ExpectedJson_Truth) isExpectedJson_Expect() {}
+
+func (*ExpectedJson_Range) isExpectedJson_Expect() {}
+
+func (*ExpectedJson_Present) isExpectedJson_Expect() {}
+
+// NumberRange is one bound, or two. What equals a bound is within.
+type NumberRange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Min           *float64               `protobuf:"fixed64,1,opt,name=min,proto3,oneof" json:"min,omitempty"`
+	Max           *float64               `protobuf:"fixed64,2,opt,name=max,proto3,oneof" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NumberRange) Reset() {
+	*x = NumberRange{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NumberRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NumberRange) ProtoMessage() {}
+
+func (x *NumberRange) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NumberRange.ProtoReflect.Descriptor instead.
+func (*NumberRange) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *NumberRange) GetMin() float64 {
+	if x != nil && x.Min != nil {
+		return *x.Min
+	}
+	return 0
+}
+
+func (x *NumberRange) GetMax() float64 {
+	if x != nil && x.Max != nil {
+		return *x.Max
+	}
+	return 0
+}
+
 // TcpProbe opens a connection to the target's address.
 type TcpProbe struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1204,7 +1546,7 @@ type TcpProbe struct {
 
 func (x *TcpProbe) Reset() {
 	*x = TcpProbe{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1216,7 +1558,7 @@ func (x *TcpProbe) String() string {
 func (*TcpProbe) ProtoMessage() {}
 
 func (x *TcpProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[10]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1229,7 +1571,7 @@ func (x *TcpProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TcpProbe.ProtoReflect.Descriptor instead.
 func (*TcpProbe) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TcpProbe) GetTimeout() *durationpb.Duration {
@@ -1259,7 +1601,7 @@ type Risk struct {
 
 func (x *Risk) Reset() {
 	*x = Risk{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1613,7 @@ func (x *Risk) String() string {
 func (*Risk) ProtoMessage() {}
 
 func (x *Risk) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[11]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1626,7 @@ func (x *Risk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Risk.ProtoReflect.Descriptor instead.
 func (*Risk) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Risk) GetData() Risk_Data {
@@ -1328,7 +1670,7 @@ type Emergency struct {
 
 func (x *Emergency) Reset() {
 	*x = Emergency{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1682,7 @@ func (x *Emergency) String() string {
 func (*Emergency) ProtoMessage() {}
 
 func (x *Emergency) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[12]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1695,7 @@ func (x *Emergency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emergency.ProtoReflect.Descriptor instead.
 func (*Emergency) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Emergency) GetReason() string {
@@ -1407,7 +1749,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1419,7 +1761,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[13]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1432,7 +1774,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Answer) GetOutcome() Answer_Outcome {
@@ -1534,7 +1876,7 @@ type Violation struct {
 
 func (x *Violation) Reset() {
 	*x = Violation{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1888,7 @@ func (x *Violation) String() string {
 func (*Violation) ProtoMessage() {}
 
 func (x *Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1901,7 @@ func (x *Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Violation.ProtoReflect.Descriptor instead.
 func (*Violation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Violation) GetField() string {
@@ -1677,15 +2019,43 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x05probe\x12\x05\xbaH\x02\b\x01B\x11\n" +
 	"\x0f_min_pass_ratioB\x1b\n" +
 	"\x19_max_consecutive_failuresB\x0e\n" +
-	"\f_min_samples\"\xea\x01\n" +
+	"\f_min_samples\"\xc5\x05\n" +
 	"\tHttpProbe\x12'\n" +
 	"\x04path\x18\x01 \x01(\tB\x13\xbaH\x10r\x0e\x18\x80\x042\t^/[^\\s]*$R\x04path\x124\n" +
 	"\rexpect_status\x18\x02 \x01(\rB\n" +
 	"\xbaH\a*\x05\x18\xd7\x04(dH\x00R\fexpectStatus\x88\x01\x01\x12)\n" +
 	"\vexpect_body\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\n" +
 	"expectBody\x12A\n" +
-	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeoutB\x10\n" +
-	"\x0e_expect_status\"M\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\x12V\n" +
+	"\x0eexpect_headers\x18\x05 \x03(\v2%.shipwarden.release.v1.ExpectedHeaderB\b\xbaH\x05\x92\x01\x02\x10\x10R\rexpectHeaders\x12N\n" +
+	"\vexpect_json\x18\x06 \x03(\v2#.shipwarden.release.v1.ExpectedJsonB\b\xbaH\x05\x92\x01\x02\x10\x10R\n" +
+	"expectJson\x12D\n" +
+	"\vmax_latency\x18\a \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x02*\x00R\n" +
+	"maxLatency:\xea\x01\xbaH\xe6\x01\x1a\xe3\x01\n" +
+	"\x13max_latency.timeout\x12jmax_latency: must be shorter than timeout (5 s where it is absent): nothing slower than that is waited for\x1a`!has(this.max_latency) || this.max_latency < (has(this.timeout) ? this.timeout : duration('5s'))B\x10\n" +
+	"\x0e_expect_status\"\xc6\x01\n" +
+	"\x0eExpectedHeader\x127\n" +
+	"\x04name\x18\x01 \x01(\tB#\xbaH r\x1e2\x1c^[A-Za-z][A-Za-z0-9-]{0,63}$R\x04name\x12$\n" +
+	"\x06equals\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04H\x00R\x06equals\x12(\n" +
+	"\bcontains\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04H\x00R\bcontains\x12\x1a\n" +
+	"\apresent\x18\x04 \x01(\bH\x00R\apresentB\x0f\n" +
+	"\x06expect\x12\x05\xbaH\x02\b\x01\"\x8c\x02\n" +
+	"\fExpectedJson\x128\n" +
+	"\apointer\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x18\x80\x022\x14^(/([^~/]|~[01])*)*$R\apointer\x12\x1e\n" +
+	"\x04text\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04H\x00R\x04text\x12!\n" +
+	"\x06number\x18\x03 \x01(\x01B\a\xbaH\x04\x12\x02@\x01H\x00R\x06number\x12\x16\n" +
+	"\x05truth\x18\x04 \x01(\bH\x00R\x05truth\x12:\n" +
+	"\x05range\x18\x05 \x01(\v2\".shipwarden.release.v1.NumberRangeH\x00R\x05range\x12\x1a\n" +
+	"\apresent\x18\x06 \x01(\bH\x00R\apresentB\x0f\n" +
+	"\x06expect\x12\x05\xbaH\x02\b\x01\"\x8c\x02\n" +
+	"\vNumberRange\x12\x1e\n" +
+	"\x03min\x18\x01 \x01(\x01B\a\xbaH\x04\x12\x02@\x01H\x00R\x03min\x88\x01\x01\x12\x1e\n" +
+	"\x03max\x18\x02 \x01(\x01B\a\xbaH\x04\x12\x02@\x01H\x01R\x03max\x88\x01\x01:\xac\x01\xbaH\xa8\x01\x1a\xa5\x01\n" +
+	"\frange.bounds\x125min or max is required, and min must not be above max\x1a^(has(this.min) || has(this.max)) && (!has(this.min) || !has(this.max) || this.min <= this.max)B\x06\n" +
+	"\x04_minB\x06\n" +
+	"\x04_max\"M\n" +
 	"\bTcpProbe\x12A\n" +
 	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"\xcc\x02\n" +
 	"\x04Risk\x12@\n" +
@@ -1762,7 +2132,7 @@ func file_shipwarden_release_v1_request_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(Trigger)(0),                  // 0: shipwarden.release.v1.Trigger
 	(ArtifactKind)(0),             // 1: shipwarden.release.v1.ArtifactKind
@@ -1779,14 +2149,17 @@ var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(*Validation)(nil),            // 12: shipwarden.release.v1.Validation
 	(*Check)(nil),                 // 13: shipwarden.release.v1.Check
 	(*HttpProbe)(nil),             // 14: shipwarden.release.v1.HttpProbe
-	(*TcpProbe)(nil),              // 15: shipwarden.release.v1.TcpProbe
-	(*Risk)(nil),                  // 16: shipwarden.release.v1.Risk
-	(*Emergency)(nil),             // 17: shipwarden.release.v1.Emergency
-	(*Answer)(nil),                // 18: shipwarden.release.v1.Answer
-	(*Violation)(nil),             // 19: shipwarden.release.v1.Violation
-	nil,                           // 20: shipwarden.release.v1.Plan.ParametersEntry
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
+	(*ExpectedHeader)(nil),        // 15: shipwarden.release.v1.ExpectedHeader
+	(*ExpectedJson)(nil),          // 16: shipwarden.release.v1.ExpectedJson
+	(*NumberRange)(nil),           // 17: shipwarden.release.v1.NumberRange
+	(*TcpProbe)(nil),              // 18: shipwarden.release.v1.TcpProbe
+	(*Risk)(nil),                  // 19: shipwarden.release.v1.Risk
+	(*Emergency)(nil),             // 20: shipwarden.release.v1.Emergency
+	(*Answer)(nil),                // 21: shipwarden.release.v1.Answer
+	(*Violation)(nil),             // 22: shipwarden.release.v1.Violation
+	nil,                           // 23: shipwarden.release.v1.Plan.ParametersEntry
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
 }
 var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	0,  // 0: shipwarden.release.v1.Request.trigger:type_name -> shipwarden.release.v1.Trigger
@@ -1795,31 +2168,35 @@ var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	9,  // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
 	11, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
 	12, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
-	16, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
-	17, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
-	21, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
+	19, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
+	20, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
+	24, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
 	1,  // 9: shipwarden.release.v1.Artifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
 	10, // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
-	20, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
+	23, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
 	2,  // 12: shipwarden.release.v1.RollbackPlan.strategy:type_name -> shipwarden.release.v1.RollbackPlan.Strategy
 	13, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
 	13, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
-	22, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
-	22, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
+	25, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
+	25, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
 	14, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
-	15, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
-	22, // 19: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
-	22, // 20: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
-	3,  // 21: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
-	4,  // 22: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
-	19, // 23: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
-	21, // 24: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
-	21, // 25: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	18, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
+	25, // 19: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
+	15, // 20: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
+	16, // 21: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
+	25, // 22: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
+	17, // 23: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
+	25, // 24: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
+	3,  // 25: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
+	4,  // 26: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
+	22, // 27: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
+	24, // 28: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
+	24, // 29: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_request_proto_init() }
@@ -1832,13 +2209,26 @@ func file_shipwarden_release_v1_request_proto_init() {
 		(*Check_Tcp)(nil),
 	}
 	file_shipwarden_release_v1_request_proto_msgTypes[9].OneofWrappers = []any{}
+	file_shipwarden_release_v1_request_proto_msgTypes[10].OneofWrappers = []any{
+		(*ExpectedHeader_Equals)(nil),
+		(*ExpectedHeader_Contains)(nil),
+		(*ExpectedHeader_Present)(nil),
+	}
+	file_shipwarden_release_v1_request_proto_msgTypes[11].OneofWrappers = []any{
+		(*ExpectedJson_Text)(nil),
+		(*ExpectedJson_Number)(nil),
+		(*ExpectedJson_Truth)(nil),
+		(*ExpectedJson_Range)(nil),
+		(*ExpectedJson_Present)(nil),
+	}
+	file_shipwarden_release_v1_request_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_request_proto_rawDesc), len(file_shipwarden_release_v1_request_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   16,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -118,7 +118,7 @@ func TestBakeOverTheWire(t *testing.T) {
 			tt.setup(s)
 			server := httptest.NewServer(s)
 			defer server.Close()
-			report, err := check.Bake{HTTP: httpcheck.Prober{}}.Run(t.Context(), check.Plan{
+			report, err := check.Bake{Probers: map[string]check.Prober{"http": httpcheck.Prober{}}}.Run(t.Context(), check.Plan{
 				Subjects: []check.Subject{{Target: at(t, server.URL), Digest: approved}},
 				Checks: []*releasev1.Check{{
 					Name: "health", MaxConsecutiveFailures: proto.Uint32(2),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/validator/check"
 	"github.com/blackdice/shipwarden/services/validator/target"
@@ -19,7 +20,7 @@ var _ check.Prober = Prober{}
 // is a failure; that the target could not be asked is an error. Nothing is sent, so a
 // pass says that somebody listens, and no more.
 func (Prober) Probe(ctx context.Context, t *target.Target, c *releasev1.Check) check.Observation {
-	ctx, cancel := context.WithTimeout(ctx, check.Timeout(c.GetTcp().GetTimeout()))
+	ctx, cancel := context.WithTimeout(ctx, criterion.Timeout(c))
 	defer cancel()
 	conn, err := t.Dial(ctx)
 	switch {

@@ -1,4 +1,9 @@
-package verdict
+// Package strictjson reads JSON that somebody else wrote and of which one meaning is to be
+// relied on. Other than encoding/json it refuses names that occur twice in an object, since
+// readers differ in which of the two they believe, compares names exactly, and refuses what
+// is not UTF-8, what is nested deeper than 64, and what follows the document. Numbers are
+// kept as they are written.
+package strictjson
 
 import (
 	"bytes"
@@ -12,30 +17,38 @@ import (
 // maxDepth bounds how deep JSON may be nested.
 const maxDepth = 64
 
-// errJSON means that bytes are not one JSON document that all readers agree on.
-var errJSON = errors.New("not well-formed JSON")
+// Err means that bytes are not one JSON document that all readers agree on.
+var Err = errors.New("not well-formed JSON")
 
-// parseObject reads one JSON object. Other than encoding/json it refuses names
-// that occur twice, since readers differ in which of the two they believe, and
-// compares names exactly. Numbers are kept as they are written.
-func parseObject(data []byte) (map[string]any, error) {
+// Object reads one JSON object. Errors wrap Err.
+func Object(data []byte) (map[string]any, error) {
+	value, err := Value(data)
+	if err != nil {
+		return nil, err
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%w: not an object", Err)
+	}
+	return object, nil
+}
+
+// Value reads one JSON document: nil, a bool, a string, a json.Number, a []any or a
+// map[string]any. Errors wrap Err.
+func Value(data []byte) (any, error) {
 	if !utf8.Valid(data) {
-		return nil, fmt.Errorf("%w: not UTF-8", errJSON)
+		return nil, fmt.Errorf("%w: not UTF-8", Err)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	value, err := parseValue(decoder, 0)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errJSON, err)
+		return nil, fmt.Errorf("%w: %w", Err, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: something follows", errJSON)
+		return nil, fmt.Errorf("%w: something follows", Err)
 	}
-	object, ok := value.(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("%w: not an object", errJSON)
-	}
-	return object, nil
+	return value, nil
 }
 
 func parseValue(decoder *json.Decoder, depth int) (any, error) {

@@ -1,0 +1,112 @@
+package criterion_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/blackdice/shipwarden/internal/criterion"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// examples are one check of each kind with everything that it can expect, and its words.
+var examples = map[string]struct {
+	check *releasev1.Check
+	words string
+}{
+	"http": {&releasev1.Check{Probe: &releasev1.Check_Http{Http: &releasev1.HttpProbe{
+		Path: "/health", ExpectStatus: proto.Uint32(204), ExpectBody: "up", Timeout: durationpb.New(2 * time.Second),
+		MaxLatency: durationpb.New(300 * time.Millisecond),
+		ExpectHeaders: []*releasev1.ExpectedHeader{
+			{Name: "X-Frame-Options", Expect: &releasev1.ExpectedHeader_Equals{Equals: "DENY"}},
+			{Name: "Cache-Control", Expect: &releasev1.ExpectedHeader_Contains{Contains: "no-store"}},
+			{Name: "Server", Expect: &releasev1.ExpectedHeader_Present{}},
+		},
+		ExpectJson: []*releasev1.ExpectedJson{
+			{Pointer: "/status", Expect: &releasev1.ExpectedJson_Text{Text: "a \"b\"\n"}},
+			{Pointer: "/n", Expect: &releasev1.ExpectedJson_Number{Number: 0.1}},
+			{Pointer: "/ready", Expect: &releasev1.ExpectedJson_Truth{Truth: true}},
+			{Pointer: "/depth", Expect: &releasev1.ExpectedJson_Range{Range: &releasev1.NumberRange{Min: proto.Float64(0), Max: proto.Float64(10)}}},
+			{Expect: &releasev1.ExpectedJson_Present{Present: true}},
+		},
+	}}}, `http /health answers 204 with "up", header X-Frame-Options is "DENY", header Cache-Control holds "no-store", ` +
+		`header Server is not there, "/status" is "a \"b\"\n", "/n" is 0.1, "/ready" is true, "/depth" is at least 0 and at most 10, ` +
+		`the document is there, no answer slower than 300ms, within 2s`},
+	"tcp": {&releasev1.Check{Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{}}}, "tcp connects within 5s"},
+}
+
+// TestEveryKindHasWords: a kind that the contract has and this table has not would be
+// approved by people who are not told what it is.
+func TestEveryKindHasWords(t *testing.T) {
+	fields := (&releasev1.Check{}).ProtoReflect().Descriptor().Oneofs().ByName("probe").Fields()
+	if fields.Len() != len(criterion.Kinds()) {
+		t.Errorf("%d kinds in the contract, in the table %v", fields.Len(), criterion.Kinds())
+	}
+	for i := range fields.Len() {
+		name := string(fields.Get(i).Name())
+		t.Run(name, func(t *testing.T) {
+			example, ok := examples[name]
+			if !ok {
+				t.Fatal("no example")
+			}
+			if got := criterion.Kind(example.check); got != name {
+				t.Errorf("Kind = %q", got)
+			}
+			if got := criterion.Words(example.check); got != example.words {
+				t.Errorf("Words =\n%s\nwant\n%s", got, example.words)
+			}
+		})
+	}
+	if got := criterion.Words(&releasev1.Check{}); got != "nothing that is known here" {
+		t.Errorf("a check of no kind: %q", got)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	for _, test := range []struct {
+		asked *durationpb.Duration
+		want  time.Duration
+	}{
+		{nil, criterion.DefaultTimeout},
+		{durationpb.New(0), criterion.DefaultTimeout},
+		{durationpb.New(-time.Second), criterion.DefaultTimeout},
+		{&durationpb.Duration{Seconds: 1, Nanos: -1}, criterion.DefaultTimeout},
+		{durationpb.New(time.Second), time.Second},
+		{durationpb.New(time.Hour), criterion.MaxTimeout},
+	} {
+		c := &releasev1.Check{Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{Timeout: test.asked}}}
+		if got := criterion.Timeout(c); got != test.want {
+			t.Errorf("Timeout(%v) = %v, want %v", test.asked, got, test.want)
+		}
+	}
+}
+
+func TestWithin(t *testing.T) {
+	ends := func(least, most *float64) *releasev1.NumberRange {
+		return &releasev1.NumberRange{Min: least, Max: most}
+	}
+	for _, test := range []struct {
+		name  string
+		of    *releasev1.NumberRange
+		value float64
+		want  bool
+	}{
+		{"on the lower bound", ends(new(1.0), nil), 1, true},
+		{"below it", ends(new(1.0), nil), 0.99, false},
+		{"on the upper bound", ends(nil, new(2.0)), 2, true},
+		{"above it", ends(nil, new(2.0)), 2.01, false},
+		{"between", ends(new(1.0), new(2.0)), 1.5, true},
+		{"zero is a bound", ends(new(0.0), nil), -1, false},
+		{"NaN", ends(new(0.0), nil), math.NaN(), false},
+		{"NaN as a bound", ends(new(math.NaN()), nil), 1, false},
+		{"no bound", ends(nil, nil), 1, false},
+		{"no range", nil, 1, false},
+	} {
+		if got := criterion.Within(test.of, test.value); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}

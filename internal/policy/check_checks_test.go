@@ -1,0 +1,38 @@
+package policy_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/blackdice/shipwarden/internal/policy"
+)
+
+// TestACheckThatCannotBeMadeIsRefusedAtItsPlace: each case changes one line of the
+// example that uses everything; the error says file, line, column and field.
+func TestACheckThatCannotBeMadeIsRefusedAtItsPlace(t *testing.T) {
+	data, err := os.ReadFile("../../examples/procedure.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ name, old, new, want string }{
+		{"a header's name", "name: X-Powered-By,", `name: "X Powered",`, "services[0].checks[0].http.expect_headers[2].name"},
+		{"nothing said of a header", "{name: X-Powered-By, present: false}", "{name: X-Powered-By}", "services[0].checks[0].http.expect_headers[2].expect"},
+		{"a pointer that is a path", "pointer: /status,", "pointer: $.status,", "services[0].checks[0].http.expect_json[0].pointer"},
+		{"bounds the wrong way around", "{min: 0, max: 1000}", "{min: 1001, max: 1000}", "services[0].checks[0].http.expect_json[1].range"},
+		{"no bounds", "{min: 0, max: 1000}", "{}", "services[0].checks[0].http.expect_json[1].range"},
+		{"a bound that is no number", "{min: 0, max: 1000}", "{max: NaN}", "services[0].checks[0].http.expect_json[1].range.max"},
+		{"slower than is waited for", "max_latency: 500ms", "max_latency: 2s", "services[0].checks[0].http"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if n := strings.Count(string(data), test.old); n != 1 {
+				t.Fatalf("%q is there %d times", test.old, n)
+			}
+			changed := strings.Replace(string(data), test.old, test.new, 1)
+			_, err := policy.Parse([]byte(changed), "p.yaml")
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "p.yaml:") {
+				t.Fatalf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
