@@ -55,7 +55,10 @@ func (a *app) override(ctx context.Context, r *approvalv1.OverrideFreezeRequest)
 	for _, h := range answer.GetHolds() {
 		a.say("%s: the freeze %s, set by %s, still holds it: %s", r.GetRelease(), terminal.Escape(h.GetSubject()), terminal.Escape(h.GetSetBy()), terminal.Escape(h.GetMessage()))
 	}
-	if len(answer.GetHolds()) > 0 {
+	switch {
+	case answer.GetEarliestStart() == nil:
+		a.say("%s: no start is feasible: shipwarden explain %s says why", r.GetRelease(), r.GetRelease())
+	case len(answer.GetHolds()) > 0:
 		a.say("%s: earliest feasible start %s", r.GetRelease(), terminal.Time(answer.GetEarliestStart()))
 	}
 	return nil

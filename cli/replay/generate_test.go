@@ -281,7 +281,7 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 			return "", decided(g.judgedAs(verdict.Trust{Stamped: true}, now))
 		}
 		if len(g.index.Document().GetChangeRecords()) > 0 && g.connectors == nil {
-			return "", decided(g.act(gates.Dry(g.procedures, g.kept, gates.Outside{}, nil), now)) // nobody is there to ask
+			return "", decided(g.act(gates.Dry(g.procedures, g.kept, gates.Outside{}, gates.Saw{}), now)) // nobody is there to ask
 		}
 		return "", decided(g.act(gates.New(g.procedures, g.kept, g.connectors, g), now))
 	case procedure.PhaseRisk:

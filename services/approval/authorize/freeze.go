@@ -44,9 +44,14 @@ func (s *Server) OverrideFreeze(ctx context.Context, r *approvalv1.OverrideFreez
 		return nil, toStatus(ctx, err)
 	}
 	out := &approvalv1.OverrideFreezeResponse{}
-	if out.Holds, out.EarliestStart, err = d.holds(); err != nil {
+	if out.Holds, _, err = d.holds(); err != nil {
 		return nil, toStatus(ctx, err)
 	}
+	o, err := whatif.Begin(d.documents(), d.state, s.dry.Known(ctx, d.documents(), d.state, d.now), d.now)
+	if err != nil {
+		return nil, toStatus(ctx, err)
+	}
+	out.EarliestStart = o.GetEarliestStart()
 	return out, nil
 }
 

@@ -34,7 +34,7 @@ func subjects(holds []*releasev1.HoldReason) (out []string) {
 // whom it names, and approvers are shown both.
 func TestAnExceptionIsOfOneFreeze(t *testing.T) {
 	now := time.Now()
-	r := newRig(t, func(d *policyv1.Procedure) {
+	r := newRig(t, provedElsewhere, func(d *policyv1.Procedure) {
 		elsewhere := frozen("elsewhere", now.Add(time.Hour))
 		elsewhere.Services = []string{"billing"}
 		d.Freezes = []*policyv1.Freeze{frozen("audit", now.Add(time.Hour)), frozen("campaign", now.Add(2*time.Hour)), elsewhere}
@@ -119,7 +119,7 @@ func TestAnExceptionIsOfOneFreeze(t *testing.T) {
 // TestApproversSeeWhatHoldsAStart has a freeze declared after step 3: what was shown stays
 // the same, and the answer says when a start is possible.
 func TestApproversSeeWhatHoldsAStart(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, provedElsewhere)
 	desk := r.dial(t)
 	release := r.Reach(t, procedure.PhaseApprove)
 	before, err := desk.GetPending(as(t, "ben"), &approvalv1.GetPendingRequest{Release: release})
@@ -127,7 +127,7 @@ func TestApproversSeeWhatHoldsAStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	until := time.Now().Add(time.Hour)
-	r.Activate(t, approvaltest.Document(func(d *policyv1.Procedure) {
+	r.Activate(t, approvaltest.Document(provedElsewhere, func(d *policyv1.Procedure) {
 		d.Version, d.Freezes = "1.1", []*policyv1.Freeze{frozen("audit", until)}
 	}))
 	after, err := desk.GetPending(as(t, "ben"), &approvalv1.GetPendingRequest{Release: release})

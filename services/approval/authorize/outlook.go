@@ -26,7 +26,7 @@ func (s *Server) Explain(ctx context.Context, r *approvalv1.ExplainRequest) (*ap
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}
-	outlook, err := whatif.Explain(d.documents(), d.state, normal, d.now)
+	outlook, err := whatif.Explain(d.documents(), d.state, normal, s.dry.Known(ctx, d.documents(), d.state, d.now), d.now)
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}

@@ -48,7 +48,7 @@ func stepOf(t *testing.T, o *approvalv1.Outlook, number string) *approvalv1.Outl
 // TestWhatStandsBetweenAReleaseAndProduction follows a release and asks at each turn.
 func TestWhatStandsBetweenAReleaseAndProduction(t *testing.T) {
 	now := time.Now()
-	r := newRig(t, func(d *policyv1.Procedure) { d.Freezes = []*policyv1.Freeze{frozen("audit", now.Add(time.Hour))} })
+	r := newRig(t, provedElsewhere, func(d *policyv1.Procedure) { d.Freezes = []*policyv1.Freeze{frozen("audit", now.Add(time.Hour))} })
 	desk := r.dial(t)
 	release := r.Reach(t, procedure.PhaseRisk)
 	if _, err := r.Act(t, risk.New(r.Procedures, r.Store, risk.Watch{}), release, now); err != nil {

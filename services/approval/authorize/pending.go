@@ -24,6 +24,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/whatif"
 )
 
 // GetPending implements approvalv1.ApprovalServiceServer: what an approver must
@@ -40,6 +41,11 @@ func (s *Server) GetPending(ctx context.Context, r *approvalv1.GetPendingRequest
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}
+	o, err := whatif.Begin(d.documents(), d.state, s.dry.Known(ctx, d.documents(), d.state, d.now), d.now)
+	if err != nil {
+		return nil, toStatus(ctx, err)
+	}
+	p.Holds, p.EarliestStart = o.GetHolds(), o.GetEarliestStart()
 	return &approvalv1.GetPendingResponse{Pending: p, Signing: d.signing()}, nil
 }
 

@@ -29,12 +29,20 @@ type Outside struct {
 	Within time.Duration
 }
 
+// Saw is told what a question found; of its functions those may be nil of which nobody wants
+// to know.
+type Saw struct {
+	// Record is told what was made of each change record.
+	Record func(changerecord.Result)
+	// Judge is told how the same evidence is judged at another time. Change records are not in it.
+	Judge func(func(at time.Time) []*releasev1.GateVerdict)
+}
+
 // Dry returns the step for a question (N-18). It asks whom the step asks, once and not for
 // long, and keeps nothing of what they say: the evidence that it names is in no store. What is
-// not known at once is not known, and passes nothing; the step would ask again. Saw is told
-// what was made of each change record; nil for nobody. What it says of registries are words of
-// our own: what a client says of an address is for the log alone.
-func Dry(procedures Procedures, blobs Reader, outside Outside, saw func(changerecord.Result)) reactor.Step {
+// not known at once is not known, and passes nothing; the step would ask again. What it says of
+// registries are words of our own: what a client says of an address is for the log alone.
+func Dry(procedures Procedures, blobs Reader, outside Outside, saw Saw) reactor.Step {
 	s := &shell{
 		procedures: procedures, blobs: blobs, keeper: unkeeping{blobs, evidence.Named{}}, connectors: outside.Connectors, finder: outside.Finder,
 		roots: sigstore.NewShelf(blobs.Get), dry: true, within: outside.Within, saw: saw,

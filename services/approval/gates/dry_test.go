@@ -43,7 +43,7 @@ func TestAQuestionAsksAsTheStepDoesAndKeepsNothing(t *testing.T) {
 	ask := func(outside gates.Outside) *releasev1.Event {
 		t.Helper()
 		saw = nil
-		drafts, err := gates.Dry(r.Procedures, r.Evidence, outside, func(c changerecord.Result) { saw = append(saw, c) }).Act(t.Context(), r.Task(t, release, time.Now()))
+		drafts, err := gates.Dry(r.Procedures, r.Evidence, outside, gates.Saw{Record: func(c changerecord.Result) { saw = append(saw, c) }}).Act(t.Context(), r.Task(t, release, time.Now()))
 		if err != nil || len(drafts) != 1 || len(saw) != 1 {
 			t.Fatalf("%v, %v, %v", drafts, saw, err)
 		}

@@ -66,10 +66,10 @@ type shell struct {
 	finder     Finder
 	roots      *sigstore.Shelf
 	// dry says that somebody merely asks, and waits so long for others; saw is told what was
-	// made of change records.
+	// found.
 	dry    bool
 	within time.Duration
-	saw    func(changerecord.Result)
+	saw    Saw
 }
 
 // trust gathers what evidence is judged by. The trusted root was stored when the
@@ -111,6 +111,13 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 	beside, err := s.beside(ctx, t, index)
 	if err != nil {
 		return nil, err
+	}
+	if s.saw.Judge != nil {
+		alone := beside
+		s.saw.Judge(func(at time.Time) []*releasev1.GateVerdict {
+			event := judge(trust, t.State, envelopes, alone, at, false)
+			return slices.Concat(event.GetGatesConfirmed().GetVerdicts(), event.GetGatesRefused().GetVerdicts())
+		})
 	}
 	beside.Records = looked
 	event := judge(trust, t.State, envelopes, beside, t.Now, !s.dry)

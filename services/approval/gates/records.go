@@ -41,8 +41,8 @@ func (s *shell) records(ctx context.Context, t reactor.Task, index *policy.Index
 		if lost != nil {
 			unkept = append(unkept, lost)
 		}
-		if s.saw != nil {
-			s.saw(r)
+		if s.saw.Record != nil {
+			s.saw.Record(r)
 		}
 		v := Verdict(r)
 		if r.Unknown != nil && !s.dry && t.Now.Before(giveUp) && (!t.State.Emergency() || !r.Rule.GetBypassable()) {

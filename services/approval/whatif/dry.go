@@ -149,12 +149,17 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 		return nil, err
 	}
 	defer leave()
-	var records []changerecord.Result
-	decided, err := r.ask(ctx, gates.Dry(d.procedures, memory{d.blobs, kept}, d.world.Outside, func(c changerecord.Result) { records = append(records, c) }))
+	var known Known
+	var judge func(time.Time) []*releasev1.GateVerdict
+	decided, err := r.ask(ctx, gates.Dry(d.procedures, memory{d.blobs, kept}, d.world.Outside, gates.Saw{
+		Record: func(c changerecord.Result) { known.records = append(known.records, c) },
+		Judge:  func(at func(time.Time) []*releasev1.GateVerdict) { judge = at },
+	}))
 	if err != nil {
 		return nil, err
 	}
-	out.Gates = w.gates(decided, records)
+	out.Gates = w.gates(decided, known.records)
+	known.later = falling(out.GetGates(), judge)
 	if err := r.add(passed(out.GetGates())); err != nil {
 		return nil, err
 	}
@@ -175,7 +180,7 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 	}
 	w.approvals(r.state, now)
 	w.rest(request)
-	return out, w.beginning([]*policy.Index{index}, r.state, records, now)
+	return out, w.beginning([]*policy.Index{index}, r.state, known, now)
 }
 
 // looked stands for what validator and executor find out: that everything is in order,

@@ -50,8 +50,13 @@ func (w way) again(decided *releasev1.Event, records []changerecord.Result) (wai
 
 // windows adds to an outlook what change records make the start wait for, and says from when
 // on they let it. What they refuse at once step 1 has said.
-func (w way) windows(s procedure.State, records []changerecord.Result) (from time.Time) {
-	for _, r := range records {
+func (w way) windows(s procedure.State, k Known) (from time.Time) {
+	for _, h := range k.seen {
+		if w.out.Holds = append(w.out.Holds, h); h.GetUntil().AsTime().After(from) {
+			from = h.GetUntil().AsTime()
+		}
+	}
+	for _, r := range k.records {
 		h := r.Hold(s.Request)
 		if h == nil || s.Emergency() && r.Rule.GetBypassable() {
 			continue
@@ -63,17 +68,17 @@ func (w way) windows(s procedure.State, records []changerecord.Result) (from tim
 	return from
 }
 
-// beginning is the start of a request by documents and change records: when nothing but people
-// and work is waited for. Where a window is over by then no start is feasible, and which one
-// that is is said.
-func (w way) beginning(documents []*policy.Index, s procedure.State, records []changerecord.Result, now time.Time) error {
-	from := w.windows(s, records)
+// beginning is the start of a request by documents, change records and evidence: when nothing
+// but people and work is waited for. Where a window is over by then, or evidence too old, no
+// start is feasible, and which one that is is said.
+func (w way) beginning(documents []*policy.Index, s procedure.State, k Known, now time.Time) error {
+	from := w.windows(s, k)
 	windows := w.out.GetHolds()
 	if err := w.start(documents, s, now, from); err != nil {
 		return err
 	}
 	earliest := w.out.GetEarliestStart().AsTime()
-	for _, r := range records {
+	for _, r := range k.records {
 		if r.Unknown != nil || r.Why != "" || r.Reading == nil || s.Emergency() && r.Rule.GetBypassable() {
 			continue
 		}
@@ -86,5 +91,6 @@ func (w way) beginning(documents []*policy.Index, s procedure.State, records []c
 		}
 	}
 	w.out.Holds = append(windows, w.out.GetHolds()...)
+	w.outdated(s, k)
 	return nil
 }

@@ -127,8 +127,10 @@ type Pending struct {
 	// Exceptions of freezes that were made for it.
 	Exceptions []*FreezeException `protobuf:"bytes,18,rep,name=exceptions,proto3" json:"exceptions,omitempty"`
 	// What would hold a start now, and the earliest time at which none of it does: freezes
-	// of the release's document and of that in effect. Not a part of what was shown, because
-	// it is another one a moment later.
+	// of the release's document and of that in effect, the window of the change record as it
+	// was read last, and what will not count any more by then: evidence and waivers. Absent
+	// where no start is feasible; then a hold says why. In a list: by freezes alone. Not a part
+	// of what was shown, because it is another one a moment later.
 	Holds         []*v1.HoldReason       `protobuf:"bytes,19,rep,name=holds,proto3" json:"holds,omitempty"`
 	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2646,7 +2648,8 @@ func (x *OverrideFreezeRequest) GetTicket() string {
 
 type OverrideFreezeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What holds the release besides, and from when on none of it does.
+	// What freezes hold the release besides, and from when on it may start by all that is known;
+	// no time where no start is feasible.
 	Holds         []*v1.HoldReason       `protobuf:"bytes,1,rep,name=holds,proto3" json:"holds,omitempty"`
 	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2841,8 +2844,10 @@ type Outlook struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The steps, in their order.
 	Steps []*OutlookStep `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
-	// Freezes that would hold a start now, and the earliest time at which none of them does
-	// and the request lets it start.
+	// Freezes and windows of change records that would hold a start now, and the earliest time
+	// at which none of them does and the request lets it start. Absent where no start is
+	// feasible: a window is over by then, or evidence or a waiver will not count any more;
+	// then a hold says which.
 	Holds         []*v1.HoldReason       `protobuf:"bytes,2,rep,name=holds,proto3" json:"holds,omitempty"`
 	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
 	// The time zone database by which freezes were judged.
