@@ -1,6 +1,7 @@
 package procedure_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/blackdice/shipwarden/procedure"
@@ -54,8 +55,28 @@ func TestAnExecutionThatBeganNothingIsNoIncident(t *testing.T) {
 	}
 }
 
-// TestWhatNeverBeganIsNoIncidentForWantOfAWayBack: there is nothing to take back.
+// TestWhatNeverBeganIsNoIncidentForWantOfAWayBack: there is nothing to take back, whether the
+// data could not be, or it is a rollback, which is not rolled back by itself.
 func TestWhatNeverBeganIsNoIncidentForWantOfAWayBack(t *testing.T) {
+	for _, kind := range []func(*releasev1.Request){proceduretest.Irreversible, proceduretest.Rollback} {
+		for status, want := range map[releasev1.TargetResult_Status]bool{
+			releasev1.TargetResult_STATUS_SKIPPED: false, releasev1.TargetResult_STATUS_FAILED: true,
+		} {
+			h := proceduretest.New(proceduretest.Request(kind))
+			h.To(t, procedure.PhaseExecuting)
+			h.Do(t, "", proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"eu1": status}))
+			h.To(t, procedure.PhaseEscalated)
+			x, open := procedure.OpenIncident(h.State(), []releasev1.Cause{releasev1.Cause_CAUSE_ROLLBACK_UNAVAILABLE}, false)
+			if open != want || !slices.Contains(h.State().OpenEscalations(), releasev1.Cause_CAUSE_ROLLBACK_UNAVAILABLE) {
+				t.Errorf("%s, %s: %t, %s", h.State().Request.GetTrigger(), status, open, x.Cause)
+			}
+		}
+	}
+}
+
+// TestARetryThatIsRefusedBeforeAnythingBeganIsNoIncident and one of what has begun is: people
+// are called about both.
+func TestARetryThatIsRefusedBeforeAnythingBeganIsNoIncident(t *testing.T) {
 	for status, want := range map[releasev1.TargetResult_Status]bool{
 		releasev1.TargetResult_STATUS_SKIPPED: false, releasev1.TargetResult_STATUS_FAILED: true,
 	} {
@@ -63,8 +84,10 @@ func TestWhatNeverBeganIsNoIncidentForWantOfAWayBack(t *testing.T) {
 		h.To(t, procedure.PhaseExecuting)
 		h.Do(t, "", proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"eu1": status}))
 		h.To(t, procedure.PhaseEscalated)
-		x, open := procedure.OpenIncident(h.State(), []releasev1.Cause{releasev1.Cause_CAUSE_ROLLBACK_UNAVAILABLE}, false)
-		if open != want || len(h.State().OpenEscalations()) == 0 {
+		h.Do(t, "eve", proceduretest.Intervene(releasev1.Intervened_ACTION_RETRY))
+		h.Do(t, "", &releasev1.Event{Data: &releasev1.Event_ExecutionRefused{ExecutionRefused: &releasev1.ExecutionRefused{Findings: proceduretest.Blocking("approval.expired")}}})
+		x, open := procedure.OpenIncident(h.State(), []releasev1.Cause{releasev1.Cause_CAUSE_EXECUTION_REFUSED}, false)
+		if open != want || !slices.Contains(h.State().OpenEscalations(), releasev1.Cause_CAUSE_EXECUTION_REFUSED) {
 			t.Errorf("%s: %t, %s", status, open, x.Cause)
 		}
 	}

@@ -228,7 +228,7 @@ func (g *generator) envelopes(request *releasev1.Request, at time.Time) (out [][
 }
 
 // Find is a registry that has proof beside the image, or something else, or too much.
-func (g *generator) Find(context.Context, *releasev1.Artifact) ([][]byte, error) {
+func (g *generator) Find(context.Context, *releasev1.Artifact, []string) ([][]byte, error) {
 	switch g.rand.IntN(4) {
 	case 0:
 		return nil, fmt.Errorf("%w: in this test", referrers.ErrBounds)

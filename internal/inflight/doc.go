@@ -12,9 +12,12 @@
 // the document rechecks: after that they are not about to, but stuck.
 //
 // Nobody waits in a circle. What has not claimed anything holds nothing and keeps nobody
-// waiting. Of those that have, the one that claimed first goes on, and an emergency or a
-// rollback before either; and none of them waits for one that waits itself, which is what a
-// circle would be made of.
+// waiting. Of those that have begun, the one that claimed first goes on, and before either an
+// emergency or a rollback that takes back what it names; and none of them waits for one that
+// waits itself, which is what a circle would be made of. What has claimed and was not begun,
+// and is ordered again, waits for all that have begun, as before its first claim, and none of
+// those waits for it; of two such the one that claimed first goes on, for as long as the
+// document rechecks.
 //
 // The cost is one read of each neighboring service, and the histories of its releases that
 // are not at an end, however many were recorded before.

@@ -11,6 +11,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/internal/takeback"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -34,8 +35,8 @@ type Store interface {
 // Found is one release that stands in the way of another.
 type Found struct {
 	Rule, Release, Message string
-	// Turn reports that it has begun nothing and only goes first; who does not wait for it goes
-	// past nothing.
+	// Turn reports that it has changed nothing and only goes first; who does not wait for it
+	// goes past nothing.
 	Turn bool
 }
 
@@ -62,7 +63,7 @@ type Look struct {
 	// Now is the time by the server's clock, or later.
 	Now time.Time
 	// Turn is for how long a release that may start and was asked for earlier goes first;
-	// zero: only what has begun is looked at.
+	// zero: only what has claimed a target is looked at.
 	Turn time.Duration
 }
 
@@ -91,12 +92,25 @@ func Find(ctx context.Context, store Store, l Look) ([]Found, error) {
 			}
 			state, _ := procedure.Fold(id, h.Entries)
 			other := progress{state: state, requested: first(h.Entries), claimed: claimed(id, h.Entries)}
-			if why := l.before(me, other); why != "" {
-				out = append(out, Found{Rule: n.rule, Release: id, Message: fmt.Sprintf("release %s of %s, %s, %s", id, n.service, n.relation, why), Turn: !other.begun()})
+			if other.urgent, err = urgent(ctx, store, state); err != nil {
+				return nil, fmt.Errorf("look at release %s of %s: %w", id, n.service, err)
+			}
+			if why, turn := l.before(me, other); why != "" {
+				out = append(out, Found{Rule: n.rule, Release: id, Message: fmt.Sprintf("release %s of %s, %s, %s", id, n.service, n.relation, why), Turn: turn})
 			}
 		}
 	}
 	return out, nil
+}
+
+// urgent reports whether a release waits for none of its neighbors. What only calls itself a
+// rollback waits, and who waited for it in turn would wait in a circle.
+func urgent(ctx context.Context, store Store, s procedure.State) (bool, error) {
+	if !s.Urgent() || s.Recorded {
+		return false, nil
+	}
+	normal, err := takeback.Normal(ctx, store, s.Request)
+	return !normal, err
 }
 
 // neighbor is a service, and how it is related to that of the release.
@@ -123,10 +137,10 @@ func (l Look) neighbors() []neighbor {
 	return out
 }
 
-// Neighbors are the services whose releases are looked at, by one document.
-func Neighbors(index *policy.Index, r *releasev1.Request) []string {
+// Neighbors are the services whose releases are looked at, by any of the documents.
+func Neighbors(documents []*policy.Index, r *releasev1.Request) []string {
 	var out []string
-	for _, n := range (Look{State: procedure.State{Request: r}, Documents: []*policy.Index{index}}).neighbors() {
+	for _, n := range (Look{State: procedure.State{Request: r}, Documents: documents}).neighbors() {
 		out = append(out, n.service)
 	}
 	return out

@@ -16,7 +16,7 @@ func Began(ctx context.Context, store Store, r *releasev1.Request) (time.Time, e
 	if r.GetTrigger() != releasev1.Trigger_TRIGGER_ROLLBACK || id == "" {
 		return time.Time{}, nil
 	}
-	h, err := store.Load(ctx, procedure.Aggregate(id))
+	h, err := store.Beginning(ctx, procedure.Aggregate(id))
 	if err != nil {
 		return time.Time{}, err
 	}

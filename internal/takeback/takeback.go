@@ -16,10 +16,12 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// Store reads histories and standings.
+// Store reads standings, and histories as far as they go: a release that was carried through
+// is wholly in the beginning of its history, and whoever fills it afterwards must not keep
+// anybody from taking it back.
 type Store interface {
 	standing.Reader
-	Load(ctx context.Context, aggregate string) (eventstore.History, error)
+	Beginning(ctx context.Context, aggregate string) (eventstore.History, error)
 }
 
 // Problem is one field of a request that takes nothing back.
@@ -98,7 +100,7 @@ func (c *checker) others(ctx context.Context, release string) error {
 	if len(c.request.GetArtifacts()) == 1 {
 		return nil
 	}
-	h, err := c.store.Load(ctx, procedure.Aggregate(release))
+	h, err := c.store.Beginning(ctx, procedure.Aggregate(release))
 	if err != nil {
 		return err
 	}

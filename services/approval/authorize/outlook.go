@@ -9,6 +9,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/internal/takeback"
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -21,7 +22,11 @@ func (s *Server) Explain(ctx context.Context, r *approvalv1.ExplainRequest) (*ap
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}
-	outlook, err := whatif.Explain(d.documents(), d.state, d.now)
+	normal, err := takeback.Normal(ctx, s.store, d.state.Request)
+	if err != nil {
+		return nil, toStatus(ctx, err)
+	}
+	outlook, err := whatif.Explain(d.documents(), d.state, normal, d.now)
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}

@@ -33,11 +33,11 @@ type registry struct {
 	err error
 }
 
-func (r *registry) Find(ctx context.Context, image *releasev1.Artifact) ([][]byte, error) {
+func (r *registry) Find(ctx context.Context, image *releasev1.Artifact, wanted []string) ([][]byte, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	return r.shelf.Find(ctx, image)
+	return r.shelf.Find(ctx, image, wanted)
 }
 
 // TestWhatIfAsksWhatStepOneAsks: a question is answered by what the change record says now and

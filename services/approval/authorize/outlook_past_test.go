@@ -26,7 +26,7 @@ import (
 // shelf is what a registry had beside an image.
 type shelf [][]byte
 
-func (s shelf) Find(context.Context, *releasev1.Artifact) ([][]byte, error) { return s, nil }
+func (s shelf) Find(context.Context, *releasev1.Artifact, []string) ([][]byte, error) { return s, nil }
 
 // TestAnotherDocumentJudgesWhatWasFoundThen: a gate that rests on a statement beside an
 // image, and one that rests on a change record, are judged again by what was kept of them.

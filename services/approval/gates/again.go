@@ -63,7 +63,7 @@ func Again(ctx context.Context, blobs Reader, index *policy.Index, past Past) (d
 		}
 	default:
 		for _, a := range past.State.Request.GetArtifacts() {
-			if looked(index, past.State.Request, a) {
+			if len(looked(index, past.State.Request, a)) > 0 {
 				unknown = append(unknown, "what is beside "+a.GetName())
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/blackdice/shipwarden/internal/attest"
 	internalevidence "github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
@@ -26,13 +27,14 @@ const (
 	besideType = "application/vnd.dsse.envelope.v1+json"
 )
 
-// Finder finds the statements that a registry keeps beside an image; *referrers.Finder
-// does. Errors that wrap referrers.ErrUnreachable may pass.
+// Finder finds the statements that a registry keeps beside an image or a chart;
+// *referrers.Finder does. Wanted are the predicate types that matter. Errors that wrap
+// referrers.ErrUnreachable may pass.
 type Finder interface {
-	Find(ctx context.Context, image *releasev1.Artifact) ([][]byte, error)
+	Find(ctx context.Context, artifact *releasev1.Artifact, wanted []string) ([][]byte, error)
 }
 
-// Beside is what registries have beside the images of a release, and what other systems say.
+// Beside is what registries have beside the images and charts of a release, and what other systems say.
 type Beside struct {
 	Statements [][]byte
 	// Found names them as they are kept, in the same order.
@@ -50,7 +52,7 @@ func (b Beside) size() int {
 	return proto.Size(&releasev1.GatesConfirmed{Found: b.Found, Unseen: b.Unseen}) + proto.Size(&releasev1.Event{Unkept: b.Unkept})
 }
 
-// beside asks the registries of the images that a required gate is about, and keeps what
+// beside asks the registries of the images and charts that a required gate is about, and keeps what
 // they have. A registry that cannot be asked just now is asked again for half of the time
 // that the step has; then nobody knows, and that is a fact like another, and no absence.
 // An emergency does not wait, and no urgent release waits for room in the store.
@@ -68,10 +70,11 @@ func (s *shell) beside(ctx context.Context, t reactor.Task, index *policy.Index)
 		known[ref.GetDigest()] = true
 	}
 	for _, a := range t.State.Request.GetArtifacts() {
-		if !looked(index, t.State.Request, a) {
+		wanted := looked(index, t.State.Request, a)
+		if len(wanted) == 0 {
 			continue
 		}
-		found, err := s.find(asking, a)
+		found, err := s.find(asking, a, wanted)
 		if errors.Is(err, referrers.ErrUnreachable) && patient {
 			return b, reactor.RetryAfter(min(max(step/20, time.Second), 30*time.Second), err)
 		}
@@ -80,7 +83,7 @@ func (s *shell) beside(ctx context.Context, t reactor.Task, index *policy.Index)
 		}
 		fresh := slices.DeleteFunc(found, func(content []byte) bool { return known[internalevidence.Digest(content)] })
 		if err == nil && len(b.Statements)+len(fresh) > maxFound {
-			err = fmt.Errorf("%w: there are more than %d statements about all images", referrers.ErrBounds, maxFound)
+			err = fmt.Errorf("%w: there are more than %d statements about all artifacts", referrers.ErrBounds, maxFound)
 		}
 		if err != nil {
 			b.Unseen = append(b.Unseen, &releasev1.UnseenEvidence{Artifact: a.GetName(), Reason: s.why(ctx, a, err)})
@@ -106,24 +109,30 @@ func (s *shell) beside(ctx context.Context, t reactor.Task, index *policy.Index)
 	return b, nil
 }
 
-func (s *shell) find(ctx context.Context, a *releasev1.Artifact) ([][]byte, error) {
+func (s *shell) find(ctx context.Context, a *releasev1.Artifact, wanted []string) ([][]byte, error) {
 	if s.finder == nil {
 		return nil, fmt.Errorf("statements about %s: %w: the approval service is configured with no registry", a.GetName(), referrers.ErrLocation)
 	}
-	return s.finder.Find(ctx, a)
+	return s.finder.Find(ctx, a, wanted)
 }
 
-// looked reports whether a required gate is about the artifact, and it is an image.
-func looked(index *policy.Index, request *releasev1.Request, a *releasev1.Artifact) bool {
-	if a.GetKind() != releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE {
-		return false
+// looked returns the predicate types by which required gates judge the artifact, where it
+// lies in a registry; none where nothing is looked for beside it.
+func looked(index *policy.Index, request *releasev1.Request, a *releasev1.Artifact) []string {
+	if !policy.InRegistry(a) {
+		return nil
 	}
+	var wanted []string
 	for _, g := range index.GatesFor(request) {
-		if len(g.GetKinds()) == 0 || slices.Contains(g.GetKinds(), a.GetKind()) {
-			return true
+		if len(g.GetKinds()) > 0 && !slices.Contains(g.GetKinds(), a.GetKind()) {
+			continue
+		}
+		wanted = append(wanted, g.GetPredicateType())
+		if g.GetWaivable() != nil {
+			wanted = append(wanted, attest.WaiverType)
 		}
 	}
-	return false
+	return wanted
 }
 
 // oneLine makes words of others fit to stand in a verdict.

@@ -2,6 +2,7 @@ package gates_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -150,6 +151,60 @@ func TestStatementsBesideAnImageAreJudgedLikeThoseOfTheRequest(t *testing.T) {
 			t.Errorf("phase %s, found %v, %v", s.Phase, refs, err)
 		}
 	})
+}
+
+// TestStatementsBesideAChartAreJudgedLikeThoseOfTheRequest, wherever its registry has them:
+// as referrers, or under cosign's tag. Only who is trusted counts. Beside a chart that is a
+// file nothing is looked for.
+func TestStatementsBesideAChartAreJudgedLikeThoseOfTheRequest(t *testing.T) {
+	h := newHarbor(t)
+	r := approvaltest.New(t, approvaltest.Document(func(d *policyv1.Procedure) {
+		d.Referrers = true
+		d.Targets[0].Kinds = append(d.Targets[0].Kinds, releasev1.ArtifactKind_ARTIFACT_KIND_HELM_CHART)
+	}))
+	for i, c := range []struct {
+		name, key string
+		put       func(at string, chart *v1.Descriptor, statement []byte)
+		status    releasev1.GateVerdict_Status
+		found     int
+	}{
+		{"referrer", "ci", func(at string, chart *v1.Descriptor, s []byte) { referrerstest.Attach(t, at, chart, dsse, s) }, releasev1.GateVerdict_STATUS_PASSED, 1},
+		{"tag", "ci", func(at string, chart *v1.Descriptor, s []byte) {
+			referrerstest.Tag(t, at, chart.Digest.String(), referrerstest.Layer{MediaType: dsse, Content: s})
+		}, releasev1.GateVerdict_STATUS_PASSED, 1},
+		{"tag-of-nobody", "billing-ci", func(at string, chart *v1.Descriptor, s []byte) {
+			referrerstest.Tag(t, at, chart.Digest.String(), referrerstest.Layer{MediaType: dsse, Content: s})
+		}, releasev1.GateVerdict_STATUS_FAILED, 1},
+		{"nothing", "ci", func(string, *v1.Descriptor, []byte) {}, releasev1.GateVerdict_STATUS_FAILED, 0},
+	} {
+		at := strings.TrimSuffix(h.location, "/web") + "/charts/shop"
+		chart := referrerstest.Chart(t, at, fmt.Append(nil, "archive ", i))
+		c.put(at, chart, tests(t, c.key, "PASSED", chart.Digest.String()))
+		release := request(t, r, c.name, nil, func(q *releasev1.Request) {
+			a := q.GetArtifacts()[0]
+			a.Kind, a.Location, a.Digest = releasev1.ArtifactKind_ARTIFACT_KIND_HELM_CHART, at+":1.0.0", chart.Digest.String()
+		})
+		s, err := r.Act(t, gates.New(r.Procedures, r.Evidence, nil, h.finder), release, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		refs, unseen := found(s, r, t, release)
+		if s.Gates[0].GetStatus() != c.status || len(refs) != c.found || len(unseen) != 0 {
+			t.Errorf("%s: %v, found %v, unseen %v", c.name, s.Gates[0], refs, unseen)
+		}
+	}
+	before := h.asked.Load()
+	release := request(t, r, "file", nil, func(q *releasev1.Request) {
+		a := q.GetArtifacts()[0]
+		a.Kind, a.Location = releasev1.ArtifactKind_ARTIFACT_KIND_HELM_CHART, "shop-1.0.0.tgz"
+	})
+	s, err := r.Act(t, gates.New(r.Procedures, r.Evidence, nil, h.finder), release, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, unseen := found(s, r, t, release); h.asked.Load() != before || len(unseen) != 0 {
+		t.Errorf("a chart that is a file: %v, unseen %v", s.Gates, unseen)
+	}
 }
 
 // TestARegistryThatIsDownIsAskedAgainAndThenRefused: never is what was not seen taken for

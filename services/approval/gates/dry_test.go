@@ -121,7 +121,7 @@ func silence(t *testing.T, like *changerecordtest.System) *configv1.ChangeConnec
 // slow is a registry that answers when nobody waits any more.
 type slow struct{}
 
-func (slow) Find(ctx context.Context, _ *releasev1.Artifact) ([][]byte, error) {
+func (slow) Find(ctx context.Context, _ *releasev1.Artifact, _ []string) ([][]byte, error) {
 	<-ctx.Done()
 	return nil, fmt.Errorf("%w: %w", referrers.ErrUnreachable, ctx.Err())
 }

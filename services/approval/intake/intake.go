@@ -209,7 +209,7 @@ func Look(ctx context.Context, store takeback.Store, x *policy.Index, r *release
 }
 
 func release(ctx context.Context, store takeback.Store, id string) (procedure.State, error) {
-	h, err := store.Load(ctx, procedure.Aggregate(id))
+	h, err := store.Beginning(ctx, procedure.Aggregate(id))
 	if err != nil {
 		return procedure.State{}, err
 	}

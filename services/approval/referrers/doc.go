@@ -1,6 +1,8 @@
-// Package referrers finds the statements that a registry keeps beside an image (PD-1.2):
-// the manifests that refer to it, by the referrers API of the OCI distribution
+// Package referrers finds the statements that a registry keeps beside an image or a chart
+// (PD-1.2): the manifests that refer to it, by the referrers API of the OCI distribution
 // specification, page by page, or, where a registry does not have that, by its tag scheme.
+// Where none of these is a statement, it looks under the tag sha256-….att, where cosign
+// kept them before there were referrers.
 //
 // A referrer counts as evidence where its artifact type, and that of the layer that is
 // taken, is that of a DSSE envelope, an in-toto statement in one, or a sigstore bundle;

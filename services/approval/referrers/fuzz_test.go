@@ -50,7 +50,7 @@ func FuzzFind(f *testing.F) {
 		mu.Lock()
 		index, other, more = list, rest, link
 		mu.Unlock()
-		found, err := finder.Find(t.Context(), &releasev1.Artifact{Name: "web", Kind: releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE, Location: host + "/shop/web", Digest: digest})
+		found, err := finder.Find(t.Context(), &releasev1.Artifact{Name: "web", Kind: releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE, Location: host + "/shop/web", Digest: digest}, []string{"https://slsa.dev/provenance/v1"})
 		if err != nil && !errors.Is(err, referrers.ErrUnreachable) && !errors.Is(err, referrers.ErrBounds) && !errors.Is(err, referrers.ErrLocation) {
 			t.Fatal(err)
 		}

@@ -157,7 +157,7 @@ func TestEveryPageIsRead(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p.media, p.link, p.after, p.asked = test.media, test.link, test.after, 0
-			found, err := f.Find(t.Context(), a)
+			found, err := f.Find(t.Context(), a, nil)
 			if !errors.Is(err, test.want) || (err == nil) != (len(found) == 3) || err != nil && !strings.Contains(err.Error(), test.text) {
 				t.Errorf("%q, %v", found, err)
 			}
@@ -180,7 +180,7 @@ func TestATagThatIsNoListIsNoAbsence(t *testing.T) {
 	if err := remote.Write(tag, empty.Image); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := finder(t, host).Find(t.Context(), a); !errors.Is(err, referrers.ErrUnreachable) || !strings.Contains(err.Error(), "list of manifests") {
+	if found, err := finder(t, host).Find(t.Context(), a, nil); !errors.Is(err, referrers.ErrUnreachable) || !strings.Contains(err.Error(), "list of manifests") {
 		t.Errorf("%q, %v", found, err)
 	}
 }

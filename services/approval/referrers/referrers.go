@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -83,18 +82,19 @@ func (f *Finder) Close() {
 	}
 }
 
-// Find returns the statements beside an image, each once, in the order of their
-// digests; none where there are none. The errors wrap ErrUnreachable, ErrLocation or
-// ErrBounds, and hold no credentials.
-func (f *Finder) Find(ctx context.Context, image *releasev1.Artifact) ([][]byte, error) {
-	found, err := f.find(ctx, image)
+// Find returns the statements beside an image or a chart, each once, in the order of
+// their digests; none where there are none. Wanted are the predicate types that matter: what
+// is larger than is taken in and says that it is of another type is left where it is. The
+// errors wrap ErrUnreachable, ErrLocation or ErrBounds, and hold no credentials.
+func (f *Finder) Find(ctx context.Context, image *releasev1.Artifact, wanted []string) ([][]byte, error) {
+	found, err := f.find(ctx, image, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("statements about %s in %s: %w", image.GetName(), image.GetLocation(), err)
 	}
 	return found, nil
 }
 
-func (f *Finder) find(ctx context.Context, image *releasev1.Artifact) ([][]byte, error) {
+func (f *Finder) find(ctx context.Context, image *releasev1.Artifact, wanted []string) ([][]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	subject, credentials, options, err := f.locate(ctx, image)
@@ -105,49 +105,26 @@ func (f *Finder) find(ctx context.Context, image *releasev1.Artifact) ([][]byte,
 	if err != nil {
 		return nil, err
 	}
-	found := map[string][]byte{}
+	found, beside := &statements{repository: subject.Context(), wanted: wanted, options: options, content: map[string][]byte{}}, false
 	for _, d := range manifests {
 		if !statement(d.ArtifactType) {
 			continue
 		}
-		if err := take(subject.Context(), d, found, options); err != nil {
+		beside = true
+		if err := found.refer(d); err != nil {
+			return nil, err
+		}
+	}
+	if !beside {
+		if err := found.attached(subject); err != nil {
 			return nil, err
 		}
 	}
 	var out [][]byte
-	for _, digest := range slices.Sorted(maps.Keys(found)) {
-		out = append(out, found[digest])
+	for _, digest := range slices.Sorted(maps.Keys(found.content)) {
+		out = append(out, found.content[digest])
 	}
 	return out, nil
-}
-
-// take adds the statements of one referrer to those that were found, by digest.
-func take(repository name.Repository, d v1.Descriptor, found map[string][]byte, options []remote.Option) error {
-	got, err := remote.Get(repository.Digest(d.Digest.String()), options...)
-	if err != nil {
-		return explain(err)
-	}
-	manifest, err := v1.ParseManifest(strings.NewReader(string(got.Manifest)))
-	if err != nil {
-		return fmt.Errorf("%w: the referrer %s is no manifest", ErrUnreachable, d.Digest)
-	}
-	for _, layer := range manifest.Layers {
-		if !statement(string(layer.MediaType)) {
-			continue
-		}
-		if layer.Size > MaxSize {
-			return fmt.Errorf("%w: the statement %s has %d bytes, of at most %d", ErrBounds, layer.Digest, layer.Size, MaxSize)
-		}
-		if len(found) >= MaxStatements && found[layer.Digest.String()] == nil {
-			return fmt.Errorf("%w: there are more than %d statements", ErrBounds, MaxStatements)
-		}
-		content, err := blob(repository.Digest(layer.Digest.String()), options)
-		if err != nil {
-			return err
-		}
-		found[layer.Digest.String()] = content
-	}
-	return nil
 }
 
 // blob reads a statement and computes its digest.

@@ -87,7 +87,7 @@ func TestStatementsBesideAnImageAreFound(t *testing.T) {
 	for _, api := range []bool{true, false} {
 		host := serve(t, api, nil)
 		a, subject := image(t, host)
-		none, err := finder(t, host).Find(t.Context(), a)
+		none, err := finder(t, host).Find(t.Context(), a, nil)
 		if err != nil || len(none) != 0 {
 			t.Fatalf("API %v: nothing is there: %q, %v", api, none, err)
 		}
@@ -95,13 +95,13 @@ func TestStatementsBesideAnImageAreFound(t *testing.T) {
 		referrerstest.Attach(t, a.GetLocation(), subject, bundle, []byte("a bundle"))
 		referrerstest.Attach(t, a.GetLocation(), subject, bundle, []byte("a bundle"))
 		referrerstest.Attach(t, a.GetLocation(), subject, "application/spdx+json", []byte("what it is made of"))
-		found, err := finder(t, host).Find(t.Context(), a)
+		found, err := finder(t, host).Find(t.Context(), a, nil)
 		text := string(bytes.Join(found, []byte(", ")))
 		if err != nil || (text != "an envelope, a bundle" && text != "a bundle, an envelope") {
 			t.Errorf("API %v: %q, %v", api, text, err)
 		}
 		tagged := &releasev1.Artifact{Name: "web", Location: a.GetLocation() + ":1.4.2", Digest: a.GetDigest()}
-		if found, err = finder(t, host).Find(t.Context(), tagged); err != nil || len(found) != 2 {
+		if found, err = finder(t, host).Find(t.Context(), tagged, nil); err != nil || len(found) != 2 {
 			t.Errorf("API %v, location with a tag: %q, %v", api, found, err)
 		}
 	}
@@ -114,20 +114,20 @@ func TestMoreThanIsTakenInIsRefused(t *testing.T) {
 	for i := range referrers.MaxStatements {
 		referrerstest.Attach(t, many.GetLocation(), subject, dsse, fmt.Append(nil, "statement ", i))
 	}
-	if found, err := finder(t, host).Find(t.Context(), many); err != nil || len(found) != referrers.MaxStatements {
+	if found, err := finder(t, host).Find(t.Context(), many, nil); err != nil || len(found) != referrers.MaxStatements {
 		t.Errorf("%d statements, %v", len(found), err)
 	}
 	referrerstest.Attach(t, many.GetLocation(), subject, dsse, []byte("one more"))
-	if found, err := finder(t, host).Find(t.Context(), many); !errors.Is(err, referrers.ErrBounds) || found != nil {
+	if found, err := finder(t, host).Find(t.Context(), many, nil); !errors.Is(err, referrers.ErrBounds) || found != nil {
 		t.Errorf("%d statements, %v", len(found), err)
 	}
 	large, subject := image(t, host)
 	referrerstest.Attach(t, large.GetLocation(), subject, dsse, bytes.Repeat([]byte("x"), referrers.MaxSize))
-	if found, err := finder(t, host).Find(t.Context(), large); err != nil || len(found) != 1 {
+	if found, err := finder(t, host).Find(t.Context(), large, nil); err != nil || len(found) != 1 {
 		t.Errorf("%d statements, %v", len(found), err)
 	}
 	referrerstest.Attach(t, large.GetLocation(), subject, dsse, bytes.Repeat([]byte("y"), referrers.MaxSize+1))
-	if _, err := finder(t, host).Find(t.Context(), large); !errors.Is(err, referrers.ErrBounds) {
+	if _, err := finder(t, host).Find(t.Context(), large, nil); !errors.Is(err, referrers.ErrBounds) {
 		t.Errorf("%v", err)
 	}
 }
@@ -166,7 +166,7 @@ func TestARegistryThatCannotBeAskedIsNoAbsence(t *testing.T) {
 			a, _ := image(t, host)
 			front := serve(t, true, referrersCall(then))
 			a.Location = strings.Replace(a.GetLocation(), host, front, 1)
-			if found, err := finder(t, front).Find(t.Context(), a); !errors.Is(err, referrers.ErrUnreachable) || found != nil {
+			if found, err := finder(t, front).Find(t.Context(), a, nil); !errors.Is(err, referrers.ErrUnreachable) || found != nil {
 				t.Errorf("%q, %v", found, err)
 			}
 		})
@@ -175,7 +175,7 @@ func TestARegistryThatCannotBeAskedIsNoAbsence(t *testing.T) {
 	a, subject := image(t, host)
 	referrerstest.Attach(t, a.GetLocation(), subject, dsse, []byte("an envelope"))
 	for _, location := range []string{"registry.example/shop/web", "shop/web", host + "/shop/../web", host + "/", strings.Replace(a.GetLocation(), "127.0.0.1", "localhost", 1)} {
-		if _, err := finder(t, host).Find(t.Context(), &releasev1.Artifact{Name: "web", Location: location, Digest: a.GetDigest()}); !errors.Is(err, referrers.ErrLocation) {
+		if _, err := finder(t, host).Find(t.Context(), &releasev1.Artifact{Name: "web", Location: location, Digest: a.GetDigest()}, nil); !errors.Is(err, referrers.ErrLocation) {
 			t.Errorf("%s: %v", location, err)
 		}
 	}
@@ -183,7 +183,7 @@ func TestARegistryThatCannotBeAskedIsNoAbsence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := secure.Find(t.Context(), a); !errors.Is(err, referrers.ErrUnreachable) {
+	if _, err := secure.Find(t.Context(), a, nil); !errors.Is(err, referrers.ErrUnreachable) {
 		t.Errorf("without insecure: %v", err)
 	}
 }
@@ -199,7 +199,7 @@ func TestAStatementThatIsNotWhatItsDigestSaysIsNone(t *testing.T) {
 	})
 	a, subject := image(t, host)
 	referrerstest.Attach(t, a.GetLocation(), subject, dsse, []byte("an envelope!"))
-	if found, err := finder(t, host).Find(t.Context(), a); !errors.Is(err, referrers.ErrUnreachable) {
+	if found, err := finder(t, host).Find(t.Context(), a, nil); !errors.Is(err, referrers.ErrUnreachable) {
 		t.Errorf("%q, %v", found, err)
 	}
 }
@@ -230,7 +230,7 @@ func TestTheLoginOfARegistryIsUsedAndNeverTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = f.Find(t.Context(), a)
+		_, err = f.Find(t.Context(), a, nil)
 		if (err == nil) != works || err != nil && strings.Contains(err.Error(), secret) {
 			t.Errorf("%v", err)
 		}

@@ -22,7 +22,7 @@ func TestATagThatIsTheImageItselfIsNoStatement(t *testing.T) {
 		return false
 	})
 	a, _ := image(t, host)
-	if found, err := finder(t, host).Find(t.Context(), a); err != nil || len(found) != 0 || !asked {
+	if found, err := finder(t, host).Find(t.Context(), a, nil); err != nil || len(found) != 0 || !asked {
 		t.Errorf("%q, %v; asked for the tag: %v", found, err, asked)
 	}
 }
@@ -71,7 +71,7 @@ func TestAPageForPeopleIsARegistryWithoutTheAPI(t *testing.T) {
 				referrerstest.Attach(t, a.GetLocation(), subject, dsse, []byte("an envelope"))
 			}
 			shut = true // Whoever attaches asks for the API as well.
-			found, err := finder(t, host).Find(t.Context(), a)
+			found, err := finder(t, host).Find(t.Context(), a, nil)
 			if len(found) != test.found || !errors.Is(err, test.want) {
 				t.Errorf("%q, %v", found, err)
 			}

@@ -2,11 +2,13 @@ package risk
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -57,7 +59,7 @@ func (l *look) quotaUsed(ctx context.Context) error {
 // ahead are the emergencies of the service that are under way and not authorized yet, and
 // were accepted before this one. The order is that of the service's list of open releases,
 // which changes in one batch with every request: the store decides which of two was first,
-// and both see the same.
+// and both see the same. A history that somebody made too long is read as far as it goes.
 func (l *look) ahead(ctx context.Context, s standing.Service, counted []*releasev1.EmergencyUse, period time.Duration) ([]*releasev1.EmergencyUse, error) {
 	before := s.Open
 	if i := slices.Index(s.Open, l.state.Release); i >= 0 {
@@ -68,7 +70,10 @@ func (l *look) ahead(ctx context.Context, s standing.Service, counted []*release
 		if slices.ContainsFunc(counted, func(e *releasev1.EmergencyUse) bool { return e.GetRelease() == id }) {
 			continue
 		}
-		h, err := l.store.Load(ctx, procedure.Aggregate(id))
+		h, err := l.store.Beginning(ctx, procedure.Aggregate(id))
+		if errors.Is(err, envelope.ErrSubject) {
+			continue // No release has such a name, and it must not keep an emergency waiting.
+		}
 		if err != nil {
 			return nil, err
 		}

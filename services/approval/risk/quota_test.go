@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -162,5 +163,34 @@ func TestTwoEmergenciesAtOnceAreBothCounted(t *testing.T) {
 	r.Do(t, first, "", &releasev1.Event{Data: &releasev1.Event_Superseded{Superseded: &releasev1.Superseded{ByRelease: second}}})
 	if s := judge(t, r, second, time.Now()); len(s.Quorum) != 1 {
 		t.Errorf("the first one is over and was never authorized; asked for %v", s.Quorum)
+	}
+}
+
+// TestAnEmergencyWhoseHistorySomebodyFillsIsCounted for the next one, and neither that nor a
+// name on the list that no release has keeps step 3 from its end (N-04).
+func TestAnEmergencyWhoseHistorySomebodyFillsIsCounted(t *testing.T) {
+	r := newRig(t, func(d *policyv1.Procedure) {
+		d.Environments[0].SupersedeOlder = false
+		d.Emergency.Quota = &policyv1.EmergencyQuota{
+			Count: 1, Period: durationpb.New(7 * 24 * time.Hour), Over: []*policyv1.Approvals{{Group: "security", Count: 1}},
+		}
+	})
+	filled := r.Reach(t, procedure.PhaseRisk, proceduretest.Key("one"), proceduretest.Emergency)
+	s, err := standing.ReadService(t.Context(), r.Store, "production", "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Store.Append(t.Context(), s.Draft(s.Changed(filled, append([]string{"no release.has > such a name"}, s.Open...), nil))); err != nil {
+		t.Fatal(err)
+	}
+	next := r.Reach(t, procedure.PhaseRisk, proceduretest.Key("two"), proceduretest.Emergency)
+	for range eventstore.MaxHistory {
+		if _, err := r.JetStream().PublishAsync(procedure.Aggregate(filled)+".approval.approval_given", []byte("noise")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-r.JetStream().PublishAsyncComplete()
+	if s := judge(t, r, next, time.Now()); s.Phase != procedure.PhaseApprove || len(s.Quorum) != 2 {
+		t.Errorf("in phase %s, asked for %v: %s", s.Phase, s.Quorum, s.EndReason)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/internal/takeback"
 	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -121,6 +122,9 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 	}
 	w := way{index: index, out: out.GetOutlook()}
 	if out.Violations, err = intake.Look(ctx, d.store, index, request, now); err != nil {
+		return nil, err
+	}
+	if w.normal, err = takeback.Normal(ctx, d.store, request); err != nil {
 		return nil, err
 	}
 	if len(out.GetViolations()) > 0 {

@@ -21,9 +21,10 @@ var standings = map[procedure.Standing]approvalv1.OutlookStep_Standing{
 
 // Explain says what stands between a release and production at that time: where it is,
 // what it waits for, who can act and until when, and what of the rest is known already.
-// The documents are the release's own, and that in effect where it is another one.
-func Explain(documents []*policy.Index, s procedure.State, now time.Time) (*approvalv1.Outlook, error) {
-	w := way{index: documents[0], out: &approvalv1.Outlook{Score: s.Score}}
+// The documents are the release's own, and that in effect where it is another one. Normal says
+// whether it waits for other releases, as takeback.Normal does.
+func Explain(documents []*policy.Index, s procedure.State, normal bool, now time.Time) (*approvalv1.Outlook, error) {
+	w := way{index: documents[0], normal: normal, out: &approvalv1.Outlook{Score: s.Score}}
 	ahead := map[string]*approvalv1.OutlookStep{}
 	for _, stage := range procedure.Stages(s, now) {
 		step := w.step(stage.Number, stage.Name, standings[stage.Standing], stage.Waits...)
@@ -59,7 +60,7 @@ func Explain(documents []*policy.Index, s procedure.State, now time.Time) (*appr
 		return w.out, nil
 	}
 	if s.Phase != procedure.PhaseHeld || s.HeldFor != procedure.PhaseExecute {
-		w.watched(ahead["5"], s.Request)
+		w.watched(ahead["5"], documents, s.Request)
 	}
 	return w.out, w.start(documents, s, now, time.Time{})
 }

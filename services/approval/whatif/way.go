@@ -20,10 +20,12 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// way is an outlook that is written step by step.
+// way is an outlook that is written step by step, by the document of the release.
 type way struct {
 	index *policy.Index
-	out   *approvalv1.Outlook
+	// normal: it waits for neighbors in flight and for incidents, as takeback.Normal says.
+	normal bool
+	out    *approvalv1.Outlook
 }
 
 func (w way) step(number, name string, standing approvalv1.OutlookStep_Standing, waits ...string) *approvalv1.OutlookStep {
@@ -136,30 +138,39 @@ func (w way) rest(r *releasev1.Request) {
 	}
 	execute := w.step("5", "execute", approvalv1.OutlookStep_STANDING_AHEAD, fmt.Sprintf("%d wave(s)", len(r.GetPlan().GetWaves())))
 	execute.Who = []string{procedure.ServiceExecutor}
-	w.watched(execute, r)
+	w.watched(execute, []*policy.Index{w.index}, r)
 	w.step("6", "verify", approvalv1.OutlookStep_STANDING_AHEAD, "each wave for "+r.GetValidation().GetBake().AsDuration().String()).Who = []string{procedure.ServiceValidator}
 	w.step("8", "record", approvalv1.OutlookStep_STANDING_AHEAD).Who = []string{procedure.ServiceRecorder}
 }
 
 // watched says which alerts are asked for again at the start of every wave, and which
 // services are looked at: whether they fire then, and what is in flight, nobody knows now.
-func (w way) watched(step *approvalv1.OutlookStep, r *releasev1.Request) {
+// The executor asks for alerts by the document of the release, and looks at other releases by
+// the one in effect as well.
+func (w way) watched(step *approvalv1.OutlookStep, documents []*policy.Index, r *releasev1.Request) {
 	for _, rule := range w.index.Document().GetAlerts() {
 		if ahead(step) && alerts.Applies(rule, r) && !alerts.Bypass(rule, r) {
 			step.WaitsFor = append(step.WaitsFor, fmt.Sprintf("no alert of rule %s fires then, by %s", rule.GetName(), rule.GetSource()))
 		}
 	}
-	w.neighbors(step, r)
+	w.neighbors(step, documents, r)
 }
 
 // neighbors says of which services nothing may be in flight, or have an open incident, at the
 // start of every wave.
-func (w way) neighbors(step *approvalv1.OutlookStep, r *releasev1.Request) {
-	names := inflight.Neighbors(w.index, r)
-	if len(names) > 0 && ahead(step) && r.GetTrigger() == releasev1.Trigger_TRIGGER_PLANNED {
+func (w way) neighbors(step *approvalv1.OutlookStep, documents []*policy.Index, r *releasev1.Request) {
+	if !w.normal || !ahead(step) {
+		return
+	}
+	if names := inflight.Neighbors(documents, r); len(names) > 0 {
 		step.WaitsFor = append(step.WaitsFor, "no release of "+strings.Join(names, ", ")+" is in flight then")
 	}
-	if of := incident.Services(w.index, r); len(of) > 0 && ahead(step) && r.GetTrigger() == releasev1.Trigger_TRIGGER_PLANNED {
+	var of []string
+	for _, index := range documents {
+		of = append(of, incident.Services(index, r)...)
+	}
+	slices.Sort(of)
+	if of = slices.Compact(of); len(of) > 0 {
 		step.WaitsFor = append(step.WaitsFor, "no other release has an open incident then, of "+strings.Join(of, ", "))
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 	"syscall"
 
+	"github.com/blackdice/shipwarden/internal/policy"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -56,8 +56,7 @@ func (f *Fetcher) find(ctx context.Context, a *releasev1.Artifact) (Artifact, er
 	case releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE:
 		return f.image(ctx, a)
 	case releasev1.ArtifactKind_ARTIFACT_KIND_HELM_CHART:
-		// As step 2 tells them apart: an archive has the name of one.
-		if strings.HasSuffix(a.GetLocation(), ".tgz") {
+		if !policy.InRegistry(a) {
 			return f.file(ctx, a)
 		}
 		return f.image(ctx, a)

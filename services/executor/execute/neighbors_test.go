@@ -218,3 +218,31 @@ func TestANeighborThatClaimsWhileTheStartIsLookedAtHoldsIt(t *testing.T) {
 		t.Errorf("claimed %t, in phase %s: %v", claimed, s.Phase, s.Holds)
 	}
 }
+
+// TestWhatIsOrderedAgainWaitsForWhatBeganSince: it claimed first, nothing of it was begun, and
+// people had to decide. Until they did a neighbor that had looked before began. Ordering it
+// again is its start, and its old claim lets it pass nothing (PD-3.3).
+func TestWhatIsOrderedAgainWaitsForWhatBeganSince(t *testing.T) {
+	w := newStreet(t)
+	shop, bills := w.open(t, "shop", proceduretest.Irreversible), w.open(t, "bills", billing)
+	shop.Do(t, "", proceduretest.Claim(shop.State(t), "executor-2", time.Now()))
+	bills.Do(t, "", proceduretest.Claim(bills.State(t), "executor-2", time.Now()))
+	shop.Do(t, "", proceduretest.Executed(shop.State(t), map[string]releasev1.TargetResult_Status{"eu1": releasev1.TargetResult_STATUS_SKIPPED}))
+	shop.Do(t, "", proceduretest.Remedy(shop.State(t), "executor-2", time.Now()))
+	shop.Do(t, shop.Asked.GetOwner(), proceduretest.Intervene(releasev1.Intervened_ACTION_RETRY))
+	if s := w.turn(t, shop, 0); !heldBy(s, "dependency.busy", bills) || !strings.HasSuffix(s.Holds[0].GetMessage(), ", is in flight") {
+		t.Fatalf("between claim and effect of the other one in phase %s: %v", s.Phase, s.Holds)
+	}
+	bills.Do(t, "", proceduretest.Executed(bills.State(t), nil))
+	shop.Resume(t)
+	if s := w.turn(t, shop, 0); !heldBy(s, "dependency.busy", bills) {
+		t.Fatalf("when the other one has begun in phase %s: %v", s.Phase, s.Holds)
+	}
+	bills.To(t, procedure.PhaseRelease)
+	bills.Do(t, "", proceduretest.Released(bills.State(t)))
+	bills.Do(t, "", proceduretest.Recorded(bills.State(t)))
+	shop.Resume(t)
+	if s := w.turn(t, shop, 0); s.Phase != procedure.PhaseExecuting {
+		t.Errorf("when the other one is recorded in phase %s: %v", s.Phase, s.Holds)
+	}
+}

@@ -3,7 +3,6 @@ package resolve
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -17,12 +16,6 @@ const (
 	chartConfig  = "application/vnd.cncf.helm.config.v1+json"
 	chartContent = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 )
-
-// inRegistry reports whether an artifact lies in a registry, by its kind and location.
-func inRegistry(a *releasev1.Artifact) bool {
-	return a.GetKind() == releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE ||
-		a.GetKind() == releasev1.ArtifactKind_ARTIFACT_KIND_HELM_CHART && !strings.HasSuffix(a.GetLocation(), ".tgz")
-}
 
 // chart looks into a chart that lies in a registry: its manifest names one archive, which
 // is read by its digest. Its size is bounded as every answer of a registry is.

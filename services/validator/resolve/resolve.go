@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/policy"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -102,7 +103,7 @@ func (r *Resolver) pin(ctx context.Context, a *releasev1.Artifact) (*releasev1.P
 	case releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE, releasev1.ArtifactKind_ARTIFACT_KIND_HELM_CHART,
 		releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN, releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_MODULE,
 		releasev1.ArtifactKind_ARTIFACT_KIND_ARCHIVE, releasev1.ArtifactKind_ARTIFACT_KIND_CONFIGURATION, releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_PLAN_JSON:
-		if inRegistry(a) {
+		if policy.InRegistry(a) {
 			return r.pinManifest(ctx, a)
 		}
 		return pinContent(ctx, r.folder, a)

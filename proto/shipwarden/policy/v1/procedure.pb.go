@@ -467,9 +467,9 @@ type Procedure struct {
 	VersionRules *VersionRules `protobuf:"bytes,19,opt,name=version_rules,json=versionRules,proto3" json:"version_rules,omitempty"`
 	// Whose short-lived certificates count, besides keys.
 	Sigstore *Sigstore `protobuf:"bytes,20,opt,name=sigstore,proto3" json:"sigstore,omitempty"`
-	// Whether statements about images are also taken from their registries, where they are
-	// kept beside the image as OCI referrers. The approval service is configured with the
-	// registries that it may ask.
+	// Whether statements about images, and about charts that lie in registries, are also taken
+	// from there, where they are kept beside the artifact: as OCI referrers, or under cosign's
+	// tag. The approval service is configured with the registries that it may ask.
 	Referrers bool `protobuf:"varint,21,opt,name=referrers,proto3" json:"referrers,omitempty"`
 	// How artifacts that were taken back get out of quarantine. Absent: as an empty one.
 	Quarantine *Quarantine `protobuf:"bytes,25,opt,name=quarantine,proto3" json:"quarantine,omitempty"`

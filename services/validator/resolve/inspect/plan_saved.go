@@ -21,6 +21,22 @@ const (
 	changeDeposed = 7
 	changeAction  = 9 // a message, of which the action is field 1
 	changeAddress = 13
+
+	actionOfChange = 1
+)
+
+// How the fields that are read are written. A reader of protobuf passes over one that is
+// written otherwise, as if it were not there: read here, it would show people another plan
+// than the one that Terraform applies.
+var (
+	planKinds = map[protowire.Number]protowire.Type{
+		planVersion: protowire.VarintType, planChanges: protowire.BytesType, planTool: protowire.BytesType,
+		planErrored: protowire.VarintType, planDeferred: protowire.BytesType, planInvoked: protowire.BytesType,
+	}
+	changeKinds = map[protowire.Number]protowire.Type{
+		changeDeposed: protowire.BytesType, changeAction: protowire.BytesType, changeAddress: protowire.BytesType,
+	}
+	actionKinds = map[protowire.Number]protowire.Type{actionOfChange: protowire.VarintType}
 )
 
 // readAction is the action of a saved plan that only reads.
@@ -43,7 +59,7 @@ func savedPlan(body []byte) (Plan, error) {
 	var version string
 	var all []*releasev1.ResourceChange
 	var invoke, deferred int
-	err := fields(body, func(number protowire.Number, n uint64, value []byte) error {
+	err := fields(body, planKinds, func(number protowire.Number, n uint64, value []byte) error {
 		switch number { //nolint:exhaustive // The others are bounds of numbers, and of fields that are not read.
 		case planVersion:
 			format = n
@@ -83,15 +99,15 @@ func savedPlan(body []byte) (Plan, error) {
 func savedChange(body []byte) (*releasev1.ResourceChange, error) {
 	var address, key string
 	var action uint64
-	err := fields(body, func(number protowire.Number, _ uint64, value []byte) error {
+	err := fields(body, changeKinds, func(number protowire.Number, _ uint64, value []byte) error {
 		switch number { //nolint:exhaustive // The others are bounds of numbers, and of fields that are not read.
 		case changeAddress:
 			address = string(value)
 		case changeDeposed:
 			key = string(value)
 		case changeAction:
-			return fields(value, func(number protowire.Number, n uint64, _ []byte) error {
-				if number == 1 {
+			return fields(value, actionKinds, func(number protowire.Number, n uint64, _ []byte) error {
+				if number == actionOfChange {
 					action = n
 				}
 				return nil
@@ -112,14 +128,18 @@ func savedChange(body []byte) (*releasev1.ResourceChange, error) {
 	return &releasev1.ResourceChange{Address: deposed(address, key), Action: savedActions[action]}, nil
 }
 
-// fields calls for every field of a message, with its number or its bytes.
-func fields(body []byte, each func(number protowire.Number, n uint64, value []byte) error) error {
+// fields calls for every field of a message, with its number or its bytes. One of kinds that
+// is written as anything else is refused.
+func fields(body []byte, kinds map[protowire.Number]protowire.Type, each func(number protowire.Number, n uint64, value []byte) error) error {
 	for len(body) > 0 {
 		number, kind, n := protowire.ConsumeTag(body)
 		if n < 0 {
 			return fmt.Errorf("%s is no plan: %w", planFile, ErrKind)
 		}
 		body = body[n:]
+		if want, read := kinds[number]; read && kind != want {
+			return fmt.Errorf("%s has field %d as wire type %d, must be %d: %w", planFile, number, kind, want, ErrKind)
+		}
 		var of uint64
 		var value []byte
 		switch kind {

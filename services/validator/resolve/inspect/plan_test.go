@@ -144,3 +144,58 @@ func TestWhatIsNoPlanInJSONIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestAFieldThatIsWrittenOtherwiseHidesNothing: a reader of protobuf passes over a field of
+// another wire type, so that an action which follows as one counts for who shows the plan
+// and not for who applies it.
+func TestAFieldThatIsWrittenOtherwiseHidesNothing(t *testing.T) {
+	otherwise := func(number protowire.Number, but protowire.Type) map[string][]byte {
+		out := map[string][]byte{}
+		for name, as := range map[string]struct {
+			kind protowire.Type
+			body []byte
+		}{
+			"varint": {protowire.VarintType, protowire.AppendVarint(nil, 0)}, "fixed32": {protowire.Fixed32Type, protowire.AppendFixed32(nil, 0)},
+			"fixed64": {protowire.Fixed64Type, protowire.AppendFixed64(nil, 0)}, "bytes": {protowire.BytesType, protowire.AppendBytes(nil, nil)},
+			"group": {protowire.StartGroupType, protowire.AppendTag(nil, number, protowire.EndGroupType)},
+		} {
+			if as.kind != but {
+				out[name] = append(protowire.AppendTag(nil, number, as.kind), as.body...)
+			}
+		}
+		return out
+	}
+	destroys := change{address: "shop_db.main", action: 5}
+	refused := func(what, how string, tail func(change, action, plan []byte) (c, a, p []byte)) {
+		t.Helper()
+		action := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), destroys.action)
+		c := protowire.AppendString(protowire.AppendTag(nil, 13, protowire.BytesType), destroys.address)
+		c, action, p := tail(c, action, []byte(plan(3, "1.9.5")))
+		c = append(protowire.AppendBytes(protowire.AppendTag(nil, 9, protowire.BytesType), action), c...)
+		p = append(p, protowire.AppendBytes(protowire.AppendTag(nil, 3, protowire.BytesType), c)...)
+		got, err := inspect.TerraformPlan(bytes.NewReader(zipOf(t, entry{name: "tfplan", body: string(p)},
+			entry{name: "tfstate", body: `{"version":4}`}, entry{name: "tfconfig/main.tf", body: "terraform {}"})))
+		if how == "" && (err != nil || got.Changes.GetDelete() != 1) {
+			t.Errorf("as it is: %v, %v", got, err)
+		}
+		if how != "" && !errors.Is(err, inspect.ErrKind) {
+			t.Errorf("%s as %s: %v, %v", what, how, got, err)
+		}
+	}
+	refused("", "", func(c, a, p []byte) ([]byte, []byte, []byte) { return c, a, p })
+	for how, tail := range otherwise(1, protowire.VarintType) {
+		refused("action", how, func(c, a, p []byte) ([]byte, []byte, []byte) { return c, append(a, tail...), p })
+	}
+	for _, number := range []protowire.Number{7, 9, 13} {
+		for how, tail := range otherwise(number, protowire.BytesType) {
+			refused(fmt.Sprintf("field %d of a change", number), how, func(c, a, p []byte) ([]byte, []byte, []byte) { return append(c, tail...), a, p })
+		}
+	}
+	for number, kind := range map[protowire.Number]protowire.Type{
+		1: protowire.VarintType, 3: protowire.BytesType, 14: protowire.BytesType, 20: protowire.VarintType, 27: protowire.BytesType, 30: protowire.BytesType,
+	} {
+		for how, tail := range otherwise(number, kind) {
+			refused(fmt.Sprintf("field %d of the plan", number), how, func(c, a, p []byte) ([]byte, []byte, []byte) { return c, a, append(p, tail...) })
+		}
+	}
+}
