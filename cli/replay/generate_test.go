@@ -149,6 +149,8 @@ type generator struct {
 	// stamped judges gates as it was done when evidence of every type was dated by its
 	// timestamp, with evidence that is dated otherwise today.
 	stamped bool
+	// blind judges the gates of emergencies while what came with the request cannot be read.
+	blind bool
 }
 
 // release generates the release with that number to its end.
@@ -282,6 +284,11 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		}
 		if len(g.index.Document().GetChangeRecords()) > 0 && g.connectors == nil {
 			return "", decided(g.act(gates.Dry(g.procedures, g.kept, gates.Outside{}, gates.Saw{}), now)) // nobody is there to ask
+		}
+		if g.blind && s.Emergency() {
+			g.Advance(time.Minute)
+			now = now.Add(time.Minute)
+			return "", decided(g.act(gates.New(g.procedures, unreadable{g.kept}, g.connectors, g), now))
 		}
 		return "", decided(g.act(gates.New(g.procedures, g.kept, g.connectors, g), now))
 	case procedure.PhaseRisk:

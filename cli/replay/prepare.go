@@ -59,15 +59,16 @@ func (p *pass) gates(ctx context.Context, d *Decision, before procedure.State, e
 	if err != nil {
 		return err
 	}
-	trust := verdict.Trust{Index: index}
-	if digest := index.Document().GetSigstore().GetTrustedRoot(); digest != "" {
+	without, lost := gates.Unread(e.Event)
+	trust := verdict.Trust{Index: index, Lost: lost}
+	if digest := index.Document().GetSigstore().GetTrustedRoot(); digest != "" && !without[digest] {
 		if trust.Root, err = p.root(ctx, digest); err != nil {
 			return err
 		}
 	}
 	var envelopes [][]byte
 	for _, ref := range before.Evidence() {
-		if before.UnkeptReason(ref.GetDigest()) != "" {
+		if before.UnkeptReason(ref.GetDigest()) != "" || without[ref.GetDigest()] {
 			continue // Whoever judged did not have it either.
 		}
 		content, err := p.blob(ctx, ref.GetDigest())

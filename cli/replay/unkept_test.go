@@ -2,6 +2,7 @@ package replay_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,4 +70,48 @@ func TestWhatCouldNotBeKeptIsTakenAndNoDifference(t *testing.T) {
 		return
 	}
 	t.Error("there was no emergency")
+}
+
+// unreadable is a store that gives nothing of what came with a request, nor the trusted root.
+type unreadable struct {
+	kept
+}
+
+func (u unreadable) Get(context.Context, string) ([]byte, error) {
+	return nil, context.DeadlineExceeded
+}
+
+// TestWhatCouldNotBeReadWhenItWasJudged is there when it is replayed, and is left out again:
+// the verdicts follow from what was read. A verdict that does not say so is told.
+func TestWhatCouldNotBeReadWhenItWasJudged(t *testing.T) {
+	w := newWorld(t)
+	judged, lied := 0, 0
+	for seed := range uint64(40) {
+		g := w.release(t, seed, func(g *generator) { g.blind = true })
+		if len(g.State().Unkept) == 0 {
+			continue
+		}
+		judged++
+		if report := g.replay(t, w.kept.Get, g.messages); !report.OK() || report.Count(replay.Differs) > 0 {
+			t.Errorf("seed %d: %+v", seed, report)
+		}
+		if !slices.ContainsFunc(g.State().Gates, func(v *releasev1.GateVerdict) bool { return strings.Contains(v.GetReason(), "could not be read") }) {
+			continue // No verdict rests on it.
+		}
+		lied++
+		lies := w.release(t, seed, func(g *generator) {
+			g.blind = true
+			g.lie = func(e *releasev1.Event) {
+				if e.GetGatesConfirmed() != nil || e.GetGatesRefused() != nil {
+					e.Unkept = nil
+				}
+			}
+		})
+		if lies.replay(t, w.kept.Get, lies.messages).OK() {
+			t.Errorf("seed %d: a verdict that hides what it was judged without is taken", seed)
+		}
+	}
+	if judged == 0 || lied == 0 {
+		t.Errorf("of %d emergencies %d had a verdict without it", judged, lied)
+	}
 }

@@ -36,8 +36,23 @@ var kinds = map[string]kind{
 	},
 	"tcp": {
 		looks:   func(*releasev1.Check) string { return "tcp connects" },
-		expects: func(*releasev1.Check) []string { return nil },
+		expects: nothing,
 		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetTcp().GetTimeout() },
+	},
+	"grpc": {
+		looks:   grpcLooks,
+		expects: nothing,
+		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetGrpc().GetTimeout() },
+	},
+	"dns": {
+		looks:   dnsLooks,
+		expects: nothing,
+		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetDns().GetTimeout() },
+	},
+	"tls": {
+		looks:   tlsLooks,
+		expects: tlsExpects,
+		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetTls().GetTimeout() },
 	},
 }
 
@@ -52,6 +67,15 @@ func Kind(c *releasev1.Check) string {
 		return ""
 	}
 	return string(field.Name())
+}
+
+// Looks says what a check looks at, in a few words.
+func Looks(c *releasev1.Check) string {
+	k, ok := kinds[Kind(c)]
+	if !ok {
+		return ""
+	}
+	return k.looks(c)
 }
 
 // Expects are the phrases that say what a check expects, beside what is in the words of

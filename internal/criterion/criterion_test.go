@@ -35,6 +35,15 @@ var examples = map[string]struct {
 	}}}, `http /health answers 204 with "up", header X-Frame-Options is "DENY", header Cache-Control holds "no-store", ` +
 		`header Server is not there, "/status" is "a \"b\"\n", "/n" is 0.1, "/ready" is true, "/depth" is at least 0 and at most 10, ` +
 		`the document is there, no answer slower than 300ms, within 2s`},
+	"grpc": {&releasev1.Check{Probe: &releasev1.Check_Grpc{Grpc: &releasev1.GrpcProbe{
+		Service: "shop.Checkout", Timeout: durationpb.New(time.Second),
+	}}}, `grpc service "shop.Checkout" is SERVING within 1s`},
+	"dns": {&releasev1.Check{Probe: &releasev1.Check_Dns{Dns: &releasev1.DnsProbe{
+		Name: "www.shop.example", Addresses: []string{"192.0.2.1", "2001:db8::1"}, MoreAllowed: true,
+	}}}, `dns www.shop.example resolves to 192.0.2.1 and 2001:db8::1 among others within 5s`},
+	"tls": {&releasev1.Check{Probe: &releasev1.Check_Tls{Tls: &releasev1.TlsProbe{
+		Name: "www.shop.example", MinDays: 14, MinVersion: releasev1.TlsProbe_VERSION_TLS_1_3,
+	}}}, `tls certificate of www.shop.example is trusted, for 14 days more, nothing older than TLS 1.3, within 5s`},
 	"tcp": {&releasev1.Check{Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{}}}, "tcp connects within 5s"},
 }
 

@@ -22,6 +22,12 @@ func TestACheckThatCannotBeMadeIsRefusedAtItsPlace(t *testing.T) {
 		{"bounds the wrong way around", "{min: 0, max: 1000}", "{min: 1001, max: 1000}", "services[0].checks[0].http.expect_json[1].range"},
 		{"no bounds", "{min: 0, max: 1000}", "{}", "services[0].checks[0].http.expect_json[1].range"},
 		{"a bound that is no number", "{min: 0, max: 1000}", "{max: NaN}", "services[0].checks[0].http.expect_json[1].range.max"},
+		{"a name that is none", "name: www.shop.example\n          addresses", "name: WWW.shop.example.\n          addresses", "services[0].checks[3].dns.name"},
+		{"an address that is none", "[192.0.2.10,", "[192.0.2.300,", "services[0].checks[3].dns.addresses[0]"},
+		{"no address", `[192.0.2.10, "2001:db8::10"]`, "[]", "services[0].checks[3].dns.addresses"},
+		{"a name of nobody", "name: www.shop.example # without", `name: "https://www.shop.example" # without`, "services[0].checks[4].tls.name"},
+		{"a version that nobody knows", "VERSION_TLS_1_3", "VERSION_TLS_1_1", "services[0].checks[4].tls.min_version"},
+		{"a service with a space", "service: shop.Checkout", `service: "shop Checkout"`, "services[0].checks[2].grpc.service"},
 		{"slower than is waited for", "max_latency: 500ms", "max_latency: 2s", "services[0].checks[0].http"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

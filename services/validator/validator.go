@@ -15,8 +15,11 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/validator/check"
+	"github.com/blackdice/shipwarden/services/validator/check/dnscheck"
+	"github.com/blackdice/shipwarden/services/validator/check/grpccheck"
 	"github.com/blackdice/shipwarden/services/validator/check/httpcheck"
 	"github.com/blackdice/shipwarden/services/validator/check/tcpcheck"
+	"github.com/blackdice/shipwarden/services/validator/check/tlscheck"
 	"github.com/blackdice/shipwarden/services/validator/resolve"
 	"github.com/blackdice/shipwarden/services/validator/scope"
 	"github.com/blackdice/shipwarden/services/validator/target"
@@ -63,8 +66,11 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 // own.
 func probers() map[string]check.Prober {
 	return map[string]check.Prober{
+		"dns":  dnscheck.Prober{},
+		"grpc": grpccheck.Prober{},
 		"http": httpcheck.Prober{},
 		"tcp":  tcpcheck.Prober{},
+		"tls":  tlscheck.Prober{},
 	}
 }
 

@@ -42,7 +42,9 @@ func Again(ctx context.Context, blobs Reader, index *policy.Index, past Past) (d
 	// By which rule waivers counted, and by what evidence was dated, is a matter of the time and not of the document.
 	trust.Unbound = Unbound(past.Event)
 	trust.Stamped = verdict.Stamped(past.Own, slices.Concat(past.Event.GetGatesConfirmed().GetVerdicts(), past.Event.GetGatesRefused().GetVerdicts()))
-	envelopes, err := all(ctx, blobs, there(past.State))
+	var without map[string]bool
+	without, trust.Lost = Unread(past.Event)
+	envelopes, err := all(ctx, blobs, slices.DeleteFunc(there(past.State), func(ref *releasev1.EvidenceRef) bool { return without[ref.GetDigest()] }))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -52,8 +52,7 @@ func (s *shell) back(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 		return nil, ctx.Err()
 	}
 	added := &releasev1.EvidenceAdded{}
-	step := t.State.Requested.GetTimeouts().GetStep().AsDuration()
-	patient := t.Now.Before(t.State.Entered.Add(min(step/10, backWithin)))
+	patient := t.Now.Before(t.State.Entered.Add(patienceOf(t.State)))
 	for i, ref := range gone {
 		switch err := failed[i]; {
 		case err == nil:
@@ -66,6 +65,11 @@ func (s *shell) back(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 		return nil, nil
 	}
 	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_EvidenceAdded{EvidenceAdded: added}})}, nil
+}
+
+// patienceOf is how long a store is asked again that does not answer, from the step's begin.
+func patienceOf(state procedure.State) time.Duration {
+	return min(state.Requested.GetTimeouts().GetStep().AsDuration()/10, backWithin)
 }
 
 // missing is the evidence of a release that could not be kept, each piece once.

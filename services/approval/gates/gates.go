@@ -2,7 +2,7 @@
 // release and lets every required gate judge it (PD-1.1 to PD-1.3).
 //
 // It wakes on requested, and appends gates_confirmed or gates_refused. Evidence
-// that cannot be read from the store just now is a transient error; evidence that
+// that cannot be read from the store just now is a transient error, but for an emergency; evidence that
 // proves nothing is a verdict. Where the procedure document demands it, the change record
 // is looked up in the system that keeps it, whose answer becomes evidence, and where it
 // says so, what registries keep beside images is evidence as well. Where all that is
@@ -96,11 +96,7 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 	if found, err := s.back(ctx, t); err != nil || found != nil {
 		return found, err
 	}
-	envelopes, err := all(ctx, s.blobs, there(t.State))
-	if err != nil {
-		return nil, err
-	}
-	trust, err := s.trust(ctx, index)
+	trust, envelopes, unread, err := s.proof(ctx, t, index)
 	if err != nil {
 		return nil, err
 	}
@@ -121,12 +117,13 @@ func (s *shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, er
 	}
 	beside.Records = looked
 	event := judge(trust, t.State, envelopes, beside, t.Now, !s.dry)
-	event.Unkept = append(unkept, beside.Unkept...)
+	event.Unkept = slices.Concat(unkept, beside.Unkept, unread)
 	return []eventstore.Draft{t.Draft(event)}, nil
 }
 
 // Judge is step 1 without its reading: the event that follows from the evidence at that
-// time. It depends on its arguments alone, and is what a replay calls, too (N-01).
+// time. It depends on its arguments alone, and is what a replay calls, too (N-01), with
+// Trust.Lost as Unread says.
 func Judge(trust verdict.Trust, state procedure.State, envelopes [][]byte, beside Beside, now time.Time) *releasev1.Event {
 	return judge(trust, state, envelopes, beside, now, true)
 }
@@ -150,7 +147,10 @@ func lost(state procedure.State) string {
 
 // judge is Judge, which need not wait for what may still come.
 func judge(trust verdict.Trust, state procedure.State, envelopes [][]byte, beside Beside, now time.Time, waits bool) *releasev1.Event {
-	trust.Unseen, trust.Lost = map[string]string{}, lost(state)
+	trust.Unseen = map[string]string{}
+	if trust.Lost == "" {
+		trust.Lost = lost(state)
+	}
 	for _, u := range beside.Unseen {
 		trust.Unseen[u.GetArtifact()] = u.GetReason()
 	}

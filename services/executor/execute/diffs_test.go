@@ -55,6 +55,21 @@ func TestWhatWouldChangeIsAskedAgainAtTheStart(t *testing.T) {
 	}
 }
 
+// TestATargetThatSomebodyChangesIsNotAsked: what its tool says meanwhile is of a moment that
+// passes. The start waits for whoever has it, and nothing that was approved is lost.
+func TestATargetThatSomebodyChangesIsNotAsked(t *testing.T) {
+	w, e, r := toldOf(t, "1 to change")
+	other := w.Release(t, proceduretest.Key("other"), sitetest.Version(3))
+	other.To(t, procedure.PhaseExecute)
+	if s := startOf(t, e, other); s.Phase != procedure.PhaseExecuting {
+		t.Fatalf("the other one: in phase %s: %v, %s", s.Phase, s.Holds, s.EndReason)
+	}
+	w.Says(t, "eu1", "5 to change", "fine")
+	if s := startOf(t, e, r); s.Phase != procedure.PhaseHeld || s.Holds[0].GetRule() != procedure.HoldTargetBusy || s.Holds[0].GetSubject() != other.ID {
+		t.Fatalf("in phase %s: %v, %s", s.Phase, s.Holds, s.EndReason)
+	}
+}
+
 // TestAToolThatGivesNoAnswerHoldsTheStart until it does; an emergency goes around it, and what
 // was approved without an answer is not asked.
 func TestAToolThatGivesNoAnswerHoldsTheStart(t *testing.T) {

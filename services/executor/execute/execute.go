@@ -124,7 +124,7 @@ func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]stan
 			return nil, err
 		}
 		if len(holds) > 0 {
-			return s.hold(ctx, t, holds, time.Time{})
+			return s.wait(ctx, t, holds)
 		}
 		event.GetExecutionClaimed().Findings = unnoted(t.State, passed)
 	}
@@ -138,9 +138,7 @@ func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]stan
 		return nil, err
 	}
 	if busy != "" {
-		return s.hold(ctx, t, []*releasev1.HoldReason{{
-			Rule: procedure.HoldTargetBusy, Subject: busy, Message: "a target of the wave is held by release " + busy,
-		}}, time.Time{})
+		return s.busy(ctx, t, busy)
 	}
 	return drafts, nil
 }

@@ -70,21 +70,3 @@ func unnoted(state procedure.State, passed []*releasev1.Finding) []*releasev1.Fi
 		return slices.ContainsFunc(state.Findings, func(x *releasev1.Finding) bool { return x.GetRule() == f.GetRule() && x.GetSubject() == f.GetSubject() })
 	})
 }
-
-// outlast refuses the next wave where other releases have held it for as long as a person has
-// to decide: a release that has begun is ended by no clock, and people would never hear that
-// half of it is in production and waits for another one that nobody brings to its end.
-func outlast(t reactor.Task, holds []*releasev1.HoldReason) []*releasev1.Finding {
-	if begins(t.State) || !outwaited(t, others...) {
-		return nil
-	}
-	var out []*releasev1.Finding
-	for _, h := range holds {
-		if slices.Contains(others, h.GetRule()) {
-			out = append(out, &releasev1.Finding{
-				Rule: h.GetRule(), Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: h.GetSubject(), Message: h.GetMessage(),
-			})
-		}
-	}
-	return out
-}

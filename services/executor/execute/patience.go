@@ -10,6 +10,39 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
+// together are the rules of holds of which nobody knows when they are over and which no
+// other file gives its own patience, in rows: what is in one row holds a wave for one reason.
+var together = [][]string{
+	others,
+	{ruleNeeds, ruleNeededBy},
+	{procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown},
+	{procedure.HoldPreviewUnknown},
+	{procedure.HoldTargetBusy},
+}
+
+// outlast refuses the next wave where something has held it for as long as a person has to
+// decide: a release that has begun is ended by no clock, and people would never hear that half
+// of it is in production and waits for what nobody brings to its end.
+func outlast(t reactor.Task, holds []*releasev1.HoldReason) []*releasev1.Finding {
+	if begins(t.State) {
+		return nil
+	}
+	var out []*releasev1.Finding
+	for _, row := range together {
+		if !outwaited(t, row...) {
+			continue
+		}
+		for _, h := range holds {
+			if slices.Contains(row, h.GetRule()) {
+				out = append(out, &releasev1.Finding{
+					Rule: h.GetRule(), Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: h.GetSubject(), Message: h.GetMessage(),
+				})
+			}
+		}
+	}
+	return out
+}
+
 // outwaited reports whether the wave has waited for such rules, and for them without a break,
 // for as long as a person has to decide. What it waited for before says nothing about them: one
 // answer that fails must not end what has waited a day for something else.
@@ -19,8 +52,10 @@ func outwaited(t reactor.Task, such ...string) bool {
 }
 
 // heldSince is when the row of holds of the wave began, up to its newest one, of which each
-// names one of the rules; zero where the newest one does not. Events that do not count in the
-// history do not count here.
+// names one of the rules; zero where the newest one does not. A hold of which everything has
+// a known end breaks no row: at night nobody looks at what else holds, and a freeze of every
+// night would begin the row anew every morning. Events that do not count in the history do
+// not count here.
 func heldSince(t reactor.Task, such []string) (since time.Time) {
 	_, rejected := procedure.Fold(t.State.Release, t.History.Entries)
 	for _, e := range slices.Backward(t.History.Entries) {
@@ -31,10 +66,12 @@ func heldSince(t reactor.Task, such []string) (since time.Time) {
 		case *releasev1.Event_ExecutionClaimed:
 			return since // Earlier holds are those of another wave, or of another attempt.
 		case *releasev1.Event_StartHeld:
-			if !slices.ContainsFunc(d.StartHeld.GetReasons(), func(h *releasev1.HoldReason) bool { return slices.Contains(such, h.GetRule()) }) {
+			switch reasons := d.StartHeld.GetReasons(); {
+			case slices.ContainsFunc(reasons, func(h *releasev1.HoldReason) bool { return slices.Contains(such, h.GetRule()) }):
+				since = e.Stored
+			case slices.ContainsFunc(reasons, func(h *releasev1.HoldReason) bool { return h.GetUntil() == nil }):
 				return since
 			}
-			since = e.Stored
 		}
 	}
 	return since

@@ -76,13 +76,18 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 		return nil, err
 	}
 	if findings = slices.Concat(findings, proved.findings, said.findings, fired.findings); len(findings) == 0 && len(said.holds)+len(fired.holds) > 0 {
-		return s.holdBy(ctx, t, said, fired)
+		return s.holdBy(ctx, t, said, fired, proved.holds)
 	}
 	if len(findings) > 0 {
 		return s.refuse(t, findings)
 	}
 	if len(proved.holds) > 0 {
 		return s.hold(ctx, t, proved.holds, time.Time{})
+	}
+	// Before anything is tried on a target: while another release changes it, what its tools
+	// say is of a moment that passes, and neither what was approved nor a reason to refuse it.
+	if held, err := s.taken(ctx, t, looked); err != nil || len(held) > 0 {
+		return held, err
 	}
 	shown, err := s.proofs(ctx, t)
 	if err != nil {
@@ -98,7 +103,7 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 		}})}, nil
 	}
 	if holds := slices.Concat(shown.holds, differ.holds); len(holds) > 0 {
-		return s.hold(ctx, t, holds, time.Time{})
+		return s.wait(ctx, t, holds)
 	}
 	shown.bypassed = append(shown.bypassed, differ.bypassed...)
 	if err := failpoint.Hit("execute.looked"); err != nil {
@@ -260,13 +265,23 @@ func (s shell) hold(ctx context.Context, t reactor.Task, holds []*releasev1.Hold
 	}}})}, nil
 }
 
-// holdBy makes the start wait for other systems, with what they said of alerts.
-func (s shell) holdBy(ctx context.Context, t reactor.Task, said records, fired alerted) ([]eventstore.Draft, error) {
+// wait makes the start wait for what nobody knows the end of, or refuses it where it has
+// waited for that long enough.
+func (s shell) wait(ctx context.Context, t reactor.Task, holds []*releasev1.HoldReason) ([]eventstore.Draft, error) {
+	if stuck := outlast(t, holds); len(stuck) > 0 {
+		return s.refuse(t, stuck)
+	}
+	return s.hold(ctx, t, holds, time.Time{})
+}
+
+// holdBy makes the start wait for other systems, with what they said of alerts, and for
+// whatever else it waits.
+func (s shell) holdBy(ctx context.Context, t reactor.Task, said records, fired alerted, also []*releasev1.HoldReason) ([]eventstore.Draft, error) {
 	until := said.until
-	if len(fired.holds) > 0 {
+	if len(fired.holds)+len(also) > 0 {
 		until = time.Time{} // nobody knows when it is over
 	}
-	drafts, err := s.hold(ctx, t, slices.Concat(said.holds, fired.holds), until)
+	drafts, err := s.hold(ctx, t, slices.Concat(said.holds, fired.holds, also), until)
 	if err != nil {
 		return nil, err
 	}

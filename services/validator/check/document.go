@@ -29,6 +29,7 @@ type document struct {
 type documentCheck struct {
 	Name                   string   `json:"name"`
 	Kind                   string   `json:"kind"`
+	Looks                  string   `json:"looks,omitempty"`
 	Path                   string   `json:"path,omitempty"`
 	ExpectStatus           uint32   `json:"expect_status,omitempty"`
 	ExpectBody             string   `json:"expect_body,omitempty"`
@@ -45,6 +46,9 @@ type documentTarget struct {
 	BaseURL        string           `json:"base_url,omitempty"`
 	TCPAddress     string           `json:"tcp_address,omitempty"`
 	DigestPath     string           `json:"digest_path,omitempty"`
+	GRPCAddress    string           `json:"grpc_address,omitempty"`
+	TLSAddress     string           `json:"tls_address,omitempty"`
+	DNSServer      string           `json:"dns_server,omitempty"`
 	ApprovedDigest string           `json:"approved_digest"`
 	Results        []documentResult `json:"results"`
 }
@@ -72,8 +76,12 @@ func criteria(checks []*releasev1.Check) []documentCheck {
 		if d.Kind = criterion.Kind(c); d.Kind != "" {
 			d.Expects, d.Timeout = criterion.Expects(c), criterion.Timeout(c).String()
 		}
-		if probe := c.GetHttp(); probe != nil {
-			d.Path, d.ExpectStatus, d.ExpectBody = probe.GetPath(), criterion.ExpectedStatus(probe), probe.GetExpectBody()
+		switch probe := c.GetProbe().(type) {
+		case *releasev1.Check_Http:
+			d.Path, d.ExpectStatus, d.ExpectBody = probe.Http.GetPath(), criterion.ExpectedStatus(probe.Http), probe.Http.GetExpectBody()
+		case *releasev1.Check_Tcp:
+		default:
+			d.Looks = criterion.Looks(c)
 		}
 		all = append(all, d)
 	}

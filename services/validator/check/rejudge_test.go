@@ -21,6 +21,7 @@ func TestSamplesOfOtherCriteriaProveNothing(t *testing.T) {
 		p.Checks[0].GetHttp().MaxLatency = durationpb.New(time.Second)
 		p.Checks[0].GetHttp().ExpectHeaders = []*releasev1.ExpectedHeader{{Name: "Server", Expect: &releasev1.ExpectedHeader_Present{}}}
 		p.Checks[0].GetHttp().ExpectJson = []*releasev1.ExpectedJson{{Pointer: "/ok", Expect: &releasev1.ExpectedJson_Truth{Truth: true}}}
+		p.Checks[1].Probe = &releasev1.Check_Grpc{Grpc: &releasev1.GrpcProbe{Service: "shop.Checkout"}}
 		report := newWorld("").bake(t, p)
 		targets := []check.Approved{{Target: "eu1", Digest: approved}}
 		again, err := check.Rejudge(report.Document, p.Checks, targets)
@@ -39,6 +40,11 @@ func TestSamplesOfOtherCriteriaProveNothing(t *testing.T) {
 			if _, err := check.Rejudge(report.Document, checks, targets); !errors.Is(err, check.ErrDocument) {
 				t.Errorf("%s: %v", name, err)
 			}
+		}
+		checks := []*releasev1.Check{p.Checks[0], proto.CloneOf(p.Checks[1])}
+		checks[1].GetGrpc().Service = "shop.Cart"
+		if _, err := check.Rejudge(report.Document, checks, targets); !errors.Is(err, check.ErrDocument) {
+			t.Errorf("another service: %v", err)
 		}
 	})
 }

@@ -114,6 +114,7 @@ func (r *run) document(seen []*looks, v *releasev1.Verification, verdict release
 		t := l.subject.Target
 		place := documentTarget{
 			Target: t.ID(), BaseURL: t.BaseURL(), TCPAddress: t.TCPAddress(), DigestPath: t.DigestPath(),
+			GRPCAddress: t.GRPCAddress(), TLSAddress: t.TLSAddress(), DNSServer: t.DNSServer(),
 			ApprovedDigest: l.subject.Digest,
 		}
 		all := append([][]Sample{slices.Concat(l.first, l.last)}, l.checks...)

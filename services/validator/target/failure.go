@@ -40,6 +40,7 @@ func targetsFault(err error) string {
 		record      tls.RecordHeaderError
 		alert       tls.AlertError
 		timeout     net.Error
+		remote      *net.OpError
 	)
 	switch {
 	case errors.Is(err, dial.ErrForbidden), errors.Is(err, dial.ErrUnresolved), errors.Is(err, errRedirect):
@@ -56,6 +57,9 @@ func targetsFault(err error) string {
 		return "no TLS where TLS is expected"
 	case errors.As(err, &alert):
 		return "TLS handshake refused: " + alert.Error()
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		// So an alert of the other side comes over TCP.
+		return "TLS handshake refused: " + remote.Err.Error()
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return "deadline exceeded"
 	case errors.Is(err, syscall.ETIMEDOUT), errors.As(err, &timeout) && timeout.Timeout():

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -46,7 +47,7 @@ func (t *Target) Get(ctx context.Context, path string, follow bool) (Answer, err
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrNotSeen, err)
 	}
-	client := newClient(pinned)
+	client := newClient(pinned, t.secure)
 	defer client.CloseIdleConnections()
 	client.CheckRedirect = sameOrigin(u.Scheme, t.http)
 	if !follow {
@@ -66,12 +67,13 @@ func (t *Target) Get(ctx context.Context, path string, follow bool) (Answer, err
 }
 
 // newClient returns a client that lives for one look and reaches one address.
-func newClient(pinned dial.Pinned) *http.Client {
+func newClient(pinned dial.Pinned, secure *tls.Config) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Client{Transport: &http.Transport{
 		Proxy:                  nil,
 		DialContext:            pinned.DialContext,
+		TLSClientConfig:        secure.Clone(),
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeader,

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -31,6 +32,12 @@ type Target struct {
 	base       *url.URL
 	http, tcp  dial.Address
 	digestPath string
+	grpc, tls  dial.Address
+	plaintext  bool
+	dns        dial.Address
+	zones      []string
+	// secure is whom to trust, and what to show; nil where nothing is configured.
+	secure *tls.Config
 	// Resolver finds the addresses of names. Nil means the system's.
 	resolver *net.Resolver
 }
@@ -59,6 +66,7 @@ func New(c *configv1.TargetAddress, resolver *net.Resolver) (*Target, error) {
 		}
 		t.tcp = address
 	}
+	t.readMore(c, fault)
 	if t.digestPath != "" {
 		if t.base == nil {
 			fault("digest_path", errors.New("needs a base_url"))
@@ -98,10 +106,15 @@ func (t *Target) DigestPath() string { return t.digestPath }
 // Dial opens a connection to the configured address of the TCP checks. The errors are
 // ErrNoAnswer and ErrNotSeen.
 func (t *Target) Dial(ctx context.Context) (net.Conn, error) {
-	if t.tcp == (dial.Address{}) {
-		return nil, fmt.Errorf("%w: %q has no tcp_address", ErrNotSeen, t.id)
+	return t.connect(ctx, t.tcp, "tcp_address")
+}
+
+// connect opens a connection to a configured address, which is missing where it is zero.
+func (t *Target) connect(ctx context.Context, to dial.Address, field string) (net.Conn, error) {
+	if to == (dial.Address{}) {
+		return nil, fmt.Errorf("%w: %q has no %s", ErrNotSeen, t.id, field)
 	}
-	pinned, err := t.tcp.Pin(ctx, t.resolver)
+	pinned, err := to.Pin(ctx, t.resolver)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotSeen, err)
 	}

@@ -1332,7 +1332,20 @@ type TargetAddress struct {
 	TcpAddress string `protobuf:"bytes,3,opt,name=tcp_address,json=tcpAddress,proto3" json:"tcp_address,omitempty"`
 	// Path below base_url at which the target tells the digest it runs, as
 	// {"digest": "sha256:…"} or as the bare digest.
-	DigestPath    string `protobuf:"bytes,4,opt,name=digest_path,json=digestPath,proto3" json:"digest_path,omitempty"`
+	DigestPath string `protobuf:"bytes,4,opt,name=digest_path,json=digestPath,proto3" json:"digest_path,omitempty"`
+	// Address of the gRPC health checks, host:port; with TLS, unless it is said otherwise.
+	GrpcAddress string `protobuf:"bytes,5,opt,name=grpc_address,json=grpcAddress,proto3" json:"grpc_address,omitempty"`
+	// No TLS at grpc_address.
+	GrpcPlaintext bool `protobuf:"varint,6,opt,name=grpc_plaintext,json=grpcPlaintext,proto3" json:"grpc_plaintext,omitempty"`
+	// Address whose certificate the TLS checks look at, host:port.
+	TlsAddress string `protobuf:"bytes,7,opt,name=tls_address,json=tlsAddress,proto3" json:"tls_address,omitempty"`
+	// Whose certificates are trusted wherever this target is looked at with TLS, instead of
+	// those that the system trusts, and the certificate to show there.
+	Tls *Tls `protobuf:"bytes,8,opt,name=tls,proto3" json:"tls,omitempty"`
+	// The DNS server that the DNS checks ask, host:port, over TCP.
+	DnsServer string `protobuf:"bytes,9,opt,name=dns_server,json=dnsServer,proto3" json:"dns_server,omitempty"`
+	// The DNS checks ask for these names, and for names below them, and for no others.
+	DnsZones      []string `protobuf:"bytes,10,rep,name=dns_zones,json=dnsZones,proto3" json:"dns_zones,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1393,6 +1406,48 @@ func (x *TargetAddress) GetDigestPath() string {
 		return x.DigestPath
 	}
 	return ""
+}
+
+func (x *TargetAddress) GetGrpcAddress() string {
+	if x != nil {
+		return x.GrpcAddress
+	}
+	return ""
+}
+
+func (x *TargetAddress) GetGrpcPlaintext() bool {
+	if x != nil {
+		return x.GrpcPlaintext
+	}
+	return false
+}
+
+func (x *TargetAddress) GetTlsAddress() string {
+	if x != nil {
+		return x.TlsAddress
+	}
+	return ""
+}
+
+func (x *TargetAddress) GetTls() *Tls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *TargetAddress) GetDnsServer() string {
+	if x != nil {
+		return x.DnsServer
+	}
+	return ""
+}
+
+func (x *TargetAddress) GetDnsZones() []string {
+	if x != nil {
+		return x.DnsZones
+	}
+	return nil
 }
 
 // Registry says how to reach an OCI registry.
@@ -2632,14 +2687,23 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\atargets\x18\x03 \x03(\v2#.shipwarden.config.v1.TargetAddressR\atargets\x12>\n" +
 	"\n" +
 	"registries\x18\x04 \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
-	"registries\"\x8d\x01\n" +
+	"registries\"\xc0\x03\n" +
 	"\rTargetAddress\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x12\x19\n" +
 	"\bbase_url\x18\x02 \x01(\tR\abaseUrl\x12\x1f\n" +
 	"\vtcp_address\x18\x03 \x01(\tR\n" +
 	"tcpAddress\x12\x1f\n" +
 	"\vdigest_path\x18\x04 \x01(\tR\n" +
-	"digestPath\"|\n" +
+	"digestPath\x12!\n" +
+	"\fgrpc_address\x18\x05 \x01(\tR\vgrpcAddress\x12%\n" +
+	"\x0egrpc_plaintext\x18\x06 \x01(\bR\rgrpcPlaintext\x12\x1f\n" +
+	"\vtls_address\x18\a \x01(\tR\n" +
+	"tlsAddress\x12+\n" +
+	"\x03tls\x18\b \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\x12\x1d\n" +
+	"\n" +
+	"dns_server\x18\t \x01(\tR\tdnsServer\x12z\n" +
+	"\tdns_zones\x18\n" +
+	" \x03(\tB]\xbaHZ\x92\x01W\x10\x10\"SrQ2O^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bdnsZones\"|\n" +
 	"\bRegistry\x12\x1b\n" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
@@ -2807,34 +2871,35 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	3,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
 	17, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
 	18, // 24: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	3,  // 25: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	25, // 26: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	18, // 27: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	20, // 28: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	11, // 29: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	21, // 30: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	35, // 31: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	23, // 32: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	24, // 33: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
-	26, // 34: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	27, // 35: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	28, // 36: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	29, // 37: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	29, // 38: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	29, // 39: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	29, // 40: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	29, // 41: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
-	34, // 42: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	35, // 43: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 44: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 45: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 46: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	32, // 47: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	5,  // 25: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
+	3,  // 26: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	25, // 27: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	18, // 28: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	20, // 29: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	11, // 30: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
+	21, // 31: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	35, // 32: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	23, // 33: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	24, // 34: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
+	26, // 35: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	27, // 36: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	28, // 37: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	29, // 38: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	29, // 39: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	29, // 40: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	29, // 41: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	29, // 42: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	34, // 43: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	35, // 44: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 45: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 46: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 47: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	32, // 48: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }

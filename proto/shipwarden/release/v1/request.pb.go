@@ -218,6 +218,56 @@ func (RollbackPlan_Strategy) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{6, 0}
 }
 
+// Version of the protocol.
+type TlsProbe_Version int32
+
+const (
+	TlsProbe_VERSION_UNSPECIFIED TlsProbe_Version = 0
+	TlsProbe_VERSION_TLS_1_2     TlsProbe_Version = 1
+	TlsProbe_VERSION_TLS_1_3     TlsProbe_Version = 2
+)
+
+// Enum value maps for TlsProbe_Version.
+var (
+	TlsProbe_Version_name = map[int32]string{
+		0: "VERSION_UNSPECIFIED",
+		1: "VERSION_TLS_1_2",
+		2: "VERSION_TLS_1_3",
+	}
+	TlsProbe_Version_value = map[string]int32{
+		"VERSION_UNSPECIFIED": 0,
+		"VERSION_TLS_1_2":     1,
+		"VERSION_TLS_1_3":     2,
+	}
+)
+
+func (x TlsProbe_Version) Enum() *TlsProbe_Version {
+	p := new(TlsProbe_Version)
+	*p = x
+	return p
+}
+
+func (x TlsProbe_Version) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TlsProbe_Version) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_request_proto_enumTypes[3].Descriptor()
+}
+
+func (TlsProbe_Version) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_request_proto_enumTypes[3]
+}
+
+func (x TlsProbe_Version) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TlsProbe_Version.Descriptor instead.
+func (TlsProbe_Version) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{16, 0}
+}
+
 // Whether data can be brought back.
 type Risk_Data int32
 
@@ -262,11 +312,11 @@ func (x Risk_Data) String() string {
 }
 
 func (Risk_Data) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_request_proto_enumTypes[3].Descriptor()
+	return file_shipwarden_release_v1_request_proto_enumTypes[4].Descriptor()
 }
 
 func (Risk_Data) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_request_proto_enumTypes[3]
+	return &file_shipwarden_release_v1_request_proto_enumTypes[4]
 }
 
 func (x Risk_Data) Number() protoreflect.EnumNumber {
@@ -275,7 +325,7 @@ func (x Risk_Data) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Risk_Data.Descriptor instead.
 func (Risk_Data) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{14, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // Outcome of a request.
@@ -326,11 +376,11 @@ func (x Answer_Outcome) String() string {
 }
 
 func (Answer_Outcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_request_proto_enumTypes[4].Descriptor()
+	return file_shipwarden_release_v1_request_proto_enumTypes[5].Descriptor()
 }
 
 func (Answer_Outcome) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_request_proto_enumTypes[4]
+	return &file_shipwarden_release_v1_request_proto_enumTypes[5]
 }
 
 func (x Answer_Outcome) Number() protoreflect.EnumNumber {
@@ -339,7 +389,7 @@ func (x Answer_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Outcome.Descriptor instead.
 func (Answer_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{16, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19, 0}
 }
 
 // Request asks for one release of one service to one environment. CI publishes
@@ -1010,6 +1060,9 @@ type Check struct {
 	//
 	//	*Check_Http
 	//	*Check_Tcp
+	//	*Check_Grpc
+	//	*Check_Dns
+	//	*Check_Tls
 	Probe isCheck_Probe `protobuf_oneof:"probe"`
 	// The share of samples that must pass, in (0, 1]. Absent: all.
 	MinPassRatio *float64 `protobuf:"fixed64,4,opt,name=min_pass_ratio,json=minPassRatio,proto3,oneof" json:"min_pass_ratio,omitempty"`
@@ -1083,6 +1136,33 @@ func (x *Check) GetTcp() *TcpProbe {
 	return nil
 }
 
+func (x *Check) GetGrpc() *GrpcProbe {
+	if x != nil {
+		if x, ok := x.Probe.(*Check_Grpc); ok {
+			return x.Grpc
+		}
+	}
+	return nil
+}
+
+func (x *Check) GetDns() *DnsProbe {
+	if x != nil {
+		if x, ok := x.Probe.(*Check_Dns); ok {
+			return x.Dns
+		}
+	}
+	return nil
+}
+
+func (x *Check) GetTls() *TlsProbe {
+	if x != nil {
+		if x, ok := x.Probe.(*Check_Tls); ok {
+			return x.Tls
+		}
+	}
+	return nil
+}
+
 func (x *Check) GetMinPassRatio() float64 {
 	if x != nil && x.MinPassRatio != nil {
 		return *x.MinPassRatio
@@ -1116,9 +1196,27 @@ type Check_Tcp struct {
 	Tcp *TcpProbe `protobuf:"bytes,3,opt,name=tcp,proto3,oneof"`
 }
 
+type Check_Grpc struct {
+	Grpc *GrpcProbe `protobuf:"bytes,7,opt,name=grpc,proto3,oneof"`
+}
+
+type Check_Dns struct {
+	Dns *DnsProbe `protobuf:"bytes,8,opt,name=dns,proto3,oneof"`
+}
+
+type Check_Tls struct {
+	Tls *TlsProbe `protobuf:"bytes,9,opt,name=tls,proto3,oneof"`
+}
+
 func (*Check_Http) isCheck_Probe() {}
 
 func (*Check_Tcp) isCheck_Probe() {}
+
+func (*Check_Grpc) isCheck_Probe() {}
+
+func (*Check_Dns) isCheck_Probe() {}
+
+func (*Check_Tls) isCheck_Probe() {}
 
 // HttpProbe asks for a page and looks at the answer.
 type HttpProbe struct {
@@ -1581,6 +1679,211 @@ func (x *TcpProbe) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+// GrpcProbe asks at the target's address for gRPC whether a service is healthy, by the
+// protocol grpc.health.v1; whether with TLS is said by the validator's configuration.
+type GrpcProbe struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service that is asked about. Empty: the server as a whole.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// How long one answer may take. Absent: 5 s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrpcProbe) Reset() {
+	*x = GrpcProbe{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrpcProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrpcProbe) ProtoMessage() {}
+
+func (x *GrpcProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrpcProbe.ProtoReflect.Descriptor instead.
+func (*GrpcProbe) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *GrpcProbe) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *GrpcProbe) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+// DnsProbe asks the target's DNS server for the addresses of a name.
+type DnsProbe struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name, in lower case and without a dot at its end. It lies within the zones that the
+	// validator's configuration has for the target.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The addresses that it must resolve to, all of them, IPv4 and IPv6.
+	Addresses []string `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// It may resolve to others besides.
+	MoreAllowed bool `protobuf:"varint,3,opt,name=more_allowed,json=moreAllowed,proto3" json:"more_allowed,omitempty"`
+	// How long it may take. Absent: 5 s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DnsProbe) Reset() {
+	*x = DnsProbe{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DnsProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DnsProbe) ProtoMessage() {}
+
+func (x *DnsProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DnsProbe.ProtoReflect.Descriptor instead.
+func (*DnsProbe) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DnsProbe) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DnsProbe) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *DnsProbe) GetMoreAllowed() bool {
+	if x != nil {
+		return x.MoreAllowed
+	}
+	return false
+}
+
+func (x *DnsProbe) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+// TlsProbe looks at the certificate and the protocol of the target's address for TLS. The
+// certificate must be trusted, for that name, now.
+type TlsProbe struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name that the certificate must be for. Absent: the host of the address.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// For so many days from now on it must be valid, and all certificates that it rests on,
+	// by the validator's clock.
+	MinDays uint32 `protobuf:"varint,2,opt,name=min_days,json=minDays,proto3" json:"min_days,omitempty"`
+	// The server must speak it, and nothing older. Absent: TLS 1.2.
+	MinVersion TlsProbe_Version `protobuf:"varint,3,opt,name=min_version,json=minVersion,proto3,enum=shipwarden.release.v1.TlsProbe_Version" json:"min_version,omitempty"`
+	// How long it may take. Absent: 5 s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TlsProbe) Reset() {
+	*x = TlsProbe{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TlsProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TlsProbe) ProtoMessage() {}
+
+func (x *TlsProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TlsProbe.ProtoReflect.Descriptor instead.
+func (*TlsProbe) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TlsProbe) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TlsProbe) GetMinDays() uint32 {
+	if x != nil {
+		return x.MinDays
+	}
+	return 0
+}
+
+func (x *TlsProbe) GetMinVersion() TlsProbe_Version {
+	if x != nil {
+		return x.MinVersion
+	}
+	return TlsProbe_VERSION_UNSPECIFIED
+}
+
+func (x *TlsProbe) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
 // Risk is what the requester declares about the danger of the change.
 type Risk struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1601,7 +1904,7 @@ type Risk struct {
 
 func (x *Risk) Reset() {
 	*x = Risk{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1916,7 @@ func (x *Risk) String() string {
 func (*Risk) ProtoMessage() {}
 
 func (x *Risk) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[14]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1929,7 @@ func (x *Risk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Risk.ProtoReflect.Descriptor instead.
 func (*Risk) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Risk) GetData() Risk_Data {
@@ -1670,7 +1973,7 @@ type Emergency struct {
 
 func (x *Emergency) Reset() {
 	*x = Emergency{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1985,7 @@ func (x *Emergency) String() string {
 func (*Emergency) ProtoMessage() {}
 
 func (x *Emergency) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[15]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1998,7 @@ func (x *Emergency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emergency.ProtoReflect.Descriptor instead.
 func (*Emergency) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Emergency) GetReason() string {
@@ -1749,7 +2052,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +2064,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[16]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +2077,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Answer) GetOutcome() Answer_Outcome {
@@ -1876,7 +2179,7 @@ type Violation struct {
 
 func (x *Violation) Reset() {
 	*x = Violation{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1888,7 +2191,7 @@ func (x *Violation) String() string {
 func (*Violation) ProtoMessage() {}
 
 func (x *Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1901,7 +2204,7 @@ func (x *Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Violation.ProtoReflect.Descriptor instead.
 func (*Violation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Violation) GetField() string {
@@ -2006,11 +2309,14 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"Validation\x12A\n" +
 	"\x06checks\x18\x01 \x03(\v2\x1c.shipwarden.release.v1.CheckB\v\xbaH\b\x92\x01\x05\b\x01\x10\xc8\x01R\x06checks\x12E\n" +
 	"\x04bake\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x16\xbaH\x13\xc8\x01\x01\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xc2\xd7/R\x04bake\x12L\n" +
-	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xe1\xeb\x17R\binterval\"\xbb\x03\n" +
+	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xe1\xeb\x17R\binterval\"\xdd\x04\n" +
 	"\x05Check\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x126\n" +
 	"\x04http\x18\x02 \x01(\v2 .shipwarden.release.v1.HttpProbeH\x00R\x04http\x123\n" +
-	"\x03tcp\x18\x03 \x01(\v2\x1f.shipwarden.release.v1.TcpProbeH\x00R\x03tcp\x12D\n" +
+	"\x03tcp\x18\x03 \x01(\v2\x1f.shipwarden.release.v1.TcpProbeH\x00R\x03tcp\x126\n" +
+	"\x04grpc\x18\a \x01(\v2 .shipwarden.release.v1.GrpcProbeH\x00R\x04grpc\x123\n" +
+	"\x03dns\x18\b \x01(\v2\x1f.shipwarden.release.v1.DnsProbeH\x00R\x03dns\x123\n" +
+	"\x03tls\x18\t \x01(\v2\x1f.shipwarden.release.v1.TlsProbeH\x00R\x03tls\x12D\n" +
 	"\x0emin_pass_ratio\x18\x04 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\fminPassRatio\x88\x01\x01\x12I\n" +
 	"\x18max_consecutive_failures\x18\x05 \x01(\rB\n" +
 	"\xbaH\a*\x05\x18\xe8\a(\x01H\x02R\x16maxConsecutiveFailures\x88\x01\x01\x121\n" +
@@ -2057,7 +2363,25 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x04_minB\x06\n" +
 	"\x04_max\"M\n" +
 	"\bTcpProbe\x12A\n" +
-	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"\xcc\x02\n" +
+	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"|\n" +
+	"\tGrpcProbe\x12,\n" +
+	"\aservice\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18\x80\x022\b^[!-~]*$R\aservice\x12A\n" +
+	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"\x91\x02\n" +
+	"\bDnsProbe\x12m\n" +
+	"\x04name\x18\x01 \x01(\tBY\xbaHVrT\x18\xfd\x012O^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x120\n" +
+	"\taddresses\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\f\b\x01\x10 \x18\x01\"\x04r\x02p\x01R\taddresses\x12!\n" +
+	"\fmore_allowed\x18\x03 \x01(\bR\vmoreAllowed\x12A\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"\x86\x03\n" +
+	"\bTlsProbe\x12p\n" +
+	"\x04name\x18\x01 \x01(\tB\\\xbaHYrW\x18\xfd\x012R^(([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x04name\x12#\n" +
+	"\bmin_days\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xc2\x1cR\aminDays\x12R\n" +
+	"\vmin_version\x18\x03 \x01(\x0e2'.shipwarden.release.v1.TlsProbe.VersionB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
+	"minVersion\x12A\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"L\n" +
+	"\aVersion\x12\x17\n" +
+	"\x13VERSION_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fVERSION_TLS_1_2\x10\x01\x12\x13\n" +
+	"\x0fVERSION_TLS_1_3\x10\x02\"\xcc\x02\n" +
 	"\x04Risk\x12@\n" +
 	"\x04data\x18\x01 \x01(\x0e2 .shipwarden.release.v1.Risk.DataB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04data\x12<\n" +
@@ -2131,72 +2455,83 @@ func file_shipwarden_release_v1_request_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_request_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_shipwarden_release_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(Trigger)(0),                  // 0: shipwarden.release.v1.Trigger
 	(ArtifactKind)(0),             // 1: shipwarden.release.v1.ArtifactKind
 	(RollbackPlan_Strategy)(0),    // 2: shipwarden.release.v1.RollbackPlan.Strategy
-	(Risk_Data)(0),                // 3: shipwarden.release.v1.Risk.Data
-	(Answer_Outcome)(0),           // 4: shipwarden.release.v1.Answer.Outcome
-	(*Request)(nil),               // 5: shipwarden.release.v1.Request
-	(*Evidence)(nil),              // 6: shipwarden.release.v1.Evidence
-	(*ChangeRecord)(nil),          // 7: shipwarden.release.v1.ChangeRecord
-	(*Artifact)(nil),              // 8: shipwarden.release.v1.Artifact
-	(*Plan)(nil),                  // 9: shipwarden.release.v1.Plan
-	(*Wave)(nil),                  // 10: shipwarden.release.v1.Wave
-	(*RollbackPlan)(nil),          // 11: shipwarden.release.v1.RollbackPlan
-	(*Validation)(nil),            // 12: shipwarden.release.v1.Validation
-	(*Check)(nil),                 // 13: shipwarden.release.v1.Check
-	(*HttpProbe)(nil),             // 14: shipwarden.release.v1.HttpProbe
-	(*ExpectedHeader)(nil),        // 15: shipwarden.release.v1.ExpectedHeader
-	(*ExpectedJson)(nil),          // 16: shipwarden.release.v1.ExpectedJson
-	(*NumberRange)(nil),           // 17: shipwarden.release.v1.NumberRange
-	(*TcpProbe)(nil),              // 18: shipwarden.release.v1.TcpProbe
-	(*Risk)(nil),                  // 19: shipwarden.release.v1.Risk
-	(*Emergency)(nil),             // 20: shipwarden.release.v1.Emergency
-	(*Answer)(nil),                // 21: shipwarden.release.v1.Answer
-	(*Violation)(nil),             // 22: shipwarden.release.v1.Violation
-	nil,                           // 23: shipwarden.release.v1.Plan.ParametersEntry
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(TlsProbe_Version)(0),         // 3: shipwarden.release.v1.TlsProbe.Version
+	(Risk_Data)(0),                // 4: shipwarden.release.v1.Risk.Data
+	(Answer_Outcome)(0),           // 5: shipwarden.release.v1.Answer.Outcome
+	(*Request)(nil),               // 6: shipwarden.release.v1.Request
+	(*Evidence)(nil),              // 7: shipwarden.release.v1.Evidence
+	(*ChangeRecord)(nil),          // 8: shipwarden.release.v1.ChangeRecord
+	(*Artifact)(nil),              // 9: shipwarden.release.v1.Artifact
+	(*Plan)(nil),                  // 10: shipwarden.release.v1.Plan
+	(*Wave)(nil),                  // 11: shipwarden.release.v1.Wave
+	(*RollbackPlan)(nil),          // 12: shipwarden.release.v1.RollbackPlan
+	(*Validation)(nil),            // 13: shipwarden.release.v1.Validation
+	(*Check)(nil),                 // 14: shipwarden.release.v1.Check
+	(*HttpProbe)(nil),             // 15: shipwarden.release.v1.HttpProbe
+	(*ExpectedHeader)(nil),        // 16: shipwarden.release.v1.ExpectedHeader
+	(*ExpectedJson)(nil),          // 17: shipwarden.release.v1.ExpectedJson
+	(*NumberRange)(nil),           // 18: shipwarden.release.v1.NumberRange
+	(*TcpProbe)(nil),              // 19: shipwarden.release.v1.TcpProbe
+	(*GrpcProbe)(nil),             // 20: shipwarden.release.v1.GrpcProbe
+	(*DnsProbe)(nil),              // 21: shipwarden.release.v1.DnsProbe
+	(*TlsProbe)(nil),              // 22: shipwarden.release.v1.TlsProbe
+	(*Risk)(nil),                  // 23: shipwarden.release.v1.Risk
+	(*Emergency)(nil),             // 24: shipwarden.release.v1.Emergency
+	(*Answer)(nil),                // 25: shipwarden.release.v1.Answer
+	(*Violation)(nil),             // 26: shipwarden.release.v1.Violation
+	nil,                           // 27: shipwarden.release.v1.Plan.ParametersEntry
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
 }
 var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	0,  // 0: shipwarden.release.v1.Request.trigger:type_name -> shipwarden.release.v1.Trigger
-	7,  // 1: shipwarden.release.v1.Request.change_record:type_name -> shipwarden.release.v1.ChangeRecord
-	8,  // 2: shipwarden.release.v1.Request.artifacts:type_name -> shipwarden.release.v1.Artifact
-	9,  // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
-	11, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
-	12, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
-	19, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
-	20, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
-	24, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
+	8,  // 1: shipwarden.release.v1.Request.change_record:type_name -> shipwarden.release.v1.ChangeRecord
+	9,  // 2: shipwarden.release.v1.Request.artifacts:type_name -> shipwarden.release.v1.Artifact
+	10, // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
+	12, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
+	13, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
+	23, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
+	24, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
+	28, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
 	1,  // 9: shipwarden.release.v1.Artifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	10, // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
-	23, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
+	11, // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
+	27, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
 	2,  // 12: shipwarden.release.v1.RollbackPlan.strategy:type_name -> shipwarden.release.v1.RollbackPlan.Strategy
-	13, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
-	13, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
-	25, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
-	25, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
-	14, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
-	18, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
-	25, // 19: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
-	15, // 20: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
-	16, // 21: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
-	25, // 22: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
-	17, // 23: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
-	25, // 24: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
-	3,  // 25: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
-	4,  // 26: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
-	22, // 27: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
-	24, // 28: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
-	24, // 29: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	14, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
+	14, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
+	29, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
+	29, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
+	15, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
+	19, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
+	20, // 19: shipwarden.release.v1.Check.grpc:type_name -> shipwarden.release.v1.GrpcProbe
+	21, // 20: shipwarden.release.v1.Check.dns:type_name -> shipwarden.release.v1.DnsProbe
+	22, // 21: shipwarden.release.v1.Check.tls:type_name -> shipwarden.release.v1.TlsProbe
+	29, // 22: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
+	16, // 23: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
+	17, // 24: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
+	29, // 25: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
+	18, // 26: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
+	29, // 27: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
+	29, // 28: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
+	29, // 29: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
+	3,  // 30: shipwarden.release.v1.TlsProbe.min_version:type_name -> shipwarden.release.v1.TlsProbe.Version
+	29, // 31: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
+	4,  // 32: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
+	5,  // 33: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
+	26, // 34: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
+	28, // 35: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
+	28, // 36: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_request_proto_init() }
@@ -2207,6 +2542,9 @@ func file_shipwarden_release_v1_request_proto_init() {
 	file_shipwarden_release_v1_request_proto_msgTypes[8].OneofWrappers = []any{
 		(*Check_Http)(nil),
 		(*Check_Tcp)(nil),
+		(*Check_Grpc)(nil),
+		(*Check_Dns)(nil),
+		(*Check_Tls)(nil),
 	}
 	file_shipwarden_release_v1_request_proto_msgTypes[9].OneofWrappers = []any{}
 	file_shipwarden_release_v1_request_proto_msgTypes[10].OneofWrappers = []any{
@@ -2227,8 +2565,8 @@ func file_shipwarden_release_v1_request_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_request_proto_rawDesc), len(file_shipwarden_release_v1_request_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   19,
+			NumEnums:      6,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
