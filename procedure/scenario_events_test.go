@@ -159,7 +159,7 @@ func (sc *scenario) risk(what string, words []string) (*releasev1.Event, error) 
 	s, now := sc.h.State(), sc.h.Now
 	switch what {
 	case "clear":
-		return proceduretest.Risk(s, now, func(f *procedure.RiskFacts) {
+		e := proceduretest.Risk(s, now, func(f *procedure.RiskFacts) {
 			for _, w := range words {
 				if d, err := time.ParseDuration(strings.TrimPrefix(w, "remind=")); err == nil {
 					f.RemindAt = now.Add(d)
@@ -169,7 +169,11 @@ func (sc *scenario) risk(what string, words []string) (*releasev1.Event, error) 
 					f.Quorum = quorum(rules)
 				}
 			}
-		}), nil
+		})
+		if slices.Contains(words, "unfollowed") { // as it was before that was done
+			e.GetRiskCleared().ApprovalsFollowed = false
+		}
+		return e, nil
 	case "hold":
 		d, err := time.ParseDuration(words[1])
 		if err != nil {

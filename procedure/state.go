@@ -65,6 +65,9 @@ type State struct {
 	// how often they were.
 	Announced     bool
 	ApprovalWaits uint32
+	// ApprovalsFollowed says that the end of a wait is told also where no announcement of it is
+	// on record.
+	ApprovalsFollowed bool
 	// Approvals is what people approved and have not taken back.
 	Approvals []Approval
 	// TakenBack is which signatures count no more, the newest of each person.

@@ -72,7 +72,7 @@ func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_RiskCleared{RiskCleared: &releasev1.RiskCleared{
 		RemindAt: remind, ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
 		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData, Score: f.Score, Alerts: f.Alerts,
-		ApprovalsAnnounced: f.Announced,
+		ApprovalsAnnounced: f.Announced, ApprovalsFollowed: f.Announced,
 	}}}
 }
 
@@ -135,6 +135,7 @@ func (s *State) applyRiskCleared(e Entry, d *releasev1.RiskCleared) error {
 	s.Bypassed = append(slices.Clip(s.Bypassed), d.GetBypassed()...)
 	s.Holds, s.HeldUntil, s.HeldSince = nil, time.Time{}, time.Time{}
 	s.Announced, s.Score = d.GetApprovalsAnnounced(), d.GetScore()
+	s.ApprovalsFollowed = d.GetApprovalsFollowed()
 	s.enter(PhaseApprove, e.Stored)
 	return nil
 }

@@ -21,14 +21,19 @@ func (s *State) wantApprovals() {
 
 // settleApprovals ends the wait: nobody is told of it any more, and whoever was is told that
 // it is over, so that nobody looks for what there is nothing to do about, and no alarm stays
-// open. How it ended is in the event that ends it.
+// open. How it ended is in the event that ends it. That nothing is on record of an announcement
+// does not say that none was sent: the wait may have ended between the two. So its end is told
+// then, too, and who is to hear of it is found out by whoever tells (PD-4.1).
 func (s *State) settleApprovals() {
 	wanted := Notice{Occasion: releasev1.Occasion_OCCASION_APPROVAL_WANTED, Number: s.ApprovalWaits}
+	unrecorded := s.ApprovalsFollowed && slices.Contains(s.Wanted, wanted)
 	s.Wanted = slices.DeleteFunc(slices.Clone(s.Wanted), func(n Notice) bool { return n == wanted })
 	i := slices.IndexFunc(s.Told, func(t Told) bool { return t.Notice == wanted && t.Followed })
-	if i < 0 {
+	if i < 0 && !unrecorded {
 		return
 	}
-	s.Told = slices.Delete(slices.Clone(s.Told), i, i+1)
+	if i >= 0 {
+		s.Told = slices.Delete(slices.Clone(s.Told), i, i+1)
+	}
 	s.want(releasev1.Occasion_OCCASION_APPROVAL_SETTLED, s.ApprovalWaits)
 }

@@ -10,7 +10,7 @@ import (
 // standIn tells the fallback of each channel that was not told: it has a key of its own,
 // so that what it is told does not depend on which others failed. A channel that is told
 // anyway is not told twice; that it was told stands for the other one, too.
-func (s shell) standIn(ctx context.Context, m Message, h hearing, x raised, history eventstore.History, all []told) error {
+func (s shell) standIn(ctx context.Context, m Message, h hearing, x raised, history eventstore.History, found loose, all []told) error {
 	var done sync.WaitGroup
 	for i, c := range h.channels {
 		if all[i].err != nil || all[i].receipt.GetDelivered() || c.GetFallback() == "" {
@@ -27,6 +27,7 @@ func (s shell) standIn(ctx context.Context, m Message, h hearing, x raised, hist
 			own.Key += "/" + c.GetName()
 			own.People = h.people(c.GetName())
 			own.settle(x, history, c.GetFallback())
+			own.also(found[c.GetFallback()])
 			instead := s.tell(ctx, c.GetFallback(), own, alone)
 			if instead.receipt != nil {
 				instead.receipt.InsteadOf = c.GetName()

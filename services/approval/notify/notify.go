@@ -205,6 +205,11 @@ func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task
 		return nil, err
 	}
 	m, h := compose(index.Document(), raised), hear(index, raised, t.History, s.keepsAlarms)
+	found, err := s.loose(ctx, index, t, raised)
+	if err != nil {
+		return nil, err
+	}
+	h.with(index, found)
 	m.ask(h.asked(raised))
 	must := notice.Occasion == releasev1.Occasion_OCCASION_START && !t.State.Emergency() &&
 		index.Environment(t.State.Request.GetEnvironment()).GetRequireNotice()
@@ -218,10 +223,11 @@ func (s shell) announce(ctx context.Context, index *policy.Index, t reactor.Task
 		own := m
 		own.People = h.people(c.GetName())
 		own.settle(raised, t.History, c.GetName())
+		own.also(found[c.GetName()])
 		done.Go(func() { all[i] = s.tell(ctx, c.GetName(), own, alone) })
 	}
 	done.Wait()
-	if err := s.standIn(ctx, m, h, raised, t.History, all); err != nil {
+	if err := s.standIn(ctx, m, h, raised, t.History, found, all); err != nil {
 		return nil, err
 	}
 	var receipts []*releasev1.Receipt

@@ -28,7 +28,7 @@ func wanting(d *policyv1.Procedure) {
 func (r *rig) pages(t *testing.T) *receiver {
 	t.Helper()
 	pager := newReceiver(t)
-	c, err := channel.New(channel.Config{Name: "pager", Kind: configv1.ChannelAddress_KIND_PAGERDUTY, URL: pager.URL, Secrets: []string{strings.Repeat("r", 32)}})
+	c, err := channel.New(channel.Config{Name: "pager", Kind: configv1.ChannelAddress_KIND_PAGERDUTY, URL: pager.URL, Secrets: []string{strings.Repeat("r", 32)}, Attempts: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,15 +134,33 @@ func TestWhoseApprovalsAreWantedIsTold(t *testing.T) {
 }
 
 // Whoever is slow asks nobody for what is not wanted any more, and tells nobody that it is
-// not.
+// not: that nobody was told is found out by the ledger.
 func TestNobodyIsAskedToApproveWhatIsOver(t *testing.T) {
 	r := newRig(t, wanting)
 	pager := r.pages(t)
 	release, _ := r.announce(t)
+	late := r.Task(t, release, r.now) // a process that is held up here
 	r.To(t, release, procedure.PhaseNotify)
+	start, err := r.step().Act(t.Context(), r.Task(t, release, r.now))
+	if err == nil {
+		_, err = r.Store.Append(t.Context(), start...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.lostDraft(t, release, r.ledger)
 	r.act(t, release)
 	if got := r.ops.heard(); !slices.Equal(got, []string{release + "/start/1/ops"}) || len(pager.bodies) > 0 {
 		t.Errorf("ops heard %v, the pager %d notices", got, len(pager.bodies))
+	}
+	if n := r.told(t, release); n.GetOccasion() != releasev1.Occasion_OCCASION_APPROVAL_SETTLED || len(n.GetReceipts()) > 0 {
+		t.Errorf("on record is %v", n)
+	}
+	if _, err := r.step().Act(t.Context(), late); err != nil { // and its draft is refused
+		t.Fatal(err)
+	}
+	if got := r.ops.heard(); len(got) != 1 || len(pager.bodies) > 0 {
+		t.Errorf("after it was over ops heard %v, the pager %d notices", got, len(pager.bodies))
 	}
 }
 

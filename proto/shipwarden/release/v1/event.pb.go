@@ -2104,8 +2104,11 @@ type RiskCleared struct {
 	// Whether people are told that their approval is wanted, and when it is no more. Unset in
 	// events of before that was done, and where the document has nobody told of it.
 	ApprovalsAnnounced bool `protobuf:"varint,13,opt,name=approvals_announced,json=approvalsAnnounced,proto3" json:"approvals_announced,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Whether the end of a wait for approvals is told also where no announcement is on record:
+	// it may have been sent. Unset in events of before that was done.
+	ApprovalsFollowed bool `protobuf:"varint,14,opt,name=approvals_followed,json=approvalsFollowed,proto3" json:"approvals_followed,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *RiskCleared) Reset() {
@@ -2211,6 +2214,13 @@ func (x *RiskCleared) GetAlerts() []*AlertAnswer {
 func (x *RiskCleared) GetApprovalsAnnounced() bool {
 	if x != nil {
 		return x.ApprovalsAnnounced
+	}
+	return false
+}
+
+func (x *RiskCleared) GetApprovalsFollowed() bool {
+	if x != nil {
+		return x.ApprovalsFollowed
 	}
 	return false
 }
@@ -5630,7 +5640,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
 	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xa4\x04\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xd3\x04\n" +
 	"\vRiskCleared\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x129\n" +
 	"\x06quorum\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x129\n" +
@@ -5643,7 +5653,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x05score\x18\b \x01(\v2 .shipwarden.release.v1.RiskScoreR\x05score\x127\n" +
 	"\tremind_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bremindAt\x12:\n" +
 	"\x06alerts\x18\f \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\x12/\n" +
-	"\x13approvals_announced\x18\r \x01(\bR\x12approvalsAnnounced\"\xce\x01\n" +
+	"\x13approvals_announced\x18\r \x01(\bR\x12approvalsAnnounced\x12-\n" +
+	"\x12approvals_followed\x18\x0e \x01(\bR\x11approvalsFollowed\"\xce\x01\n" +
 	"\x04Held\x12;\n" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
