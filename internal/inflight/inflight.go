@@ -106,7 +106,7 @@ func Find(ctx context.Context, store Store, l Look) ([]Found, error) {
 // urgent reports whether a release waits for none of its neighbors. What only calls itself a
 // rollback waits, and who waited for it in turn would wait in a circle.
 func urgent(ctx context.Context, store Store, s procedure.State) (bool, error) {
-	if !s.Urgent() || s.Recorded {
+	if !s.Urgent() || s.LetGo() {
 		return false, nil
 	}
 	normal, err := takeback.Normal(ctx, store, s.Request)
