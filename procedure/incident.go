@@ -22,8 +22,8 @@ var harmless = []releasev1.Cause{
 
 // OpenIncident returns the first open incident of a release, of these causes; of all that are
 // damage where none is named (PD-3.3). It is open from when people had to be called until
-// somebody has taken it on and the release is recorded; or, where taken says so, until
-// somebody has taken it on. What ended before anything began has damaged nothing, whether it
+// somebody has taken it on and the release is at its end, whether or not its record is closed;
+// or, where taken says so, until somebody has taken it on. What ended before anything began has damaged nothing, whether it
 // was skipped, refused, or has no way back: otherwise a wave that is not begun because of one
 // incident would be the next one.
 func OpenIncident(s State, causes []releasev1.Cause, taken bool) (Escalation, bool) {
@@ -34,7 +34,7 @@ func OpenIncident(s State, causes []releasev1.Cause, taken bool) (Escalation, bo
 		if len(s.Begun) == 0 && slices.Contains(harmless, x.Cause) {
 			continue
 		}
-		if slices.Contains(causes, x.Cause) && slices.Contains(Damage, x.Cause) && (x.AcknowledgedBy == "" || !taken && !s.Recorded) {
+		if slices.Contains(causes, x.Cause) && slices.Contains(Damage, x.Cause) && (x.AcknowledgedBy == "" || !taken && !s.LetGo()) {
 			return x, true
 		}
 	}

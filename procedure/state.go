@@ -230,8 +230,12 @@ func (s State) isRollback() bool {
 // claimed the target, because the claim beside it was refused, or that has let it go,
 // holds nobody up.
 func (s State) LockCounts(target string) bool {
-	return slices.Contains(s.Touched, target) && s.Phase <= PhaseRelease
+	return slices.Contains(s.Touched, target) && !s.LetGo()
 }
+
+// LetGo reports whether the release is at its end and holds no target any more: what is left
+// of it is its record, and what follows from it.
+func (s State) LetGo() bool { return s.Phase > PhaseRelease }
 
 // WaveTargets returns the targets of the wave in work.
 func (s State) WaveTargets() []string {

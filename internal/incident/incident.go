@@ -54,7 +54,8 @@ func Around(release string) string { return "incident of release " + release }
 
 // Find returns the releases with an open incident for which the release waits, each once. The
 // documents are those that it is judged by; one is enough to hold it. What an urgent release
-// may go around is for the caller to say.
+// may go around is for the caller to say. Of very many the first MaxFound are named, and of the
+// others how many they are.
 func Find(ctx context.Context, store Store, s procedure.State, documents []*policy.Index) ([]Found, error) {
 	// Between a claim and its effect: what has begun is brought to its end.
 	if s.Phase == procedure.PhaseExecuting && len(s.Begun) > 0 {
@@ -79,7 +80,21 @@ func Find(ctx context.Context, store Store, s procedure.State, documents []*poli
 			}
 		}
 	}
-	return out, nil
+	return bounded(out), nil
+}
+
+// MaxFound bounds how many releases a look names: what it found goes into an event, which has
+// to stay small enough for the bus.
+const MaxFound = 32
+
+func bounded(found []Found) []Found {
+	more := len(found) - MaxFound
+	if more <= 0 {
+		return found
+	}
+	found = found[:MaxFound]
+	found[MaxFound-1].Message += fmt.Sprintf(", and %d more", more)
+	return found
 }
 
 // Services are those whose releases are looked at, by the document.

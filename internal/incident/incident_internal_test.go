@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,5 +77,15 @@ func TestWhatHasBegunIsLookedAtNoMore(t *testing.T) {
 	s := state("a", "shop", "eu1", func(s *procedure.State) { s.Phase, s.Begun = procedure.PhaseExecuting, []string{"eu1"} })
 	if found, err := Find(t.Context(), nil, s, []*policy.Index{index}); err != nil || found != nil {
 		t.Errorf("%v, %v", found, err)
+	}
+}
+
+func TestOfVeryManyIncidentsTheFirstAreNamed(t *testing.T) {
+	got := bounded(slices.Repeat([]Found{{"a", "has an open incident"}}, MaxFound))
+	if len(got) != MaxFound || strings.Contains(got[MaxFound-1].Message, "more") {
+		t.Errorf("%v", got)
+	}
+	if got = bounded(slices.Repeat([]Found{{"a", "has an open incident"}}, 300)); len(got) != MaxFound || !strings.HasSuffix(got[MaxFound-1].Message, ", and 268 more") {
+		t.Errorf("%v", got)
 	}
 }

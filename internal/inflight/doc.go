@@ -1,6 +1,6 @@
 // Package inflight says which releases of other services a release waits for: those of
 // services that its own one depends on, and of services that depend on it, which have begun
-// and are not recorded (PD-3.3). Approval asks at step 3, the executor at the start and
+// and have not let their targets go (PD-3.3). Approval asks at step 3, the executor at the start and
 // before every wave, and both ask here, so that they answer alike.
 //
 // Two that start at once are kept apart by the order of the stream, and by nothing else.

@@ -71,6 +71,7 @@ type Look struct {
 // once, in the order of the documents and of their requests. What an urgent release may go
 // around is for the caller to say. A history that somebody made too long is read as far as
 // it goes: whoever fills it takes back nothing that has begun, and ends no look with an error.
+// Of very many the first MaxFound are named, and of the others how many they are.
 func Find(ctx context.Context, store Store, l Look) ([]Found, error) {
 	me := progress{state: l.State, requested: first(l.Entries), claimed: claimed(l.State.Release, l.Entries)}
 	var out []Found
@@ -100,13 +101,37 @@ func Find(ctx context.Context, store Store, l Look) ([]Found, error) {
 			}
 		}
 	}
-	return out, nil
+	return bounded(out), nil
+}
+
+// MaxFound bounds how many releases a look names: what it found goes into an event, which has
+// to stay small enough for the bus.
+const MaxFound = 32
+
+// bounded keeps those that are in flight before those that only go first.
+func bounded(found []Found) []Found {
+	more := len(found) - MaxFound
+	if more <= 0 {
+		return found
+	}
+	slices.SortStableFunc(found, func(a, b Found) int {
+		switch {
+		case a.Turn == b.Turn:
+			return 0
+		case b.Turn:
+			return -1
+		}
+		return 1
+	})
+	found = found[:MaxFound]
+	found[MaxFound-1].Message += fmt.Sprintf(", and %d more", more)
+	return found
 }
 
 // urgent reports whether a release waits for none of its neighbors. What only calls itself a
 // rollback waits, and who waited for it in turn would wait in a circle.
 func urgent(ctx context.Context, store Store, s procedure.State) (bool, error) {
-	if !s.Urgent() || s.Recorded {
+	if !s.Urgent() || s.LetGo() {
 		return false, nil
 	}
 	normal, err := takeback.Normal(ctx, store, s.Request)

@@ -14,8 +14,10 @@ type progress struct {
 	urgent bool
 }
 
-// inFlight reports whether it has claimed anything and is not recorded yet.
-func (p progress) inFlight() bool { return p.claimed > 0 && !p.state.Recorded }
+// inFlight reports whether it has claimed anything and has not let its targets go yet. What
+// only waits for its record is at its end: a recorder that is behind, or stopped, must keep
+// no other release waiting.
+func (p progress) inFlight() bool { return p.claimed > 0 && !p.state.LetGo() }
 
 // begun reports whether it has changed a target, or may have.
 func (p progress) begun() bool { return len(p.state.Begun) > 0 }

@@ -27,8 +27,7 @@ func emergency(s *procedure.State) {
 func forth(s *procedure.State) {
 	s.Request = &releasev1.Request{Trigger: releasev1.Trigger_TRIGGER_ROLLBACK}
 }
-func recorded(s *procedure.State) { s.Recorded = true }
-func begun(s *procedure.State)    { s.Begun = []string{"eu1"} }
+func begun(s *procedure.State) { s.Begun = []string{"eu1"} }
 
 // TestWhoGoesFirst is a table of what one release makes of another.
 func TestWhoGoesFirst(t *testing.T) {
@@ -41,7 +40,9 @@ func TestWhoGoesFirst(t *testing.T) {
 		{"before its start, for what has begun", at(execute, 0), at(executing, 5), true},
 		{"and for what waits itself", at(execute, 0), at(held, 5), true},
 		{"and for what people have to decide about", at(execute, 0), at(escalated, 5), true},
-		{"not for what is recorded", at(execute, 0), at(procedure.PhaseClosed, 5, recorded), false},
+		{"for what is about to let its targets go", at(execute, 0), at(procedure.PhaseRelease, 5, begun), true},
+		{"not for what only waits for its record", at(execute, 0), at(procedure.PhaseRecord, 5, begun), false},
+		{"not for what is over", at(execute, 0), at(procedure.PhaseClosed, 5, begun), false},
 		{"not for what has claimed nothing", at(execute, 0), at(held, 0), false},
 		{"before a wave, for what claimed first", at(execute, 7, begun), at(executing, 5), true},
 		{"not for what claimed later", at(execute, 5, begun), at(executing, 7), false},

@@ -18,6 +18,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/queue"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/internal/takeback"
@@ -213,15 +214,7 @@ func (l *look) targets(ctx context.Context) error {
 // held reports whether another release has the target, with a lock that counts: the
 // executor takes others over when it claims, and the release must get that far.
 func (l *look) held(ctx context.Context, id string, t standing.Target) (bool, error) {
-	if t.LockedBy == "" || t.LockedBy == l.state.Release {
-		return false, nil
-	}
-	h, err := l.store.Load(ctx, procedure.Aggregate(t.LockedBy))
-	if err != nil {
-		return false, err
-	}
-	holder, _ := procedure.Fold(t.LockedBy, h.Entries)
-	return holder.LockCounts(id), nil
+	return queue.Held(ctx, l.store, id, t, l.state.Release)
 }
 
 // debts holds a normal release of a service for which a review is overdue (PD-A.5).

@@ -126,6 +126,9 @@ func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]stan
 		if len(holds) > 0 {
 			return s.wait(ctx, t, holds)
 		}
+		if first, err := s.first(ctx, t, documents); err != nil || first != nil {
+			return first, err
+		}
 		event.GetExecutionClaimed().Findings = unnoted(t.State, passed)
 	}
 	event.GetExecutionClaimed().Bypassed = slices.Concat(around, said.bypassed, fired.bypassed, shown.bypassed)

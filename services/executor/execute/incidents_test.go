@@ -22,8 +22,8 @@ func TestIncidentsAreLookedAtAgainBeforeEveryWave(t *testing.T) {
 	hurt := w.open(t, "hurt", proceduretest.Waves([]string{"eu1"}, []string{"bill1"}))
 	w.turn(t, hurt, 0)
 	w.turn(t, hurt, 0)
+	late := w.open(t, "late", proceduretest.Waves([]string{"eu2"})) // and goes first to eu2
 	next := w.open(t, "next", proceduretest.Waves([]string{"eu2"}))
-	late := w.open(t, "late", proceduretest.Waves([]string{"eu2"}))
 	if s := w.turn(t, late, 0); s.Phase != procedure.PhaseExecuting {
 		t.Fatalf("before: in phase %s, %v", s.Phase, s.Holds)
 	}

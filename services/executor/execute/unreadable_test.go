@@ -78,3 +78,15 @@ func TestAnEmergencyGoesPastNothingThatHasNotBegun(t *testing.T) {
 		t.Errorf("in phase %s: %v, bypassed %q", s.Phase, s.Holds, s.Bypassed)
 	}
 }
+
+// TestWhoHoldsATargetHoldsItThoughSomebodyFillsTheHistory: what wants the target waits, and
+// says for whom.
+func TestWhoHoldsATargetHoldsItThoughSomebodyFillsTheHistory(t *testing.T) {
+	w := newLane(t)
+	holder, urgent := w.open(t, "holder"), w.open(t, "urgent", search, proceduretest.Emergency)
+	w.claims(t, holder)
+	w.fill(t, holder)
+	if s := w.turn(t, urgent, 0); !heldBy(s, procedure.HoldTargetBusy, holder) {
+		t.Errorf("in phase %s: %v", s.Phase, s.Holds)
+	}
+}

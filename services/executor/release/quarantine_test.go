@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -15,7 +16,8 @@ import (
 )
 
 // TestWhatARollbackTookBackIsInQuarantine: a person asked for release 2 to be taken back,
-// and release 1 is placed again. What release 2 placed goes into quarantine with the end.
+// and release 1 is placed again. What release 2 placed goes into quarantine with the end,
+// whatever somebody has filled its history with since.
 func TestWhatARollbackTookBackIsInQuarantine(t *testing.T) {
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
@@ -44,6 +46,12 @@ func TestWhatARollbackTookBackIsInQuarantine(t *testing.T) {
 	if standingOf(2).State != nil {
 		t.Fatalf("after a good release it stands at %v", standingOf(2).State)
 	}
+	for range eventstore.MaxHistory {
+		if _, err := w.JetStream().PublishAsync(procedure.Aggregate(forth.ID)+".approval.approval_given", []byte("noise")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-w.JetStream().PublishAsyncComplete()
 	back := w.Release(t, sitetest.Version(1), proceduretest.Key("back"), proceduretest.Rollback, func(r *releasev1.Request) { r.RollbackOf = forth.ID })
 	end(back)
 	gone := standingOf(2)

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/queue"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -135,16 +136,9 @@ func (s *Site) locks(ctx context.Context, t reactor.Task, targets []string, leas
 
 // Held reports whether another release holds the target, with a lock that counts.
 func (s *Site) Held(ctx context.Context, id string, target standing.Target, release string) (bool, error) {
-	if target.LockedBy == "" || target.LockedBy == release {
-		return false, nil
-	}
-	h, err := s.Store.Load(ctx, procedure.Aggregate(target.LockedBy))
-	if err != nil {
-		return false, fmt.Errorf("look at who holds target %s: %w", id, err)
-	}
-	holder, _ := procedure.Fold(target.LockedBy, h.Entries)
-	if holder.LockCounts(id) {
-		return true, nil
+	held, err := queue.Held(ctx, s.Store, id, target, release)
+	if held || err != nil || target.LockedBy == "" || target.LockedBy == release {
+		return held, err
 	}
 	slog.WarnContext(ctx, "a lock that nobody holds is taken over", slog.String("target", id), slog.String("release", target.LockedBy))
 	return false, nil

@@ -103,7 +103,7 @@ func (p *Proof) origin(ctx context.Context, target, back string) (string, error)
 	if release == "" {
 		return "", unrecorded{"no release is on record that placed " + back}
 	}
-	h, err := p.site.Store.Load(ctx, procedure.Aggregate(release))
+	h, err := p.site.Store.Beginning(ctx, procedure.Aggregate(release))
 	if err != nil {
 		return "", err
 	}

@@ -31,7 +31,7 @@ func (s *Site) QuarantineTaken(ctx context.Context, t reactor.Task, now time.Tim
 	if release == "" {
 		return "", nil, nil
 	}
-	h, err := s.Store.Load(ctx, procedure.Aggregate(release))
+	h, err := s.Store.Beginning(ctx, procedure.Aggregate(release))
 	if err != nil {
 		return "", nil, fmt.Errorf("look at release %s, which is taken back: %w", release, err)
 	}
