@@ -33,8 +33,7 @@ var bugs = []bug{
 		name:  "a target that another release holds is taken",
 		wants: []string{"double"},
 		edits: []edit{
-			{"services/executor/site/claim.go", "	if target.LockedBy == \"\" || target.LockedBy == release {\n", "	if id != \"\" {\n"},
-			{"services/approval/risk/risk.go", "	if t.LockedBy == \"\" || t.LockedBy == l.state.Release {\n", "	if id != \"\" {\n"},
+			{"internal/queue/queue.go", "	if target.LockedBy == \"\" || target.LockedBy == release {\n", "	if id != \"\" {\n"},
 		},
 		// Between lock and effect nobody sees on the target that somebody has it: whoever has
 		// it sleeps there, and others want it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
