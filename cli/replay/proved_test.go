@@ -37,7 +37,13 @@ func (g *generator) prove(x *releasev1.ExecutionClaimed, now time.Time) *release
 			Rule: "evidence.outdated", Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: fallen[0].GetGate(), Message: fallen[0].GetReason(),
 		}}}}}
 	}
-	x.TrustedBy, x.Bypassed = g.digest, append(x.GetBypassed(), around...)
+	x.TrustedBy = g.digest
+	for _, v := range around {
+		x.Bypassed = append(x.GetBypassed(), procedure.GateBypass(v.GetGate()))
+		x.Findings = append(x.GetFindings(), &releasev1.Finding{
+			Rule: "evidence.outdated", Severity: releasev1.Finding_SEVERITY_WARNING, Subject: v.GetGate(), Message: v.GetReason(),
+		})
+	}
 	return nil
 }
 

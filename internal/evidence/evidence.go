@@ -190,7 +190,7 @@ func (s *Store) Get(ctx context.Context, digest string) ([]byte, error) {
 	defer cancel()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	last := ErrNotFound
+	var last error
 	for changed := 0; ; {
 		content, err := read(ctx, bucket, digest)
 		if err == nil {
@@ -206,6 +206,9 @@ func (s *Store) Get(ctx context.Context, digest string) ([]byte, error) {
 		}
 		select {
 		case <-ctx.Done():
+			if last == nil {
+				last = ctx.Err() // Nobody has said that it is not there.
+			}
 			return nil, fmt.Errorf("get evidence %s: %w", digest, last)
 		case <-ticker.C:
 			// Not there yet, or replaced by the same content while it was read.

@@ -2,6 +2,7 @@ package evidence_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -157,6 +158,12 @@ func TestWhatCanNotBeGivenIsRefused(t *testing.T) {
 	}
 	if _, err := s.Get(t.Context(), evidence.Digest([]byte("never put"))); !errors.Is(err, evidence.ErrNotFound) {
 		t.Errorf("get of what was never put got %v", err)
+	}
+	// Whoever is out of time before anybody has answered knows nothing.
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Get(over, evidence.Digest([]byte("never put"))); errors.Is(err, evidence.ErrNotFound) || !errors.Is(err, context.Canceled) {
+		t.Errorf("get without time got %v", err)
 	}
 }
 

@@ -45,6 +45,17 @@ func Why(err error) string {
 	return "it was not taken"
 }
 
+// Unread says in words for the record why a document could not be read, without what a client
+// of the bus says of addresses and subjects.
+func Unread(err error) string {
+	for _, known := range []error{ErrNotFound, ErrTampered, ErrDigest} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return "the store gave no answer"
+}
+
 func reasonOf(err error) string {
 	if errors.Is(err, ErrFull) {
 		return ErrFull.Error()

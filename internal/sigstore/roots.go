@@ -33,11 +33,11 @@ func LoadRoots(paths []string) (Roots, error) {
 
 // Shelf reads trusted roots that were kept as evidence when the document that names them
 // took effect, each once: there are as many as documents in use. It is safe for concurrent
-// use.
+// use; two calls at the same time may read the same root twice, and none waits for another.
 type Shelf struct {
 	get   func(ctx context.Context, digest string) ([]byte, error)
 	mu    sync.Mutex
-	roots Roots
+	roots Roots // owned by mu
 }
 
 // NewShelf returns a shelf of what get finds; get verifies digests.
@@ -48,18 +48,20 @@ func NewShelf(get func(ctx context.Context, digest string) ([]byte, error)) *She
 // Root returns the trusted root with that digest.
 func (s *Shelf) Root(ctx context.Context, digest string) (*Root, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if root := s.roots[digest]; root != nil {
+	root := s.roots[digest]
+	s.mu.Unlock()
+	if root != nil {
 		return root, nil
 	}
 	data, err := s.get(ctx, digest)
 	if err != nil {
 		return nil, fmt.Errorf("trusted root %s: %w", digest, err)
 	}
-	root, err := ParseRoot(data)
-	if err != nil {
+	if root, err = ParseRoot(data); err != nil {
 		return nil, fmt.Errorf("trusted root %s: %w", digest, err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.roots[digest] = root
 	return root, nil
 }

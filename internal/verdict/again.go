@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -23,6 +24,42 @@ func At(state procedure.State, now time.Time) time.Time {
 	return now.Add(Margin)
 }
 
+// Words of what is found of evidence at a start: it satisfies its gate no longer, or nobody can
+// tell whether it would, because it cannot be read any more.
+const (
+	RuleOutdated = "evidence.outdated"
+	RuleUnknown  = "evidence.unknown"
+)
+
+// Pieces are the evidence that a start is judged by: what step 1 had, without what could not
+// be kept then. Who judges it again reads the same.
+func Pieces(state procedure.State) []*releasev1.EvidenceRef {
+	return slices.DeleteFunc(slices.Concat(state.Evidence(), state.Confirmed.GetFound()), func(ref *releasev1.EvidenceRef) bool {
+		return state.UnkeptReason(ref.GetDigest()) != ""
+	})
+}
+
+// Trusts are what evidence is judged by at a start: the release's own document, and the signers
+// of the one in effect, which is nil where that is the same. Root gives the trusted root that
+// one of them names; its errors are returned.
+func Trusts(own, active *policy.Index, root func(digest string) (*sigstore.Root, error)) ([]Trust, error) {
+	var trusts []Trust
+	for _, signers := range []*policy.Index{own, active} {
+		if signers == nil {
+			continue
+		}
+		trust := Trust{Index: own, Signers: signers}
+		if digest := signers.Document().GetSigstore().GetTrustedRoot(); digest != "" {
+			var err error
+			if trust.Root, err = root(digest); err != nil {
+				return nil, err
+			}
+		}
+		trusts = append(trusts, trust)
+	}
+	return trusts, nil
+}
+
 // Again judges the gates of a release again that step 1 let pass, at a later time (PD-1.2,
 // PD-1.3): evidence ages, keys come to their end, and since then somebody may have revoked
 // a signer. It does not believe step 1, but looks itself. The first trust is that of the
@@ -31,10 +68,10 @@ func At(state procedure.State, now time.Time) time.Time {
 // found beside artifacts among them.
 //
 // Fallen are the verdicts on gates that are not satisfied any more, one for each, in the
-// order of the document; around names those that an emergency goes around instead and that
-// are not on record as that yet. Like Evaluate it depends on nothing but its arguments, and
-// is what a replay calls, too (N-01).
-func Again(state procedure.State, envelopes [][]byte, at time.Time, trusts ...Trust) (fallen []*releasev1.GateVerdict, around []string) {
+// order of the document; around are those on gates that an emergency goes around instead and
+// that are not on record as that yet. Like Evaluate it depends on nothing but its arguments,
+// and is what a replay calls, too (N-01).
+func Again(state procedure.State, envelopes [][]byte, at time.Time, trusts ...Trust) (fallen, around []*releasev1.GateVerdict) {
 	var documents []*policy.Index
 	for _, trust := range trusts {
 		documents = append(documents, trust.signers())
@@ -51,11 +88,11 @@ func Again(state procedure.State, envelopes [][]byte, at time.Time, trusts ...Tr
 			if v.GetStatus() != releasev1.GateVerdict_STATUS_FAILED || settled(state, trust, v.GetGate(), at) || slices.ContainsFunc(fallen, said) {
 				continue
 			}
-			switch b := procedure.GateBypass(v.GetGate()); {
+			switch {
 			case !Bypassable(state, v.GetGate(), documents...):
 				fallen = append(fallen, v)
-			case !slices.Contains(state.Bypassed, b) && !slices.Contains(around, b):
-				around = append(around, b)
+			case !slices.Contains(state.Bypassed, procedure.GateBypass(v.GetGate())) && !slices.ContainsFunc(around, said):
+				around = append(around, v)
 			}
 		}
 	}

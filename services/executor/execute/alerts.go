@@ -2,7 +2,6 @@ package execute
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -93,16 +92,14 @@ func (a *alerted) outlast(t reactor.Task) {
 }
 
 // alarmed says which alert keeps a wave that was claimed from being begun: between a claim
-// and its effect may lie a night. An error means that nobody can tell; the wave is looked at
-// again until its claim is over, and then does not begin. One that has begun is brought to
-// its end, whatever fires.
-func (s shell) alarmed(ctx context.Context, t reactor.Task, now time.Time) (string, error) {
+// and its effect may lie a night. An error means that nobody can tell.
+func (s shell) alarmed(ctx context.Context, t reactor.Task) (string, error) {
 	rules, began, err := s.watched(ctx, t)
 	if err != nil {
 		return "", err
 	}
 	rules = slices.DeleteFunc(rules, func(r *policyv1.AlertRule) bool { return alerts.Bypass(r, t.State.Request) })
-	if len(rules) == 0 || s.begun(ctx, t) {
+	if len(rules) == 0 {
 		return "", nil
 	}
 	answers, err := alerts.Watch{Sources: s.Sources}.Ask(ctx, alerts.Look{Rules: rules, Request: t.State.Request, Began: began})
@@ -117,7 +114,7 @@ func (s shell) alarmed(ctx context.Context, t reactor.Task, now time.Time) (stri
 		switch {
 		case v.Why == "":
 		case v.Word == alerts.RuleUnknown:
-			return unsure(t, now, errors.New(v.Why))
+			return "", cannotTell(v.Why)
 		default:
 			return "held by " + v.Word + " " + v.Rule.GetName() + ": " + v.Why, nil
 		}

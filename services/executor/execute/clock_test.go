@@ -21,7 +21,7 @@ func TestTheClaimEndsByTheServersClock(t *testing.T) {
 			e := w.Executor(t, "one", nil)
 			task := r.Task(t, 1)
 			task.Now = task.Now.Add(off)
-			if _, err := e.Turn(t.Context(), execute.New(e.Site, time.Now), task); err != nil {
+			if _, err := e.Turn(t.Context(), execute.New(e.Site, func() time.Time { return task.Now }), task); err != nil {
 				t.Fatal(err)
 			}
 			claimed := r.Task(t, 1)

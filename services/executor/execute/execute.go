@@ -27,6 +27,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/failpoint"
 	"github.com/blackdice/shipwarden/internal/reactor"
@@ -43,7 +45,7 @@ const parallel = 8
 
 // New returns the step.
 func New(s *site.Site, now func() time.Time) reactor.Step {
-	return reactor.Step{ID: procedure.StepExecute, Act: shell{s, now, sigstore.NewShelf(s.Blobs.Get)}.act, Outside: true}
+	return reactor.Step{ID: procedure.StepExecute, Act: shell{Site: s, now: now, roots: sigstore.NewShelf(s.Blobs.Get)}.act, Outside: true}
 }
 
 type shell struct {
@@ -52,9 +54,12 @@ type shell struct {
 	// roots are the trusted roots with which the evidence of gates is verified. They are those
 	// that the procedure documents name, kept as evidence: as at step 1.
 	roots *sigstore.Shelf
+	// gathered is what this act has read of evidence, as soon as it has; each act has its own.
+	gathered **material
 }
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+	s.gathered = new(*material)
 	// The record judges by the server's clock, and so does who would start: behind it,
 	// a freeze would not have begun yet.
 	clock, err := s.Store.Clock(ctx)
@@ -105,11 +110,7 @@ func (s shell) ended(t reactor.Task, results []*releasev1.TargetResult) ([]event
 // claim takes the wave and its targets in one batch, the targets as they were looked at, and
 // says what the change record and sources of alerts said.
 func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]standing.Target, said records, fired alerted, shown proofs) ([]eventstore.Draft, error) {
-	deadline := t.Now.Add(t.State.Requested.GetTimeouts().GetExecute().AsDuration())
-	// The digest is computed here, from the record that this executor folded and
-	// verified, and not copied from the authorization.
-	event := procedure.DecideClaim(t.State, s.Name, procedure.ChangeDigest(t.State), deadline, deadline)
-	around, err := s.around(ctx, t)
+	around, called, err := s.around(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -129,21 +130,49 @@ func (s shell) claim(ctx context.Context, t reactor.Task, looked map[string]stan
 		if first, err := s.first(ctx, t, documents); err != nil || first != nil {
 			return first, err
 		}
-		event.GetExecutionClaimed().Findings = unnoted(t.State, passed)
+		called = append(unnoted(t.State, passed), called...)
 	}
+	sent, err := s.sending(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	deadline := sent.Now.Add(t.State.Requested.GetTimeouts().GetExecute().AsDuration())
+	// The digest is computed here, from the record that this executor folded and
+	// verified, and not copied from the authorization.
+	event := procedure.DecideClaim(t.State, s.Name, procedure.ChangeDigest(t.State), deadline, deadline)
+	event.GetExecutionClaimed().Findings = called
 	event.GetExecutionClaimed().Bypassed = slices.Concat(around, said.bypassed, fired.bypassed, shown.bypassed)
 	event.GetExecutionClaimed().RollbackProofs = shown.tried
 	event.GetExecutionClaimed().ChangeRecords = said.readings
 	event.GetExecutionClaimed().Alerts = fired.answers
 	event.Unkept = slices.Concat(said.unkept, fired.unkept)
-	drafts, busy, err := s.Claim(ctx, t, event, t.State.WaveTargets(), deadline, looked)
+	drafts, busy, err := s.Claim(ctx, sent, event, t.State.WaveTargets(), deadline, looked)
 	if err != nil {
 		return nil, err
 	}
 	if busy != "" {
 		return s.busy(ctx, t, busy)
 	}
+	if event.GetDecided() != nil {
+		event.Decided = timestamppb.New(t.Now) // by what was looked at then
+	}
 	return drafts, nil
+}
+
+// sending is the task at the time at which its claim is sent. What was looked at before may have
+// taken minutes, and they are none of the time that the claim gives to the drivers: neither of
+// its deadline nor of what Until makes of that.
+func (s shell) sending(ctx context.Context, t reactor.Task) (reactor.Task, error) {
+	clock, err := s.Store.Clock(ctx)
+	if err != nil {
+		return t, err
+	}
+	if now := s.now(); now.After(t.Own()) {
+		looked := t.Now
+		t.Now, t.Clock = now, time.Time{}
+		t = t.NotBefore(looked)
+	}
+	return t.NotBefore(clock), nil
 }
 
 // effect has the drivers change the targets of the wave that this executor holds.

@@ -92,42 +92,43 @@ func (s shell) debts(ctx context.Context, t reactor.Task, now time.Time) ([]*rel
 
 // around names the freezes, quarantines, gates, releases in flight and incidents that an
 // emergency goes around now and has not on record yet: they were declared since step 3, or began.
-func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
+// Of gates it also says why.
+func (s shell) around(ctx context.Context, t reactor.Task) ([]string, []*releasev1.Finding, error) {
 	if !t.State.Emergency() {
-		return nil, nil
+		return nil, nil, nil
 	}
 	documents, err := s.documents(ctx, t)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	bypassable, err := s.bypassable(ctx, t)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	_, quarantines, err := s.Quarantined(ctx, t.State, bypassable)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	_, _, gates, err := s.lapsed(ctx, t, t.Now.Add(margin))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	_, passed, err := s.neighbors(ctx, t, documents)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, f := range passed {
 		gates = append(gates, control(f))
 	}
 	proved, err := s.evidence(ctx, t, verdict.At(t.State, t.Now))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := slices.DeleteFunc(slices.Concat(quarantines, gates, proved.around), func(b string) bool { return slices.Contains(t.State.Bypassed, b) })
 	for _, index := range documents {
 		j, err := index.Freezes(t.State, t.Now)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, h := range j.Bypassed {
 			if b := "freeze " + h.GetSubject(); !slices.Contains(out, b) && !slices.Contains(t.State.Bypassed, b) {
@@ -135,7 +136,7 @@ func (s shell) around(ctx context.Context, t reactor.Task) ([]string, error) {
 			}
 		}
 	}
-	return out, nil
+	return out, proved.called, nil
 }
 
 // bypassable reports whether an emergency may go around a quarantine, by the procedure

@@ -32,7 +32,7 @@ func (s shell) unwritten(ctx context.Context, t reactor.Task) ([]eventstore.Draf
 	if ok, _ := procedure.MayTakeOver(t.State, t.State.WaveTargets(), t.Now); !ok || !t.State.Emergency() || s.begun(ctx, t) {
 		return nil, nil
 	}
-	around, err := s.around(ctx, t)
+	around, _, err := s.around(ctx, t)
 	if err != nil {
 		return nil, err
 	}

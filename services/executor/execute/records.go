@@ -128,18 +128,16 @@ func (r *records) refuse(rule, subject, why, digest string) {
 }
 
 // closed says why a wave that was claimed must not begin any more by its change record:
-// between a claim and its effect may lie a night. An error means that it is not known; the
-// wave is looked at again until its claim is over, and then does not begin. One that has begun
-// is brought to its end, whatever becomes of the record.
+// between a claim and its effect may lie a night. An error means that it is not known.
 func (s shell) closed(ctx context.Context, t reactor.Task, now time.Time) (string, error) {
 	rules, _, err := s.demanded(ctx, t)
-	if err != nil || len(rules) == 0 || s.begun(ctx, t) {
+	if err != nil || len(rules) == 0 {
 		return "", err
 	}
 	for _, r := range s.Connectors.Check(ctx, rules, t.State.Request, now) {
 		switch {
 		case r.Unknown != nil:
-			return unsure(t, now, r.Unknown)
+			return "", cannotTell(r.Unknown.Error())
 		case r.Why != "":
 			return r.Why, nil
 		case !r.From.IsZero():

@@ -136,7 +136,8 @@ func over(s procedure.State, at time.Time) bool {
 
 // late says why a wave that was claimed must not begin any more; empty where it may,
 // or where it has begun: what was begun in time is brought to its end. Between a
-// claim and its effect lies a moment, or, where an executor was lost, a night.
+// claim and its effect lies a moment, or, where an executor was lost, a night. An error
+// means that nobody can tell: it is looked at again until the claim is over.
 func (s shell) late(ctx context.Context, t reactor.Task) (string, error) {
 	now := s.now()
 	if t.Now.After(now) {
@@ -148,9 +149,14 @@ func (s shell) late(ctx context.Context, t reactor.Task) (string, error) {
 		why = "aborted by " + t.State.AbortBy
 	case begins(t.State) && over(t.State, now):
 		why = "the approvals have expired"
+	case s.begun(ctx, t):
+		return "", nil // before anything that may have come up, or cannot be read
 	default:
 		var err error
 		if why, err = s.stopped(ctx, t, now); err != nil {
+			why, err = unsure(t, now, told(ctx, t, err))
+		}
+		if err != nil {
 			return "", err
 		}
 	}
@@ -165,7 +171,8 @@ func (s shell) late(ctx context.Context, t reactor.Task) (string, error) {
 	return why, nil
 }
 
-// stopped says what came up since the claim that would have kept it from being made.
+// stopped says what came up since the claim that would have kept it from being made. An error
+// means that it cannot be told.
 func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (string, error) {
 	holds, _, err := s.holds(ctx, t, now)
 	switch {
@@ -177,7 +184,7 @@ func (s shell) stopped(ctx context.Context, t reactor.Task, now time.Time) (stri
 	if why, err := s.closed(ctx, t, now); err != nil || why != "" {
 		return why, err
 	}
-	if why, err := s.alarmed(ctx, t, now); err != nil || why != "" {
+	if why, err := s.alarmed(ctx, t); err != nil || why != "" {
 		return why, err
 	}
 	if why, err := s.quarantined(ctx, t); err != nil || why != "" {

@@ -3105,7 +3105,9 @@ type ExecutionClaimed struct {
 	RollbackProofs []*RollbackProof `protobuf:"bytes,10,rep,name=rollback_proofs,json=rollbackProofs,proto3" json:"rollback_proofs,omitempty"`
 	// What sources of alerts said at this start. Absent in claims of before they were asked.
 	Alerts []*AlertAnswer `protobuf:"bytes,11,rep,name=alerts,proto3" json:"alerts,omitempty"`
-	// What a way back does not wait for at this start and did not go past before.
+	// What a way back does not wait for at this start and did not go past before; and why an
+	// emergency goes around a gate that it passed at step 1: its evidence satisfies it no longer
+	// (evidence.outdated), or could not be read (evidence.unknown).
 	Findings []*Finding `protobuf:"bytes,12,rep,name=findings,proto3" json:"findings,omitempty"`
 	// Digest of the procedure document that was in effect at this start, by whose keys,
 	// identities and trusted root the evidence of the gates was judged again, beside those of the
