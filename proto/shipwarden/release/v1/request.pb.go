@@ -2366,10 +2366,10 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"|\n" +
 	"\tGrpcProbe\x12,\n" +
 	"\aservice\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18\x80\x022\b^[!-~]*$R\aservice\x12A\n" +
-	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"\x91\x02\n" +
+	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"\x93\x02\n" +
 	"\bDnsProbe\x12m\n" +
-	"\x04name\x18\x01 \x01(\tBY\xbaHVrT\x18\xfd\x012O^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x120\n" +
-	"\taddresses\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\f\b\x01\x10 \x18\x01\"\x04r\x02p\x01R\taddresses\x12!\n" +
+	"\x04name\x18\x01 \x01(\tBY\xbaHVrT\x18\xfd\x012O^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x122\n" +
+	"\taddresses\x18\x02 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\b\x01\x10 \x18\x01\"\x06r\x04\x18-p\x01R\taddresses\x12!\n" +
 	"\fmore_allowed\x18\x03 \x01(\bR\vmoreAllowed\x12A\n" +
 	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"\x86\x03\n" +
 	"\bTlsProbe\x12p\n" +
