@@ -56,3 +56,18 @@ func TestABugIsCaughtByTheCountsItNamesAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestFineWeatherKeepsNobodyOffTheBus: a mistake that only copies and forgeries show is looked
+// for in runs in which no system around says no.
+func TestFineWeatherKeepsNobodyOffTheBus(t *testing.T) {
+	for _, test := range []struct {
+		cfg             Config
+		hostile, spells bool
+	}{
+		{Config{}, true, true}, {Config{Fine: true}, true, false}, {Config{Quiet: true}, false, false}, {Config{Quiet: true, Fine: true}, false, false},
+	} {
+		if h, s := test.cfg.hostile(), test.cfg.spells(); h != test.hostile || s != test.spells {
+			t.Errorf("quiet %t, fine %t: hostile %t, spells %t", test.cfg.Quiet, test.cfg.Fine, h, s)
+		}
+	}
+}

@@ -66,7 +66,7 @@ func (r *run) conclude(ctx context.Context) (Verdict, error) {
 	if err := r.world.weather.wrong(); err != nil {
 		return v, fmt.Errorf("write down the weather: %w", err)
 	}
-	if !r.cfg.Quiet && !r.cfg.Fine {
+	if r.cfg.spells() {
 		v.Missing = append(v.Missing, unheld(v.Held)...)
 	}
 	if v.Asked < r.cfg.Releases || v.Settled < r.cfg.Releases {

@@ -198,6 +198,13 @@ func (r *run) prepare(ctx context.Context) error {
 	return r.plant.secrets()
 }
 
+// hostile reports whether somebody on the bus copies, reorders and forges: fine weather does
+// not keep them from it.
+func (c Config) hostile() bool { return !c.Quiet }
+
+// spells reports whether systems around say no by turns.
+func (c Config) spells() bool { return !c.Quiet && !c.Fine }
+
 // work carries the releases through the faults, and returns when all have ended or
 // the time is up.
 func (r *run) work(ctx context.Context) error {
@@ -224,11 +231,13 @@ func (r *run) work(ctx context.Context) error {
 		}
 		bad.Go(func() { f.live(striking) })
 	}
-	if !r.cfg.Quiet && !r.cfg.Fine {
+	if r.cfg.hostile() {
+		bad.Go(func() { h.live(striking) })
+	}
+	if r.cfg.spells() {
 		bad.Go(func() {
 			r.world.weather.live(striking, rand.New(rand.NewPCG(r.cfg.Seed, 7))) //nolint:gosec // A test's dice.
 		})
-		bad.Go(func() { h.live(striking) })
 	}
 	bad.Go(func() { r.progress(striking) })
 	submit, done := context.WithTimeout(ctx, r.cfg.Duration)
