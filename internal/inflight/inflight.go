@@ -93,8 +93,10 @@ func Find(ctx context.Context, store Store, l Look) ([]Found, error) {
 			}
 			state, _ := procedure.Fold(id, h.Entries)
 			other := progress{state: state, requested: first(h.Entries), claimed: claimed(id, h.Entries)}
-			if other.urgent, err = urgent(ctx, store, state); err != nil {
-				return nil, fmt.Errorf("look at release %s of %s: %w", id, n.service, err)
+			if !state.LetGo() { // Nobody waits for it otherwise.
+				if other.urgent, err = takeback.Urgent(ctx, store, state); err != nil {
+					return nil, fmt.Errorf("look at release %s of %s: %w", id, n.service, err)
+				}
 			}
 			if why, turn := l.before(me, other); why != "" {
 				out = append(out, Found{Rule: n.rule, Release: id, Message: fmt.Sprintf("release %s of %s, %s, %s", id, n.service, n.relation, why), Turn: turn})
@@ -126,16 +128,6 @@ func bounded(found []Found) []Found {
 	found = found[:MaxFound]
 	found[MaxFound-1].Message += fmt.Sprintf(", and %d more", more)
 	return found
-}
-
-// urgent reports whether a release waits for none of its neighbors. What only calls itself a
-// rollback waits, and who waited for it in turn would wait in a circle.
-func urgent(ctx context.Context, store Store, s procedure.State) (bool, error) {
-	if !s.Urgent() || s.LetGo() {
-		return false, nil
-	}
-	normal, err := takeback.Normal(ctx, store, s.Request)
-	return !normal, err
 }
 
 // neighbor is a service, and how it is related to that of the release.

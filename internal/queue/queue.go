@@ -101,7 +101,7 @@ func (l Look) ahead(ctx context.Context, store Store, id string) (*releasev1.Hol
 		return nil, nil //nolint:nilnil // It takes none of them now.
 	}
 	why := ""
-	switch urgent, err := urgent(ctx, store, other); {
+	switch urgent, err := takeback.Urgent(ctx, store, other); {
 	case err != nil:
 		return nil, err
 	case len(other.Begun) > 0:
@@ -185,15 +185,6 @@ func shared(one, other procedure.State) string {
 		}
 	}
 	return ""
-}
-
-// urgent reports whether a release waits for no turn. What only calls itself a rollback does.
-func urgent(ctx context.Context, store Store, s procedure.State) (bool, error) {
-	if !s.Urgent() {
-		return false, nil
-	}
-	normal, err := takeback.Normal(ctx, store, s.Request)
-	return !normal, err
 }
 
 // first is the place of the first event.

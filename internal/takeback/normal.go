@@ -28,3 +28,14 @@ func Normal(ctx context.Context, store Store, r *releasev1.Request) (bool, error
 	problems, err := Check(ctx, store, r, of)
 	return len(problems) > 0, err
 }
+
+// Urgent reports whether a release waits for nobody's turn and no neighbor: an emergency, and a
+// rollback that takes back what it names. What only calls itself a rollback waits, and who
+// waited for it in turn would wait in a circle.
+func Urgent(ctx context.Context, store Store, s procedure.State) (bool, error) {
+	if !s.Urgent() {
+		return false, nil
+	}
+	normal, err := Normal(ctx, store, s.Request)
+	return !normal, err
+}

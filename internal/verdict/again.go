@@ -1,9 +1,11 @@
 package verdict
 
 import (
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/procedure"
@@ -130,4 +132,13 @@ func Bypassable(state procedure.State, gate string, documents ...*policy.Index) 
 		g := x.Gate(gate)
 		return g != nil && !g.GetBypassable()
 	})
+}
+
+// Unread says in words for the record why a piece of evidence, or a trusted root, could not be
+// read, without what a client of the bus says of addresses and subjects.
+func Unread(err error) string {
+	if errors.Is(err, sigstore.ErrRoot) {
+		return sigstore.ErrRoot.Error()
+	}
+	return evidence.Unread(err)
 }

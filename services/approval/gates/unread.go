@@ -2,17 +2,14 @@ package gates
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
-	internalevidence "github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
-	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/verdict"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -56,7 +53,7 @@ func (s *shell) proof(ctx context.Context, t reactor.Task, index *policy.Index) 
 	without := func(digest, name string, err error) {
 		slog.WarnContext(ctx, "an emergency is judged without what cannot be read",
 			slog.String("release", t.State.Release), slog.String("digest", digest), slog.Any("error", err))
-		unread = append(unread, &releasev1.UnkeptEvidence{Digest: digest, Name: name, Reason: notRead + whyNot(err)})
+		unread = append(unread, &releasev1.UnkeptEvidence{Digest: digest, Name: name, Reason: notRead + verdict.Unread(err)})
 	}
 	for i, ref := range refs {
 		if failed[i] != nil {
@@ -70,20 +67,6 @@ func (s *shell) proof(ctx context.Context, t reactor.Task, index *policy.Index) 
 	}
 	trust.Lost = lostOf(unread)
 	return trust, envelopes, unread, nil
-}
-
-// whyNot says in words of our own what kept something from being read: what a client says of
-// addresses is for the log alone.
-func whyNot(err error) string {
-	switch {
-	case errors.Is(err, internalevidence.ErrNotFound):
-		return "it is not there any more"
-	case errors.Is(err, internalevidence.ErrTampered), errors.Is(err, sigstore.ErrRoot):
-		return "it is not what it was"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time"
-	}
-	return "the store does not give it"
 }
 
 // Unread is what an end of step 1 says that it was judged without, though it was kept: its

@@ -27,11 +27,11 @@ func TestWhatCanNotBeReadStopsNoEmergency(t *testing.T) {
 		root string
 		why  string
 	}{
-		"silent":   {err: errors.New("dial tcp 10.1.2.3:4222"), why: "the store does not give it"},
-		"slow":     {err: context.DeadlineExceeded, why: "no answer in time"},
-		"gone":     {err: evidence.ErrNotFound, why: "it is not there any more"},
-		"tampered": {err: evidence.ErrTampered, why: "it is not what it was"},
-		"no root":  {root: evidence.Digest([]byte("nobody has it")), why: "it is not there any more"},
+		"silent":   {err: errors.New("dial tcp 10.1.2.3:4222"), why: "the store gave no answer"},
+		"slow":     {err: context.DeadlineExceeded, why: "the store gave no answer"},
+		"gone":     {err: evidence.ErrNotFound, why: "evidence is not there"},
+		"tampered": {err: evidence.ErrTampered, why: "evidence was changed"},
+		"no root":  {root: evidence.Digest([]byte("nobody has it")), why: "evidence is not there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/sigstore"
@@ -94,7 +93,7 @@ func (s shell) read(ctx context.Context, t reactor.Task) (*material, error) {
 		root, err := s.roots.Root(bounded, digest)
 		if err != nil {
 			failed = append(failed, err)
-			m.gone = append(m.gone, fmt.Sprintf("by the trusted root %s nothing can be judged again: %s", digest, rootless(err)))
+			m.gone = append(m.gone, fmt.Sprintf("by the trusted root %s nothing can be judged again: %s", digest, verdict.Unread(err)))
 		}
 		return root, nil
 	}); err != nil {
@@ -105,7 +104,7 @@ func (s shell) read(ctx context.Context, t reactor.Task) (*material, error) {
 	for i, ref := range refs {
 		if errs[i] != nil {
 			failed = append(failed, errs[i])
-			m.gone = append(m.gone, fmt.Sprintf("the evidence %s cannot be judged again: %s", ref.GetDigest(), evidence.Unread(errs[i])))
+			m.gone = append(m.gone, fmt.Sprintf("the evidence %s cannot be judged again: %s", ref.GetDigest(), verdict.Unread(errs[i])))
 			continue
 		}
 		m.envelopes = append(m.envelopes, contents[i])
@@ -114,14 +113,6 @@ func (s shell) read(ctx context.Context, t reactor.Task) (*material, error) {
 		slog.WarnContext(ctx, "evidence of a release cannot be read", slog.String("release", t.State.Release), slog.Any("error", errors.Join(failed...)))
 	}
 	return m, ctx.Err()
-}
-
-// rootless says in words for the record why there is no trusted root.
-func rootless(err error) string {
-	if errors.Is(err, sigstore.ErrRoot) {
-		return sigstore.ErrRoot.Error()
-	}
-	return evidence.Unread(err)
 }
 
 // pieces reads them, some at a time, until the context is over; each has its own error.
