@@ -44,9 +44,9 @@ type bug struct {
 	brief   bool
 	// calm strikes at the focus alone, and kills and stops nothing else.
 	calm bool
-	// rough has systems around say no now and then, which other bugs do without: what is
-	// held is struck at less often.
-	rough bool
+	// spells are those in which systems around say no; absent: none, because what is held is
+	// struck at less often.
+	spells []string
 }
 
 type edit struct{ file, from, to string }
@@ -149,7 +149,7 @@ func try(ctx context.Context, cfg Config, b bug) (Verdict, error) {
 		cfg.Interval = b.interval
 	}
 	cfg.Bad, cfg.FocusOnly, cfg.Brief, cfg.AckWait, cfg.Service, cfg.Unsigned = b.bad, b.calm, b.brief, b.ackWait, b.service, b.unsigned
-	cfg.Fine = len(b.edits) > 0 && !b.rough
+	cfg.Fine, cfg.Spells = len(b.edits) > 0 && len(b.spells) == 0, b.spells
 	if b.fate != "" {
 		cfg.Fates = slices.Repeat([]string{b.fate}, cfg.Releases)
 	}

@@ -48,6 +48,8 @@ type Config struct {
 	Unsigned bool
 	// Quiet does without faults, and Fine without systems around that say no.
 	Quiet, Fine bool
+	// Spells are those in which systems around say no. Absent: all.
+	Spells []string
 	// Focus are the failpoints to strike, and Action what to do there; empty for all.
 	// FocusOnly does nothing else.
 	Focus     []string
@@ -118,6 +120,9 @@ func Run(ctx context.Context, cfg Config) (Verdict, error) {
 	}
 	if len(cfg.Fates) == 0 {
 		cfg.Fates = certainFates
+	}
+	if len(cfg.Spells) == 0 {
+		cfg.Spells = weathers
 	}
 	if cfg.AckWait == 0 {
 		cfg.AckWait = time.Second
@@ -236,7 +241,7 @@ func (r *run) work(ctx context.Context) error {
 	}
 	if r.cfg.spells() {
 		bad.Go(func() {
-			r.world.weather.live(striking, rand.New(rand.NewPCG(r.cfg.Seed, 7))) //nolint:gosec // A test's dice.
+			r.world.weather.live(striking, r.cfg.Spells, rand.New(rand.NewPCG(r.cfg.Seed, 7))) //nolint:gosec // A test's dice.
 		})
 	}
 	bad.Go(func() { r.progress(striking) })

@@ -59,12 +59,12 @@ func newWeather(dir string) (*weather, error) {
 	return &weather{file: file}, err
 }
 
-// live changes the weather until the context ends, and leaves it fine.
-func (w *weather) live(ctx context.Context, random *rand.Rand) {
+// live has those spells by turns until the context ends, and leaves the weather fine.
+func (w *weather) live(ctx context.Context, spells []string, random *rand.Rand) {
 	for i := 0; ctx.Err() == nil; i++ {
 		pause(ctx, time.Second+time.Duration(random.Int64N(int64(3*time.Second))))
 		long := time.Second + time.Duration(random.Int64N(int64(3*time.Second)))
-		w.set(weathers[i%len(weathers)], time.Now().Add(long))
+		w.set(spells[i%len(spells)], time.Now().Add(long))
 		pause(ctx, long)
 		w.set("", time.Time{})
 	}
