@@ -13,12 +13,12 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: ## Find or install all that is needed: Go, PostgreSQL, OpenSSH, Alertmanager, the pinned tools, promtool
-	@tools/setup.sh go postgresql openssh alertmanager generators linter helm promtool
+setup: ## Find or install all that is needed: Go, PostgreSQL, OpenSSH, Alertmanager, Prometheus, the pinned tools, promtool
+	@tools/setup.sh go postgresql openssh alertmanager prometheus generators linter helm promtool
 
 .PHONY: setup-test
 setup-test:
-	@tools/setup.sh go postgresql openssh alertmanager
+	@tools/setup.sh go postgresql openssh alertmanager prometheus
 
 .PHONY: setup-tools
 setup-tools:

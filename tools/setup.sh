@@ -2,7 +2,7 @@
 # Finds what the project needs, or installs it, and says in a line each what it
 # found or did. Running it again costs nothing and changes nothing.
 #
-#   tools/setup.sh go postgresql openssh alertmanager generators linter helm promtool
+#   tools/setup.sh go postgresql openssh alertmanager prometheus generators linter helm promtool
 #
 # It installs system packages on Debian and Ubuntu (as root, or where sudo asks for
 # no password) and on macOS with Homebrew. Elsewhere it says what is missing.
@@ -157,38 +157,44 @@ build_tools() {
 	echo "$sum" >"$stamp"
 }
 
-# promtool: tests the alert rules. On Debian the program alone is taken out of its
-# package: installing the package would start a Prometheus.
-setup_promtool() {
-	local scratch
-	if [ -x .bin/promtool ]; then
-		say promtool "in .bin"
+# promtool tests the alert rules. Prometheus itself is what checks of metrics are shown to,
+# by tests. On Debian the programs alone are taken out of their package: installing the
+# package would start a Prometheus.
+setup_promtool() { of_prometheus promtool; }
+setup_prometheus() { of_prometheus prometheus; }
+
+of_prometheus() {
+	local name=$1 scratch
+	if [ -x ".bin/$name" ]; then
+		say "$name" "in .bin"
 		return
 	fi
-	if have promtool; then
-		say promtool "at $(command -v promtool)"
+	if have "$name"; then
+		say "$name" "at $(command -v "$name")"
 		return
 	fi
 	if have apt-get && have dpkg-deb; then
-		say promtool "missing: taking it out of Debian's package prometheus"
+		say "$name" "missing: taking it out of Debian's package prometheus"
 		scratch=$(mktemp -d)
 		# apt-get drops to a user of its own for downloads, who must be able to write here.
 		chmod 755 "$scratch"
 		if ! (cd "$scratch" && apt-get -q download prometheus) >/dev/null 2>&1; then
 			apt_get update || true
 			(cd "$scratch" && quiet apt-get -q download prometheus) ||
-				{ rm -rf "$scratch"; die promtool "could not fetch the package prometheus"; }
+				{ rm -rf "$scratch"; die "$name" "could not fetch the package prometheus"; }
 		fi
 		dpkg-deb -x "$scratch"/prometheus_*.deb "$scratch/content"
 		mkdir -p .bin
-		cp "$scratch/content/usr/bin/promtool" .bin/promtool
+		# Another run may be starting the one that is there.
+		cp "$scratch/content/usr/bin/$name" ".bin/$name.new"
+		mv ".bin/$name.new" ".bin/$name"
 		rm -rf "$scratch"
-		say promtool "installed into .bin"
+		say "$name" "installed into .bin"
 	elif have brew; then
-		say promtool "missing: brew install prometheus"
-		quiet brew install prometheus || die promtool "could not install it: run 'brew install prometheus'"
+		say "$name" "missing: brew install prometheus"
+		quiet brew install prometheus || die "$name" "could not install it: run 'brew install prometheus'"
 	else
-		die promtool "missing: install Prometheus, so that promtool is on PATH"
+		die "$name" "missing: install Prometheus, so that $name is on PATH"
 	fi
 }
 
@@ -236,7 +242,7 @@ setup_alertmanager() {
 
 for part in "$@"; do
 	case "$part" in
-	go | postgresql | openssh | generators | linter | helm | promtool | alertmanager | clients) "setup_$part" ;;
-	*) die "$part" "unknown: one of go, postgresql, openssh, generators, linter, helm, promtool, alertmanager, clients" ;;
+	go | postgresql | openssh | generators | linter | helm | promtool | alertmanager | prometheus | clients) "setup_$part" ;;
+	*) die "$part" "unknown: one of go, postgresql, openssh, generators, linter, helm, promtool, alertmanager, prometheus, clients" ;;
 	esac
 done

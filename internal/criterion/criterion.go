@@ -25,6 +25,8 @@ type kind struct {
 	expects func(*releasev1.Check) []string
 	// timeout is how long one sample may take, as the check has it.
 	timeout func(*releasev1.Check) *durationpb.Duration
+	// faults are what is wrong with it beside what the schema says; nil for nothing.
+	faults func(*releasev1.Check) []Fault
 }
 
 // kinds are all of them, by the name of their field in Check.
@@ -53,6 +55,12 @@ var kinds = map[string]kind{
 		looks:   tlsLooks,
 		expects: tlsExpects,
 		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetTls().GetTimeout() },
+	},
+	"prometheus": {
+		looks:   prometheusLooks,
+		expects: prometheusExpects,
+		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetPrometheus().GetTimeout() },
+		faults:  prometheusFaults,
 	},
 }
 

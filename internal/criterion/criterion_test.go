@@ -44,6 +44,12 @@ var examples = map[string]struct {
 	"tls": {&releasev1.Check{Probe: &releasev1.Check_Tls{Tls: &releasev1.TlsProbe{
 		Name: "www.shop.example", MinDays: 14, MinVersion: releasev1.TlsProbe_VERSION_TLS_1_3,
 	}}}, `tls certificate of www.shop.example is trusted, for 14 days more, nothing older than TLS 1.3, within 5s`},
+	"prometheus": {&releasev1.Check{Probe: &releasev1.Check_Prometheus{Prometheus: &releasev1.PrometheusProbe{
+		Source: "metrics", Query: `errors{target="{target}"}`, Range: &releasev1.NumberRange{Max: proto.Float64(0.01)},
+		Over: durationpb.New(10 * time.Minute), Step: durationpb.New(30 * time.Second), MinPoints: proto.Uint32(10), MinShare: proto.Float64(0.95),
+		MinSeries: proto.Uint32(2), MaxSeries: proto.Uint32(4), MaxAge: durationpb.New(time.Minute), MaxAgeOf: `up{job="shop"}`,
+	}}}, `prometheus metrics is asked "errors{target=\"{target}\"}" over 10m0s every 30s, 95% of the values of each series are at most 0.01, ` +
+		`there are 2 to 4 series, each has at least 10 of 21 points, none ends more than 1m0s ago, nor do the samples of "up{job=\"shop\"}", within 5s`},
 	"tcp": {&releasev1.Check{Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{}}}, "tcp connects within 5s"},
 }
 

@@ -28,6 +28,14 @@ func TestACheckThatCannotBeMadeIsRefusedAtItsPlace(t *testing.T) {
 		{"a name of nobody", "name: www.shop.example # without", `name: "https://www.shop.example" # without`, "services[0].checks[4].tls.name"},
 		{"a version that nobody knows", "VERSION_TLS_1_3", "VERSION_TLS_1_1", "services[0].checks[4].tls.min_version"},
 		{"a service with a space", "service: shop.Checkout", `service: "shop Checkout"`, "services[0].checks[2].grpc.service"},
+		{"a source at an address", "source: metrics\n          # The share", "source: \"http://prometheus\"\n          # The share", "services[0].checks[5].prometheus.source"},
+		{"a placeholder of nobody", `target="{target}",code=~`, `target="{host}",code=~`, "services[0].checks[5].prometheus.query"},
+		{"a bracket that is not closed", `target="{target}"}[2m]))`, `target="{target}"}[2m])`, "services[0].checks[5].prometheus.query"},
+		{"too many steps", "step: 30s", "step: 1s", "services[0].checks[6].prometheus.step"},
+		{"no step", "          step: 30s\n", "", "services[0].checks[6].prometheus"},
+		{"more points than there are", "min_points: 10", "min_points: 40", "services[0].checks[6].prometheus.min_points"},
+		{"fewer series than none", "max_series: 3", "max_series: 1", "services[0].checks[6].prometheus.min_series"},
+		{"an age of a computation", `max_age_of: http_requests_total{`, `max_age_of: rate(http_requests_total{`, "services[0].checks[5].prometheus.max_age_of"},
 		{"slower than is waited for", "max_latency: 500ms", "max_latency: 2s", "services[0].checks[0].http"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

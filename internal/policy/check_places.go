@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/freeze"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -83,6 +84,11 @@ func (c *checker) services() {
 			c.report(fmt.Sprintf("%s.dependencies[%d]", path, j), "service.self", "%s depends on itself", service.GetName())
 		}
 		c.unique(path+".checks", "name", names(service.GetChecks(), (*releasev1.Check).GetName))
+		for j, check := range service.GetChecks() {
+			for _, f := range criterion.Faults(check) {
+				c.report(fmt.Sprintf("%s.checks[%d].%s", path, j, f.Field), f.Rule, "%s", f.Message)
+			}
+		}
 		c.requirements(path+".requirements", service)
 	}
 }

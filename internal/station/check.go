@@ -105,6 +105,31 @@ func missing(documents []*policy.Index, configured []string) []string {
 	return out
 }
 
+// WarnOfMetrics logs which sources of metrics checks of the procedure documents in effect ask
+// that this service is configured without: those checks come to no verdict.
+func (s *Station) WarnOfMetrics(ctx context.Context, configured []string) {
+	ctx, cancel := context.WithTimeout(ctx, comparing)
+	defer cancel()
+	documents, err := s.documents(ctx)
+	if err != nil {
+		slog.WarnContext(ctx, "the configured sources of metrics are not compared with the procedure document", slog.Any("error", err))
+	}
+	said := map[string]bool{}
+	for _, d := range documents {
+		for _, service := range d.Document().GetServices() {
+			for _, c := range service.GetChecks() {
+				source := c.GetPrometheus().GetSource()
+				if source == "" || said[source] || slices.Contains(configured, source) {
+					continue
+				}
+				said[source] = true
+				slog.WarnContext(ctx, "no address is configured for a source of metrics of the procedure document: checks that ask it come to no verdict",
+					slog.String("field", "metric_sources"), slog.String("source", source), slog.String("service", service.GetName()), slog.String("check", c.GetName()))
+			}
+		}
+	}
+}
+
 func (s *Station) documents(ctx context.Context) ([]*policy.Index, error) {
 	ids, err := s.Store.Procedures(ctx)
 	if err != nil {

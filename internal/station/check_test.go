@@ -88,6 +88,27 @@ func TestATargetThatNoDocumentKnowsIsWarnedOf(t *testing.T) {
 	if text := logged(t, func() { s.WarnOfSources(ctx, []string{"prometheus"}) }); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "field=alert_sources source=alertmanager") {
 		t.Errorf("of sources it says %q", text)
 	}
+	// And so does a source of metrics that checks of the document ask.
+	checks := "    checks:\n      - name: healthy\n"
+	data = []byte(strings.Replace(string(data), checks, "    checks:\n"+
+		"      - {name: a, prometheus: {source: metrics, query: up, range: {min: 1}}}\n      - {name: b, prometheus: {source: others, query: up, range: {min: 1}}}\n      - name: healthy\n", 1))
+	if _, err := s.Evidence.Put(ctx, "application/yaml", "procedure", data); err != nil {
+		t.Fatal(err)
+	}
+	if active, err = standing.ReadProcedure(ctx, s.Store, "PROC-DEPLOY-001"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Store.Append(ctx, active.Draft(&releasev1.Event{Data: &releasev1.Event_ProcedureActivated{
+		ProcedureActivated: &releasev1.ProcedureActivated{Version: "1.2", Digest: policy.Digest(data)},
+	}})); err != nil {
+		t.Fatal(err)
+	}
+	for configured, misses := range map[string]string{"metrics": "others", "others": "metrics"} {
+		text := logged(t, func() { s.WarnOfMetrics(ctx, []string{configured}) })
+		if strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "field=metric_sources source="+misses) {
+			t.Errorf("of sources of metrics beside %s it says %q", configured, text)
+		}
+	}
 	cancel()
 	if err := s.Run(ctx); err != nil {
 		t.Fatal(err)

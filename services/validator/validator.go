@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 
@@ -18,8 +20,10 @@ import (
 	"github.com/blackdice/shipwarden/services/validator/check/dnscheck"
 	"github.com/blackdice/shipwarden/services/validator/check/grpccheck"
 	"github.com/blackdice/shipwarden/services/validator/check/httpcheck"
+	"github.com/blackdice/shipwarden/services/validator/check/promcheck"
 	"github.com/blackdice/shipwarden/services/validator/check/tcpcheck"
 	"github.com/blackdice/shipwarden/services/validator/check/tlscheck"
+	"github.com/blackdice/shipwarden/services/validator/metrics"
 	"github.com/blackdice/shipwarden/services/validator/resolve"
 	"github.com/blackdice/shipwarden/services/validator/scope"
 	"github.com/blackdice/shipwarden/services/validator/target"
@@ -35,7 +39,8 @@ func Load(path string) (*configv1.Validator, error) {
 	}
 	_, places := targets(cfg)
 	_, resolver := resolve.New(resolve.Config{Folder: cfg.GetArtifactFolder(), Registries: cfg.GetRegistries()})
-	if err := errors.Join(places, resolver); err != nil {
+	_, sources := metrics.Open(cfg.GetMetricSources(), nil, nil)
+	if err := errors.Join(places, resolver, sources); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
@@ -52,25 +57,31 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 	if err != nil {
 		return err
 	}
+	sources, err := metrics.Open(cfg.GetMetricSources(), nil, nil)
+	if err != nil {
+		return err
+	}
 	s, err := station.Open(ctx, procedure.ServiceValidator, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
 	}
 	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
+	s.WarnOfMetrics(ctx, slices.Collect(maps.Keys(sources)))
 	s.Step(scope.New(s.Procedures, resolver, s.Store))
-	s.Step(verify.New(s.Procedures, check.Bake{Probers: probers()}, places, s.Evidence))
+	s.Step(verify.New(s.Procedures, check.Bake{Probers: probers(sources)}, places, s.Evidence))
 	return s.Run(ctx)
 }
 
 // probers are the kinds of checks that this validator can make, each in a package of its
 // own.
-func probers() map[string]check.Prober {
+func probers(sources map[string]*metrics.Source) map[string]check.Prober {
 	return map[string]check.Prober{
-		"dns":  dnscheck.Prober{},
-		"grpc": grpccheck.Prober{},
-		"http": httpcheck.Prober{},
-		"tcp":  tcpcheck.Prober{},
-		"tls":  tlscheck.Prober{},
+		"dns":        dnscheck.Prober{},
+		"grpc":       grpccheck.Prober{},
+		"http":       httpcheck.Prober{},
+		"prometheus": promcheck.Prober{Sources: sources},
+		"tcp":        tcpcheck.Prober{},
+		"tls":        tlscheck.Prober{},
 	}
 }
 

@@ -26,6 +26,14 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		{"an unknown key", "drivers: []\n", []string{"drivers"}},
 		{"a target without a name", "targets: [{base_url: \"http://127.0.0.1\"}]\n", []string{"targets[0]"}},
 		{"a target with a password", "targets: [{target: eu1, base_url: \"http://me:secret@127.0.0.1\"}]\n", []string{"targets[0]", "base_url"}},
+		{"a source of metrics", "metric_sources: [{name: metrics, url: \"https://prometheus:9090/below\", headers: [{name: X-Scope-OrgID, value: shop}]}]\n", nil},
+		{
+			"sources of metrics that are none", "metric_sources:\n  - {name: a, url: 'http://me:secret@prometheus'}\n  - {name: b, url: 'http://prometheus:9090', token_file: /none}\n" +
+				"  - {name: c, url: 'http://prometheus:9090'}\n  - {name: c, url: 'http://prometheus:9090'}\n",
+			[]string{"metric_sources[0].url", "metric_sources[1].token_file: it is not sent over plain HTTP", "metric_sources[3].name: c is there already"},
+		},
+		{"a source of metrics without a name", "metric_sources: [{url: \"https://prometheus\"}]\n", []string{"metric_sources[0].name"}},
+		{"a header of a source that holds nothing", "metric_sources: [{name: a, url: \"https://prometheus\", headers: [{name: X-A}]}]\n", []string{"metric_sources[0].headers[0].from"}},
 		{"a registry without a host", "registries: [{insecure: true}]\n", []string{"registries[0].host"}},
 		{"everything at once", `targets:
   - {target: eu1, tcp_address: "nonsense"}

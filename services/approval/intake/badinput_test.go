@@ -52,6 +52,13 @@ func badRequests(at time.Time) []badRequest {
 	deep := func(f func(*releasev1.HttpProbe)) change {
 		return func(q *releasev1.Request) { f(q.GetValidation().GetChecks()[0].GetHttp()) }
 	}
+	metric := func(f func(*releasev1.PrometheusProbe)) change {
+		return func(q *releasev1.Request) {
+			p := &releasev1.PrometheusProbe{Source: "metrics", Query: `errors{job="{service}"}`, Range: &releasev1.NumberRange{Max: proto.Float64(1)}}
+			f(p)
+			q.Validation.Checks[0].Probe = &releasev1.Check_Prometheus{Prometheus: p}
+		}
+	}
 	raw := func(b []byte) func(*releasev1.Request) []byte {
 		return func(*releasev1.Request) []byte { return b }
 	}
@@ -147,6 +154,29 @@ func badRequests(at time.Time) []badRequest {
 		{name: "27 slower than is waited for", change: deep(func(p *releasev1.HttpProbe) {
 			p.MaxLatency = durationpb.New(5 * time.Second)
 		}), field: "validation.checks[0].http", rule: "max_latency.timeout"},
+		{name: "27 a source of metrics at an address", change: metric(func(p *releasev1.PrometheusProbe) { p.Source = "http://169.254.169.254" }), field: "validation.checks[0].prometheus.source", rule: "string.pattern"},
+		{name: "27 a query that is empty", change: metric(func(p *releasev1.PrometheusProbe) { p.Query = "" }), field: "validation.checks[0].prometheus.query", rule: "required"},
+		{name: "27 a query without an end", change: metric(func(p *releasev1.PrometheusProbe) { p.Query = strings.Repeat("a", 1025) }), field: "validation.checks[0].prometheus.query", rule: "string.max_bytes"},
+		{name: "27 a query that is shown backwards", change: metric(func(p *releasev1.PrometheusProbe) { p.Query = "a\u202eb" }), field: "validation.checks[0].prometheus.query", rule: "string.pattern"},
+		{name: "27 a query that ends in a comment", change: metric(func(p *releasev1.PrometheusProbe) { p.Query = "vector(0) # errors" }), field: "validation.checks[0].prometheus.query", rule: "query.unclear"},
+		{name: "27 a query whose quotes are not closed", change: metric(func(p *releasev1.PrometheusProbe) { p.Query = `errors{job="shop}` }), field: "validation.checks[0].prometheus.query", rule: "query.unclear"},
+		{name: "27 a placeholder of nobody", change: metric(func(p *releasev1.PrometheusProbe) { p.Query = `errors{job="{host}"}` }), field: "validation.checks[0].prometheus.query", rule: "query.unclear"},
+		{name: "27 a metric without bounds", change: metric(func(p *releasev1.PrometheusProbe) { p.Range = nil }), field: "validation.checks[0].prometheus.range", rule: "required"},
+		{name: "27 a metric that may be anything", change: metric(func(p *releasev1.PrometheusProbe) { p.Range = &releasev1.NumberRange{} }), field: "validation.checks[0].prometheus.range", rule: "range.bounds"},
+		{name: "27 a span without steps", change: metric(func(p *releasev1.PrometheusProbe) { p.Over = durationpb.New(time.Minute) }), field: "validation.checks[0].prometheus", rule: "prometheus.over"},
+		{name: "27 a share of one value", change: metric(func(p *releasev1.PrometheusProbe) { p.MinShare = proto.Float64(0.5) }), field: "validation.checks[0].prometheus", rule: "prometheus.over"},
+		{name: "27 more points than are asked for", change: metric(func(p *releasev1.PrometheusProbe) {
+			p.Over, p.Step = durationpb.New(time.Hour), durationpb.New(time.Second)
+		}), field: "validation.checks[0].prometheus.step", rule: "points.many"},
+		{name: "27 the age of nothing", change: metric(func(p *releasev1.PrometheusProbe) { p.MaxAgeOf = "errors" }), field: "validation.checks[0].prometheus", rule: "prometheus.max_age"},
+		{name: "27 the age of what is computed", change: metric(func(p *releasev1.PrometheusProbe) {
+			p.Query, p.MaxAge = "sum(errors)", durationpb.New(time.Minute)
+		}), field: "validation.checks[0].prometheus.max_age_of", rule: "query.selector"},
+		{name: "27 a metric of the way back that nobody can ask for", change: func(q *releasev1.Request) {
+			metric(func(p *releasev1.PrometheusProbe) { p.Query = "sum(errors" })(q)
+			q.RollbackPlan.Checks = []*releasev1.Check{q.GetValidation().GetChecks()[0]}
+			q.Validation.Checks[0] = &releasev1.Check{Name: "port", Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{}}}
+		}, field: "rollback_plan.checks[0].prometheus.query", rule: "query.unclear"},
 		{name: "28 201 checks, each of them good", change: func(q *releasev1.Request) {
 			for i := range 200 {
 				c := proto.CloneOf(q.GetValidation().GetChecks()[0])

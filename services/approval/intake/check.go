@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/policy"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -137,7 +138,8 @@ func (c *checker) target(field, id string) {
 	}
 }
 
-// names checks that what is told apart by name has names that differ.
+// names checks that what is told apart by name has names that differ, and that every check
+// can have a verdict.
 func (c *checker) names() {
 	artifacts := map[string]bool{}
 	for i, a := range c.r.GetArtifacts() {
@@ -157,5 +159,8 @@ func (c *checker) checks(field string, all []*releasev1.Check) {
 			c.say(fmt.Sprintf("%s[%d].name", field, i), "name.twice", "%q is there already", k.GetName())
 		}
 		seen[k.GetName()] = true
+		for _, f := range criterion.Faults(k) {
+			c.say(fmt.Sprintf("%s[%d].%s", field, i, f.Field), f.Rule, "%s", f.Message)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/validator/target"
 )
@@ -20,8 +21,17 @@ type Subject struct {
 	Digest string
 }
 
+// Release is of what a bake looks at the deployment.
+type Release struct{ Service, Environment string }
+
+// names are what placeholders stand for on a target.
+func (r Release) names(target, digest string) criterion.Names {
+	return criterion.Names{Target: target, Service: r.Service, Environment: r.Environment, Digest: digest}
+}
+
 // Plan is what one bake is to look at.
 type Plan struct {
+	Release  Release
 	Subjects []Subject
 	Checks   []*releasev1.Check
 	// Bake is how long the checks are repeated, Interval how often.
@@ -76,7 +86,11 @@ func (b Bake) Run(ctx context.Context, plan Plan) (Report, error) {
 	for _, c := range plan.Checks {
 		needed = max(needed, minSamples(c))
 	}
-	series := len(plan.Subjects) * (len(plan.Checks) + 1)
+	series := 1
+	for _, c := range plan.Checks {
+		series += weight(c)
+	}
+	series *= len(plan.Subjects)
 	started := b.Clock.Now()
 	r := &run{
 		Bake: b, plan: plan, slots: make(chan struct{}, b.Parallel),

@@ -22,5 +22,7 @@
 // takes none twice. Where less than half of them are left, too little would carry the
 // verdict, and the window begins anew.
 //
-// How a kind of check takes one sample is in a package of its own below this one.
+// How a kind of check takes one sample is in a package of its own below this one. What a
+// source of metrics answered is counted and judged here, because the outcomes of such samples
+// are derived again from what was kept.
 package check

@@ -50,7 +50,36 @@ type documentTarget struct {
 	TLSAddress     string           `json:"tls_address,omitempty"`
 	DNSServer      string           `json:"dns_server,omitempty"`
 	ApprovedDigest string           `json:"approved_digest"`
+	Queries        []documentQuery  `json:"queries,omitempty"`
 	Results        []documentResult `json:"results"`
+}
+
+// documentQuery is what was asked of a source of metrics for one check on one target, with
+// everything in place of its placeholders. It is empty where nothing could be put there.
+type documentQuery struct {
+	Check  string `json:"check"`
+	Source string `json:"source"`
+	URL    string `json:"url,omitempty"`
+	Query  string `json:"query"`
+	AgeOf  string `json:"max_age_of,omitempty"`
+}
+
+// queries are what was asked of sources of metrics on one target. Where a source is says
+// the prober, which knows it.
+func queries(checks []*releasev1.Check, names criterion.Names, place func(source string) string) []documentQuery {
+	var all []documentQuery
+	for _, c := range checks {
+		if c.GetPrometheus() == nil {
+			continue
+		}
+		q := documentQuery{Check: c.GetName(), Source: c.GetPrometheus().GetSource()}
+		q.URL = place(q.Source)
+		if asked, err := criterion.Resolve(c, names); err == nil {
+			q.Query, q.AgeOf = asked.GetPrometheus().GetQuery(), criterion.AgeOf(asked.GetPrometheus())
+		}
+		all = append(all, q)
+	}
+	return all
 }
 
 // documentResult is one result with the samples that it was derived from.

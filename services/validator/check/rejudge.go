@@ -19,13 +19,13 @@ var ErrDocument = errors.New("not the samples of this bake")
 type Approved struct{ Target, Digest string }
 
 // Rejudge derives the results of a bake again from its document (N-01): every verdict
-// from the samples that are kept, by these checks, for those of the targets that were
-// looked at. It is pure, and believes no verdict of the document: where one differs from
+// from the samples that are kept, by these checks, for those of the targets of the release
+// that were looked at; and the outcome of a sample from what was measured. It is pure, and believes no verdict of the document: where one differs from
 // what its samples amount to, that is an error. Errors wrap ErrDocument.
 //
 // What it takes from the document as it is: the samples, that the bake ended early and
 // why, what was unusual about its window, and when it began and ended.
-func Rejudge(content []byte, checks []*releasev1.Check, targets []Approved) (*releasev1.Verification, error) {
+func Rejudge(content []byte, release Release, checks []*releasev1.Check, targets []Approved) (*releasev1.Verification, error) {
 	var d document
 	if err := json.Unmarshal(content, &d); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDocument, err)
@@ -41,7 +41,7 @@ func Rejudge(content []byte, checks []*releasev1.Check, targets []Approved) (*re
 		if !slices.Contains(targets, Approved{place.Target, place.ApprovedDigest}) {
 			return nil, fmt.Errorf("%w: targets[%d]: %.64q, or what was approved for it, is not that of the release", ErrDocument, i, place.Target)
 		}
-		results, err := place.rejudge(checks, d.EndedEarly)
+		results, err := place.rejudge(release, checks, d.EndedEarly)
 		if err != nil {
 			return nil, fmt.Errorf("%w: targets[%d].%w", ErrDocument, i, err)
 		}
@@ -56,13 +56,22 @@ func Rejudge(content []byte, checks []*releasev1.Check, targets []Approved) (*re
 }
 
 // rejudge derives the results of one target.
-func (p documentTarget) rejudge(checks []*releasev1.Check, early string) ([]*releasev1.CheckResult, error) {
+func (p documentTarget) rejudge(release Release, checks []*releasev1.Check, early string) ([]*releasev1.CheckResult, error) {
+	asked := queries(checks, release.names(p.Target, p.ApprovedDigest), p.place)
+	if !slices.Equal(p.Queries, asked) {
+		return nil, errors.New("queries: other ones than those of the release")
+	}
 	if len(p.Results) != len(checks)+1 {
 		return nil, fmt.Errorf("results: %d of %d", len(p.Results), len(checks)+1)
 	}
 	first, last := split(p.Results[0].Samples)
 	results := []*releasev1.CheckResult{judgeDigest(p.Target, p.ApprovedDigest, first, last)}
 	for i, c := range checks {
+		for j, s := range p.Results[i+1].Samples {
+			if err := remeasured(c, s); err != nil {
+				return nil, fmt.Errorf("results[%d].samples[%d]: %w", i+1, j, err)
+			}
+		}
 		result := Judge(c, p.Results[i+1].Samples)
 		result.Target = p.Target
 		results = append(results, complete(result, early))
@@ -74,6 +83,14 @@ func (p documentTarget) rejudge(checks []*releasev1.Check, early string) ([]*rel
 		}
 	}
 	return results, nil
+}
+
+// place takes from the document where a source was.
+func (p documentTarget) place(source string) string {
+	if i := slices.IndexFunc(p.Queries, func(q documentQuery) bool { return q.Source == source }); i >= 0 {
+		return p.Queries[i].URL
+	}
+	return ""
 }
 
 // split finds where the answers at the beginning end, which are kept in one list with

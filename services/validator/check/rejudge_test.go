@@ -24,7 +24,7 @@ func TestSamplesOfOtherCriteriaProveNothing(t *testing.T) {
 		p.Checks[1].Probe = &releasev1.Check_Grpc{Grpc: &releasev1.GrpcProbe{Service: "shop.Checkout"}}
 		report := newWorld("").bake(t, p)
 		targets := []check.Approved{{Target: "eu1", Digest: approved}}
-		again, err := check.Rejudge(report.Document, p.Checks, targets)
+		again, err := check.Rejudge(report.Document, p.Release, p.Checks, targets)
 		if err != nil || !proto.Equal(again, report.Verification) {
 			t.Fatalf("derived again: %v, %v", again, err)
 		}
@@ -37,13 +37,13 @@ func TestSamplesOfOtherCriteriaProveNothing(t *testing.T) {
 		} {
 			checks := []*releasev1.Check{proto.CloneOf(p.Checks[0]), p.Checks[1]}
 			change(checks[0].GetHttp())
-			if _, err := check.Rejudge(report.Document, checks, targets); !errors.Is(err, check.ErrDocument) {
+			if _, err := check.Rejudge(report.Document, p.Release, checks, targets); !errors.Is(err, check.ErrDocument) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		checks := []*releasev1.Check{p.Checks[0], proto.CloneOf(p.Checks[1])}
 		checks[1].GetGrpc().Service = "shop.Cart"
-		if _, err := check.Rejudge(report.Document, checks, targets); !errors.Is(err, check.ErrDocument) {
+		if _, err := check.Rejudge(report.Document, p.Release, checks, targets); !errors.Is(err, check.ErrDocument) {
 			t.Errorf("another service: %v", err)
 		}
 	})

@@ -102,6 +102,14 @@ func sentence(verdict releasev1.CheckResult_Verdict, results []*releasev1.CheckR
 	return text.String()
 }
 
+// place is where a source of metrics is, "" where that is not known.
+func (r *run) place(source string) string {
+	if placed, ok := r.Probers[kindPrometheus].(Placed); ok {
+		return placed.Place(source)
+	}
+	return ""
+}
+
 // document writes down everything that was seen. Equal observations give equal bytes.
 func (r *run) document(seen []*looks, v *releasev1.Verification, verdict releasev1.CheckResult_Verdict, early string) []byte {
 	d := document{
@@ -116,6 +124,7 @@ func (r *run) document(seen []*looks, v *releasev1.Verification, verdict release
 			Target: t.ID(), BaseURL: t.BaseURL(), TCPAddress: t.TCPAddress(), DigestPath: t.DigestPath(),
 			GRPCAddress: t.GRPCAddress(), TLSAddress: t.TLSAddress(), DNSServer: t.DNSServer(),
 			ApprovedDigest: l.subject.Digest,
+			Queries:        queries(r.plan.Checks, r.plan.Release.names(t.ID(), l.subject.Digest), r.place),
 		}
 		all := append([][]Sample{slices.Concat(l.first, l.last)}, l.checks...)
 		for _, samples := range all {

@@ -58,6 +58,8 @@ type Observation struct {
 	Outcome Outcome
 	// Detail says what was seen, for a person: never a body, which may hold secrets.
 	Detail string
+	// Measured is what was counted of an answer of a source of metrics; nil otherwise.
+	Measured *Measured
 }
 
 // Sample is one observation at its place in the window.
@@ -70,6 +72,8 @@ type Sample struct {
 	// Outcome and Detail are what was observed.
 	Outcome Outcome `json:"outcome"`
 	Detail  string  `json:"detail,omitempty"`
+	// Measured is what the outcome of a Prometheus check was derived from.
+	Measured *Measured `json:"measured,omitempty"`
 }
 
 // Prober takes one sample of one kind of check. It must be safe for concurrent use,
@@ -78,6 +82,15 @@ type Sample struct {
 type Prober interface {
 	Probe(ctx context.Context, t *target.Target, c *releasev1.Check) Observation
 }
+
+// Placed is a prober that asks sources which have names.
+type Placed interface {
+	// Place says where a source is, without anything secret; "" where there is none.
+	Place(source string) string
+}
+
+// kindPrometheus is the kind of checks that ask sources of metrics.
+const kindPrometheus = "prometheus"
 
 // maxDetail bounds the detail of a sample in bytes, so that a window of samples stays
 // a document of known size.

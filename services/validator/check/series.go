@@ -51,7 +51,14 @@ func (r *run) probe(ctx context.Context, s Subject, c *releasev1.Check) Observat
 	if prober == nil {
 		return Observation{Outcome: Error, Detail: "this validator has nothing to make this kind of check with"}
 	}
-	return prober.Probe(ctx, s.Target, c)
+	if found := criterion.Faults(c); len(found) > 0 {
+		return Observation{Outcome: Error, Detail: found[0].Field + ": " + found[0].Message}
+	}
+	asked, err := criterion.Resolve(c, r.plan.Release.names(s.Target.ID(), s.Digest))
+	if err != nil {
+		return Observation{Outcome: Error, Detail: err.Error()}
+	}
+	return prober.Probe(ctx, s.Target, asked)
 }
 
 // take takes one sample as soon as fewer than the allowed number are under way. It
@@ -70,7 +77,7 @@ func (r *run) take(ctx context.Context, number int, look func(context.Context) O
 	}
 	return Sample{
 		Number: number, Time: begin.UTC(), Took: r.Clock.Now().Sub(begin),
-		Outcome: seen.Outcome, Detail: clean(seen.Detail),
+		Outcome: seen.Outcome, Detail: clean(seen.Detail), Measured: seen.Measured,
 	}, true
 }
 

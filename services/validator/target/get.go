@@ -2,14 +2,11 @@ package target
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
-
-	"github.com/blackdice/shipwarden/services/validator/target/dial"
 )
 
 // Bounds of an answer, in bytes. What is larger is not looked at.
@@ -47,7 +44,7 @@ func (t *Target) Get(ctx context.Context, path string, follow bool) (Answer, err
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrNotSeen, err)
 	}
-	client := newClient(pinned, t.secure)
+	client := pinned.Client(t.secure, maxHeader)
 	defer client.CloseIdleConnections()
 	client.CheckRedirect = sameOrigin(u.Scheme, t.http)
 	if !follow {
@@ -64,21 +61,6 @@ func (t *Target) Get(ctx context.Context, path string, follow bool) (Answer, err
 	}
 	defer response.Body.Close()
 	return readAnswer(ctx, response)
-}
-
-// newClient returns a client that lives for one look and reaches one address.
-func newClient(pinned dial.Pinned, secure *tls.Config) *http.Client {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	return &http.Client{Transport: &http.Transport{
-		Proxy:                  nil,
-		DialContext:            pinned.DialContext,
-		TLSClientConfig:        secure.Clone(),
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeader,
-		Protocols:              protocols,
-	}}
 }
 
 // readAnswer reads the body to its end, or to the bound.

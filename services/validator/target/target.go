@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"strings"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/validator/target/dial"
@@ -55,9 +54,11 @@ func New(c *configv1.TargetAddress, resolver *net.Resolver) (*Target, error) {
 		fault("target", errors.New("required"))
 	}
 	if c.GetBaseUrl() != "" {
-		if err := t.readBase(c.GetBaseUrl()); err != nil {
+		base, address, err := dial.ParseBase(c.GetBaseUrl())
+		if err != nil {
 			fault("base_url", err)
 		}
+		t.base, t.http = base, address
 	}
 	if c.GetTcpAddress() != "" {
 		address, err := dial.ParseAddress(c.GetTcpAddress())
@@ -123,40 +124,4 @@ func (t *Target) connect(ctx context.Context, to dial.Address, field string) (ne
 		return nil, explain(ctx, err)
 	}
 	return conn, nil
-}
-
-// readBase takes the base URL apart.
-func (t *Target) readBase(text string) error {
-	base, err := url.Parse(text)
-	if err != nil {
-		// The parser's own error repeats the URL, which may hold a password.
-		return errors.New("not a URL")
-	}
-	switch {
-	case base.Scheme != "http" && base.Scheme != "https":
-		return errors.New("scheme must be http or https")
-	case base.User != nil:
-		return errors.New("must not hold a user or password")
-	case base.RawQuery != "" || base.ForceQuery || base.Fragment != "" || base.Opaque != "":
-		return errors.New("must be a scheme, a host and a path alone")
-	case hasDotSegment(base.Path):
-		return errors.New("must not hold . or .. segments")
-	}
-	address, err := dial.ParseAddress(withPort(base))
-	if err != nil {
-		return err
-	}
-	base.Path = strings.TrimSuffix(base.Path, "/")
-	base.RawPath = strings.TrimSuffix(base.RawPath, "/")
-	t.base, t.http = base, address
-	return nil
-}
-
-// withPort returns host and port of a URL, where the port may go without saying.
-func withPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return net.JoinHostPort(u.Hostname(), port)
 }

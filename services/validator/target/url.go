@@ -36,7 +36,7 @@ func (t *Target) URL(path string) (*url.URL, error) {
 	if err != nil || below.Scheme != "" || below.Host != "" || below.User != nil || below.Opaque != "" {
 		return nil, fmt.Errorf("%w: %q", ErrPath, path)
 	}
-	if strings.HasPrefix(below.Path, "//") || strings.ContainsFunc(below.Path, isUnsafe) || hasDotSegment(below.Path) {
+	if strings.HasPrefix(below.Path, "//") || strings.ContainsFunc(below.Path, isUnsafe) || dial.HasDotSegment(below.Path) {
 		return nil, fmt.Errorf("%w: %q", ErrPath, path)
 	}
 	u := *t.base
@@ -52,16 +52,6 @@ func isUnsafe(r rune) bool {
 	return r <= ' ' || r == '\\' || r == '#' || r >= 0x7f
 }
 
-// hasDotSegment tells whether a decoded path leads up or nowhere.
-func hasDotSegment(path string) bool {
-	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." {
-			return true
-		}
-	}
-	return false
-}
-
 // sameOrigin is the redirect policy of one look: on the same scheme, host and port,
 // three times at most. It looks at the URL; that no other address is connected to is
 // the dialer's business.
@@ -74,7 +64,7 @@ func sameOrigin(scheme string, address dial.Address) func(*http.Request, []*http
 			return fmt.Errorf("%w: to scheme %q", errRedirect, next.URL.Scheme)
 		case next.URL.User != nil:
 			return fmt.Errorf("%w: to a URL with a user", errRedirect)
-		case !address.Equal(withPort(next.URL)):
+		case !address.Equal(dial.WithPort(next.URL)):
 			return fmt.Errorf("%w: to another host or port, %q", errRedirect, next.URL.Host)
 		}
 		return nil

@@ -27,7 +27,7 @@ func Rejudge(index *policy.Index, state procedure.State, samples []byte, recorde
 		}
 		looked = append(looked, check.Approved{Target: id, Digest: approved(state, id)})
 	}
-	v, err := check.Rejudge(samples, all, looked)
+	v, err := check.Rejudge(samples, of(state), all, looked)
 	if err != nil {
 		return nil, fmt.Errorf("samples %s: %w", recorded.GetSamples().GetDigest(), err)
 	}

@@ -91,7 +91,8 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 func (s shell) plan(state procedure.State, index *policy.Index) (check.Plan, []*releasev1.CheckResult) {
 	v := state.Request.GetValidation()
 	plan := check.Plan{
-		Checks: checks(state, index), Bake: v.GetBake().AsDuration(), Interval: v.GetInterval().AsDuration(),
+		Release: of(state),
+		Checks:  checks(state, index), Bake: v.GetBake().AsDuration(), Interval: v.GetInterval().AsDuration(),
 		Start: state.Entered,
 	}
 	var unseen []*releasev1.CheckResult
@@ -104,6 +105,11 @@ func (s shell) plan(state procedure.State, index *policy.Index) (check.Plan, []*
 		plan.Subjects = append(plan.Subjects, check.Subject{Target: place, Digest: approved(state, id)})
 	}
 	return plan, unseen
+}
+
+// of is the release that is looked at.
+func of(state procedure.State) check.Release {
+	return check.Release{Service: state.Request.GetService(), Environment: state.Request.GetEnvironment()}
 }
 
 // wave is what is looked at in that state.

@@ -50,6 +50,15 @@ group alone: the services refuse a secret that everyone on the machine may read.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- range $i, $s := $v.metricSources -}}
+{{- if $s.existingSecret -}}
+{{- $keys := list -}}
+{{- with $s.key }}{{ $keys = append $keys . }}{{ end -}}
+{{- with $s.caKey }}{{ $keys = append $keys . }}{{ end -}}
+{{- range $s.headers }}{{ with .key }}{{ $keys = append $keys . }}{{ end }}{{ end -}}
+{{- $out = append $out (dict "name" (printf "metrics-%d" $i) "secret" $s.existingSecret "keys" (uniq $keys)) -}}
+{{- end -}}
+{{- end -}}
 {{- range $i, $r := $v.registries -}}
 {{- if $r.existingSecret }}{{ $out = append $out (dict "name" (printf "registry-%d" $i) "secret" $r.existingSecret "keys" (list $r.key)) }}{{ end -}}
 {{- end -}}

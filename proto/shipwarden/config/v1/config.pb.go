@@ -1257,8 +1257,10 @@ type Validator struct {
 	// Folders below which artifacts of kind FILE are.
 	ArtifactFolder string `protobuf:"bytes,2,opt,name=artifact_folder,json=artifactFolder,proto3" json:"artifact_folder,omitempty"`
 	// Where targets are looked at.
-	Targets       []*TargetAddress `protobuf:"bytes,3,rep,name=targets,proto3" json:"targets,omitempty"`
-	Registries    []*Registry      `protobuf:"bytes,4,rep,name=registries,proto3" json:"registries,omitempty"`
+	Targets    []*TargetAddress `protobuf:"bytes,3,rep,name=targets,proto3" json:"targets,omitempty"`
+	Registries []*Registry      `protobuf:"bytes,4,rep,name=registries,proto3" json:"registries,omitempty"`
+	// Where Prometheus checks ask.
+	MetricSources []*MetricSource `protobuf:"bytes,5,rep,name=metric_sources,json=metricSources,proto3" json:"metric_sources,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1321,6 +1323,189 @@ func (x *Validator) GetRegistries() []*Registry {
 	return nil
 }
 
+func (x *Validator) GetMetricSources() []*MetricSource {
+	if x != nil {
+		return x.MetricSources
+	}
+	return nil
+}
+
+// MetricSource says where Prometheus checks ask: a server with the HTTP API of Prometheus.
+type MetricSource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name in checks.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The address, such as https://prometheus:9090, or with the path below which the API is.
+	// It is in the evidence.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// File that holds a bearer token. It is read for every question, so that it may change.
+	TokenFile string `protobuf:"bytes,3,opt,name=token_file,json=tokenFile,proto3" json:"token_file,omitempty"`
+	// Certificates, and those that the other side must be signed by.
+	Tls *Tls `protobuf:"bytes,4,opt,name=tls,proto3" json:"tls,omitempty"`
+	// Headers that are sent along, such as that of a tenant.
+	Headers       []*MetricHeader `protobuf:"bytes,5,rep,name=headers,proto3" json:"headers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricSource) Reset() {
+	*x = MetricSource{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricSource) ProtoMessage() {}
+
+func (x *MetricSource) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricSource.ProtoReflect.Descriptor instead.
+func (*MetricSource) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *MetricSource) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MetricSource) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *MetricSource) GetTokenFile() string {
+	if x != nil {
+		return x.TokenFile
+	}
+	return ""
+}
+
+func (x *MetricSource) GetTls() *Tls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *MetricSource) GetHeaders() []*MetricHeader {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+// MetricHeader is one header of every question.
+type MetricHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Types that are valid to be assigned to From:
+	//
+	//	*MetricHeader_Value
+	//	*MetricHeader_ValueFile
+	From          isMetricHeader_From `protobuf_oneof:"from"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricHeader) Reset() {
+	*x = MetricHeader{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricHeader) ProtoMessage() {}
+
+func (x *MetricHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricHeader.ProtoReflect.Descriptor instead.
+func (*MetricHeader) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *MetricHeader) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MetricHeader) GetFrom() isMetricHeader_From {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *MetricHeader) GetValue() string {
+	if x != nil {
+		if x, ok := x.From.(*MetricHeader_Value); ok {
+			return x.Value
+		}
+	}
+	return ""
+}
+
+func (x *MetricHeader) GetValueFile() string {
+	if x != nil {
+		if x, ok := x.From.(*MetricHeader_ValueFile); ok {
+			return x.ValueFile
+		}
+	}
+	return ""
+}
+
+type isMetricHeader_From interface {
+	isMetricHeader_From()
+}
+
+type MetricHeader_Value struct {
+	// What it holds, where that is no secret.
+	Value string `protobuf:"bytes,2,opt,name=value,proto3,oneof"`
+}
+
+type MetricHeader_ValueFile struct {
+	// File that holds it, where it is one. It is read for every question.
+	ValueFile string `protobuf:"bytes,3,opt,name=value_file,json=valueFile,proto3,oneof"`
+}
+
+func (*MetricHeader_Value) isMetricHeader_From() {}
+
+func (*MetricHeader_ValueFile) isMetricHeader_From() {}
+
 // TargetAddress says where a target is looked at.
 type TargetAddress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1352,7 +1537,7 @@ type TargetAddress struct {
 
 func (x *TargetAddress) Reset() {
 	*x = TargetAddress{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1549,7 @@ func (x *TargetAddress) String() string {
 func (*TargetAddress) ProtoMessage() {}
 
 func (x *TargetAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1562,7 @@ func (x *TargetAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetAddress.ProtoReflect.Descriptor instead.
 func (*TargetAddress) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TargetAddress) GetTarget() string {
@@ -1465,7 +1650,7 @@ type Registry struct {
 
 func (x *Registry) Reset() {
 	*x = Registry{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1662,7 @@ func (x *Registry) String() string {
 func (*Registry) ProtoMessage() {}
 
 func (x *Registry) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1675,7 @@ func (x *Registry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Registry.ProtoReflect.Descriptor instead.
 func (*Registry) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Registry) GetHost() string {
@@ -1548,7 +1733,7 @@ type Executor struct {
 
 func (x *Executor) Reset() {
 	*x = Executor{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1745,7 @@ func (x *Executor) String() string {
 func (*Executor) ProtoMessage() {}
 
 func (x *Executor) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1758,7 @@ func (x *Executor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Executor.ProtoReflect.Descriptor instead.
 func (*Executor) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Executor) GetCommon() *Common {
@@ -1658,7 +1843,7 @@ type ChangeConnector struct {
 
 func (x *ChangeConnector) Reset() {
 	*x = ChangeConnector{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1670,7 +1855,7 @@ func (x *ChangeConnector) String() string {
 func (*ChangeConnector) ProtoMessage() {}
 
 func (x *ChangeConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1683,7 +1868,7 @@ func (x *ChangeConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeConnector.ProtoReflect.Descriptor instead.
 func (*ChangeConnector) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ChangeConnector) GetName() string {
@@ -1753,7 +1938,7 @@ type RecordFields struct {
 
 func (x *RecordFields) Reset() {
 	*x = RecordFields{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +1950,7 @@ func (x *RecordFields) String() string {
 func (*RecordFields) ProtoMessage() {}
 
 func (x *RecordFields) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +1963,7 @@ func (x *RecordFields) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordFields.ProtoReflect.Descriptor instead.
 func (*RecordFields) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RecordFields) GetId() string {
@@ -1826,7 +2011,7 @@ type Signers struct {
 
 func (x *Signers) Reset() {
 	*x = Signers{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +2023,7 @@ func (x *Signers) String() string {
 func (*Signers) ProtoMessage() {}
 
 func (x *Signers) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +2036,7 @@ func (x *Signers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signers.ProtoReflect.Descriptor instead.
 func (*Signers) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Signers) GetSigners() []*Signer {
@@ -1876,7 +2061,7 @@ type Signer struct {
 
 func (x *Signer) Reset() {
 	*x = Signer{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1888,7 +2073,7 @@ func (x *Signer) String() string {
 func (*Signer) ProtoMessage() {}
 
 func (x *Signer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1901,7 +2086,7 @@ func (x *Signer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signer.ProtoReflect.Descriptor instead.
 func (*Signer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Signer) GetPerson() string {
@@ -1938,7 +2123,7 @@ type SignerIdentity struct {
 
 func (x *SignerIdentity) Reset() {
 	*x = SignerIdentity{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1950,7 +2135,7 @@ func (x *SignerIdentity) String() string {
 func (*SignerIdentity) ProtoMessage() {}
 
 func (x *SignerIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1963,7 +2148,7 @@ func (x *SignerIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignerIdentity.ProtoReflect.Descriptor instead.
 func (*SignerIdentity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SignerIdentity) GetIssuer() string {
@@ -1997,7 +2182,7 @@ type TargetDriver struct {
 
 func (x *TargetDriver) Reset() {
 	*x = TargetDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2009,7 +2194,7 @@ func (x *TargetDriver) String() string {
 func (*TargetDriver) ProtoMessage() {}
 
 func (x *TargetDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2022,7 +2207,7 @@ func (x *TargetDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetDriver.ProtoReflect.Descriptor instead.
 func (*TargetDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TargetDriver) GetTarget() string {
@@ -2104,7 +2289,7 @@ type HostDriver struct {
 
 func (x *HostDriver) Reset() {
 	*x = HostDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2301,7 @@ func (x *HostDriver) String() string {
 func (*HostDriver) ProtoMessage() {}
 
 func (x *HostDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2314,7 @@ func (x *HostDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDriver.ProtoReflect.Descriptor instead.
 func (*HostDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HostDriver) GetFolder() string {
@@ -2178,7 +2363,7 @@ type CommandDriver struct {
 
 func (x *CommandDriver) Reset() {
 	*x = CommandDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +2375,7 @@ func (x *CommandDriver) String() string {
 func (*CommandDriver) ProtoMessage() {}
 
 func (x *CommandDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +2388,7 @@ func (x *CommandDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandDriver.ProtoReflect.Descriptor instead.
 func (*CommandDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CommandDriver) GetDeploy() *Command {
@@ -2257,7 +2442,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2269,7 +2454,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2282,7 +2467,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
 }
 
 // Command is an argument vector.
@@ -2300,7 +2485,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2312,7 +2497,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2325,7 +2510,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Command) GetArgv() []string {
@@ -2370,7 +2555,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2382,7 +2567,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2395,7 +2580,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -2457,7 +2642,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2654,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2667,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -2507,7 +2692,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2519,7 +2704,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2532,7 +2717,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Token) GetSha256() string {
@@ -2680,14 +2865,30 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
 	"\x04Grpc\x12\x1f\n" +
 	"\x06listen\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06listen\x12+\n" +
-	"\x03tls\x18\x02 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\"\xf1\x01\n" +
+	"\x03tls\x18\x02 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\"\xbc\x02\n" +
 	"\tValidator\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12=\n" +
 	"\atargets\x18\x03 \x03(\v2#.shipwarden.config.v1.TargetAddressR\atargets\x12>\n" +
 	"\n" +
 	"registries\x18\x04 \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
-	"registries\"\xc0\x03\n" +
+	"registries\x12I\n" +
+	"\x0emetric_sources\x18\x05 \x03(\v2\".shipwarden.config.v1.MetricSourceR\rmetricSources\"\xf3\x01\n" +
+	"\fMetricSource\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1c\n" +
+	"\x03url\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x03url\x12\x1d\n" +
+	"\n" +
+	"token_file\x18\x03 \x01(\tR\ttokenFile\x12+\n" +
+	"\x03tls\x18\x04 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\x12F\n" +
+	"\aheaders\x18\x05 \x03(\v2\".shipwarden.config.v1.MetricHeaderB\b\xbaH\x05\x92\x01\x02\x10\bR\aheaders\"\xa4\x01\n" +
+	"\fMetricHeader\x127\n" +
+	"\x04name\x18\x01 \x01(\tB#\xbaH r\x1e2\x1c^[A-Za-z][A-Za-z0-9-]{0,63}$R\x04name\x12\"\n" +
+	"\x05value\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02H\x00R\x05value\x12(\n" +
+	"\n" +
+	"value_file\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\tvalueFileB\r\n" +
+	"\x04from\x12\x05\xbaH\x02\b\x01\"\xc0\x03\n" +
 	"\rTargetAddress\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x12\x19\n" +
 	"\bbase_url\x18\x02 \x01(\tR\abaseUrl\x12\x1f\n" +
@@ -2806,7 +3007,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
@@ -2825,81 +3026,86 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*Mail)(nil),                // 14: shipwarden.config.v1.Mail
 	(*Grpc)(nil),                // 15: shipwarden.config.v1.Grpc
 	(*Validator)(nil),           // 16: shipwarden.config.v1.Validator
-	(*TargetAddress)(nil),       // 17: shipwarden.config.v1.TargetAddress
-	(*Registry)(nil),            // 18: shipwarden.config.v1.Registry
-	(*Executor)(nil),            // 19: shipwarden.config.v1.Executor
-	(*ChangeConnector)(nil),     // 20: shipwarden.config.v1.ChangeConnector
-	(*RecordFields)(nil),        // 21: shipwarden.config.v1.RecordFields
-	(*Signers)(nil),             // 22: shipwarden.config.v1.Signers
-	(*Signer)(nil),              // 23: shipwarden.config.v1.Signer
-	(*SignerIdentity)(nil),      // 24: shipwarden.config.v1.SignerIdentity
-	(*TargetDriver)(nil),        // 25: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 26: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 27: shipwarden.config.v1.CommandDriver
-	(*NoopDriver)(nil),          // 28: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 29: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 30: shipwarden.config.v1.Recorder
-	(*Tokens)(nil),              // 31: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 32: shipwarden.config.v1.Token
-	nil,                         // 33: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 34: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 35: google.protobuf.Duration
+	(*MetricSource)(nil),        // 17: shipwarden.config.v1.MetricSource
+	(*MetricHeader)(nil),        // 18: shipwarden.config.v1.MetricHeader
+	(*TargetAddress)(nil),       // 19: shipwarden.config.v1.TargetAddress
+	(*Registry)(nil),            // 20: shipwarden.config.v1.Registry
+	(*Executor)(nil),            // 21: shipwarden.config.v1.Executor
+	(*ChangeConnector)(nil),     // 22: shipwarden.config.v1.ChangeConnector
+	(*RecordFields)(nil),        // 23: shipwarden.config.v1.RecordFields
+	(*Signers)(nil),             // 24: shipwarden.config.v1.Signers
+	(*Signer)(nil),              // 25: shipwarden.config.v1.Signer
+	(*SignerIdentity)(nil),      // 26: shipwarden.config.v1.SignerIdentity
+	(*TargetDriver)(nil),        // 27: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 28: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 29: shipwarden.config.v1.CommandDriver
+	(*NoopDriver)(nil),          // 30: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 31: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 32: shipwarden.config.v1.Recorder
+	(*Tokens)(nil),              // 33: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 34: shipwarden.config.v1.Token
+	nil,                         // 35: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 36: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 37: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	4,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	6,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	7,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	35, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	37, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	9,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
 	3,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
 	15, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
 	13, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
-	20, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	22, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	12, // 11: shipwarden.config.v1.Approval.oidc:type_name -> shipwarden.config.v1.Oidc
 	11, // 12: shipwarden.config.v1.Approval.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	18, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
+	20, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
 	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
 	5,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	35, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	37, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
 	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	35, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	37, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
 	14, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	33, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	35, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
 	5,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
 	3,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	17, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	18, // 24: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	5,  // 25: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
-	3,  // 26: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	25, // 27: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	18, // 28: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	20, // 29: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	11, // 30: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	21, // 31: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	35, // 32: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	23, // 33: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	24, // 34: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
-	26, // 35: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	27, // 36: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	28, // 37: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	29, // 38: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	29, // 39: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	29, // 40: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	29, // 41: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	29, // 42: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
-	34, // 43: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	35, // 44: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 45: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 46: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 47: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	32, // 48: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	19, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	20, // 24: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	17, // 25: shipwarden.config.v1.Validator.metric_sources:type_name -> shipwarden.config.v1.MetricSource
+	5,  // 26: shipwarden.config.v1.MetricSource.tls:type_name -> shipwarden.config.v1.Tls
+	18, // 27: shipwarden.config.v1.MetricSource.headers:type_name -> shipwarden.config.v1.MetricHeader
+	5,  // 28: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
+	3,  // 29: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	27, // 30: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	20, // 31: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	22, // 32: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	11, // 33: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
+	23, // 34: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	37, // 35: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	25, // 36: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	26, // 37: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
+	28, // 38: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	29, // 39: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	30, // 40: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	31, // 41: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	31, // 42: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	31, // 43: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	31, // 44: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	31, // 45: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	36, // 46: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	37, // 47: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 48: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 49: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 50: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	34, // 51: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -2907,7 +3113,11 @@ func file_shipwarden_config_v1_config_proto_init() {
 	if File_shipwarden_config_v1_config_proto != nil {
 		return
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[22].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[15].OneofWrappers = []any{
+		(*MetricHeader_Value)(nil),
+		(*MetricHeader_ValueFile)(nil),
+	}
+	file_shipwarden_config_v1_config_proto_msgTypes[24].OneofWrappers = []any{
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
@@ -2918,7 +3128,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   32,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -325,7 +325,7 @@ func (x Risk_Data) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Risk_Data.Descriptor instead.
 func (Risk_Data) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{17, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18, 0}
 }
 
 // Outcome of a request.
@@ -389,7 +389,7 @@ func (x Answer_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Outcome.Descriptor instead.
 func (Answer_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // Request asks for one release of one service to one environment. CI publishes
@@ -1063,6 +1063,7 @@ type Check struct {
 	//	*Check_Grpc
 	//	*Check_Dns
 	//	*Check_Tls
+	//	*Check_Prometheus
 	Probe isCheck_Probe `protobuf_oneof:"probe"`
 	// The share of samples that must pass, in (0, 1]. Absent: all.
 	MinPassRatio *float64 `protobuf:"fixed64,4,opt,name=min_pass_ratio,json=minPassRatio,proto3,oneof" json:"min_pass_ratio,omitempty"`
@@ -1163,6 +1164,15 @@ func (x *Check) GetTls() *TlsProbe {
 	return nil
 }
 
+func (x *Check) GetPrometheus() *PrometheusProbe {
+	if x != nil {
+		if x, ok := x.Probe.(*Check_Prometheus); ok {
+			return x.Prometheus
+		}
+	}
+	return nil
+}
+
 func (x *Check) GetMinPassRatio() float64 {
 	if x != nil && x.MinPassRatio != nil {
 		return *x.MinPassRatio
@@ -1208,6 +1218,10 @@ type Check_Tls struct {
 	Tls *TlsProbe `protobuf:"bytes,9,opt,name=tls,proto3,oneof"`
 }
 
+type Check_Prometheus struct {
+	Prometheus *PrometheusProbe `protobuf:"bytes,10,opt,name=prometheus,proto3,oneof"`
+}
+
 func (*Check_Http) isCheck_Probe() {}
 
 func (*Check_Tcp) isCheck_Probe() {}
@@ -1217,6 +1231,8 @@ func (*Check_Grpc) isCheck_Probe() {}
 func (*Check_Dns) isCheck_Probe() {}
 
 func (*Check_Tls) isCheck_Probe() {}
+
+func (*Check_Prometheus) isCheck_Probe() {}
 
 // HttpProbe asks for a page and looks at the answer.
 type HttpProbe struct {
@@ -1884,6 +1900,157 @@ func (x *TlsProbe) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+// PrometheusProbe asks a source of metrics, by the HTTP API of Prometheus, for values that
+// must lie within bounds. Where the source is, and who asks, is said by the validator's
+// configuration.
+type PrometheusProbe struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The source, by its name in the validator's configuration.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// The query, in PromQL, without comments. Within quotes {target}, {service}, {environment}
+	// and {digest} stand for those of what is looked at.
+	Query string `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
+	// What every value must be.
+	Range *NumberRange `protobuf:"bytes,3,opt,name=range,proto3" json:"range,omitempty"`
+	// How far back values are asked for. Absent: that of now alone.
+	Over *durationpb.Duration `protobuf:"bytes,4,opt,name=over,proto3" json:"over,omitempty"`
+	// How far they are apart; with over, and then required.
+	Step *durationpb.Duration `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
+	// With over: so many points every series must have. Absent: 2.
+	MinPoints *uint32 `protobuf:"varint,6,opt,name=min_points,json=minPoints,proto3,oneof" json:"min_points,omitempty"`
+	// With over: the share of every series' points that must lie within the range, in (0, 1].
+	// Absent: all.
+	MinShare *float64 `protobuf:"fixed64,7,opt,name=min_share,json=minShare,proto3,oneof" json:"min_share,omitempty"`
+	// Fewer series than this are no answer. Absent: 1.
+	MinSeries *uint32 `protobuf:"varint,8,opt,name=min_series,json=minSeries,proto3,oneof" json:"min_series,omitempty"`
+	// More series than this are no answer. Absent: 1, or min_series where that is more.
+	MaxSeries *uint32 `protobuf:"varint,9,opt,name=max_series,json=maxSeries,proto3,oneof" json:"max_series,omitempty"`
+	// What is older is no answer: the newest sample of each series that max_age_of selects,
+	// and of each series of the answer the newest point. Absent: 5 minutes for the points.
+	MaxAge *durationpb.Duration `protobuf:"bytes,10,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	// With max_age: a selector, which may have placeholders. Absent: the query, which then has
+	// to be one.
+	MaxAgeOf string `protobuf:"bytes,11,opt,name=max_age_of,json=maxAgeOf,proto3" json:"max_age_of,omitempty"`
+	// How long one answer may take. Absent: 5 s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,12,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrometheusProbe) Reset() {
+	*x = PrometheusProbe{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrometheusProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrometheusProbe) ProtoMessage() {}
+
+func (x *PrometheusProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrometheusProbe.ProtoReflect.Descriptor instead.
+func (*PrometheusProbe) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PrometheusProbe) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *PrometheusProbe) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *PrometheusProbe) GetRange() *NumberRange {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
+func (x *PrometheusProbe) GetOver() *durationpb.Duration {
+	if x != nil {
+		return x.Over
+	}
+	return nil
+}
+
+func (x *PrometheusProbe) GetStep() *durationpb.Duration {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *PrometheusProbe) GetMinPoints() uint32 {
+	if x != nil && x.MinPoints != nil {
+		return *x.MinPoints
+	}
+	return 0
+}
+
+func (x *PrometheusProbe) GetMinShare() float64 {
+	if x != nil && x.MinShare != nil {
+		return *x.MinShare
+	}
+	return 0
+}
+
+func (x *PrometheusProbe) GetMinSeries() uint32 {
+	if x != nil && x.MinSeries != nil {
+		return *x.MinSeries
+	}
+	return 0
+}
+
+func (x *PrometheusProbe) GetMaxSeries() uint32 {
+	if x != nil && x.MaxSeries != nil {
+		return *x.MaxSeries
+	}
+	return 0
+}
+
+func (x *PrometheusProbe) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
+func (x *PrometheusProbe) GetMaxAgeOf() string {
+	if x != nil {
+		return x.MaxAgeOf
+	}
+	return ""
+}
+
+func (x *PrometheusProbe) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
 // Risk is what the requester declares about the danger of the change.
 type Risk struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1904,7 +2071,7 @@ type Risk struct {
 
 func (x *Risk) Reset() {
 	*x = Risk{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1916,7 +2083,7 @@ func (x *Risk) String() string {
 func (*Risk) ProtoMessage() {}
 
 func (x *Risk) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[17]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1929,7 +2096,7 @@ func (x *Risk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Risk.ProtoReflect.Descriptor instead.
 func (*Risk) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Risk) GetData() Risk_Data {
@@ -1973,7 +2140,7 @@ type Emergency struct {
 
 func (x *Emergency) Reset() {
 	*x = Emergency{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2152,7 @@ func (x *Emergency) String() string {
 func (*Emergency) ProtoMessage() {}
 
 func (x *Emergency) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2165,7 @@ func (x *Emergency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emergency.ProtoReflect.Descriptor instead.
 func (*Emergency) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Emergency) GetReason() string {
@@ -2052,7 +2219,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2064,7 +2231,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2077,7 +2244,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Answer) GetOutcome() Answer_Outcome {
@@ -2179,7 +2346,7 @@ type Violation struct {
 
 func (x *Violation) Reset() {
 	*x = Violation{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2191,7 +2358,7 @@ func (x *Violation) String() string {
 func (*Violation) ProtoMessage() {}
 
 func (x *Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2204,7 +2371,7 @@ func (x *Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Violation.ProtoReflect.Descriptor instead.
 func (*Violation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Violation) GetField() string {
@@ -2309,14 +2476,18 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"Validation\x12A\n" +
 	"\x06checks\x18\x01 \x03(\v2\x1c.shipwarden.release.v1.CheckB\v\xbaH\b\x92\x01\x05\b\x01\x10\xc8\x01R\x06checks\x12E\n" +
 	"\x04bake\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x16\xbaH\x13\xc8\x01\x01\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xc2\xd7/R\x04bake\x12L\n" +
-	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xe1\xeb\x17R\binterval\"\xdd\x04\n" +
+	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xe1\xeb\x17R\binterval\"\xa7\x05\n" +
 	"\x05Check\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x126\n" +
 	"\x04http\x18\x02 \x01(\v2 .shipwarden.release.v1.HttpProbeH\x00R\x04http\x123\n" +
 	"\x03tcp\x18\x03 \x01(\v2\x1f.shipwarden.release.v1.TcpProbeH\x00R\x03tcp\x126\n" +
 	"\x04grpc\x18\a \x01(\v2 .shipwarden.release.v1.GrpcProbeH\x00R\x04grpc\x123\n" +
 	"\x03dns\x18\b \x01(\v2\x1f.shipwarden.release.v1.DnsProbeH\x00R\x03dns\x123\n" +
-	"\x03tls\x18\t \x01(\v2\x1f.shipwarden.release.v1.TlsProbeH\x00R\x03tls\x12D\n" +
+	"\x03tls\x18\t \x01(\v2\x1f.shipwarden.release.v1.TlsProbeH\x00R\x03tls\x12H\n" +
+	"\n" +
+	"prometheus\x18\n" +
+	" \x01(\v2&.shipwarden.release.v1.PrometheusProbeH\x00R\n" +
+	"prometheus\x12D\n" +
 	"\x0emin_pass_ratio\x18\x04 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\fminPassRatio\x88\x01\x01\x12I\n" +
 	"\x18max_consecutive_failures\x18\x05 \x01(\rB\n" +
 	"\xbaH\a*\x05\x18\xe8\a(\x01H\x02R\x16maxConsecutiveFailures\x88\x01\x01\x121\n" +
@@ -2381,7 +2552,35 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\aVersion\x12\x17\n" +
 	"\x13VERSION_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fVERSION_TLS_1_2\x10\x01\x12\x13\n" +
-	"\x0fVERSION_TLS_1_3\x10\x02\"\xcc\x02\n" +
+	"\x0fVERSION_TLS_1_3\x10\x02\"\xba\b\n" +
+	"\x0fPrometheusProbe\x125\n" +
+	"\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x06source\x128\n" +
+	"\x05query\x18\x02 \x01(\tB\"\xbaH\x1fr\x1d\x10\x01(\x80\b2\x16^([\\n\\t ]|[^\\pC\\pZ])*$R\x05query\x12@\n" +
+	"\x05range\x18\x03 \x01(\v2\".shipwarden.release.v1.NumberRangeB\x06\xbaH\x03\xc8\x01\x01R\x05range\x12?\n" +
+	"\x04over\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x04over\x12>\n" +
+	"\x04step\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\x04step\x12.\n" +
+	"\n" +
+	"min_points\x18\x06 \x01(\rB\n" +
+	"\xbaH\a*\x05\x18\xf4\x03(\x01H\x00R\tminPoints\x88\x01\x01\x12;\n" +
+	"\tmin_share\x18\a \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\bminShare\x88\x01\x01\x12-\n" +
+	"\n" +
+	"min_series\x18\b \x01(\rB\t\xbaH\x06*\x04\x18\x14(\x01H\x02R\tminSeries\x88\x01\x01\x12-\n" +
+	"\n" +
+	"max_series\x18\t \x01(\rB\t\xbaH\x06*\x04\x18\x14(\x01H\x03R\tmaxSeries\x88\x01\x01\x12D\n" +
+	"\amax_age\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x06maxAge\x12>\n" +
+	"\n" +
+	"max_age_of\x18\v \x01(\tB \xbaH\x1dr\x1b(\x80\x042\x16^([\\n\\t ]|[^\\pC\\pZ])*$R\bmaxAgeOf\x12A\n" +
+	"\atimeout\x18\f \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout:\xa3\x02\xbaH\x9f\x02\x1a\xbb\x01\n" +
+	"\x0fprometheus.over\x12Aover and step go together, and min_points and min_share with them\x1aehas(this.over) == has(this.step) && (has(this.over) || !has(this.min_points) && !has(this.min_share))\x1a_\n" +
+	"\x12prometheus.max_age\x12\x1dmax_age_of: only with max_age\x1a*has(this.max_age) || this.max_age_of == ''B\r\n" +
+	"\v_min_pointsB\f\n" +
+	"\n" +
+	"_min_shareB\r\n" +
+	"\v_min_seriesB\r\n" +
+	"\v_max_series\"\xcc\x02\n" +
 	"\x04Risk\x12@\n" +
 	"\x04data\x18\x01 \x01(\x0e2 .shipwarden.release.v1.Risk.DataB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04data\x12<\n" +
@@ -2456,7 +2655,7 @@ func file_shipwarden_release_v1_request_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(Trigger)(0),                  // 0: shipwarden.release.v1.Trigger
 	(ArtifactKind)(0),             // 1: shipwarden.release.v1.ArtifactKind
@@ -2481,13 +2680,14 @@ var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(*GrpcProbe)(nil),             // 20: shipwarden.release.v1.GrpcProbe
 	(*DnsProbe)(nil),              // 21: shipwarden.release.v1.DnsProbe
 	(*TlsProbe)(nil),              // 22: shipwarden.release.v1.TlsProbe
-	(*Risk)(nil),                  // 23: shipwarden.release.v1.Risk
-	(*Emergency)(nil),             // 24: shipwarden.release.v1.Emergency
-	(*Answer)(nil),                // 25: shipwarden.release.v1.Answer
-	(*Violation)(nil),             // 26: shipwarden.release.v1.Violation
-	nil,                           // 27: shipwarden.release.v1.Plan.ParametersEntry
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
+	(*PrometheusProbe)(nil),       // 23: shipwarden.release.v1.PrometheusProbe
+	(*Risk)(nil),                  // 24: shipwarden.release.v1.Risk
+	(*Emergency)(nil),             // 25: shipwarden.release.v1.Emergency
+	(*Answer)(nil),                // 26: shipwarden.release.v1.Answer
+	(*Violation)(nil),             // 27: shipwarden.release.v1.Violation
+	nil,                           // 28: shipwarden.release.v1.Plan.ParametersEntry
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
 }
 var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	0,  // 0: shipwarden.release.v1.Request.trigger:type_name -> shipwarden.release.v1.Trigger
@@ -2496,42 +2696,48 @@ var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	10, // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
 	12, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
 	13, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
-	23, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
-	24, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
-	28, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
+	24, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
+	25, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
+	29, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
 	1,  // 9: shipwarden.release.v1.Artifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
 	11, // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
-	27, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
+	28, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
 	2,  // 12: shipwarden.release.v1.RollbackPlan.strategy:type_name -> shipwarden.release.v1.RollbackPlan.Strategy
 	14, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
 	14, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
-	29, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
-	29, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
+	30, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
+	30, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
 	15, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
 	19, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
 	20, // 19: shipwarden.release.v1.Check.grpc:type_name -> shipwarden.release.v1.GrpcProbe
 	21, // 20: shipwarden.release.v1.Check.dns:type_name -> shipwarden.release.v1.DnsProbe
 	22, // 21: shipwarden.release.v1.Check.tls:type_name -> shipwarden.release.v1.TlsProbe
-	29, // 22: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
-	16, // 23: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
-	17, // 24: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
-	29, // 25: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
-	18, // 26: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
-	29, // 27: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
-	29, // 28: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
-	29, // 29: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
-	3,  // 30: shipwarden.release.v1.TlsProbe.min_version:type_name -> shipwarden.release.v1.TlsProbe.Version
-	29, // 31: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
-	4,  // 32: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
-	5,  // 33: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
-	26, // 34: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
-	28, // 35: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
-	28, // 36: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	23, // 22: shipwarden.release.v1.Check.prometheus:type_name -> shipwarden.release.v1.PrometheusProbe
+	30, // 23: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
+	16, // 24: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
+	17, // 25: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
+	30, // 26: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
+	18, // 27: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
+	30, // 28: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
+	30, // 29: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
+	30, // 30: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
+	3,  // 31: shipwarden.release.v1.TlsProbe.min_version:type_name -> shipwarden.release.v1.TlsProbe.Version
+	30, // 32: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
+	18, // 33: shipwarden.release.v1.PrometheusProbe.range:type_name -> shipwarden.release.v1.NumberRange
+	30, // 34: shipwarden.release.v1.PrometheusProbe.over:type_name -> google.protobuf.Duration
+	30, // 35: shipwarden.release.v1.PrometheusProbe.step:type_name -> google.protobuf.Duration
+	30, // 36: shipwarden.release.v1.PrometheusProbe.max_age:type_name -> google.protobuf.Duration
+	30, // 37: shipwarden.release.v1.PrometheusProbe.timeout:type_name -> google.protobuf.Duration
+	4,  // 38: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
+	5,  // 39: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
+	27, // 40: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
+	29, // 41: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
+	29, // 42: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_request_proto_init() }
@@ -2545,6 +2751,7 @@ func file_shipwarden_release_v1_request_proto_init() {
 		(*Check_Grpc)(nil),
 		(*Check_Dns)(nil),
 		(*Check_Tls)(nil),
+		(*Check_Prometheus)(nil),
 	}
 	file_shipwarden_release_v1_request_proto_msgTypes[9].OneofWrappers = []any{}
 	file_shipwarden_release_v1_request_proto_msgTypes[10].OneofWrappers = []any{
@@ -2560,13 +2767,14 @@ func file_shipwarden_release_v1_request_proto_init() {
 		(*ExpectedJson_Present)(nil),
 	}
 	file_shipwarden_release_v1_request_proto_msgTypes[12].OneofWrappers = []any{}
+	file_shipwarden_release_v1_request_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_request_proto_rawDesc), len(file_shipwarden_release_v1_request_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
