@@ -18,7 +18,8 @@ import (
 // ChangeDigest is the digest that approvals are bound to: of everything that will
 // run. That is the request (artifacts, targets and waves, plan, rollback plan,
 // validation criteria, risk, owner), the artifacts as they were pinned, the
-// driver's preview of every target, and the procedure document (PD-A.3). Any
+// driver's preview of every target, the procedure document, and the lane by which fewer people
+// approve it, where there is one (PD-A.3). Any
 // difference in any of it is another digest.
 func ChangeDigest(s State) string {
 	w := writer{sha256.New()}
@@ -33,6 +34,12 @@ func ChangeDigest(s State) string {
 	w.count(len(s.Previews))
 	for _, p := range s.Previews {
 		w.message(p)
+	}
+	// That fewer people are asked is approved as well. The rest of what was chosen is in the
+	// request that runs.
+	if lane := s.Chosen.GetLane(); lane != "" {
+		w.text("lane")
+		w.text(lane)
 	}
 	return w.sum()
 }

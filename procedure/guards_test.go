@@ -33,6 +33,8 @@ type guard struct {
 
 func two(r *releasev1.Request) { proceduretest.Waves([]string{"eu1"}, []string{"us1", "us2"})(r) }
 
+func divided(r *releasev1.Request) { two(r); mayDivide(r) }
+
 var guards = []guard{
 	// The request.
 	{name: "request without artifacts", phase: procedure.PhaseNone, want: "incomplete", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
@@ -139,6 +141,62 @@ var guards = []guard{
 	}},
 	{name: "preview with a blocking finding", phase: procedure.PhasePreview, want: "blocking", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetChangePreviewed().Findings = proceduretest.Blocking("target.drift")
+	}},
+	{name: "choice of a bake that the request does not let", phase: procedure.PhaseRisk, want: "does not let its bake be raised", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = bakeOf(time.Hour)
+	}},
+	{name: "choice in an emergency", request: func(r *releasev1.Request) { proceduretest.Emergency(r); mayRaise(r) }, phase: procedure.PhaseRisk, want: "not planned", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = bakeOf(time.Hour)
+	}},
+	{name: "choice of nothing", request: mayRaise, phase: procedure.PhaseRisk, want: "nothing is chosen", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = &releasev1.Chosen{}
+	}},
+	{name: "choice of a bake as long as was asked for", request: mayRaise, phase: procedure.PhaseRisk, want: "no longer than what was asked for", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = bakeOf(2 * time.Minute)
+	}},
+	{name: "choice of a bake that is longer than any", request: mayRaise, phase: procedure.PhaseRisk, want: "longer than any", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = bakeOf(24*time.Hour + 1)
+	}},
+	{name: "choice of a bake in another form", request: mayRaise, phase: procedure.PhaseRisk, want: "longer than any", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = &releasev1.Chosen{Bake: &durationpb.Duration{Seconds: 3599, Nanos: 1e9}}
+	}},
+	{name: "choice of waves that the request does not let", request: two, phase: procedure.PhaseRisk, want: "does not let its waves be divided", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = wavesOf([]string{"eu1"}, []string{"us1"}, []string{"us2"})
+	}},
+	{name: "choice of waves in another order", request: divided, phase: procedure.PhaseRisk, want: "not those that were asked for, in parts", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = wavesOf([]string{"us1"}, []string{"eu1"}, []string{"us2"})
+	}},
+	{name: "choice of waves over the end of one", request: divided, phase: procedure.PhaseRisk, want: "not those that were asked for, in parts", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = wavesOf([]string{"eu1", "us1"}, []string{"us2"})
+	}},
+	{name: "choice of waves without a target", request: divided, phase: procedure.PhaseRisk, want: "not those that were asked for, in parts", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = wavesOf([]string{"eu1"}, []string{"us1"})
+	}},
+	{name: "choice of waves with another target", request: divided, phase: procedure.PhaseRisk, want: "not those that were asked for, in parts", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = wavesOf([]string{"eu1"}, []string{"us1"}, []string{"us2"}, []string{"us3"})
+	}},
+	{name: "choice of waves that were asked for", request: divided, phase: procedure.PhaseRisk, want: "not those that were asked for, in parts", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = wavesOf([]string{"eu1"}, []string{"us1", "us2"})
+	}},
+	{name: "choice of more waves than a plan has", request: func(r *releasev1.Request) {
+		proceduretest.Waves(strings.Split("abcdefghijklmnopq", ""))(r)
+		mayDivide(r)
+	}, phase: procedure.PhaseRisk, want: "more waves are chosen than a plan has", spoil: func(h *proceduretest.History, e *releasev1.Event) {
+		c := &releasev1.Chosen{}
+		for _, t := range procedure.Targets(h.Asked) {
+			c.Waves = append(c.GetWaves(), &releasev1.Wave{Targets: []string{t}})
+		}
+		e.GetRiskCleared().Chosen = c
+	}},
+	{name: "choice of a wave of nothing", request: divided, phase: procedure.PhaseRisk, want: "not those that were asked for, in parts", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = wavesOf([]string{"eu1"}, []string{}, []string{"us1", "us2"})
+	}},
+	{name: "choice of a bake beside waves that may not be divided", request: func(r *releasev1.Request) { two(r); mayRaise(r) }, phase: procedure.PhaseRisk, want: "does not let its waves be divided", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = wavesOf([]string{"eu1"}, []string{"us1"}, []string{"us2"})
+		e.GetRiskCleared().Chosen.Bake = durationpb.New(time.Hour)
+	}},
+	{name: "choice that the digest is not of", request: mayRaise, phase: procedure.PhaseRisk, want: "digest", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.GetRiskCleared().Chosen = bakeOf(time.Hour)
 	}},
 	{name: "risk cleared for another digest", phase: procedure.PhaseRisk, want: "change digest", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetRiskCleared().ChangeDigest = proceduretest.Digest('0')

@@ -21,7 +21,8 @@ type State struct {
 	Events int
 
 	// Requested is what started it; Request, with every field but the evidence,
-	// is what was asked for.
+	// is what was asked for, from step 3 on with what was chosen in place of it: what will
+	// run.
 	Requested   *releasev1.Requested
 	Request     *releasev1.Request
 	RequestedAt time.Time
@@ -54,6 +55,8 @@ type State struct {
 
 	// Score is how dangerous step 3 took it to be; nil before, and where nothing is weighed.
 	Score *releasev1.RiskScore
+	// Chosen is what step 3 chose in place of what was asked for; nil where nothing.
+	Chosen *releasev1.Chosen
 	// ChangeDigest is what approvals are bound to, Quorum which are needed.
 	ChangeDigest string
 	Quorum       []*releasev1.QuorumRule

@@ -51,11 +51,13 @@ type RiskFacts struct {
 	Alerts []*releasev1.AlertAnswer
 	// Announced says that people are told that their approval is wanted.
 	Announced bool
+	// Chosen is what runs in place of what was asked for; nil where nothing does.
+	Chosen *releasev1.Chosen
 }
 
 // DecideRisk turns the facts into the end of step 3, or into a hold (PD-3.1 to
 // PD-3.5): what waiting does not cure refuses, what it cures holds, and otherwise
-// the change digest is fixed and people may approve it.
+// the change digest is fixed, of what was chosen as well, and people may approve it.
 func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 	switch {
 	case len(blocking(f.Findings)) > 0:
@@ -69,10 +71,11 @@ func DecideRisk(s State, f RiskFacts) *releasev1.Event {
 	if !f.RemindAt.IsZero() {
 		remind = timestamppb.New(f.RemindAt)
 	}
+	_ = s.choose(f.Chosen) // The fold refuses the event where it may not.
 	return &releasev1.Event{Data: &releasev1.Event_RiskCleared{RiskCleared: &releasev1.RiskCleared{
 		RemindAt: remind, ChangeDigest: ChangeDigest(s), Quorum: f.Quorum, ApproveBy: timestamppb.New(f.ApproveBy),
 		Findings: f.Findings, Bypassed: f.Bypassed, CalendarDigest: f.CalendarDigest, ZoneData: f.ZoneData, Score: f.Score, Alerts: f.Alerts,
-		ApprovalsAnnounced: f.Announced, ApprovalsFollowed: f.Announced,
+		ApprovalsAnnounced: f.Announced, ApprovalsFollowed: f.Announced, Chosen: f.Chosen,
 	}}}
 }
 
@@ -118,6 +121,10 @@ func (s *State) applyRiskCleared(e Entry, d *releasev1.RiskCleared) error {
 	if len(blocking(d.GetFindings())) > 0 {
 		return s.invalid(e, "a finding is blocking")
 	}
+	if why := s.choose(d.GetChosen()); why != "" {
+		return s.invalid(e, why)
+	}
+	// Of what will run, and not of what was asked for.
 	if want := ChangeDigest(*s); d.GetChangeDigest() != want {
 		return s.invalid(e, "the change digest is not that of this change")
 	}

@@ -65,7 +65,7 @@ func toSign(p *approvalv1.Pending, s *approvalv1.Signing, said words, signed, ex
 	}
 	state := procedure.State{
 		Release: p.GetRelease(), Request: p.GetRequest(), RequestedAt: p.GetRequested().AsTime(), ProcedureDigest: s.GetProcedureDigest(),
-		Artifacts: p.GetArtifacts(), Previews: p.GetPreviews(),
+		Artifacts: p.GetArtifacts(), Previews: p.GetPreviews(), Chosen: p.GetChosen(),
 	}
 	state.ChangeDigest = procedure.ChangeDigest(state)
 	if state.ChangeDigest != p.GetChangeDigest() || evidence.Digest(document) != p.GetShownDigest() {

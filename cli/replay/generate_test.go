@@ -149,6 +149,8 @@ type generator struct {
 	// stamped judges gates as it was done when evidence of every type was dated by its
 	// timestamp, with evidence that is dated otherwise today.
 	stamped bool
+	// raise lets the bake be raised.
+	raise bool
 	// blind judges the gates of emergencies while what came with the request cannot be read.
 	blind bool
 }
@@ -177,6 +179,7 @@ func (w *world) release(t *testing.T, seed uint64, changes ...func(*generator)) 
 	}
 	asked := proceduretest.Request(request...)
 	asked.Validation.Bake, asked.Validation.Interval = durationpb.New(3*time.Second), durationpb.New(time.Second)
+	asked.Validation.MayRaise = g.raise
 	stream := proceduretest.NewStream()
 	stream.Now = stream.Now.Add(time.Duration(g.rand.Int64N(int64(4*time.Hour)) + 1))
 	asked.Evidence = g.envelopes(asked, stream.Now)

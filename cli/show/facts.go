@@ -3,6 +3,7 @@ package show
 import (
 	"slices"
 
+	"github.com/blackdice/shipwarden/procedure"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -15,6 +16,7 @@ type facts struct {
 	targets   []*releasev1.ScopedTarget
 	previews  []*releasev1.TargetPreview
 	findings  []*releasev1.Finding
+	chosen    *releasev1.Chosen
 	quorum    []*releasev1.QuorumRule
 	approvals []approval
 	emergency *releasev1.Authorized
@@ -78,6 +80,10 @@ func (f *facts) decision(e *recorderv1.RecordedEvent) {
 	case *releasev1.Event_PreviewRefused:
 		f.findings = append(f.findings, d.PreviewRefused.GetFindings()...)
 	case *releasev1.Event_RiskCleared:
+		if f.chosen = d.RiskCleared.GetChosen(); f.chosen != nil {
+			f.request = procedure.AsChosen(f.request, f.chosen)
+			f.targets = procedure.Numbered(f.targets, f.request)
+		}
 		f.quorum = d.RiskCleared.GetQuorum()
 		f.findings = append(f.findings, d.RiskCleared.GetFindings()...)
 	case *releasev1.Event_RiskRefused:

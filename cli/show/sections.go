@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/blackdice/shipwarden/cli/terminal"
+	"github.com/blackdice/shipwarden/procedure"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -117,6 +118,15 @@ func proof(r *releasev1.RollbackProof) string {
 		out += " (not demanded)"
 	}
 	return out
+}
+
+// chosen is what the procedure chose: what will run in place of what was asked for, and the lane.
+func (p *page) chosen(c *releasev1.Chosen) {
+	t := terminal.NewTable()
+	if c != nil {
+		t.Add(procedure.ChosenWords(c))
+	}
+	p.table("Chosen by the procedure", t)
 }
 
 func (p *page) quorum(heading string, rules []*releasev1.QuorumRule) {

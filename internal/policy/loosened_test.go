@@ -179,21 +179,28 @@ func changesOf(f protoreflect.FieldDescriptor, m protoreflect.Message) []func() 
 	return []func(){clear}
 }
 
+func lane(d *policyv1.Procedure) *policyv1.Lane { return d.GetRiskScore().GetLevels()[0].GetLane() }
+
 // Each case makes the example looser in one place, and stricter the other way round.
 func TestWhatIsLoosenedOfTheRest(t *testing.T) {
 	const hour = time.Hour
 	for want, change := range map[string]func(*policyv1.Procedure){
-		"alerts error-budget is gone":                                            func(d *policyv1.Procedure) { d.Alerts = d.GetAlerts()[:1] },
-		"alerts error-budget.bypassable is true instead of false":                func(d *policyv1.Procedure) { d.Alerts[1].Bypassable = true },
-		"alerts error-budget.environments is production instead of nothing":      func(d *policyv1.Procedure) { d.Alerts[1].Environments = []string{"production"} },
-		"audiences board.risk_from is 50 instead of 40":                          func(d *policyv1.Procedure) { board(d).RiskFrom = 50 },
-		"audiences board.tiers is 1 instead of 1, 2":                             func(d *policyv1.Procedure) { board(d).Tiers = []uint32{1} },
-		"audiences board.targets is shop-eu1 instead of shop-eu1, shop-eu2":      func(d *policyv1.Procedure) { board(d).Targets = board(d).GetTargets()[:1] },
-		"a release that weighs 20 or more needs 1 approvals of sre instead of 2": func(d *policyv1.Procedure) { d.RiskScore.Levels[0].Approvals[0].Count = 1 },
+		"alerts error-budget is gone":                                                   func(d *policyv1.Procedure) { d.Alerts = d.GetAlerts()[:1] },
+		"alerts error-budget.bypassable is true instead of false":                       func(d *policyv1.Procedure) { d.Alerts[1].Bypassable = true },
+		"alerts error-budget.environments is production instead of nothing":             func(d *policyv1.Procedure) { d.Alerts[1].Environments = []string{"production"} },
+		"audiences board.risk_from is 50 instead of 40":                                 func(d *policyv1.Procedure) { board(d).RiskFrom = 50 },
+		"audiences board.tiers is 1 instead of 1, 2":                                    func(d *policyv1.Procedure) { board(d).Tiers = []uint32{1} },
+		"audiences board.targets is shop-eu1 instead of shop-eu1, shop-eu2":             func(d *policyv1.Procedure) { board(d).Targets = board(d).GetTargets()[:1] },
+		"a release that weighs 20 or more needs 1 approvals of sre instead of 2":        func(d *policyv1.Procedure) { d.RiskScore.Levels[1].Approvals[0].Count = 1 },
+		"the lane standard of a release that weighs 1 or more is for more environments": func(d *policyv1.Procedure) { lane(d).Environments = []string{"cards", "production"} },
+		"the lane standard of a release that weighs 1 or more is for more services":     func(d *policyv1.Procedure) { lane(d).Services = []string{"shop", "billing"} },
+		"the lane standard of a release that weighs 1 or more rests on fewer gates":     func(d *policyv1.Procedure) { lane(d).Gates = nil },
 		"risk_score is gone":                                                                      func(d *policyv1.Procedure) { d.RiskScore = nil },
 		"risk_score.weights.emergency is 9 instead of 10":                                         func(d *policyv1.Procedure) { d.RiskScore.Weights.Emergency = 9 },
-		"risk_score.levels 40.first_wave is 0 instead of 1":                                       func(d *policyv1.Procedure) { d.RiskScore.Levels[1].FirstWave = 0 },
-		"risk_score.levels 40.bake is 10m0s instead of 30m0s":                                     func(d *policyv1.Procedure) { d.RiskScore.Levels[1].Bake = durationpb.New(10 * time.Minute) },
+		"risk_score.levels 40.first_wave is 0 instead of 1":                                       func(d *policyv1.Procedure) { d.RiskScore.Levels[2].FirstWave = 0 },
+		"risk_score.levels 40.other_waves is 0 instead of 4":                                      func(d *policyv1.Procedure) { d.RiskScore.Levels[2].OtherWaves = 0 },
+		"risk_score.levels 40.other_waves is 5 instead of 4":                                      func(d *policyv1.Procedure) { d.RiskScore.Levels[2].OtherWaves = 5 },
+		"risk_score.levels 40.bake is 10m0s instead of 30m0s":                                     func(d *policyv1.Procedure) { d.RiskScore.Levels[2].Bake = durationpb.New(10 * time.Minute) },
 		"audiences customers.acknowledge is gone":                                                 func(d *policyv1.Procedure) { d.Audiences[1].Acknowledge = nil },
 		"audiences responsible.dependents is false instead of true":                               func(d *policyv1.Procedure) { d.Audiences[0].Dependents = false },
 		"stand_ins.longest is 400h0m0s instead of 336h0m0s":                                       func(d *policyv1.Procedure) { d.StandIns.Longest = durationpb.New(400 * hour) },
@@ -218,6 +225,9 @@ func TestWhatIsLoosenedOfTheRest(t *testing.T) {
 			before.Referrers = false
 		} else {
 			change(after)
+		}
+		if after.GetRiskScore() == nil {
+			before.RiskScore.Levels[0].Lane = nil // One that comes with a score demands less.
 		}
 		if got := Loosened(before, after); !slices.Contains(got, want) {
 			t.Errorf("it says %q, want %s", got, want)

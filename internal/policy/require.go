@@ -15,8 +15,12 @@ import (
 // environments hold the environment, its triggers the trigger, its kinds at
 // least one kind of the artifacts, its areas at least one area of the risk.
 func (x *Index) RequiredGates(environment string, kinds []releasev1.ArtifactKind, trigger releasev1.Trigger, areas []string) []*policyv1.Gate {
+	return requiredGates(x.document, environment, kinds, trigger, areas)
+}
+
+func requiredGates(document *policyv1.Procedure, environment string, kinds []releasev1.ArtifactKind, trigger releasev1.Trigger, areas []string) []*policyv1.Gate {
 	var required []*policyv1.Gate
-	for _, gate := range x.document.GetGates() {
+	for _, gate := range document.GetGates() {
 		if emptyOrHas(gate.GetEnvironments(), environment) &&
 			emptyOrHas(gate.GetTriggers(), trigger) &&
 			emptyOrMeets(gate.GetKinds(), kinds) &&
@@ -29,11 +33,15 @@ func (x *Index) RequiredGates(environment string, kinds []releasev1.ArtifactKind
 
 // GatesFor is RequiredGates for a request.
 func (x *Index) GatesFor(request *releasev1.Request) []*policyv1.Gate {
+	return gatesFor(x.document, request)
+}
+
+func gatesFor(document *policyv1.Procedure, request *releasev1.Request) []*policyv1.Gate {
 	var kinds []releasev1.ArtifactKind
 	for _, artifact := range request.GetArtifacts() {
 		kinds = append(kinds, artifact.GetKind())
 	}
-	return x.RequiredGates(request.GetEnvironment(), kinds, request.GetTrigger(), request.GetRisk().GetAreas())
+	return requiredGates(document, request.GetEnvironment(), kinds, request.GetTrigger(), request.GetRisk().GetAreas())
 }
 
 // HighRiskAreas returns those of the request's risk areas that the procedure
@@ -56,14 +64,8 @@ func HighRiskAreas(procedure *policyv1.Procedure, request *releasev1.Request) []
 // once, and are to sign if any of the rules says so. The emergency lane does not pass
 // through here; Needed knows of both.
 func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackImpossible, highRisk bool, more ...*policyv1.Approvals) []*releasev1.QuorumRule {
-	counts, signed := make(map[string]uint32), make(map[string]bool)
-	all := requireSigned(procedure, request.GetEnvironment())
-	need := func(rules []*policyv1.Approvals) {
-		for _, rule := range rules {
-			counts[rule.GetGroup()] = max(counts[rule.GetGroup()], rule.GetCount())
-			signed[rule.GetGroup()] = signed[rule.GetGroup()] || rule.GetSigned() || all
-		}
-	}
+	var rules []*policyv1.Approvals
+	need := func(these []*policyv1.Approvals) { rules = append(rules, these...) }
 	for _, environment := range procedure.GetEnvironments() {
 		if environment.GetName() == request.GetEnvironment() {
 			need(environment.GetApprovals())
@@ -76,6 +78,17 @@ func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackI
 		need(procedure.GetHighRiskApprovals())
 	}
 	need(more)
+	return together(requireSigned(procedure, request.GetEnvironment()), rules)
+}
+
+// together are the approvals that rules ask for, each group once; all says that every one must
+// be signed.
+func together(all bool, asked []*policyv1.Approvals) []*releasev1.QuorumRule {
+	counts, signed := make(map[string]uint32), make(map[string]bool)
+	for _, rule := range asked {
+		counts[rule.GetGroup()] = max(counts[rule.GetGroup()], rule.GetCount())
+		signed[rule.GetGroup()] = signed[rule.GetGroup()] || rule.GetSigned() || all
+	}
 	rules := make([]*releasev1.QuorumRule, 0, len(counts))
 	for group, count := range counts {
 		rules = append(rules, &releasev1.QuorumRule{Group: group, Count: count, Signed: signed[group]})
@@ -86,7 +99,8 @@ func Quorum(procedure *policyv1.Procedure, request *releasev1.Request, rollbackI
 
 // Needed returns the approvals that a release in that state needs, in whichever lane it
 // is, weighed at that time (PD-A.2, PD-3.4): those of its environment, for a release without
-// a way back and for a high-risk one, and of the level of its risk; in an emergency that of
+// a way back and for a high-risk one, and of the level of its risk, or those of the lane by
+// which it goes; in an emergency that of
 // the lane, and where it is one too many by the quota those that this takes besides. Step 3
 // asks for them, and the executor asks again before anything happens, since whoever could
 // forge an approval could ask for fewer as well. It depends on its arguments alone.
@@ -103,6 +117,9 @@ func Needed(document *policyv1.Procedure, s procedure.State, at time.Time, tooMa
 	}
 	back := WayBackOf(document, s)
 	_, level := Score(document, s, back.Why != "", at)
+	if lane, _ := enters(document, s, level); lane != nil {
+		return together(requireSigned(document, request.GetEnvironment()), lane.GetApprovals())
+	}
 	return Quorum(document, request, back.Approvals, len(HighRiskAreas(document, request)) > 0, level.GetApprovals()...)
 }
 

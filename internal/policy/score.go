@@ -98,6 +98,7 @@ func (c *checker) score() {
 		}
 		before = level.GetFrom()
 		c.approvals(path+".approvals", level.GetApprovals())
+		c.lane(path, c.document.GetRiskScore().GetLevels(), i)
 	}
 	c.workingHours()
 }

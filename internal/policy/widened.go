@@ -64,6 +64,11 @@ func (x *Index) rights(id string) map[string]bool {
 	for _, rule := range doc.GetHighRiskApprovals() {
 		may(rule.GetGroup(), "approve releases of high risk for %s", rule.GetGroup())
 	}
+	for _, level := range doc.GetRiskScore().GetLevels() {
+		for _, rule := range level.GetLane().GetApprovals() {
+			may(rule.GetGroup(), "approve standard changes of the lane %s for %s", level.GetLane().GetName(), rule.GetGroup())
+		}
+	}
 	for _, s := range doc.GetServices() {
 		for _, g := range s.GetOwnerGroups() {
 			may(g, "own releases of %s", s.GetName())
@@ -123,6 +128,7 @@ func Loosened(before, after *policyv1.Procedure) []string {
 			}
 		}
 	}
+	l.lanes(before.GetRiskScore(), after.GetRiskScore())
 	for _, area := range before.GetHighRiskAreas() {
 		l.lost(true, slices.Contains(after.GetHighRiskAreas(), area), "the area %s is of high risk no more", area)
 	}

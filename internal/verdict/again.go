@@ -67,7 +67,8 @@ func Trusts(own, active *policy.Index, root func(digest string) (*sigstore.Root,
 // a signer. It does not believe step 1, but looks itself. The first trust is that of the
 // release's own document; the second, where there is one, has the signers of the document in
 // effect, which may trust fewer. Envelopes are those that step 1 had, in any order, what was
-// found beside artifacts among them.
+// found beside artifacts among them. They are of the request as it was asked for, whatever step
+// 3 chose in place of it.
 //
 // Fallen are the verdicts on gates that are not satisfied any more, one for each, in the
 // order of the document; around are those on gates that an emergency goes around instead and
@@ -85,7 +86,7 @@ func Again(state procedure.State, envelopes [][]byte, at time.Time, trusts ...Tr
 		for _, u := range state.Confirmed.GetUnseen() {
 			trust.Unseen[u.GetArtifact()] = u.GetReason()
 		}
-		for _, v := range Evaluate(trust, trust.Index.GatesFor(state.Request), state.Request, envelopes, at) {
+		for _, v := range Evaluate(trust, trust.Index.GatesFor(state.Asked()), state.Asked(), envelopes, at) {
 			said := func(f *releasev1.GateVerdict) bool { return f.GetGate() == v.GetGate() }
 			if v.GetStatus() != releasev1.GateVerdict_STATUS_FAILED || settled(state, trust, v.GetGate(), at) || slices.ContainsFunc(fallen, said) {
 				continue

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -23,6 +24,15 @@ func begins() procedure.State {
 		Gates:     []*releasev1.GateVerdict{{Gate: "tests", Status: passed}},
 		Confirmed: &releasev1.GatesConfirmed{},
 	}
+}
+
+// twoMinutes has the gate demand such a bake.
+func twoMinutes(d *policyv1.Procedure) {
+	d.Gates[1].Rules = []*policyv1.Rule{{Name: "bake", Expression: "request.validation.bake == duration('120s')", Message: "another bake"}}
+}
+
+func bake(r *releasev1.Request, d time.Duration) {
+	r.Validation = &releasev1.Validation{Bake: durationpb.New(d)}
 }
 
 func urgent(s *procedure.State) { s.Request.Trigger = releasev1.Trigger_TRIGGER_EMERGENCY }
@@ -86,6 +96,16 @@ func TestGatesAreJudgedAgainAtTheStart(t *testing.T) {
 			urgent(s)
 			s.Gates[0].Status = releasev1.GateVerdict_STATUS_BYPASSED
 		}, fallen: "older than"},
+		{name: "a rule that is true of what was asked for, and not of what was chosen", own: twoMinutes, state: func(s *procedure.State) {
+			bake(s.Request, 2*time.Minute)
+			s.Requested = &releasev1.Requested{Request: s.Request}
+			s.Request = procedure.AsChosen(s.Request, &releasev1.Chosen{Bake: durationpb.New(time.Hour)})
+		}},
+		{name: "a rule that is true of what was chosen alone", own: twoMinutes, state: func(s *procedure.State) {
+			bake(s.Request, time.Minute)
+			s.Requested = &releasev1.Requested{Request: s.Request}
+			s.Request = procedure.AsChosen(s.Request, &releasev1.Chosen{Bake: durationpb.New(2 * time.Minute)})
+		}, fallen: "another bake"},
 		{name: "a waiver that is over, of which something else says so", old: 2 * hour, state: func(s *procedure.State) {
 			s.Gates[0].Status, s.Gates[0].Waivers = waived, []*releasev1.Waiver{{Environment: "prod", Expires: timestamppb.New(now)}}
 		}},

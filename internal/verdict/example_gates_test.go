@@ -31,6 +31,7 @@ func TestTheGatesOfTheExampleReadWhatToolsMake(t *testing.T) {
 	review := func(pushed any) object {
 		return object{"result": "approved", "authors": []string{"alice"}, "reviewers": []string{"bob"}, "timestamp": at(time.Hour), "last_push": pushed}
 	}
+	const declarationType = "https://shop.example/predicates/declaration/v1"
 	const secrets, analysis, level3 = "SHOP_NO_SECRETS", "SHOP_STATIC_ANALYSIS", "SLSA_BUILD_LEVEL_3"
 	unrated := scan(at(0))
 	unrated["scanner"].(object)["result"] = []object{{"id": "CVE-2026-1", "severity": []object{{"method": "cvss_score", "score": "9.8"}}}} //nolint:forcetypeassert // It is what scan makes.
@@ -69,6 +70,12 @@ func TestTheGatesOfTheExampleReadWhatToolsMake(t *testing.T) {
 		{"verified by somebody else", "build-level", "verifier", vsaType, with(vsa(at(day), level3), object{"verifier": object{"id": "https://x.example"}}), "fails the rule verifier"},
 		{"verified at no time", "build-level", "verifier", vsaType, with(vsa(nil, level3), object{"timeVerified": nil}), "has no timeVerified"},
 
+		{"declared as the request does", "declaration", "review-system", declarationType, object{"areas": []string{}, "data": "unchanged"}, ""},
+		{"more areas than the request declares", "declaration", "review-system", declarationType, object{"areas": []string{"secrets"}, "data": "unchanged"}, "fails the rule areas: its reviewers name other areas"},
+		{"data that is changed", "declaration", "review-system", declarationType, object{"areas": []string{}, "data": "irreversible"}, "fails the rule data"},
+		{"nothing of data", "declaration", "review-system", declarationType, object{"areas": []string{}}, "no such key: data"},
+		{"declared by somebody else", "declaration", "verifier", declarationType, object{"areas": []string{}, "data": "unchanged"}, "not trusted for this gate"},
+
 		{"approved after the last push", "code-review", "review-system", reviewType, review(at(2 * time.Hour)), ""},
 		{"approved before it", "code-review", "review-system", reviewType, review(at(time.Minute)), "fails the rule after-the-push: it was approved before the last push"},
 		{"approved as it was pushed", "code-review", "review-system", reviewType, review(at(time.Hour)), "after-the-push"},
@@ -78,7 +85,7 @@ func TestTheGatesOfTheExampleReadWhatToolsMake(t *testing.T) {
 			index := policy.NewIndex(example)
 			artifact := &releasev1.Artifact{Name: "web", Kind: releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE, Digest: digestOf("web")}
 			v := verdict.Evaluate(verdict.Trust{Index: index}, []*policyv1.Gate{index.Gate(test.gate)},
-				&releasev1.Request{Artifacts: []*releasev1.Artifact{artifact}, Environment: "cards"}, [][]byte{sign(t, test.key, test.kind, test.predicate, "web")}, now)[0]
+				&releasev1.Request{Artifacts: []*releasev1.Artifact{artifact}, Environment: "cards", Risk: &releasev1.Risk{Data: releasev1.Risk_DATA_UNCHANGED}}, [][]byte{sign(t, test.key, test.kind, test.predicate, "web")}, now)[0]
 			if (v.GetStatus() == passed) != (test.reason == "") || !strings.Contains(v.GetReason(), test.reason) {
 				t.Errorf("%v: %s\nwant %s", v.GetStatus(), v.GetReason(), test.reason)
 			}

@@ -179,6 +179,7 @@ func pendingOf(index *policy.Index, s procedure.State) *approvalv1.Pending {
 		Release: s.Release, ChangeDigest: s.ChangeDigest, Request: s.Request, Artifacts: s.Artifacts, Targets: s.Targets,
 		Previews: s.Previews, Gates: s.Gates, Findings: s.Findings, Quorum: s.Quorum,
 		ApproveBy: timestamppb.New(s.ApproveBy), Requested: timestamppb.New(s.RequestedAt), Checks: checks(index, s),
+		Chosen: s.Chosen,
 	}
 	for _, a := range s.Approvals {
 		p.Approvals = append(p.Approvals, &approvalv1.GivenApproval{

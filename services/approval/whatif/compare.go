@@ -148,7 +148,11 @@ func (c *comparison) risk(s procedure.State, e procedure.Entry, at time.Time) er
 		case decided.GetHeld() != nil:
 			return holding(decided.GetHeld().GetReasons()), facts, nil
 		}
-		return "approvals: " + needed(facts.Quorum), facts, nil
+		out := "approvals: " + needed(facts.Quorum)
+		if facts.Chosen != nil {
+			out += "; chosen: " + procedure.ChosenWords(facts.Chosen)
+		}
+		return out, facts, nil
 	}
 	before, _, err := answer(c.own)
 	if err != nil {

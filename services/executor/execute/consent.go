@@ -17,6 +17,8 @@ import (
 const (
 	// ruleQuorum says that fewer approvals were asked for than the document demands.
 	ruleQuorum = "approval.quorum"
+	// ruleChosen says that something else was chosen than the document chooses.
+	ruleChosen = "risk.chosen"
 	// ruleSignature says that an approval is not signed by its person.
 	ruleSignature = "approval.signature"
 )

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
@@ -17,8 +19,8 @@ import (
 // procedure bounds how late an event is stored.
 const latest = 10 * time.Minute
 
-// needed are the approvals that a release needs by its own procedure document: its risk is
-// weighed again, by what was on record when step 3 cleared it, and the emergencies before it
+// needed are the approvals that a release needs by its own procedure document, and what else
+// speaks against its start by it: its risk is weighed again, by what was on record when step 3 cleared it, and the emergencies before it
 // are counted again (PD-A.2, PD-3.4, N-04). Who could write whatever the approval service
 // writes could otherwise leave out of the quorum what makes the release dangerous. What is
 // counted is never more than step 3 counted, so that nothing that was cleared rightly is
@@ -35,14 +37,29 @@ func (s shell) needed(ctx context.Context, t reactor.Task, document *policyv1.Pr
 				quota.GetCount(), t.State.Request.GetService(), quota.GetPeriod().AsDuration(), used),
 		})
 	}
-	before, at := cleared(t)
-	return policy.Needed(document, before, at, quota != nil), refused, nil
+	before, chosen, at := cleared(t)
+	return policy.Needed(document, before, at, quota != nil), append(refused, unchosen(document, before, chosen, at)...), nil
 }
 
-// cleared is the release as step 3 found it when it fixed what people approved, and the time
-// by which it was weighed. That is what the event says, as far as its time of storing bears
+// unchosen names what the procedure document demands of the plan and what people approved has
+// not, and a choice that is not the one that it makes: neither is left to whoever writes what
+// the approval service writes (PD-3.4).
+func unchosen(document *policyv1.Procedure, before procedure.State, chosen *releasev1.Chosen, at time.Time) []*releasev1.Finding {
+	right, found := policy.Choose(document, before, at)
+	found = slices.DeleteFunc(found, func(f *releasev1.Finding) bool { return f.GetSeverity() != releasev1.Finding_SEVERITY_BLOCKING })
+	if len(found) == 0 && !proto.Equal(right, chosen) {
+		found = append(found, &releasev1.Finding{
+			Rule: ruleChosen, Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: before.Request.GetService(),
+			Message: fmt.Sprintf("the procedure document chooses %s, and what people approved has %s: request it again", procedure.ChosenWords(right), procedure.ChosenWords(chosen)),
+		})
+	}
+	return found
+}
+
+// cleared is the release as step 3 found it when it fixed what people approved, what it chose,
+// and the time by which it was weighed. That is what the event says, as far as its time of storing bears
 // it out: a week more or less may make another level of risk.
-func cleared(t reactor.Task) (before procedure.State, at time.Time) {
+func cleared(t reactor.Task) (before procedure.State, chosen *releasev1.Chosen, at time.Time) {
 	before, at = t.State, t.Now
 	state := procedure.State{Release: t.State.Release}
 	for _, e := range t.History.Entries {
@@ -51,7 +68,7 @@ func cleared(t reactor.Task) (before procedure.State, at time.Time) {
 			continue
 		}
 		if e.Event.GetRiskCleared() != nil {
-			before, at = state, e.Event.GetTime().AsTime()
+			before, chosen, at = state, next.Chosen, e.Event.GetTime().AsTime()
 			if d := e.Event.GetDecided(); d != nil {
 				at = d.AsTime()
 			}
@@ -63,7 +80,7 @@ func cleared(t reactor.Task) (before procedure.State, at time.Time) {
 		}
 		state = next
 	}
-	return before, at
+	return before, chosen, at
 }
 
 // sums are how many approvals of a group rules ask for, and how many of them signed. The

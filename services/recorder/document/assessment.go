@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -173,6 +174,9 @@ func (w *writer) risk(r *Record) {
 	w.findings(findings)
 	w.waits(from[*releasev1.Event_Held](r))
 	for _, e := range from[*releasev1.Event_RiskCleared](r) {
+		if c := e.data.RiskCleared.GetChosen(); c != nil {
+			w.paragraph(sentence("Chosen by the procedure: " + procedure.ChosenWords(c)))
+		}
 		if len(e.data.RiskCleared.GetBypassed()) > 0 {
 			w.paragraph(sentence("Bypassed at this step: " + and(escaped(e.data.RiskCleared.GetBypassed()))))
 		}

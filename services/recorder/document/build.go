@@ -122,6 +122,9 @@ func (b *builder) early(r view.Recorded) {
 	case *releasev1.Event_RiskCleared:
 		d.ChangeDigest, d.Quorum = x.RiskCleared.GetChangeDigest(), messages(b, x.RiskCleared.GetQuorum())
 		d.Findings = append(d.Findings, messages(b, x.RiskCleared.GetFindings())...)
+		if c := x.RiskCleared.GetChosen(); c != nil {
+			d.Chosen, d.Targets = b.message(c), messages(b, b.timeline.State().Targets)
+		}
 	case *releasev1.Event_RiskRefused:
 		d.Findings = append(d.Findings, messages(b, x.RiskRefused.GetFindings())...)
 	case *releasev1.Event_Held:

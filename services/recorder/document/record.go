@@ -61,6 +61,8 @@ type Record struct {
 	Findings  []Message `json:"findings"`
 	Holds     []Entry   `json:"holds"`
 
+	// Chosen is what ran in place of what was asked for; absent where nothing did.
+	Chosen        Message    `json:"chosen,omitempty"`
 	ChangeDigest  string     `json:"change_digest,omitempty"`
 	Quorum        []Message  `json:"quorum"`
 	Approvals     []Approval `json:"approvals"`
@@ -183,7 +185,8 @@ type Timings struct {
 	Execute int64 `json:"execute_ms"`
 	Bake    int64 `json:"bake_ms"`
 	Remedy  int64 `json:"remedy_ms"`
-	// PlannedBake is what the request asked for, wave by wave.
+	// PlannedBake is what the request asked for, or what was chosen in place of it, wave by
+	// wave.
 	PlannedBake int64 `json:"planned_bake_ms"`
 	// Total is from the request to the outcome, or to the last event before it.
 	Total int64 `json:"total_ms"`

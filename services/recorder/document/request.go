@@ -10,7 +10,8 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// request is what was asked for, whole: the plan, the way back and the criteria.
+// request is what was asked for, whole: the plan, the way back and the criteria, with what
+// was chosen in place of it.
 func (w *writer) request(r *Record) {
 	q := r.state.Request
 	w.section("Request")
@@ -38,8 +39,8 @@ func (w *writer) request(r *Record) {
 		{"Signature", signer},
 		{"Proof that came with it", w.proof(r)},
 	})
-	w.plan(q)
-	w.criteria(q)
+	w.plan(r)
+	w.criteria(r)
 }
 
 func (w *writer) proof(r *Record) string {
@@ -50,15 +51,17 @@ func (w *writer) proof(r *Record) string {
 	return strings.Join(all, ", ")
 }
 
-func (w *writer) plan(q *releasev1.Request) {
+func (w *writer) plan(r *Record) {
 	w.part("Plan")
-	var artifacts, waves, parameters []string
+	q := r.state.Request
+	var artifacts, parameters []string
 	for _, a := range q.GetArtifacts() {
 		artifacts = append(artifacts, fmt.Sprintf("%s, %s %s, %s", escape(a.GetName()), word(a.GetKind(), "ARTIFACT_KIND_"),
 			code(a.GetLocation()), w.digest(a.GetDigest(), "artifact "+a.GetName())))
 	}
-	for i, wave := range q.GetPlan().GetWaves() {
-		waves = append(waves, fmt.Sprintf("wave %d: %s", i+1, series(wave.GetTargets())))
+	waves := inWaves(q.GetPlan().GetWaves())
+	if len(r.state.Chosen.GetWaves()) > 0 {
+		waves += "; so the procedure chose, and asked for were " + inWaves(r.state.Asked().GetPlan().GetWaves())
 	}
 	for _, k := range slices.Sorted(maps.Keys(q.GetPlan().GetParameters())) {
 		parameters = append(parameters, escape(k)+" = "+escape(q.GetPlan().GetParameters()[k]))
@@ -66,7 +69,7 @@ func (w *writer) plan(q *releasev1.Request) {
 	w.facts([][2]string{
 		{"What is done", escape(q.GetPlan().GetDescription())},
 		{"Artifacts", strings.Join(artifacts, "; ")},
-		{"Waves", strings.Join(waves, "; ")},
+		{"Waves", waves},
 		{"Parameters", strings.Join(parameters, "; ")},
 		{"Way back", fmt.Sprintf("%s: %s", word(q.GetRollbackPlan().GetStrategy(), "STRATEGY_"), escape(q.GetRollbackPlan().GetDescription()))},
 		{"Where there is none", escape(q.GetRollbackPlan().GetRecovery())},
@@ -77,13 +80,26 @@ func (w *writer) plan(q *releasev1.Request) {
 	})
 }
 
+func inWaves(all []*releasev1.Wave) string {
+	var waves []string
+	for i, wave := range all {
+		waves = append(waves, fmt.Sprintf("wave %d: %s", i+1, series(wave.GetTargets())))
+	}
+	return strings.Join(waves, "; ")
+}
+
 // criteria are the checks that were asked for; those of the service's catalogue
 // entry join them in step 6.
-func (w *writer) criteria(q *releasev1.Request) {
+func (w *writer) criteria(r *Record) {
 	w.part("Criteria")
+	q := r.state.Request
 	v := q.GetValidation()
-	w.paragraph(fmt.Sprintf("Checks are made every %s over %s after each wave.",
-		span(v.GetInterval().AsDuration()), span(v.GetBake().AsDuration())))
+	chosen := ""
+	if asked := r.state.Asked().GetValidation().GetBake().AsDuration(); r.state.Chosen.GetBake() != nil {
+		chosen = fmt.Sprintf(" The procedure chose that; %s were asked for, at least.", span(asked))
+	}
+	w.paragraph(fmt.Sprintf("Checks are made every %s over %s after each wave.%s",
+		span(v.GetInterval().AsDuration()), span(v.GetBake().AsDuration()), chosen))
 	var rows [][]string
 	add := func(checks []*releasev1.Check, use string) {
 		for _, c := range checks {

@@ -70,7 +70,7 @@ func describeDecision(e *releasev1.Event) string {
 	case *releasev1.Event_PreviewRefused:
 		return findings(d.PreviewRefused.GetFindings())
 	case *releasev1.Event_RiskCleared:
-		return "nothing speaks against it; change digest " + d.RiskCleared.GetChangeDigest()
+		return "nothing speaks against it" + chosen(d.RiskCleared.GetChosen()) + "; change digest " + d.RiskCleared.GetChangeDigest()
 	case *releasev1.Event_Held:
 		return holds(d.Held.GetReasons())
 	case *releasev1.Event_GatesHeld:
@@ -171,4 +171,13 @@ func describeWork(e *releasev1.Event) string {
 		return "recorded: " + OutcomeWord(d.Recorded.GetOutcome())
 	}
 	return ""
+}
+
+// chosen is what the procedure chose. Without it the text of the event is as it was before there
+// was any.
+func chosen(c *releasev1.Chosen) string {
+	if c == nil {
+		return ""
+	}
+	return "; chosen: " + procedure.ChosenWords(c)
 }

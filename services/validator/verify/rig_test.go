@@ -71,6 +71,8 @@ type rig struct {
 	places map[string]*target.Target
 	asked  *releasev1.Request
 	id     string
+	// chosen is what step 3 chooses; nil for nothing.
+	chosen *releasev1.Chosen
 }
 
 // newRig makes a release that bakes for a second and is looked at ten times. document
@@ -176,7 +178,7 @@ func (r *rig) to(t *testing.T, phase procedure.Phase) {
 		case procedure.PhasePreview:
 			r.do(t, "", proceduretest.Preview(s, releasev1.DriverClass_DRIVER_CLASS_FENCED, nil, nil))
 		case procedure.PhaseRisk:
-			r.do(t, "", proceduretest.Risk(s, now))
+			r.do(t, "", proceduretest.Risk(s, now, func(f *procedure.RiskFacts) { f.Chosen = r.chosen }))
 		case procedure.PhaseApprove:
 			if e := proceduretest.Authorize(s, now); e != nil {
 				r.do(t, "", e)

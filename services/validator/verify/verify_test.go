@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
 	"github.com/blackdice/shipwarden/internal/evidence"
@@ -259,6 +260,23 @@ func TestAValidatorThatTakesOverCountsNothingTwice(t *testing.T) {
 	health := results(v)["health eu1"]
 	if s.Verifications != 1 || int(health.GetSamples()) > eu1.count("/healthz")-seen || health.GetSamples() >= 121 || !strings.Contains(v.GetReason(), "took over") {
 		t.Errorf("%d samples of the %d that the heir took: %s", health.GetSamples(), eu1.count("/healthz")-seen, v.GetReason())
+	}
+}
+
+// TestTheChosenBakeIsWhatLasts: the window is as long as step 3 chose, and not as was asked for.
+func TestTheChosenBakeIsWhatLasts(t *testing.T) {
+	eu1 := newPlace(t, released)
+	r := newRig(t, "", map[string]*place{"eu1": eu1}, bake(100*time.Millisecond, 100*time.Millisecond), func(q *releasev1.Request) { q.Validation.MayRaise = true })
+	r.chosen = &releasev1.Chosen{Bake: durationpb.New(2 * time.Second)}
+	r.to(t, procedure.PhaseVerify)
+	if _, err := r.turn(t); err != nil {
+		t.Fatal(err)
+	}
+	// Twice within 100 milliseconds, and 21 times within two seconds.
+	h, s := r.history(t)
+	v := verification(h.Entries[len(h.Entries)-1].Event)
+	if n := results(v)["health eu1"].GetSamples(); n <= 2 || s.Verifications != 1 {
+		t.Errorf("%d samples: %v", n, v)
 	}
 }
 

@@ -102,12 +102,13 @@ type Pending struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Release      string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
 	ChangeDigest string                 `protobuf:"bytes,2,opt,name=change_digest,json=changeDigest,proto3" json:"change_digest,omitempty"`
-	Request      *v1.Request            `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
-	Artifacts    []*v1.PinnedArtifact   `protobuf:"bytes,4,rep,name=artifacts,proto3" json:"artifacts,omitempty"`
-	Targets      []*v1.ScopedTarget     `protobuf:"bytes,5,rep,name=targets,proto3" json:"targets,omitempty"`
-	Previews     []*v1.TargetPreview    `protobuf:"bytes,6,rep,name=previews,proto3" json:"previews,omitempty"`
-	Gates        []*v1.GateVerdict      `protobuf:"bytes,7,rep,name=gates,proto3" json:"gates,omitempty"`
-	Findings     []*v1.Finding          `protobuf:"bytes,8,rep,name=findings,proto3" json:"findings,omitempty"`
+	// The request as it will run.
+	Request   *v1.Request          `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
+	Artifacts []*v1.PinnedArtifact `protobuf:"bytes,4,rep,name=artifacts,proto3" json:"artifacts,omitempty"`
+	Targets   []*v1.ScopedTarget   `protobuf:"bytes,5,rep,name=targets,proto3" json:"targets,omitempty"`
+	Previews  []*v1.TargetPreview  `protobuf:"bytes,6,rep,name=previews,proto3" json:"previews,omitempty"`
+	Gates     []*v1.GateVerdict    `protobuf:"bytes,7,rep,name=gates,proto3" json:"gates,omitempty"`
+	Findings  []*v1.Finding        `protobuf:"bytes,8,rep,name=findings,proto3" json:"findings,omitempty"`
 	// What is needed, and what is still missing.
 	Quorum    []*v1.QuorumRule       `protobuf:"bytes,9,rep,name=quorum,proto3" json:"quorum,omitempty"`
 	Missing   []*v1.QuorumRule       `protobuf:"bytes,10,rep,name=missing,proto3" json:"missing,omitempty"`
@@ -133,6 +134,8 @@ type Pending struct {
 	// of what was shown, because it is another one a moment later.
 	Holds         []*v1.HoldReason       `protobuf:"bytes,19,rep,name=holds,proto3" json:"holds,omitempty"`
 	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
+	// What the procedure chose: what of the request in place of what was asked for, and the lane.
+	Chosen        *v1.Chosen `protobuf:"bytes,21,opt,name=chosen,proto3" json:"chosen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -303,6 +306,13 @@ func (x *Pending) GetHolds() []*v1.HoldReason {
 func (x *Pending) GetEarliestStart() *timestamppb.Timestamp {
 	if x != nil {
 		return x.EarliestStart
+	}
+	return nil
+}
+
+func (x *Pending) GetChosen() *v1.Chosen {
+	if x != nil {
+		return x.Chosen
 	}
 	return nil
 }
@@ -3630,7 +3640,7 @@ var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\n" +
-	"%shipwarden/approval/v1/approval.proto\x12\x16shipwarden.approval.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xd5\b\n" +
+	"%shipwarden/approval/v1/approval.proto\x12\x16shipwarden.approval.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x8c\t\n" +
 	"\aPending\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\rchange_digest\x18\x02 \x01(\tR\fchangeDigest\x128\n" +
@@ -3656,7 +3666,8 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"exceptions\x18\x12 \x03(\v2'.shipwarden.approval.v1.FreezeExceptionR\n" +
 	"exceptions\x127\n" +
 	"\x05holds\x18\x13 \x03(\v2!.shipwarden.release.v1.HoldReasonR\x05holds\x12A\n" +
-	"\x0eearliest_start\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart\"\xc6\x01\n" +
+	"\x0eearliest_start\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart\x125\n" +
+	"\x06chosen\x18\x15 \x01(\v2\x1d.shipwarden.release.v1.ChosenR\x06chosen\"\xc6\x01\n" +
 	"\x0fFreezeException\x12\x16\n" +
 	"\x06freeze\x18\x01 \x01(\tR\x06freeze\x12#\n" +
 	"\rfreeze_digest\x18\x02 \x01(\tR\ffreezeDigest\x12\x16\n" +
@@ -4023,19 +4034,20 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil),     // 66: google.protobuf.Timestamp
 	(*v1.Check)(nil),                  // 67: shipwarden.release.v1.Check
 	(*v1.HoldReason)(nil),             // 68: shipwarden.release.v1.HoldReason
-	(*v1.SignerIdentity)(nil),         // 69: shipwarden.release.v1.SignerIdentity
-	(*v1.ApprovalSignature)(nil),      // 70: shipwarden.release.v1.ApprovalSignature
-	(v1.Cause)(0),                     // 71: shipwarden.release.v1.Cause
-	(v1.Occasion)(0),                  // 72: shipwarden.release.v1.Occasion
-	(*v1.Party)(nil),                  // 73: shipwarden.release.v1.Party
-	(v1.Intervened_Action)(0),         // 74: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),    // 75: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),               // 76: shipwarden.release.v1.FollowUp
-	(*v1.Delegation)(nil),             // 77: shipwarden.release.v1.Delegation
-	(v1.Outcome)(0),                   // 78: shipwarden.release.v1.Outcome
-	(*v1.RiskScore)(nil),              // 79: shipwarden.release.v1.RiskScore
-	(*v1.Violation)(nil),              // 80: shipwarden.release.v1.Violation
-	(*v1.Quarantine)(nil),             // 81: shipwarden.release.v1.Quarantine
+	(*v1.Chosen)(nil),                 // 69: shipwarden.release.v1.Chosen
+	(*v1.SignerIdentity)(nil),         // 70: shipwarden.release.v1.SignerIdentity
+	(*v1.ApprovalSignature)(nil),      // 71: shipwarden.release.v1.ApprovalSignature
+	(v1.Cause)(0),                     // 72: shipwarden.release.v1.Cause
+	(v1.Occasion)(0),                  // 73: shipwarden.release.v1.Occasion
+	(*v1.Party)(nil),                  // 74: shipwarden.release.v1.Party
+	(v1.Intervened_Action)(0),         // 75: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),    // 76: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),               // 77: shipwarden.release.v1.FollowUp
+	(*v1.Delegation)(nil),             // 78: shipwarden.release.v1.Delegation
+	(v1.Outcome)(0),                   // 79: shipwarden.release.v1.Outcome
+	(*v1.RiskScore)(nil),              // 80: shipwarden.release.v1.RiskScore
+	(*v1.Violation)(nil),              // 81: shipwarden.release.v1.Violation
+	(*v1.Quarantine)(nil),             // 82: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
 	59, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
@@ -4053,103 +4065,104 @@ var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
 	2,  // 12: shipwarden.approval.v1.Pending.exceptions:type_name -> shipwarden.approval.v1.FreezeException
 	68, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
 	66, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
-	66, // 15: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
-	66, // 16: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	66, // 17: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
-	1,  // 18: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	1,  // 19: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	8,  // 20: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
-	66, // 21: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
-	69, // 22: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
-	70, // 23: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	65, // 24: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	71, // 25: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	72, // 26: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
-	73, // 27: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
-	74, // 28: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	75, // 29: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	76, // 30: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	76, // 31: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	66, // 32: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
-	66, // 33: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
-	77, // 34: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
-	77, // 35: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
-	41, // 36: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
-	42, // 37: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
-	68, // 38: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	66, // 39: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
-	47, // 40: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	66, // 41: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
-	78, // 42: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
-	48, // 43: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
-	68, // 44: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
-	66, // 45: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
-	79, // 46: shipwarden.approval.v1.Outlook.score:type_name -> shipwarden.release.v1.RiskScore
-	0,  // 47: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
-	66, // 48: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
-	80, // 49: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
-	47, // 50: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	63, // 51: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
-	64, // 52: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
-	68, // 53: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	65, // 54: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	53, // 55: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
-	54, // 56: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
-	81, // 57: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	81, // 58: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	4,  // 59: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	6,  // 60: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	9,  // 61: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	11, // 62: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	13, // 63: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	15, // 64: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	17, // 65: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	21, // 66: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
-	23, // 67: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
-	19, // 68: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	25, // 69: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	27, // 70: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	43, // 71: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
-	45, // 72: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
-	49, // 73: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
-	51, // 74: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
-	29, // 75: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	31, // 76: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	33, // 77: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
-	35, // 78: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
-	37, // 79: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
-	39, // 80: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
-	55, // 81: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
-	57, // 82: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
-	5,  // 83: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	7,  // 84: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	10, // 85: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	12, // 86: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	14, // 87: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	16, // 88: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	18, // 89: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	22, // 90: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
-	24, // 91: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
-	20, // 92: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	26, // 93: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	28, // 94: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	44, // 95: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
-	46, // 96: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
-	50, // 97: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
-	52, // 98: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
-	30, // 99: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	32, // 100: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	34, // 101: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
-	36, // 102: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
-	38, // 103: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
-	40, // 104: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
-	56, // 105: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
-	58, // 106: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
-	83, // [83:107] is the sub-list for method output_type
-	59, // [59:83] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	69, // 15: shipwarden.approval.v1.Pending.chosen:type_name -> shipwarden.release.v1.Chosen
+	66, // 16: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
+	66, // 17: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	66, // 18: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	1,  // 19: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	1,  // 20: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	8,  // 21: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
+	66, // 22: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
+	70, // 23: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
+	71, // 24: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	65, // 25: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	72, // 26: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	73, // 27: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
+	74, // 28: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
+	75, // 29: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	76, // 30: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	77, // 31: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	77, // 32: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	66, // 33: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
+	66, // 34: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
+	78, // 35: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
+	78, // 36: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
+	41, // 37: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
+	42, // 38: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
+	68, // 39: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	66, // 40: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	47, // 41: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	66, // 42: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
+	79, // 43: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
+	48, // 44: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
+	68, // 45: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
+	66, // 46: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
+	80, // 47: shipwarden.approval.v1.Outlook.score:type_name -> shipwarden.release.v1.RiskScore
+	0,  // 48: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
+	66, // 49: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
+	81, // 50: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
+	47, // 51: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	63, // 52: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
+	64, // 53: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
+	68, // 54: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	65, // 55: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	53, // 56: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
+	54, // 57: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
+	82, // 58: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	82, // 59: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	4,  // 60: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	6,  // 61: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	9,  // 62: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	11, // 63: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	13, // 64: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	15, // 65: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	17, // 66: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	21, // 67: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
+	23, // 68: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
+	19, // 69: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	25, // 70: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	27, // 71: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	43, // 72: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
+	45, // 73: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
+	49, // 74: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
+	51, // 75: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
+	29, // 76: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	31, // 77: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	33, // 78: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
+	35, // 79: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
+	37, // 80: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
+	39, // 81: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
+	55, // 82: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
+	57, // 83: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
+	5,  // 84: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	7,  // 85: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	10, // 86: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	12, // 87: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	14, // 88: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	16, // 89: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	18, // 90: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	22, // 91: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
+	24, // 92: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
+	20, // 93: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	26, // 94: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	28, // 95: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	44, // 96: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
+	46, // 97: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
+	50, // 98: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
+	52, // 99: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
+	30, // 100: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	32, // 101: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	34, // 102: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
+	36, // 103: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
+	38, // 104: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
+	40, // 105: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
+	56, // 106: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
+	58, // 107: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
+	84, // [84:108] is the sub-list for method output_type
+	60, // [60:84] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }

@@ -245,7 +245,7 @@ func (x Contact_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Contact_Kind.Descriptor instead.
 func (Contact_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // What a window means.
@@ -298,7 +298,7 @@ func (x Freeze_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Kind.Descriptor instead.
 func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30, 0}
 }
 
 // What becomes of a release that has begun when it may not start any more.
@@ -355,7 +355,7 @@ func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Overrun.Descriptor instead.
 func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30, 1}
 }
 
 // Day of the week.
@@ -420,7 +420,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -1506,10 +1506,16 @@ type RiskLevel struct {
 	From uint32 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
 	// Approvals needed besides those of the environment.
 	Approvals []*Approvals `protobuf:"bytes,2,rep,name=approvals,proto3" json:"approvals,omitempty"`
-	// The first wave has so many targets at the most. Absent: any number.
+	// The first wave has so many targets at the most. Absent: any number. A request that lets its
+	// waves be divided gets such a one.
 	FirstWave uint32 `protobuf:"varint,3,opt,name=first_wave,json=firstWave,proto3" json:"first_wave,omitempty"`
-	// Each wave is validated for so long at least. Absent: for any time.
-	Bake          *durationpb.Duration `protobuf:"bytes,4,opt,name=bake,proto3" json:"bake,omitempty"`
+	// Each wave is validated for so long at least. Absent: for any time. A request that lets its
+	// bake be raised gets it.
+	Bake *durationpb.Duration `protobuf:"bytes,4,opt,name=bake,proto3" json:"bake,omitempty"`
+	// Every other wave has so many targets at the most. Absent: any number.
+	OtherWaves uint32 `protobuf:"varint,5,opt,name=other_waves,json=otherWaves,proto3" json:"other_waves,omitempty"`
+	// By which fewer people approve, who agreed to changes of this kind before. Absent: none.
+	Lane          *Lane `protobuf:"bytes,6,opt,name=lane,proto3" json:"lane,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1572,6 +1578,104 @@ func (x *RiskLevel) GetBake() *durationpb.Duration {
 	return nil
 }
 
+func (x *RiskLevel) GetOtherWaves() uint32 {
+	if x != nil {
+		return x.OtherWaves
+	}
+	return 0
+}
+
+func (x *RiskLevel) GetLane() *Lane {
+	if x != nil {
+		return x.Lane
+	}
+	return nil
+}
+
+// Lane is for standard changes: planned releases whose kind was agreed to when it was put into
+// the document. Nothing goes by it for which anything else asks for more approvals.
+type Lane struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Where it is open.
+	Environments []string `protobuf:"bytes,2,rep,name=environments,proto3" json:"environments,omitempty"`
+	// What goes by it.
+	Services []string `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"`
+	// Approvals needed in place of those of the environment: one at least.
+	Approvals []*Approvals `protobuf:"bytes,4,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	// Gates whose rules hold what the request declares, its areas and its data, against what
+	// was signed. Without their evidence nothing goes by it.
+	Gates         []string `protobuf:"bytes,5,rep,name=gates,proto3" json:"gates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lane) Reset() {
+	*x = Lane{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lane) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lane) ProtoMessage() {}
+
+func (x *Lane) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lane.ProtoReflect.Descriptor instead.
+func (*Lane) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Lane) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Lane) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *Lane) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *Lane) GetApprovals() []*Approvals {
+	if x != nil {
+		return x.Approvals
+	}
+	return nil
+}
+
+func (x *Lane) GetGates() []string {
+	if x != nil {
+		return x.Gates
+	}
+	return nil
+}
+
 // AlertRule holds releases while alerts fire, or while nobody can tell whether they do.
 type AlertRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1594,7 +1698,7 @@ type AlertRule struct {
 
 func (x *AlertRule) Reset() {
 	*x = AlertRule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +1710,7 @@ func (x *AlertRule) String() string {
 func (*AlertRule) ProtoMessage() {}
 
 func (x *AlertRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +1723,7 @@ func (x *AlertRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertRule.ProtoReflect.Descriptor instead.
 func (*AlertRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AlertRule) GetName() string {
@@ -1688,7 +1792,7 @@ type LabelMatcher struct {
 
 func (x *LabelMatcher) Reset() {
 	*x = LabelMatcher{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +1804,7 @@ func (x *LabelMatcher) String() string {
 func (*LabelMatcher) ProtoMessage() {}
 
 func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +1817,7 @@ func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LabelMatcher.ProtoReflect.Descriptor instead.
 func (*LabelMatcher) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LabelMatcher) GetLabel() string {
@@ -1798,7 +1902,7 @@ type Sigstore struct {
 
 func (x *Sigstore) Reset() {
 	*x = Sigstore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1810,7 +1914,7 @@ func (x *Sigstore) String() string {
 func (*Sigstore) ProtoMessage() {}
 
 func (x *Sigstore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1823,7 +1927,7 @@ func (x *Sigstore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sigstore.ProtoReflect.Descriptor instead.
 func (*Sigstore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Sigstore) GetTrustedRoot() string {
@@ -1876,7 +1980,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1888,7 +1992,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1901,7 +2005,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Identity) GetId() string {
@@ -2035,7 +2139,7 @@ type VersionRules struct {
 
 func (x *VersionRules) Reset() {
 	*x = VersionRules{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2047,7 +2151,7 @@ func (x *VersionRules) String() string {
 func (*VersionRules) ProtoMessage() {}
 
 func (x *VersionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2060,7 +2164,7 @@ func (x *VersionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRules.ProtoReflect.Descriptor instead.
 func (*VersionRules) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *VersionRules) GetLive() v1.Finding_Severity {
@@ -2118,7 +2222,7 @@ type Person struct {
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2130,7 +2234,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2143,7 +2247,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Person) GetId() string {
@@ -2216,7 +2320,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2228,7 +2332,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2241,7 +2345,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Contact) GetKind() Contact_Kind {
@@ -2276,7 +2380,7 @@ type PersonKey struct {
 
 func (x *PersonKey) Reset() {
 	*x = PersonKey{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2288,7 +2392,7 @@ func (x *PersonKey) String() string {
 func (*PersonKey) ProtoMessage() {}
 
 func (x *PersonKey) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2301,7 +2405,7 @@ func (x *PersonKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonKey.ProtoReflect.Descriptor instead.
 func (*PersonKey) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PersonKey) GetSsh() string {
@@ -2355,7 +2459,7 @@ type PersonIdentity struct {
 
 func (x *PersonIdentity) Reset() {
 	*x = PersonIdentity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2367,7 +2471,7 @@ func (x *PersonIdentity) String() string {
 func (*PersonIdentity) ProtoMessage() {}
 
 func (x *PersonIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2380,7 +2484,7 @@ func (x *PersonIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonIdentity.ProtoReflect.Descriptor instead.
 func (*PersonIdentity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PersonIdentity) GetIssuer() string {
@@ -2436,7 +2540,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2448,7 +2552,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2461,7 +2565,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Group) GetName() string {
@@ -2516,7 +2620,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2528,7 +2632,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2541,7 +2645,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Key) GetId() string {
@@ -2623,7 +2727,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2635,7 +2739,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2648,7 +2752,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Environment) GetName() string {
@@ -2708,7 +2812,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2720,7 +2824,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2733,7 +2837,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -2784,7 +2888,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2796,7 +2900,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2809,7 +2913,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Service) GetName() string {
@@ -2886,7 +2990,7 @@ type Requirement struct {
 
 func (x *Requirement) Reset() {
 	*x = Requirement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2898,7 +3002,7 @@ func (x *Requirement) String() string {
 func (*Requirement) ProtoMessage() {}
 
 func (x *Requirement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2911,7 +3015,7 @@ func (x *Requirement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Requirement.ProtoReflect.Descriptor instead.
 func (*Requirement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Requirement) GetService() string {
@@ -2958,7 +3062,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2970,7 +3074,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2983,7 +3087,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Target) GetId() string {
@@ -3077,7 +3181,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3089,7 +3193,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3102,7 +3206,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Gate) GetName() string {
@@ -3228,7 +3332,7 @@ type Waivable struct {
 
 func (x *Waivable) Reset() {
 	*x = Waivable{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3240,7 +3344,7 @@ func (x *Waivable) String() string {
 func (*Waivable) ProtoMessage() {}
 
 func (x *Waivable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3253,7 +3357,7 @@ func (x *Waivable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waivable.ProtoReflect.Descriptor instead.
 func (*Waivable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Waivable) GetMax() *durationpb.Duration {
@@ -3282,7 +3386,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3294,7 +3398,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3307,7 +3411,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Rule) GetName() string {
@@ -3372,7 +3476,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3384,7 +3488,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3397,7 +3501,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Freeze) GetName() string {
@@ -3568,7 +3672,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3580,7 +3684,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3593,7 +3697,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -3630,7 +3734,7 @@ type Recurring struct {
 
 func (x *Recurring) Reset() {
 	*x = Recurring{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3642,7 +3746,7 @@ func (x *Recurring) String() string {
 func (*Recurring) ProtoMessage() {}
 
 func (x *Recurring) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3655,7 +3759,7 @@ func (x *Recurring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
 func (*Recurring) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Recurring) GetStart() string {
@@ -3707,7 +3811,7 @@ type Calendar struct {
 
 func (x *Calendar) Reset() {
 	*x = Calendar{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3719,7 +3823,7 @@ func (x *Calendar) String() string {
 func (*Calendar) ProtoMessage() {}
 
 func (x *Calendar) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3732,7 +3836,7 @@ func (x *Calendar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
 func (*Calendar) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Calendar) GetIcalendar() string {
@@ -3766,7 +3870,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3778,7 +3882,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3791,7 +3895,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -3859,7 +3963,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3871,7 +3975,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3884,7 +3988,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Channel) GetName() string {
@@ -3968,7 +4072,7 @@ type QuietHours struct {
 
 func (x *QuietHours) Reset() {
 	*x = QuietHours{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3980,7 +4084,7 @@ func (x *QuietHours) String() string {
 func (*QuietHours) ProtoMessage() {}
 
 func (x *QuietHours) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3993,7 +4097,7 @@ func (x *QuietHours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuietHours.ProtoReflect.Descriptor instead.
 func (*QuietHours) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *QuietHours) GetDays() []Weekly_Day {
@@ -4035,7 +4139,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4047,7 +4151,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4060,7 +4164,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Digest) GetEvery() *durationpb.Duration {
@@ -4107,7 +4211,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4119,7 +4223,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4132,7 +4236,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Audience) GetName() string {
@@ -4240,7 +4344,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4252,7 +4356,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4265,7 +4369,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -4295,7 +4399,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4307,7 +4411,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4320,7 +4424,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -4366,7 +4470,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4378,7 +4482,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4391,7 +4495,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -4476,7 +4580,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4488,7 +4592,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4501,7 +4605,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -4554,7 +4658,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4566,7 +4670,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4579,7 +4683,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -4616,7 +4720,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4628,7 +4732,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4641,7 +4745,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -4671,7 +4775,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4683,7 +4787,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4696,7 +4800,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Rung) GetGroup() string {
@@ -4841,13 +4945,25 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\tdependent\x18\x0f \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\tdependent\x12\x1c\n" +
 	"\x04wave\x18\x10 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x04wave\x12$\n" +
 	"\bartifact\x18\x11 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bartifact\x12/\n" +
-	"\x0efailed_release\x18\x12 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\rfailedRelease\"\xce\x01\n" +
+	"\x0efailed_release\x18\x12 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\rfailedRelease\"\xa8\x02\n" +
 	"\tRiskLevel\x12\x1b\n" +
 	"\x04from\x18\x01 \x01(\rB\a\xbaH\x04*\x02(\x01R\x04from\x12=\n" +
 	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsR\tapprovals\x12&\n" +
 	"\n" +
 	"first_wave\x18\x03 \x01(\rB\a\xbaH\x04*\x02\x18 R\tfirstWave\x12=\n" +
-	"\x04bake\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\x04bake\"\xcb\x03\n" +
+	"\x04bake\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\x04bake\x12(\n" +
+	"\vother_waves\x18\x05 \x01(\rB\a\xbaH\x04*\x02\x18 R\n" +
+	"otherWaves\x12.\n" +
+	"\x04lane\x18\x06 \x01(\v2\x1a.shipwarden.policy.v1.LaneR\x04lane\"\xfc\x01\n" +
+	"\x04Lane\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12.\n" +
+	"\fenvironments\x18\x02 \x03(\tB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x18\x01R\fenvironments\x12&\n" +
+	"\bservices\x18\x03 \x03(\tB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x18\x01R\bservices\x12G\n" +
+	"\tapprovals\x18\x04 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsB\b\xbaH\x05\x92\x01\x02\b\x01R\tapprovals\x12 \n" +
+	"\x05gates\x18\x05 \x03(\tB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x18\x01R\x05gates\"\xcb\x03\n" +
 	"\tAlertRule\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x125\n" +
 	"\x06source\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x06source\x12J\n" +
@@ -5169,7 +5285,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Incidents_Scope)(0),                // 0: shipwarden.policy.v1.Incidents.Scope
 	(Incidents_Until)(0),                // 1: shipwarden.policy.v1.Incidents.Until
@@ -5188,163 +5304,166 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(*RiskScore)(nil),                   // 14: shipwarden.policy.v1.RiskScore
 	(*RiskWeights)(nil),                 // 15: shipwarden.policy.v1.RiskWeights
 	(*RiskLevel)(nil),                   // 16: shipwarden.policy.v1.RiskLevel
-	(*AlertRule)(nil),                   // 17: shipwarden.policy.v1.AlertRule
-	(*LabelMatcher)(nil),                // 18: shipwarden.policy.v1.LabelMatcher
-	(*Sigstore)(nil),                    // 19: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),                    // 20: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),                // 21: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                      // 22: shipwarden.policy.v1.Person
-	(*Contact)(nil),                     // 23: shipwarden.policy.v1.Contact
-	(*PersonKey)(nil),                   // 24: shipwarden.policy.v1.PersonKey
-	(*PersonIdentity)(nil),              // 25: shipwarden.policy.v1.PersonIdentity
-	(*Group)(nil),                       // 26: shipwarden.policy.v1.Group
-	(*Key)(nil),                         // 27: shipwarden.policy.v1.Key
-	(*Environment)(nil),                 // 28: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),                   // 29: shipwarden.policy.v1.Approvals
-	(*Service)(nil),                     // 30: shipwarden.policy.v1.Service
-	(*Requirement)(nil),                 // 31: shipwarden.policy.v1.Requirement
-	(*Target)(nil),                      // 32: shipwarden.policy.v1.Target
-	(*Gate)(nil),                        // 33: shipwarden.policy.v1.Gate
-	(*Waivable)(nil),                    // 34: shipwarden.policy.v1.Waivable
-	(*Rule)(nil),                        // 35: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                      // 36: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                        // 37: shipwarden.policy.v1.Span
-	(*Recurring)(nil),                   // 38: shipwarden.policy.v1.Recurring
-	(*Calendar)(nil),                    // 39: shipwarden.policy.v1.Calendar
-	(*Weekly)(nil),                      // 40: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),                     // 41: shipwarden.policy.v1.Channel
-	(*QuietHours)(nil),                  // 42: shipwarden.policy.v1.QuietHours
-	(*Digest)(nil),                      // 43: shipwarden.policy.v1.Digest
-	(*Audience)(nil),                    // 44: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),             // 45: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),             // 46: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),                   // 47: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),               // 48: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),              // 49: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),                  // 50: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                        // 51: shipwarden.policy.v1.Rung
-	nil,                                 // 52: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	(v1.Cause)(0),                       // 53: shipwarden.release.v1.Cause
-	(v1.Trigger)(0),                     // 54: shipwarden.release.v1.Trigger
-	(*durationpb.Duration)(nil),         // 55: google.protobuf.Duration
-	(v1.Finding_Severity)(0),            // 56: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil),       // 57: google.protobuf.Timestamp
-	(*v1.Check)(nil),                    // 58: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),                // 59: shipwarden.release.v1.ArtifactKind
-	(v1.Occasion)(0),                    // 60: shipwarden.release.v1.Occasion
+	(*Lane)(nil),                        // 17: shipwarden.policy.v1.Lane
+	(*AlertRule)(nil),                   // 18: shipwarden.policy.v1.AlertRule
+	(*LabelMatcher)(nil),                // 19: shipwarden.policy.v1.LabelMatcher
+	(*Sigstore)(nil),                    // 20: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),                    // 21: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),                // 22: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                      // 23: shipwarden.policy.v1.Person
+	(*Contact)(nil),                     // 24: shipwarden.policy.v1.Contact
+	(*PersonKey)(nil),                   // 25: shipwarden.policy.v1.PersonKey
+	(*PersonIdentity)(nil),              // 26: shipwarden.policy.v1.PersonIdentity
+	(*Group)(nil),                       // 27: shipwarden.policy.v1.Group
+	(*Key)(nil),                         // 28: shipwarden.policy.v1.Key
+	(*Environment)(nil),                 // 29: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),                   // 30: shipwarden.policy.v1.Approvals
+	(*Service)(nil),                     // 31: shipwarden.policy.v1.Service
+	(*Requirement)(nil),                 // 32: shipwarden.policy.v1.Requirement
+	(*Target)(nil),                      // 33: shipwarden.policy.v1.Target
+	(*Gate)(nil),                        // 34: shipwarden.policy.v1.Gate
+	(*Waivable)(nil),                    // 35: shipwarden.policy.v1.Waivable
+	(*Rule)(nil),                        // 36: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                      // 37: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                        // 38: shipwarden.policy.v1.Span
+	(*Recurring)(nil),                   // 39: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),                    // 40: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                      // 41: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),                     // 42: shipwarden.policy.v1.Channel
+	(*QuietHours)(nil),                  // 43: shipwarden.policy.v1.QuietHours
+	(*Digest)(nil),                      // 44: shipwarden.policy.v1.Digest
+	(*Audience)(nil),                    // 45: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),             // 46: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),             // 47: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),                   // 48: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),               // 49: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),              // 50: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),                  // 51: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                        // 52: shipwarden.policy.v1.Rung
+	nil,                                 // 53: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	(v1.Cause)(0),                       // 54: shipwarden.release.v1.Cause
+	(v1.Trigger)(0),                     // 55: shipwarden.release.v1.Trigger
+	(*durationpb.Duration)(nil),         // 56: google.protobuf.Duration
+	(v1.Finding_Severity)(0),            // 57: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil),       // 58: google.protobuf.Timestamp
+	(*v1.Check)(nil),                    // 59: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),                // 60: shipwarden.release.v1.ArtifactKind
+	(v1.Occasion)(0),                    // 61: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	22,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	26,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	27,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	28,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	30,  // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	32,  // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	33,  // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	36,  // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	41,  // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	47,  // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	48,  // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	50,  // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	29,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	29,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	21,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	19,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	23,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	27,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	28,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	29,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	31,  // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	33,  // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	34,  // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	37,  // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	42,  // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	48,  // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	49,  // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	51,  // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	30,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	30,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	22,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	20,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
 	11,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
-	17,  // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
+	18,  // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
 	14,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
 	13,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	44,  // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	46,  // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	45,  // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	47,  // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
 	12,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
 	10,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
 	9,   // 24: shipwarden.policy.v1.Procedure.rollback_readiness:type_name -> shipwarden.policy.v1.RollbackReadiness
 	8,   // 25: shipwarden.policy.v1.Procedure.incidents:type_name -> shipwarden.policy.v1.Incidents
 	0,   // 26: shipwarden.policy.v1.Incidents.scopes:type_name -> shipwarden.policy.v1.Incidents.Scope
-	53,  // 27: shipwarden.policy.v1.Incidents.causes:type_name -> shipwarden.release.v1.Cause
+	54,  // 27: shipwarden.policy.v1.Incidents.causes:type_name -> shipwarden.release.v1.Cause
 	1,   // 28: shipwarden.policy.v1.Incidents.until:type_name -> shipwarden.policy.v1.Incidents.Until
-	29,  // 29: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
+	30,  // 29: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
 	2,   // 30: shipwarden.policy.v1.RollbackReadiness.first_release:type_name -> shipwarden.policy.v1.RollbackReadiness.FirstRelease
-	54,  // 31: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
-	52,  // 32: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	29,  // 33: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	55,  // 34: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	55,  // 35: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	55,  // 36: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	55,  // 31: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
+	53,  // 32: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	30,  // 33: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	56,  // 34: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	56,  // 35: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	56,  // 36: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
 	15,  // 37: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
 	16,  // 38: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
-	42,  // 39: shipwarden.policy.v1.RiskScore.working_hours:type_name -> shipwarden.policy.v1.QuietHours
-	29,  // 40: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
-	55,  // 41: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
-	18,  // 42: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
-	20,  // 43: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	56,  // 44: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	56,  // 45: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	56,  // 46: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	56,  // 47: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	23,  // 48: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
-	24,  // 49: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	25,  // 50: shipwarden.policy.v1.Person.signing_identities:type_name -> shipwarden.policy.v1.PersonIdentity
-	3,   // 51: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
-	57,  // 52: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	57,  // 53: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	57,  // 54: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
-	57,  // 55: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
-	23,  // 56: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
-	57,  // 57: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	57,  // 58: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	29,  // 59: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	58,  // 60: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	31,  // 61: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
-	56,  // 62: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	59,  // 63: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	55,  // 64: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	59,  // 65: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	54,  // 66: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	35,  // 67: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	34,  // 68: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
-	55,  // 69: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
-	55,  // 70: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
-	37,  // 71: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	40,  // 72: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	38,  // 73: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	39,  // 74: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	4,   // 75: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	5,   // 76: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	57,  // 77: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	57,  // 78: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	55,  // 79: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	6,   // 80: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	6,   // 81: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	60,  // 82: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	42,  // 83: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
-	43,  // 84: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
-	6,   // 85: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
-	55,  // 86: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
-	60,  // 87: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	45,  // 88: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	55,  // 89: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	55,  // 90: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	55,  // 91: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	55,  // 92: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	55,  // 93: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	55,  // 94: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	55,  // 95: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	55,  // 96: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	55,  // 97: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	55,  // 98: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
-	55,  // 99: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	55,  // 100: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	49,  // 101: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	55,  // 102: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	29,  // 103: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	51,  // 104: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	55,  // 105: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	106, // [106:106] is the sub-list for method output_type
-	106, // [106:106] is the sub-list for method input_type
-	106, // [106:106] is the sub-list for extension type_name
-	106, // [106:106] is the sub-list for extension extendee
-	0,   // [0:106] is the sub-list for field type_name
+	43,  // 39: shipwarden.policy.v1.RiskScore.working_hours:type_name -> shipwarden.policy.v1.QuietHours
+	30,  // 40: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
+	56,  // 41: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
+	17,  // 42: shipwarden.policy.v1.RiskLevel.lane:type_name -> shipwarden.policy.v1.Lane
+	30,  // 43: shipwarden.policy.v1.Lane.approvals:type_name -> shipwarden.policy.v1.Approvals
+	19,  // 44: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
+	21,  // 45: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	57,  // 46: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	57,  // 47: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	57,  // 48: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	57,  // 49: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	24,  // 50: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
+	25,  // 51: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	26,  // 52: shipwarden.policy.v1.Person.signing_identities:type_name -> shipwarden.policy.v1.PersonIdentity
+	3,   // 53: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
+	58,  // 54: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	58,  // 55: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	58,  // 56: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
+	58,  // 57: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
+	24,  // 58: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
+	58,  // 59: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	58,  // 60: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	30,  // 61: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	59,  // 62: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	32,  // 63: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
+	57,  // 64: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	60,  // 65: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	56,  // 66: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	60,  // 67: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	55,  // 68: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	36,  // 69: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	35,  // 70: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
+	56,  // 71: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
+	56,  // 72: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
+	38,  // 73: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	41,  // 74: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	39,  // 75: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	40,  // 76: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	4,   // 77: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	5,   // 78: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	58,  // 79: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	58,  // 80: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	56,  // 81: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	6,   // 82: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	6,   // 83: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	61,  // 84: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	43,  // 85: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
+	44,  // 86: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
+	6,   // 87: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
+	56,  // 88: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
+	61,  // 89: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	46,  // 90: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	56,  // 91: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	56,  // 92: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	56,  // 93: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	56,  // 94: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	56,  // 95: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	56,  // 96: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	56,  // 97: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	56,  // 98: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	56,  // 99: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	56,  // 100: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
+	56,  // 101: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	56,  // 102: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	50,  // 103: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	56,  // 104: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	30,  // 105: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	52,  // 106: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	56,  // 107: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	108, // [108:108] is the sub-list for method output_type
+	108, // [108:108] is the sub-list for method input_type
+	108, // [108:108] is the sub-list for extension type_name
+	108, // [108:108] is the sub-list for extension extendee
+	0,   // [0:108] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -5352,16 +5471,16 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 	if File_shipwarden_policy_v1_procedure_proto != nil {
 		return
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[11].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[12].OneofWrappers = []any{
 		(*LabelMatcher_Is)(nil),
 		(*LabelMatcher_IsNot)(nil),
 		(*LabelMatcher_Matches)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[13].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[14].OneofWrappers = []any{
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[29].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[30].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 		(*Freeze_Recurring)(nil),
@@ -5373,7 +5492,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   46,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

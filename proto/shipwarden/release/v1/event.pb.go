@@ -2107,8 +2107,11 @@ type RiskCleared struct {
 	// Whether the end of a wait for approvals is told also where no announcement is on record:
 	// it may have been sent. Unset in events of before that was done.
 	ApprovalsFollowed bool `protobuf:"varint,14,opt,name=approvals_followed,json=approvalsFollowed,proto3" json:"approvals_followed,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// What the procedure chose: what runs in place of what was asked for, where the request lets
+	// it, and the lane. The findings say why. Absent where nothing was chosen.
+	Chosen        *Chosen `protobuf:"bytes,15,opt,name=chosen,proto3" json:"chosen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RiskCleared) Reset() {
@@ -2223,6 +2226,13 @@ func (x *RiskCleared) GetApprovalsFollowed() bool {
 		return x.ApprovalsFollowed
 	}
 	return false
+}
+
+func (x *RiskCleared) GetChosen() *Chosen {
+	if x != nil {
+		return x.Chosen
+	}
+	return nil
 }
 
 // Held makes the release wait without holding anything.
@@ -5642,7 +5652,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bpreviews\x18\x01 \x03(\v2$.shipwarden.release.v1.TargetPreviewR\bpreviews\x12:\n" +
 	"\bfindings\x18\x02 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"L\n" +
 	"\x0ePreviewRefused\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\xd3\x04\n" +
+	"\bfindings\x18\x01 \x03(\v2\x1e.shipwarden.release.v1.FindingR\bfindings\"\x8a\x05\n" +
 	"\vRiskCleared\x12#\n" +
 	"\rchange_digest\x18\x01 \x01(\tR\fchangeDigest\x129\n" +
 	"\x06quorum\x18\x02 \x03(\v2!.shipwarden.release.v1.QuorumRuleR\x06quorum\x129\n" +
@@ -5656,7 +5666,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\tremind_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bremindAt\x12:\n" +
 	"\x06alerts\x18\f \x03(\v2\".shipwarden.release.v1.AlertAnswerR\x06alerts\x12/\n" +
 	"\x13approvals_announced\x18\r \x01(\bR\x12approvalsAnnounced\x12-\n" +
-	"\x12approvals_followed\x18\x0e \x01(\bR\x11approvalsFollowed\"\xce\x01\n" +
+	"\x12approvals_followed\x18\x0e \x01(\bR\x11approvalsFollowed\x125\n" +
+	"\x06chosen\x18\x0f \x01(\v2\x1d.shipwarden.release.v1.ChosenR\x06chosen\"\xce\x01\n" +
 	"\x04Held\x12;\n" +
 	"\areasons\x18\x01 \x03(\v2!.shipwarden.release.v1.HoldReasonR\areasons\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
@@ -6005,31 +6016,32 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*QuorumRule)(nil),                     // 79: shipwarden.release.v1.QuorumRule
 	(*RiskScore)(nil),                      // 80: shipwarden.release.v1.RiskScore
 	(*AlertAnswer)(nil),                    // 81: shipwarden.release.v1.AlertAnswer
-	(*HoldReason)(nil),                     // 82: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 83: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 84: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 85: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 86: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 87: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 88: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 89: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 90: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 91: shipwarden.release.v1.Deferral
-	(*RecordReading)(nil),                  // 92: shipwarden.release.v1.RecordReading
-	(*RollbackProof)(nil),                  // 93: shipwarden.release.v1.RollbackProof
-	(*TargetResult)(nil),                   // 94: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 95: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 96: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 97: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 98: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 99: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 100: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 101: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 102: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 103: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 104: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 105: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 106: shipwarden.release.v1.Quarantine
+	(*Chosen)(nil),                         // 82: shipwarden.release.v1.Chosen
+	(*HoldReason)(nil),                     // 83: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 84: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 85: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 86: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 87: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 88: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 89: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 90: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 91: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 92: shipwarden.release.v1.Deferral
+	(*RecordReading)(nil),                  // 93: shipwarden.release.v1.RecordReading
+	(*RollbackProof)(nil),                  // 94: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 95: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 96: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 97: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 98: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 99: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 100: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 101: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 102: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 103: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 104: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 105: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 106: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 107: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	64,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -6124,76 +6136,77 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	80,  // 89: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
 	64,  // 90: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
 	81,  // 91: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	82,  // 92: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	64,  // 93: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	81,  // 94: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	77,  // 95: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	80,  // 96: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	81,  // 97: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	64,  // 98: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	83,  // 99: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	84,  // 100: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	85,  // 101: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	64,  // 102: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	64,  // 103: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	86,  // 104: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	87,  // 105: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	88,  // 106: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	89,  // 107: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	90,  // 108: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	82,  // 109: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	91,  // 110: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	87,  // 111: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	64,  // 112: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	64,  // 113: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	92,  // 114: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	93,  // 115: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
-	81,  // 116: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	77,  // 117: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
-	94,  // 118: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	94,  // 119: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	94,  // 120: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	77,  // 121: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	94,  // 122: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	95,  // 123: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	95,  // 124: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	95,  // 125: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	64,  // 126: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	64,  // 127: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	94,  // 128: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	94,  // 129: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	96,  // 130: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	64,  // 131: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	96,  // 132: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 133: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	86,  // 134: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	64,  // 135: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	96,  // 136: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	97,  // 137: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 138: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	98,  // 139: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	98,  // 140: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	64,  // 141: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	99,  // 142: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	99,  // 143: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	100, // 144: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	101, // 145: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	102, // 146: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	55,  // 147: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	103, // 148: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	103, // 149: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	104, // 150: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 151: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	105, // 152: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	82,  // 153: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	106, // 154: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	106, // 155: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	106, // 156: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	157, // [157:157] is the sub-list for method output_type
-	157, // [157:157] is the sub-list for method input_type
-	157, // [157:157] is the sub-list for extension type_name
-	157, // [157:157] is the sub-list for extension extendee
-	0,   // [0:157] is the sub-list for field type_name
+	82,  // 92: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
+	83,  // 93: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	64,  // 94: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	81,  // 95: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	77,  // 96: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	80,  // 97: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	81,  // 98: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	64,  // 99: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	84,  // 100: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	85,  // 101: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	86,  // 102: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	64,  // 103: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	64,  // 104: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	87,  // 105: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	88,  // 106: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	89,  // 107: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	90,  // 108: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	91,  // 109: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	83,  // 110: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	92,  // 111: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	88,  // 112: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	64,  // 113: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	64,  // 114: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	93,  // 115: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	94,  // 116: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	81,  // 117: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	77,  // 118: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
+	95,  // 119: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	95,  // 120: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	95,  // 121: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	77,  // 122: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	95,  // 123: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	96,  // 124: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	96,  // 125: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	96,  // 126: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	64,  // 127: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	64,  // 128: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	95,  // 129: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	95,  // 130: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	97,  // 131: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	64,  // 132: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	97,  // 133: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 134: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	87,  // 135: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	64,  // 136: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	97,  // 137: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	98,  // 138: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 139: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	99,  // 140: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	99,  // 141: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	64,  // 142: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	100, // 143: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	100, // 144: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	101, // 145: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	102, // 146: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	103, // 147: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	55,  // 148: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	104, // 149: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	104, // 150: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	105, // 151: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 152: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	106, // 153: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	83,  // 154: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	107, // 155: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	107, // 156: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	107, // 157: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	158, // [158:158] is the sub-list for method output_type
+	158, // [158:158] is the sub-list for method input_type
+	158, // [158:158] is the sub-list for extension type_name
+	158, // [158:158] is the sub-list for extension extendee
+	0,   // [0:158] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

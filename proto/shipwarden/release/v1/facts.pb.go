@@ -768,7 +768,7 @@ func (x Deferral_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Deferral_Reason.Descriptor instead.
 func (Deferral_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28, 0}
 }
 
 // State of a notice.
@@ -828,7 +828,7 @@ func (x Recipient_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Recipient_State.Descriptor instead.
 func (Recipient_State) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29, 0}
 }
 
 // Status of a target.
@@ -885,7 +885,7 @@ func (x TargetResult_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TargetResult_Status.Descriptor instead.
 func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30, 0}
 }
 
 // Verdict of a check.
@@ -938,7 +938,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32, 0}
 }
 
 // Cause of a quarantine.
@@ -1002,7 +1002,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{38, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{39, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -2998,6 +2998,71 @@ func (x *RiskInput) GetPoints() uint32 {
 	return 0
 }
 
+// Chosen is what runs in place of what the request asks for, and by which lane it is approved,
+// by the level of the risk score.
+type Chosen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long each wave is validated; absent where that is as it was asked for.
+	Bake *durationpb.Duration `protobuf:"bytes,1,opt,name=bake,proto3" json:"bake,omitempty"`
+	// The waves, all of them; none where they are as they were asked for.
+	Waves []*Wave `protobuf:"bytes,2,rep,name=waves,proto3" json:"waves,omitempty"`
+	// The lane by which fewer people approve it; empty for none.
+	Lane          string `protobuf:"bytes,3,opt,name=lane,proto3" json:"lane,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Chosen) Reset() {
+	*x = Chosen{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Chosen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Chosen) ProtoMessage() {}
+
+func (x *Chosen) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Chosen.ProtoReflect.Descriptor instead.
+func (*Chosen) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Chosen) GetBake() *durationpb.Duration {
+	if x != nil {
+		return x.Bake
+	}
+	return nil
+}
+
+func (x *Chosen) GetWaves() []*Wave {
+	if x != nil {
+		return x.Waves
+	}
+	return nil
+}
+
+func (x *Chosen) GetLane() string {
+	if x != nil {
+		return x.Lane
+	}
+	return ""
+}
+
 // HoldReason is one reason to wait.
 type HoldReason struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3017,7 +3082,7 @@ type HoldReason struct {
 
 func (x *HoldReason) Reset() {
 	*x = HoldReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3029,7 +3094,7 @@ func (x *HoldReason) String() string {
 func (*HoldReason) ProtoMessage() {}
 
 func (x *HoldReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3042,7 +3107,7 @@ func (x *HoldReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldReason.ProtoReflect.Descriptor instead.
 func (*HoldReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HoldReason) GetRule() string {
@@ -3107,7 +3172,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3119,7 +3184,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3132,7 +3197,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Receipt) GetChannel() string {
@@ -3218,7 +3283,7 @@ type Party struct {
 
 func (x *Party) Reset() {
 	*x = Party{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3230,7 +3295,7 @@ func (x *Party) String() string {
 func (*Party) ProtoMessage() {}
 
 func (x *Party) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3243,7 +3308,7 @@ func (x *Party) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Party.ProtoReflect.Descriptor instead.
 func (*Party) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Party) GetAudience() string {
@@ -3297,7 +3362,7 @@ type Deferral struct {
 
 func (x *Deferral) Reset() {
 	*x = Deferral{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3309,7 +3374,7 @@ func (x *Deferral) String() string {
 func (*Deferral) ProtoMessage() {}
 
 func (x *Deferral) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3322,7 +3387,7 @@ func (x *Deferral) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deferral.ProtoReflect.Descriptor instead.
 func (*Deferral) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Deferral) GetChannel() string {
@@ -3368,7 +3433,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3380,7 +3445,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3393,7 +3458,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Recipient) GetPerson() string {
@@ -3441,7 +3506,7 @@ type TargetResult struct {
 
 func (x *TargetResult) Reset() {
 	*x = TargetResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3453,7 +3518,7 @@ func (x *TargetResult) String() string {
 func (*TargetResult) ProtoMessage() {}
 
 func (x *TargetResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3466,7 +3531,7 @@ func (x *TargetResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetResult.ProtoReflect.Descriptor instead.
 func (*TargetResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TargetResult) GetTarget() string {
@@ -3549,7 +3614,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3561,7 +3626,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3574,7 +3639,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -3655,7 +3720,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3667,7 +3732,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3680,7 +3745,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -3758,7 +3823,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3770,7 +3835,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3783,7 +3848,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -3842,7 +3907,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3854,7 +3919,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3867,7 +3932,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -3920,7 +3985,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3932,7 +3997,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3945,7 +4010,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -3982,7 +4047,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3994,7 +4059,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4007,7 +4072,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -4039,7 +4104,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4051,7 +4116,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4064,7 +4129,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -4115,7 +4180,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4127,7 +4192,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4140,7 +4205,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -4214,7 +4279,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4226,7 +4291,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4239,7 +4304,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -4339,7 +4404,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4351,7 +4416,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4364,7 +4429,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -4614,7 +4679,11 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\tRiskInput\x12\x12\n" +
 	"\x04fact\x18\x01 \x01(\tR\x04fact\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\x12\x16\n" +
-	"\x06points\x18\x03 \x01(\rR\x06points\"\x9d\x01\n" +
+	"\x06points\x18\x03 \x01(\rR\x06points\"~\n" +
+	"\x06Chosen\x12-\n" +
+	"\x04bake\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04bake\x121\n" +
+	"\x05waves\x18\x02 \x03(\v2\x1b.shipwarden.release.v1.WaveR\x05waves\x12\x12\n" +
+	"\x04lane\x18\x03 \x01(\tR\x04lane\"\x9d\x01\n" +
 	"\n" +
 	"HoldReason\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x18\n" +
@@ -4841,7 +4910,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 15)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -4882,92 +4951,96 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*CountedApproval)(nil),       // 36: shipwarden.release.v1.CountedApproval
 	(*RiskScore)(nil),             // 37: shipwarden.release.v1.RiskScore
 	(*RiskInput)(nil),             // 38: shipwarden.release.v1.RiskInput
-	(*HoldReason)(nil),            // 39: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 40: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 41: shipwarden.release.v1.Party
-	(*Deferral)(nil),              // 42: shipwarden.release.v1.Deferral
-	(*Recipient)(nil),             // 43: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 44: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 45: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 46: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 47: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 48: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 49: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 50: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 51: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 52: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 53: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 54: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 55: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 56: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 57: shipwarden.release.v1.ArtifactKind
+	(*Chosen)(nil),                // 39: shipwarden.release.v1.Chosen
+	(*HoldReason)(nil),            // 40: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 41: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 42: shipwarden.release.v1.Party
+	(*Deferral)(nil),              // 43: shipwarden.release.v1.Deferral
+	(*Recipient)(nil),             // 44: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 45: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 46: shipwarden.release.v1.Verification
+	(*CheckResult)(nil),           // 47: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 48: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 49: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 50: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 51: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 52: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 53: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 54: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 55: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 56: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 57: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 58: shipwarden.release.v1.ArtifactKind
+	(*Wave)(nil),                  // 59: shipwarden.release.v1.Wave
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	55, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	55, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	55, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	55, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	56, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	56, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	56, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	56, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
 	18, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	56, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	56, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	56, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	57, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	56, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	57, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	57, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	57, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	58, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	57, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
 	25, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
 	23, // 12: shipwarden.release.v1.PinnedArtifact.plan:type_name -> shipwarden.release.v1.PlanChanges
 	24, // 13: shipwarden.release.v1.PlanChanges.changes:type_name -> shipwarden.release.v1.ResourceChange
 	6,  // 14: shipwarden.release.v1.ResourceChange.action:type_name -> shipwarden.release.v1.ResourceChange.Action
-	48, // 15: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	49, // 15: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	7,  // 16: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	16, // 17: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
-	56, // 18: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
+	57, // 18: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
 	8,  // 19: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
 	16, // 20: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 21: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
 	30, // 22: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
 	9,  // 23: shipwarden.release.v1.RollbackProof.source:type_name -> shipwarden.release.v1.RollbackProof.Source
-	56, // 24: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	56, // 25: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	57, // 24: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	57, // 25: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
 	33, // 26: shipwarden.release.v1.ApprovalSignature.identity:type_name -> shipwarden.release.v1.SignerIdentity
-	56, // 27: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	56, // 28: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	57, // 27: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	57, // 28: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
 	34, // 29: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
 	38, // 30: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	56, // 31: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	56, // 32: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	56, // 33: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	56, // 34: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
-	10, // 35: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
-	11, // 36: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
-	12, // 37: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	16, // 38: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	56, // 39: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	56, // 40: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	46, // 41: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	56, // 42: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	56, // 43: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	16, // 44: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	13, // 45: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	56, // 46: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	47, // 47: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	47, // 48: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	47, // 49: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	56, // 50: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	56, // 51: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	56, // 52: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	56, // 53: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	53, // 54: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	54, // 55: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	14, // 56: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	56, // 57: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	56, // 58: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	56, // 59: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	60, // [60:60] is the sub-list for method output_type
-	60, // [60:60] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	56, // 31: shipwarden.release.v1.Chosen.bake:type_name -> google.protobuf.Duration
+	59, // 32: shipwarden.release.v1.Chosen.waves:type_name -> shipwarden.release.v1.Wave
+	57, // 33: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	57, // 34: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	57, // 35: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	57, // 36: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
+	10, // 37: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
+	11, // 38: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
+	12, // 39: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
+	16, // 40: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	57, // 41: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	57, // 42: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	47, // 43: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	57, // 44: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	57, // 45: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	16, // 46: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	13, // 47: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	57, // 48: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	48, // 49: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	48, // 50: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	48, // 51: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	57, // 52: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	57, // 53: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	57, // 54: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	57, // 55: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	54, // 56: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	55, // 57: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	14, // 58: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	57, // 59: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	57, // 60: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	57, // 61: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	62, // [62:62] is the sub-list for method output_type
+	62, // [62:62] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -4982,7 +5055,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      15,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

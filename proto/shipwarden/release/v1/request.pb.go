@@ -808,7 +808,10 @@ type Plan struct {
 	// Targets in the order in which they are touched.
 	Waves []*Wave `protobuf:"bytes,2,rep,name=waves,proto3" json:"waves,omitempty"`
 	// Parameters handed to the driver as they are. Never secrets.
-	Parameters    map[string]string `protobuf:"bytes,3,rep,name=parameters,proto3" json:"parameters,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Parameters map[string]string `protobuf:"bytes,3,rep,name=parameters,proto3" json:"parameters,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Whether the procedure may divide waves that have more targets than the level of the risk
+	// score allows; their order stays. Otherwise a plan with such a wave is refused.
+	MayDivide     bool `protobuf:"varint,4,opt,name=may_divide,json=mayDivide,proto3" json:"may_divide,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -862,6 +865,13 @@ func (x *Plan) GetParameters() map[string]string {
 		return x.Parameters
 	}
 	return nil
+}
+
+func (x *Plan) GetMayDivide() bool {
+	if x != nil {
+		return x.MayDivide
+	}
+	return false
 }
 
 // Wave is a set of targets that are deployed together and verified together.
@@ -993,7 +1003,10 @@ type Validation struct {
 	// How long the checks are repeated.
 	Bake *durationpb.Duration `protobuf:"bytes,2,opt,name=bake,proto3" json:"bake,omitempty"`
 	// How often each check is made.
-	Interval      *durationpb.Duration `protobuf:"bytes,3,opt,name=interval,proto3" json:"interval,omitempty"`
+	Interval *durationpb.Duration `protobuf:"bytes,3,opt,name=interval,proto3" json:"interval,omitempty"`
+	// Whether the procedure may choose a longer bake, up to what the level of the risk score
+	// demands. Then bake is how long it is at least; otherwise one that is too short is refused.
+	MayRaise      bool `protobuf:"varint,4,opt,name=may_raise,json=mayRaise,proto3" json:"may_raise,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1047,6 +1060,13 @@ func (x *Validation) GetInterval() *durationpb.Duration {
 		return x.Interval
 	}
 	return nil
+}
+
+func (x *Validation) GetMayRaise() bool {
+	if x != nil {
+		return x.MayRaise
+	}
+	return false
 }
 
 // Check is one criterion.
@@ -2444,7 +2464,7 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12F\n" +
 	"\blocation\x18\x03 \x01(\tB*\xbaH'r%\x10\x01\x18\x80\x042\x1e^[A-Za-z0-9][A-Za-z0-9./_:-]*$R\blocation\x12\x93\x01\n" +
 	"\x06digest\x18\x04 \x01(\tB{\xbaHx\xba\x01u\n" +
-	"\rdigest.sha256\x12=digest required: sha256: and 64 lower-case hexadecimal digits\x1a%this.matches('^sha256:[0-9a-f]{64}$')R\x06digest\"\xbb\x03\n" +
+	"\rdigest.sha256\x12=digest required: sha256: and 64 lower-case hexadecimal digits\x1a%this.matches('^sha256:[0-9a-f]{64}$')R\x06digest\"\xda\x03\n" +
 	"\x04Plan\x12\xb1\x01\n" +
 	"\vdescription\x18\x01 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
@@ -2453,7 +2473,9 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\x05waves\x12\x80\x01\n" +
 	"\n" +
 	"parameters\x18\x03 \x03(\v2+.shipwarden.release.v1.Plan.ParametersEntryB3\xbaH0\x9a\x01-\x10 \"\"r 2\x1e^[A-Za-z][A-Za-z0-9_.-]{0,63}$*\x05r\x03\x18\x80\bR\n" +
-	"parameters\x1a=\n" +
+	"parameters\x12\x1d\n" +
+	"\n" +
+	"may_divide\x18\x04 \x01(\bR\tmayDivide\x1a=\n" +
 	"\x0fParametersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"M\n" +
@@ -2471,12 +2493,13 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19STRATEGY_PREVIOUS_VERSION\x10\x01\x12\x11\n" +
 	"\rSTRATEGY_NONE\x10\x02:\xc2\x01\xbaH\xbe\x01\x1a\xbb\x01\n" +
-	"\x11recovery.required\x12@recovery: required where no rollback is possible (strategy NONE)\x1adthis.strategy != 2 || this.recovery.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')\"\xe4\x01\n" +
+	"\x11recovery.required\x12@recovery: required where no rollback is possible (strategy NONE)\x1adthis.strategy != 2 || this.recovery.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')\"\x81\x02\n" +
 	"\n" +
 	"Validation\x12A\n" +
 	"\x06checks\x18\x01 \x03(\v2\x1c.shipwarden.release.v1.CheckB\v\xbaH\b\x92\x01\x05\b\x01\x10\xc8\x01R\x06checks\x12E\n" +
 	"\x04bake\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x16\xbaH\x13\xc8\x01\x01\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xc2\xd7/R\x04bake\x12L\n" +
-	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xe1\xeb\x17R\binterval\"\xa7\x05\n" +
+	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xe1\xeb\x17R\binterval\x12\x1b\n" +
+	"\tmay_raise\x18\x04 \x01(\bR\bmayRaise\"\xa7\x05\n" +
 	"\x05Check\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x126\n" +
 	"\x04http\x18\x02 \x01(\v2 .shipwarden.release.v1.HttpProbeH\x00R\x04http\x123\n" +
