@@ -77,7 +77,7 @@ func admits(aggregate string, head Head, e Entry) error {
 	if at.After(e.Stored.Add(maxEarly)) || at.Before(e.Stored.Add(-maxLate)) {
 		return fmt.Errorf("%w: happened %s, stored %s", ErrClockSkew, at, e.Stored)
 	}
-	return nil
+	return onDuty(e)
 }
 
 func follows(head Head, e Entry) bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -62,7 +63,7 @@ func (a *app) lint(file, kind string) int {
 		kind = detect(data)
 	}
 	if kind == kindProcedure {
-		_, err = policy.Parse(data, name)
+		_, err = policy.ParseAt(data, name, time.Now())
 	} else {
 		_, err = submit.Load(data, name, nil)
 	}

@@ -219,9 +219,14 @@ func (s *services) ListDelegations(context.Context, *approvalv1.ListDelegationsR
 func (s *services) WhoCan(ctx context.Context, r *approvalv1.WhoCanRequest) (*approvalv1.WhoCanResponse, error) {
 	s.note(ctx, "who-can", r.GetEnvironment(), r.GetService(), r.GetPerson())
 	return &approvalv1.WhoCanResponse{ProcedureVersion: "3", ProcedureDigest: artifactDigest, Rights: []*approvalv1.Right{
-		{Environment: "production", Action: "approve", Group: "sre", Count: 2, Signed: true, Holders: []*approvalv1.Holder{{Person: "mia", CanSign: true}, {Person: "bob"}}},
+		{Environment: "production", Action: "approve", Group: "sre", Count: 2, Signed: true, Holders: []*approvalv1.Holder{{Person: "mia", CanSign: true}, {Person: "bob", OnCall: weekly}}},
 		{Service: "shop", Action: "own", Group: "devs", Count: 1, Holders: []*approvalv1.Holder{{Person: "olu"}, {Person: "bob", StandInFor: "olu"}}},
-	}}, nil
+	}, OnCall: []*approvalv1.OnDuty{{Person: "bob", Shift: weekly}}}, nil
+}
+
+var weekly = &releasev1.Shift{
+	Group: "sre", Rota: "weekly", Number: 7, Override: "mia is away\x1b[2J",
+	From: timestamppb.New(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)), Until: timestamppb.New(time.Date(2026, 3, 9, 9, 0, 0, 0, time.UTC)),
 }
 
 func (s *services) OverrideFreeze(ctx context.Context, r *approvalv1.OverrideFreezeRequest) (*approvalv1.OverrideFreezeResponse, error) {

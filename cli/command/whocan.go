@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blackdice/shipwarden/cli/exit"
+	"github.com/blackdice/shipwarden/cli/show"
 	"github.com/blackdice/shipwarden/cli/terminal"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 )
@@ -17,9 +18,9 @@ func newWhoCan(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "who-can",
 		Short: "Report who can approve, authorize, review, operate and own",
-		Long: "Lists who can do what by the procedure document in effect, with stand-ins: for access\n" +
-			"reviews. Whoever has a part in a change approves it by none of these rights. A star\n" +
-			"marks who has a key to sign approvals with.",
+		Long: "Lists who can do what by the procedure document in effect, with stand-ins, and who is\n" +
+			"on call now and until when: for access reviews. Whoever has a part in a change approves\n" +
+			"it by none of these rights. A star marks who has a key to sign approvals with.",
 		Example: "  shipwarden who-can --environment production --service shop\n" +
 			"  shipwarden who-can --person carol -o json",
 		Args: cobra.NoArgs,
@@ -47,6 +48,12 @@ func newWhoCan(a *app) *cobra.Command {
 			}
 			if err := t.Write(a.out); err != nil {
 				return err
+			}
+			if len(all.GetOnCall()) > 0 {
+				fmt.Fprintln(a.out)
+				if err := show.OnDuty(a.out, all.GetOnCall()); err != nil {
+					return err
+				}
 			}
 			a.say("by version %s of the procedure, %s", terminal.Escape(all.GetProcedureVersion()), terminal.Escape(all.GetProcedureDigest()))
 			return nil
@@ -83,6 +90,9 @@ func holders(all []*approvalv1.Holder) string {
 		}
 		if h.GetStandInFor() != "" {
 			name += " for " + h.GetStandInFor()
+		}
+		if s := h.GetOnCall(); s != nil {
+			name += " (on call until " + terminal.Time(s.GetUntil()) + ")"
 		}
 		out = append(out, name)
 	}

@@ -21,11 +21,14 @@ func (p *pass) approval(ctx context.Context, d *Decision, before procedure.State
 		return err
 	}
 	actor := e.Event.GetActor()
-	own := index.GroupsOf(actor.GetId())
+	own := index.GroupsAt(actor.GetId(), e.Stored)
 	for _, g := range actor.GetGroups() {
 		if !slices.Contains(own, g) {
 			return fmt.Errorf("%w: actor.groups: %s is not in %s by the procedure document", errDiffers, actor.GetId(), g)
 		}
+	}
+	if err := onCall("actor", index, actor.GetId(), actor.GetGroups(), actor.GetOnCall(), e.Stored); err != nil {
+		return err
 	}
 	d.partly("the groups, until when it counts, and what was shown",
 		"the yes, which a person said", "that "+actor.GetId()+" was in these groups still by the document then in effect")
@@ -45,8 +48,13 @@ func (p *pass) approval(ctx context.Context, d *Decision, before procedure.State
 		}
 		d.Detail += "; signed by " + actor.GetId() + " with " + key
 	}
+	d.onDuty(index, actor.GetId(), actor.GetOnCall(), e.Stored)
+	d.onDuty(index, x.GetStandIn().GetPerson(), x.GetStandIn().GetOnCall(), e.Stored)
 	if x.GetStandIn() != nil {
 		if err := standIn(index, x.GetStandIn(), actor.GetId(), now); err != nil {
+			return err
+		}
+		if err := onCall("stand_in", index, x.GetStandIn().GetPerson(), x.GetStandIn().GetGroups(), x.GetStandIn().GetOnCall(), e.Stored); err != nil {
 			return err
 		}
 		d.Detail += "; by which right " + actor.GetId() + " stood in for " + x.GetStandIn().GetPerson()

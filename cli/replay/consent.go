@@ -45,7 +45,7 @@ func (p *pass) signature(ctx context.Context, index *policy.Index, person string
 // that the event has. That those were there, and not revoked, another history says.
 func standIn(index *policy.Index, x *releasev1.StandIn, by string, now time.Time) error {
 	for i, d := range x.GetDelegations() {
-		if field, err := index.CheckDelegation(nil, d, index.GroupsOf(d.GetPerson()), d.GetFrom().AsTime()); err != nil {
+		if field, err := index.CheckDelegation(nil, d, append(index.Rostered(d.GetPerson()), index.GroupsOf(d.GetPerson())...), d.GetFrom().AsTime()); err != nil {
 			return fmt.Errorf("%w: stand_in.delegations[%d].%s: by the procedure document: %w", errDiffers, i, field, err)
 		}
 	}

@@ -154,6 +154,11 @@ func Decide(w io.Writer, pending *approvalv1.Pending) error {
 	}
 	p.table("Approvals given", t, "PERSON", "GROUPS", "GIVEN", "COUNTS", "SIGNED WITH", "COMMENT")
 	p.quorum("Approvals missing", pending.GetMissing())
+	on := terminal.NewTable()
+	for _, o := range pending.GetOnCall() {
+		on.Add(o.GetPerson(), o.GetShift().GetGroup(), "until "+terminal.Time(o.GetShift().GetUntil()))
+	}
+	p.table("On call", on, "PERSON", "GROUP", "UNTIL")
 	return p.write(w)
 }
 

@@ -53,6 +53,16 @@ func Pending(w io.Writer, all []*approvalv1.Pending, wide bool) error {
 	return t.Write(w)
 }
 
+// OnDuty writes who is on call as a table.
+func OnDuty(w io.Writer, all []*approvalv1.OnDuty) error {
+	t := terminal.NewTable("ON CALL", "GROUP", "UNTIL", "BY", "INSTEAD BECAUSE")
+	for _, o := range all {
+		s := o.GetShift()
+		t.Add(o.GetPerson(), s.GetGroup(), terminal.Time(s.GetUntil()), fmt.Sprintf("shift %d of the rota %s", s.GetNumber(), s.GetRota()), s.GetOverride())
+	}
+	return t.Write(w)
+}
+
 func may(p *approvalv1.Pending) string {
 	if p.GetMayApprove() {
 		return "may approve"

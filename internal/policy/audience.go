@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -22,9 +23,10 @@ type Meant struct {
 // AudienceOf returns for whom a notice of that occasion about a release is meant: by the
 // rules of the document, in their order, from who owns what the release touches, what
 // depends on it, and whom it serves, and from how dangerous it was weighed to be by then
-// (PD-4.1). A rule that finds nobody is there with nobody, so that it is seen.
-func (x *Index) AudienceOf(occasion releasev1.Occasion, s procedure.State) []Meant {
-	return x.audience(occasion, x.touchedBy(s.Request, s.Score))
+// (PD-4.1). A rule that finds nobody is there with nobody, so that it is seen. Of a group
+// those are meant who are in it at that moment, who is on call included.
+func (x *Index) AudienceOf(occasion releasev1.Occasion, s procedure.State, at time.Time) []Meant {
+	return x.audience(occasion, x.touchedBy(s.Request, s.Score), func(group string) []string { return x.PeopleAt(group, at) })
 }
 
 // touched is what an audience is chosen by.
@@ -44,18 +46,18 @@ func (x *Index) concerns(a *policyv1.Audience, t touched) bool {
 		emptyOrHas(a.GetTiers(), x.Service(t.service).GetTier()) && emptyOrMeets(a.GetTargets(), t.targets) && t.score >= a.GetRiskFrom()
 }
 
-func (x *Index) audience(occasion releasev1.Occasion, t touched) []Meant {
+func (x *Index) audience(occasion releasev1.Occasion, t touched, people func(group string) []string) []Meant {
 	var out []Meant
 	for _, a := range x.document.GetAudiences() {
 		if !slices.Contains(a.GetOccasions(), occasion) || !x.concerns(a, t) {
 			continue
 		}
-		add := func(reason string, asked bool, people ...string) {
-			out = append(out, Meant{Audience: a, Reason: reason, People: people, Channels: a.GetChannels(), Asked: asked})
+		add := func(reason string, asked bool, ids ...string) {
+			out = append(out, Meant{Audience: a, Reason: reason, People: ids, Channels: a.GetChannels(), Asked: asked})
 		}
 		if a.GetOwners() {
 			for _, group := range x.Service(t.service).GetOwnerGroups() {
-				add("owns "+t.service+": "+group, true, x.People(group)...)
+				add("owns "+t.service+": "+group, true, people(group)...)
 			}
 			if p := x.Person(t.owner); p != nil {
 				add("owner of the release", false, p.GetId())
@@ -67,17 +69,17 @@ func (x *Index) audience(occasion releasev1.Occasion, t touched) []Meant {
 					continue
 				}
 				for _, group := range other.GetOwnerGroups() {
-					add("owns "+other.GetName()+", which depends on "+t.service+": "+group, true, x.People(group)...)
+					add("owns "+other.GetName()+", which depends on "+t.service+": "+group, true, people(group)...)
 				}
 			}
 		}
 		if a.GetCustomers() {
 			for _, customer := range x.served(t.targets) {
-				add("customer "+customer, true, x.Contacts(customer)...)
+				add("customer "+customer, true, x.contacts(customer, people)...)
 			}
 		}
 		for _, group := range a.GetGroups() {
-			add("group "+group, true, x.People(group)...)
+			add("group "+group, true, people(group)...)
 		}
 	}
 	return out
@@ -93,13 +95,13 @@ func (x *Index) served(targets []string) []string {
 	return slices.Compact(out)
 }
 
-// Contacts returns the ids of the people who are told for a customer, in alphabetical
+// contacts returns the ids of the people who are told for a customer, in alphabetical
 // order.
-func (x *Index) Contacts(customer string) []string {
+func (x *Index) contacts(customer string, people func(group string) []string) []string {
 	var out []string
 	for _, c := range x.document.GetCustomerContacts() {
 		if c.GetCustomer() == customer {
-			out = append(out, x.People(c.GetGroup())...)
+			out = append(out, people(c.GetGroup())...)
 		}
 	}
 	slices.Sort(out)

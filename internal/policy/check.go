@@ -14,6 +14,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c := &checker{document: document, index: NewIndex(document)}
 	c.people()
 	c.groups()
+	c.rostered()
 	c.signingKeys()
 	c.signingIdentities()
 	c.signedEnvironments()
@@ -37,7 +38,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.approvals("no_rollback_approvals", document.GetNoRollbackApprovals())
 	c.rollbackReadiness()
 	c.approvals("high_risk_approvals", document.GetHighRiskApprovals())
-	c.approvers("operators_group", document.GetOperatorsGroup(), 1)
+	c.onCallToo("operators_group", document.GetOperatorsGroup(), 1)
 	c.approvers("quarantine.group", document.GetQuarantine().GetGroup(), 1)
 	c.changeControl()
 	c.changeRecords()

@@ -67,7 +67,7 @@ func (c *checker) contacts() {
 		case group == "":
 		case !c.hasGroup(group):
 			c.report(path+".group", "group.unknown", "there is no group %q", group)
-		case len(c.index.People(group)) == 0:
+		case len(c.index.Ever(group)) == 0:
 			c.report(path+".group", "group.small", "nobody in the group %s can be told", group)
 		}
 	}
@@ -101,7 +101,7 @@ func (c *checker) meant(field, environment string) {
 		}
 		for value := range releasev1.Occasion_name {
 			people := 0
-			for _, m := range c.index.audience(releasev1.Occasion(value), most) {
+			for _, m := range c.index.audience(releasev1.Occasion(value), most, c.index.most) {
 				people += len(m.People)
 				if len(m.People) == 0 {
 					c.nobody(m, environment, service.GetName())

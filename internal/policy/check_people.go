@@ -60,6 +60,7 @@ func (c *checker) groups() {
 		for j, member := range group.GetMembers() {
 			c.person(fmt.Sprintf("%s[%d]", path, j), member)
 		}
+		c.onCall(fmt.Sprintf("groups[%d].on_call", i), group)
 	}
 }
 
@@ -75,9 +76,18 @@ func (c *checker) person(field, id string) {
 	}
 }
 
-// approvers checks a group that decides: it is there, no machine is in it, and
+// approvers checks a group of which the members decide: it is there, no machine is in it, and
 // so many people are. A field that is empty is the schema's matter.
 func (c *checker) approvers(field, name string, count int) {
+	c.deciders(field, name, count, len(c.index.People(name)), ": who is on call does not count for this")
+}
+
+// onCallToo is approvers for what those on call decide as well.
+func (c *checker) onCallToo(field, name string, count int) {
+	c.deciders(field, name, count, c.index.always(name), " at any time, who is on call included")
+}
+
+func (c *checker) deciders(field, name string, count, people int, turns string) {
 	if name == "" {
 		return
 	}
@@ -91,8 +101,11 @@ func (c *checker) approvers(field, name string, count int) {
 			c.report(field, "group.machine", "the group %s decides, and its member %s is a machine", name, id)
 		}
 	}
-	if people := len(c.index.People(name)); people < count {
-		c.report(field, "group.small", "%d of the group %s are needed, and %d can", count, name, people)
+	if people < count {
+		if group.GetOnCall() == nil {
+			turns = ""
+		}
+		c.report(field, "group.small", "%d of the group %s are needed, and %d can%s", count, name, people, turns)
 	}
 }
 
@@ -100,7 +113,7 @@ func (c *checker) approvers(field, name string, count int) {
 func (c *checker) approvals(path string, rules []*policyv1.Approvals) {
 	c.unique(path, "group", names(rules, (*policyv1.Approvals).GetGroup))
 	for i, rule := range rules {
-		c.approvers(fmt.Sprintf("%s[%d].group", path, i), rule.GetGroup(), int(rule.GetCount()))
+		c.onCallToo(fmt.Sprintf("%s[%d].group", path, i), rule.GetGroup(), int(rule.GetCount()))
 		if rule.GetSigned() {
 			c.signers(fmt.Sprintf("%s[%d].signed", path, i), rule.GetGroup(), int(rule.GetCount()))
 		}

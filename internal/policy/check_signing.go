@@ -64,11 +64,16 @@ func (c *checker) signers(field, group string, count int) {
 	if !c.hasGroup(group) {
 		return // that is said already
 	}
-	able := 0
-	for _, id := range c.index.People(group) {
+	able, members := 0, c.index.People(group)
+	for _, id := range members {
 		if canSign(c.index.Person(id)) {
 			able++
 		}
+	}
+	// Who is on call makes one more, if that is always somebody else, and one who can sign.
+	if turning := c.index.turning(group); c.index.always(group) > len(members) &&
+		!slices.ContainsFunc(turning, func(id string) bool { return !canSign(c.index.Person(id)) }) {
+		able++
 	}
 	if able < count {
 		c.report(field, "group.unsigned", "%d of the group %s are to sign, and %d have a key in signing_keys or an identity in signing_identities", count, group, able)

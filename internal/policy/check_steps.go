@@ -113,10 +113,10 @@ func (c *checker) emergency() {
 	if lane == nil {
 		return
 	}
-	c.approvers("emergency.group", lane.GetGroup(), 1)
+	c.onCallToo("emergency.group", lane.GetGroup(), 1)
 	c.approvers("emergency.review_group", lane.GetReviewGroup(), 1)
 	reviewers := c.index.People(lane.GetReviewGroup())
-	if len(reviewers) == 1 && slices.Contains(c.index.People(lane.GetGroup()), reviewers[0]) {
+	if len(reviewers) == 1 && slices.Contains(c.index.Ever(lane.GetGroup()), reviewers[0]) {
 		c.report("emergency.review_group", "review.self", "%s may authorize an emergency and is the only one who could review it", reviewers[0])
 	}
 	if lane.GetGrace() != nil && lane.GetGrace().AsDuration() < 0 {
@@ -126,7 +126,7 @@ func (c *checker) emergency() {
 	for i, rule := range lane.GetQuota().GetOver() {
 		if rule.GetGroup() == lane.GetGroup() {
 			// One person would be asked for twice, and be counted once.
-			c.approvers(fmt.Sprintf("emergency.quota.over[%d].group", i), rule.GetGroup(), int(rule.GetCount())+1)
+			c.onCallToo(fmt.Sprintf("emergency.quota.over[%d].group", i), rule.GetGroup(), int(rule.GetCount())+1)
 		}
 	}
 	c.heard("emergency.group", releasev1.Occasion_OCCASION_EMERGENCY, "anybody", func(*policyv1.Channel) bool { return true })
@@ -140,7 +140,7 @@ func (c *checker) escalation() {
 		case rung.GetGroup() == "":
 		case !c.hasGroup(rung.GetGroup()):
 			c.report(field, "group.unknown", "there is no group %q", rung.GetGroup())
-		case len(c.index.People(rung.GetGroup())) == 0:
+		case len(c.index.Ever(rung.GetGroup())) == 0:
 			c.report(field, "group.small", "nobody in the group %s can be called", rung.GetGroup())
 		default:
 			c.heard(field, releasev1.Occasion_OCCASION_ESCALATION, "the group "+rung.GetGroup(), func(channel *policyv1.Channel) bool {

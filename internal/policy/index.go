@@ -16,6 +16,7 @@ type Index struct {
 	people       map[string]*policyv1.Person
 	groups       map[string]*policyv1.Group
 	groupsOf     map[string][]string
+	rotas        map[string][]rota
 	environments map[string]*policyv1.Environment
 	services     map[string]*policyv1.Service
 	targets      map[string]*policyv1.Target
@@ -33,6 +34,7 @@ func NewIndex(document *policyv1.Procedure) *Index {
 		people:       make(map[string]*policyv1.Person),
 		groups:       byName(document.GetGroups(), (*policyv1.Group).GetName),
 		groupsOf:     make(map[string][]string),
+		rotas:        make(map[string][]rota),
 		environments: byName(document.GetEnvironments(), (*policyv1.Environment).GetName),
 		services:     byName(document.GetServices(), (*policyv1.Service).GetName),
 		targets:      byName(document.GetTargets(), (*policyv1.Target).GetId),
@@ -49,6 +51,9 @@ func NewIndex(document *policyv1.Procedure) *Index {
 		}
 	}
 	for _, group := range x.groups {
+		if rotas := rotasOf(group); len(rotas) > 0 {
+			x.rotas[group.GetName()] = rotas
+		}
 		for _, member := range group.GetMembers() {
 			if person := x.Person(member); person != nil && !slices.Contains(x.groupsOf[person.GetId()], group.GetName()) {
 				x.groupsOf[person.GetId()] = append(x.groupsOf[person.GetId()], group.GetName())
@@ -99,13 +104,13 @@ func lowerASCII(s string) string {
 }
 
 // GroupsOf returns the names of the groups that a person, named by id or alias,
-// is a member of, in alphabetical order.
+// is a member of, in alphabetical order; those that they are on call for are no such.
 func (x *Index) GroupsOf(name string) []string {
 	return slices.Clone(x.groupsOf[x.Person(name).GetId()])
 }
 
 // People returns the ids of the members of a group who can decide something:
-// active, and not machines; in alphabetical order.
+// active, and not machines; in alphabetical order. Who is on call is not among them.
 func (x *Index) People(group string) []string {
 	var ids []string
 	for _, member := range x.groups[group].GetMembers() {

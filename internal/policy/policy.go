@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/blackdice/shipwarden/internal/policy/strictyaml"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -23,8 +24,20 @@ var (
 // which wrap ErrInvalid and have one entry for every problem, each with
 // filename:line:column and the path of the field.
 func Parse(data []byte, filename string) (*policyv1.Procedure, error) {
+	return parse(data, filename, Check)
+}
+
+// ParseAt is Parse for a document that is to be in force from that moment on: besides, somebody
+// has to be on call by then wherever it depends on that (Gaps).
+func ParseAt(data []byte, filename string, at time.Time) (*policyv1.Procedure, error) {
+	return parse(data, filename, func(document *policyv1.Procedure) []strictyaml.Violation {
+		return append(Check(document), Gaps(document, at)...)
+	})
+}
+
+func parse(data []byte, filename string, all func(*policyv1.Procedure) []strictyaml.Violation) (*policyv1.Procedure, error) {
 	document := &policyv1.Procedure{}
-	check := func() []strictyaml.Violation { return Check(document) }
+	check := func() []strictyaml.Violation { return all(document) }
 	if err := strictyaml.Unmarshal(data, filename, document, check); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}

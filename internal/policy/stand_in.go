@@ -34,8 +34,8 @@ func (x *Index) allows(group string) bool {
 
 // CheckDelegation says why somebody may not have that stand-in, beside the delegations
 // that there are; the field is the one at fault. It gives nobody more than the person has:
-// own are the groups that the person is in now, by document and provider, and what comes of them is asked again whenever
-// the stand-in approves.
+// own are the groups that the person is in now, by document and provider, and those that they are on call for at some time;
+// what comes of them is asked again whenever the stand-in approves.
 func (x *Index) CheckDelegation(all []*releasev1.Delegation, d *releasev1.Delegation, own []string, at time.Time) (field string, err error) {
 	rule := x.document.GetStandIns()
 	if rule == nil {
@@ -91,14 +91,15 @@ func leads(all []*releasev1.Delegation, from, to string, while *releasev1.Delega
 
 // StandIn is by which right somebody approves for a person at that time, by the shortest
 // way of those that the procedure allows; nil where by none. Groups are those of the
-// person for which every delegation on the way holds.
+// person for which every delegation on the way holds, and of these some for which the person
+// is on call then.
 func (x *Index) StandIn(all []*releasev1.Delegation, person, by string, at time.Time) *releasev1.StandIn {
 	type way struct {
 		at     string
 		groups []string
 		via    []*releasev1.Delegation
 	}
-	own := slices.DeleteFunc(x.GroupsOf(person), func(g string) bool { return !x.allows(g) })
+	own := slices.DeleteFunc(x.GroupsAt(person, at), func(g string) bool { return !x.allows(g) })
 	next, seen := []way{{at: person, groups: own}}, []string{person}
 	for range x.chain() {
 		var further []way
@@ -113,7 +114,7 @@ func (x *Index) StandIn(all []*releasev1.Delegation, person, by string, at time.
 				}
 				v := way{d.GetStandIn(), groups, append(slices.Clone(w.via), d)}
 				if v.at == by {
-					return &releasev1.StandIn{Person: person, Groups: v.groups, Delegations: v.via}
+					return &releasev1.StandIn{Person: person, Groups: v.groups, Delegations: v.via, OnCall: shiftsOf(x.Shifts(person, at), v.groups)}
 				}
 				further = append(further, v)
 			}
@@ -124,6 +125,11 @@ func (x *Index) StandIn(all []*releasev1.Delegation, person, by string, at time.
 		next = further
 	}
 	return nil
+}
+
+// shiftsOf are the shifts that are for one of the groups.
+func shiftsOf(shifts []*releasev1.Shift, groups []string) []*releasev1.Shift {
+	return slices.DeleteFunc(shifts, func(s *releasev1.Shift) bool { return !slices.Contains(groups, s.GetGroup()) })
 }
 
 func holds(d *releasev1.Delegation, at time.Time) bool {

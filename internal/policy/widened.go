@@ -44,6 +44,7 @@ func (x *Index) rights(id string) map[string]bool {
 		return all
 	}
 	all["decide as a person"] = true
+	x.turns(id, all)
 	may := func(group, format string, args ...any) {
 		if slices.Contains(groups, group) {
 			all[fmt.Sprintf(format, args...)] = true
@@ -100,6 +101,22 @@ func (x *Index) rights(id string) map[string]bool {
 		all["propose changes of the procedure document"] = true
 	}
 	return all
+}
+
+// turns are for which groups a person is on call at some time, in words. At which times is
+// said of the rotas (Loosened): another order of turns gives nobody a right who had none.
+func (x *Index) turns(id string, all map[string]bool) {
+	for _, name := range x.Rostered(id) {
+		call := x.groups[name].GetOnCall()
+		if slices.ContainsFunc(call.GetRotas(), func(r *policyv1.Rota) bool { return slices.Contains(r.GetPeople(), id) }) {
+			all["be on call for "+name] = true
+		}
+		for _, o := range call.GetOverrides() {
+			if o.GetPerson() == id {
+				all[fmt.Sprintf("be on call for %s from %s until %s", name, stamped(o.GetFrom().AsTime()), stamped(o.GetUntil().AsTime()))] = true
+			}
+		}
+	}
 }
 
 // Loosened returns what one document demands less of than another, whoever asks: the
@@ -171,11 +188,31 @@ func Loosened(before, after *policyv1.Procedure) []string {
 	for _, now := range after.GetSigstore().GetIdentities() {
 		l.lost(true, find(before.GetSigstore().GetIdentities(), now.GetId(), (*policyv1.Identity).GetId) != nil, "the identity %s is trusted", now.GetId())
 	}
+	for _, now := range after.GetGroups() {
+		l.takeovers(now.GetName(), find(before.GetGroups(), now.GetName(), (*policyv1.Group).GetName).GetOnCall(), now.GetOnCall())
+	}
 	if was := before.GetChangeControl(); was != nil {
 		l.quorum("a change of the procedure document", []*policyv1.Approvals{was.GetApprovals()}, []*policyv1.Approvals{after.GetChangeControl().GetApprovals()})
 	}
 	l.drift("", before.ProtoReflect(), after.ProtoReflect())
 	return l.found
+}
+
+// takeovers notes who is on call for a group instead of whom the rota says, and was not; and
+// where the one whom the rota says is on call again.
+func (l *loosened) takeovers(group string, before, after *policyv1.OnCall) {
+	same := func(all []*policyv1.OnCallOverride, o *policyv1.OnCallOverride) bool {
+		return slices.ContainsFunc(all, func(other *policyv1.OnCallOverride) bool {
+			return other.GetPerson() == o.GetPerson() && proto.Equal(other.GetFrom(), o.GetFrom()) && proto.Equal(other.GetUntil(), o.GetUntil())
+		})
+	}
+	for _, o := range after.GetOverrides() {
+		l.lost(true, same(before.GetOverrides(), o), "%s is on call for %s from %s until %s", o.GetPerson(), group, stamped(o.GetFrom().AsTime()), stamped(o.GetUntil().AsTime()))
+	}
+	for _, o := range before.GetOverrides() {
+		l.lost(after != nil, same(after.GetOverrides(), o), "whom the rota says is on call for %s from %s until %s, and not %s",
+			group, stamped(o.GetFrom().AsTime()), stamped(o.GetUntil().AsTime()), o.GetPerson())
+	}
 }
 
 // sameWindow reports whether two freezes hold at the same times for the same things.

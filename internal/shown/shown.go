@@ -18,11 +18,11 @@ import (
 // program of ours, and its media type. It is the same for everybody and at every
 // moment: whether the caller may approve is left out, and so is what changes by the clock
 // alone: what is missing, which follows from the approvals and of which one may expire,
-// and what would hold a start.
+// who is on call, and what would hold a start.
 func Document(shown *approvalv1.Pending) (document []byte, mediaType string, err error) {
 	p := proto.CloneOf(shown)
 	p.Missing, p.MayApprove, p.MayNotReason, p.ShownDigest = nil, false, "", ""
-	p.Holds, p.EarliestStart = nil, nil
+	p.Holds, p.EarliestStart, p.OnCall = nil, nil, nil
 	// The library's own form varies its spaces on purpose, so it is written once more.
 	loose, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(p)
 	if err != nil {

@@ -90,11 +90,15 @@ func trustedRoot(cfg *configv1.Approval, doc *policyv1.Procedure) ([]byte, error
 }
 
 func document(cfg *configv1.Approval) (*policyv1.Procedure, []byte, error) {
+	return readDocument(cfg, policy.Parse)
+}
+
+func readDocument(cfg *configv1.Approval, parse func(data []byte, filename string) (*policyv1.Procedure, error)) (*policyv1.Procedure, []byte, error) {
 	data, err := os.ReadFile(cfg.GetProcedureFile())
 	if err != nil {
 		return nil, nil, fmt.Errorf("procedure_file: %w", err)
 	}
-	doc, err := policy.Parse(data, cfg.GetProcedureFile())
+	doc, err := parse(data, cfg.GetProcedureFile())
 	if err != nil {
 		return nil, nil, fmt.Errorf("procedure_file: %w", err)
 	}

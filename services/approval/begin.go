@@ -16,6 +16,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/station"
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	"github.com/blackdice/shipwarden/services/approval/amend"
 )
 
@@ -95,7 +96,9 @@ func Activate(ctx context.Context, cfg *configv1.Approval, file string, how amen
 	if file != "" {
 		cfg = &configv1.Approval{Common: cfg.GetCommon(), ProcedureFile: file, SigstoreRootFile: cfg.GetSigstoreRootFile()}
 	}
-	doc, data, err := document(cfg)
+	doc, data, err := readDocument(cfg, func(data []byte, filename string) (*policyv1.Procedure, error) {
+		return policy.ParseAt(data, filename, time.Now())
+	})
 	if err != nil {
 		return standing.Procedure{}, false, err
 	}

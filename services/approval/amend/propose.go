@@ -31,7 +31,7 @@ func (s *Server) Propose(ctx context.Context, r *approvalv1.ProposeRequest) (*ap
 	if !r.GetDryRun() && shape.Blank(r.GetReason()) {
 		return nil, invalidField("reason", "must hold at least one character that prints")
 	}
-	doc, err := read(r)
+	doc, err := read(r, s.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +55,12 @@ func (s *Server) Propose(ctx context.Context, r *approvalv1.ProposeRequest) (*ap
 }
 
 // read is the document, if it is one.
-func read(r *approvalv1.ProposeRequest) (*policyv1.Procedure, error) {
+func read(r *approvalv1.ProposeRequest, now time.Time) (*policyv1.Procedure, error) {
 	name := r.GetFilename()
 	if name == "" {
 		name = "document"
 	}
-	doc, err := policy.Parse(r.GetDocument(), name)
+	doc, err := policy.ParseAt(r.GetDocument(), name, now)
 	if err == nil {
 		return doc, nil
 	}

@@ -49,7 +49,7 @@ func (s *Server) Delegate(ctx context.Context, r *approvalv1.DelegateRequest) (*
 		if made.GetFrom() == nil {
 			made.From = timestamppb.New(b.now)
 		}
-		field, err := b.index.CheckDelegation(b.present(), made, b.person.GetGroups(), b.now)
+		field, err := b.index.CheckDelegation(b.present(), made, append(b.index.Rostered(b.person.GetId()), b.person.GetGroups()...), b.now)
 		switch {
 		case errors.Is(err, policy.ErrNoStandIns):
 			return nil, denied("%v", err)
@@ -162,6 +162,7 @@ func (s *Server) standIn(ctx context.Context, d desk, person string) (*releasev1
 		return nil, fmt.Errorf("%w: %s does not stand in for %s now", procedure.ErrStandIn, d.person.GetId(), person)
 	}
 	own.Groups = slices.DeleteFunc(own.GetGroups(), func(g string) bool { return !slices.Contains(now.GetGroups(), g) })
+	own.OnCall = frozen(own.GetOnCall(), now.GetOnCall(), own.GetGroups())
 	for _, name := range append([]string{person}, through(own)...) {
 		if why := d.active.Linked(d.state, name); why != "" {
 			return nil, fmt.Errorf("%w: %s", procedure.ErrOwnChange, why)

@@ -68,6 +68,7 @@ var reasons = []struct {
 	{procedure.ErrOwnClearance, codes.PermissionDenied, "OWN_PROPOSAL", ""},
 	{procedure.ErrNotPending, codes.FailedPrecondition, "NOT_PENDING", ""},
 	{procedure.ErrStandIn, codes.PermissionDenied, "NO_STAND_IN", ""},
+	{procedure.ErrOffDuty, codes.FailedPrecondition, "NOT_ON_CALL", ""},
 	{procedure.ErrUnsigned, codes.PermissionDenied, "SIGNATURE_REQUIRED", ""},
 	{procedure.ErrSignature, codes.PermissionDenied, "SIGNATURE", ""},
 	{procedure.ErrTooLate, codes.FailedPrecondition, "TOO_LATE", ""},

@@ -165,6 +165,12 @@ func (d desk) pending() (*approvalv1.Pending, error) {
 	if p.Holds, p.EarliestStart, err = d.holds(); err != nil {
 		return nil, err
 	}
+	for _, q := range p.GetMissing() {
+		if person, shift := d.index.OnCall(q.GetGroup(), d.now); shift != nil && !slices.ContainsFunc(p.GetOnCall(), func(o *approvalv1.OnDuty) bool { return proto.Equal(o.GetShift(), shift) }) {
+			p.OnCall = append(p.OnCall, &approvalv1.OnDuty{Person: person, Shift: shift})
+		}
+	}
+	d.asOnCall()
 	if err := procedure.MayApprove(d.state, d.person, d.state.ChangeDigest, d.now); err != nil {
 		p.MayNotReason = err.Error()
 	} else {

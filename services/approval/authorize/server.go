@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -58,6 +59,7 @@ func NewServer(store Store, procedures Procedures, procedureID string, waiting W
 func (s *Server) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*approvalv1.ApproveResponse, error) {
 	var unfit error
 	state, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+		d.asOnCall()
 		stand, err := s.standIn(ctx, d, r.GetStandInFor())
 		if err != nil {
 			return nil, err
@@ -101,6 +103,7 @@ func (s *Server) WithdrawApproval(ctx context.Context, r *approvalv1.WithdrawApp
 // Reject implements approvalv1.ApprovalServiceServer: a rejection is final.
 func (s *Server) Reject(ctx context.Context, r *approvalv1.RejectRequest) (*approvalv1.RejectResponse, error) {
 	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+		d.asOnCall()
 		if !slices.ContainsFunc(d.state.Quorum, func(q *releasev1.QuorumRule) bool { return d.memberOf(q.GetGroup()) }) && d.state.ChangeDigest != "" {
 			return nil, denied("%s is in no group whose approval is needed", d.person.GetId())
 		}
@@ -140,7 +143,7 @@ func (s *Server) Acknowledge(ctx context.Context, r *approvalv1.AcknowledgeReque
 	}
 	for _, cause := range causes {
 		_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
-			if err := d.called(); err != nil {
+			if err := d.called(cause); err != nil {
 				return nil, err
 			}
 			return &releasev1.Event{Data: &releasev1.Event_Acknowledged{
@@ -169,13 +172,34 @@ func (s *Server) open(ctx context.Context, r *approvalv1.AcknowledgeRequest) ([]
 	return open, nil
 }
 
-func (d desk) called() error {
+// called refuses whoever was not called, and may not handle the release.
+func (d desk) called(cause releasev1.Cause) error {
+	if d.calledByName(cause) {
+		return nil
+	}
+	d.asOnCall()
 	for _, rung := range d.index.Document().GetEscalation().GetRungs() {
 		if d.memberOf(rung.GetGroup()) {
 			return nil
 		}
 	}
 	return d.operator()
+}
+
+// calledByName reports whether the caller was called when they were on call: they may take it
+// on when they are that no longer. Both documents have to have had them on call then.
+func (d desk) calledByName(cause releasev1.Cause) bool {
+	id, rungs := d.person.GetId(), d.index.Document().GetEscalation().GetRungs()
+	return slices.ContainsFunc(d.head.Entries, func(e procedure.Entry) bool {
+		call := e.Event.GetEscalated()
+		if call.GetCause() != cause || !slices.Contains(call.GetTo(), id) || call.GetRung() == 0 {
+			return false
+		}
+		group := rungs[min(int(call.GetRung()), len(rungs))-1].GetGroup()
+		return !slices.ContainsFunc([]*policy.Index{d.index, d.active}, func(x *policy.Index) bool {
+			return !slices.ContainsFunc(shiftsOf(d.caller, x, id, e.Stored), func(s *releasev1.Shift) bool { return s.GetGroup() == group })
+		})
+	})
 }
 
 // Intervene implements approvalv1.ApprovalServiceServer (PD-7.2).

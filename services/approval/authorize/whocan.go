@@ -39,7 +39,7 @@ func (s *Server) WhoCan(ctx context.Context, r *approvalv1.WhoCanRequest) (*appr
 	}
 	report := report{index: index, delegations: all.All, now: s.now()}
 	report.collect(r)
-	return &approvalv1.WhoCanResponse{ProcedureDigest: active.Digest, ProcedureVersion: active.Version, Rights: report.rights}, nil
+	return &approvalv1.WhoCanResponse{ProcedureDigest: active.Digest, ProcedureVersion: active.Version, Rights: report.rights, OnCall: report.onDuty()}, nil
 }
 
 // report collects rights.
@@ -69,14 +69,14 @@ func (p *report) collect(r *approvalv1.WhoCanRequest) {
 		p.rules("authorize_emergency", e, []*policyv1.Approvals{{Group: doc.GetEmergency().GetGroup(), Count: 1}})
 		p.rules("authorize_over_quota", e, doc.GetEmergency().GetQuota().GetOver())
 	}
-	p.add(&approvalv1.Right{Action: "review_emergency", Group: doc.GetEmergency().GetReviewGroup(), Count: 1}, false)
-	p.add(&approvalv1.Right{Action: "operate", Group: doc.GetOperatorsGroup(), Count: 1}, false)
+	p.add(&approvalv1.Right{Action: "review_emergency", Group: doc.GetEmergency().GetReviewGroup(), Count: 1}, membersDo)
+	p.add(&approvalv1.Right{Action: "operate", Group: doc.GetOperatorsGroup(), Count: 1}, onCallDo)
 	for _, s := range doc.GetServices() {
 		if r.GetService() != "" && s.GetName() != r.GetService() {
 			continue
 		}
 		for _, g := range s.GetOwnerGroups() {
-			p.add(&approvalv1.Right{Service: s.GetName(), Action: "own", Group: g, Count: 1}, false)
+			p.add(&approvalv1.Right{Service: s.GetName(), Action: "own", Group: g, Count: 1}, membersDo)
 		}
 	}
 }
@@ -86,32 +86,62 @@ func (p *report) rules(action string, e *policyv1.Environment, rules []*policyv1
 		p.add(&approvalv1.Right{
 			Environment: e.GetName(), Action: action, Group: rule.GetGroup(), Count: rule.GetCount(),
 			Signed: rule.GetSigned() || e.GetRequireSignedApprovals(),
-		}, true)
+		}, standInsDo)
 	}
 }
 
-// add fills in who has the right, and, where it is one to approve, who stands in for them.
-func (p *report) add(r *approvalv1.Right, approval bool) {
-	has := func(person, standInFor string) {
+// whoDoes is who has a right besides the members of its group.
+type whoDoes int
+
+const (
+	// membersDo: nobody. onCallDo: who is on call. standInsDo: they, and stand-ins.
+	membersDo whoDoes = iota
+	onCallDo
+	standInsDo
+)
+
+// add fills in who has the right: the members of the group, and besides them who is on call
+// for it now and who stands in for one of them, as far as those may.
+func (p *report) add(r *approvalv1.Right, who whoDoes) {
+	has := func(person, standInFor string, shift *releasev1.Shift) {
 		if p.person == "" || p.person == person {
 			r.Holders = append(r.Holders, &approvalv1.Holder{
-				Person: person, StandInFor: standInFor, CanSign: consent.CanSign(p.index, person, p.now),
+				Person: person, StandInFor: standInFor, CanSign: consent.CanSign(p.index, person, p.now), OnCall: shift,
 			})
 		}
 	}
-	for _, id := range p.index.People(r.GetGroup()) {
-		has(id, "")
-		if !approval || r.GetSigned() {
+	holders := p.index.People(r.GetGroup())
+	if who != membersDo {
+		holders = p.index.PeopleAt(r.GetGroup(), p.now)
+	}
+	for _, id := range holders {
+		var shift *releasev1.Shift
+		if !slices.Contains(p.index.People(r.GetGroup()), id) {
+			_, shift = p.index.OnCall(r.GetGroup(), p.now)
+		}
+		has(id, "", shift)
+		if who != standInsDo || r.GetSigned() {
 			continue // nobody signs, reviews or operates for another
 		}
 		for _, other := range p.index.Document().GetPeople() {
 			right := p.index.StandIn(p.delegations, id, other.GetId(), p.now)
 			if slices.Contains(right.GetGroups(), r.GetGroup()) && !other.GetInactive() && !other.GetMachine() {
-				has(other.GetId(), id)
+				has(other.GetId(), id, shift)
 			}
 		}
 	}
 	if p.person == "" || len(r.GetHolders()) > 0 {
 		p.rights = append(p.rights, r)
 	}
+}
+
+// onDuty are those who are on call now, in the order of the document.
+func (p *report) onDuty() []*approvalv1.OnDuty {
+	var out []*approvalv1.OnDuty
+	for _, g := range p.index.Document().GetGroups() {
+		if person, shift := p.index.OnCall(g.GetName(), p.now); shift != nil && (p.person == "" || p.person == person) {
+			out = append(out, &approvalv1.OnDuty{Person: person, Shift: shift})
+		}
+	}
+	return out
 }

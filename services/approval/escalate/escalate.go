@@ -56,7 +56,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	}
 	call := calls[0] // the next one is due when this one is stored
 	rung, within := climb(index.Document().GetEscalation().GetRungs(), call.Rung)
-	to := index.People(rung.GetGroup())
+	to := index.PeopleAt(rung.GetGroup(), t.Now)
 	if len(to) == 0 || len(to) > maxCalled {
 		to = []string{rung.GetGroup()}
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -109,6 +111,22 @@ func TestALargeGroupIsCalledByItsName(t *testing.T) {
 		got := call(t, r, r.State(t, unknown(t, r)), time.Now())
 		if len(got.GetTo()) > 128 || got.GetTo()[0] != test.want {
 			t.Errorf("of %d people %d are named, first %s", test.people, len(got.GetTo()), got.GetTo()[0])
+		}
+	}
+}
+
+// TestWhoIsOnCallIsCalled, with the members of the group, and nobody who is on call later.
+func TestWhoIsOnCallIsCalled(t *testing.T) {
+	now := time.Now()
+	r := approvaltest.New(t, approvaltest.Document(func(d *policyv1.Procedure) {
+		d.Groups[4].OnCall = &policyv1.OnCall{Rotas: []*policyv1.Rota{{
+			Name: "hourly", People: []string{"finn", "cleo"}, Begin: now.Add(-20 * time.Minute).UTC().Format("2006-01-02T15:04"), Shift: durationpb.New(time.Hour), TimeZone: "UTC",
+		}}}
+	}))
+	s := r.State(t, unknown(t, r))
+	for after, want := range map[time.Duration][]string{0: {"finn", "gina"}, time.Hour: {"cleo", "gina"}} {
+		if got := call(t, r, s, now.Add(after)); !slices.Equal(got.GetTo(), want) {
+			t.Errorf("after %s: called %v, want %v", after, got.GetTo(), want)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func TestAnAudienceIsFoundByWhatTheReleaseTouches(t *testing.T) {
 	index := policy.NewIndex(approvaltest.Document(rules))
 	served := proceduretest.Request(proceduretest.Waves([]string{"eu1"}, []string{"us1"}))
 	var got []string
-	for _, m := range index.AudienceOf(releasev1.Occasion_OCCASION_START, procedure.State{Request: served}) {
+	for _, m := range index.AudienceOf(releasev1.Occasion_OCCASION_START, procedure.State{Request: served}, time.Time{}) {
 		got = append(got, m.Audience.GetName()+" | "+m.Reason+" | "+strings.Join(m.People, " "))
 	}
 	want := []string{
@@ -53,10 +53,10 @@ func TestAnAudienceIsFoundByWhatTheReleaseTouches(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("audience (-want +got):\n%s", diff)
 	}
-	if all := index.AudienceOf(releasev1.Occasion_OCCASION_END, procedure.State{Request: served}); len(all) != 0 {
+	if all := index.AudienceOf(releasev1.Occasion_OCCASION_END, procedure.State{Request: served}, time.Time{}); len(all) != 0 {
 		t.Errorf("of the end: %v", all)
 	}
-	for _, m := range index.AudienceOf(releasev1.Occasion_OCCASION_START, procedure.State{Request: proceduretest.Request()}) {
+	for _, m := range index.AudienceOf(releasev1.Occasion_OCCASION_START, procedure.State{Request: proceduretest.Request()}, time.Time{}) {
 		if m.Audience.GetName() == "customers" {
 			t.Errorf("eu1 serves nobody: %v", m)
 		}

@@ -20,7 +20,7 @@ func whoseFreeze(index *policy.Index, x raised) []policy.Meant {
 	m := policy.Meant{Audience: &policyv1.Audience{Name: setters}, Reason: "set the freeze " + d.GetFreeze(), People: []string{d.GetSetBy()}}
 	if _, decides := index.Decides(d.GetSetBy()); !decides || d.GetSetBy() == x.entry.Event.GetActor().GetId() {
 		group := index.Document().GetOperatorsGroup()
-		m.Reason, m.People = "operate, for "+d.GetSetBy()+" set the freeze "+d.GetFreeze(), index.People(group)
+		m.Reason, m.People = "operate, for "+d.GetSetBy()+" set the freeze "+d.GetFreeze(), index.PeopleAt(group, x.entry.Stored)
 		m.People = m.People[:min(len(m.People), maxAsked)]
 	}
 	return []policy.Meant{m}

@@ -29,8 +29,8 @@ func askedToApprove(index *policy.Index, x raised) []policy.Meant {
 	_, missing := procedure.Count(x.state, x.entry.Stored)
 	for _, q := range missing {
 		m := policy.Meant{Audience: &policyv1.Audience{Name: approvers}, Reason: fmt.Sprintf("%d of %s missing", q.GetCount(), q.GetGroup())}
-		for _, person := range index.People(q.GetGroup()) {
-			actor := &releasev1.Actor{Id: person, Kind: releasev1.Actor_KIND_HUMAN, Groups: index.GroupsOf(person)}
+		for _, person := range index.PeopleAt(q.GetGroup(), x.entry.Stored) {
+			actor := &releasev1.Actor{Id: person, Kind: releasev1.Actor_KIND_HUMAN, Groups: index.GroupsAt(person, x.entry.Stored)}
 			if left > 0 && procedure.MayApprove(x.state, actor, x.state.ChangeDigest, x.entry.Stored) == nil {
 				m.People = append(m.People, person)
 				left--

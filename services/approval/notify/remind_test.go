@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -56,6 +58,22 @@ func TestWhoseApprovalsAreMissingIsReminded(t *testing.T) {
 	}
 	if next, _ := procedure.NextDeadline(s); next.Kind == releasev1.Deadline_DEADLINE_REMINDER {
 		t.Error("they would be reminded again")
+	}
+}
+
+// Who is on call is reminded with the members, and told with them where a group is told.
+func TestWhoIsOnCallIsReminded(t *testing.T) {
+	r := newRig(t, reminded, func(d *policyv1.Procedure) {
+		d.Groups[1].OnCall = &policyv1.OnCall{Rotas: []*policyv1.Rota{{
+			Name: "hourly", People: []string{"finn", "eve"}, Begin: time.Now().Add(-20 * time.Minute).UTC().Format("2006-01-02T15:04"), Shift: durationpb.New(time.Hour), TimeZone: "UTC",
+		}}}
+		d.Audiences = append(d.Audiences, &policyv1.Audience{Name: "security", Occasions: []releasev1.Occasion{releasev1.Occasion_OCCASION_REMINDER}, Groups: []string{"security"}})
+	})
+	release := r.toReminder(t)
+	r.goOn(t, r.step(), release)
+	a := r.told(t, release).GetAudience()
+	if len(a) != 2 || !slices.Equal(a[0].GetPeople(), []string{"ben", "cleo", "finn"}) || !slices.Equal(a[1].GetPeople(), []string{"ada", "alan", "ben", "cleo", "finn"}) {
+		t.Errorf("audience %v", a)
 	}
 }
 

@@ -3,6 +3,7 @@ package notify_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
@@ -50,7 +51,7 @@ func TestAnAudienceIsFoundByTierRiskAndTargets(t *testing.T) {
 		{"a service without a tier", procedure.State{Request: proceduretest.Request(func(r *releasev1.Request) { r.Service = "blog" })}, nil},
 	} {
 		var got []string
-		for _, m := range index.AudienceOf(releasev1.Occasion_OCCASION_END, c.state) {
+		for _, m := range index.AudienceOf(releasev1.Occasion_OCCASION_END, c.state, time.Time{}) {
 			got = append(got, m.Audience.GetName())
 		}
 		if !slices.Equal(got, c.want) {

@@ -48,13 +48,13 @@ func Explain(documents []*policy.Index, s procedure.State, normal bool, known Kn
 				continue
 			}
 			for _, h := range s.Holds {
-				step.Who = append(step.Who, w.over(s, h)...)
+				step.Who = append(step.Who, w.over(s, h, now)...)
 			}
 			slices.Sort(step.GetWho())
 			step.Who = slices.Compact(step.GetWho())
 		}
 	case procedure.PhaseRemedy, procedure.PhaseRollingBack, procedure.PhaseVerifyRollback, procedure.PhaseEscalated:
-		w.remedy(s)
+		w.remedy(s, now)
 	}
 	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED || s.Phase > procedure.PhaseExecute && s.Phase != procedure.PhaseVerify {
 		return w.out, nil
@@ -66,14 +66,14 @@ func Explain(documents []*policy.Index, s procedure.State, normal bool, known Kn
 }
 
 // remedy puts step 7 in, where a release is on the way back or waits for a decision.
-func (w way) remedy(s procedure.State) {
+func (w way) remedy(s procedure.State, now time.Time) {
 	step := &approvalv1.OutlookStep{Number: "7", Name: "remediate", Standing: approvalv1.OutlookStep_STANDING_NOW, WaitsFor: []string{"the way back"}, Who: []string{procedure.ServiceExecutor}}
 	if s.Phase == procedure.PhaseVerifyRollback {
 		step.Who = []string{procedure.ServiceValidator}
 	}
 	if s.Phase == procedure.PhaseEscalated {
 		step.WaitsFor = []string{"a person's decision: " + s.EndReason}
-		step.Who = append(w.index.People(w.index.Document().GetOperatorsGroup()), s.Request.GetOwner())
+		step.Who = append(w.index.PeopleAt(w.index.Document().GetOperatorsGroup(), now), s.Request.GetOwner())
 		slices.Sort(step.GetWho())
 		step.Who = slices.Compact(step.GetWho())
 	}

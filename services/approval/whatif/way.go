@@ -62,7 +62,7 @@ func (w way) gates(decided *releasev1.Event, records []changerecord.Result) []*r
 }
 
 // risk is step 3 as it would be decided.
-func (w way) risk(s procedure.State, decided *releasev1.Event) {
+func (w way) risk(s procedure.State, decided *releasev1.Event, now time.Time) {
 	switch {
 	case decided.GetRiskRefused() != nil:
 		step := w.step("3", "risk", approvalv1.OutlookStep_STANDING_REFUSED)
@@ -75,7 +75,7 @@ func (w way) risk(s procedure.State, decided *releasev1.Event) {
 		step := w.step("3", "risk", approvalv1.OutlookStep_STANDING_AHEAD)
 		for _, h := range decided.GetHeld().GetReasons() {
 			step.WaitsFor = append(step.WaitsFor, strings.TrimSpace(h.GetRule()+" "+h.GetSubject())+": "+h.GetMessage())
-			step.Who = append(step.Who, w.over(s, h)...)
+			step.Who = append(step.Who, w.over(s, h, now)...)
 		}
 		slices.Sort(step.GetWho())
 		step.Who = slices.Compact(step.GetWho())
@@ -111,8 +111,16 @@ func (w way) approvers(s procedure.State, now time.Time) []string {
 }
 
 func (w way) able(s procedure.State, group string, now time.Time) []string {
-	return slices.DeleteFunc(w.index.People(group), func(person string) bool {
-		actor := &releasev1.Actor{Id: person, Kind: releasev1.Actor_KIND_HUMAN, Groups: w.index.GroupsOf(person)}
+	return slices.DeleteFunc(w.index.PeopleAt(group, now), func(person string) bool {
+		actor := &releasev1.Actor{Id: person, Kind: releasev1.Actor_KIND_HUMAN, Groups: w.index.GroupsAt(person, now)}
+		return procedure.MayApprove(s, actor, s.ChangeDigest, now) != nil
+	})
+}
+
+// everAble are those of a group who could approve now or when they are on call.
+func (w way) everAble(s procedure.State, group string, now time.Time) []string {
+	return slices.DeleteFunc(w.index.Ever(group), func(person string) bool {
+		actor := &releasev1.Actor{Id: person, Kind: releasev1.Actor_KIND_HUMAN, Groups: append(w.index.GroupsOf(person), group)}
 		return procedure.MayApprove(s, actor, s.ChangeDigest, now) != nil
 	})
 }
@@ -121,7 +129,7 @@ func (w way) able(s procedure.State, group string, now time.Time) []string {
 // by waiting.
 func (w way) few(step *approvalv1.OutlookStep, s procedure.State, missing []*releasev1.QuorumRule, now time.Time) {
 	for _, m := range missing {
-		if n := len(w.able(s, m.GetGroup(), now)); n < int(m.GetCount()) {
+		if n := len(w.everAble(s, m.GetGroup(), now)); n < int(m.GetCount()) {
 			step.WaitsFor = append(step.WaitsFor, fmt.Sprintf("only %d of %s may approve this: the others have a part in it, or have approved", n, m.GetGroup()))
 		}
 	}
@@ -181,7 +189,7 @@ func ahead(step *approvalv1.OutlookStep) bool {
 }
 
 // over are the people who can do something about a reason to wait.
-func (w way) over(s procedure.State, h *releasev1.HoldReason) []string {
+func (w way) over(s procedure.State, h *releasev1.HoldReason, now time.Time) []string {
 	doc := w.index.Document()
 	switch h.GetRule() {
 	case procedure.HoldFreeze:
@@ -198,10 +206,10 @@ func (w way) over(s procedure.State, h *releasev1.HoldReason) []string {
 		})
 	case incident.Rule, inflight.RuleDependency, inflight.RuleDependent:
 		// Somebody has to bring the other release to its end.
-		return w.index.People(doc.GetOperatorsGroup())
+		return w.index.PeopleAt(doc.GetOperatorsGroup(), now)
 	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown, procedure.HoldPreviewUnknown:
 		// Somebody has to put it right on the target, or at the registry.
-		return w.index.People(doc.GetOperatorsGroup())
+		return w.index.PeopleAt(doc.GetOperatorsGroup(), now)
 	case "review.overdue":
 		return w.index.People(doc.GetEmergency().GetReviewGroup())
 	}

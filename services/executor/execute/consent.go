@@ -80,7 +80,7 @@ func (s shell) unsigned(ctx context.Context, t reactor.Task) ([]*releasev1.Findi
 			say(ruleSignature, a.Person, "the approval of %s is not theirs: %v", a.Person, err)
 			continue
 		}
-		if !slices.Contains(documents[0].People(c.GetGroup()), t.State.StoodInFor(a.Person)) {
+		if !slices.Contains(documents[0].PeopleAt(c.GetGroup(), a.Given), t.State.StoodInFor(a.Person)) {
 			say(ruleSignature, a.Person, "%s approved for %s, and is not among them", a.Person, c.GetGroup())
 		}
 	}

@@ -57,7 +57,7 @@ func (w *writer) authorization(r *Record) {
 			proved = escape(a.Method) + ", signed with " + code(a.SignedBy)
 		}
 		rows = append(rows, []string{
-			escape(a.Person), escape(a.StandInFor), series(a.Groups), counted, stamp(a.Time), stamp(a.Expires),
+			escape(a.Person), escape(a.StandInFor), memberOf(a), counted, stamp(a.Time), stamp(a.Expires),
 			w.digest(a.ChangeDigest, "change that "+a.Person+" approved"), w.digest(a.ShownDigest, "what "+a.Person+" was shown"),
 			proved, escape(a.Comment), taken, own(a),
 		})
@@ -67,6 +67,18 @@ func (w *writer) authorization(r *Record) {
 	}, rows)
 	w.consents(r)
 	w.table([]string{"Event", "When", "Who", "Decision", "Why"}, decisions)
+}
+
+// memberOf is the groups, with the shifts by which somebody was in them who is no member.
+func memberOf(a Approval) string {
+	out := series(a.Groups)
+	for _, s := range a.OnCall {
+		out += fmt.Sprintf("; on call for %s in shift %d of the rota %s, %s to %s", escape(s.Group), s.Number, escape(s.Rota), stamp(s.From), stamp(s.Until))
+		if s.Override != "" {
+			out += ", instead of whom it says: " + escape(s.Override)
+		}
+	}
+	return out
 }
 
 // own says how somebody signed an approval themselves.

@@ -25,7 +25,19 @@ func (b *builder) approve(r view.Recorded, d *releasev1.ApprovalGiven) {
 		Expires: sane(d.GetExpires().AsTime()), ChangeDigest: d.GetChangeDigest(), ShownDigest: d.GetShownDigest(),
 		Comment: d.GetComment(), SignedBy: r.SignedBy, Consent: b.consent(actor.GetId(), d),
 		StandInFor: d.GetStandIn().GetPerson(), StandInGroups: d.GetStandIn().GetGroups(),
+		OnCall: append(shifts(actor.GetOnCall()), shifts(d.GetStandIn().GetOnCall())...),
 	})
+}
+
+func shifts(all []*releasev1.Shift) []Shift {
+	var out []Shift
+	for _, s := range all {
+		out = append(out, Shift{
+			Group: s.GetGroup(), Rota: s.GetRota(), Number: s.GetNumber(), Override: s.GetOverride(),
+			From: sane(s.GetFrom().AsTime()), Until: sane(s.GetUntil().AsTime()),
+		})
+	}
+	return out
 }
 
 // consent is the text that a person signed, made again from the release as the fold had

@@ -140,6 +140,20 @@ type Approval struct {
 	// person for which it could count; empty where they approved for themselves.
 	StandInFor    string   `json:"stand_in_for,omitempty"`
 	StandInGroups []string `json:"stand_in_groups,omitempty"`
+	// OnCall are the shifts by which the person, or the one whom they stood in for, was in
+	// some of the groups: they are no member of these.
+	OnCall []Shift `json:"on_call,omitempty"`
+}
+
+// Shift is a span of time in which one person was on call for a group.
+type Shift struct {
+	Group  string    `json:"group"`
+	Rota   string    `json:"rota"`
+	Number uint32    `json:"number"`
+	From   time.Time `json:"from"`
+	Until  time.Time `json:"until"`
+	// Override is why it was somebody else than the rota says; empty where it was whom it says.
+	Override string `json:"override,omitempty"`
 }
 
 // Consent is a person's own signature of an approval, as stock `ssh-keygen -Y verify` or

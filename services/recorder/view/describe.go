@@ -85,6 +85,9 @@ func describeDecision(e *releasev1.Event) string {
 		if s := d.ApprovalGiven.GetSignature(); s.GetBundle() != "" {
 			by += ", signed as " + s.GetIdentity().GetSubject() + " of " + s.GetIdentity().GetIssuer()
 		}
+		if on := e.GetActor().GetOnCall(); len(on) > 0 {
+			by += ", on call for " + on[0].GetGroup()
+		}
 		if of := d.ApprovalGiven.GetStandIn().GetPerson(); of != "" {
 			return "approved by " + by + " in place of " + of
 		}

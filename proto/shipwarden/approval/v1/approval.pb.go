@@ -94,7 +94,7 @@ func (x OutlookStep_Standing) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutlookStep_Standing.Descriptor instead.
 func (OutlookStep_Standing) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{47, 0}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{48, 0}
 }
 
 // Pending is a release that waits for approvals, with what approvers must see.
@@ -118,8 +118,8 @@ type Pending struct {
 	// Whether the caller may approve, and if not, why.
 	MayApprove   bool   `protobuf:"varint,14,opt,name=may_approve,json=mayApprove,proto3" json:"may_approve,omitempty"`
 	MayNotReason string `protobuf:"bytes,15,opt,name=may_not_reason,json=mayNotReason,proto3" json:"may_not_reason,omitempty"`
-	// SHA-256 of everything else but missing, may_approve, may_not_reason, holds and
-	// earliest_start, in JSON, "sha256:…": what was shown. It is the same for everybody. The recorder gives the
+	// SHA-256 of everything else but missing, may_approve, may_not_reason, holds,
+	// earliest_start and on_call, in JSON, "sha256:…": what was shown. It is the same for everybody. The recorder gives the
 	// document out as evidence once somebody has approved what it shows.
 	ShownDigest string `protobuf:"bytes,16,opt,name=shown_digest,json=shownDigest,proto3" json:"shown_digest,omitempty"`
 	// Every check that is made on the way there: those of the service's catalogue entry,
@@ -135,7 +135,9 @@ type Pending struct {
 	Holds         []*v1.HoldReason       `protobuf:"bytes,19,rep,name=holds,proto3" json:"holds,omitempty"`
 	EarliestStart *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=earliest_start,json=earliestStart,proto3" json:"earliest_start,omitempty"`
 	// What the procedure chose: what of the request in place of what was asked for, and the lane.
-	Chosen        *v1.Chosen `protobuf:"bytes,21,opt,name=chosen,proto3" json:"chosen,omitempty"`
+	Chosen *v1.Chosen `protobuf:"bytes,21,opt,name=chosen,proto3" json:"chosen,omitempty"`
+	// Who is on call now for the groups whose approvals are missing, by the release's document.
+	OnCall        []*OnDuty `protobuf:"bytes,22,rep,name=on_call,json=onCall,proto3" json:"on_call,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -317,6 +319,66 @@ func (x *Pending) GetChosen() *v1.Chosen {
 	return nil
 }
 
+func (x *Pending) GetOnCall() []*OnDuty {
+	if x != nil {
+		return x.OnCall
+	}
+	return nil
+}
+
+// OnDuty is somebody who is on call, and the shift that says so.
+type OnDuty struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Person        string                 `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	Shift         *v1.Shift              `protobuf:"bytes,2,opt,name=shift,proto3" json:"shift,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OnDuty) Reset() {
+	*x = OnDuty{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OnDuty) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OnDuty) ProtoMessage() {}
+
+func (x *OnDuty) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OnDuty.ProtoReflect.Descriptor instead.
+func (*OnDuty) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *OnDuty) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *OnDuty) GetShift() *v1.Shift {
+	if x != nil {
+		return x.Shift
+	}
+	return nil
+}
+
 // FreezeException is one person's exception of one freeze.
 type FreezeException struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -332,7 +394,7 @@ type FreezeException struct {
 
 func (x *FreezeException) Reset() {
 	*x = FreezeException{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[1]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +406,7 @@ func (x *FreezeException) String() string {
 func (*FreezeException) ProtoMessage() {}
 
 func (x *FreezeException) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[1]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +419,7 @@ func (x *FreezeException) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeException.ProtoReflect.Descriptor instead.
 func (*FreezeException) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *FreezeException) GetFreeze() string {
@@ -421,7 +483,7 @@ type GivenApproval struct {
 
 func (x *GivenApproval) Reset() {
 	*x = GivenApproval{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[2]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -433,7 +495,7 @@ func (x *GivenApproval) String() string {
 func (*GivenApproval) ProtoMessage() {}
 
 func (x *GivenApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[2]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -446,7 +508,7 @@ func (x *GivenApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GivenApproval.ProtoReflect.Descriptor instead.
 func (*GivenApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GivenApproval) GetPerson() string {
@@ -514,7 +576,7 @@ type ListPendingRequest struct {
 
 func (x *ListPendingRequest) Reset() {
 	*x = ListPendingRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[3]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -526,7 +588,7 @@ func (x *ListPendingRequest) String() string {
 func (*ListPendingRequest) ProtoMessage() {}
 
 func (x *ListPendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[3]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -539,7 +601,7 @@ func (x *ListPendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPendingRequest.ProtoReflect.Descriptor instead.
 func (*ListPendingRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListPendingRequest) GetMine() bool {
@@ -581,7 +643,7 @@ type ListPendingResponse struct {
 
 func (x *ListPendingResponse) Reset() {
 	*x = ListPendingResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[4]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +655,7 @@ func (x *ListPendingResponse) String() string {
 func (*ListPendingResponse) ProtoMessage() {}
 
 func (x *ListPendingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[4]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +668,7 @@ func (x *ListPendingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPendingResponse.ProtoReflect.Descriptor instead.
 func (*ListPendingResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListPendingResponse) GetPending() []*Pending {
@@ -632,7 +694,7 @@ type GetPendingRequest struct {
 
 func (x *GetPendingRequest) Reset() {
 	*x = GetPendingRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[5]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -644,7 +706,7 @@ func (x *GetPendingRequest) String() string {
 func (*GetPendingRequest) ProtoMessage() {}
 
 func (x *GetPendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[5]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -657,7 +719,7 @@ func (x *GetPendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPendingRequest.ProtoReflect.Descriptor instead.
 func (*GetPendingRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetPendingRequest) GetRelease() string {
@@ -678,7 +740,7 @@ type GetPendingResponse struct {
 
 func (x *GetPendingResponse) Reset() {
 	*x = GetPendingResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -690,7 +752,7 @@ func (x *GetPendingResponse) String() string {
 func (*GetPendingResponse) ProtoMessage() {}
 
 func (x *GetPendingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -703,7 +765,7 @@ func (x *GetPendingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPendingResponse.ProtoReflect.Descriptor instead.
 func (*GetPendingResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetPendingResponse) GetPending() *Pending {
@@ -741,7 +803,7 @@ type Signing struct {
 
 func (x *Signing) Reset() {
 	*x = Signing{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +815,7 @@ func (x *Signing) String() string {
 func (*Signing) ProtoMessage() {}
 
 func (x *Signing) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +828,7 @@ func (x *Signing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signing.ProtoReflect.Descriptor instead.
 func (*Signing) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Signing) GetPerson() string {
@@ -831,7 +893,7 @@ type ApproveRequest struct {
 
 func (x *ApproveRequest) Reset() {
 	*x = ApproveRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +905,7 @@ func (x *ApproveRequest) String() string {
 func (*ApproveRequest) ProtoMessage() {}
 
 func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +918,7 @@ func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRequest.ProtoReflect.Descriptor instead.
 func (*ApproveRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ApproveRequest) GetRelease() string {
@@ -913,7 +975,7 @@ type ApproveResponse struct {
 
 func (x *ApproveResponse) Reset() {
 	*x = ApproveResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +987,7 @@ func (x *ApproveResponse) String() string {
 func (*ApproveResponse) ProtoMessage() {}
 
 func (x *ApproveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1000,7 @@ func (x *ApproveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveResponse.ProtoReflect.Descriptor instead.
 func (*ApproveResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ApproveResponse) GetAuthorized() bool {
@@ -965,7 +1027,7 @@ type WithdrawApprovalRequest struct {
 
 func (x *WithdrawApprovalRequest) Reset() {
 	*x = WithdrawApprovalRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1039,7 @@ func (x *WithdrawApprovalRequest) String() string {
 func (*WithdrawApprovalRequest) ProtoMessage() {}
 
 func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1052,7 @@ func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawApprovalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawApprovalRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WithdrawApprovalRequest) GetRelease() string {
@@ -1015,7 +1077,7 @@ type WithdrawApprovalResponse struct {
 
 func (x *WithdrawApprovalResponse) Reset() {
 	*x = WithdrawApprovalResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1089,7 @@ func (x *WithdrawApprovalResponse) String() string {
 func (*WithdrawApprovalResponse) ProtoMessage() {}
 
 func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1102,7 @@ func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawApprovalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawApprovalResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{12}
 }
 
 type RejectRequest struct {
@@ -1053,7 +1115,7 @@ type RejectRequest struct {
 
 func (x *RejectRequest) Reset() {
 	*x = RejectRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1127,7 @@ func (x *RejectRequest) String() string {
 func (*RejectRequest) ProtoMessage() {}
 
 func (x *RejectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1140,7 @@ func (x *RejectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectRequest.ProtoReflect.Descriptor instead.
 func (*RejectRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RejectRequest) GetRelease() string {
@@ -1103,7 +1165,7 @@ type RejectResponse struct {
 
 func (x *RejectResponse) Reset() {
 	*x = RejectResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1115,7 +1177,7 @@ func (x *RejectResponse) String() string {
 func (*RejectResponse) ProtoMessage() {}
 
 func (x *RejectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1128,7 +1190,7 @@ func (x *RejectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectResponse.ProtoReflect.Descriptor instead.
 func (*RejectResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{14}
 }
 
 type WithdrawRequest struct {
@@ -1141,7 +1203,7 @@ type WithdrawRequest struct {
 
 func (x *WithdrawRequest) Reset() {
 	*x = WithdrawRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1215,7 @@ func (x *WithdrawRequest) String() string {
 func (*WithdrawRequest) ProtoMessage() {}
 
 func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1228,7 @@ func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WithdrawRequest) GetRelease() string {
@@ -1191,7 +1253,7 @@ type WithdrawResponse struct {
 
 func (x *WithdrawResponse) Reset() {
 	*x = WithdrawResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1265,7 @@ func (x *WithdrawResponse) String() string {
 func (*WithdrawResponse) ProtoMessage() {}
 
 func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1278,7 @@ func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{16}
 }
 
 type AbortRequest struct {
@@ -1229,7 +1291,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1303,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1316,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AbortRequest) GetRelease() string {
@@ -1279,7 +1341,7 @@ type AbortResponse struct {
 
 func (x *AbortResponse) Reset() {
 	*x = AbortResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1353,7 @@ func (x *AbortResponse) String() string {
 func (*AbortResponse) ProtoMessage() {}
 
 func (x *AbortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1366,7 @@ func (x *AbortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortResponse.ProtoReflect.Descriptor instead.
 func (*AbortResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{18}
 }
 
 type AcknowledgeRequest struct {
@@ -1319,7 +1381,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1331,7 +1393,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1344,7 +1406,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AcknowledgeRequest) GetRelease() string {
@@ -1378,7 +1440,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1452,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1465,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AcknowledgeResponse) GetAcknowledged() int32 {
@@ -1425,7 +1487,7 @@ type AcknowledgeNoticeRequest struct {
 
 func (x *AcknowledgeNoticeRequest) Reset() {
 	*x = AcknowledgeNoticeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1499,7 @@ func (x *AcknowledgeNoticeRequest) String() string {
 func (*AcknowledgeNoticeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeNoticeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1512,7 @@ func (x *AcknowledgeNoticeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeNoticeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeNoticeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AcknowledgeNoticeRequest) GetRelease() string {
@@ -1484,7 +1546,7 @@ type AcknowledgeNoticeResponse struct {
 
 func (x *AcknowledgeNoticeResponse) Reset() {
 	*x = AcknowledgeNoticeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1558,7 @@ func (x *AcknowledgeNoticeResponse) String() string {
 func (*AcknowledgeNoticeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeNoticeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1571,7 @@ func (x *AcknowledgeNoticeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeNoticeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeNoticeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AcknowledgeNoticeResponse) GetMissing() []*v1.Party {
@@ -1531,7 +1593,7 @@ type ReportImpactRequest struct {
 
 func (x *ReportImpactRequest) Reset() {
 	*x = ReportImpactRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +1605,7 @@ func (x *ReportImpactRequest) String() string {
 func (*ReportImpactRequest) ProtoMessage() {}
 
 func (x *ReportImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +1618,7 @@ func (x *ReportImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportImpactRequest.ProtoReflect.Descriptor instead.
 func (*ReportImpactRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReportImpactRequest) GetRelease() string {
@@ -1588,7 +1650,7 @@ type ReportImpactResponse struct {
 
 func (x *ReportImpactResponse) Reset() {
 	*x = ReportImpactResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1662,7 @@ func (x *ReportImpactResponse) String() string {
 func (*ReportImpactResponse) ProtoMessage() {}
 
 func (x *ReportImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1675,7 @@ func (x *ReportImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportImpactResponse.ProtoReflect.Descriptor instead.
 func (*ReportImpactResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
 }
 
 type InterveneRequest struct {
@@ -1627,7 +1689,7 @@ type InterveneRequest struct {
 
 func (x *InterveneRequest) Reset() {
 	*x = InterveneRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1701,7 @@ func (x *InterveneRequest) String() string {
 func (*InterveneRequest) ProtoMessage() {}
 
 func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1714,7 @@ func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneRequest.ProtoReflect.Descriptor instead.
 func (*InterveneRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *InterveneRequest) GetRelease() string {
@@ -1684,7 +1746,7 @@ type InterveneResponse struct {
 
 func (x *InterveneResponse) Reset() {
 	*x = InterveneResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1758,7 @@ func (x *InterveneResponse) String() string {
 func (*InterveneResponse) ProtoMessage() {}
 
 func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1771,7 @@ func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneResponse.ProtoReflect.Descriptor instead.
 func (*InterveneResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
 }
 
 type CompleteReviewRequest struct {
@@ -1724,7 +1786,7 @@ type CompleteReviewRequest struct {
 
 func (x *CompleteReviewRequest) Reset() {
 	*x = CompleteReviewRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +1798,7 @@ func (x *CompleteReviewRequest) String() string {
 func (*CompleteReviewRequest) ProtoMessage() {}
 
 func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +1811,7 @@ func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewRequest.ProtoReflect.Descriptor instead.
 func (*CompleteReviewRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CompleteReviewRequest) GetRelease() string {
@@ -1788,7 +1850,7 @@ type CompleteReviewResponse struct {
 
 func (x *CompleteReviewResponse) Reset() {
 	*x = CompleteReviewResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +1862,7 @@ func (x *CompleteReviewResponse) String() string {
 func (*CompleteReviewResponse) ProtoMessage() {}
 
 func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1813,7 +1875,7 @@ func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewResponse.ProtoReflect.Descriptor instead.
 func (*CompleteReviewResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
 }
 
 type AddFollowUpRequest struct {
@@ -1826,7 +1888,7 @@ type AddFollowUpRequest struct {
 
 func (x *AddFollowUpRequest) Reset() {
 	*x = AddFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +1900,7 @@ func (x *AddFollowUpRequest) String() string {
 func (*AddFollowUpRequest) ProtoMessage() {}
 
 func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +1913,7 @@ func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*AddFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AddFollowUpRequest) GetRelease() string {
@@ -1878,7 +1940,7 @@ type AddFollowUpResponse struct {
 
 func (x *AddFollowUpResponse) Reset() {
 	*x = AddFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +1952,7 @@ func (x *AddFollowUpResponse) String() string {
 func (*AddFollowUpResponse) ProtoMessage() {}
 
 func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +1965,7 @@ func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*AddFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AddFollowUpResponse) GetNumber() uint32 {
@@ -1925,7 +1987,7 @@ type CloseFollowUpRequest struct {
 
 func (x *CloseFollowUpRequest) Reset() {
 	*x = CloseFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +1999,7 @@ func (x *CloseFollowUpRequest) String() string {
 func (*CloseFollowUpRequest) ProtoMessage() {}
 
 func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2012,7 @@ func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CloseFollowUpRequest) GetRelease() string {
@@ -1982,7 +2044,7 @@ type CloseFollowUpResponse struct {
 
 func (x *CloseFollowUpResponse) Reset() {
 	*x = CloseFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2056,7 @@ func (x *CloseFollowUpResponse) String() string {
 func (*CloseFollowUpResponse) ProtoMessage() {}
 
 func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2069,7 @@ func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
 }
 
 type DelegateRequest struct {
@@ -2028,7 +2090,7 @@ type DelegateRequest struct {
 
 func (x *DelegateRequest) Reset() {
 	*x = DelegateRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2040,7 +2102,7 @@ func (x *DelegateRequest) String() string {
 func (*DelegateRequest) ProtoMessage() {}
 
 func (x *DelegateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2053,7 +2115,7 @@ func (x *DelegateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegateRequest.ProtoReflect.Descriptor instead.
 func (*DelegateRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DelegateRequest) GetStandIn() string {
@@ -2100,7 +2162,7 @@ type DelegateResponse struct {
 
 func (x *DelegateResponse) Reset() {
 	*x = DelegateResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2174,7 @@ func (x *DelegateResponse) String() string {
 func (*DelegateResponse) ProtoMessage() {}
 
 func (x *DelegateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2187,7 @@ func (x *DelegateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegateResponse.ProtoReflect.Descriptor instead.
 func (*DelegateResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DelegateResponse) GetDelegation() *v1.Delegation {
@@ -2146,7 +2208,7 @@ type RevokeDelegationRequest struct {
 
 func (x *RevokeDelegationRequest) Reset() {
 	*x = RevokeDelegationRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2158,7 +2220,7 @@ func (x *RevokeDelegationRequest) String() string {
 func (*RevokeDelegationRequest) ProtoMessage() {}
 
 func (x *RevokeDelegationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2171,7 +2233,7 @@ func (x *RevokeDelegationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDelegationRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDelegationRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RevokeDelegationRequest) GetNumber() uint32 {
@@ -2196,7 +2258,7 @@ type RevokeDelegationResponse struct {
 
 func (x *RevokeDelegationResponse) Reset() {
 	*x = RevokeDelegationResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2270,7 @@ func (x *RevokeDelegationResponse) String() string {
 func (*RevokeDelegationResponse) ProtoMessage() {}
 
 func (x *RevokeDelegationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2283,7 @@ func (x *RevokeDelegationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDelegationResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDelegationResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
 }
 
 type ListDelegationsRequest struct {
@@ -2232,7 +2294,7 @@ type ListDelegationsRequest struct {
 
 func (x *ListDelegationsRequest) Reset() {
 	*x = ListDelegationsRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2244,7 +2306,7 @@ func (x *ListDelegationsRequest) String() string {
 func (*ListDelegationsRequest) ProtoMessage() {}
 
 func (x *ListDelegationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2257,7 +2319,7 @@ func (x *ListDelegationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDelegationsRequest.ProtoReflect.Descriptor instead.
 func (*ListDelegationsRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{37}
 }
 
 type ListDelegationsResponse struct {
@@ -2269,7 +2331,7 @@ type ListDelegationsResponse struct {
 
 func (x *ListDelegationsResponse) Reset() {
 	*x = ListDelegationsResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2281,7 +2343,7 @@ func (x *ListDelegationsResponse) String() string {
 func (*ListDelegationsResponse) ProtoMessage() {}
 
 func (x *ListDelegationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2294,7 +2356,7 @@ func (x *ListDelegationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDelegationsResponse.ProtoReflect.Descriptor instead.
 func (*ListDelegationsResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListDelegationsResponse) GetDelegations() []*v1.Delegation {
@@ -2316,7 +2378,7 @@ type WhoCanRequest struct {
 
 func (x *WhoCanRequest) Reset() {
 	*x = WhoCanRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2390,7 @@ func (x *WhoCanRequest) String() string {
 func (*WhoCanRequest) ProtoMessage() {}
 
 func (x *WhoCanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2403,7 @@ func (x *WhoCanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoCanRequest.ProtoReflect.Descriptor instead.
 func (*WhoCanRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *WhoCanRequest) GetEnvironment() string {
@@ -2371,13 +2433,15 @@ type WhoCanResponse struct {
 	ProcedureDigest  string   `protobuf:"bytes,1,opt,name=procedure_digest,json=procedureDigest,proto3" json:"procedure_digest,omitempty"`
 	ProcedureVersion string   `protobuf:"bytes,2,opt,name=procedure_version,json=procedureVersion,proto3" json:"procedure_version,omitempty"`
 	Rights           []*Right `protobuf:"bytes,3,rep,name=rights,proto3" json:"rights,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Who is on call now, of the groups that have a rota.
+	OnCall        []*OnDuty `protobuf:"bytes,4,rep,name=on_call,json=onCall,proto3" json:"on_call,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WhoCanResponse) Reset() {
 	*x = WhoCanResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2389,7 +2453,7 @@ func (x *WhoCanResponse) String() string {
 func (*WhoCanResponse) ProtoMessage() {}
 
 func (x *WhoCanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2402,7 +2466,7 @@ func (x *WhoCanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoCanResponse.ProtoReflect.Descriptor instead.
 func (*WhoCanResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *WhoCanResponse) GetProcedureDigest() string {
@@ -2422,6 +2486,13 @@ func (x *WhoCanResponse) GetProcedureVersion() string {
 func (x *WhoCanResponse) GetRights() []*Right {
 	if x != nil {
 		return x.Rights
+	}
+	return nil
+}
+
+func (x *WhoCanResponse) GetOnCall() []*OnDuty {
+	if x != nil {
+		return x.OnCall
 	}
 	return nil
 }
@@ -2446,7 +2517,7 @@ type Right struct {
 
 func (x *Right) Reset() {
 	*x = Right{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2458,7 +2529,7 @@ func (x *Right) String() string {
 func (*Right) ProtoMessage() {}
 
 func (x *Right) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2471,7 +2542,7 @@ func (x *Right) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Right.ProtoReflect.Descriptor instead.
 func (*Right) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Right) GetEnvironment() string {
@@ -2530,14 +2601,16 @@ type Holder struct {
 	// Whether they have a key to sign with now.
 	CanSign bool `protobuf:"varint,2,opt,name=can_sign,json=canSign,proto3" json:"can_sign,omitempty"`
 	// For whom they stand in now; empty where it is their own right.
-	StandInFor    string `protobuf:"bytes,3,opt,name=stand_in_for,json=standInFor,proto3" json:"stand_in_for,omitempty"`
+	StandInFor string `protobuf:"bytes,3,opt,name=stand_in_for,json=standInFor,proto3" json:"stand_in_for,omitempty"`
+	// The shift by which they, or who they stand in for, have it; absent for members.
+	OnCall        *v1.Shift `protobuf:"bytes,4,opt,name=on_call,json=onCall,proto3" json:"on_call,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Holder) Reset() {
 	*x = Holder{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2549,7 +2622,7 @@ func (x *Holder) String() string {
 func (*Holder) ProtoMessage() {}
 
 func (x *Holder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2562,7 +2635,7 @@ func (x *Holder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holder.ProtoReflect.Descriptor instead.
 func (*Holder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Holder) GetPerson() string {
@@ -2586,6 +2659,13 @@ func (x *Holder) GetStandInFor() string {
 	return ""
 }
 
+func (x *Holder) GetOnCall() *v1.Shift {
+	if x != nil {
+		return x.OnCall
+	}
+	return nil
+}
+
 type OverrideFreezeRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
@@ -2600,7 +2680,7 @@ type OverrideFreezeRequest struct {
 
 func (x *OverrideFreezeRequest) Reset() {
 	*x = OverrideFreezeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +2692,7 @@ func (x *OverrideFreezeRequest) String() string {
 func (*OverrideFreezeRequest) ProtoMessage() {}
 
 func (x *OverrideFreezeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +2705,7 @@ func (x *OverrideFreezeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverrideFreezeRequest.ProtoReflect.Descriptor instead.
 func (*OverrideFreezeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *OverrideFreezeRequest) GetRelease() string {
@@ -2668,7 +2748,7 @@ type OverrideFreezeResponse struct {
 
 func (x *OverrideFreezeResponse) Reset() {
 	*x = OverrideFreezeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2680,7 +2760,7 @@ func (x *OverrideFreezeResponse) String() string {
 func (*OverrideFreezeResponse) ProtoMessage() {}
 
 func (x *OverrideFreezeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2693,7 +2773,7 @@ func (x *OverrideFreezeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverrideFreezeResponse.ProtoReflect.Descriptor instead.
 func (*OverrideFreezeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *OverrideFreezeResponse) GetHolds() []*v1.HoldReason {
@@ -2719,7 +2799,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2731,7 +2811,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2744,7 +2824,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ExplainRequest) GetRelease() string {
@@ -2772,7 +2852,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2784,7 +2864,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2797,7 +2877,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ExplainResponse) GetRelease() string {
@@ -2870,7 +2950,7 @@ type Outlook struct {
 
 func (x *Outlook) Reset() {
 	*x = Outlook{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2882,7 +2962,7 @@ func (x *Outlook) String() string {
 func (*Outlook) ProtoMessage() {}
 
 func (x *Outlook) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2895,7 +2975,7 @@ func (x *Outlook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outlook.ProtoReflect.Descriptor instead.
 func (*Outlook) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Outlook) GetSteps() []*OutlookStep {
@@ -2952,7 +3032,7 @@ type OutlookStep struct {
 
 func (x *OutlookStep) Reset() {
 	*x = OutlookStep{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2964,7 +3044,7 @@ func (x *OutlookStep) String() string {
 func (*OutlookStep) ProtoMessage() {}
 
 func (x *OutlookStep) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2977,7 +3057,7 @@ func (x *OutlookStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutlookStep.ProtoReflect.Descriptor instead.
 func (*OutlookStep) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *OutlookStep) GetNumber() string {
@@ -3032,7 +3112,7 @@ type WhatIfRequest struct {
 
 func (x *WhatIfRequest) Reset() {
 	*x = WhatIfRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3044,7 +3124,7 @@ func (x *WhatIfRequest) String() string {
 func (*WhatIfRequest) ProtoMessage() {}
 
 func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3057,7 +3137,7 @@ func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhatIfRequest.ProtoReflect.Descriptor instead.
 func (*WhatIfRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WhatIfRequest) GetRequest() []byte {
@@ -3087,7 +3167,7 @@ type WhatIfResponse struct {
 
 func (x *WhatIfResponse) Reset() {
 	*x = WhatIfResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3099,7 +3179,7 @@ func (x *WhatIfResponse) String() string {
 func (*WhatIfResponse) ProtoMessage() {}
 
 func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3112,7 +3192,7 @@ func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhatIfResponse.ProtoReflect.Descriptor instead.
 func (*WhatIfResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *WhatIfResponse) GetRelease() string {
@@ -3190,7 +3270,7 @@ type CompareProcedureRequest struct {
 
 func (x *CompareProcedureRequest) Reset() {
 	*x = CompareProcedureRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3202,7 +3282,7 @@ func (x *CompareProcedureRequest) String() string {
 func (*CompareProcedureRequest) ProtoMessage() {}
 
 func (x *CompareProcedureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3215,7 +3295,7 @@ func (x *CompareProcedureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareProcedureRequest.ProtoReflect.Descriptor instead.
 func (*CompareProcedureRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *CompareProcedureRequest) GetDocument() []byte {
@@ -3242,7 +3322,7 @@ type CompareProcedureResponse struct {
 
 func (x *CompareProcedureResponse) Reset() {
 	*x = CompareProcedureResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3254,7 +3334,7 @@ func (x *CompareProcedureResponse) String() string {
 func (*CompareProcedureResponse) ProtoMessage() {}
 
 func (x *CompareProcedureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3267,7 +3347,7 @@ func (x *CompareProcedureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareProcedureResponse.ProtoReflect.Descriptor instead.
 func (*CompareProcedureResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *CompareProcedureResponse) GetDifferences() []*Difference {
@@ -3289,7 +3369,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3301,7 +3381,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3314,7 +3394,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Difference) GetRelease() string {
@@ -3348,7 +3428,7 @@ type ChangedAnswer struct {
 
 func (x *ChangedAnswer) Reset() {
 	*x = ChangedAnswer{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3360,7 +3440,7 @@ func (x *ChangedAnswer) String() string {
 func (*ChangedAnswer) ProtoMessage() {}
 
 func (x *ChangedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3373,7 +3453,7 @@ func (x *ChangedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangedAnswer.ProtoReflect.Descriptor instead.
 func (*ChangedAnswer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ChangedAnswer) GetStep() string {
@@ -3423,7 +3503,7 @@ type ProposeClearanceRequest struct {
 
 func (x *ProposeClearanceRequest) Reset() {
 	*x = ProposeClearanceRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3435,7 +3515,7 @@ func (x *ProposeClearanceRequest) String() string {
 func (*ProposeClearanceRequest) ProtoMessage() {}
 
 func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3448,7 +3528,7 @@ func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeClearanceRequest.ProtoReflect.Descriptor instead.
 func (*ProposeClearanceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ProposeClearanceRequest) GetDigest() string {
@@ -3477,7 +3557,7 @@ type ProposeClearanceResponse struct {
 
 func (x *ProposeClearanceResponse) Reset() {
 	*x = ProposeClearanceResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3489,7 +3569,7 @@ func (x *ProposeClearanceResponse) String() string {
 func (*ProposeClearanceResponse) ProtoMessage() {}
 
 func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3502,7 +3582,7 @@ func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeClearanceResponse.ProtoReflect.Descriptor instead.
 func (*ProposeClearanceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ProposeClearanceResponse) GetState() *v1.Quarantine {
@@ -3533,7 +3613,7 @@ type ConfirmClearanceRequest struct {
 
 func (x *ConfirmClearanceRequest) Reset() {
 	*x = ConfirmClearanceRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3545,7 +3625,7 @@ func (x *ConfirmClearanceRequest) String() string {
 func (*ConfirmClearanceRequest) ProtoMessage() {}
 
 func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3558,7 +3638,7 @@ func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClearanceRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmClearanceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ConfirmClearanceRequest) GetDigest() string {
@@ -3594,7 +3674,7 @@ type ConfirmClearanceResponse struct {
 
 func (x *ConfirmClearanceResponse) Reset() {
 	*x = ConfirmClearanceResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3606,7 +3686,7 @@ func (x *ConfirmClearanceResponse) String() string {
 func (*ConfirmClearanceResponse) ProtoMessage() {}
 
 func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3619,7 +3699,7 @@ func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClearanceResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmClearanceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ConfirmClearanceResponse) GetState() *v1.Quarantine {
@@ -3640,7 +3720,7 @@ var File_shipwarden_approval_v1_approval_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\n" +
-	"%shipwarden/approval/v1/approval.proto\x12\x16shipwarden.approval.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x8c\t\n" +
+	"%shipwarden/approval/v1/approval.proto\x12\x16shipwarden.approval.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xc5\t\n" +
 	"\aPending\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\rchange_digest\x18\x02 \x01(\tR\fchangeDigest\x128\n" +
@@ -3667,7 +3747,11 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"exceptions\x127\n" +
 	"\x05holds\x18\x13 \x03(\v2!.shipwarden.release.v1.HoldReasonR\x05holds\x12A\n" +
 	"\x0eearliest_start\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\rearliestStart\x125\n" +
-	"\x06chosen\x18\x15 \x01(\v2\x1d.shipwarden.release.v1.ChosenR\x06chosen\"\xc6\x01\n" +
+	"\x06chosen\x18\x15 \x01(\v2\x1d.shipwarden.release.v1.ChosenR\x06chosen\x127\n" +
+	"\aon_call\x18\x16 \x03(\v2\x1e.shipwarden.approval.v1.OnDutyR\x06onCall\"T\n" +
+	"\x06OnDuty\x12\x16\n" +
+	"\x06person\x18\x01 \x01(\tR\x06person\x122\n" +
+	"\x05shift\x18\x02 \x01(\v2\x1c.shipwarden.release.v1.ShiftR\x05shift\"\xc6\x01\n" +
 	"\x0fFreezeException\x12\x16\n" +
 	"\x06freeze\x18\x01 \x01(\tR\x06freeze\x12#\n" +
 	"\rfreeze_digest\x18\x02 \x01(\tR\ffreezeDigest\x12\x16\n" +
@@ -3818,11 +3902,12 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\rWhoCanRequest\x12)\n" +
 	"\venvironment\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\venvironment\x12!\n" +
 	"\aservice\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\aservice\x12\x1f\n" +
-	"\x06person\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06person\"\x9f\x01\n" +
+	"\x06person\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06person\"\xd8\x01\n" +
 	"\x0eWhoCanResponse\x12)\n" +
 	"\x10procedure_digest\x18\x01 \x01(\tR\x0fprocedureDigest\x12+\n" +
 	"\x11procedure_version\x18\x02 \x01(\tR\x10procedureVersion\x125\n" +
-	"\x06rights\x18\x03 \x03(\v2\x1d.shipwarden.approval.v1.RightR\x06rights\"\xd9\x01\n" +
+	"\x06rights\x18\x03 \x03(\v2\x1d.shipwarden.approval.v1.RightR\x06rights\x127\n" +
+	"\aon_call\x18\x04 \x03(\v2\x1e.shipwarden.approval.v1.OnDutyR\x06onCall\"\xd9\x01\n" +
 	"\x05Right\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x16\n" +
@@ -3830,12 +3915,13 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x05group\x18\x04 \x01(\tR\x05group\x12\x14\n" +
 	"\x05count\x18\x05 \x01(\rR\x05count\x12\x16\n" +
 	"\x06signed\x18\x06 \x01(\bR\x06signed\x128\n" +
-	"\aholders\x18\a \x03(\v2\x1e.shipwarden.approval.v1.HolderR\aholders\"]\n" +
+	"\aholders\x18\a \x03(\v2\x1e.shipwarden.approval.v1.HolderR\aholders\"\x94\x01\n" +
 	"\x06Holder\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x19\n" +
 	"\bcan_sign\x18\x02 \x01(\bR\acanSign\x12 \n" +
 	"\fstand_in_for\x18\x03 \x01(\tR\n" +
-	"standInFor\"\xf5\x02\n" +
+	"standInFor\x125\n" +
+	"\aon_call\x18\x04 \x01(\v2\x1c.shipwarden.release.v1.ShiftR\x06onCall\"\xf5\x02\n" +
 	"\x15OverrideFreezeRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x125\n" +
 	"\x06freeze\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x06freeze\x12\xa7\x01\n" +
@@ -3963,206 +4049,212 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_approval_v1_approval_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(OutlookStep_Standing)(0),         // 0: shipwarden.approval.v1.OutlookStep.Standing
 	(*Pending)(nil),                   // 1: shipwarden.approval.v1.Pending
-	(*FreezeException)(nil),           // 2: shipwarden.approval.v1.FreezeException
-	(*GivenApproval)(nil),             // 3: shipwarden.approval.v1.GivenApproval
-	(*ListPendingRequest)(nil),        // 4: shipwarden.approval.v1.ListPendingRequest
-	(*ListPendingResponse)(nil),       // 5: shipwarden.approval.v1.ListPendingResponse
-	(*GetPendingRequest)(nil),         // 6: shipwarden.approval.v1.GetPendingRequest
-	(*GetPendingResponse)(nil),        // 7: shipwarden.approval.v1.GetPendingResponse
-	(*Signing)(nil),                   // 8: shipwarden.approval.v1.Signing
-	(*ApproveRequest)(nil),            // 9: shipwarden.approval.v1.ApproveRequest
-	(*ApproveResponse)(nil),           // 10: shipwarden.approval.v1.ApproveResponse
-	(*WithdrawApprovalRequest)(nil),   // 11: shipwarden.approval.v1.WithdrawApprovalRequest
-	(*WithdrawApprovalResponse)(nil),  // 12: shipwarden.approval.v1.WithdrawApprovalResponse
-	(*RejectRequest)(nil),             // 13: shipwarden.approval.v1.RejectRequest
-	(*RejectResponse)(nil),            // 14: shipwarden.approval.v1.RejectResponse
-	(*WithdrawRequest)(nil),           // 15: shipwarden.approval.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),          // 16: shipwarden.approval.v1.WithdrawResponse
-	(*AbortRequest)(nil),              // 17: shipwarden.approval.v1.AbortRequest
-	(*AbortResponse)(nil),             // 18: shipwarden.approval.v1.AbortResponse
-	(*AcknowledgeRequest)(nil),        // 19: shipwarden.approval.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),       // 20: shipwarden.approval.v1.AcknowledgeResponse
-	(*AcknowledgeNoticeRequest)(nil),  // 21: shipwarden.approval.v1.AcknowledgeNoticeRequest
-	(*AcknowledgeNoticeResponse)(nil), // 22: shipwarden.approval.v1.AcknowledgeNoticeResponse
-	(*ReportImpactRequest)(nil),       // 23: shipwarden.approval.v1.ReportImpactRequest
-	(*ReportImpactResponse)(nil),      // 24: shipwarden.approval.v1.ReportImpactResponse
-	(*InterveneRequest)(nil),          // 25: shipwarden.approval.v1.InterveneRequest
-	(*InterveneResponse)(nil),         // 26: shipwarden.approval.v1.InterveneResponse
-	(*CompleteReviewRequest)(nil),     // 27: shipwarden.approval.v1.CompleteReviewRequest
-	(*CompleteReviewResponse)(nil),    // 28: shipwarden.approval.v1.CompleteReviewResponse
-	(*AddFollowUpRequest)(nil),        // 29: shipwarden.approval.v1.AddFollowUpRequest
-	(*AddFollowUpResponse)(nil),       // 30: shipwarden.approval.v1.AddFollowUpResponse
-	(*CloseFollowUpRequest)(nil),      // 31: shipwarden.approval.v1.CloseFollowUpRequest
-	(*CloseFollowUpResponse)(nil),     // 32: shipwarden.approval.v1.CloseFollowUpResponse
-	(*DelegateRequest)(nil),           // 33: shipwarden.approval.v1.DelegateRequest
-	(*DelegateResponse)(nil),          // 34: shipwarden.approval.v1.DelegateResponse
-	(*RevokeDelegationRequest)(nil),   // 35: shipwarden.approval.v1.RevokeDelegationRequest
-	(*RevokeDelegationResponse)(nil),  // 36: shipwarden.approval.v1.RevokeDelegationResponse
-	(*ListDelegationsRequest)(nil),    // 37: shipwarden.approval.v1.ListDelegationsRequest
-	(*ListDelegationsResponse)(nil),   // 38: shipwarden.approval.v1.ListDelegationsResponse
-	(*WhoCanRequest)(nil),             // 39: shipwarden.approval.v1.WhoCanRequest
-	(*WhoCanResponse)(nil),            // 40: shipwarden.approval.v1.WhoCanResponse
-	(*Right)(nil),                     // 41: shipwarden.approval.v1.Right
-	(*Holder)(nil),                    // 42: shipwarden.approval.v1.Holder
-	(*OverrideFreezeRequest)(nil),     // 43: shipwarden.approval.v1.OverrideFreezeRequest
-	(*OverrideFreezeResponse)(nil),    // 44: shipwarden.approval.v1.OverrideFreezeResponse
-	(*ExplainRequest)(nil),            // 45: shipwarden.approval.v1.ExplainRequest
-	(*ExplainResponse)(nil),           // 46: shipwarden.approval.v1.ExplainResponse
-	(*Outlook)(nil),                   // 47: shipwarden.approval.v1.Outlook
-	(*OutlookStep)(nil),               // 48: shipwarden.approval.v1.OutlookStep
-	(*WhatIfRequest)(nil),             // 49: shipwarden.approval.v1.WhatIfRequest
-	(*WhatIfResponse)(nil),            // 50: shipwarden.approval.v1.WhatIfResponse
-	(*CompareProcedureRequest)(nil),   // 51: shipwarden.approval.v1.CompareProcedureRequest
-	(*CompareProcedureResponse)(nil),  // 52: shipwarden.approval.v1.CompareProcedureResponse
-	(*Difference)(nil),                // 53: shipwarden.approval.v1.Difference
-	(*ChangedAnswer)(nil),             // 54: shipwarden.approval.v1.ChangedAnswer
-	(*ProposeClearanceRequest)(nil),   // 55: shipwarden.approval.v1.ProposeClearanceRequest
-	(*ProposeClearanceResponse)(nil),  // 56: shipwarden.approval.v1.ProposeClearanceResponse
-	(*ConfirmClearanceRequest)(nil),   // 57: shipwarden.approval.v1.ConfirmClearanceRequest
-	(*ConfirmClearanceResponse)(nil),  // 58: shipwarden.approval.v1.ConfirmClearanceResponse
-	(*v1.Request)(nil),                // 59: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),         // 60: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),           // 61: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),          // 62: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),            // 63: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),                // 64: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),             // 65: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),     // 66: google.protobuf.Timestamp
-	(*v1.Check)(nil),                  // 67: shipwarden.release.v1.Check
-	(*v1.HoldReason)(nil),             // 68: shipwarden.release.v1.HoldReason
-	(*v1.Chosen)(nil),                 // 69: shipwarden.release.v1.Chosen
-	(*v1.SignerIdentity)(nil),         // 70: shipwarden.release.v1.SignerIdentity
-	(*v1.ApprovalSignature)(nil),      // 71: shipwarden.release.v1.ApprovalSignature
-	(v1.Cause)(0),                     // 72: shipwarden.release.v1.Cause
-	(v1.Occasion)(0),                  // 73: shipwarden.release.v1.Occasion
-	(*v1.Party)(nil),                  // 74: shipwarden.release.v1.Party
-	(v1.Intervened_Action)(0),         // 75: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),    // 76: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),               // 77: shipwarden.release.v1.FollowUp
-	(*v1.Delegation)(nil),             // 78: shipwarden.release.v1.Delegation
-	(v1.Outcome)(0),                   // 79: shipwarden.release.v1.Outcome
-	(*v1.RiskScore)(nil),              // 80: shipwarden.release.v1.RiskScore
-	(*v1.Violation)(nil),              // 81: shipwarden.release.v1.Violation
-	(*v1.Quarantine)(nil),             // 82: shipwarden.release.v1.Quarantine
+	(*OnDuty)(nil),                    // 2: shipwarden.approval.v1.OnDuty
+	(*FreezeException)(nil),           // 3: shipwarden.approval.v1.FreezeException
+	(*GivenApproval)(nil),             // 4: shipwarden.approval.v1.GivenApproval
+	(*ListPendingRequest)(nil),        // 5: shipwarden.approval.v1.ListPendingRequest
+	(*ListPendingResponse)(nil),       // 6: shipwarden.approval.v1.ListPendingResponse
+	(*GetPendingRequest)(nil),         // 7: shipwarden.approval.v1.GetPendingRequest
+	(*GetPendingResponse)(nil),        // 8: shipwarden.approval.v1.GetPendingResponse
+	(*Signing)(nil),                   // 9: shipwarden.approval.v1.Signing
+	(*ApproveRequest)(nil),            // 10: shipwarden.approval.v1.ApproveRequest
+	(*ApproveResponse)(nil),           // 11: shipwarden.approval.v1.ApproveResponse
+	(*WithdrawApprovalRequest)(nil),   // 12: shipwarden.approval.v1.WithdrawApprovalRequest
+	(*WithdrawApprovalResponse)(nil),  // 13: shipwarden.approval.v1.WithdrawApprovalResponse
+	(*RejectRequest)(nil),             // 14: shipwarden.approval.v1.RejectRequest
+	(*RejectResponse)(nil),            // 15: shipwarden.approval.v1.RejectResponse
+	(*WithdrawRequest)(nil),           // 16: shipwarden.approval.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),          // 17: shipwarden.approval.v1.WithdrawResponse
+	(*AbortRequest)(nil),              // 18: shipwarden.approval.v1.AbortRequest
+	(*AbortResponse)(nil),             // 19: shipwarden.approval.v1.AbortResponse
+	(*AcknowledgeRequest)(nil),        // 20: shipwarden.approval.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),       // 21: shipwarden.approval.v1.AcknowledgeResponse
+	(*AcknowledgeNoticeRequest)(nil),  // 22: shipwarden.approval.v1.AcknowledgeNoticeRequest
+	(*AcknowledgeNoticeResponse)(nil), // 23: shipwarden.approval.v1.AcknowledgeNoticeResponse
+	(*ReportImpactRequest)(nil),       // 24: shipwarden.approval.v1.ReportImpactRequest
+	(*ReportImpactResponse)(nil),      // 25: shipwarden.approval.v1.ReportImpactResponse
+	(*InterveneRequest)(nil),          // 26: shipwarden.approval.v1.InterveneRequest
+	(*InterveneResponse)(nil),         // 27: shipwarden.approval.v1.InterveneResponse
+	(*CompleteReviewRequest)(nil),     // 28: shipwarden.approval.v1.CompleteReviewRequest
+	(*CompleteReviewResponse)(nil),    // 29: shipwarden.approval.v1.CompleteReviewResponse
+	(*AddFollowUpRequest)(nil),        // 30: shipwarden.approval.v1.AddFollowUpRequest
+	(*AddFollowUpResponse)(nil),       // 31: shipwarden.approval.v1.AddFollowUpResponse
+	(*CloseFollowUpRequest)(nil),      // 32: shipwarden.approval.v1.CloseFollowUpRequest
+	(*CloseFollowUpResponse)(nil),     // 33: shipwarden.approval.v1.CloseFollowUpResponse
+	(*DelegateRequest)(nil),           // 34: shipwarden.approval.v1.DelegateRequest
+	(*DelegateResponse)(nil),          // 35: shipwarden.approval.v1.DelegateResponse
+	(*RevokeDelegationRequest)(nil),   // 36: shipwarden.approval.v1.RevokeDelegationRequest
+	(*RevokeDelegationResponse)(nil),  // 37: shipwarden.approval.v1.RevokeDelegationResponse
+	(*ListDelegationsRequest)(nil),    // 38: shipwarden.approval.v1.ListDelegationsRequest
+	(*ListDelegationsResponse)(nil),   // 39: shipwarden.approval.v1.ListDelegationsResponse
+	(*WhoCanRequest)(nil),             // 40: shipwarden.approval.v1.WhoCanRequest
+	(*WhoCanResponse)(nil),            // 41: shipwarden.approval.v1.WhoCanResponse
+	(*Right)(nil),                     // 42: shipwarden.approval.v1.Right
+	(*Holder)(nil),                    // 43: shipwarden.approval.v1.Holder
+	(*OverrideFreezeRequest)(nil),     // 44: shipwarden.approval.v1.OverrideFreezeRequest
+	(*OverrideFreezeResponse)(nil),    // 45: shipwarden.approval.v1.OverrideFreezeResponse
+	(*ExplainRequest)(nil),            // 46: shipwarden.approval.v1.ExplainRequest
+	(*ExplainResponse)(nil),           // 47: shipwarden.approval.v1.ExplainResponse
+	(*Outlook)(nil),                   // 48: shipwarden.approval.v1.Outlook
+	(*OutlookStep)(nil),               // 49: shipwarden.approval.v1.OutlookStep
+	(*WhatIfRequest)(nil),             // 50: shipwarden.approval.v1.WhatIfRequest
+	(*WhatIfResponse)(nil),            // 51: shipwarden.approval.v1.WhatIfResponse
+	(*CompareProcedureRequest)(nil),   // 52: shipwarden.approval.v1.CompareProcedureRequest
+	(*CompareProcedureResponse)(nil),  // 53: shipwarden.approval.v1.CompareProcedureResponse
+	(*Difference)(nil),                // 54: shipwarden.approval.v1.Difference
+	(*ChangedAnswer)(nil),             // 55: shipwarden.approval.v1.ChangedAnswer
+	(*ProposeClearanceRequest)(nil),   // 56: shipwarden.approval.v1.ProposeClearanceRequest
+	(*ProposeClearanceResponse)(nil),  // 57: shipwarden.approval.v1.ProposeClearanceResponse
+	(*ConfirmClearanceRequest)(nil),   // 58: shipwarden.approval.v1.ConfirmClearanceRequest
+	(*ConfirmClearanceResponse)(nil),  // 59: shipwarden.approval.v1.ConfirmClearanceResponse
+	(*v1.Request)(nil),                // 60: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),         // 61: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),           // 62: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),          // 63: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),            // 64: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),                // 65: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),             // 66: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),     // 67: google.protobuf.Timestamp
+	(*v1.Check)(nil),                  // 68: shipwarden.release.v1.Check
+	(*v1.HoldReason)(nil),             // 69: shipwarden.release.v1.HoldReason
+	(*v1.Chosen)(nil),                 // 70: shipwarden.release.v1.Chosen
+	(*v1.Shift)(nil),                  // 71: shipwarden.release.v1.Shift
+	(*v1.SignerIdentity)(nil),         // 72: shipwarden.release.v1.SignerIdentity
+	(*v1.ApprovalSignature)(nil),      // 73: shipwarden.release.v1.ApprovalSignature
+	(v1.Cause)(0),                     // 74: shipwarden.release.v1.Cause
+	(v1.Occasion)(0),                  // 75: shipwarden.release.v1.Occasion
+	(*v1.Party)(nil),                  // 76: shipwarden.release.v1.Party
+	(v1.Intervened_Action)(0),         // 77: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),    // 78: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),               // 79: shipwarden.release.v1.FollowUp
+	(*v1.Delegation)(nil),             // 80: shipwarden.release.v1.Delegation
+	(v1.Outcome)(0),                   // 81: shipwarden.release.v1.Outcome
+	(*v1.RiskScore)(nil),              // 82: shipwarden.release.v1.RiskScore
+	(*v1.Violation)(nil),              // 83: shipwarden.release.v1.Violation
+	(*v1.Quarantine)(nil),             // 84: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	59, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	60, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	61, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	62, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	63, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	64, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	65, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	65, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
-	3,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	66, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	66, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	67, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
-	2,  // 12: shipwarden.approval.v1.Pending.exceptions:type_name -> shipwarden.approval.v1.FreezeException
-	68, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
-	66, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
-	69, // 15: shipwarden.approval.v1.Pending.chosen:type_name -> shipwarden.release.v1.Chosen
-	66, // 16: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
-	66, // 17: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	66, // 18: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
-	1,  // 19: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	1,  // 20: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	8,  // 21: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
-	66, // 22: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
-	70, // 23: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
-	71, // 24: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	65, // 25: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	72, // 26: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	73, // 27: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
-	74, // 28: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
-	75, // 29: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	76, // 30: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	77, // 31: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	77, // 32: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	66, // 33: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
-	66, // 34: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
-	78, // 35: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
-	78, // 36: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
-	41, // 37: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
-	42, // 38: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
-	68, // 39: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	66, // 40: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
-	47, // 41: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	66, // 42: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
-	79, // 43: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
-	48, // 44: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
-	68, // 45: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
-	66, // 46: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
-	80, // 47: shipwarden.approval.v1.Outlook.score:type_name -> shipwarden.release.v1.RiskScore
-	0,  // 48: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
-	66, // 49: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
-	81, // 50: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
-	47, // 51: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	63, // 52: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
-	64, // 53: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
-	68, // 54: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	65, // 55: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	53, // 56: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
-	54, // 57: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
-	82, // 58: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	82, // 59: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	4,  // 60: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	6,  // 61: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	9,  // 62: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	11, // 63: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	13, // 64: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	15, // 65: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	17, // 66: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	21, // 67: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
-	23, // 68: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
-	19, // 69: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	25, // 70: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	27, // 71: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	43, // 72: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
-	45, // 73: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
-	49, // 74: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
-	51, // 75: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
-	29, // 76: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	31, // 77: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	33, // 78: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
-	35, // 79: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
-	37, // 80: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
-	39, // 81: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
-	55, // 82: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
-	57, // 83: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
-	5,  // 84: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	7,  // 85: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	10, // 86: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	12, // 87: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	14, // 88: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	16, // 89: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	18, // 90: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	22, // 91: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
-	24, // 92: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
-	20, // 93: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	26, // 94: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	28, // 95: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	44, // 96: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
-	46, // 97: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
-	50, // 98: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
-	52, // 99: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
-	30, // 100: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	32, // 101: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	34, // 102: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
-	36, // 103: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
-	38, // 104: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
-	40, // 105: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
-	56, // 106: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
-	58, // 107: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
-	84, // [84:108] is the sub-list for method output_type
-	60, // [60:84] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	60, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	61, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	62, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	63, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	64, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	65, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	66, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	66, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	4,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
+	67, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	67, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	68, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	3,  // 12: shipwarden.approval.v1.Pending.exceptions:type_name -> shipwarden.approval.v1.FreezeException
+	69, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
+	67, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
+	70, // 15: shipwarden.approval.v1.Pending.chosen:type_name -> shipwarden.release.v1.Chosen
+	2,  // 16: shipwarden.approval.v1.Pending.on_call:type_name -> shipwarden.approval.v1.OnDuty
+	71, // 17: shipwarden.approval.v1.OnDuty.shift:type_name -> shipwarden.release.v1.Shift
+	67, // 18: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
+	67, // 19: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	67, // 20: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	1,  // 21: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	1,  // 22: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	9,  // 23: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
+	67, // 24: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
+	72, // 25: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
+	73, // 26: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	66, // 27: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	74, // 28: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	75, // 29: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
+	76, // 30: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
+	77, // 31: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	78, // 32: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	79, // 33: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	79, // 34: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	67, // 35: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
+	67, // 36: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
+	80, // 37: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
+	80, // 38: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
+	42, // 39: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
+	2,  // 40: shipwarden.approval.v1.WhoCanResponse.on_call:type_name -> shipwarden.approval.v1.OnDuty
+	43, // 41: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
+	71, // 42: shipwarden.approval.v1.Holder.on_call:type_name -> shipwarden.release.v1.Shift
+	69, // 43: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	67, // 44: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	48, // 45: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	67, // 46: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
+	81, // 47: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
+	49, // 48: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
+	69, // 49: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
+	67, // 50: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
+	82, // 51: shipwarden.approval.v1.Outlook.score:type_name -> shipwarden.release.v1.RiskScore
+	0,  // 52: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
+	67, // 53: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
+	83, // 54: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
+	48, // 55: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	64, // 56: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
+	65, // 57: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
+	69, // 58: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	66, // 59: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	54, // 60: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
+	55, // 61: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
+	84, // 62: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	84, // 63: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	5,  // 64: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	7,  // 65: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	10, // 66: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	12, // 67: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	14, // 68: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	16, // 69: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	18, // 70: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	22, // 71: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
+	24, // 72: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
+	20, // 73: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	26, // 74: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	28, // 75: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	44, // 76: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
+	46, // 77: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
+	50, // 78: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
+	52, // 79: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
+	30, // 80: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	32, // 81: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	34, // 82: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
+	36, // 83: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
+	38, // 84: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
+	40, // 85: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
+	56, // 86: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
+	58, // 87: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
+	6,  // 88: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	8,  // 89: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	11, // 90: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	13, // 91: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	15, // 92: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	17, // 93: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	19, // 94: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	23, // 95: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
+	25, // 96: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
+	21, // 97: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	27, // 98: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	29, // 99: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	45, // 100: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
+	47, // 101: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
+	51, // 102: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
+	53, // 103: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
+	31, // 104: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	33, // 105: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	35, // 106: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
+	37, // 107: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
+	39, // 108: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
+	41, // 109: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
+	57, // 110: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
+	59, // 111: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
+	88, // [88:112] is the sub-list for method output_type
+	64, // [64:88] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }
@@ -4176,7 +4268,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   58,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -298,7 +298,7 @@ func (x Freeze_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Kind.Descriptor instead.
 func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33, 0}
 }
 
 // What becomes of a release that has begun when it may not start any more.
@@ -355,7 +355,7 @@ func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Overrun.Descriptor instead.
 func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33, 1}
 }
 
 // Day of the week.
@@ -420,7 +420,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -2533,7 +2533,10 @@ type Group struct {
 	// its tokens: whom the provider has taken out of it decides nothing for it any more.
 	ProviderGroup string `protobuf:"bytes,3,opt,name=provider_group,json=providerGroup,proto3" json:"provider_group,omitempty"`
 	// How to reach the team, for whoever has to.
-	Contacts      []*Contact `protobuf:"bytes,4,rep,name=contacts,proto3" json:"contacts,omitempty"`
+	Contacts []*Contact `protobuf:"bytes,4,rep,name=contacts,proto3" json:"contacts,omitempty"`
+	// Who besides its members is in it while they are on call, to approve, to be called and to
+	// be told. What else the group may do, its members alone do.
+	OnCall        *OnCall `protobuf:"bytes,5,opt,name=on_call,json=onCall,proto3" json:"on_call,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2596,6 +2599,227 @@ func (x *Group) GetContacts() []*Contact {
 	return nil
 }
 
+func (x *Group) GetOnCall() *OnCall {
+	if x != nil {
+		return x.OnCall
+	}
+	return nil
+}
+
+// OnCall says who is on call for a group: one person at a time, by the newest rota that has
+// begun, or by an override.
+type OnCall struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order in which they begin. Each holds until the next one begins, the last one for
+	// good, so that a rota that is to be another one is followed by it, and what was decided
+	// under the old one stays decided by the old one.
+	Rotas []*Rota `protobuf:"bytes,1,rep,name=rotas,proto3" json:"rotas,omitempty"`
+	// Who takes over for once. No two of them hold at the same time.
+	Overrides     []*OnCallOverride `protobuf:"bytes,2,rep,name=overrides,proto3" json:"overrides,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OnCall) Reset() {
+	*x = OnCall{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OnCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OnCall) ProtoMessage() {}
+
+func (x *OnCall) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OnCall.ProtoReflect.Descriptor instead.
+func (*OnCall) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *OnCall) GetRotas() []*Rota {
+	if x != nil {
+		return x.Rotas
+	}
+	return nil
+}
+
+func (x *OnCall) GetOverrides() []*OnCallOverride {
+	if x != nil {
+		return x.Overrides
+	}
+	return nil
+}
+
+// Rota is people who take turns.
+type Rota struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, unique in the group.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Person ids, in the order in which they take turns, again and again. Somebody may be there
+	// more than once.
+	People []string `protobuf:"bytes,2,rep,name=people,proto3" json:"people,omitempty"`
+	// What the clock shows when the first shift begins, for instance 2026-01-05T09:00.
+	Begin string `protobuf:"bytes,3,opt,name=begin,proto3" json:"begin,omitempty"`
+	// How long a shift is, by the clock: with 168h it is always handed over at the same time of
+	// the same day of the week, also where the clock is changed in between.
+	Shift *durationpb.Duration `protobuf:"bytes,4,opt,name=shift,proto3" json:"shift,omitempty"`
+	// IANA time zone, for instance Europe/Berlin.
+	TimeZone      string `protobuf:"bytes,5,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rota) Reset() {
+	*x = Rota{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rota) ProtoMessage() {}
+
+func (x *Rota) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rota.ProtoReflect.Descriptor instead.
+func (*Rota) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Rota) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Rota) GetPeople() []string {
+	if x != nil {
+		return x.People
+	}
+	return nil
+}
+
+func (x *Rota) GetBegin() string {
+	if x != nil {
+		return x.Begin
+	}
+	return ""
+}
+
+func (x *Rota) GetShift() *durationpb.Duration {
+	if x != nil {
+		return x.Shift
+	}
+	return nil
+}
+
+func (x *Rota) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// OnCallOverride is somebody who is on call instead of whom the rota says.
+type OnCallOverride struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Person id.
+	Person string `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	// From when on, and up to but not including when.
+	From  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OnCallOverride) Reset() {
+	*x = OnCallOverride{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OnCallOverride) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OnCallOverride) ProtoMessage() {}
+
+func (x *OnCallOverride) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OnCallOverride.ProtoReflect.Descriptor instead.
+func (*OnCallOverride) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *OnCallOverride) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *OnCallOverride) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *OnCallOverride) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *OnCallOverride) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Key is a public key and what it is trusted for.
 type Key struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2620,7 +2844,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2632,7 +2856,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2645,7 +2869,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Key) GetId() string {
@@ -2727,7 +2951,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +2963,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +2976,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Environment) GetName() string {
@@ -2812,7 +3036,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2824,7 +3048,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2837,7 +3061,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -2888,7 +3112,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2900,7 +3124,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2913,7 +3137,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Service) GetName() string {
@@ -2990,7 +3214,7 @@ type Requirement struct {
 
 func (x *Requirement) Reset() {
 	*x = Requirement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3002,7 +3226,7 @@ func (x *Requirement) String() string {
 func (*Requirement) ProtoMessage() {}
 
 func (x *Requirement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3015,7 +3239,7 @@ func (x *Requirement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Requirement.ProtoReflect.Descriptor instead.
 func (*Requirement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Requirement) GetService() string {
@@ -3062,7 +3286,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3074,7 +3298,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3087,7 +3311,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Target) GetId() string {
@@ -3181,7 +3405,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3193,7 +3417,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3206,7 +3430,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Gate) GetName() string {
@@ -3332,7 +3556,7 @@ type Waivable struct {
 
 func (x *Waivable) Reset() {
 	*x = Waivable{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3344,7 +3568,7 @@ func (x *Waivable) String() string {
 func (*Waivable) ProtoMessage() {}
 
 func (x *Waivable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3357,7 +3581,7 @@ func (x *Waivable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waivable.ProtoReflect.Descriptor instead.
 func (*Waivable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Waivable) GetMax() *durationpb.Duration {
@@ -3386,7 +3610,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3398,7 +3622,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3411,7 +3635,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Rule) GetName() string {
@@ -3476,7 +3700,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3488,7 +3712,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3501,7 +3725,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Freeze) GetName() string {
@@ -3672,7 +3896,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3684,7 +3908,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3697,7 +3921,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -3734,7 +3958,7 @@ type Recurring struct {
 
 func (x *Recurring) Reset() {
 	*x = Recurring{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3746,7 +3970,7 @@ func (x *Recurring) String() string {
 func (*Recurring) ProtoMessage() {}
 
 func (x *Recurring) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3759,7 +3983,7 @@ func (x *Recurring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
 func (*Recurring) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Recurring) GetStart() string {
@@ -3811,7 +4035,7 @@ type Calendar struct {
 
 func (x *Calendar) Reset() {
 	*x = Calendar{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3823,7 +4047,7 @@ func (x *Calendar) String() string {
 func (*Calendar) ProtoMessage() {}
 
 func (x *Calendar) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3836,7 +4060,7 @@ func (x *Calendar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
 func (*Calendar) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Calendar) GetIcalendar() string {
@@ -3870,7 +4094,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3882,7 +4106,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3895,7 +4119,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -3963,7 +4187,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3975,7 +4199,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3988,7 +4212,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Channel) GetName() string {
@@ -4072,7 +4296,7 @@ type QuietHours struct {
 
 func (x *QuietHours) Reset() {
 	*x = QuietHours{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4084,7 +4308,7 @@ func (x *QuietHours) String() string {
 func (*QuietHours) ProtoMessage() {}
 
 func (x *QuietHours) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4097,7 +4321,7 @@ func (x *QuietHours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuietHours.ProtoReflect.Descriptor instead.
 func (*QuietHours) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *QuietHours) GetDays() []Weekly_Day {
@@ -4139,7 +4363,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4151,7 +4375,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4164,7 +4388,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Digest) GetEvery() *durationpb.Duration {
@@ -4211,7 +4435,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4223,7 +4447,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4236,7 +4460,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Audience) GetName() string {
@@ -4344,7 +4568,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4356,7 +4580,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4369,7 +4593,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -4399,7 +4623,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4411,7 +4635,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4424,7 +4648,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -4470,7 +4694,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4482,7 +4706,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4495,7 +4719,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -4580,7 +4804,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4592,7 +4816,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4605,7 +4829,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -4658,7 +4882,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4670,7 +4894,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4683,7 +4907,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -4720,7 +4944,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4732,7 +4956,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4745,7 +4969,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -4775,7 +4999,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4787,7 +5011,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4800,7 +5024,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Rung) GetGroup() string {
@@ -5049,12 +5273,30 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
-	"\arevoked\x18\x05 \x01(\bR\arevoked\"\xca\x01\n" +
+	"\arevoked\x18\x05 \x01(\bR\arevoked\"\x81\x02\n" +
 	"\x05Group\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x18\n" +
 	"\amembers\x18\x02 \x03(\tR\amembers\x12/\n" +
 	"\x0eprovider_group\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\rproviderGroup\x12C\n" +
-	"\bcontacts\x18\x04 \x03(\v2\x1d.shipwarden.policy.v1.ContactB\b\xbaH\x05\x92\x01\x02\x10\bR\bcontacts\"\xb4\x02\n" +
+	"\bcontacts\x18\x04 \x03(\v2\x1d.shipwarden.policy.v1.ContactB\b\xbaH\x05\x92\x01\x02\x10\bR\bcontacts\x125\n" +
+	"\aon_call\x18\x05 \x01(\v2\x1c.shipwarden.policy.v1.OnCallR\x06onCall\"\x94\x01\n" +
+	"\x06OnCall\x12<\n" +
+	"\x05rotas\x18\x01 \x03(\v2\x1a.shipwarden.policy.v1.RotaB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\x10R\x05rotas\x12L\n" +
+	"\toverrides\x18\x02 \x03(\v2$.shipwarden.policy.v1.OnCallOverrideB\b\xbaH\x05\x92\x01\x02\x10@R\toverrides\"\xa6\x02\n" +
+	"\x04Rota\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\"\n" +
+	"\x06people\x18\x02 \x03(\tB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10@R\x06people\x12Y\n" +
+	"\x05begin\x18\x03 \x01(\tBC\xbaH@r>2<^20[0-9]{2}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]$R\x05begin\x12F\n" +
+	"\x05shift\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x05\b\x80\x8a\x8a\x0f2\x03\b\x90\x1cR\x05shift\x12$\n" +
+	"\ttime_zone\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\btimeZone\"\xc7\x01\n" +
+	"\x0eOnCallOverride\x12\x1f\n" +
+	"\x06person\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06person\x126\n" +
+	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x04from\x128\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x05until\x12\"\n" +
+	"\x06reason\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\x02R\x06reason\"\xb4\x02\n" +
 	"\x03Key\x122\n" +
 	"\x02id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^[a-z0-9][a-z0-9._-]{0,63}$R\x02id\x12!\n" +
 	"\aed25519\x18\x02 \x01(\fB\a\xbaH\x04z\x02h R\aed25519\x12\x14\n" +
@@ -5285,7 +5527,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Incidents_Scope)(0),                // 0: shipwarden.policy.v1.Incidents.Scope
 	(Incidents_Until)(0),                // 1: shipwarden.policy.v1.Incidents.Until
@@ -5315,155 +5557,164 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(*PersonKey)(nil),                   // 25: shipwarden.policy.v1.PersonKey
 	(*PersonIdentity)(nil),              // 26: shipwarden.policy.v1.PersonIdentity
 	(*Group)(nil),                       // 27: shipwarden.policy.v1.Group
-	(*Key)(nil),                         // 28: shipwarden.policy.v1.Key
-	(*Environment)(nil),                 // 29: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),                   // 30: shipwarden.policy.v1.Approvals
-	(*Service)(nil),                     // 31: shipwarden.policy.v1.Service
-	(*Requirement)(nil),                 // 32: shipwarden.policy.v1.Requirement
-	(*Target)(nil),                      // 33: shipwarden.policy.v1.Target
-	(*Gate)(nil),                        // 34: shipwarden.policy.v1.Gate
-	(*Waivable)(nil),                    // 35: shipwarden.policy.v1.Waivable
-	(*Rule)(nil),                        // 36: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                      // 37: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                        // 38: shipwarden.policy.v1.Span
-	(*Recurring)(nil),                   // 39: shipwarden.policy.v1.Recurring
-	(*Calendar)(nil),                    // 40: shipwarden.policy.v1.Calendar
-	(*Weekly)(nil),                      // 41: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),                     // 42: shipwarden.policy.v1.Channel
-	(*QuietHours)(nil),                  // 43: shipwarden.policy.v1.QuietHours
-	(*Digest)(nil),                      // 44: shipwarden.policy.v1.Digest
-	(*Audience)(nil),                    // 45: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),             // 46: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),             // 47: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),                   // 48: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),               // 49: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),              // 50: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),                  // 51: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                        // 52: shipwarden.policy.v1.Rung
-	nil,                                 // 53: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	(v1.Cause)(0),                       // 54: shipwarden.release.v1.Cause
-	(v1.Trigger)(0),                     // 55: shipwarden.release.v1.Trigger
-	(*durationpb.Duration)(nil),         // 56: google.protobuf.Duration
-	(v1.Finding_Severity)(0),            // 57: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil),       // 58: google.protobuf.Timestamp
-	(*v1.Check)(nil),                    // 59: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),                // 60: shipwarden.release.v1.ArtifactKind
-	(v1.Occasion)(0),                    // 61: shipwarden.release.v1.Occasion
+	(*OnCall)(nil),                      // 28: shipwarden.policy.v1.OnCall
+	(*Rota)(nil),                        // 29: shipwarden.policy.v1.Rota
+	(*OnCallOverride)(nil),              // 30: shipwarden.policy.v1.OnCallOverride
+	(*Key)(nil),                         // 31: shipwarden.policy.v1.Key
+	(*Environment)(nil),                 // 32: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),                   // 33: shipwarden.policy.v1.Approvals
+	(*Service)(nil),                     // 34: shipwarden.policy.v1.Service
+	(*Requirement)(nil),                 // 35: shipwarden.policy.v1.Requirement
+	(*Target)(nil),                      // 36: shipwarden.policy.v1.Target
+	(*Gate)(nil),                        // 37: shipwarden.policy.v1.Gate
+	(*Waivable)(nil),                    // 38: shipwarden.policy.v1.Waivable
+	(*Rule)(nil),                        // 39: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                      // 40: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                        // 41: shipwarden.policy.v1.Span
+	(*Recurring)(nil),                   // 42: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),                    // 43: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                      // 44: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),                     // 45: shipwarden.policy.v1.Channel
+	(*QuietHours)(nil),                  // 46: shipwarden.policy.v1.QuietHours
+	(*Digest)(nil),                      // 47: shipwarden.policy.v1.Digest
+	(*Audience)(nil),                    // 48: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),             // 49: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),             // 50: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),                   // 51: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),               // 52: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),              // 53: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),                  // 54: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                        // 55: shipwarden.policy.v1.Rung
+	nil,                                 // 56: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	(v1.Cause)(0),                       // 57: shipwarden.release.v1.Cause
+	(v1.Trigger)(0),                     // 58: shipwarden.release.v1.Trigger
+	(*durationpb.Duration)(nil),         // 59: google.protobuf.Duration
+	(v1.Finding_Severity)(0),            // 60: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil),       // 61: google.protobuf.Timestamp
+	(*v1.Check)(nil),                    // 62: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),                // 63: shipwarden.release.v1.ArtifactKind
+	(v1.Occasion)(0),                    // 64: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
 	23,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
 	27,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	28,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	29,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	31,  // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	33,  // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	34,  // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	37,  // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	42,  // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	48,  // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	49,  // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	51,  // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	30,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	30,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	31,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	32,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	34,  // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	36,  // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	37,  // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	40,  // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	45,  // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	51,  // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	52,  // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	54,  // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	33,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	33,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
 	22,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
 	20,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
 	11,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
 	18,  // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
 	14,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
 	13,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	45,  // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	47,  // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	48,  // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	50,  // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
 	12,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
 	10,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
 	9,   // 24: shipwarden.policy.v1.Procedure.rollback_readiness:type_name -> shipwarden.policy.v1.RollbackReadiness
 	8,   // 25: shipwarden.policy.v1.Procedure.incidents:type_name -> shipwarden.policy.v1.Incidents
 	0,   // 26: shipwarden.policy.v1.Incidents.scopes:type_name -> shipwarden.policy.v1.Incidents.Scope
-	54,  // 27: shipwarden.policy.v1.Incidents.causes:type_name -> shipwarden.release.v1.Cause
+	57,  // 27: shipwarden.policy.v1.Incidents.causes:type_name -> shipwarden.release.v1.Cause
 	1,   // 28: shipwarden.policy.v1.Incidents.until:type_name -> shipwarden.policy.v1.Incidents.Until
-	30,  // 29: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
+	33,  // 29: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
 	2,   // 30: shipwarden.policy.v1.RollbackReadiness.first_release:type_name -> shipwarden.policy.v1.RollbackReadiness.FirstRelease
-	55,  // 31: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
-	53,  // 32: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	30,  // 33: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	56,  // 34: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	56,  // 35: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	56,  // 36: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	58,  // 31: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
+	56,  // 32: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	33,  // 33: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	59,  // 34: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	59,  // 35: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	59,  // 36: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
 	15,  // 37: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
 	16,  // 38: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
-	43,  // 39: shipwarden.policy.v1.RiskScore.working_hours:type_name -> shipwarden.policy.v1.QuietHours
-	30,  // 40: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
-	56,  // 41: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
+	46,  // 39: shipwarden.policy.v1.RiskScore.working_hours:type_name -> shipwarden.policy.v1.QuietHours
+	33,  // 40: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
+	59,  // 41: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
 	17,  // 42: shipwarden.policy.v1.RiskLevel.lane:type_name -> shipwarden.policy.v1.Lane
-	30,  // 43: shipwarden.policy.v1.Lane.approvals:type_name -> shipwarden.policy.v1.Approvals
+	33,  // 43: shipwarden.policy.v1.Lane.approvals:type_name -> shipwarden.policy.v1.Approvals
 	19,  // 44: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
 	21,  // 45: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	57,  // 46: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	57,  // 47: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	57,  // 48: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	57,  // 49: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	60,  // 46: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	60,  // 47: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	60,  // 48: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	60,  // 49: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
 	24,  // 50: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
 	25,  // 51: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
 	26,  // 52: shipwarden.policy.v1.Person.signing_identities:type_name -> shipwarden.policy.v1.PersonIdentity
 	3,   // 53: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
-	58,  // 54: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	58,  // 55: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	58,  // 56: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
-	58,  // 57: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
+	61,  // 54: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	61,  // 55: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	61,  // 56: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
+	61,  // 57: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
 	24,  // 58: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
-	58,  // 59: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	58,  // 60: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	30,  // 61: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	59,  // 62: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	32,  // 63: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
-	57,  // 64: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	60,  // 65: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	56,  // 66: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	60,  // 67: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	55,  // 68: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	36,  // 69: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	35,  // 70: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
-	56,  // 71: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
-	56,  // 72: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
-	38,  // 73: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	41,  // 74: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	39,  // 75: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	40,  // 76: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	4,   // 77: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	5,   // 78: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	58,  // 79: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	58,  // 80: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	56,  // 81: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	6,   // 82: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	6,   // 83: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	61,  // 84: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	43,  // 85: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
-	44,  // 86: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
-	6,   // 87: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
-	56,  // 88: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
-	61,  // 89: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	46,  // 90: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	56,  // 91: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	56,  // 92: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	56,  // 93: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	56,  // 94: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	56,  // 95: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	56,  // 96: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	56,  // 97: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	56,  // 98: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	56,  // 99: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	56,  // 100: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
-	56,  // 101: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	56,  // 102: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	50,  // 103: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	56,  // 104: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	30,  // 105: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	52,  // 106: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	56,  // 107: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	108, // [108:108] is the sub-list for method output_type
-	108, // [108:108] is the sub-list for method input_type
-	108, // [108:108] is the sub-list for extension type_name
-	108, // [108:108] is the sub-list for extension extendee
-	0,   // [0:108] is the sub-list for field type_name
+	28,  // 59: shipwarden.policy.v1.Group.on_call:type_name -> shipwarden.policy.v1.OnCall
+	29,  // 60: shipwarden.policy.v1.OnCall.rotas:type_name -> shipwarden.policy.v1.Rota
+	30,  // 61: shipwarden.policy.v1.OnCall.overrides:type_name -> shipwarden.policy.v1.OnCallOverride
+	59,  // 62: shipwarden.policy.v1.Rota.shift:type_name -> google.protobuf.Duration
+	61,  // 63: shipwarden.policy.v1.OnCallOverride.from:type_name -> google.protobuf.Timestamp
+	61,  // 64: shipwarden.policy.v1.OnCallOverride.until:type_name -> google.protobuf.Timestamp
+	61,  // 65: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	61,  // 66: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	33,  // 67: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	62,  // 68: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	35,  // 69: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
+	60,  // 70: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	63,  // 71: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	59,  // 72: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	63,  // 73: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	58,  // 74: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	39,  // 75: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	38,  // 76: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
+	59,  // 77: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
+	59,  // 78: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
+	41,  // 79: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	44,  // 80: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	42,  // 81: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	43,  // 82: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	4,   // 83: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	5,   // 84: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	61,  // 85: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	61,  // 86: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	59,  // 87: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	6,   // 88: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	6,   // 89: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	64,  // 90: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	46,  // 91: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
+	47,  // 92: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
+	6,   // 93: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
+	59,  // 94: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
+	64,  // 95: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	49,  // 96: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	59,  // 97: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	59,  // 98: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	59,  // 99: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	59,  // 100: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	59,  // 101: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	59,  // 102: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	59,  // 103: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	59,  // 104: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	59,  // 105: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	59,  // 106: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
+	59,  // 107: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	59,  // 108: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	53,  // 109: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	59,  // 110: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	33,  // 111: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	55,  // 112: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	59,  // 113: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	114, // [114:114] is the sub-list for method output_type
+	114, // [114:114] is the sub-list for method input_type
+	114, // [114:114] is the sub-list for extension type_name
+	114, // [114:114] is the sub-list for extension extendee
+	0,   // [0:114] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -5480,7 +5731,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[30].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[33].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 		(*Freeze_Recurring)(nil),
@@ -5492,7 +5743,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   47,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1503,7 +1503,10 @@ type Actor struct {
 	// How the identity was proved: "mtls", "token", "signature", "bus".
 	Method string `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
 	// The groups that the person was in at that moment.
-	Groups        []string `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
+	Groups []string `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Those of the groups that the person was in by being on call alone, and which shift said
+	// so. The event counts only if it was stored within all of these shifts.
+	OnCall        []*Shift `protobuf:"bytes,5,rep,name=on_call,json=onCall,proto3" json:"on_call,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1562,6 +1565,13 @@ func (x *Actor) GetMethod() string {
 func (x *Actor) GetGroups() []string {
 	if x != nil {
 		return x.Groups
+	}
+	return nil
+}
+
+func (x *Actor) GetOnCall() []*Shift {
+	if x != nil {
+		return x.OnCall
 	}
 	return nil
 }
@@ -5610,12 +5620,13 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x04dataJ\x04\b=\x10>R\x14execution_progressed\">\n" +
 	"\bPrevious\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
-	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"\xbe\x01\n" +
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"\xf5\x01\n" +
 	"\x05Actor\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x125\n" +
 	"\x04kind\x18\x02 \x01(\x0e2!.shipwarden.release.v1.Actor.KindR\x04kind\x12\x16\n" +
 	"\x06method\x18\x03 \x01(\tR\x06method\x12\x16\n" +
-	"\x06groups\x18\x04 \x03(\tR\x06groups\">\n" +
+	"\x06groups\x18\x04 \x03(\tR\x06groups\x125\n" +
+	"\aon_call\x18\x05 \x03(\v2\x1c.shipwarden.release.v1.ShiftR\x06onCall\">\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -6004,44 +6015,45 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*ProcedureApproved)(nil),              // 67: shipwarden.release.v1.ProcedureApproved
 	(*ProcedureApprovalWithdrawn)(nil),     // 68: shipwarden.release.v1.ProcedureApprovalWithdrawn
 	(*ProcedureProposalClosed)(nil),        // 69: shipwarden.release.v1.ProcedureProposalClosed
-	(*Request)(nil),                        // 70: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 71: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 72: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),                    // 73: shipwarden.release.v1.GateVerdict
-	(*UnseenEvidence)(nil),                 // 74: shipwarden.release.v1.UnseenEvidence
-	(*PinnedArtifact)(nil),                 // 75: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 76: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 77: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 78: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 79: shipwarden.release.v1.QuorumRule
-	(*RiskScore)(nil),                      // 80: shipwarden.release.v1.RiskScore
-	(*AlertAnswer)(nil),                    // 81: shipwarden.release.v1.AlertAnswer
-	(*Chosen)(nil),                         // 82: shipwarden.release.v1.Chosen
-	(*HoldReason)(nil),                     // 83: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 84: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 85: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 86: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 87: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 88: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 89: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 90: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 91: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 92: shipwarden.release.v1.Deferral
-	(*RecordReading)(nil),                  // 93: shipwarden.release.v1.RecordReading
-	(*RollbackProof)(nil),                  // 94: shipwarden.release.v1.RollbackProof
-	(*TargetResult)(nil),                   // 95: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 96: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 97: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 98: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 99: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 100: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 101: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 102: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 103: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 104: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 105: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 106: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 107: shipwarden.release.v1.Quarantine
+	(*Shift)(nil),                          // 70: shipwarden.release.v1.Shift
+	(*Request)(nil),                        // 71: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 72: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 73: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 74: shipwarden.release.v1.GateVerdict
+	(*UnseenEvidence)(nil),                 // 75: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),                 // 76: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 77: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 78: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 79: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 80: shipwarden.release.v1.QuorumRule
+	(*RiskScore)(nil),                      // 81: shipwarden.release.v1.RiskScore
+	(*AlertAnswer)(nil),                    // 82: shipwarden.release.v1.AlertAnswer
+	(*Chosen)(nil),                         // 83: shipwarden.release.v1.Chosen
+	(*HoldReason)(nil),                     // 84: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 85: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 86: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 87: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 88: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 89: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 90: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 91: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 92: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 93: shipwarden.release.v1.Deferral
+	(*RecordReading)(nil),                  // 94: shipwarden.release.v1.RecordReading
+	(*RollbackProof)(nil),                  // 95: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 96: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 97: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 98: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 99: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 100: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 101: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 102: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 103: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 104: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 105: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 106: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 107: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 108: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	64,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -6112,101 +6124,102 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	10,  // 65: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
 	16,  // 66: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
 	0,   // 67: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	70,  // 68: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	71,  // 69: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	64,  // 70: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	72,  // 71: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	73,  // 72: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	71,  // 73: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
-	74,  // 74: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	73,  // 75: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	71,  // 76: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
-	74,  // 77: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	71,  // 78: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	75,  // 79: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	76,  // 80: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	77,  // 81: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	77,  // 82: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	78,  // 83: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	77,  // 84: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	77,  // 85: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	79,  // 86: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	64,  // 87: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	77,  // 88: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	80,  // 89: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	64,  // 90: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
-	81,  // 91: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	82,  // 92: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
-	83,  // 93: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	64,  // 94: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	81,  // 95: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	77,  // 96: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	80,  // 97: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	81,  // 98: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	64,  // 99: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	84,  // 100: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	85,  // 101: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	86,  // 102: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	64,  // 103: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	64,  // 104: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	87,  // 105: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	88,  // 106: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	89,  // 107: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	90,  // 108: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	91,  // 109: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	83,  // 110: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	92,  // 111: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	88,  // 112: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	64,  // 113: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	64,  // 114: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	93,  // 115: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	94,  // 116: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
-	81,  // 117: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	77,  // 118: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
-	95,  // 119: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	95,  // 120: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	95,  // 121: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	77,  // 122: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	95,  // 123: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	96,  // 124: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	96,  // 125: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	96,  // 126: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	64,  // 127: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	64,  // 128: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	95,  // 129: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	95,  // 130: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	97,  // 131: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	64,  // 132: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	97,  // 133: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 134: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	87,  // 135: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	64,  // 136: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	97,  // 137: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	98,  // 138: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 139: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	99,  // 140: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	99,  // 141: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	64,  // 142: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	100, // 143: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	100, // 144: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	101, // 145: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	102, // 146: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	103, // 147: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	55,  // 148: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	104, // 149: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	104, // 150: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	105, // 151: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 152: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	106, // 153: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	83,  // 154: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	107, // 155: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	107, // 156: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	107, // 157: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	158, // [158:158] is the sub-list for method output_type
-	158, // [158:158] is the sub-list for method input_type
-	158, // [158:158] is the sub-list for extension type_name
-	158, // [158:158] is the sub-list for extension extendee
-	0,   // [0:158] is the sub-list for field type_name
+	70,  // 68: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
+	71,  // 69: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	72,  // 70: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	64,  // 71: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	73,  // 72: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	74,  // 73: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	72,  // 74: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	75,  // 75: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	74,  // 76: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	72,  // 77: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	75,  // 78: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	72,  // 79: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	76,  // 80: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	77,  // 81: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	78,  // 82: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	78,  // 83: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	79,  // 84: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	78,  // 85: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	78,  // 86: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	80,  // 87: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	64,  // 88: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	78,  // 89: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	81,  // 90: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	64,  // 91: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
+	82,  // 92: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	83,  // 93: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
+	84,  // 94: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	64,  // 95: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	82,  // 96: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	78,  // 97: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	81,  // 98: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	82,  // 99: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	64,  // 100: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	85,  // 101: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	86,  // 102: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	87,  // 103: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	64,  // 104: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	64,  // 105: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	88,  // 106: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	89,  // 107: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	90,  // 108: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	91,  // 109: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	92,  // 110: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	84,  // 111: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	93,  // 112: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	89,  // 113: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	64,  // 114: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	64,  // 115: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	94,  // 116: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	95,  // 117: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	82,  // 118: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	78,  // 119: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
+	96,  // 120: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	96,  // 121: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	96,  // 122: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	78,  // 123: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	96,  // 124: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	97,  // 125: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	97,  // 126: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	97,  // 127: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	64,  // 128: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	64,  // 129: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	96,  // 130: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	96,  // 131: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	98,  // 132: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	64,  // 133: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	98,  // 134: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 135: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	88,  // 136: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	64,  // 137: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	98,  // 138: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	99,  // 139: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 140: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	100, // 141: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	100, // 142: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	64,  // 143: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	101, // 144: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	101, // 145: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	102, // 146: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	103, // 147: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	104, // 148: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	55,  // 149: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	105, // 150: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	105, // 151: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	106, // 152: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 153: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	107, // 154: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	84,  // 155: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	108, // 156: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	108, // 157: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	108, // 158: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	159, // [159:159] is the sub-list for method output_type
+	159, // [159:159] is the sub-list for method input_type
+	159, // [159:159] is the sub-list for extension type_name
+	159, // [159:159] is the sub-list for extension extendee
+	0,   // [0:159] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
