@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/outward"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
 
@@ -81,7 +82,7 @@ func New(c Config) (*Source, error) {
 		Timeout:       c.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			DialContext:     (&net.Dialer{Timeout: c.Timeout}).DialContext,
+			DialContext:     outward.DialContext(c.Timeout),
 			TLSClientConfig: c.TLS, MaxIdleConns: 2, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
 		},
 	}}, nil
@@ -129,6 +130,8 @@ func words(err error) string {
 		return "not in time"
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
+	case errors.Is(err, outward.ErrForbidden):
+		return "its name leads to where nobody is asked"
 	}
 	return "it cannot be reached"
 }

@@ -20,13 +20,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"regexp"
 	"strings"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/outward"
 	"github.com/blackdice/shipwarden/internal/service"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
@@ -94,7 +94,7 @@ func New(cfg *configv1.ChangeConnector) (*Connector, error) {
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			Proxy: nil, DialContext: (&net.Dialer{Timeout: timeout}).DialContext,
+			Proxy: nil, DialContext: outward.DialContext(timeout),
 			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 			DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
 		},
@@ -118,16 +118,11 @@ func (c *Connector) address(template string) error {
 		return errors.New("it must have neither a user nor a fragment: secrets are in header_file")
 	case !strings.HasPrefix(strings.ToLower(before), strings.ToLower(origin)):
 		return errors.New("{id} must stand in the path or the query")
-	case u.Scheme != "https" && (u.Scheme != "http" || !local(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !outward.Here(u.Hostname())):
 		return errors.New("it must be https: plain http is for this machine only")
 	}
 	c.before, c.after, c.query = before, after, strings.Contains(before, "?")
 	return nil
-}
-
-func local(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // get returns the status and the body of the answer about a record. Errors wrap ErrUnknown.
@@ -174,6 +169,8 @@ func failure(err error) string {
 		return "the certificate of the system is not trusted"
 	case errors.As(err, &network) && network.Timeout():
 		return "the system does not answer in time"
+	case errors.Is(err, outward.ErrForbidden):
+		return "the system's name leads to where nobody is asked"
 	}
 	return "the system cannot be reached"
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
+	"github.com/blackdice/shipwarden/internal/outward"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
 
@@ -70,10 +70,10 @@ func NewProvider(config *configv1.Oidc, now func() time.Time) (*Provider, error)
 	if err != nil || issuer.Host == "" || issuer.User != nil || issuer.RawQuery != "" || issuer.Fragment != "" {
 		return nil, fmt.Errorf("oidc.issuer: %w: it is not the URL of an issuer", ErrProvider)
 	}
-	if issuer.Scheme != "https" && (issuer.Scheme != "http" || !loopback(issuer.Hostname())) {
+	if issuer.Scheme != "https" && (issuer.Scheme != "http" || !outward.Here(issuer.Hostname())) {
 		return nil, fmt.Errorf("oidc.issuer: %w: it is neither https nor on this machine", ErrProvider)
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, MaxIdleConns: 2, IdleConnTimeout: time.Minute}
+	transport := &http.Transport{DialContext: outward.DialContext(fetchTime), TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, MaxIdleConns: 2, IdleConnTimeout: time.Minute}
 	if file := config.GetCaFile(); file != "" {
 		pem, err := os.ReadFile(file)
 		if err != nil {
@@ -92,11 +92,6 @@ func NewProvider(config *configv1.Oidc, now func() time.Time) (*Provider, error)
 		Transport:     &guarded{provider: p, next: transport, scheme: issuer.Scheme, hosts: append([]string{issuer.Host}, config.GetKeyHosts()...)},
 	}
 	return p, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
 // guarded lets requests go to the provider only, and answers be of bounded size.

@@ -58,6 +58,7 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	defer fetcher.Close()
 	connectors, err := changerecord.Open(cfg.GetChangeConnectors())
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/outward"
 	"github.com/blackdice/shipwarden/services/approval/notify"
 )
 
@@ -56,12 +57,11 @@ func (w *web) attempt(ctx context.Context, key string, body []byte) answer {
 // notices are rare, and on a connection that is used again net/http may send a
 // request with an idempotency key twice of its own accord.
 func newClient(timeout time.Duration, roots *x509.CertPool) *http.Client {
-	dialer := &net.Dialer{Timeout: timeout, ControlContext: checkAddress}
 	return &http.Client{
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			DialContext:            dialer.DialContext,
+			DialContext:            outward.DialContext(timeout),
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 			DisableKeepAlives:      true,
 			DisableCompression:     true,
@@ -134,7 +134,7 @@ func failure(err error, sent bool) answer {
 		record      tls.RecordHeaderError
 	)
 	switch {
-	case errors.Is(err, errBlocked):
+	case errors.Is(err, outward.ErrForbidden):
 		return answer{text: "the address is one that must not be reached"}
 	case errors.As(err, &certificate):
 		return answer{text: "the receiver's certificate is not trusted"}

@@ -13,6 +13,8 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/blackdice/shipwarden/internal/outward"
 )
 
 // maxDialog bounds what is read from a relay, in bytes: one that never stops talking
@@ -71,8 +73,7 @@ func (p *post) attempt(ctx context.Context, _ string, body []byte) answer {
 
 // connect speaks TLS, and says who writes.
 func (p *post) connect(ctx context.Context) (*smtp.Client, error) {
-	dialer := &net.Dialer{ControlContext: checkAddress}
-	conn, err := dialer.DialContext(ctx, "tcp", p.address)
+	conn, err := outward.DialContext(0)(ctx, "tcp", p.address)
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func ask(ctx context.Context, client *http.Client, at *url.URL) ([]v1.Descriptor
 	default:
 		return nil, nil, explain(transport.CheckError(response, http.StatusOK))
 	}
-	body, err := io.ReadAll(response.Body) // The door has bounded it.
+	body, err := io.ReadAll(response.Body) // The transport has bounded it.
 	if err != nil {
 		return nil, nil, explain(err)
 	}

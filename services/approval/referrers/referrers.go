@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"github.com/blackdice/shipwarden/internal/outward"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -53,7 +53,7 @@ var mediaTypes = []string{
 // Finder finds statements. It is safe for concurrent use.
 type Finder struct {
 	registries map[string]*configv1.Registry
-	transport  http.RoundTripper
+	transport  *outward.Registries
 }
 
 // New returns a finder that asks these registries. An error names the entry at fault.
@@ -71,16 +71,12 @@ func New(registries []*configv1.Registry) (*Finder, error) {
 		}
 		f.registries[r.GetHost()] = r
 	}
-	f.transport = newDoor(f.registries)
+	f.transport = outward.NewRegistries(f.registries)
 	return f, nil
 }
 
 // Close lets go of connections to registries that nobody uses.
-func (f *Finder) Close() {
-	if d, ok := f.transport.(*door); ok {
-		d.CloseIdleConnections()
-	}
-}
+func (f *Finder) Close() { f.transport.CloseIdleConnections() }
 
 // Find returns the statements beside an image or a chart, each once, in the order of
 // their digests; none where there are none. Wanted are the predicate types that matter: what
@@ -167,6 +163,8 @@ func explain(err error) error {
 	switch {
 	case errors.Is(err, ErrBounds), errors.Is(err, ErrUnreachable):
 		return err
+	case errors.Is(err, outward.ErrTooLong):
+		return fmt.Errorf("%w: %w", ErrBounds, err)
 	case errors.As(err, &answer):
 		return fmt.Errorf("%w: it answered with status %d", ErrUnreachable, answer.StatusCode)
 	}

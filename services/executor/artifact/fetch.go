@@ -9,6 +9,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/blackdice/shipwarden/internal/outward"
 	"github.com/blackdice/shipwarden/internal/policy"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -18,6 +19,7 @@ import (
 type Fetcher struct {
 	folder     string
 	registries map[string]*configv1.Registry
+	transport  *outward.Registries
 }
 
 // NewFetcher is a fetcher of files below folder and of images in the registries.
@@ -31,8 +33,12 @@ func NewFetcher(folder string, registries []*configv1.Registry) (*Fetcher, error
 		}
 		f.registries[r.GetHost()] = r
 	}
+	f.transport = outward.NewRegistries(f.registries)
 	return f, nil
 }
+
+// Close lets go of connections to registries that nobody uses.
+func (f *Fetcher) Close() { f.transport.CloseIdleConnections() }
 
 // Fetch finds an artifact and verifies its digest. The errors wrap ErrNotFound,
 // ErrUnavailable, ErrDigest or ErrRefused.

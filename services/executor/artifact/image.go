@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
@@ -98,7 +99,9 @@ func (f *Fetcher) reference(ctx context.Context, a *releasev1.Artifact) ([]remot
 	if ref.Context().String() != location {
 		return nil, name.Digest{}, fmt.Errorf("not the name of a repository: %w", ErrRefused)
 	}
-	options := []remote.Option{remote.WithContext(ctx), remote.WithUserAgent("shipwarden")}
+	options := []remote.Option{
+		remote.WithContext(ctx), remote.WithUserAgent("shipwarden"), remote.WithTransport(f.transport),
+	}
 	if registry.GetUser() != "" {
 		password, err := os.ReadFile(registry.GetPasswordFile())
 		if err != nil {
@@ -178,6 +181,10 @@ func tooMany() error {
 // registryError sorts what the library returns. What is not known to be final is
 // taken for something that passes: the caller tries again for a while.
 func registryError(err error) error {
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		err = outer.Err // Its text repeats the URL, which may be one that is a secret.
+	}
 	var answer *transport.Error
 	switch {
 	case errors.Is(err, ErrRefused), errors.Is(err, ErrDigest):

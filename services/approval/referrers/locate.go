@@ -1,16 +1,11 @@
 package referrers
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -18,14 +13,6 @@ import (
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
-)
-
-// Bounds of one answer: 4 MiB is what the distribution specification lets a manifest
-// have.
-const (
-	maxAnswer     = 4 << 20
-	maxHeader     = 64 << 10
-	answerTimeout = 20 * time.Second
 )
 
 // repositoryForm is what the distribution specification calls a name: no dot segments,
@@ -71,54 +58,4 @@ func login(r *configv1.Registry) (authn.Authenticator, error) {
 		return nil, fmt.Errorf("read password_file: %w", err)
 	}
 	return &authn.Basic{Username: r.GetUser(), Password: strings.TrimRight(string(password), "\r\n")}, nil
-}
-
-// errNotConfigured is what a request to a server without an entry ends with.
-var errNotConfigured = errors.New("not a configured registry")
-
-// door is the transport to all registries. It lets nothing through but requests to
-// configured servers, also where one of them redirects.
-type door struct {
-	registries map[string]*configv1.Registry
-	next       http.RoundTripper
-}
-
-func newDoor(registries map[string]*configv1.Registry) http.RoundTripper {
-	return &door{registries: registries, next: &http.Transport{
-		Proxy: nil, MaxResponseHeaderBytes: maxHeader, ResponseHeaderTimeout: answerTimeout, TLSHandshakeTimeout: answerTimeout,
-		IdleConnTimeout: answerTimeout, DisableCompression: true,
-	}}
-}
-
-// RoundTrip sends a request that may be sent, and takes the whole answer in, up to its
-// bound.
-func (d *door) RoundTrip(request *http.Request) (*http.Response, error) {
-	r := d.registries[request.URL.Host]
-	switch {
-	case r == nil:
-		return nil, fmt.Errorf("%w: %q", errNotConfigured, request.URL.Host)
-	case request.URL.Scheme != "https" && (request.URL.Scheme != "http" || !r.GetInsecure()):
-		return nil, fmt.Errorf("%w: %q is configured without insecure, so not over %s", errNotConfigured, r.GetHost(), request.URL.Scheme)
-	}
-	response, err := d.next.RoundTrip(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-	if err != nil {
-		return nil, fmt.Errorf("read answer: %w", err)
-	}
-	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("%w: the answer of %q is larger than %d bytes", ErrBounds, r.GetHost(), maxAnswer)
-	}
-	response.Body = io.NopCloser(bytes.NewReader(body))
-	return response, nil
-}
-
-// CloseIdleConnections lets go of connections that nobody uses.
-func (d *door) CloseIdleConnections() {
-	if t, ok := d.next.(*http.Transport); ok {
-		t.CloseIdleConnections()
-	}
 }
