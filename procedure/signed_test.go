@@ -159,6 +159,45 @@ func TestABundleIsHeldToItsApproval(t *testing.T) {
 	}
 }
 
+// TestASignatureThatWasTakenBackDoesNotCountAgain: whoever kept it, and writes what they like
+// in that person's name, has no other. A new one of the same person counts, and so do those of
+// others.
+func TestASignatureThatWasTakenBackDoesNotCountAgain(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseApprove)
+	end := h.Now.Add(time.Hour)
+	signed := func(at time.Time) *releasev1.Event {
+		e := proceduretest.Approval(h.State(), end)
+		e.GetApprovalGiven().Signature = &releasev1.ApprovalSignature{Signed: timestamppb.New(at), Expires: timestamppb.New(end), Armored: "…"}
+		return e
+	}
+	older, first := signed(h.Now.Add(-time.Minute)), signed(h.Now)
+	h.Do(t, "anna", first)
+	h.Advance(time.Minute)
+	h.Do(t, "anna", proceduretest.WithdrawApproval())
+	for what, again := range map[string]*releasev1.Event{"the same": first, "one that was made before it": older} {
+		if err := h.Append("anna", again); !errors.Is(err, procedure.ErrInvalidTransition) || !strings.Contains(err.Error(), "taken that one back") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	h.Do(t, "ben", first)
+	h.Do(t, "anna", signed(h.Now))
+	h.Do(t, "anna", proceduretest.WithdrawApproval())
+	if err := h.Append("anna", first); !errors.Is(err, procedure.ErrInvalidTransition) {
+		t.Errorf("the first, after a second was taken back: %v", err)
+	}
+	// What is over is over: nothing that was signed for it counts for what ended, or too late.
+	late := h.Clone()
+	late.Advance(time.Hour)
+	if err := late.Append("cleo", first); !errors.Is(err, procedure.ErrInvalidTransition) || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("after its end: %v", err)
+	}
+	h.Do(t, "ben", proceduretest.Reject())
+	if err := h.Append("cleo", first); !errors.Is(err, procedure.ErrInvalidTransition) {
+		t.Errorf("of a release that was rejected: %v", err)
+	}
+}
+
 // TestACountThatIgnoresSignaturesIsRefused: the service that authorizes is not believed.
 // Enough have approved and enough have signed; only who is counted for what is wrong.
 func TestACountThatIgnoresSignaturesIsRefused(t *testing.T) {

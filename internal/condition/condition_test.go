@@ -129,6 +129,22 @@ func TestWhatCannotBeEvaluatedDoesNotHold(t *testing.T) {
 	}
 }
 
+// TestAPatternWithoutAnEndIsNeverTrue: what a pattern may repeat is bounded, and what it may
+// run back does not exist. It is found when the document is read, or the rule does not hold.
+func TestAPatternWithoutAnEndIsNeverTrue(t *testing.T) {
+	for _, pattern := range []string{"((a{100}){100}){100}", "a{100000}", "(", "(?<a>a)\\1", "a*+b", "(?=a)a"} {
+		c, err := condition.Compile(`attestation.predicate.long.matches("` + pattern + `")`)
+		if err == nil {
+			var holds bool
+			if holds, err = c.Holds(facts(t)); holds || !errors.Is(err, condition.ErrEvaluation) {
+				t.Errorf("%s: %v, %v", pattern, holds, err)
+			}
+		} else if !errors.Is(err, condition.ErrSyntax) {
+			t.Errorf("%s: %v", pattern, err)
+		}
+	}
+}
+
 func TestOfNothingNothingIsKnown(t *testing.T) {
 	c, err := condition.Compile(`attestation.digest == "" && artifact.name == "" && request.service == "" && size(reviewers) == 0 && size(groups) == 0`)
 	if err != nil {

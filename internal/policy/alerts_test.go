@@ -20,6 +20,8 @@ func TestRulesAboutAlertsAreChecked(t *testing.T) {
 	for _, test := range []struct{ name, rules, want string }{
 		{"in order", rule("page", `matches: "page|critical"`, ", services: [shop]"), ""},
 		{"a pattern that is none", rule("page", `matches: "page("`, ""), "alerts[0].matchers[0].matches"},
+		{"a pattern that breaks out of its anchors", rule("page", `matches: "page)|(?:"`, ""), "alerts[0].matchers[0].matches"},
+		{"a pattern of a million letters", rule("page", `matches: "((a{100}){100}){100}"`, ""), "alerts[0].matchers[0].matches"},
 		{"a matcher of nothing", rule("page", `label: x`, ""), "label"},
 		{"for no service", rule("page", "is: page", ", services: [shoe]"), "alerts[0].services[0]"},
 		{"twice", rule("page", "is: page", "") + rule("page", "is: page", ""), "alerts[1].name"},

@@ -39,6 +39,7 @@ func TestWhatNobodyCanHaveMeantIsRefused(t *testing.T) {
 		{"key given twice", "name: sre\nmembers: [a]\nmembers: [b]\n", []string{"group.yaml:3:1 members is given twice, first in line 2"}},
 		{"second document", "name: sre\n---\nname: ops\n", []string{"group.yaml:2:1 a second document begins here"}},
 		{"broken second document", "name: sre\n---\n[\n", []string{"group.yaml:3:1 no YAML:"}},
+		{"what holds itself", "name: sre\nmembers: &m [*m]\n", []string{"group.yaml:2:10 anchors are not allowed", "group.yaml:2:14 aliases are not allowed"}},
 		{"anchor and alias", "name: &n sre\nmembers: [*n]\n", []string{"group.yaml:1:7 anchors", "group.yaml:2:11 aliases"}},
 		{"field number as key", "1: sre\n", []string{"group.yaml:1:1 field 1: write the name"}},
 		{"lone carriage return", "name: sre\rmembers: 3\n", []string{"group.yaml:1:10 the character U+000D"}},

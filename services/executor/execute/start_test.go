@@ -280,6 +280,9 @@ func TestNothingStartsBeforeItsTime(t *testing.T) {
 // TestWhoseApproversHaveLeftDoesNotStart: what was approved by somebody who is not in
 // the group any more is to be approved by somebody who is.
 func TestWhoseApproversHaveLeftDoesNotStart(t *testing.T) {
+	ben := func(more string) string {
+		return strings.Replace(sitetest.Document(""), "{id: ben, ", "{id: ben, "+more+", ", 1)
+	}
 	for _, test := range []struct {
 		name, document string
 		starts         bool
@@ -287,6 +290,10 @@ func TestWhoseApproversHaveLeftDoesNotStart(t *testing.T) {
 		{"another document with the same people", sitetest.Document("# new\n"), true},
 		{"who left the group", sitetest.Without("ben"), false},
 		{"who left", strings.Replace(sitetest.Document(""), "{id: ben, ", "{id: ben, inactive: true, ", 1), false},
+		{"who turned out to have asked for it", ben("aliases: [rita]"), false},
+		{"who turned out to own it", ben("aliases: [otto]"), false},
+		{"who turned out to have written it, by what only the evidence says", ben("aliases: [alan]"), false},
+		{"who has another account that has no part in it", ben("aliases: [benedict]"), true},
 		{"who is not known any more", strings.Replace(sitetest.Document(""), "  - {id: ben, name: ben}\n", "", 1), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
