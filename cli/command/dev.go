@@ -59,6 +59,7 @@ func newDev(a *app) *cobra.Command {
 	c.Flags().StringSliceVar(&o.readers, "oidc-reader-group", nil, "group of that provider whose members read the record")
 	c.Flags().StringSliceVar(&o.alertmanagers, "alertmanager", nil, "NAME=URL of an Alertmanager that alerts of the procedure document are asked of, by its name there")
 	c.Flags().StringSliceVar(&o.prometheuses, "prometheus", nil, "NAME=URL of a Prometheus that alerts of the procedure document are asked of, by its name there")
+	c.Flags().StringSliceVar(&o.metrics, "metrics", nil, "NAME=URL of a Prometheus that checks ask for metrics, by its name in checks")
 	c.Flags().BoolVar(&o.freePorts, "free-ports", false, fmt.Sprintf("listen on ports that are free, instead of %d, %d and %d",
 		devNATSPort, devApprovalPort, devRecorderPort))
 	return c
@@ -70,6 +71,7 @@ type devOptions struct {
 	issuer, audience             string
 	readers                      []string
 	alertmanagers, prometheuses  []string
+	metrics                      []string
 	freePorts                    bool
 }
 
@@ -85,6 +87,10 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 		return exit.Withf(exit.Usage, "--oidc-provider and --oidc-reader-group are given together or not at all: a provider knows more people than may read")
 	}
 	sources, err := o.alertSources()
+	if err != nil {
+		return err
+	}
+	metricSources, err := o.metricSources()
 	if err != nil {
 		return err
 	}
@@ -122,7 +128,7 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	defer board.Close(context.WithoutCancel(ctx))
 	world.Rules.Notice = true
 	cfg := o.rig(dir)
-	cfg.AlertSources = sources
+	cfg.AlertSources, cfg.MetricSources = sources, metricSources
 	if err := world.Listen(&cfg, board); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package command_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +22,7 @@ import (
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	"github.com/blackdice/shipwarden/services/approval"
+	"github.com/blackdice/shipwarden/services/validator"
 )
 
 const examples = "../../examples"
@@ -164,6 +166,38 @@ func TestTheExampleConfigurationGoesWithTheExampleProcedure(t *testing.T) {
 		if !found {
 			t.Errorf("approval.yaml has no source %s, which the alert %s is asked of", a.GetSource(), a.GetName())
 		}
+	}
+}
+
+// TestTheExampleConfigurationOfTheValidatorGoesWithIt, and has every source of metrics that a
+// check of the example asks.
+func TestTheExampleConfigurationOfTheValidatorGoesWithIt(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"prometheus.token", "prometheus.key"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := strings.ReplaceAll(string(exampleFile(t, "validator.yaml")), "/etc/shipwarden/secrets", dir)
+	cfg, err := validator.Load(stationtest.File(t, "validator.yaml", text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, asked := exampleProcedure(t, "procedure.yaml"), 0
+	for _, s := range document.GetServices() {
+		for _, c := range s.GetChecks() {
+			source := c.GetPrometheus().GetSource()
+			if source == "" {
+				continue
+			}
+			asked++
+			if !slices.ContainsFunc(cfg.GetMetricSources(), func(m *configv1.MetricSource) bool { return m.GetName() == source }) {
+				t.Errorf("validator.yaml has no source %s, which the check %s asks", source, c.GetName())
+			}
+		}
+	}
+	if asked == 0 {
+		t.Error("no check asks a source of metrics")
 	}
 }
 

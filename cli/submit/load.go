@@ -16,6 +16,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy/strictyaml"
 	"github.com/blackdice/shipwarden/internal/shape"
@@ -38,7 +39,7 @@ var (
 // The filename is only for them.
 func Load(data []byte, filename string, evidence []string) (*releasev1.Request, error) {
 	request := &releasev1.Request{}
-	if err := strictyaml.Unmarshal(data, filename, request, func() []strictyaml.Violation { return Twice(request) }); err != nil {
+	if err := strictyaml.Unmarshal(data, filename, request, func() []strictyaml.Violation { return append(Twice(request), Unclear(request)...) }); err != nil {
 		return nil, err
 	}
 	var faults []error
@@ -97,6 +98,22 @@ func readEvidence(file string) ([]byte, error) {
 		return nil, fmt.Errorf("evidence: %s: %w: neither a sigstore bundle nor a DSSE envelope, which has payloadType, payload and signatures", file, ErrEvidence)
 	}
 	return content, nil
+}
+
+// Unclear returns what of a request's checks can have no verdict. It needs no procedure
+// document either.
+func Unclear(r *releasev1.Request) []strictyaml.Violation {
+	var out []strictyaml.Violation
+	look := func(field string, checks []*releasev1.Check) {
+		for i, c := range checks {
+			for _, f := range criterion.Faults(c) {
+				out = append(out, strictyaml.Violation{Field: fmt.Sprintf("%s[%d].%s", field, i, f.Field), Rule: f.Rule, Message: f.Message})
+			}
+		}
+	}
+	look("validation.checks", r.GetValidation().GetChecks())
+	look("rollback_plan.checks", r.GetRollbackPlan().GetChecks())
+	return out
 }
 
 // Twice returns what is named twice in a request and must differ. It needs no

@@ -32,7 +32,9 @@ type Config struct {
 	Channels   []*configv1.ChannelAddress
 	Registries []*configv1.Registry
 	// AlertSources are where approval service and executor ask for alerts.
-	AlertSources   []*configv1.AlertSource
+	AlertSources []*configv1.AlertSource
+	// MetricSources are where the validator asks for metrics.
+	MetricSources  []*configv1.MetricSource
 	ArtifactFolder string
 	// OIDC is a provider whose tokens both gRPC services take, nil for none, and
 	// ReaderGroups those of its groups that read the record.

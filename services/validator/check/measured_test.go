@@ -229,6 +229,56 @@ func TestADocumentThatWasChangedProvesNothing(t *testing.T) {
 	})
 }
 
+// forged gives the same sample to every question.
+type forged check.Observation
+
+func (f forged) Probe(context.Context, *target.Target, *releasev1.Check) check.Observation {
+	return check.Observation(f)
+}
+
+// TestAForgedSampleProvesNothing: a sample that passed, and what is said to have been measured
+// does not show it, is refused though all counts and verdicts of the document agree.
+func TestAForgedSampleProvesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now().UTC()
+		point := func(ago time.Duration, value string) metrics.Point {
+			return metrics.Point{Time: now.Add(-ago), Value: value}
+		}
+		measured := func(s check.MeasuredSeries) *check.Measured {
+			return &check.Measured{Asked: now, Found: 1, Series: []check.MeasuredSeries{s}}
+		}
+		good := check.MeasuredSeries{Points: 1, Within: 1, Newest: now, Values: []metrics.Point{point(0, "0.5")}}
+		aged := func(p *releasev1.PrometheusProbe) { p.MaxAge, p.MaxAgeOf = durationpb.New(time.Minute), "up" }
+		for _, test := range []struct {
+			name     string
+			check    *releasev1.Check
+			measured *check.Measured
+			fine     bool
+		}{
+			{"as it was", metric(), measured(good), true},
+			{"nothing measured", metric(), nil, false},
+			{"of an age that is not known", metric(aged), measured(good), false},
+			{"values that were not counted", metric(), measured(check.MeasuredSeries{Points: 1, Within: 1, Newest: now, Values: []metrics.Point{point(time.Second, "2"), point(0, "0.5")}}), false},
+			{"another newest value", metric(), measured(check.MeasuredSeries{Points: 1, Within: 1, Newest: now, Values: []metrics.Point{point(time.Hour, "0.5")}}), false},
+			{"no values", metric(), measured(check.MeasuredSeries{Points: 1, Within: 1, Newest: now, Values: []metrics.Point{}}), false},
+			{"series that are gone", metric(), &check.Measured{Asked: now, Found: 1, Series: []check.MeasuredSeries{}}, false},
+		} {
+			p := plan(t, "eu1")
+			p.Checks = []*releasev1.Check{test.check}
+			bake := newWorld("").Bake()
+			bake.Probers["prometheus"] = forged{Outcome: check.Passed, Measured: test.measured}
+			report, err := bake.Run(t.Context(), p)
+			if err != nil || report.Verdict != pass {
+				t.Fatalf("%s: %v, %v", test.name, report.Verdict, err)
+			}
+			_, err = check.Rejudge(report.Document, p.Release, p.Checks, []check.Approved{{Target: "eu1", Digest: approved}})
+			if (err == nil) != test.fine || err != nil && !errors.Is(err, check.ErrDocument) {
+				t.Errorf("%s: %v", test.name, err)
+			}
+		}
+	})
+}
+
 // TestAQueryThatCannotBeAskedIsAnError: whoever accepted it, nothing is asked.
 func TestAQueryThatCannotBeAskedIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

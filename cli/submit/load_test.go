@@ -1,0 +1,44 @@
+package submit_test
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/blackdice/shipwarden/cli/submit"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// TestACheckThatCanHaveNoVerdictIsSeenBeforeItIsSent, with its field, among those of the
+// release and those of the way back.
+func TestACheckThatCanHaveNoVerdictIsSeenBeforeItIsSent(t *testing.T) {
+	metric := func(query string) *releasev1.Check {
+		return &releasev1.Check{Name: "errors", Probe: &releasev1.Check_Prometheus{Prometheus: &releasev1.PrometheusProbe{
+			Source: "metrics", Query: query, Range: &releasev1.NumberRange{Max: proto.Float64(1)},
+		}}}
+	}
+	load := func(forth, back string) error {
+		t.Helper()
+		request := proceduretest.Request()
+		request.Validation.Checks = append(request.Validation.Checks, metric(forth))
+		request.RollbackPlan.Checks = []*releasev1.Check{metric(back)}
+		data, err := protojson.Marshal(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = submit.Load(data, "release.json", nil)
+		return err
+	}
+	if err := load(`errors{target="{target}"}`, `errors`); err != nil {
+		t.Fatal(err)
+	}
+	err := load(`errors{target="{host}"}`, `sum(errors`)
+	for _, want := range []string{"release.json:", "validation.checks[1].prometheus.query: {host} stands for nothing", "rollback_plan.checks[0].prometheus.query: the bracket ( is not closed"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
