@@ -14,7 +14,10 @@ import (
 func TestSetupInstallsWithHomebrew(t *testing.T) {
 	t.Parallel()
 	for _, part := range []struct{ name, formula, program string }{
-		{"openssh", "openssh", "ssh-keygen"}, {"alertmanager", "alertmanager", "alertmanager"}, {"promtool", "prometheus", "promtool"},
+		{"openssh", "openssh", "ssh-keygen"},
+		{"alertmanager", "alertmanager", "alertmanager"},
+		{"promtool", "prometheus", "promtool"},
+		{"prometheus", "prometheus", "prometheus"},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			m := newMac(t)

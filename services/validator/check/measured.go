@@ -154,7 +154,7 @@ func remeasured(c *releasev1.Check, s Sample) error {
 	for i, kept := range s.Measured.Series {
 		again := measureSeries(p, kept.Values, len(kept.Values))
 		if kept.Points == len(kept.Values) && (again.Within != kept.Within || again.Uncounted != kept.Uncounted) ||
-			kept.Points < len(kept.Values) || kept.Within+kept.Uncounted > kept.Points || len(kept.Values) == 0 || !again.Newest.Equal(kept.Newest) {
+			kept.Points < len(kept.Values) || kept.Within+kept.Uncounted > kept.Points || !again.Newest.Equal(kept.Newest) {
 			return fmt.Errorf("series[%d]: it counts otherwise than its values do", i)
 		}
 	}
