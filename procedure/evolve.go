@@ -115,6 +115,8 @@ func (s *State) apply(e Entry) error {
 		return s.applyGatesHeld(e, d.GatesHeld)
 	case *releasev1.Event_StartHeld:
 		return s.applyStartHeld(e, d.StartHeld)
+	case *releasev1.Event_TargetFreed:
+		return s.applyTargetFreed(e, d.TargetFreed)
 	case *releasev1.Event_RiskRefused:
 		return s.applyRiskRefused(e, d.RiskRefused)
 	case *releasev1.Event_ApprovalGiven:

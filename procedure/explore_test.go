@@ -243,7 +243,7 @@ func abstraction(n *node) string {
 		return x.Occasion == releasev1.Occasion_OCCASION_APPROVAL_WANTED && x.Followed
 	}))
 	if s.Phase == procedure.PhaseHeld {
-		put(s.HeldFor)
+		put(s.HeldFor, len(s.AwaitedTargets()) > 0)
 	}
 	if !s.Started() {
 		var approved []string
@@ -251,7 +251,7 @@ func abstraction(n *node) string {
 			approved = append(approved, fmt.Sprint(a.Person, n.now.Before(a.Expires)))
 		}
 		slices.Sort(approved)
-		put(approved, s.Authorized != nil)
+		put(approved, s.Authorized != nil, s.Freed.Release != "" && s.HeldFor == procedure.PhaseExecute)
 	}
 	put(s.Wave, s.RollbackAttempt > 0, len(s.Touched), s.AbortBy != "", s.Forced, s.EscalatedFor, s.EscalatedRollback)
 	put(s.Claim.Claimer != "", s.ClassOf(s.Touched) == releasev1.DriverClass_DRIVER_CLASS_PROBEABLE && n.now.Before(s.Claim.LeaseUntil))

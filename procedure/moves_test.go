@@ -77,6 +77,9 @@ func moves(request *releasev1.Request, class releasev1.DriverClass) []move {
 	add("start held", "", func(_ procedure.State, now time.Time) *releasev1.Event {
 		return &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: proceduretest.Hold("target.busy", now.Add(time.Hour))}}
 	})
+	add("freed", "", of(func(s procedure.State) *releasev1.Event {
+		return procedure.DecideFreed(s, procedure.Freed{Release: "shop-other", Sequence: s.Freed.Sequence + 1}, procedure.Targets(s.Request))
+	}))
 
 	approvers := []string{"anna", "ben"}
 	if request.GetTrigger() == releasev1.Trigger_TRIGGER_EMERGENCY {

@@ -108,7 +108,7 @@ var writers = map[string]string{
 	"execution_claimed": ServiceExecutor, "execution_finished": ServiceExecutor,
 	"execution_failed": ServiceExecutor, "execution_unknown": ServiceExecutor, "execution_refused": ServiceExecutor,
 	"evidence_added": ServiceApproval, "gates_held": ServiceApproval,
-	"targets_released": ServiceExecutor, "start_held": ServiceExecutor,
+	"targets_released": ServiceExecutor, "start_held": ServiceExecutor, "target_freed": ServiceExecutor,
 	"verification_passed": ServiceValidator, "verification_failed": ServiceValidator, "verification_inconclusive": ServiceValidator,
 	"rollback_claimed": ServiceExecutor, "rolled_back": ServiceExecutor, "rollback_failed": ServiceExecutor, "rollback_unavailable": ServiceExecutor,
 	"escalated": ServiceApproval, "acknowledged": ServiceApproval, "intervened": ServiceApproval, "aborted": ServiceApproval,

@@ -27,7 +27,7 @@ var phasesOf = map[string][]procedure.Phase{
 	"change_previewed": {procedure.PhasePreview}, "preview_refused": {procedure.PhasePreview},
 	"risk_cleared": {procedure.PhaseRisk}, "held": {procedure.PhaseRisk}, "risk_refused": {procedure.PhaseRisk},
 	"authorized": {procedure.PhaseApprove}, "authorization_refused": {procedure.PhaseApprove},
-	"start_held":        {procedure.PhaseExecute},
+	"start_held": {procedure.PhaseExecute}, "target_freed": {procedure.PhaseHeld},
 	"execution_claimed": {procedure.PhaseExecute, procedure.PhaseExecuting},
 	"execution_refused": {procedure.PhaseExecute}, "execution_finished": {procedure.PhaseExecuting},
 	"execution_failed": {procedure.PhaseExecuting}, "execution_unknown": {procedure.PhaseExecuting},

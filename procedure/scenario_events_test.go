@@ -70,6 +70,14 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 			return nil, true, unclearf("%v", err)
 		}
 		return &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: proceduretest.Hold(first, now.Add(d))}}, true, nil
+	case "freed": // freed <release> <sequence> <target>...: that one let these go
+		n, err := strconv.ParseUint(rest[0], 10, 64)
+		if err != nil {
+			return nil, true, unclearf("%v", err)
+		}
+		return &releasev1.Event{Data: &releasev1.Event_TargetFreed{
+			TargetFreed: &releasev1.TargetFreed{Release: first, Sequence: n, Targets: rest[1:]},
+		}}, true, nil
 	case "authorize":
 		return proceduretest.Authorize(s, now), true, nil
 	case "supersede":

@@ -118,7 +118,7 @@ func (sc *scenario) show() []string {
 	var due []string
 	for _, step := range procedure.Steps {
 		switch step.ID {
-		case procedure.StepDeadline, procedure.StepCatalog, procedure.StepAnswer:
+		case procedure.StepDeadline, procedure.StepCatalog, procedure.StepAnswer, procedure.StepWake:
 		default:
 			if procedure.Due(step.ID, s, sc.h.Now) {
 				due = append(due, string(step.ID))
@@ -233,6 +233,10 @@ func parts(s procedure.State) [][2]string {
 	if s.Claim.Claimer != "" {
 		work = fmt.Sprintf("wave %d attempt %d, way back %d, %s until %s", s.Wave, s.Attempt, s.RollbackAttempt, s.Claim.Claimer, clock(s.Claim.LeaseUntil))
 	}
+	freed := ""
+	if s.Freed.Release != "" {
+		freed = fmt.Sprintf("by %s at %d", s.Freed.Release, s.Freed.Sequence)
+	}
 	var later []string
 	for _, d := range s.Deferred {
 		when := "until " + d.Until.Format("Mon 15:04:05")
@@ -244,6 +248,7 @@ func parts(s procedure.State) [][2]string {
 	return [][2]string{
 		{"findings", strings.Join(findings, ", ")},
 		{"holds", strings.Join(holds, ", ")},
+		{"freed", freed},
 		{"unacknowledged", strings.Join(missing, "; ")},
 		{"approvals", strings.Join(approvals, ", ")},
 		{"bypassed", strings.Join(s.Bypassed, ", ")},

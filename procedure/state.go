@@ -52,6 +52,8 @@ type State struct {
 	HeldUntil time.Time
 	HeldFor   Phase
 	HeldSince time.Time
+	// Freed is by whose end it was woken last while it waited for targets.
+	Freed Freed
 
 	// Score is how dangerous step 3 took it to be; nil before, and where nothing is weighed.
 	Score *releasev1.RiskScore

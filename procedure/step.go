@@ -23,6 +23,7 @@ const (
 	StepVerify    StepID = "validator-verify"
 	StepRollback  StepID = "executor-rollback"
 	StepRelease   StepID = "executor-release"
+	StepWake      StepID = "executor-wake"
 	StepEscalate  StepID = "approval-escalate"
 	StepDeadline  StepID = "approval-deadline"
 	StepClock     StepID = "approval-clock"
@@ -67,7 +68,7 @@ var Steps = []Step{
 	{
 		ID: StepScope, Number: "2", Title: "Validate the scope", Service: ServiceValidator, Package: "services/validator/scope",
 		Clause:  "Validate the release scope, artefact version, deployment target, and deployment owner.",
-		WakesOn: []string{"gates_confirmed", "deadline_passed", "freeze_overridden"},
+		WakesOn: []string{"gates_confirmed", "deadline_passed", "freeze_overridden", "target_freed"},
 		Appends: []string{"scope_validated", "scope_refused"},
 	},
 	{
@@ -103,7 +104,7 @@ var Steps = []Step{
 	{
 		ID: StepExecute, Number: "5", Title: "Execute", Service: ServiceExecutor, Package: "services/executor/execute",
 		Clause:  "Execute the deployment using the approved and traceable deployment path.",
-		WakesOn: []string{"notified", "notice_acknowledged", "verification_passed", "deadline_passed", "intervened", "freeze_overridden"},
+		WakesOn: []string{"notified", "notice_acknowledged", "verification_passed", "deadline_passed", "intervened", "freeze_overridden", "target_freed"},
 		Appends: []string{
 			"execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
 			"execution_refused", "start_held", "target_locked", "execution_overrun",
@@ -140,6 +141,18 @@ var Steps = []Step{
 		Appends: []string{"targets_released", "target_unlocked", "artifact_quarantined"},
 	},
 	{
+		ID: StepWake, Number: "7", Title: "Wake who waits for the targets", Service: ServiceExecutor, Package: "services/executor/wake",
+		Clause: "Execute the deployment using the approved and traceable deployment path.",
+		WakesOn: []string{
+			"targets_released",
+			// What it waits for may have been let go meanwhile.
+			"held", "start_held",
+			// Who was woken does not take the targets: the next one is.
+			"execution_refused", "rejected", "withdrawn", "superseded", "expired",
+		},
+		Appends: []string{"target_freed"},
+	},
+	{
 		ID: StepRecord, Number: "8", Title: "Record", Service: ServiceRecorder, Package: "services/recorder/record",
 		Clause:  "Record the deployment outcome, timing, issues, and follow-up actions.",
 		Appends: []string{"recorded"},
@@ -165,7 +178,7 @@ var Steps = []Step{
 			"superseded", "notified", "notice_acknowledged", "execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
 			"execution_refused", "aborted", "verification_passed", "verification_failed", "verification_inconclusive",
 			"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "escalated", "acknowledged",
-			"intervened", "recorded", "freeze_overridden", "execution_overrun",
+			"intervened", "recorded", "freeze_overridden", "execution_overrun", "target_freed",
 		},
 	},
 	{
@@ -229,6 +242,8 @@ func Due(step StepID, s State, now time.Time) bool {
 		return s.Phase == PhaseRemedy || s.Phase == PhaseRollingBack
 	case StepRelease:
 		return s.Phase == PhaseRelease
+	case StepWake:
+		return len(EndsToTellOf(s)) > 0
 	case StepEscalate:
 		return len(DueCalls(s)) > 0
 	case StepCatalog:

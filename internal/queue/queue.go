@@ -30,6 +30,8 @@ type Look struct {
 	Now time.Time
 	// Turn is for how long one that may go on keeps its place.
 	Turn time.Duration
+	// Later says that the release takes nothing yet, being in step 3: whoever may goes first.
+	Later bool
 }
 
 // Find returns why the release waits although its targets are free: another one goes first.
@@ -72,9 +74,14 @@ func (l Look) find(ctx context.Context, store Store) (*releasev1.HoldReason, err
 
 // services are those of which releases may want one of the targets.
 func (l Look) services() []string {
-	out := []string{l.State.Request.GetService()}
-	for _, index := range l.Documents {
-		for _, id := range wanted(l.State) {
+	return services(l.State.Request.GetService(), wanted(l.State), l.Documents)
+}
+
+// services are that one, and those that a document has on one of the targets.
+func services(own string, targets []string, documents []*policy.Index) []string {
+	out := []string{own}
+	for _, index := range documents {
+		for _, id := range targets {
 			for _, name := range index.Target(id).GetServices() {
 				if !slices.Contains(out, name) {
 					out = append(out, name)
@@ -110,6 +117,8 @@ func (l Look) ahead(ctx context.Context, store Store, id string) (*releasev1.Hol
 		why = "is an emergency or a way back"
 	case first(h.Entries) < first(l.Entries):
 		why = "was asked for first"
+	case l.Later:
+		why = "may start"
 	default:
 		return nil, nil //nolint:nilnil // It comes later.
 	}

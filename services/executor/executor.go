@@ -26,6 +26,7 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/release"
 	"github.com/blackdice/shipwarden/services/executor/rollback"
 	"github.com/blackdice/shipwarden/services/executor/site"
+	"github.com/blackdice/shipwarden/services/executor/wake"
 )
 
 // Load reads the service's configuration file and checks everything in it that can
@@ -90,5 +91,6 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	s.Step(execute.New(reach, s.Now))
 	s.Step(rollback.New(reach, s.Now))
 	s.Step(release.New(reach, s.Now))
+	s.Step(wake.New(reach, s.Now))
 	return s.Run(ctx)
 }

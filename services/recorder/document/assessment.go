@@ -173,6 +173,7 @@ func (w *writer) risk(r *Record) {
 	w.table([]string{"Target", "What changes", "Way back", "Driver's class", "Preview"}, rows)
 	w.findings(findings)
 	w.waits(from[*releasev1.Event_Held](r))
+	w.freed(r, false)
 	for _, e := range from[*releasev1.Event_RiskCleared](r) {
 		if c := e.data.RiskCleared.GetChosen(); c != nil {
 			w.paragraph(sentence("Chosen by the procedure: " + procedure.ChosenWords(c)))

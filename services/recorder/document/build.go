@@ -135,6 +135,8 @@ func (b *builder) early(r view.Recorded) {
 		d.Evidence = append(d.Evidence, messages(b, x.EvidenceAdded.GetEvidence())...)
 	case *releasev1.Event_StartHeld:
 		d.Holds = append(d.Holds, b.entry(r, x.StartHeld))
+	case *releasev1.Event_TargetFreed:
+		d.Holds = append(d.Holds, b.entry(r, x.TargetFreed))
 	case *releasev1.Event_ApprovalGiven:
 		b.approve(r, x.ApprovalGiven)
 	case *releasev1.Event_ApprovalWithdrawn:

@@ -37,6 +37,7 @@ func (w *writer) execution(r *Record) {
 	}
 	w.section("Step 5: execution")
 	w.waited(held)
+	w.freed(r, true)
 	w.table([]string{"Event", "Claimed", "Wave", "Attempt", "Targets", "Executor", "Change", "To be done by"}, claims)
 	for _, e := range from[*releasev1.Event_ExecutionClaimed](r) {
 		if b := e.data.ExecutionClaimed.GetBypassed(); len(b) > 0 {

@@ -147,6 +147,8 @@ func describeWork(e *releasev1.Event) string {
 		return joined("outcome unknown", d.ExecutionUnknown.GetReason())
 	case *releasev1.Event_ExecutionRefused:
 		return findings(d.ExecutionRefused.GetFindings())
+	case *releasev1.Event_TargetFreed:
+		return fmt.Sprintf("release %s let go of %s, for which it waited: it is looked at again", d.TargetFreed.GetRelease(), strings.Join(d.TargetFreed.GetTargets(), ", "))
 	case *releasev1.Event_TargetsReleased:
 		return fmt.Sprintf("%d targets let go", len(d.TargetsReleased.GetResults()))
 	case *releasev1.Event_VerificationPassed:

@@ -234,7 +234,7 @@ func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
 func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -293,6 +293,7 @@ type Event struct {
 	//	*Event_ExecutionRefused
 	//	*Event_TargetsReleased
 	//	*Event_StartHeld
+	//	*Event_TargetFreed
 	//	*Event_VerificationPassed
 	//	*Event_VerificationFailed
 	//	*Event_VerificationInconclusive
@@ -662,6 +663,15 @@ func (x *Event) GetStartHeld() *Held {
 	if x != nil {
 		if x, ok := x.Data.(*Event_StartHeld); ok {
 			return x.StartHeld
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTargetFreed() *TargetFreed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_TargetFreed); ok {
+			return x.TargetFreed
 		}
 	}
 	return nil
@@ -1129,6 +1139,11 @@ type Event_StartHeld struct {
 	StartHeld *Held `protobuf:"bytes,67,opt,name=start_held,json=startHeld,proto3,oneof"`
 }
 
+type Event_TargetFreed struct {
+	// Recorded when a target was let go for which the release waited: it is looked at again at once.
+	TargetFreed *TargetFreed `protobuf:"bytes,201,opt,name=target_freed,json=targetFreed,proto3,oneof"`
+}
+
 type Event_VerificationPassed struct {
 	// Recorded when every check of the wave passed over the whole bake time.
 	VerificationPassed *VerificationPassed `protobuf:"bytes,70,opt,name=verification_passed,json=verificationPassed,proto3,oneof"`
@@ -1363,6 +1378,8 @@ func (*Event_ExecutionRefused) isEvent_Data() {}
 func (*Event_TargetsReleased) isEvent_Data() {}
 
 func (*Event_StartHeld) isEvent_Data() {}
+
+func (*Event_TargetFreed) isEvent_Data() {}
 
 func (*Event_VerificationPassed) isEvent_Data() {}
 
@@ -4690,6 +4707,71 @@ func (x *TargetUnlocked) GetState() *TargetState {
 	return nil
 }
 
+// TargetFreed ends the wait of a release that waits for nothing but targets. It decides
+// nothing: everything is looked at again.
+type TargetFreed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release that let the targets go.
+	Release string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Those of its targets for which this one waits.
+	Targets []string `protobuf:"bytes,2,rep,name=targets,proto3" json:"targets,omitempty"`
+	// Where in the stream it let them go: the sequence of its `targets_released`.
+	Sequence      uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TargetFreed) Reset() {
+	*x = TargetFreed{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TargetFreed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TargetFreed) ProtoMessage() {}
+
+func (x *TargetFreed) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TargetFreed.ProtoReflect.Descriptor instead.
+func (*TargetFreed) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *TargetFreed) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *TargetFreed) GetTargets() []string {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+func (x *TargetFreed) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
 // ServiceChanged carries the service's whole state, so that one event is enough.
 type ServiceChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4709,7 +4791,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4721,7 +4803,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4734,7 +4816,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -4792,7 +4874,7 @@ type RequestRefused struct {
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4804,7 +4886,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4817,7 +4899,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -4874,7 +4956,7 @@ type RefusedDecision struct {
 
 func (x *RefusedDecision) Reset() {
 	*x = RefusedDecision{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4886,7 +4968,7 @@ func (x *RefusedDecision) String() string {
 func (*RefusedDecision) ProtoMessage() {}
 
 func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4899,7 +4981,7 @@ func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedDecision.ProtoReflect.Descriptor instead.
 func (*RefusedDecision) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RefusedDecision) GetRelease() string {
@@ -4958,7 +5040,7 @@ type DelegationsChanged struct {
 
 func (x *DelegationsChanged) Reset() {
 	*x = DelegationsChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4970,7 +5052,7 @@ func (x *DelegationsChanged) String() string {
 func (*DelegationsChanged) ProtoMessage() {}
 
 func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4983,7 +5065,7 @@ func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegationsChanged.ProtoReflect.Descriptor instead.
 func (*DelegationsChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DelegationsChanged) GetDelegations() []*Delegation {
@@ -5043,7 +5125,7 @@ type ProcedureBegun struct {
 
 func (x *ProcedureBegun) Reset() {
 	*x = ProcedureBegun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5055,7 +5137,7 @@ func (x *ProcedureBegun) String() string {
 func (*ProcedureBegun) ProtoMessage() {}
 
 func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5068,7 +5150,7 @@ func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureBegun.ProtoReflect.Descriptor instead.
 func (*ProcedureBegun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ProcedureBegun) GetId() string {
@@ -5124,7 +5206,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5136,7 +5218,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5149,7 +5231,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -5258,7 +5340,7 @@ type FreezeOverridden struct {
 
 func (x *FreezeOverridden) Reset() {
 	*x = FreezeOverridden{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5270,7 +5352,7 @@ func (x *FreezeOverridden) String() string {
 func (*FreezeOverridden) ProtoMessage() {}
 
 func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5283,7 +5365,7 @@ func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
 func (*FreezeOverridden) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *FreezeOverridden) GetFreeze() string {
@@ -5341,7 +5423,7 @@ type ExecutionOverrun struct {
 
 func (x *ExecutionOverrun) Reset() {
 	*x = ExecutionOverrun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5353,7 +5435,7 @@ func (x *ExecutionOverrun) String() string {
 func (*ExecutionOverrun) ProtoMessage() {}
 
 func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5366,7 +5448,7 @@ func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
 func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ExecutionOverrun) GetWave() uint32 {
@@ -5396,7 +5478,7 @@ type ArtifactQuarantined struct {
 
 func (x *ArtifactQuarantined) Reset() {
 	*x = ArtifactQuarantined{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5408,7 +5490,7 @@ func (x *ArtifactQuarantined) String() string {
 func (*ArtifactQuarantined) ProtoMessage() {}
 
 func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5421,7 +5503,7 @@ func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactQuarantined.ProtoReflect.Descriptor instead.
 func (*ArtifactQuarantined) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ArtifactQuarantined) GetRelease() string {
@@ -5449,7 +5531,7 @@ type ClearanceProposed struct {
 
 func (x *ClearanceProposed) Reset() {
 	*x = ClearanceProposed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5461,7 +5543,7 @@ func (x *ClearanceProposed) String() string {
 func (*ClearanceProposed) ProtoMessage() {}
 
 func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5474,7 +5556,7 @@ func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearanceProposed.ProtoReflect.Descriptor instead.
 func (*ClearanceProposed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ClearanceProposed) GetState() *Quarantine {
@@ -5495,7 +5577,7 @@ type QuarantineCleared struct {
 
 func (x *QuarantineCleared) Reset() {
 	*x = QuarantineCleared{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5507,7 +5589,7 @@ func (x *QuarantineCleared) String() string {
 func (*QuarantineCleared) ProtoMessage() {}
 
 func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5520,7 +5602,7 @@ func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineCleared.ProtoReflect.Descriptor instead.
 func (*QuarantineCleared) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *QuarantineCleared) GetState() *Quarantine {
@@ -5534,7 +5616,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xb0+\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xfa+\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -5575,7 +5657,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x11execution_refused\x18A \x01(\v2'.shipwarden.release.v1.ExecutionRefusedH\x00R\x10executionRefused\x12S\n" +
 	"\x10targets_released\x18B \x01(\v2&.shipwarden.release.v1.TargetsReleasedH\x00R\x0ftargetsReleased\x12<\n" +
 	"\n" +
-	"start_held\x18C \x01(\v2\x1b.shipwarden.release.v1.HeldH\x00R\tstartHeld\x12\\\n" +
+	"start_held\x18C \x01(\v2\x1b.shipwarden.release.v1.HeldH\x00R\tstartHeld\x12H\n" +
+	"\ftarget_freed\x18\xc9\x01 \x01(\v2\".shipwarden.release.v1.TargetFreedH\x00R\vtargetFreed\x12\\\n" +
 	"\x13verification_passed\x18F \x01(\v2).shipwarden.release.v1.VerificationPassedH\x00R\x12verificationPassed\x12\\\n" +
 	"\x13verification_failed\x18G \x01(\v2).shipwarden.release.v1.VerificationFailedH\x00R\x12verificationFailed\x12n\n" +
 	"\x19verification_inconclusive\x18H \x01(\v2/.shipwarden.release.v1.VerificationInconclusiveH\x00R\x18verificationInconclusive\x12S\n" +
@@ -5861,7 +5944,11 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x05state\x18\x05 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\"d\n" +
 	"\x0eTargetUnlocked\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x128\n" +
-	"\x05state\x18\x02 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\"\xed\x01\n" +
+	"\x05state\x18\x02 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\"]\n" +
+	"\vTargetFreed\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x18\n" +
+	"\atargets\x18\x02 \x03(\tR\atargets\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"\xed\x01\n" +
 	"\x0eServiceChanged\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12#\n" +
 	"\ropen_releases\x18\x02 \x03(\tR\fopenReleases\x127\n" +
@@ -5943,7 +6030,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
@@ -5998,69 +6085,70 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*FollowUpClosed)(nil),                 // 50: shipwarden.release.v1.FollowUpClosed
 	(*TargetLocked)(nil),                   // 51: shipwarden.release.v1.TargetLocked
 	(*TargetUnlocked)(nil),                 // 52: shipwarden.release.v1.TargetUnlocked
-	(*ServiceChanged)(nil),                 // 53: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),                 // 54: shipwarden.release.v1.RequestRefused
-	(*RefusedDecision)(nil),                // 55: shipwarden.release.v1.RefusedDecision
-	(*DelegationsChanged)(nil),             // 56: shipwarden.release.v1.DelegationsChanged
-	(*ProcedureBegun)(nil),                 // 57: shipwarden.release.v1.ProcedureBegun
-	(*ProcedureActivated)(nil),             // 58: shipwarden.release.v1.ProcedureActivated
-	(*FreezeOverridden)(nil),               // 59: shipwarden.release.v1.FreezeOverridden
-	(*ExecutionOverrun)(nil),               // 60: shipwarden.release.v1.ExecutionOverrun
-	(*ArtifactQuarantined)(nil),            // 61: shipwarden.release.v1.ArtifactQuarantined
-	(*ClearanceProposed)(nil),              // 62: shipwarden.release.v1.ClearanceProposed
-	(*QuarantineCleared)(nil),              // 63: shipwarden.release.v1.QuarantineCleared
-	(*timestamppb.Timestamp)(nil),          // 64: google.protobuf.Timestamp
-	(*UnkeptEvidence)(nil),                 // 65: shipwarden.release.v1.UnkeptEvidence
-	(*ProcedureProposed)(nil),              // 66: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 67: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 68: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 69: shipwarden.release.v1.ProcedureProposalClosed
-	(*Shift)(nil),                          // 70: shipwarden.release.v1.Shift
-	(*Request)(nil),                        // 71: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 72: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 73: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),                    // 74: shipwarden.release.v1.GateVerdict
-	(*UnseenEvidence)(nil),                 // 75: shipwarden.release.v1.UnseenEvidence
-	(*PinnedArtifact)(nil),                 // 76: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 77: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 78: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 79: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 80: shipwarden.release.v1.QuorumRule
-	(*RiskScore)(nil),                      // 81: shipwarden.release.v1.RiskScore
-	(*AlertAnswer)(nil),                    // 82: shipwarden.release.v1.AlertAnswer
-	(*Chosen)(nil),                         // 83: shipwarden.release.v1.Chosen
-	(*HoldReason)(nil),                     // 84: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 85: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 86: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 87: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 88: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 89: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 90: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 91: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 92: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 93: shipwarden.release.v1.Deferral
-	(*RecordReading)(nil),                  // 94: shipwarden.release.v1.RecordReading
-	(*RollbackProof)(nil),                  // 95: shipwarden.release.v1.RollbackProof
-	(*TargetResult)(nil),                   // 96: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 97: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 98: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 99: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 100: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 101: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 102: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 103: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 104: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 105: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 106: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 107: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 108: shipwarden.release.v1.Quarantine
+	(*TargetFreed)(nil),                    // 53: shipwarden.release.v1.TargetFreed
+	(*ServiceChanged)(nil),                 // 54: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),                 // 55: shipwarden.release.v1.RequestRefused
+	(*RefusedDecision)(nil),                // 56: shipwarden.release.v1.RefusedDecision
+	(*DelegationsChanged)(nil),             // 57: shipwarden.release.v1.DelegationsChanged
+	(*ProcedureBegun)(nil),                 // 58: shipwarden.release.v1.ProcedureBegun
+	(*ProcedureActivated)(nil),             // 59: shipwarden.release.v1.ProcedureActivated
+	(*FreezeOverridden)(nil),               // 60: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),               // 61: shipwarden.release.v1.ExecutionOverrun
+	(*ArtifactQuarantined)(nil),            // 62: shipwarden.release.v1.ArtifactQuarantined
+	(*ClearanceProposed)(nil),              // 63: shipwarden.release.v1.ClearanceProposed
+	(*QuarantineCleared)(nil),              // 64: shipwarden.release.v1.QuarantineCleared
+	(*timestamppb.Timestamp)(nil),          // 65: google.protobuf.Timestamp
+	(*UnkeptEvidence)(nil),                 // 66: shipwarden.release.v1.UnkeptEvidence
+	(*ProcedureProposed)(nil),              // 67: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 68: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 69: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 70: shipwarden.release.v1.ProcedureProposalClosed
+	(*Shift)(nil),                          // 71: shipwarden.release.v1.Shift
+	(*Request)(nil),                        // 72: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 73: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 74: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 75: shipwarden.release.v1.GateVerdict
+	(*UnseenEvidence)(nil),                 // 76: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),                 // 77: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 78: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 79: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 80: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 81: shipwarden.release.v1.QuorumRule
+	(*RiskScore)(nil),                      // 82: shipwarden.release.v1.RiskScore
+	(*AlertAnswer)(nil),                    // 83: shipwarden.release.v1.AlertAnswer
+	(*Chosen)(nil),                         // 84: shipwarden.release.v1.Chosen
+	(*HoldReason)(nil),                     // 85: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 86: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 87: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 88: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 89: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 90: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 91: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 92: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 93: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 94: shipwarden.release.v1.Deferral
+	(*RecordReading)(nil),                  // 95: shipwarden.release.v1.RecordReading
+	(*RollbackProof)(nil),                  // 96: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 97: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 98: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 99: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 100: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 101: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 102: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 103: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 104: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 105: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 106: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 107: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 108: shipwarden.release.v1.ProcedureStanding
+	(*Quarantine)(nil),                     // 109: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	64,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	65,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	64,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
-	65,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
+	65,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
+	66,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
 	7,   // 5: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
 	8,   // 6: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
 	9,   // 7: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
@@ -6086,140 +6174,141 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	33,  // 27: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
 	34,  // 28: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
 	16,  // 29: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	35,  // 30: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
-	36,  // 31: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
-	37,  // 32: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
-	38,  // 33: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
-	39,  // 34: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
-	40,  // 35: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
-	41,  // 36: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
-	42,  // 37: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
-	43,  // 38: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
-	44,  // 39: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	45,  // 40: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	46,  // 41: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	47,  // 42: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	48,  // 43: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	49,  // 44: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	50,  // 45: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	28,  // 46: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
-	26,  // 47: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
-	27,  // 48: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
-	51,  // 49: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	52,  // 50: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	53,  // 51: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	54,  // 52: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	58,  // 53: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	57,  // 54: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
-	56,  // 55: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
-	61,  // 56: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
-	62,  // 57: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
-	63,  // 58: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
-	66,  // 59: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	67,  // 60: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	68,  // 61: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	69,  // 62: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	59,  // 63: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
-	60,  // 64: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
-	10,  // 65: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
-	16,  // 66: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
-	0,   // 67: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	70,  // 68: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
-	71,  // 69: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	72,  // 70: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	64,  // 71: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	73,  // 72: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	74,  // 73: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	72,  // 74: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
-	75,  // 75: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	74,  // 76: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	72,  // 77: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
-	75,  // 78: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	72,  // 79: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	76,  // 80: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	77,  // 81: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	78,  // 82: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	78,  // 83: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	79,  // 84: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	78,  // 85: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	78,  // 86: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	80,  // 87: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	64,  // 88: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	78,  // 89: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	81,  // 90: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	64,  // 91: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
-	82,  // 92: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	83,  // 93: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
-	84,  // 94: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	64,  // 95: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	82,  // 96: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	78,  // 97: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	81,  // 98: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	82,  // 99: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	64,  // 100: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	85,  // 101: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	86,  // 102: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	87,  // 103: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	64,  // 104: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	64,  // 105: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	88,  // 106: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	89,  // 107: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	90,  // 108: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	91,  // 109: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	92,  // 110: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	84,  // 111: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	93,  // 112: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	89,  // 113: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	64,  // 114: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	64,  // 115: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	94,  // 116: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	95,  // 117: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
-	82,  // 118: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	78,  // 119: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
-	96,  // 120: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	96,  // 121: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	96,  // 122: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	78,  // 123: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	96,  // 124: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	97,  // 125: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	97,  // 126: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	97,  // 127: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	64,  // 128: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	64,  // 129: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	96,  // 130: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	96,  // 131: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	98,  // 132: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	64,  // 133: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	98,  // 134: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 135: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	88,  // 136: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	64,  // 137: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	98,  // 138: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	99,  // 139: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 140: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	100, // 141: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	100, // 142: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	64,  // 143: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	101, // 144: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	101, // 145: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	102, // 146: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	103, // 147: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	104, // 148: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	55,  // 149: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	105, // 150: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	105, // 151: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	106, // 152: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 153: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	107, // 154: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	84,  // 155: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	108, // 156: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	108, // 157: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	108, // 158: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	159, // [159:159] is the sub-list for method output_type
-	159, // [159:159] is the sub-list for method input_type
-	159, // [159:159] is the sub-list for extension type_name
-	159, // [159:159] is the sub-list for extension extendee
-	0,   // [0:159] is the sub-list for field type_name
+	53,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
+	35,  // 31: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
+	36,  // 32: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
+	37,  // 33: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
+	38,  // 34: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
+	39,  // 35: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
+	40,  // 36: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
+	41,  // 37: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
+	42,  // 38: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
+	43,  // 39: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
+	44,  // 40: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
+	45,  // 41: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	46,  // 42: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	47,  // 43: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	48,  // 44: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	49,  // 45: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	50,  // 46: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	28,  // 47: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
+	26,  // 48: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
+	27,  // 49: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
+	51,  // 50: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	52,  // 51: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	54,  // 52: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	55,  // 53: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	59,  // 54: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	58,  // 55: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
+	57,  // 56: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
+	62,  // 57: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	63,  // 58: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	64,  // 59: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	67,  // 60: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	68,  // 61: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	69,  // 62: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	70,  // 63: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	60,  // 64: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	61,  // 65: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	10,  // 66: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
+	16,  // 67: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
+	0,   // 68: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	71,  // 69: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
+	72,  // 70: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	73,  // 71: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	65,  // 72: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	74,  // 73: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	75,  // 74: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	73,  // 75: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	76,  // 76: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	75,  // 77: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	73,  // 78: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	76,  // 79: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	73,  // 80: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	77,  // 81: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	78,  // 82: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	79,  // 83: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	79,  // 84: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	80,  // 85: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	79,  // 86: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	79,  // 87: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	81,  // 88: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	65,  // 89: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	79,  // 90: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	82,  // 91: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	65,  // 92: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
+	83,  // 93: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	84,  // 94: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
+	85,  // 95: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	65,  // 96: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	83,  // 97: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	79,  // 98: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	82,  // 99: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	83,  // 100: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	65,  // 101: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	86,  // 102: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	87,  // 103: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	88,  // 104: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	65,  // 105: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	65,  // 106: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	89,  // 107: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	90,  // 108: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	91,  // 109: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	92,  // 110: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	93,  // 111: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	85,  // 112: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	94,  // 113: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	90,  // 114: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	65,  // 115: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	65,  // 116: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	95,  // 117: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	96,  // 118: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	83,  // 119: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	79,  // 120: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
+	97,  // 121: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	97,  // 122: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	97,  // 123: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	79,  // 124: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	97,  // 125: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	98,  // 126: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	98,  // 127: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	98,  // 128: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	65,  // 129: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	65,  // 130: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	97,  // 131: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	97,  // 132: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	99,  // 133: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	65,  // 134: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	99,  // 135: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 136: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	89,  // 137: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	65,  // 138: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	99,  // 139: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	100, // 140: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 141: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	101, // 142: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	101, // 143: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	65,  // 144: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	102, // 145: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	102, // 146: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	103, // 147: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	104, // 148: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	105, // 149: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	56,  // 150: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	106, // 151: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	106, // 152: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	107, // 153: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 154: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	108, // 155: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	85,  // 156: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	109, // 157: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	109, // 158: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	109, // 159: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	160, // [160:160] is the sub-list for method output_type
+	160, // [160:160] is the sub-list for method input_type
+	160, // [160:160] is the sub-list for extension type_name
+	160, // [160:160] is the sub-list for extension extendee
+	0,   // [0:160] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -6256,6 +6345,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ExecutionRefused)(nil),
 		(*Event_TargetsReleased)(nil),
 		(*Event_StartHeld)(nil),
+		(*Event_TargetFreed)(nil),
 		(*Event_VerificationPassed)(nil),
 		(*Event_VerificationFailed)(nil),
 		(*Event_VerificationInconclusive)(nil),
@@ -6300,7 +6390,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   60,
+			NumMessages:   61,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
