@@ -139,11 +139,12 @@ func (y *yard) frozenLate() {
 	y.changed(3, 3)
 }
 
-// Releases that meet on a target.
+// Releases that meet on a target. None of them looks again by itself before the test ends: who
+// waits goes on because it is woken.
 func TestReleasesMeet(t *testing.T) {
 	t.Parallel()
-	y := open(t, plan{rules: func(r *shop.Rules) { r.Supersede = false }})
-	y.tell("the second waits until the first is over, and is looked at again", (*yard).second)
+	y := open(t, plan{rules: func(r *shop.Rules) { r.Supersede, r.Recheck = false, time.Hour }})
+	y.tell("the second waits until the first is over, and is woken and looked at again", (*yard).second)
 	y.tell("of two that were approved, the second is not what was approved any more", (*yard).overtaken)
 	y.tell("the record is rebuilt to the same bytes", (*yard).rebuild)
 }
@@ -160,8 +161,8 @@ func (y *yard) second() {
 	y.finish(first, releasev1.Outcome_OUTCOME_SUCCEEDED)
 	y.approve(second, "carol", "dave")
 	y.finish(second, releasev1.Outcome_OUTCOME_SUCCEEDED)
-	if n := y.history(second)["scope_validated"]; n < 2 {
-		y.Errorf("the targets of the second release were looked at %d times", n)
+	if n := y.history(second); n["scope_validated"] < 2 || n["target_freed"] != 1 {
+		y.Errorf("the targets of the second release were looked at %d times, and it was woken %d times", n["scope_validated"], n["target_freed"])
 	}
 	for _, target := range y.world.Targets {
 		y.runs(target, later.Digest)
@@ -179,5 +180,8 @@ func (y *yard) overtaken() {
 	y.held(second, "target.busy")
 	y.finish(first, releasev1.Outcome_OUTCOME_SUCCEEDED)
 	y.says(y.finish(second, releasev1.Outcome_OUTCOME_REJECTED), "target.changed")
+	if n := y.history(second)["target_freed"]; n != 1 {
+		y.Errorf("the second release was woken %d times", n)
+	}
 	y.changed(3, 3)
 }

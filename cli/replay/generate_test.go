@@ -338,6 +338,9 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		if e := g.overrides(); e != nil {
 			return "gina", e
 		}
+		if waits := s.AwaitedTargets(); len(waits) > 0 && g.rand.IntN(2) == 0 {
+			return "", decided(procedure.DecideFreed(s, procedure.Freed{Release: "shop-other", Sequence: s.Freed.Sequence + 1}, waits))
+		}
 		g.Advance(s.HeldUntil.Sub(g.Now))
 		now = s.HeldUntil
 		return "", decided(procedure.DecideDeadline(s, now))

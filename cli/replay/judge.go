@@ -57,6 +57,10 @@ func (p *pass) judge(ctx context.Context, d *Decision, before procedure.State, e
 		}
 		d.Result, d.Detail = Derived, "the deadline and that it had passed"
 		return same(procedure.DecideDeadline(before, now), e.Event)
+	case *releasev1.Event_TargetFreed:
+		by := procedure.Freed{Release: x.TargetFreed.GetRelease(), Sequence: x.TargetFreed.GetSequence()}
+		d.partly("that it waited for nothing but these targets", "that the other release let them go there, and nobody went first")
+		return same(procedure.DecideFreed(before, by, x.TargetFreed.GetTargets()), e.Event)
 	case *releasev1.Event_Recorded:
 		digest, err := record.Digest(p.report.Release, p.all, before.Head.Sequence)
 		if err != nil {

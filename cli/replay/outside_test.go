@@ -405,6 +405,14 @@ func TestASignedLieAboutOthersIsReported(t *testing.T) {
 			x.Delegations[0].Until = timestamppb.New(x.GetDelegations()[0].GetFrom().AsTime().Add(1000 * time.Hour))
 			return true
 		}, "stand_in.delegations[0].until"},
+		"a target that became free twice": {func(_ *generator, e *releasev1.Event) bool {
+			x := e.GetTargetFreed()
+			if x == nil {
+				return false
+			}
+			x.Targets = append(x.GetTargets(), x.GetTargets()[0])
+			return true
+		}, "derived is \"us2\", recorded is \"us2\","},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(200) {

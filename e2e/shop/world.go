@@ -57,11 +57,13 @@ type Rules struct {
 	FreezeStart, FreezeEnd time.Time
 	// ReviewWithin and ReviewGrace are those of emergencies.
 	ReviewWithin, ReviewGrace time.Duration
+	// Recheck is after how long what waits for something without a known end looks again.
+	Recheck time.Duration
 }
 
 // DefaultRules are those of the first version of the document.
 func DefaultRules() Rules {
-	return Rules{Version: "1.0", Supersede: true, ReviewWithin: 48 * time.Hour, ReviewGrace: 24 * time.Hour}
+	return Rules{Version: "1.0", Supersede: true, ReviewWithin: 48 * time.Hour, ReviewGrace: 24 * time.Hour, Recheck: time.Second}
 }
 
 // systems are the ones whose word counts for a gate.

@@ -171,17 +171,5 @@ func (s shell) overrun(ctx context.Context, t reactor.Task) ([]*releasev1.HoldRe
 // documents are the procedure document of the release and, where it is another one,
 // that in effect now.
 func (s shell) documents(ctx context.Context, t reactor.Task) ([]*policy.Index, error) {
-	own, err := s.Procedures.ByDigest(ctx, t.State.ProcedureDigest)
-	if err != nil {
-		return nil, err
-	}
-	active, err := standing.ReadProcedure(ctx, s.Store, own.Document().GetId())
-	if err != nil || active.Digest == "" || active.Digest == t.State.ProcedureDigest {
-		return []*policy.Index{own}, err
-	}
-	now, err := s.Procedures.ByDigest(ctx, active.Digest)
-	if err != nil {
-		return nil, err
-	}
-	return []*policy.Index{own, now}, nil
+	return s.Documents(ctx, t.State.ProcedureDigest)
 }
