@@ -398,3 +398,34 @@ func TestWhoIsWokenWasNotOvertakenMeanwhile(t *testing.T) {
 		t.Errorf("the first one is in phase %s", s.Phase)
 	}
 }
+
+// TestOnlyTheLastEndOnATargetIsToldOf: the step is new and reads every end on record, or one is
+// delivered again after another release had the target.
+func TestOnlyTheLastEndOnATargetIsToldOf(t *testing.T) {
+	w := newLane(t, natstest.Single(t))
+	first := w.holds(t, "first")
+	w.letsGo(t, first)
+	second := w.holds(t, "second", sitetest.Version(3))
+	next := w.waits(t, "next", second, sitetest.Version(4))
+	end := w.letsGo(t, second)
+	if n := w.wakes(t, first); n != 0 {
+		t.Errorf("the end of the first one wakes %d", n)
+	}
+	is(t, next, nil)
+	w.wakes(t, second)
+	is(t, next, &end)
+}
+
+// TestWhoIsOnNoListIsWokenByItsOwnHold: no document has its service on the target, and the end
+// of the other one does not find it.
+func TestWhoIsOnNoListIsWokenByItsOwnHold(t *testing.T) {
+	w := newLane(t, natstest.Single(t))
+	holder := w.holds(t, "holder")
+	stray := w.waits(t, "stray", holder, func(q *releasev1.Request) { q.Service = "stray" }, sitetest.Version(3))
+	end := w.letsGo(t, holder)
+	if n := w.wakes(t, holder); n != 0 {
+		t.Errorf("%d were woken", n)
+	}
+	w.wakes(t, stray)
+	is(t, stray, &end)
+}
