@@ -1,6 +1,7 @@
 package eventstore_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -180,10 +181,13 @@ func TestQuotaAndWaitsFollowTheTopology(t *testing.T) {
 		if got := configs(t, n)[eventstore.StreamEvents].MaxBytes; got != 2*eventstoretest.Quota {
 			t.Errorf("quota is %d after it was doubled", got)
 		}
-		c, err := n.JetStream().Consumer(t.Context(), eventstore.StreamEvents, string(procedure.StepGates))
-		if err != nil || c.CachedInfo().Config.AckWait != time.Minute {
-			t.Errorf("durable %+v, %v, want a minute", c, err)
-		}
+		// Of a cluster nobody answers while the durable has no leader.
+		natstest.Eventually(t, "the durable waits for a minute", func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			c, err := n.JetStream().Consumer(ctx, eventstore.StreamEvents, string(procedure.StepGates))
+			return err == nil && c.CachedInfo().Config.AckWait == time.Minute
+		})
 		after, err := eventstoretest.Store(n, procedure.ServiceApproval).Epoch(t.Context())
 		if err != nil || after != before {
 			t.Errorf("epoch %q, %v, want %q", after, err, before)
