@@ -243,7 +243,16 @@ func goneHoldsTheStart(t *testing.T, why error) {
 		t.Fatalf("%v", holds)
 	}
 	r.Resume(t)
-	if findings := turn().GetExecutionRefused().GetFindings(); len(findings) != 1 || findings[0].GetRule() != "evidence.unknown" {
+	end := turn()
+	for range 3 {
+		if end.GetStartHeld() == nil {
+			break
+		}
+		// The hold was stored later than it was decided, and ended before its time was over.
+		r.Resume(t)
+		end = turn()
+	}
+	if findings := end.GetExecutionRefused().GetFindings(); len(findings) != 1 || findings[0].GetRule() != "evidence.unknown" {
 		t.Errorf("%v", findings)
 	}
 }
