@@ -44,10 +44,11 @@ const (
 )
 
 // certainFates are those with which a run begins, so that a short one has some of each as
-// well.
+// well. Of those that nobody approves every other one is authorized in the names of others; of
+// three of these one comes to be refused for it, though systems around or its end stop others.
 var certainFates = []string{
 	fateBad, fateAborted, fateEmergency, fateRejected, fateBad, fateWithdrawn, fateNeglected, fateAborted, fateEmergency,
-	fateNeglected,
+	fateNeglected, fateNeglected, fateNeglected, fateNeglected, fateNeglected,
 }
 
 // releasePlan is one release to be.
