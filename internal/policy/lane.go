@@ -57,6 +57,14 @@ func enters(document *policyv1.Procedure, s procedure.State, level *policyv1.Ris
 	return lane, ""
 }
 
+// signs reports whether whoever approves by a lane has to sign: where any of those whom it spares
+// had to. They are fewer people, and not a weaker yes.
+func signs(document *policyv1.Procedure, environment string) bool {
+	return requireSigned(document, environment) || slices.ContainsFunc(document.GetEnvironments(), func(e *policyv1.Environment) bool {
+		return e.GetName() == environment && slices.ContainsFunc(e.GetApprovals(), (*policyv1.Approvals).GetSigned)
+	})
+}
+
 // backed reports whether a gate is one that the release has to pass, and that it passed with
 // evidence: the executor judges that again before the start.
 func backed(document *policyv1.Procedure, s procedure.State, name string) bool {
@@ -86,7 +94,7 @@ func (c *checker) lane(path string, levels []*policyv1.RiskLevel, i int) {
 	c.approvals(path+".approvals", lane.GetApprovals())
 	for j, rule := range lane.GetApprovals() {
 		for _, name := range lane.GetEnvironments() {
-			if requireSigned(c.document, name) {
+			if signs(c.document, name) {
 				c.signers(fmt.Sprintf("%s.approvals[%d]", path, j), rule.GetGroup(), int(rule.GetCount()))
 			}
 		}

@@ -95,6 +95,7 @@ func TestNothingEntersALaneForWhichAnythingAsksForMore(t *testing.T) {
 		}, full, "the gate other did not look at it"},
 		{"one of two gates", func(d *policyv1.Procedure) { lane(d).Gates = []string{"declaration", "other"} }, nil, full, "the gate other did not look at it"},
 		{"signatures that its environment demands", func(d *policyv1.Procedure) { d.Environments[0].RequireSignedApprovals = true }, nil, "release-managers 1 signed", ""},
+		{"a signature that one rule of its environment demands", func(d *policyv1.Procedure) { d.Environments[0].Approvals[0].Signed = true }, nil, "release-managers 1 signed", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			document, s := withLane(), lookedAt()
