@@ -49,6 +49,9 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		return nil, err
 	}
 	t = t.NotBefore(clock) // By which the turns of those that wait are judged.
+	if err := failpoint.Hit("wake.found"); err != nil {
+		return nil, err
+	}
 	var drafts []eventstore.Draft
 	var errs []error
 	for _, id := range procedure.EndsToTellOf(t.State) {
@@ -60,7 +63,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		return nil, errors.Join(errs...)
 	}
 	// Who can be woken is, whatever could not be read: that comes again afterwards.
-	return drafts, failpoint.Hit("wake.found")
+	return drafts, nil
 }
 
 // tell adds a draft for each release that the end of that one wakes.
