@@ -17,9 +17,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/blackdice/shipwarden/internal/dnstest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/validator/metrics"
-	"github.com/blackdice/shipwarden/services/validator/target/dial/dialtest"
 	"github.com/blackdice/shipwarden/services/validator/target/tlstest"
 )
 
@@ -270,7 +270,7 @@ func TestWhereASourceIsIsJudgedAfterItsNameIsResolved(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
-	names := dialtest.Resolver(t, map[string][]string{"meta.test": {"169.254.169.254"}, "inside.test": {"127.0.0.1"}, "shop.localhost": {"127.0.0.1"}})
+	names := dnstest.Resolver(t, map[string][]string{"meta.test": {"169.254.169.254"}, "inside.test": {"127.0.0.1"}, "shop.localhost": {"127.0.0.1"}})
 	for _, test := range []struct{ url, says string }{
 		// By a name, because loopback addresses never are asked for by way of a proxy.
 		{"http://shop.localhost:" + port, ""},

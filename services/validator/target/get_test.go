@@ -16,10 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/dnstest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/validator/target"
 	"github.com/blackdice/shipwarden/services/validator/target/dial"
-	"github.com/blackdice/shipwarden/services/validator/target/dial/dialtest"
 )
 
 // patience is how long the looks of these tests may take: long where an answer comes,
@@ -102,7 +102,7 @@ func TestWhoseFaultItIs(t *testing.T) {
 	defer plain.Close()
 	secure := httptest.NewTLSServer(answer("fine"))
 	defer secure.Close()
-	names := dialtest.Resolver(t, map[string][]string{"meta.test": {"169.254.169.254"}, "inside.test": {"127.0.0.1"}})
+	names := dnstest.Resolver(t, map[string][]string{"meta.test": {"169.254.169.254"}, "inside.test": {"127.0.0.1"}})
 
 	tests := []struct {
 		name, base string
@@ -165,7 +165,7 @@ func TestTheEnvironmentSetsNoProxy(t *testing.T) {
 	}))
 	defer server.Close()
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
-	names := dialtest.Resolver(t, map[string][]string{"shop.localhost": {"127.0.0.1"}})
+	names := dnstest.Resolver(t, map[string][]string{"shop.localhost": {"127.0.0.1"}})
 	looked, err := target.New(&configv1.TargetAddress{Target: "eu1", BaseUrl: "http://shop.localhost:" + port}, names)
 	if err != nil {
 		t.Fatal(err)

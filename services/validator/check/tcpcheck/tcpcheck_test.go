@@ -9,12 +9,12 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/blackdice/shipwarden/internal/dnstest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/validator/check"
 	"github.com/blackdice/shipwarden/services/validator/check/tcpcheck"
 	"github.com/blackdice/shipwarden/services/validator/target"
-	"github.com/blackdice/shipwarden/services/validator/target/dial/dialtest"
 )
 
 func TestProbe(t *testing.T) {
@@ -28,7 +28,7 @@ func TestProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed.Close()
-	names := dialtest.Resolver(t, map[string][]string{"meta.test": {"169.254.169.254"}})
+	names := dnstest.Resolver(t, map[string][]string{"meta.test": {"169.254.169.254"}})
 
 	tests := []struct {
 		name, address string

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/dnstest"
 	"github.com/blackdice/shipwarden/services/validator/target/dial"
-	"github.com/blackdice/shipwarden/services/validator/target/dial/dialtest"
 )
 
 func TestParseAddress(t *testing.T) {
@@ -81,7 +81,7 @@ func TestEqualComparesAddressesAndNotTexts(t *testing.T) {
 }
 
 func TestPinJudgesWhatANameResolvesTo(t *testing.T) {
-	names := dialtest.Resolver(t, map[string][]string{
+	names := dnstest.Resolver(t, map[string][]string{
 		"good.test":     {"10.0.0.1 2001:db8::1"},
 		"meta.test":     {"169.254.169.254"},
 		"mixed.test":    {"10.0.0.1 169.254.169.254"},
@@ -118,7 +118,7 @@ func TestPinJudgesWhatANameResolvesTo(t *testing.T) {
 }
 
 func TestANameServerThatIsSilentIsUnresolved(t *testing.T) {
-	names := dialtest.Resolver(t, nil)
+	names := dnstest.Resolver(t, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := parse(t, "silent.test:80").Pin(ctx, names); !errors.Is(err, dial.ErrUnresolved) {
@@ -135,7 +135,7 @@ func TestRebinding(t *testing.T) {
 	}
 	defer listener.Close()
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	names := dialtest.Resolver(t, map[string][]string{"rebind.test": {"192.0.2.1", "127.0.0.1"}})
+	names := dnstest.Resolver(t, map[string][]string{"rebind.test": {"192.0.2.1", "127.0.0.1"}})
 	address := parse(t, "rebind.test:"+port)
 	pinned, err := address.Pin(t.Context(), names)
 	if err != nil {
@@ -187,7 +187,7 @@ func TestConnectTriesEveryAddress(t *testing.T) {
 	}
 	defer listener.Close()
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	names := dialtest.Resolver(t, map[string][]string{"two.localhost": {"::1 127.0.0.1"}})
+	names := dnstest.Resolver(t, map[string][]string{"two.localhost": {"::1 127.0.0.1"}})
 	pinned, err := parse(t, "two.localhost:"+port).Pin(t.Context(), names)
 	if err != nil {
 		t.Fatal(err)
