@@ -42,7 +42,7 @@ var Points = []Point{
 	{"rollback.fenced", true},
 	{"rollback.applied", true},
 	{"release.settled", true}, // what targets carry was read, nothing is let go
-	{"wake.found", true},      // a release has let its targets go, or waits for some, and nobody was woken
+	{"wake.looked", true},     // a release has let its targets go, or waits for some, and nobody was woken
 	// Drivers.
 	{"noop.admitted", false},
 	{"noop.counted", false},

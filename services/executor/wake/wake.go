@@ -49,7 +49,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		return nil, err
 	}
 	t = t.NotBefore(clock) // By which the turns of those that wait are judged.
-	if err := failpoint.Hit("wake.found"); err != nil {
+	if err := failpoint.Hit("wake.looked"); err != nil {
 		return nil, err
 	}
 	var drafts []eventstore.Draft
