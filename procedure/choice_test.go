@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,6 +115,25 @@ func TestTheLaneIsApproved(t *testing.T) {
 	urgent.To(t, procedure.PhaseRisk)
 	if err := urgent.Append("", chosen(urgent, &releasev1.Chosen{Lane: "standard"})); err == nil {
 		t.Error("an emergency goes by it")
+	}
+}
+
+// TestAStandardChangeStartsInNoFreeze: an exception that is made before step 3 closes the lane,
+// and none is made for what entered it. What has begun goes on by one.
+func TestAStandardChangeStartsInNoFreeze(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request(proceduretest.Waves([]string{"eu1"}, []string{"us1"})))
+	h.To(t, procedure.PhaseRisk)
+	h.Do(t, "", chosen(h, &releasev1.Chosen{Lane: "standard"}))
+	for _, phase := range []procedure.Phase{procedure.PhaseApprove, procedure.PhaseExecute} {
+		h.To(t, phase)
+		if err := h.Append("dan", proceduretest.Override("freeze-1")); err == nil || !strings.Contains(err.Error(), "request it again") || len(h.State().Overrides) != 0 {
+			t.Errorf("in %s: %v", phase, err)
+		}
+	}
+	h.To(t, procedure.PhaseVerify)
+	h.Do(t, "dan", proceduretest.Override("freeze-1"))
+	if len(h.State().Overrides) != 1 {
+		t.Error("what has begun cannot go on")
 	}
 }
 

@@ -21,6 +21,10 @@ const MaxOverrides = 64
 // ErrOwnFreeze says that people make no exception for what they asked for, own or wrote.
 var ErrOwnFreeze = errors.New("nobody makes an exception of a freeze for their own change")
 
+// ErrStandardChange says that nobody makes an exception of a freeze for a standard change that
+// has not begun: it was approved by fewer people because nothing asked for more (PD-3.4).
+var ErrStandardChange = errors.New("a standard change starts in no freeze")
+
 // Override is one person's exception of one freeze for the release (N-14). Whether the
 // person is one whom the freeze names is for those to judge who read the document.
 type Override struct {
@@ -52,13 +56,19 @@ func (s State) FrozenBy() []string {
 
 // MayOverride reports whether the person may make an exception of a freeze for the
 // release, as far as that does not depend on the document; the error says why not.
-// Whoever has a part in the change asks somebody else, but in an emergency.
+// Whoever has a part in the change asks somebody else, but in an emergency. A standard change
+// that has not begun is requested again: its exception is made before step 3 clears it, and it
+// is approved as others are. One that has begun goes on by an exception, for half a change is
+// worse.
 func MayOverride(s State, actor *releasev1.Actor) error {
 	if actor.GetKind() != releasev1.Actor_KIND_HUMAN || actor.GetId() == "" {
 		return ErrNotHuman
 	}
 	if role := s.ownRole(actor.GetId()); role != "" && !s.Emergency() {
 		return fmt.Errorf("%w: %s is %s", ErrOwnFreeze, actor.GetId(), role)
+	}
+	if lane := s.Chosen.GetLane(); lane != "" && !s.Started() {
+		return fmt.Errorf("%w, and it goes by the lane %s: withdraw it and request it again, and it is approved as others are", ErrStandardChange, lane)
 	}
 	return nil
 }

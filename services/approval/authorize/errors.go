@@ -58,6 +58,7 @@ var reasons = []struct {
 }{
 	{procedure.ErrOwnChange, codes.PermissionDenied, "OWN_CHANGE", ""},
 	{procedure.ErrOwnFreeze, codes.PermissionDenied, "OWN_CHANGE", ""},
+	{procedure.ErrStandardChange, codes.FailedPrecondition, "STANDARD_CHANGE", ""},
 	{procedure.ErrNotApprover, codes.PermissionDenied, "NOT_APPROVER", ""},
 	{procedure.ErrNotHuman, codes.PermissionDenied, "MACHINE", ""},
 	{procedure.ErrStaleDigest, codes.Aborted, "STALE_CHANGE_DIGEST", ""},
