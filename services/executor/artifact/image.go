@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"github.com/blackdice/shipwarden/internal/outward"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -189,6 +190,8 @@ func registryError(err error) error {
 	switch {
 	case errors.Is(err, ErrRefused), errors.Is(err, ErrDigest):
 		return err
+	case errors.Is(err, outward.ErrNotConfigured):
+		return fmt.Errorf("%w: the registry leads elsewhere: %w", ErrRefused, err)
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%w: %w", ErrNotFound, err)
 	case strings.Contains(err.Error(), "does not match"), strings.Contains(err.Error(), "error verifying"):
