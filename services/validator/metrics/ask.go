@@ -95,11 +95,22 @@ type hidden struct {
 func (h hidden) Error() string { return h.text }
 func (h hidden) Unwrap() error { return h.error }
 
-// hide takes secrets out of what an error says: a source may repeat whatever it was told.
+// leastHidden is how many bytes of a secret are hidden where the text is cut after them; fewer
+// may be a part of any word.
+const leastHidden = 4
+
+// hide takes secrets out of what an error says: a source may repeat whatever it was told. An
+// error has only so much of that, so their beginnings are taken out as well, as they are and
+// as they are quoted.
 func hide(err error, secrets []string) error {
 	text := err.Error()
 	for _, secret := range secrets {
-		text = strings.ReplaceAll(text, secret, "…")
+		quoted := strconv.Quote(secret)
+		for _, written := range []string{secret, quoted[1 : len(quoted)-1]} {
+			for n := min(len(written), len(text)); n >= min(leastHidden, len(written)) && n > 0; n-- {
+				text = strings.ReplaceAll(text, written[:n], "…")
+			}
+		}
 	}
 	if text == err.Error() {
 		return err

@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -354,6 +355,48 @@ func TestSecretsAreSentAndNeverTold(t *testing.T) {
 	other := open(t, &configv1.MetricSource{Url: server.URL, Tls: &configv1.Tls{CaFile: tlstest.NewAuthority(t, year).File()}}, nil, nil)
 	if _, err := other.Ask(within(t, patience), metrics.Question{Query: "up", At: time.Now()}); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("with a certificate of somebody else: %v", err)
+	}
+}
+
+// TestASecretThatIsCutIsNotTold: an error has only so much of what a source says, and of a
+// secret that is cut there its beginning is not told either, however it is written.
+func TestASecretThatIsCutIsNotTold(t *testing.T) {
+	year := time.Now().AddDate(1, 0, 0)
+	authority := tlstest.NewAuthority(t, year)
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte(`pa\ss"w0rd-of-the-source`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	answers := map[string]func(w http.ResponseWriter, said string){
+		"in a warning": func(w http.ResponseWriter, said string) {
+			_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "warnings": []string{said}}) //nolint:errchkjson // These are strings.
+		},
+		"as a name": func(w http.ResponseWriter, said string) {
+			_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", said: 1}) //nolint:errchkjson // These are strings.
+		},
+		"as a type": func(w http.ResponseWriter, said string) {
+			w.Header().Set("Content-Type", said)
+			w.WriteHeader(http.StatusOK)
+		},
+	}
+	for name, answer := range answers {
+		t.Run(name, func(t *testing.T) {
+			before := 0
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				answer(w, strings.Repeat("x", before)+strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+			}))
+			server.TLS = tlsOf(authority.Issue(year))
+			server.StartTLS()
+			defer server.Close()
+			source := open(t, &configv1.MetricSource{Url: server.URL, TokenFile: token, Tls: &configv1.Tls{CaFile: authority.File()}}, nil, nil)
+			for ; before < 80; before += 5 {
+				_, err := source.Ask(within(t, patience), metrics.Question{Query: "up", At: time.Now()})
+				if !errors.Is(err, metrics.ErrAnswer) || strings.Contains(err.Error(), `pa\`) {
+					t.Errorf("after %d letters: %v", before, err)
+				}
+			}
+		})
 	}
 }
 
