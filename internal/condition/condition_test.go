@@ -206,6 +206,97 @@ func TestARuleThatCostsTooMuchIsRefusedByItsCost(t *testing.T) {
 	}
 }
 
+// TestWhatTakesLongByItselfIsRefusedBeforeItBegins (S22): the library counts what an operation
+// costs when it is done, and these would take seconds by then, or all the memory.
+func TestWhatTakesLongByItselfIsRefusedBeforeItBegins(t *testing.T) {
+	f := facts(t)
+	const much = 64 << 10
+	f.Attestation.Predicate.Fields["text"] = structpb.NewStringValue(strings.Repeat("x", much))
+	f.Attestation.Predicate.Fields["list"] = structpb.NewListValue(must(structpb.NewList(list(30_000))))
+	f.Attestation.Predicate.Fields["texts"] = structpb.NewListValue(must(structpb.NewList([]any{strings.Repeat("y", much/2), strings.Repeat("z", much/2)})))
+	f.Attestation.Predicate.Fields["pattern"] = structpb.NewStringValue("(" + strings.Repeat("x?", 500) + "){1000}")
+	for _, expression := range []string{
+		`attestation.predicate.text.matches("(x{1,100}){1,9}y")`,
+		`matches(attestation.predicate.text, "(x{1,30}){20,}y")`,
+		`attestation.predicate.text.matches("(x+x+)+y|[a-z]*z")`,
+		`"x".matches(attestation.predicate.pattern)`,
+		`"x".matches(attestation.predicate.text)`,
+		`attestation.predicate.text.replace("", attestation.predicate.text) != ""`,
+		`attestation.predicate.text.replace("x", attestation.predicate.text, 1000) != ""`,
+		`attestation.predicate.text.replace("x", attestation.predicate.text, -1) != ""`,
+		`attestation.predicate.texts.join("-") != ""`,
+		`attestation.predicate.texts.join(attestation.predicate.text) != ""`,
+		`sets.contains(attestation.predicate.list, attestation.predicate.list)`,
+		`sets.equivalent(attestation.predicate.list, attestation.predicate.list)`,
+		`sets.intersects(attestation.predicate.list, attestation.predicate.list.map(x, x + 0.5))`,
+	} {
+		c, err := condition.Compile(expression)
+		if err != nil {
+			t.Fatalf("%s: %v", expression, err)
+		}
+		if holds, err := c.Holds(f); holds || !errors.Is(err, condition.ErrEvaluation) {
+			t.Errorf("%s: %v, %v", expression, holds, err)
+		} else if !strings.Contains(err.Error(), "it would look at too much") && !strings.Contains(expression, "map(") {
+			t.Errorf("%s is evaluated first: %v", expression, err)
+		}
+	}
+	for expression, place := range map[string]string{
+		"true &&\n  \"%s\".format([attestation.predicate.text]) != \"\"": "2:", `strings.quote(attestation.predicate.text) != ""`: "1:",
+	} {
+		if _, err := condition.Compile(expression); !errors.Is(err, condition.ErrSyntax) || !strings.Contains(err.Error(), place) {
+			t.Errorf("%s: %v", expression, err)
+		}
+	}
+}
+
+// TestComparingCostsWhatIsCompared: a list within a list is no single value, and a predicate is
+// not copied for each look at it.
+func TestComparingCostsWhatIsCompared(t *testing.T) {
+	f := facts(t)
+	nested := list(3_000)
+	f.Attestation.Predicate.Fields["deep"] = structpb.NewListValue(must(structpb.NewList([]any{nested})))
+	f.Attestation.Predicate.Fields["map"] = structpb.NewStructValue(must(structpb.NewStruct(map[string]any{"in": nested})))
+	for expression, fine := range map[string]bool{
+		`attestation.predicate.deep == attestation.predicate.deep`:                                                true,
+		`attestation.predicate.map != {} && attestation.predicate.map == attestation.predicate.map`:               true,
+		`[1, 2, 3, 4].all(x, attestation.predicate.deep == attestation.predicate.deep)`:                           false,
+		`[1, 2, 3, 4].all(x, attestation.predicate.map == attestation.predicate.map)`:                             false,
+		`[1, 2, 3, 4, 5, 6, 7, 8].all(x, !(-1.0 in attestation.predicate.deep))`:                                  false,
+		`attestation.predicate.list.all(x, x in attestation.predicate.list)`:                                      false,
+		`[1.0, 2.0, 3.0].all(x, x in attestation.predicate.list) && attestation.predicate.result in ["approved"]`: true,
+	} {
+		c, err := condition.Compile(expression)
+		if err != nil {
+			t.Fatalf("%s: %v", expression, err)
+		}
+		if holds, err := c.Holds(f); holds != fine || fine && err != nil || !fine && !strings.Contains(err.Error(), "cost limit exceeded") {
+			t.Errorf("%s: %v, %v", expression, holds, err)
+		}
+	}
+}
+
+// TestTextsAndListsAreWhatCELSaysTheyAre: what is bounded here gives the answers of the library.
+func TestTextsAndListsAreWhatCELSaysTheyAre(t *testing.T) {
+	for _, expression := range []string{
+		`"abc-12".matches("^[a-z]+-[0-9]{2}$") && !matches("abc", "^b") && "x".matches("")`,
+		`"a.b.c".replace(".", "") == "abc" && "aaa".replace("a", "bb", 2) == "bbbba" && "aaa".replace("a", "b", 0) == "aaa" && "ab".replace("", "-") == "-a-b-"`,
+		`"aaa".replace("a", "b", -1) == "bbb"`,
+		`["a", "b"].join() == "ab" && ["a", "b"].join(", ") == "a, b" && [].join("-") == ""`,
+		`sets.contains([1, 2, 3], [3, 1]) && !sets.contains([1], [1, 2]) && sets.contains([1], [])`,
+		`sets.equivalent([1, 1, 2], [2, 1]) && !sets.equivalent([1, 2], [1]) && !sets.equivalent([1], [1, 2])`,
+		`sets.intersects([1, 2], [2, 3]) && !sets.intersects([1], []) && !sets.intersects([1], [2])`,
+		`sets.contains(reviewers, ["bob"]) && sets.intersects(reviewers, groups["security"])`,
+	} {
+		c, err := condition.Compile(expression)
+		if err != nil {
+			t.Fatalf("%s: %v", expression, err)
+		}
+		if holds, err := c.Holds(facts(t)); err != nil || !holds {
+			t.Errorf("%s: %v, %v", expression, holds, err)
+		}
+	}
+}
+
 func must[T any](value T, err error) T {
 	if err != nil {
 		panic(err)

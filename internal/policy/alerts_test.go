@@ -21,6 +21,7 @@ func TestRulesAboutAlertsAreChecked(t *testing.T) {
 		{"in order", rule("page", `matches: "page|critical"`, ", services: [shop]"), ""},
 		{"a pattern that is none", rule("page", `matches: "page("`, ""), "alerts[0].matchers[0].matches"},
 		{"a pattern that breaks out of its anchors", rule("page", `matches: "page)|(?:"`, ""), "alerts[0].matchers[0].matches"},
+		{"a pattern that is larger than it looks", rule("page", `matches: "([a-z][a-z][a-z][a-z][a-z][a-z]){1000}"`, ""), "alerts[0].matchers[0].matches"},
 		{"a pattern of a million letters", rule("page", `matches: "((a{100}){100}){100}"`, ""), "alerts[0].matchers[0].matches"},
 		{"a matcher of nothing", rule("page", `label: x`, ""), "label"},
 		{"for no service", rule("page", "is: page", ", services: [shoe]"), "alerts[0].services[0]"},

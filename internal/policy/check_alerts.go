@@ -2,8 +2,8 @@ package policy
 
 import (
 	"fmt"
-	"regexp"
 
+	"github.com/blackdice/shipwarden/internal/pattern"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
@@ -22,7 +22,7 @@ func (c *checker) alerts() {
 		c.known(path+".services", "service", rule.GetServices(), c.hasService)
 		for j, m := range rule.GetMatchers() {
 			// By itself: what is no pattern may be one between the anchors, and match anything.
-			if _, err := regexp.Compile(m.GetMatches()); err != nil {
+			if _, err := pattern.Compile(m.GetMatches()); err != nil {
 				c.report(fmt.Sprintf("%s.matchers[%d].matches", path, j), "alert.pattern", "%v", err)
 			}
 		}

@@ -2,9 +2,9 @@ package policy
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
+	"github.com/blackdice/shipwarden/internal/pattern"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
@@ -24,8 +24,8 @@ func (c *checker) identities() {
 		if len(identity.GetGates())+len(identity.GetWaives()) == 0 {
 			c.report(path+".gates", "identity.gates", "%s is trusted for nothing: name the gates for which it signs, or waives", identity.GetId())
 		}
-		if pattern := identity.GetSubjectPattern(); pattern != "" {
-			compiled, err := regexp.Compile(pattern)
+		if p := identity.GetSubjectPattern(); p != "" {
+			compiled, err := pattern.Compile(p)
 			switch {
 			case err != nil:
 				c.report(path+".subject_pattern", "pattern", "%v", err)

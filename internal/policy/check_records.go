@@ -3,9 +3,9 @@ package policy
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 
+	"github.com/blackdice/shipwarden/internal/pattern"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -20,7 +20,7 @@ func (c *checker) changeRecords() {
 		if c.hasGate(rule.GetName()) {
 			c.report(path+".name", "duplicate", "%q is the name of a gate already", rule.GetName())
 		}
-		compiled, err := regexp.Compile(rule.GetIdPattern())
+		compiled, err := pattern.Compile(rule.GetIdPattern())
 		switch {
 		case err != nil:
 			c.report(path+".id_pattern", "pattern", "%v", err)

@@ -34,6 +34,7 @@ func TestIdentities(t *testing.T) {
 		{"by two names", "      subject_pattern: ", "      subject: me\n      subject_pattern: ", []string{"subject"}},
 		{"by a pattern that does not compile", "subject_pattern: https", "subject_pattern: (https", []string{"sigstore.identities[0].subject_pattern", "missing closing )"}},
 		{"by a pattern of a million letters", "subject_pattern: https://git[.]shop[.]example/shop/[a-z.]+@refs/heads/main", "subject_pattern: \"((a{100}){100}){100}\"", []string{"sigstore.identities[0].subject_pattern", "invalid repeat count"}},
+		{"by a pattern that is larger than it looks", "subject_pattern: https://git[.]shop[.]example/shop/[a-z.]+@refs/heads/main", "subject_pattern: \"([a-z][a-z][a-z][a-z][a-z][a-z]){1000}\"", []string{"sigstore.identities[0].subject_pattern", "too large"}},
 		{"by a pattern that is anything", "subject_pattern: https://git[.]shop[.]example/shop/[a-z.]+@refs/heads/main", "subject_pattern: \".*\"", []string{"sigstore.identities[0].subject_pattern", "could match anybody"}},
 		{"vouched for by nobody", "issuer: https://token.shop.example", "issuer: \"\"", []string{"sigstore.identities[0].issuer"}},
 		{"vouched for by somebody", "issuer: https://token.shop.example", "issuer: somebody", []string{"sigstore.identities[0].issuer"}},

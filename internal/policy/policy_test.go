@@ -59,6 +59,7 @@ func TestWhatLeadsNowhereIsRefused(t *testing.T) {
 		{"member given twice", "members: [alice, bob]", "members: [alice, bob, alice]", []string{"groups[0].members[2]", "duplicate"}},
 		{"a change record's pattern", "channels:\n", records("id_pattern: '['") + "channels:\n", []string{"change_records[0].id_pattern"}},
 		{"a change record's pattern of a million letters", "channels:\n", records("id_pattern: '((a{100}){100}){100}'") + "channels:\n", []string{"change_records[0].id_pattern"}},
+		{"a change record's pattern that is larger than it looks", "channels:\n", records("id_pattern: '([a-z][0-9]){1000}([a-z][0-9]){1000}([a-z][0-9]){1000}'") + "channels:\n", []string{"change_records[0].id_pattern", "too large"}},
 		{"a change record's pattern of nothing", "channels:\n", records("id_pattern: '.*'") + "channels:\n", []string{"change_records[0].id_pattern", "matches nothing at all"}},
 		{"a change record's name", "channels:\n", strings.Replace(records("id_pattern: CHG"), "name: cr", "name: tests", 1) + "channels:\n", []string{`change_records[0].name: "tests" is the name of a gate`}},
 		{"a change record's place", "channels:\n", records("id_pattern: CHG, environments: [moon], service_names: {rocket: r}") + "channels:\n", []string{"change_records[0].environments[0]", "change_records[0].service_names"}},
