@@ -2,268 +2,146 @@ package policy
 
 import (
 	"fmt"
-	"maps"
 	"slices"
-
-	"google.golang.org/protobuf/proto"
 
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 )
 
 // Widened returns the people who may do more by one document than by another, with what
 // they may do (PD-9.4). Being in a group is a right of its own, because rules can ask for
-// it in words that nobody but they understands; so is a name that a certificate may have.
+// it in words that nobody but they understand; so is a name that a certificate may have.
+// Whoever is on call for a group at some time gains what it gains, as far as that is for
+// those on call, and it is said that it is while they are. Who may it as a member may it
+// anyway, and gains nothing by a rota.
 func Widened(before, after *Index) map[string][]string {
 	widened := make(map[string][]string)
 	for _, person := range after.document.GetPeople() {
 		had := before.rights(person.GetId())
-		for _, right := range slices.Sorted(maps.Keys(after.rights(person.GetId()))) {
-			if !had[right] {
-				widened[person.GetId()] = append(widened[person.GetId()], right)
+		var gained []string
+		for right := range after.rights(person.GetId()) {
+			if !had[right] && !had[may{what: right.what}] {
+				gained = append(gained, right.String())
 			}
+		}
+		if len(gained) > 0 {
+			slices.Sort(gained)
+			widened[person.GetId()] = gained
 		}
 	}
 	return widened
 }
 
-// rights are what a person may do by the document, in words.
-func (x *Index) rights(id string) map[string]bool {
+// may is one right.
+type may struct {
+	// what somebody may do.
+	what string
+	// onCall is the group for which they have to be on call to do it, "" where they may anyway.
+	onCall string
+}
+
+// String is the right in words.
+func (m may) String() string {
+	if m.onCall == "" {
+		return m.what
+	}
+	return m.what + " while on call for " + m.onCall
+}
+
+// rights are what a person may do by the document.
+func (x *Index) rights(id string) map[may]bool {
 	person := x.Person(id)
-	all := make(map[string]bool)
+	all := make(map[may]bool)
 	if person.GetId() != id || person.GetInactive() {
 		return all
 	}
+	has := func(format string, args ...any) { all[may{what: fmt.Sprintf(format, args...)}] = true }
 	for _, alias := range person.GetAliases() {
-		all["be known as "+fold(alias)] = true
+		has("be known as %s", fold(alias))
 	}
 	groups := x.GroupsOf(id)
 	for _, g := range groups {
-		all["be a member of "+g] = true
+		has("be a member of %s", g)
 	}
 	if person.GetMachine() {
 		return all
 	}
-	all["decide as a person"] = true
-	x.turns(id, all)
-	may := func(group, format string, args ...any) {
+	has("decide as a person")
+	x.turns(id, has)
+	rostered := x.Rostered(id)
+	// waits is for the members alone, urgent for who is on call as well (see on_call.go).
+	waits := func(group, format string, args ...any) {
 		if slices.Contains(groups, group) {
-			all[fmt.Sprintf(format, args...)] = true
+			has(format, args...)
+		}
+	}
+	urgent := func(group, format string, args ...any) {
+		waits(group, format, args...)
+		if !slices.Contains(groups, group) && slices.Contains(rostered, group) {
+			all[may{what: fmt.Sprintf(format, args...), onCall: group}] = true
 		}
 	}
 	doc := x.document
+	approve := func(rules []*policyv1.Approvals, what string, args ...any) {
+		for _, rule := range rules {
+			urgent(rule.GetGroup(), "%s for %s", fmt.Sprintf(what, args...), rule.GetGroup())
+		}
+	}
 	for _, e := range doc.GetEnvironments() {
-		for _, rule := range e.GetApprovals() {
-			may(rule.GetGroup(), "approve releases to %s for %s", e.GetName(), rule.GetGroup())
-		}
+		approve(e.GetApprovals(), "approve releases to %s", e.GetName())
 	}
-	for _, rule := range doc.GetNoRollbackApprovals() {
-		may(rule.GetGroup(), "approve releases without a way back for %s", rule.GetGroup())
-	}
-	for _, rule := range doc.GetRollbackReadiness().GetApprovals() {
-		may(rule.GetGroup(), "approve releases whose way back is not shown for %s", rule.GetGroup())
-	}
-	for _, rule := range doc.GetHighRiskApprovals() {
-		may(rule.GetGroup(), "approve releases of high risk for %s", rule.GetGroup())
-	}
+	approve(doc.GetNoRollbackApprovals(), "approve releases without a way back")
+	approve(doc.GetRollbackReadiness().GetApprovals(), "approve releases whose way back is not shown")
+	approve(doc.GetHighRiskApprovals(), "approve releases of high risk")
 	for _, level := range doc.GetRiskScore().GetLevels() {
-		for _, rule := range level.GetLane().GetApprovals() {
-			may(rule.GetGroup(), "approve standard changes of the lane %s for %s", level.GetLane().GetName(), rule.GetGroup())
-		}
+		approve(level.GetApprovals(), "approve releases by their risk score")
+		approve(level.GetLane().GetApprovals(), "approve standard changes of the lane %s", level.GetLane().GetName())
 	}
 	for _, s := range doc.GetServices() {
 		for _, g := range s.GetOwnerGroups() {
-			may(g, "own releases of %s", s.GetName())
+			waits(g, "own releases of %s", s.GetName())
 		}
 		if slices.Contains(s.GetOwners(), id) {
-			all["own releases of "+s.GetName()] = true
+			has("own releases of %s", s.GetName())
 		}
 	}
 	for _, g := range doc.GetGates() {
-		may(g.GetReviewerGroup(), "review for the gate %s", g.GetName())
+		waits(g.GetReviewerGroup(), "review for the gate %s", g.GetName())
 	}
 	for _, rung := range doc.GetEscalation().GetRungs() {
-		may(rung.GetGroup(), "take escalations on")
+		urgent(rung.GetGroup(), "take escalations on")
 	}
 	for _, f := range doc.GetFreezes() {
 		for _, g := range f.GetOverrideGroups() {
-			may(g, "override the freeze %s", f.GetName())
+			waits(g, "override the freeze %s", f.GetName())
 		}
 		if slices.Contains(f.GetOverridePeople(), id) {
-			all["override the freeze "+f.GetName()] = true
+			has("override the freeze %s", f.GetName())
 		}
 	}
-	may(doc.GetEmergency().GetGroup(), "authorize emergencies alone")
-	may(doc.GetEmergency().GetReviewGroup(), "review emergencies")
-	may(doc.GetOperatorsGroup(), "abort, retry, roll back and accept releases")
-	may(doc.GetQuarantine().GetGroup(), "let artifacts out of quarantine")
-	may(doc.GetChangeControl().GetApprovals().GetGroup(), "approve changes of the procedure document")
+	urgent(doc.GetEmergency().GetGroup(), "authorize emergencies alone")
+	approve(doc.GetEmergency().GetQuota().GetOver(), "authorize emergencies beyond the quota")
+	waits(doc.GetEmergency().GetReviewGroup(), "review emergencies")
+	urgent(doc.GetOperatorsGroup(), "abort, retry, roll back and accept releases")
+	waits(doc.GetQuarantine().GetGroup(), "let artifacts out of quarantine")
+	waits(doc.GetChangeControl().GetApprovals().GetGroup(), "approve changes of the procedure document")
 	if x.MayPropose(groups) {
-		all["propose changes of the procedure document"] = true
+		has("propose changes of the procedure document")
 	}
 	return all
 }
 
-// turns are for which groups a person is on call at some time, in words. At which times is
+// turns are for which groups a person is on call at some time. At which times is
 // said of the rotas (Loosened): another order of turns gives nobody a right who had none.
-func (x *Index) turns(id string, all map[string]bool) {
+func (x *Index) turns(id string, has func(format string, args ...any)) {
 	for _, name := range x.Rostered(id) {
 		call := x.groups[name].GetOnCall()
 		if slices.ContainsFunc(call.GetRotas(), func(r *policyv1.Rota) bool { return slices.Contains(r.GetPeople(), id) }) {
-			all["be on call for "+name] = true
+			has("be on call for %s", name)
 		}
 		for _, o := range call.GetOverrides() {
 			if o.GetPerson() == id {
-				all[fmt.Sprintf("be on call for %s from %s until %s", name, stamped(o.GetFrom().AsTime()), stamped(o.GetUntil().AsTime()))] = true
+				has("be on call for %s from %s until %s", name, stamped(o.GetFrom().AsTime()), stamped(o.GetUntil().AsTime()))
 			}
 		}
 	}
-}
-
-// Loosened returns what one document demands less of than another, whoever asks: the
-// commonest in words of their own, the rest by field, as loosening says of each. Where the
-// direction of a change cannot be told, the change is named. What it calls no loosening may
-// still be one together with others: that nothing is named is no proof.
-func Loosened(before, after *policyv1.Procedure) []string {
-	l := &loosened{}
-	for _, was := range before.GetEnvironments() {
-		now := find(after.GetEnvironments(), was.GetName(), (*policyv1.Environment).GetName)
-		if now == nil {
-			continue
-		}
-		l.quorum("a release to "+was.GetName(), was.GetApprovals(), now.GetApprovals())
-		l.lost(was.GetRequireSignedRequests(), now.GetRequireSignedRequests(), "requests for %s need no signature", was.GetName())
-		l.lost(was.GetRequireSignedApprovals(), now.GetRequireSignedApprovals(), "approvals for %s need no signature", was.GetName())
-		l.lost(was.GetRequireNotice(), now.GetRequireNotice(), "nobody has to be told before a release to %s", was.GetName())
-	}
-	l.quorum("a release without a way back", before.GetNoRollbackApprovals(), after.GetNoRollbackApprovals())
-	l.readiness(before.GetRollbackReadiness(), after.GetRollbackReadiness())
-	l.quorum("a release of high risk", before.GetHighRiskApprovals(), after.GetHighRiskApprovals())
-	for _, was := range before.GetRiskScore().GetLevels() {
-		for _, now := range after.GetRiskScore().GetLevels() {
-			if now.GetFrom() == was.GetFrom() { // That one is gone is said of the levels.
-				l.quorum(fmt.Sprintf("a release that weighs %d or more", was.GetFrom()), was.GetApprovals(), now.GetApprovals())
-			}
-		}
-	}
-	l.lanes(before.GetRiskScore(), after.GetRiskScore())
-	for _, area := range before.GetHighRiskAreas() {
-		l.lost(true, slices.Contains(after.GetHighRiskAreas(), area), "the area %s is of high risk no more", area)
-	}
-	for _, was := range before.GetGates() {
-		l.gate(was, find(after.GetGates(), was.GetName(), (*policyv1.Gate).GetName))
-	}
-	for _, was := range before.GetChangeRecords() {
-		now := find(after.GetChangeRecords(), was.GetName(), (*policyv1.ChangeRecordRule).GetName)
-		l.lost(true, now != nil, "the change record of %s is not looked up", was.GetName())
-		l.lost(!was.GetBypassable(), now == nil || !now.GetBypassable(), "an emergency may bypass the change record of %s", was.GetName())
-	}
-	for _, was := range before.GetFreezes() {
-		now := find(after.GetFreezes(), was.GetName(), (*policyv1.Freeze).GetName)
-		l.lost(true, now != nil, "the freeze %s is gone", was.GetName())
-		l.lost(now != nil, sameWindow(was, now), "the freeze %s is at another time or place", was.GetName())
-		l.lost(!was.GetBypassable(), now == nil || !now.GetBypassable(), "an emergency may bypass the freeze %s", was.GetName())
-	}
-	l.lost(!before.GetQuarantine().GetBypassable(), !after.GetQuarantine().GetBypassable(), "an emergency may bypass a quarantine")
-	for _, was := range before.GetServices() {
-		now := find(after.GetServices(), was.GetName(), (*policyv1.Service).GetName)
-		for _, need := range was.GetRequirements() {
-			still := find(now.GetRequirements(), need.GetService(), (*policyv1.Requirement).GetService)
-			l.lost(now != nil, proto.Equal(need, still), "%s needs %s %s no more", was.GetName(), need.GetService(), need.GetVersions())
-		}
-	}
-	for _, now := range after.GetPeople() {
-		was := find(before.GetPeople(), now.GetId(), (*policyv1.Person).GetId)
-		for _, key := range now.GetSigningKeys() {
-			known := slices.ContainsFunc(was.GetSigningKeys(), func(k *policyv1.PersonKey) bool { return k.GetSsh() == key.GetSsh() })
-			l.lost(true, known, "approvals of %s may be signed with %s", now.GetId(), short(key.GetSsh()))
-		}
-		for _, id := range now.GetSigningIdentities() {
-			l.lost(true, identityOf(was, id) != nil, "approvals of %s may be signed by %.80q of %.80q", now.GetId(), id.GetSubject(), id.GetIssuer())
-		}
-	}
-	for _, now := range after.GetKeys() {
-		was := find(before.GetKeys(), now.GetId(), (*policyv1.Key).GetId)
-		l.lost(true, was != nil && slices.Equal(was.GetEd25519(), now.GetEd25519()), "the key %s is trusted", now.GetId())
-	}
-	for _, now := range after.GetSigstore().GetIdentities() {
-		l.lost(true, find(before.GetSigstore().GetIdentities(), now.GetId(), (*policyv1.Identity).GetId) != nil, "the identity %s is trusted", now.GetId())
-	}
-	for _, now := range after.GetGroups() {
-		l.takeovers(now.GetName(), find(before.GetGroups(), now.GetName(), (*policyv1.Group).GetName).GetOnCall(), now.GetOnCall())
-	}
-	if was := before.GetChangeControl(); was != nil {
-		l.quorum("a change of the procedure document", []*policyv1.Approvals{was.GetApprovals()}, []*policyv1.Approvals{after.GetChangeControl().GetApprovals()})
-	}
-	l.drift("", before.ProtoReflect(), after.ProtoReflect())
-	return l.found
-}
-
-// takeovers notes who is on call for a group instead of whom the rota says, and was not; and
-// where the one whom the rota says is on call again.
-func (l *loosened) takeovers(group string, before, after *policyv1.OnCall) {
-	same := func(all []*policyv1.OnCallOverride, o *policyv1.OnCallOverride) bool {
-		return slices.ContainsFunc(all, func(other *policyv1.OnCallOverride) bool {
-			return other.GetPerson() == o.GetPerson() && proto.Equal(other.GetFrom(), o.GetFrom()) && proto.Equal(other.GetUntil(), o.GetUntil())
-		})
-	}
-	for _, o := range after.GetOverrides() {
-		l.lost(true, same(before.GetOverrides(), o), "%s is on call for %s from %s until %s", o.GetPerson(), group, stamped(o.GetFrom().AsTime()), stamped(o.GetUntil().AsTime()))
-	}
-	for _, o := range before.GetOverrides() {
-		l.lost(after != nil, same(after.GetOverrides(), o), "whom the rota says is on call for %s from %s until %s, and not %s",
-			group, stamped(o.GetFrom().AsTime()), stamped(o.GetUntil().AsTime()), o.GetPerson())
-	}
-}
-
-// sameWindow reports whether two freezes hold at the same times for the same things.
-func sameWindow(a, b *policyv1.Freeze) bool {
-	bare := func(f *policyv1.Freeze) *policyv1.Freeze {
-		return &policyv1.Freeze{
-			Kind: f.GetKind(), When: f.GetWhen(),
-			Environments: f.GetEnvironments(), Services: f.GetServices(), Targets: f.GetTargets(), Customers: f.GetCustomers(),
-		}
-	}
-	return proto.Equal(bare(a), bare(b))
-}
-
-// short is enough of a public key to know it again.
-func short(key string) string { return "…" + key[max(0, len(key)-16):] }
-
-type loosened struct{ found []string }
-
-// lost notes what was demanded and is no more.
-func (l *loosened) lost(was, is bool, format string, args ...any) {
-	if was && !is {
-		l.found = append(l.found, fmt.Sprintf(format, args...))
-	}
-}
-
-func (l *loosened) quorum(of string, before, after []*policyv1.Approvals) {
-	for _, was := range before {
-		now := find(after, was.GetGroup(), (*policyv1.Approvals).GetGroup)
-		l.lost(true, now.GetCount() >= was.GetCount(), "%s needs %d approvals of %s instead of %d", of, now.GetCount(), was.GetGroup(), was.GetCount())
-	}
-}
-
-func (l *loosened) gate(was, now *policyv1.Gate) {
-	if now == nil {
-		l.lost(true, false, "the gate %s is gone", was.GetName())
-		return
-	}
-	l.lost(!was.GetBypassable(), !now.GetBypassable(), "an emergency may bypass the gate %s", was.GetName())
-	l.lost(true, now.GetMinReviewers() >= was.GetMinReviewers(), "the gate %s needs %d reviewers instead of %d", was.GetName(), now.GetMinReviewers(), was.GetMinReviewers())
-	for _, rule := range was.GetRules() {
-		kept := find(now.GetRules(), rule.GetName(), (*policyv1.Rule).GetName)
-		l.lost(true, kept != nil, "the rule %s of the gate %s is gone", rule.GetName(), was.GetName())
-	}
-}
-
-// find returns the element with that name, or nil.
-func find[T any](elements []*T, wanted string, name func(*T) string) *T {
-	for _, e := range elements {
-		if name(e) == wanted {
-			return e
-		}
-	}
-	return nil
 }

@@ -2,10 +2,14 @@ package policy_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/policy"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -41,6 +45,130 @@ func TestWhoseRightsAreWidened(t *testing.T) {
 		if test.want == "" && len(got) > 0 || test.want != "" && !slices.Contains(got, test.want) {
 			t.Errorf("%s: %s may %q, want %q", test.name, test.person, got, test.want)
 		}
+	}
+}
+
+// sre is that group of the example.
+func sre(d *policyv1.Procedure) *policyv1.Group {
+	return d.GetGroups()[slices.IndexFunc(d.GetGroups(), func(g *policyv1.Group) bool { return g.GetName() == "sre" })]
+}
+
+// onCall has one person take turns, and another take over for once.
+func onCall(rota, cover string) *policyv1.OnCall {
+	from := time.Date(2026, 12, 24, 8, 0, 0, 0, time.UTC)
+	return &policyv1.OnCall{
+		Rotas:     []*policyv1.Rota{{Name: "weekly", People: []string{rota}, Begin: "2026-01-05T09:00", Shift: durationpb.New(168 * time.Hour), TimeZone: "UTC"}},
+		Overrides: []*policyv1.OnCallOverride{{Person: cover, From: timestamppb.New(from), Until: timestamppb.New(from.Add(72 * time.Hour)), Reason: "Christmas"}},
+	}
+}
+
+// TestWhoIsOnCallGainsWhatTheirGroupGains: whoever is on call for a group by a rota, or takes
+// over, may do more while they are when the group may, as far as that is for those on call.
+func TestWhoIsOnCallGainsWhatTheirGroupGains(t *testing.T) {
+	const rota, cover = "alice", "carol" // Neither is a member of sre; Carol takes over for once.
+	for _, test := range []struct {
+		name   string
+		change func(*policyv1.Procedure)
+		want   string
+	}{
+		{"nothing", func(*policyv1.Procedure) {}, ""},
+		{"approving in an environment", func(d *policyv1.Procedure) {
+			d.Environments[0].Approvals = append(d.Environments[0].Approvals, &policyv1.Approvals{Group: "sre", Count: 1})
+		}, "approve releases to production for sre"},
+		{"without a way back", func(d *policyv1.Procedure) {
+			d.NoRollbackApprovals = []*policyv1.Approvals{{Group: "sre", Count: 1}}
+		}, "approve releases without a way back for sre"},
+		{"whose way back is not shown", func(d *policyv1.Procedure) {
+			d.RollbackReadiness = &policyv1.RollbackReadiness{Approvals: []*policyv1.Approvals{{Group: "sre", Count: 1}}}
+		}, "approve releases whose way back is not shown for sre"},
+		{"of high risk", func(d *policyv1.Procedure) {
+			d.HighRiskApprovals = []*policyv1.Approvals{{Group: "sre", Count: 1}}
+		}, "approve releases of high risk for sre"},
+		{"by a level", func(d *policyv1.Procedure) {
+			d.RiskScore.Levels[1].Approvals = []*policyv1.Approvals{{Group: "sre", Count: 1}}
+		}, "approve releases by their risk score for sre"},
+		{"by a lane", func(d *policyv1.Procedure) {
+			d.RiskScore.Levels[0].Lane = &policyv1.Lane{Name: "standard", Approvals: []*policyv1.Approvals{{Group: "sre", Count: 1}}}
+		}, "approve standard changes of the lane standard for sre"},
+		{"emergencies", func(d *policyv1.Procedure) { d.Emergency.Group = "sre" }, "authorize emergencies alone"},
+		{"emergencies beyond the quota", func(d *policyv1.Procedure) {
+			d.Emergency.Quota = &policyv1.EmergencyQuota{Over: []*policyv1.Approvals{{Group: "sre", Count: 1}}}
+		}, "authorize emergencies beyond the quota for sre"},
+		{"being called", func(d *policyv1.Procedure) { d.Escalation.Rungs[1].Group = "sre" }, "take escalations on"},
+		{"handling a release", func(d *policyv1.Procedure) { d.OperatorsGroup = "sre" }, "abort, retry, roll back and accept releases"},
+		{"a review of emergencies", func(d *policyv1.Procedure) { d.Emergency.ReviewGroup = "sre" }, ""},
+		{"an exception of a freeze", func(d *policyv1.Procedure) { d.Freezes[0].OverrideGroups = append(d.Freezes[0].OverrideGroups, "sre") }, ""},
+		{"an artifact out of quarantine", func(d *policyv1.Procedure) { d.Quarantine.Group = "sre" }, ""},
+		{"owning a service", func(d *policyv1.Procedure) { d.Services[0].OwnerGroups = append(d.Services[0].OwnerGroups, "sre") }, ""},
+		{"a review of code", func(d *policyv1.Procedure) { d.Gates[0].ReviewerGroup = "sre" }, ""},
+		{"approving changes of the document", func(d *policyv1.Procedure) { d.ChangeControl.Approvals.Group = "sre" }, ""},
+		{"proposing changes of the document", func(d *policyv1.Procedure) {
+			d.ChangeControl.ProposerGroups = append(d.ChangeControl.ProposerGroups, "sre")
+		}, ""},
+	} {
+		before := example(t)
+		// The group is on call, and may nothing by it.
+		before.Environments = []*policyv1.Environment{{Name: "production"}}
+		before.NoRollbackApprovals, before.RollbackReadiness, before.HighRiskApprovals = nil, nil, nil
+		before.RiskScore = &policyv1.RiskScore{Levels: []*policyv1.RiskLevel{{}, {From: 8}}}
+		before.Emergency.Group, before.Emergency.ReviewGroup, before.Emergency.Quota = "security", "security", nil
+		before.Escalation.Rungs = []*policyv1.Rung{{Group: "security"}, {Group: "security"}}
+		before.OperatorsGroup, before.ChangeControl.ProposerGroups = "security", []string{"security"}
+		before.Quarantine, before.Gates[0].ReviewerGroup = &policyv1.Quarantine{Group: "security"}, "security"
+		sre(before).OnCall = onCall(rota, cover)
+		after := proto.CloneOf(before)
+		test.change(after)
+		for _, person := range []string{rota, cover} {
+			var want []string
+			if test.want != "" {
+				want = []string{test.want + " while on call for sre"}
+			}
+			got := policy.Widened(policy.NewIndex(before), policy.NewIndex(after))[person]
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %s may %q, want %q", test.name, person, got, want)
+			}
+		}
+		if got := policy.Widened(policy.NewIndex(before), policy.NewIndex(after))["dave"]; test.want != "" && !slices.Contains(got, test.want) {
+			t.Errorf("%s: a member may %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+// TestWhoMayAsAMemberGainsNothingOnCall: neither in the group's own rota, nor by leaving it for
+// one; whoever is on call for the first time gains all of it.
+func TestWhoMayAsAMemberGainsNothingOnCall(t *testing.T) {
+	before := example(t)
+	sre(before).OnCall = onCall("alice", "carol")
+	rota := func(d *policyv1.Procedure) *policyv1.Rota { return sre(d).GetOnCall().GetRotas()[0] }
+	both := proto.CloneOf(before)
+	rota(both).People = append(rota(both).People, "erin")
+	left := proto.CloneOf(both)
+	sre(left).Members = []string{"dave"}
+	for name, documents := range map[string][2]*policyv1.Procedure{
+		"a member takes turns": {before, both}, "a member leaves for the rota": {before, left},
+	} {
+		got := policy.Widened(policy.NewIndex(documents[0]), policy.NewIndex(documents[1]))["erin"]
+		if want := []string{"be on call for sre"}; !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	back := policy.Widened(policy.NewIndex(left), policy.NewIndex(both))["erin"]
+	if !slices.Contains(back, "approve releases to production for sre") || slices.ContainsFunc(back, func(r string) bool { return strings.Contains(r, "while on call") }) {
+		t.Errorf("who comes back as a member: %q", back)
+	}
+	// A name is no condition: whatever it says, it is a name.
+	named := proto.CloneOf(before)
+	alice := named.GetPeople()[0]
+	alice.Aliases = append(alice.Aliases, "alice@shop.example while on call for sre")
+	if got := policy.Widened(policy.NewIndex(before), policy.NewIndex(named))["alice"]; len(got) != 1 {
+		t.Errorf("another name: %q", got)
+	}
+	before.People = append(before.People, &policyv1.Person{Id: "grace"})
+	fresh := proto.CloneOf(before)
+	rota(fresh).People = []string{"alice", "grace"}
+	got := policy.Widened(policy.NewIndex(before), policy.NewIndex(fresh))["grace"]
+	if !slices.Contains(got, "be on call for sre") || !slices.Contains(got, "approve releases to production for sre while on call for sre") {
+		t.Errorf("on call for the first time: %q", got)
 	}
 }
 

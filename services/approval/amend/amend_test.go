@@ -306,6 +306,43 @@ func TestWhoseOwnRightsItWidensIsSaid(t *testing.T) {
 	}
 }
 
+// TestWhoIsOnCallForAGroupThatGainsARightApprovesTheirOwn, and it is said that they have it
+// while they are.
+func TestWhoIsOnCallForAGroupThatGainsARightApprovesTheirOwn(t *testing.T) {
+	rota := func(d *policyv1.Procedure) {
+		i := slices.IndexFunc(d.GetGroups(), func(g *policyv1.Group) bool { return g.GetName() == "operators" })
+		d.Groups[i].OnCall = &policyv1.OnCall{Rotas: []*policyv1.Rota{{
+			Name: "weekly", People: []string{"ben", "finn"}, Begin: "2026-01-05T09:00", Shift: durationpb.New(168 * time.Hour), TimeZone: "UTC",
+		}}}
+	}
+	r := newRig(t, rota)
+	p := r.propose(t, "otto", version(t, "1.1", rota, func(d *policyv1.Procedure) {
+		d.Environments[1].Approvals = append(d.Environments[1].Approvals, &policyv1.Approvals{Group: "operators", Count: 1})
+	}))
+	if want := []string{"ben", "finn", "gina"}; !slices.Equal(p.GetWidened(), want) {
+		t.Errorf("it widens the rights of %v, want %v", p.GetWidened(), want)
+	}
+	for _, who := range []string{"ben", "cleo"} {
+		if _, err := r.approve(t, who, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shown, err := r.GetProposal(as(t, "cleo"), &approvalv1.GetProposalRequest{Number: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range shown.GetProposal().GetApprovals() {
+		if a.GetOwnRights() != (a.GetPerson() == "ben") {
+			t.Errorf("of %s it says %t", a.GetPerson(), a.GetOwnRights())
+		}
+	}
+	for i, want := range map[int]string{0: "approve releases to staging for operators while on call for operators", 2: "approve releases to staging for operators"} {
+		if got := shown.GetAssessment().GetWidened()[i]; !slices.Equal(got.GetRights(), []string{want}) {
+			t.Errorf("%s may %q now, want %q", got.GetPerson(), got.GetRights(), want)
+		}
+	}
+}
+
 func TestAProposalIsTakenBackOrRejected(t *testing.T) {
 	r := newRig(t)
 	p := r.propose(t, "otto", version(t, "1.1"))
