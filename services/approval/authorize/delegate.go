@@ -161,7 +161,12 @@ func (s *Server) standIn(ctx context.Context, d desk, person string) (*releasev1
 	if own == nil || now == nil || p.GetId() != person || p.GetInactive() || p.GetMachine() {
 		return nil, fmt.Errorf("%w: %s does not stand in for %s now", procedure.ErrStandIn, d.person.GetId(), person)
 	}
-	own.Groups = slices.DeleteFunc(own.GetGroups(), func(g string) bool { return !slices.Contains(now.GetGroups(), g) })
+	turns := slices.Concat(own.GetOnCall(), now.GetOnCall())
+	own.Groups = slices.DeleteFunc(own.GetGroups(), func(g string) bool {
+		// As with one's own approval, a shift that is needed for nothing is named nowhere.
+		idle := !slices.Contains(d.needed(), g) && slices.ContainsFunc(turns, func(s *releasev1.Shift) bool { return s.GetGroup() == g })
+		return idle || !slices.Contains(now.GetGroups(), g)
+	})
 	own.OnCall = frozen(own.GetOnCall(), now.GetOnCall(), own.GetGroups())
 	for _, name := range append([]string{person}, through(own)...) {
 		if why := d.active.Linked(d.state, name); why != "" {

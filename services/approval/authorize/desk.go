@@ -130,50 +130,6 @@ func groupsOf(caller identity.Caller, index *policy.Index, id string) []string {
 	})
 }
 
-// shiftsOf are those in which a document has a person on call at a moment. Where an identity
-// provider has to have them in a group of its own, they count only if it has named the caller
-// and has: of somebody whom it never named nobody knows whether it would.
-func shiftsOf(caller identity.Caller, index *policy.Index, id string, at time.Time) []*releasev1.Shift {
-	return slices.DeleteFunc(index.Shifts(id, at), func(s *releasev1.Shift) bool {
-		of := index.Group(s.GetGroup()).GetProviderGroup()
-		return of != "" && (!caller.Provided || !slices.Contains(caller.Groups, of))
-	})
-}
-
-// asOnCall lets the groups for which the caller is on call count in this decision as theirs,
-// and freezes into it which shifts said so (U2). As with members, both the document of the
-// release and the one in effect now have to have them in. It is asked for by what cannot
-// wait for others, and by nothing else.
-func (d desk) asOnCall() {
-	if d.person == nil {
-		return // nobody whom the release's document knows
-	}
-	id := d.person.GetId()
-	own, now := shiftsOf(d.caller, d.index, id, d.now), shiftsOf(d.caller, d.active, id, d.now)
-	in := func(members []string, shifts []*releasev1.Shift) []string {
-		for _, s := range shifts {
-			members = append(members, s.GetGroup())
-		}
-		slices.Sort(members)
-		return members
-	}
-	still := in(groupsOf(d.caller, d.active, id), now)
-	d.person.Groups = slices.DeleteFunc(in(groupsOf(d.caller, d.index, id), own), func(g string) bool { return !slices.Contains(still, g) })
-	d.person.OnCall = frozen(own, now, d.person.GetGroups())
-}
-
-// frozen are the shifts that two documents say, each once, as far as they are for one of the
-// groups.
-func frozen(own, now []*releasev1.Shift, groups []string) []*releasev1.Shift {
-	var out []*releasev1.Shift
-	for _, s := range slices.Concat(own, now) {
-		if slices.Contains(groups, s.GetGroup()) && !slices.ContainsFunc(out, func(o *releasev1.Shift) bool { return proto.Equal(o, s) }) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
 func (d desk) memberOf(group string) bool { return slices.Contains(d.person.GetGroups(), group) }
 
 // stands reports whether the caller is in a group that the release's document names for
@@ -192,12 +148,12 @@ func (d desk) operator() error {
 	if d.person.GetId() == d.state.Request.GetOwner() {
 		return nil
 	}
-	d.asOnCall()
-	if d.stands(d.index.Document().GetOperatorsGroup(), d.active.Document().GetOperatorsGroup()) {
+	group := d.index.Document().GetOperatorsGroup()
+	if d.inOneOf(group) || d.stands(group, d.active.Document().GetOperatorsGroup()) {
 		return nil
 	}
 	return denied("only the owner %s or a member of %s may do this",
-		d.state.Request.GetOwner(), d.index.Document().GetOperatorsGroup())
+		d.state.Request.GetOwner(), group)
 }
 
 // reviewConflict names the part that the caller had in the emergency, under this or,

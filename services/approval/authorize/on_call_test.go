@@ -234,6 +234,68 @@ func TestWhoWasCalledTakesItOn(t *testing.T) {
 	}
 }
 
+// TestWhatADecisionDoesNotNeedMayEnd: it rests on the shifts for the groups that it is made
+// for, and names no others, so that one of those may end before it is stored.
+func TestWhatADecisionDoesNotNeedMayEnd(t *testing.T) {
+	// By the bus the shift for the operators is over, by the service's clock it is not yet;
+	// of release-managers Finn is on call by both.
+	r := newRig(t, standIns, func(d *policyv1.Procedure) { d.StandIns.Groups = nil }, hourly("release-managers", 50*time.Minute, "finn", "anna"), hourly("operators", 70*time.Minute, "finn", "anna"),
+		hourly("security", 70*time.Minute, "anna", "eve"), hourly("incident-commanders", 70*time.Minute, "gina", "dan"))
+	desk := r.dial(t)
+	approved, stood, rejected := r.pending(t), r.pending(t, key("stood")), r.pending(t, key("rejected"))
+	aborted := r.Reach(t, procedure.PhaseVerify, key("aborted"))
+	taken := r.unknown(t, "taken")
+	r.ahead.Store(int64(-20 * time.Minute))
+	if _, err := has(t, desk, "finn", "anna"); err != nil {
+		t.Fatal(err)
+	}
+	said := func(release string, want ...string) {
+		t.Helper()
+		e := r.newest(t, release)
+		var got []string
+		for _, s := range append(e.GetActor().GetOnCall(), e.GetApprovalGiven().GetStandIn().GetOnCall()...) {
+			got = append(got, s.GetGroup())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("on record are shifts for %v, want %v: %v", got, want, e)
+		}
+	}
+	if _, err := desk.Approve(as(t, "finn"), approve(approved)); err != nil {
+		t.Errorf("an approval: %v", err)
+	}
+	said(approved.Release, "release-managers")
+	// Anna is a member of one of the groups that may say no, and needs no shift for another.
+	if _, err := desk.Reject(as(t, "anna"), &approvalv1.RejectRequest{Release: rejected.Release, Reason: "no"}); err != nil {
+		t.Errorf("a no: %v", err)
+	}
+	said(rejected.Release)
+	if _, err := desk.Abort(as(t, "gina"), &approvalv1.AbortRequest{Release: aborted, Reason: "stop"}); err != nil {
+		t.Errorf("an abortion: %v", err)
+	}
+	said(aborted)
+	if _, err := desk.Acknowledge(as(t, "gina"), &approvalv1.AcknowledgeRequest{Release: taken, Comment: "mine"}); err != nil {
+		t.Errorf("an escalation: %v", err)
+	}
+	said(taken)
+	// What she is on call for herself is no matter either.
+	if _, err := desk.Approve(as(t, "anna"), inPlaceOf(stood, "finn")); err != nil {
+		t.Errorf("in the place of another: %v", err)
+	}
+	said(stood.Release, "release-managers")
+}
+
+// TestOfSeveralShiftsTheLongestIsNamed where one of them is enough.
+func TestOfSeveralShiftsTheLongestIsNamed(t *testing.T) {
+	r := newRig(t, hourly("release-managers", 55*time.Minute, "finn"), hourly("security", 5*time.Minute, "finn"))
+	s := r.pending(t)
+	if _, err := r.dial(t).Reject(as(t, "finn"), &approvalv1.RejectRequest{Release: s.Release, Reason: "no"}); err != nil {
+		t.Fatal(err)
+	}
+	if on := r.newest(t, s.Release).GetActor(); len(on.GetOnCall()) != 1 || on.GetOnCall()[0].GetGroup() != "security" || !slices.Equal(on.GetGroups(), []string{"security"}) {
+		t.Errorf("on record: %v", on)
+	}
+}
+
 // TestBothDocumentsSayWhoIsOnCall: that of the release, and that in effect now.
 func TestBothDocumentsSayWhoIsOnCall(t *testing.T) {
 	r := newRig(t, hourly("release-managers", 20*time.Minute, "finn"))

@@ -170,7 +170,7 @@ func (d desk) pending() (*approvalv1.Pending, error) {
 			p.OnCall = append(p.OnCall, &approvalv1.OnDuty{Person: person, Shift: shift})
 		}
 	}
-	d.asOnCall()
+	d.asOnCall(d.needed()...)
 	if err := procedure.MayApprove(d.state, d.person, d.state.ChangeDigest, d.now); err != nil {
 		p.MayNotReason = err.Error()
 	} else {

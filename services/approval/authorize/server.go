@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
-	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
@@ -59,7 +58,9 @@ func NewServer(store Store, procedures Procedures, procedureID string, waiting W
 func (s *Server) Approve(ctx context.Context, r *approvalv1.ApproveRequest) (*approvalv1.ApproveResponse, error) {
 	var unfit error
 	state, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
-		d.asOnCall()
+		if r.GetStandInFor() == "" { // else it rests on what the other is on call for
+			d.asOnCall(d.needed()...)
+		}
 		stand, err := s.standIn(ctx, d, r.GetStandInFor())
 		if err != nil {
 			return nil, err
@@ -103,8 +104,7 @@ func (s *Server) WithdrawApproval(ctx context.Context, r *approvalv1.WithdrawApp
 // Reject implements approvalv1.ApprovalServiceServer: a rejection is final.
 func (s *Server) Reject(ctx context.Context, r *approvalv1.RejectRequest) (*approvalv1.RejectResponse, error) {
 	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
-		d.asOnCall()
-		if !slices.ContainsFunc(d.state.Quorum, func(q *releasev1.QuorumRule) bool { return d.memberOf(q.GetGroup()) }) && d.state.ChangeDigest != "" {
+		if d.state.ChangeDigest != "" && !d.inOneOf(d.needed()...) {
 			return nil, denied("%s is in no group whose approval is needed", d.person.GetId())
 		}
 		return &releasev1.Event{Data: &releasev1.Event_Rejected{Rejected: &releasev1.Rejected{Reason: r.GetReason()}}}, nil
@@ -170,36 +170,6 @@ func (s *Server) open(ctx context.Context, r *approvalv1.AcknowledgeRequest) ([]
 		return nil, precondition("no escalation of %s is open", r.GetRelease())
 	}
 	return open, nil
-}
-
-// called refuses whoever was not called, and may not handle the release.
-func (d desk) called(cause releasev1.Cause) error {
-	if d.calledByName(cause) {
-		return nil
-	}
-	d.asOnCall()
-	for _, rung := range d.index.Document().GetEscalation().GetRungs() {
-		if d.memberOf(rung.GetGroup()) {
-			return nil
-		}
-	}
-	return d.operator()
-}
-
-// calledByName reports whether the caller was called when they were on call: they may take it
-// on when they are that no longer. Both documents have to have had them on call then.
-func (d desk) calledByName(cause releasev1.Cause) bool {
-	id, rungs := d.person.GetId(), d.index.Document().GetEscalation().GetRungs()
-	return slices.ContainsFunc(d.head.Entries, func(e procedure.Entry) bool {
-		call := e.Event.GetEscalated()
-		if call.GetCause() != cause || !slices.Contains(call.GetTo(), id) || call.GetRung() == 0 {
-			return false
-		}
-		group := rungs[min(int(call.GetRung()), len(rungs))-1].GetGroup()
-		return !slices.ContainsFunc([]*policy.Index{d.index, d.active}, func(x *policy.Index) bool {
-			return !slices.ContainsFunc(shiftsOf(d.caller, x, id, e.Stored), func(s *releasev1.Shift) bool { return s.GetGroup() == group })
-		})
-	})
 }
 
 // Intervene implements approvalv1.ApprovalServiceServer (PD-7.2).
