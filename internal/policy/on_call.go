@@ -16,8 +16,8 @@ import (
 // well, rejecting, handling a release under way, being called, told and reminded. Whoever
 // asks about that asks here, and says as of when: PeopleAt, GroupsAt, OnCall. Everything
 // else asks for the members alone (People, GroupsOf), and a rota widens none of it: reviews
-// of emergencies, exceptions of freezes, quarantine, ownership, code reviews, and changes of
-// the document, which says who is on call.
+// of emergencies, exceptions of freezes, quarantine, ownership, code reviews, what is to be done
+// after a release, and changes of the document, which says who is on call.
 
 // rota is one that was understood.
 type rota struct {

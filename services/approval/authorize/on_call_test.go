@@ -172,6 +172,16 @@ func TestWhatWaitsIsForMembersAlone(t *testing.T) {
 	_, err := desk.CompleteReview(as(t, "finn"), review(emergency))
 	want(t, "a review of an emergency", err, codes.PermissionDenied, "NOT_ALLOWED")
 
+	over := r.Reach(t, procedure.PhaseRecord, key("over"))
+	r.close(t, over)
+	r.Do(t, over, "anna", &releasev1.Event{Data: &releasev1.Event_FollowUpAdded{FollowUpAdded: &releasev1.FollowUpAdded{
+		Number: 1, FollowUp: agreed(over, "ada").GetFollowUp(),
+	}}})
+	_, err = desk.AddFollowUp(as(t, "finn"), agreed(over, "ada"))
+	want(t, "what is to be done about a release that is over", err, codes.PermissionDenied, "NOT_ALLOWED")
+	_, err = desk.CloseFollowUp(as(t, "finn"), &approvalv1.CloseFollowUpRequest{Release: over, Number: 1, Comment: "done"})
+	want(t, "that it is done", err, codes.PermissionDenied, "NOT_ALLOWED")
+
 	held := r.Reach(t, procedure.PhaseRisk, key("held"))
 	_, err = desk.OverrideFreeze(as(t, "finn"), &approvalv1.OverrideFreezeRequest{Release: held, Freeze: "audit", Reason: "customers cannot pay", Ticket: "INC-7"})
 	want(t, "an exception of a freeze", err, codes.PermissionDenied, "NOT_ALLOWED")
