@@ -115,7 +115,8 @@ func (d desk) called(cause releasev1.Cause) error {
 }
 
 // calledByName reports whether the caller was called when they were on call: they may take it
-// on when they are that no longer. Both documents have to have had them on call then.
+// on when they are that no longer. Both documents have to have had them on call then, at the
+// moment by which it was decided whom to call.
 func (d desk) calledByName(cause releasev1.Cause) bool {
 	id, rungs := d.person.GetId(), d.index.Document().GetEscalation().GetRungs()
 	return slices.ContainsFunc(d.head.Entries, func(e procedure.Entry) bool {
@@ -123,9 +124,13 @@ func (d desk) calledByName(cause releasev1.Cause) bool {
 		if call.GetCause() != cause || !slices.Contains(call.GetTo(), id) || call.GetRung() == 0 {
 			return false
 		}
+		at := e.Stored // of events of before that moment was kept
+		if decided := e.Event.GetDecided(); decided != nil {
+			at = decided.AsTime()
+		}
 		group := rungs[min(int(call.GetRung()), len(rungs))-1].GetGroup()
 		return !slices.ContainsFunc([]*policy.Index{d.index, d.active}, func(x *policy.Index) bool {
-			return !slices.ContainsFunc(shiftsOf(d.caller, x, id, e.Stored), func(s *releasev1.Shift) bool { return s.GetGroup() == group })
+			return !slices.ContainsFunc(shiftsOf(d.caller, x, id, at), func(s *releasev1.Shift) bool { return s.GetGroup() == group })
 		})
 	})
 }

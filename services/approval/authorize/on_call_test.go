@@ -244,6 +244,25 @@ func TestWhoWasCalledTakesItOn(t *testing.T) {
 	}
 }
 
+// TestWhoWasCalledJustBeforeAHandOverTakesItOn: who was on call when the call was decided was
+// called, however long it took to store it; who was not by then is none of those.
+func TestWhoWasCalledJustBeforeAHandOverTakesItOn(t *testing.T) {
+	r := newRig(t, hourly("operators", 70*time.Minute, "finn", "dan"))
+	desk := r.dial(t)
+	release := r.unknown(t, "called")
+	r.Do(t, release, "", &releasev1.Event{Decided: timestamppb.New(time.Now().Add(-15 * time.Minute)), Data: &releasev1.Event_Escalated{Escalated: &releasev1.Escalated{
+		Cause: releasev1.Cause_CAUSE_OUTCOME_UNKNOWN, Rung: 1, To: []string{"anna", "finn", "gina"}, AcknowledgeBy: timestamppb.New(time.Now().Add(time.Hour)), Incident: "INC-1", Summary: "it failed",
+	}}})
+	_, err := desk.Acknowledge(as(t, "anna"), &approvalv1.AcknowledgeRequest{Release: release, Comment: "on it"})
+	want(t, "who was never on call", err, codes.PermissionDenied, "NOT_ALLOWED")
+	if _, err := desk.Acknowledge(as(t, "finn"), &approvalv1.AcknowledgeRequest{Release: release, Comment: "on it"}); err != nil {
+		t.Error(err)
+	}
+	if s, _ := r.folded(t, release); s.Escalations[0].AcknowledgedBy != "finn" {
+		t.Errorf("taken on by %q", s.Escalations[0].AcknowledgedBy)
+	}
+}
+
 // TestWhatADecisionDoesNotNeedMayEnd: it rests on the shifts for the groups that it is made
 // for, and names no others, so that one of those may end before it is stored.
 func TestWhatADecisionDoesNotNeedMayEnd(t *testing.T) {
