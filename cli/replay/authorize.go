@@ -21,13 +21,17 @@ func (p *pass) approval(ctx context.Context, d *Decision, before procedure.State
 		return err
 	}
 	actor := e.Event.GetActor()
-	own := index.GroupsAt(actor.GetId(), e.Stored)
+	at, err := onDutyAt(e)
+	if err != nil {
+		return err
+	}
+	own := index.GroupsAt(actor.GetId(), at)
 	for _, g := range actor.GetGroups() {
 		if !slices.Contains(own, g) {
 			return fmt.Errorf("%w: actor.groups: %s is not in %s by the procedure document", errDiffers, actor.GetId(), g)
 		}
 	}
-	if err := onCall("actor", index, actor.GetId(), actor.GetGroups(), actor.GetOnCall(), e.Stored); err != nil {
+	if err := onCall("actor", index, actor.GetId(), actor.GetGroups(), actor.GetOnCall(), at); err != nil {
 		return err
 	}
 	d.partly("the groups, until when it counts, and what was shown",
@@ -48,13 +52,13 @@ func (p *pass) approval(ctx context.Context, d *Decision, before procedure.State
 		}
 		d.Detail += "; signed by " + actor.GetId() + " with " + key
 	}
-	d.onDuty(index, actor.GetId(), actor.GetOnCall(), e.Stored)
-	d.onDuty(index, x.GetStandIn().GetPerson(), x.GetStandIn().GetOnCall(), e.Stored)
+	d.onDuty(index, actor.GetId(), actor.GetOnCall(), at)
+	d.onDuty(index, x.GetStandIn().GetPerson(), x.GetStandIn().GetOnCall(), at)
 	if x.GetStandIn() != nil {
 		if err := standIn(index, x.GetStandIn(), actor.GetId(), now); err != nil {
 			return err
 		}
-		if err := onCall("stand_in", index, x.GetStandIn().GetPerson(), x.GetStandIn().GetGroups(), x.GetStandIn().GetOnCall(), e.Stored); err != nil {
+		if err := onCall("stand_in", index, x.GetStandIn().GetPerson(), x.GetStandIn().GetGroups(), x.GetStandIn().GetOnCall(), at); err != nil {
 			return err
 		}
 		d.Detail += "; by which right " + actor.GetId() + " stood in for " + x.GetStandIn().GetPerson()

@@ -8,11 +8,24 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
+// onDutyAt is as of when a decision says who was on call: when it was decided. That it was
+// stored within the shifts that it names is what makes it count. An override that goes over a
+// hand-over stands in the place of one shift of the rota before it, and of another after it.
+// Of events of before that moment was kept it is when they were stored.
+func onDutyAt(e procedure.Entry) (time.Time, error) {
+	at, kept, err := clock(e)
+	if !kept {
+		at = e.Stored
+	}
+	return at, err
+}
+
 // onCall judges again by which shifts somebody was in the groups of a decision that they are
-// no members of: by the rotas of the procedure document, as of when it was stored. The shifts
+// no members of: by the rotas of the procedure document, at that moment. The shifts
 // that the document then in effect said, where it was another one, stand beside these.
 func onCall(field string, index *policy.Index, person string, groups []string, said []*releasev1.Shift, at time.Time) error {
 	for _, s := range index.Shifts(person, at) {

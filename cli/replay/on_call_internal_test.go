@@ -14,7 +14,7 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// TestWhoWasOnCallIsDerivedAgain from the rotas of the document, as of the time of storing.
+// TestWhoWasOnCallIsDerivedAgain from the rotas of the document.
 func TestWhoWasOnCallIsDerivedAgain(t *testing.T) {
 	index := policy.NewIndex(&policyv1.Procedure{
 		People: []*policyv1.Person{{Id: "anna"}, {Id: "ben"}, {Id: "eve"}},

@@ -337,6 +337,39 @@ func TestWhoIsOnCallMakesAGroupLargeEnough(t *testing.T) {
 	}
 }
 
+// TestAShiftIsTheSameAtEachOfItsMoments, so that it can be derived again; but that who takes
+// over over a hand-over stands in the place of one shift before it and another after it.
+func TestAShiftIsTheSameAtEachOfItsMoments(t *testing.T) {
+	x := NewIndex(people(&policyv1.OnCall{
+		Rotas: []*policyv1.Rota{
+			turns("first", "2026-03-02T09:00", 24*time.Hour, "anna", "ben"), turns("second", "2026-03-30T02:30", 12*time.Hour, "dan", "anna"),
+		},
+		Overrides: []*policyv1.OnCallOverride{
+			takeover(t, "dan", "2026-03-10T10:00:00Z", "2026-03-10T11:00:00Z"), // twice within a shift
+			takeover(t, "cleo", "2026-03-10T15:00:00Z", "2026-03-10T16:00:00Z"),
+			takeover(t, "cleo", "2026-03-12T05:00:00Z", "2026-03-13T22:00:00Z"), // over two hand-overs
+			takeover(t, "eve", "2026-03-29T23:00:00Z", "2026-03-30T01:00:00Z"),  // over the end of the first rota
+		},
+	}))
+	seen, numbers := map[string]bool{}, map[string]bool{}
+	for m := at(t, "2026-03-08T00:00:00Z"); m.Before(at(t, "2026-04-02T00:00:00Z")); m = m.Add(17 * time.Minute) {
+		who, shift := x.OnCall("sre", m)
+		for _, other := range []time.Time{shift.GetFrom().AsTime(), shift.GetUntil().AsTime().Add(-1)} {
+			person, again := x.OnCall("sre", other)
+			if seen[again.String()] = true; again.GetOverride() != "" {
+				numbers[fmt.Sprint(again.GetRota(), again.GetNumber(), again.GetFrom())] = true
+				again.Rota, again.Number = shift.GetRota(), shift.GetNumber()
+			}
+			if person != who || !proto.Equal(again, shift) {
+				t.Fatalf("at %s %s is in the shift %v, at %s %s in %v", m, who, shift, other, person, again)
+			}
+		}
+	}
+	if len(seen) < 20 || len(numbers) != 6 {
+		t.Errorf("seen were %d shifts, and overrides in %v", len(seen), numbers)
+	}
+}
+
 // TestAnotherRotaIsSaidToLoosen: whoever approves the change is told who may approve at other
 // times, and who for the first time.
 func TestAnotherRotaIsSaidToLoosen(t *testing.T) {
