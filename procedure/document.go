@@ -48,7 +48,8 @@ var (
 //
 // and an administrator's way around it: for the first one, and where nobody can go the
 // right way any more. Whichever takes effect voids every other proposal, which was made
-// against a document that is in effect no longer. Nothing waits for a proposal, and so
+// against a document that is in effect no longer. Of one that went around the change control
+// a review is owed, which other documents that take effect do not pay. Nothing waits for a proposal, and so
 // its end needs no timer: after its time nobody can do anything with it.
 type Document struct {
 	// Aggregate is the name of the history, "pol.…".
@@ -101,6 +102,8 @@ func StandingOf(e *releasev1.Event) *releasev1.ProcedureStanding {
 		s = d.ProcedureApprovalWithdrawn.GetStanding()
 	case *releasev1.Event_ProcedureProposalClosed:
 		s = d.ProcedureProposalClosed.GetStanding()
+	case *releasev1.Event_ProcedureReviewed:
+		s = d.ProcedureReviewed.GetStanding()
 	}
 	if s == nil {
 		s = &releasev1.ProcedureStanding{}

@@ -81,7 +81,8 @@ func DecideProposalActivated(d Document, actor *releasev1.Actor, number uint32, 
 
 // DecideActivatedByAdministrator puts a document into effect without anybody's approval:
 // the first one, or another one where the right way is closed. Of the activation
-// version, digest and reason must be given, and what else is known.
+// version, digest and reason must be given, and what else is known. Where it goes around the
+// change control a review of it is owed from then on: of its debt must be given what owing says.
 func DecideActivatedByAdministrator(d Document, service string, a *releasev1.ProcedureActivated, now time.Time) (*releasev1.Event, error) {
 	a = proto.CloneOf(a)
 	a.PreviousDigest, a.Voided = d.Standing.GetDigest(), voided(d.Standing, 0)
@@ -89,6 +90,7 @@ func DecideActivatedByAdministrator(d Document, service string, a *releasev1.Pro
 	if d.Standing.GetDigest() == "" {
 		a.Administrative = releasev1.ProcedureActivated_ADMINISTRATIVE_FIRST
 	}
+	a.Debt = owing(d, a, now)
 	actor := &releasev1.Actor{Id: service, Kind: releasev1.Actor_KIND_SERVICE, Method: "admin"}
 	return carry(d, actor, now, &releasev1.Event{Data: &releasev1.Event_ProcedureActivated{ProcedureActivated: a}})
 }
@@ -110,6 +112,8 @@ func carry(d Document, actor *releasev1.Actor, now time.Time, e *releasev1.Event
 		data.ProcedureApprovalWithdrawn.Standing = after
 	case *releasev1.Event_ProcedureProposalClosed:
 		data.ProcedureProposalClosed.Standing = after
+	case *releasev1.Event_ProcedureReviewed:
+		data.ProcedureReviewed.Standing = after
 	case *releasev1.Event_ProcedureActivated:
 		data.ProcedureActivated.Standing = after
 		if e.GetProcedureDigest() == "" {

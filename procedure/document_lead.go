@@ -24,6 +24,8 @@ func lead(before *releasev1.ProcedureStanding, e *releasev1.Event, at time.Time)
 		return after, leadApprovalWithdrawn(after, e.GetActor(), d.ProcedureApprovalWithdrawn)
 	case *releasev1.Event_ProcedureProposalClosed:
 		return after, leadClosed(after, e.GetActor(), d.ProcedureProposalClosed)
+	case *releasev1.Event_ProcedureReviewed:
+		return after, leadReviewed(after, e.GetActor(), d.ProcedureReviewed)
 	case *releasev1.Event_ProcedureActivated:
 		return after, leadActivated(after, e.GetActor(), d.ProcedureActivated, at)
 	}
@@ -157,6 +159,9 @@ func leadActivated(s *releasev1.ProcedureStanding, actor *releasev1.Actor, d *re
 	if !slices.Equal(d.GetVoided(), voided(s, d.GetProposal())) {
 		return fmt.Errorf("%w: it does not name the proposals that are void with it", ErrInvalidTransition)
 	}
+	if err := owe(s, d, at); err != nil {
+		return err
+	}
 	s.Version, s.Digest, s.Proposals = d.GetVersion(), d.GetDigest(), nil
 	return nil
 }
@@ -191,7 +196,7 @@ func approved(s *releasev1.ProcedureStanding, actor *releasev1.Actor, d *release
 		return fmt.Errorf("%w: %s neither proposed it nor is in %s", ErrNotApprover, actor.GetId(), p.GetQuorum().GetGroup())
 	case missing > 0:
 		return fmt.Errorf("%w: %d of %s", ErrApprovalsMissing, missing, p.GetQuorum().GetGroup())
-	case d.GetVersion() != p.GetVersion() || d.GetAdministrative() != 0:
+	case d.GetVersion() != p.GetVersion() || d.GetAdministrative() != 0 || d.GetDebt() != nil:
 		return fmt.Errorf("%w: it is not what was proposed", ErrInvalidTransition)
 	}
 	// Those that are named must count now, and be enough.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,8 +70,11 @@ func TestDocumentScenarios(t *testing.T) {
 	}
 }
 
-// board is who is where: people of change-board approve changes of the document.
-var board = map[string][]string{"anna": {"change-board"}, "ben": {"change-board"}, "cleo": {"change-board", "sre"}}
+// board is who is where: people of change-board approve changes of the document, and those
+// of security review what went around them.
+var board = map[string][]string{
+	"anna": {"change-board"}, "ben": {"change-board"}, "cleo": {"change-board", "sre"}, "dora": {"security"}, "emil": {"security"}, "fred": {"friends"},
+}
 
 // library is the history of a procedure document while it is told.
 type library struct {
@@ -141,10 +145,27 @@ func (l *library) decide(words []string) (*releasev1.Event, error) {
 		digest = digestOf(words[3])
 	}
 	switch words[0] {
-	case "administrator": // administrator activates VERSION
-		return procedure.DecideActivatedByAdministrator(l.doc, procedure.ServiceApproval, &releasev1.ProcedureActivated{
-			Version: words[2], Digest: digestOf(words[2]), Reason: "because", ClaimedBy: "root",
-		}, l.now)
+	case "administrator": // administrator activates VERSION [as WHO]
+		a := &releasev1.ProcedureActivated{Version: words[2], Digest: digestOf(words[2]), Reason: "because", ClaimedBy: "root"}
+		if len(words) > 4 {
+			a.ClaimedBy = words[4]
+		}
+		a.Debt = &releasev1.ProcedureDebt{
+			JudgedBy: l.doc.JudgedBy(), Group: "security", Due: timestamppb.New(l.now.Add(72 * time.Hour)), BlocksFrom: timestamppb.New(l.now.Add(96 * time.Hour)),
+		}
+		return procedure.DecideActivatedByAdministrator(l.doc, procedure.ServiceApproval, a, l.now)
+	case "review": // review WHO NUMBER [of VERSION] [for GROUP, of whom nobody was left]
+		r := &releasev1.ProcedureReviewed{
+			Number: number, Digest: l.doc.Debt(number).GetDigest(), Result: releasev1.ProcedureReviewed_RESULT_JUSTIFIED, Reason: "it had to be",
+			JudgedBy: l.doc.Debt(number).GetJudgedBy(), Group: l.doc.Debt(number).GetGroup(),
+		}
+		switch {
+		case len(words) > 4 && words[3] == "of":
+			r.Digest = digestOf(words[4])
+		case len(words) > 4 && words[3] == "for":
+			r.Group, r.JudgedBy, r.NoneLeft = words[4], l.doc.Standing.GetDigest(), true
+		}
+		return procedure.DecideDocumentReviewed(l.doc, who, r, l.now)
 	case "old": // old activates VERSION: as programs did before there were proposals
 		return &releasev1.Event{Data: &releasev1.Event_ProcedureActivated{ProcedureActivated: &releasev1.ProcedureActivated{
 			Version: words[2], Digest: digestOf(words[2]),
@@ -204,6 +225,18 @@ func (l *library) show() []string {
 	lines := []string{"nothing is in effect"}
 	if v := l.doc.Standing.GetVersion(); v != "" {
 		lines[0] = v + " is in effect"
+	}
+	overdue, blocking := procedure.DebtsOverdue(l.doc.Standing, l.now)
+	for _, o := range l.doc.Standing.GetDebts() {
+		line := fmt.Sprintf("review %d of %s for %s is due %s, by %s of %s", o.GetNumber(), o.GetVersion(), o.GetClaimedBy(),
+			clock(o.GetDue().AsTime()), o.GetGroup(), o.GetJudgedBy())
+		switch {
+		case slices.Contains(blocking, o):
+			line += ", and blocks"
+		case slices.Contains(overdue, o):
+			line += ", overdue"
+		}
+		lines = append(lines, l.names.Replace(line))
 	}
 	for _, p := range l.doc.Standing.GetProposals() {
 		counted, missing := procedure.CountProposal(p, l.now)
@@ -291,6 +324,9 @@ func TestAForgedStandingDoesNotCount(t *testing.T) {
 		"a proposal without its number":    {activated(func(_ *releasev1.Event, a *releasev1.ProcedureActivated) { a.Proposal = 0 }), procedure.ErrInvalidTransition},
 		"a person who goes around it": {activated(func(_ *releasev1.Event, a *releasev1.ProcedureActivated) {
 			a.Proposal, a.Approvals, a.Voided, a.Administrative = 0, nil, []uint32{1}, releasev1.ProcedureActivated_ADMINISTRATIVE_OVERRIDE
+		}), procedure.ErrInvalidTransition},
+		"a debt of what was approved": {activated(func(e *releasev1.Event, a *releasev1.ProcedureActivated) {
+			a.Debt = &releasev1.ProcedureDebt{Number: 1, Version: a.GetVersion(), Digest: a.GetDigest()}
 		}), procedure.ErrInvalidTransition},
 		"by a machine":  {activated(func(e *releasev1.Event, _ *releasev1.ProcedureActivated) { e.Actor.Kind = releasev1.Actor_KIND_SERVICE }), procedure.ErrNotHuman},
 		"by a stranger": {activated(func(e *releasev1.Event, _ *releasev1.ProcedureActivated) { e.Actor = somebody("finn") }), procedure.ErrNotApprover},

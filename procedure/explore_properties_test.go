@@ -241,6 +241,7 @@ func ofReleases(event string) bool {
 	case "target_locked", "target_unlocked", "service_changed", "request_refused", "procedure_activated",
 		"artifact_quarantined", "clearance_proposed", "quarantine_cleared",
 		"procedure_proposed", "procedure_approved", "procedure_approval_withdrawn", "procedure_proposal_closed",
+		"procedure_reviewed",
 		"delegations_changed", "procedure_begun":
 		return false
 	}

@@ -119,7 +119,7 @@ var writers = map[string]string{
 	"service_changed": ServiceApproval, "request_refused": ServiceApproval, "procedure_activated": ServiceApproval,
 	"artifact_quarantined": ServiceExecutor, "clearance_proposed": ServiceApproval, "quarantine_cleared": ServiceApproval,
 	"procedure_proposed": ServiceApproval, "procedure_approved": ServiceApproval,
-	"procedure_approval_withdrawn": ServiceApproval, "procedure_proposal_closed": ServiceApproval,
+	"procedure_approval_withdrawn": ServiceApproval, "procedure_proposal_closed": ServiceApproval, "procedure_reviewed": ServiceApproval,
 	"delegations_changed": ServiceApproval, "procedure_begun": ServiceApproval,
 }
 

@@ -25,6 +25,9 @@ func DecidePreview(previews []*releasev1.TargetPreview, findings []*releasev1.Fi
 const (
 	HoldTargetBusy    = "target.busy"
 	HoldTargetChanged = "target.changed"
+	// HoldDocumentUnreviewed is of releases that wait for the review of a procedure document
+	// which took effect around the change control.
+	HoldDocumentUnreviewed = "procedure.review_overdue"
 )
 
 // RiskFacts is what the second half of step 3 looked at.

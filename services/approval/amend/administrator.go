@@ -94,6 +94,11 @@ func Activate(ctx context.Context, c Config, doc Document, how Administrative) (
 			}
 			a.AssessmentDigest = evidence.Digest(content)
 		}
+		if active.Digest != "" || len(a.GetBeside()) > 0 {
+			if a.Debt, err = c.debt(ctx, active, a.GetBeside(), doc); err != nil {
+				return active, false, err
+			}
+		}
 		event, err := procedure.DecideActivatedByAdministrator(active.Document, procedure.ServiceApproval, a, c.Now())
 		if err != nil {
 			return active, false, err

@@ -23,6 +23,7 @@ const domain = "shipwarden.approval.v1"
 var (
 	errUnauthenticated = refuse(codes.Unauthenticated, refusal.ReasonUnauthenticated, "nobody is known to be calling")
 	errNothing         = refuse(codes.FailedPrecondition, "NO_DOCUMENT", "no procedure document is in effect: an administrator activates the first one")
+	errNotBefore       = refuse(codes.PermissionDenied, "NOT_REVIEWER", "the document that says who reviews, the one before, does not know the caller as somebody who can")
 	errUngoverned      = refuse(codes.FailedPrecondition, "NO_CHANGE_CONTROL",
 		"the procedure document in effect has no section change_control, and so nobody may change it: an administrator can, with an override")
 )
@@ -60,6 +61,10 @@ var reasons = []struct {
 	{procedure.ErrTooManyProposals, codes.ResourceExhausted, "TOO_MANY_PROPOSALS", ""},
 	{procedure.ErrProposalExpired, codes.FailedPrecondition, "PROPOSAL_EXPIRED", ""},
 	{procedure.ErrApprovalsMissing, codes.FailedPrecondition, "APPROVALS_MISSING", ""},
+	{procedure.ErrNoDebt, codes.NotFound, "NO_REVIEW_OWED", ""},
+	{procedure.ErrOtherDebt, codes.Aborted, "OTHER_DOCUMENT_OWED", ""},
+	{procedure.ErrOwnActivation, codes.PermissionDenied, "OWN_ACTIVATION", ""},
+	{procedure.ErrNotReviewer, codes.PermissionDenied, "NOT_REVIEWER", ""},
 	{procedure.ErrInvalidTransition, codes.FailedPrecondition, "OTHER_STATE", ""},
 	{eventstore.ErrUnavailable, codes.Unavailable, "BUS_UNAVAILABLE", "the record cannot be reached: nothing is known to be changed, look again and then try again"},
 	{eventstore.ErrUndecided, codes.Unavailable, "BUS_UNAVAILABLE", "it is not known whether it was stored: look, and try again where it was not"},

@@ -19,7 +19,7 @@ const holdReviewOverdue = "review.overdue"
 
 // elsewhere are the rules of everything that Seen can hold.
 var elsewhere = []string{
-	procedure.HoldTargetBusy, procedure.HoldTargetChanged, holdReviewOverdue, inflight.RuleDependency, inflight.RuleDependent, incident.Rule, ruleQuota,
+	procedure.HoldTargetBusy, procedure.HoldTargetChanged, holdReviewOverdue, procedure.HoldDocumentUnreviewed, inflight.RuleDependency, inflight.RuleDependent, incident.Rule, ruleQuota,
 }
 
 // byAlerts are those of what follows from the answers of sources.

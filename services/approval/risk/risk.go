@@ -75,7 +75,7 @@ func (s shell) facts(ctx context.Context, state procedure.State, now time.Time) 
 		return procedure.RiskFacts{}, nil, err
 	}
 	l := look{shell: s, index: index, state: state, now: now}
-	for _, look := range []func(context.Context) error{l.targets, l.debts, l.neighbors, l.incidents, l.alerts, l.quotaUsed} {
+	for _, look := range []func(context.Context) error{l.targets, l.debts, l.unreviewed, l.neighbors, l.incidents, l.alerts, l.quotaUsed} {
 		if err := look(ctx); err != nil {
 			return procedure.RiskFacts{}, nil, err
 		}
@@ -245,6 +245,31 @@ func (l *look) debts(ctx context.Context) error {
 			Message: fmt.Sprintf("the review of emergency %s was due %s; it blocks normal releases of %s until it is done",
 				d.GetRelease(), d.GetDue().AsTime().UTC().Format(time.RFC3339), r.GetService()),
 		})
+	}
+	return nil
+}
+
+// unreviewed holds a normal release while a procedure document that took effect around the
+// change control waits for its review for too long (PD-9.4).
+func (l *look) unreviewed(ctx context.Context) error {
+	active, err := standing.ReadProcedure(ctx, l.store, l.index.Document().GetId())
+	if err != nil {
+		return err
+	}
+	reasons := active.Unreviewed(l.now)
+	if len(reasons) == 0 {
+		return nil
+	}
+	normal, err := l.normal(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range reasons {
+		if normal {
+			l.hold(h)
+		} else {
+			l.find(releasev1.Finding_SEVERITY_WARNING, h.GetRule(), h.GetSubject(), "%s", h.GetMessage())
+		}
 	}
 	return nil
 }

@@ -13,7 +13,8 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// holds names every reason to wait: what the request says, reviews that are overdue,
+// holds names every reason to wait: what the request says, reviews that are overdue of
+// emergencies and of procedure documents,
 // versions that are needed and not there, releases in flight of neighboring services, incidents, and
 // the freezes of the document that the release runs under and of the one in effect now,
 // those that hold now before those that follow. A freeze that was declared after the
@@ -28,6 +29,11 @@ func (s shell) holds(ctx context.Context, t reactor.Task, now time.Time) (holds 
 	if holds, err = s.debts(ctx, t, now); err != nil {
 		return nil, time.Time{}, err
 	}
+	unreviewed, err := s.unreviewed(ctx, t, now)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	holds = append(holds, unreviewed...)
 	documents, err := s.documents(ctx, t)
 	if err != nil {
 		return nil, time.Time{}, err
@@ -88,6 +94,20 @@ func (s shell) debts(ctx context.Context, t reactor.Task, now time.Time) ([]*rel
 		})
 	}
 	return out, nil
+}
+
+// unreviewed names the procedure documents whose review holds a planned release that has not
+// begun (PD-9.4).
+func (s shell) unreviewed(ctx context.Context, t reactor.Task, now time.Time) ([]*releasev1.HoldReason, error) {
+	if t.State.Request.GetTrigger() != releasev1.Trigger_TRIGGER_PLANNED || !begins(t.State) {
+		return nil, nil
+	}
+	own, err := s.Procedures.ByDigest(ctx, t.State.ProcedureDigest)
+	if err != nil {
+		return nil, err
+	}
+	active, err := standing.ReadProcedure(ctx, s.Store, own.Document().GetId())
+	return active.Unreviewed(now), err
 }
 
 // around names the freezes, quarantines, gates, releases in flight and incidents that an

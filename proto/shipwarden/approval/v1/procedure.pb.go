@@ -952,6 +952,123 @@ func (x *ActivateProposalResponse) GetVoided() []uint32 {
 	return nil
 }
 
+type ReviewDocumentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The debt's number.
+	Number uint32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// SHA-256 of the document that the caller has looked at.
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// What was found.
+	Result v1.ProcedureReviewed_Result `protobuf:"varint,3,opt,name=result,proto3,enum=shipwarden.release.v1.ProcedureReviewed_Result" json:"result,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviewDocumentRequest) Reset() {
+	*x = ReviewDocumentRequest{}
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewDocumentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewDocumentRequest) ProtoMessage() {}
+
+func (x *ReviewDocumentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewDocumentRequest.ProtoReflect.Descriptor instead.
+func (*ReviewDocumentRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ReviewDocumentRequest) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *ReviewDocumentRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ReviewDocumentRequest) GetResult() v1.ProcedureReviewed_Result {
+	if x != nil {
+		return x.Result
+	}
+	return v1.ProcedureReviewed_Result(0)
+}
+
+func (x *ReviewDocumentRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ReviewDocumentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many reviews of documents are still owed.
+	Owed          uint32 `protobuf:"varint,1,opt,name=owed,proto3" json:"owed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviewDocumentResponse) Reset() {
+	*x = ReviewDocumentResponse{}
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewDocumentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewDocumentResponse) ProtoMessage() {}
+
+func (x *ReviewDocumentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewDocumentResponse.ProtoReflect.Descriptor instead.
+func (*ReviewDocumentResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ReviewDocumentResponse) GetOwed() uint32 {
+	if x != nil {
+		return x.Owed
+	}
+	return 0
+}
+
 var File_shipwarden_approval_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_procedure_proto_rawDesc = "" +
@@ -1025,7 +1142,17 @@ const file_shipwarden_approval_v1_procedure_proto_rawDesc = "" +
 	"\x18ActivateProposalResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x16\n" +
-	"\x06voided\x18\x03 \x03(\rR\x06voided2\x94\x06\n" +
+	"\x06voided\x18\x03 \x03(\rR\x06voided\"\xed\x02\n" +
+	"\x15ReviewDocumentRequest\x12\x1f\n" +
+	"\x06number\x18\x01 \x01(\rB\a\xbaH\x04*\x02(\x01R\x06number\x124\n" +
+	"\x06digest\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\x06digest\x12S\n" +
+	"\x06result\x18\x03 \x01(\x0e2/.shipwarden.release.v1.ProcedureReviewed.ResultB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06result\x12\xa7\x01\n" +
+	"\x06reason\x18\x04 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\x06reason\",\n" +
+	"\x16ReviewDocumentResponse\x12\x12\n" +
+	"\x04owed\x18\x01 \x01(\rR\x04owed2\x85\a\n" +
 	"\x10ProcedureService\x12i\n" +
 	"\fGetProcedure\x12+.shipwarden.approval.v1.GetProcedureRequest\x1a,.shipwarden.approval.v1.GetProcedureResponse\x12Z\n" +
 	"\aPropose\x12&.shipwarden.approval.v1.ProposeRequest\x1a'.shipwarden.approval.v1.ProposeResponse\x12f\n" +
@@ -1033,7 +1160,8 @@ const file_shipwarden_approval_v1_procedure_proto_rawDesc = "" +
 	"\x0fApproveProposal\x12..shipwarden.approval.v1.ApproveProposalRequest\x1a/.shipwarden.approval.v1.ApproveProposalResponse\x12o\n" +
 	"\x0eRejectProposal\x12-.shipwarden.approval.v1.RejectProposalRequest\x1a..shipwarden.approval.v1.RejectProposalResponse\x12u\n" +
 	"\x10WithdrawProposal\x12/.shipwarden.approval.v1.WithdrawProposalRequest\x1a0.shipwarden.approval.v1.WithdrawProposalResponse\x12u\n" +
-	"\x10ActivateProposal\x12/.shipwarden.approval.v1.ActivateProposalRequest\x1a0.shipwarden.approval.v1.ActivateProposalResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
+	"\x10ActivateProposal\x12/.shipwarden.approval.v1.ActivateProposalRequest\x1a0.shipwarden.approval.v1.ActivateProposalResponse\x12o\n" +
+	"\x0eReviewDocument\x12-.shipwarden.approval.v1.ReviewDocumentRequest\x1a..shipwarden.approval.v1.ReviewDocumentResponseBIZGgithub.com/blackdice/shipwarden/proto/shipwarden/approval/v1;approvalv1b\x06proto3"
 
 var (
 	file_shipwarden_approval_v1_procedure_proto_rawDescOnce sync.Once
@@ -1047,7 +1175,7 @@ func file_shipwarden_approval_v1_procedure_proto_rawDescGZIP() []byte {
 	return file_shipwarden_approval_v1_procedure_proto_rawDescData
 }
 
-var file_shipwarden_approval_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_shipwarden_approval_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_shipwarden_approval_v1_procedure_proto_goTypes = []any{
 	(*GetProcedureRequest)(nil),      // 0: shipwarden.approval.v1.GetProcedureRequest
 	(*GetProcedureResponse)(nil),     // 1: shipwarden.approval.v1.GetProcedureResponse
@@ -1065,37 +1193,43 @@ var file_shipwarden_approval_v1_procedure_proto_goTypes = []any{
 	(*WithdrawProposalResponse)(nil), // 13: shipwarden.approval.v1.WithdrawProposalResponse
 	(*ActivateProposalRequest)(nil),  // 14: shipwarden.approval.v1.ActivateProposalRequest
 	(*ActivateProposalResponse)(nil), // 15: shipwarden.approval.v1.ActivateProposalResponse
-	(*v1.ProcedureStanding)(nil),     // 16: shipwarden.release.v1.ProcedureStanding
-	(*v1.ProcedureProposal)(nil),     // 17: shipwarden.release.v1.ProcedureProposal
-	(*timestamppb.Timestamp)(nil),    // 18: google.protobuf.Timestamp
+	(*ReviewDocumentRequest)(nil),    // 16: shipwarden.approval.v1.ReviewDocumentRequest
+	(*ReviewDocumentResponse)(nil),   // 17: shipwarden.approval.v1.ReviewDocumentResponse
+	(*v1.ProcedureStanding)(nil),     // 18: shipwarden.release.v1.ProcedureStanding
+	(*v1.ProcedureProposal)(nil),     // 19: shipwarden.release.v1.ProcedureProposal
+	(*timestamppb.Timestamp)(nil),    // 20: google.protobuf.Timestamp
+	(v1.ProcedureReviewed_Result)(0), // 21: shipwarden.release.v1.ProcedureReviewed.Result
 }
 var file_shipwarden_approval_v1_procedure_proto_depIdxs = []int32{
-	16, // 0: shipwarden.approval.v1.GetProcedureResponse.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	18, // 0: shipwarden.approval.v1.GetProcedureResponse.standing:type_name -> shipwarden.release.v1.ProcedureStanding
 	2,  // 1: shipwarden.approval.v1.Assessment.widened:type_name -> shipwarden.approval.v1.Widening
-	17, // 2: shipwarden.approval.v1.ProposeResponse.proposal:type_name -> shipwarden.release.v1.ProcedureProposal
+	19, // 2: shipwarden.approval.v1.ProposeResponse.proposal:type_name -> shipwarden.release.v1.ProcedureProposal
 	3,  // 3: shipwarden.approval.v1.ProposeResponse.assessment:type_name -> shipwarden.approval.v1.Assessment
-	17, // 4: shipwarden.approval.v1.GetProposalResponse.proposal:type_name -> shipwarden.release.v1.ProcedureProposal
+	19, // 4: shipwarden.approval.v1.GetProposalResponse.proposal:type_name -> shipwarden.release.v1.ProcedureProposal
 	3,  // 5: shipwarden.approval.v1.GetProposalResponse.assessment:type_name -> shipwarden.approval.v1.Assessment
-	18, // 6: shipwarden.approval.v1.GetProposalResponse.as_of:type_name -> google.protobuf.Timestamp
-	0,  // 7: shipwarden.approval.v1.ProcedureService.GetProcedure:input_type -> shipwarden.approval.v1.GetProcedureRequest
-	4,  // 8: shipwarden.approval.v1.ProcedureService.Propose:input_type -> shipwarden.approval.v1.ProposeRequest
-	6,  // 9: shipwarden.approval.v1.ProcedureService.GetProposal:input_type -> shipwarden.approval.v1.GetProposalRequest
-	8,  // 10: shipwarden.approval.v1.ProcedureService.ApproveProposal:input_type -> shipwarden.approval.v1.ApproveProposalRequest
-	10, // 11: shipwarden.approval.v1.ProcedureService.RejectProposal:input_type -> shipwarden.approval.v1.RejectProposalRequest
-	12, // 12: shipwarden.approval.v1.ProcedureService.WithdrawProposal:input_type -> shipwarden.approval.v1.WithdrawProposalRequest
-	14, // 13: shipwarden.approval.v1.ProcedureService.ActivateProposal:input_type -> shipwarden.approval.v1.ActivateProposalRequest
-	1,  // 14: shipwarden.approval.v1.ProcedureService.GetProcedure:output_type -> shipwarden.approval.v1.GetProcedureResponse
-	5,  // 15: shipwarden.approval.v1.ProcedureService.Propose:output_type -> shipwarden.approval.v1.ProposeResponse
-	7,  // 16: shipwarden.approval.v1.ProcedureService.GetProposal:output_type -> shipwarden.approval.v1.GetProposalResponse
-	9,  // 17: shipwarden.approval.v1.ProcedureService.ApproveProposal:output_type -> shipwarden.approval.v1.ApproveProposalResponse
-	11, // 18: shipwarden.approval.v1.ProcedureService.RejectProposal:output_type -> shipwarden.approval.v1.RejectProposalResponse
-	13, // 19: shipwarden.approval.v1.ProcedureService.WithdrawProposal:output_type -> shipwarden.approval.v1.WithdrawProposalResponse
-	15, // 20: shipwarden.approval.v1.ProcedureService.ActivateProposal:output_type -> shipwarden.approval.v1.ActivateProposalResponse
-	14, // [14:21] is the sub-list for method output_type
-	7,  // [7:14] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	20, // 6: shipwarden.approval.v1.GetProposalResponse.as_of:type_name -> google.protobuf.Timestamp
+	21, // 7: shipwarden.approval.v1.ReviewDocumentRequest.result:type_name -> shipwarden.release.v1.ProcedureReviewed.Result
+	0,  // 8: shipwarden.approval.v1.ProcedureService.GetProcedure:input_type -> shipwarden.approval.v1.GetProcedureRequest
+	4,  // 9: shipwarden.approval.v1.ProcedureService.Propose:input_type -> shipwarden.approval.v1.ProposeRequest
+	6,  // 10: shipwarden.approval.v1.ProcedureService.GetProposal:input_type -> shipwarden.approval.v1.GetProposalRequest
+	8,  // 11: shipwarden.approval.v1.ProcedureService.ApproveProposal:input_type -> shipwarden.approval.v1.ApproveProposalRequest
+	10, // 12: shipwarden.approval.v1.ProcedureService.RejectProposal:input_type -> shipwarden.approval.v1.RejectProposalRequest
+	12, // 13: shipwarden.approval.v1.ProcedureService.WithdrawProposal:input_type -> shipwarden.approval.v1.WithdrawProposalRequest
+	14, // 14: shipwarden.approval.v1.ProcedureService.ActivateProposal:input_type -> shipwarden.approval.v1.ActivateProposalRequest
+	16, // 15: shipwarden.approval.v1.ProcedureService.ReviewDocument:input_type -> shipwarden.approval.v1.ReviewDocumentRequest
+	1,  // 16: shipwarden.approval.v1.ProcedureService.GetProcedure:output_type -> shipwarden.approval.v1.GetProcedureResponse
+	5,  // 17: shipwarden.approval.v1.ProcedureService.Propose:output_type -> shipwarden.approval.v1.ProposeResponse
+	7,  // 18: shipwarden.approval.v1.ProcedureService.GetProposal:output_type -> shipwarden.approval.v1.GetProposalResponse
+	9,  // 19: shipwarden.approval.v1.ProcedureService.ApproveProposal:output_type -> shipwarden.approval.v1.ApproveProposalResponse
+	11, // 20: shipwarden.approval.v1.ProcedureService.RejectProposal:output_type -> shipwarden.approval.v1.RejectProposalResponse
+	13, // 21: shipwarden.approval.v1.ProcedureService.WithdrawProposal:output_type -> shipwarden.approval.v1.WithdrawProposalResponse
+	15, // 22: shipwarden.approval.v1.ProcedureService.ActivateProposal:output_type -> shipwarden.approval.v1.ActivateProposalResponse
+	17, // 23: shipwarden.approval.v1.ProcedureService.ReviewDocument:output_type -> shipwarden.approval.v1.ReviewDocumentResponse
+	16, // [16:24] is the sub-list for method output_type
+	8,  // [8:16] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_procedure_proto_init() }
@@ -1109,7 +1243,7 @@ func file_shipwarden_approval_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_procedure_proto_rawDesc), len(file_shipwarden_approval_v1_procedure_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	ProcedureService_RejectProposal_FullMethodName   = "/shipwarden.approval.v1.ProcedureService/RejectProposal"
 	ProcedureService_WithdrawProposal_FullMethodName = "/shipwarden.approval.v1.ProcedureService/WithdrawProposal"
 	ProcedureService_ActivateProposal_FullMethodName = "/shipwarden.approval.v1.ProcedureService/ActivateProposal"
+	ProcedureService_ReviewDocument_FullMethodName   = "/shipwarden.approval.v1.ProcedureService/ReviewDocument"
 )
 
 // ProcedureServiceClient is the client API for ProcedureService service.
@@ -51,6 +52,9 @@ type ProcedureServiceClient interface {
 	WithdrawProposal(ctx context.Context, in *WithdrawProposalRequest, opts ...grpc.CallOption) (*WithdrawProposalResponse, error)
 	// ActivateProposal puts a document into effect that enough people approved.
 	ActivateProposal(ctx context.Context, in *ActivateProposalRequest, opts ...grpc.CallOption) (*ActivateProposalResponse, error)
+	// ReviewDocument pays the review that is owed of a document which an administrator put
+	// into effect around the change control.
+	ReviewDocument(ctx context.Context, in *ReviewDocumentRequest, opts ...grpc.CallOption) (*ReviewDocumentResponse, error)
 }
 
 type procedureServiceClient struct {
@@ -131,6 +135,16 @@ func (c *procedureServiceClient) ActivateProposal(ctx context.Context, in *Activ
 	return out, nil
 }
 
+func (c *procedureServiceClient) ReviewDocument(ctx context.Context, in *ReviewDocumentRequest, opts ...grpc.CallOption) (*ReviewDocumentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReviewDocumentResponse)
+	err := c.cc.Invoke(ctx, ProcedureService_ReviewDocument_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ProcedureServiceServer is the server API for ProcedureService service.
 // All implementations must embed UnimplementedProcedureServiceServer
 // for forward compatibility.
@@ -154,6 +168,9 @@ type ProcedureServiceServer interface {
 	WithdrawProposal(context.Context, *WithdrawProposalRequest) (*WithdrawProposalResponse, error)
 	// ActivateProposal puts a document into effect that enough people approved.
 	ActivateProposal(context.Context, *ActivateProposalRequest) (*ActivateProposalResponse, error)
+	// ReviewDocument pays the review that is owed of a document which an administrator put
+	// into effect around the change control.
+	ReviewDocument(context.Context, *ReviewDocumentRequest) (*ReviewDocumentResponse, error)
 	mustEmbedUnimplementedProcedureServiceServer()
 }
 
@@ -184,6 +201,9 @@ func (UnimplementedProcedureServiceServer) WithdrawProposal(context.Context, *Wi
 }
 func (UnimplementedProcedureServiceServer) ActivateProposal(context.Context, *ActivateProposalRequest) (*ActivateProposalResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ActivateProposal not implemented")
+}
+func (UnimplementedProcedureServiceServer) ReviewDocument(context.Context, *ReviewDocumentRequest) (*ReviewDocumentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReviewDocument not implemented")
 }
 func (UnimplementedProcedureServiceServer) mustEmbedUnimplementedProcedureServiceServer() {}
 func (UnimplementedProcedureServiceServer) testEmbeddedByValue()                          {}
@@ -332,6 +352,24 @@ func _ProcedureService_ActivateProposal_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProcedureService_ReviewDocument_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReviewDocumentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProcedureServiceServer).ReviewDocument(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProcedureService_ReviewDocument_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProcedureServiceServer).ReviewDocument(ctx, req.(*ReviewDocumentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ProcedureService_ServiceDesc is the grpc.ServiceDesc for ProcedureService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -366,6 +404,10 @@ var ProcedureService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ActivateProposal",
 			Handler:    _ProcedureService_ActivateProposal_Handler,
+		},
+		{
+			MethodName: "ReviewDocument",
+			Handler:    _ProcedureService_ReviewDocument_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

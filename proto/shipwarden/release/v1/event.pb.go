@@ -327,6 +327,7 @@ type Event struct {
 	//	*Event_ProcedureApproved
 	//	*Event_ProcedureApprovalWithdrawn
 	//	*Event_ProcedureProposalClosed
+	//	*Event_ProcedureReviewed
 	//	*Event_FreezeOverridden
 	//	*Event_ExecutionOverrun
 	//	*Event_EvidenceAdded
@@ -974,6 +975,15 @@ func (x *Event) GetProcedureProposalClosed() *ProcedureProposalClosed {
 	return nil
 }
 
+func (x *Event) GetProcedureReviewed() *ProcedureReviewed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_ProcedureReviewed); ok {
+			return x.ProcedureReviewed
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetFreezeOverridden() *FreezeOverridden {
 	if x != nil {
 		if x, ok := x.Data.(*Event_FreezeOverridden); ok {
@@ -1309,6 +1319,11 @@ type Event_ProcedureProposalClosed struct {
 	ProcedureProposalClosed *ProcedureProposalClosed `protobuf:"bytes,168,opt,name=procedure_proposal_closed,json=procedureProposalClosed,proto3,oneof"`
 }
 
+type Event_ProcedureReviewed struct {
+	// Recorded when a person reviewed a procedure document that took effect around the change control.
+	ProcedureReviewed *ProcedureReviewed `protobuf:"bytes,203,opt,name=procedure_reviewed,json=procedureReviewed,proto3,oneof"`
+}
+
 type Event_FreezeOverridden struct {
 	// Recorded when a person made an exception of a freeze for this release.
 	FreezeOverridden *FreezeOverridden `protobuf:"bytes,150,opt,name=freeze_overridden,json=freezeOverridden,proto3,oneof"`
@@ -1446,6 +1461,8 @@ func (*Event_ProcedureApproved) isEvent_Data() {}
 func (*Event_ProcedureApprovalWithdrawn) isEvent_Data() {}
 
 func (*Event_ProcedureProposalClosed) isEvent_Data() {}
+
+func (*Event_ProcedureReviewed) isEvent_Data() {}
 
 func (*Event_FreezeOverridden) isEvent_Data() {}
 
@@ -5199,7 +5216,10 @@ type ProcedureActivated struct {
 	Standing         *ProcedureStanding `protobuf:"bytes,11,opt,name=standing,proto3" json:"standing,omitempty"`
 	// Ids of other procedures that had a document in effect, beside which an administrator
 	// put this one as the first of its own.
-	Beside        []string `protobuf:"bytes,12,rep,name=beside,proto3" json:"beside,omitempty"`
+	Beside []string `protobuf:"bytes,12,rep,name=beside,proto3" json:"beside,omitempty"`
+	// The review that is owed of it; absent where it went around nothing, and in events of
+	// before there were such reviews.
+	Debt          *ProcedureDebt `protobuf:"bytes,13,opt,name=debt,proto3" json:"debt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5314,6 +5334,13 @@ func (x *ProcedureActivated) GetStanding() *ProcedureStanding {
 func (x *ProcedureActivated) GetBeside() []string {
 	if x != nil {
 		return x.Beside
+	}
+	return nil
+}
+
+func (x *ProcedureActivated) GetDebt() *ProcedureDebt {
+	if x != nil {
+		return x.Debt
 	}
 	return nil
 }
@@ -5616,7 +5643,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xfa+\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xd6,\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -5694,7 +5721,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x12procedure_proposed\x18\xa5\x01 \x01(\v2(.shipwarden.release.v1.ProcedureProposedH\x00R\x11procedureProposed\x12Z\n" +
 	"\x12procedure_approved\x18\xa6\x01 \x01(\v2(.shipwarden.release.v1.ProcedureApprovedH\x00R\x11procedureApproved\x12v\n" +
 	"\x1cprocedure_approval_withdrawn\x18\xa7\x01 \x01(\v21.shipwarden.release.v1.ProcedureApprovalWithdrawnH\x00R\x1aprocedureApprovalWithdrawn\x12m\n" +
-	"\x19procedure_proposal_closed\x18\xa8\x01 \x01(\v2..shipwarden.release.v1.ProcedureProposalClosedH\x00R\x17procedureProposalClosed\x12W\n" +
+	"\x19procedure_proposal_closed\x18\xa8\x01 \x01(\v2..shipwarden.release.v1.ProcedureProposalClosedH\x00R\x17procedureProposalClosed\x12Z\n" +
+	"\x12procedure_reviewed\x18\xcb\x01 \x01(\v2(.shipwarden.release.v1.ProcedureReviewedH\x00R\x11procedureReviewed\x12W\n" +
 	"\x11freeze_overridden\x18\x96\x01 \x01(\v2'.shipwarden.release.v1.FreezeOverriddenH\x00R\x10freezeOverridden\x12W\n" +
 	"\x11execution_overrun\x18\x97\x01 \x01(\v2'.shipwarden.release.v1.ExecutionOverrunH\x00R\x10executionOverrun\x12N\n" +
 	"\x0eevidence_added\x18\x8d\x01 \x01(\v2$.shipwarden.release.v1.EvidenceAddedH\x00R\revidenceAdded\x12=\n" +
@@ -5979,7 +6007,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0eProcedureBegun\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x10\n" +
-	"\x03all\x18\x03 \x03(\tR\x03all\"\xf8\x04\n" +
+	"\x03all\x18\x03 \x03(\tR\x03all\"\xb2\x05\n" +
 	"\x12ProcedureActivated\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12'\n" +
@@ -5994,7 +6022,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x11assessment_digest\x18\n" +
 	" \x01(\tR\x10assessmentDigest\x12D\n" +
 	"\bstanding\x18\v \x01(\v2(.shipwarden.release.v1.ProcedureStandingR\bstanding\x12\x16\n" +
-	"\x06beside\x18\f \x03(\tR\x06beside\"g\n" +
+	"\x06beside\x18\f \x03(\tR\x06beside\x128\n" +
+	"\x04debt\x18\r \x01(\v2$.shipwarden.release.v1.ProcedureDebtR\x04debt\"g\n" +
 	"\x0eAdministrative\x12\x1e\n" +
 	"\x1aADMINISTRATIVE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ADMINISTRATIVE_FIRST\x10\x01\x12\x1b\n" +
@@ -6103,45 +6132,47 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*ProcedureApproved)(nil),              // 68: shipwarden.release.v1.ProcedureApproved
 	(*ProcedureApprovalWithdrawn)(nil),     // 69: shipwarden.release.v1.ProcedureApprovalWithdrawn
 	(*ProcedureProposalClosed)(nil),        // 70: shipwarden.release.v1.ProcedureProposalClosed
-	(*Shift)(nil),                          // 71: shipwarden.release.v1.Shift
-	(*Request)(nil),                        // 72: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 73: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 74: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),                    // 75: shipwarden.release.v1.GateVerdict
-	(*UnseenEvidence)(nil),                 // 76: shipwarden.release.v1.UnseenEvidence
-	(*PinnedArtifact)(nil),                 // 77: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 78: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 79: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 80: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 81: shipwarden.release.v1.QuorumRule
-	(*RiskScore)(nil),                      // 82: shipwarden.release.v1.RiskScore
-	(*AlertAnswer)(nil),                    // 83: shipwarden.release.v1.AlertAnswer
-	(*Chosen)(nil),                         // 84: shipwarden.release.v1.Chosen
-	(*HoldReason)(nil),                     // 85: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 86: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 87: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 88: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 89: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 90: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 91: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 92: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 93: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 94: shipwarden.release.v1.Deferral
-	(*RecordReading)(nil),                  // 95: shipwarden.release.v1.RecordReading
-	(*RollbackProof)(nil),                  // 96: shipwarden.release.v1.RollbackProof
-	(*TargetResult)(nil),                   // 97: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 98: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 99: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 100: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 101: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 102: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 103: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 104: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 105: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 106: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 107: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 108: shipwarden.release.v1.ProcedureStanding
-	(*Quarantine)(nil),                     // 109: shipwarden.release.v1.Quarantine
+	(*ProcedureReviewed)(nil),              // 71: shipwarden.release.v1.ProcedureReviewed
+	(*Shift)(nil),                          // 72: shipwarden.release.v1.Shift
+	(*Request)(nil),                        // 73: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 74: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 75: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 76: shipwarden.release.v1.GateVerdict
+	(*UnseenEvidence)(nil),                 // 77: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),                 // 78: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 79: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 80: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 81: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 82: shipwarden.release.v1.QuorumRule
+	(*RiskScore)(nil),                      // 83: shipwarden.release.v1.RiskScore
+	(*AlertAnswer)(nil),                    // 84: shipwarden.release.v1.AlertAnswer
+	(*Chosen)(nil),                         // 85: shipwarden.release.v1.Chosen
+	(*HoldReason)(nil),                     // 86: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 87: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 88: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 89: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 90: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 91: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 92: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 93: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 94: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 95: shipwarden.release.v1.Deferral
+	(*RecordReading)(nil),                  // 96: shipwarden.release.v1.RecordReading
+	(*RollbackProof)(nil),                  // 97: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 98: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 99: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 100: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 101: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 102: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 103: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 104: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 105: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 106: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 107: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 108: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 109: shipwarden.release.v1.ProcedureStanding
+	(*ProcedureDebt)(nil),                  // 110: shipwarden.release.v1.ProcedureDebt
+	(*Quarantine)(nil),                     // 111: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	65,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -6208,107 +6239,109 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	68,  // 61: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
 	69,  // 62: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
 	70,  // 63: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	60,  // 64: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
-	61,  // 65: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
-	10,  // 66: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
-	16,  // 67: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
-	0,   // 68: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	71,  // 69: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
-	72,  // 70: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	73,  // 71: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	65,  // 72: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	74,  // 73: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	75,  // 74: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	73,  // 75: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
-	76,  // 76: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	75,  // 77: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	73,  // 78: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
-	76,  // 79: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	73,  // 80: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	77,  // 81: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	78,  // 82: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	79,  // 83: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	79,  // 84: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	80,  // 85: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	79,  // 86: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	79,  // 87: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	81,  // 88: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	65,  // 89: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	79,  // 90: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	82,  // 91: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	65,  // 92: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
-	83,  // 93: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	84,  // 94: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
-	85,  // 95: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	65,  // 96: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	83,  // 97: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	79,  // 98: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	82,  // 99: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	83,  // 100: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	65,  // 101: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	86,  // 102: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	87,  // 103: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	88,  // 104: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	65,  // 105: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	65,  // 106: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	89,  // 107: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	90,  // 108: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	91,  // 109: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	92,  // 110: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	93,  // 111: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	85,  // 112: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	94,  // 113: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	90,  // 114: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	65,  // 115: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	65,  // 116: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	95,  // 117: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	96,  // 118: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
-	83,  // 119: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	79,  // 120: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
-	97,  // 121: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	97,  // 122: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	97,  // 123: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	79,  // 124: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	97,  // 125: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	98,  // 126: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	98,  // 127: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	98,  // 128: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	65,  // 129: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	65,  // 130: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	97,  // 131: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	97,  // 132: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	99,  // 133: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	65,  // 134: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	99,  // 135: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 136: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	89,  // 137: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	65,  // 138: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	99,  // 139: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	100, // 140: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 141: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	101, // 142: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	101, // 143: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	65,  // 144: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	102, // 145: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	102, // 146: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	103, // 147: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	104, // 148: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	105, // 149: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	56,  // 150: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	106, // 151: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	106, // 152: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	107, // 153: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 154: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	108, // 155: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	85,  // 156: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	109, // 157: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	109, // 158: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	109, // 159: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	160, // [160:160] is the sub-list for method output_type
-	160, // [160:160] is the sub-list for method input_type
-	160, // [160:160] is the sub-list for extension type_name
-	160, // [160:160] is the sub-list for extension extendee
-	0,   // [0:160] is the sub-list for field type_name
+	71,  // 64: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
+	60,  // 65: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	61,  // 66: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	10,  // 67: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
+	16,  // 68: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
+	0,   // 69: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	72,  // 70: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
+	73,  // 71: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	74,  // 72: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	65,  // 73: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	75,  // 74: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	76,  // 75: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	74,  // 76: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	77,  // 77: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	76,  // 78: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	74,  // 79: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	77,  // 80: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	74,  // 81: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	78,  // 82: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	79,  // 83: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	80,  // 84: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	80,  // 85: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	81,  // 86: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	80,  // 87: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	80,  // 88: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	82,  // 89: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	65,  // 90: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	80,  // 91: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	83,  // 92: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	65,  // 93: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
+	84,  // 94: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	85,  // 95: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
+	86,  // 96: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	65,  // 97: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	84,  // 98: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	80,  // 99: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	83,  // 100: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	84,  // 101: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	65,  // 102: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	87,  // 103: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	88,  // 104: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	89,  // 105: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	65,  // 106: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	65,  // 107: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	90,  // 108: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	91,  // 109: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	92,  // 110: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	93,  // 111: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	94,  // 112: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	86,  // 113: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	95,  // 114: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	91,  // 115: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	65,  // 116: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	65,  // 117: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	96,  // 118: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	97,  // 119: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	84,  // 120: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	80,  // 121: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
+	98,  // 122: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	98,  // 123: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	98,  // 124: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	80,  // 125: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	98,  // 126: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	99,  // 127: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	99,  // 128: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	99,  // 129: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	65,  // 130: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	65,  // 131: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	98,  // 132: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	98,  // 133: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	100, // 134: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	65,  // 135: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	100, // 136: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 137: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	90,  // 138: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	65,  // 139: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	100, // 140: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	101, // 141: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 142: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	102, // 143: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	102, // 144: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	65,  // 145: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	103, // 146: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	103, // 147: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	104, // 148: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	105, // 149: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	106, // 150: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	56,  // 151: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	107, // 152: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	107, // 153: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	108, // 154: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 155: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	109, // 156: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	110, // 157: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
+	86,  // 158: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	111, // 159: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	111, // 160: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	111, // 161: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	162, // [162:162] is the sub-list for method output_type
+	162, // [162:162] is the sub-list for method input_type
+	162, // [162:162] is the sub-list for extension type_name
+	162, // [162:162] is the sub-list for extension extendee
+	0,   // [0:162] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -6379,6 +6412,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ProcedureApproved)(nil),
 		(*Event_ProcedureApprovalWithdrawn)(nil),
 		(*Event_ProcedureProposalClosed)(nil),
+		(*Event_ProcedureReviewed)(nil),
 		(*Event_FreezeOverridden)(nil),
 		(*Event_ExecutionOverrun)(nil),
 		(*Event_EvidenceAdded)(nil),

@@ -71,7 +71,60 @@ func (x ProcedureProposalClosed_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureProposalClosed_Result.Descriptor instead.
 func (ProcedureProposalClosed_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{6, 0}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{7, 0}
+}
+
+// Finding of a review, as of one of an emergency.
+type ProcedureReviewed_Result int32
+
+const (
+	ProcedureReviewed_RESULT_UNSPECIFIED             ProcedureReviewed_Result = 0
+	ProcedureReviewed_RESULT_JUSTIFIED               ProcedureReviewed_Result = 1
+	ProcedureReviewed_RESULT_JUSTIFIED_WITH_FINDINGS ProcedureReviewed_Result = 2
+	ProcedureReviewed_RESULT_NOT_JUSTIFIED           ProcedureReviewed_Result = 3
+)
+
+// Enum value maps for ProcedureReviewed_Result.
+var (
+	ProcedureReviewed_Result_name = map[int32]string{
+		0: "RESULT_UNSPECIFIED",
+		1: "RESULT_JUSTIFIED",
+		2: "RESULT_JUSTIFIED_WITH_FINDINGS",
+		3: "RESULT_NOT_JUSTIFIED",
+	}
+	ProcedureReviewed_Result_value = map[string]int32{
+		"RESULT_UNSPECIFIED":             0,
+		"RESULT_JUSTIFIED":               1,
+		"RESULT_JUSTIFIED_WITH_FINDINGS": 2,
+		"RESULT_NOT_JUSTIFIED":           3,
+	}
+)
+
+func (x ProcedureReviewed_Result) Enum() *ProcedureReviewed_Result {
+	p := new(ProcedureReviewed_Result)
+	*p = x
+	return p
+}
+
+func (x ProcedureReviewed_Result) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ProcedureReviewed_Result) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_procedure_change_proto_enumTypes[1].Descriptor()
+}
+
+func (ProcedureReviewed_Result) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_procedure_change_proto_enumTypes[1]
+}
+
+func (x ProcedureReviewed_Result) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ProcedureReviewed_Result.Descriptor instead.
+func (ProcedureReviewed_Result) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{8, 0}
 }
 
 // ProcedureStanding is where the history of a procedure document stands (PD-9.4). Every
@@ -85,7 +138,13 @@ type ProcedureStanding struct {
 	// How many changes were ever proposed: the number of the newest one.
 	Proposed uint32 `protobuf:"varint,3,opt,name=proposed,proto3" json:"proposed,omitempty"`
 	// Proposals that may still be decided, oldest first.
-	Proposals     []*ProcedureProposal `protobuf:"bytes,4,rep,name=proposals,proto3" json:"proposals,omitempty"`
+	Proposals []*ProcedureProposal `protobuf:"bytes,4,rep,name=proposals,proto3" json:"proposals,omitempty"`
+	// How many documents ever took effect of which a review was owed: the number of the
+	// newest one.
+	Forced uint32 `protobuf:"varint,5,opt,name=forced,proto3" json:"forced,omitempty"`
+	// Reviews that are owed of documents that took effect around the change control, oldest
+	// first, at most 16.
+	Debts         []*ProcedureDebt `protobuf:"bytes,6,rep,name=debts,proto3" json:"debts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -148,6 +207,149 @@ func (x *ProcedureStanding) GetProposals() []*ProcedureProposal {
 	return nil
 }
 
+func (x *ProcedureStanding) GetForced() uint32 {
+	if x != nil {
+		return x.Forced
+	}
+	return 0
+}
+
+func (x *ProcedureStanding) GetDebts() []*ProcedureDebt {
+	if x != nil {
+		return x.Debts
+	}
+	return nil
+}
+
+// ProcedureDebt is the retrospective review that is owed of a document which an
+// administrator put into effect around the change control.
+type ProcedureDebt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number within the procedure, from 1.
+	Number uint32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// Version of the document that took effect.
+	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// Its SHA-256, "sha256:…".
+	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Whom the administrator said to be. Nobody has checked that.
+	ClaimedBy string `protobuf:"bytes,4,opt,name=claimed_by,json=claimedBy,proto3" json:"claimed_by,omitempty"`
+	// When it took effect.
+	Activated *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=activated,proto3" json:"activated,omitempty"`
+	// When the review is due.
+	Due *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=due,proto3" json:"due,omitempty"`
+	// From then on it blocks normal releases under any document of this procedure.
+	BlocksFrom *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=blocks_from,json=blocksFrom,proto3" json:"blocks_from,omitempty"`
+	// SHA-256 of the document that says who reviews: the one that was in effect before the
+	// oldest one that nobody has reviewed.
+	JudgedBy string `protobuf:"bytes,8,opt,name=judged_by,json=judgedBy,proto3" json:"judged_by,omitempty"`
+	// The group that it names for that.
+	Group string `protobuf:"bytes,9,opt,name=group,proto3" json:"group,omitempty"`
+	// What was changed: evidence, JSON; empty where that could not be said.
+	AssessmentDigest string `protobuf:"bytes,10,opt,name=assessment_digest,json=assessmentDigest,proto3" json:"assessment_digest,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ProcedureDebt) Reset() {
+	*x = ProcedureDebt{}
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcedureDebt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcedureDebt) ProtoMessage() {}
+
+func (x *ProcedureDebt) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcedureDebt.ProtoReflect.Descriptor instead.
+func (*ProcedureDebt) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ProcedureDebt) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *ProcedureDebt) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *ProcedureDebt) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ProcedureDebt) GetClaimedBy() string {
+	if x != nil {
+		return x.ClaimedBy
+	}
+	return ""
+}
+
+func (x *ProcedureDebt) GetActivated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Activated
+	}
+	return nil
+}
+
+func (x *ProcedureDebt) GetDue() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Due
+	}
+	return nil
+}
+
+func (x *ProcedureDebt) GetBlocksFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BlocksFrom
+	}
+	return nil
+}
+
+func (x *ProcedureDebt) GetJudgedBy() string {
+	if x != nil {
+		return x.JudgedBy
+	}
+	return ""
+}
+
+func (x *ProcedureDebt) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ProcedureDebt) GetAssessmentDigest() string {
+	if x != nil {
+		return x.AssessmentDigest
+	}
+	return ""
+}
+
 // ProcedureProposal is a document that somebody wants to take the place of the one in
 // effect.
 type ProcedureProposal struct {
@@ -183,7 +385,7 @@ type ProcedureProposal struct {
 
 func (x *ProcedureProposal) Reset() {
 	*x = ProcedureProposal{}
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[1]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -195,7 +397,7 @@ func (x *ProcedureProposal) String() string {
 func (*ProcedureProposal) ProtoMessage() {}
 
 func (x *ProcedureProposal) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[1]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -208,7 +410,7 @@ func (x *ProcedureProposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureProposal.ProtoReflect.Descriptor instead.
 func (*ProcedureProposal) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ProcedureProposal) GetNumber() uint32 {
@@ -312,7 +514,7 @@ type ProcedureApproval struct {
 
 func (x *ProcedureApproval) Reset() {
 	*x = ProcedureApproval{}
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[2]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -324,7 +526,7 @@ func (x *ProcedureApproval) String() string {
 func (*ProcedureApproval) ProtoMessage() {}
 
 func (x *ProcedureApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[2]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -337,7 +539,7 @@ func (x *ProcedureApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureApproval.ProtoReflect.Descriptor instead.
 func (*ProcedureApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ProcedureApproval) GetPerson() string {
@@ -379,7 +581,7 @@ type ProcedureProposed struct {
 
 func (x *ProcedureProposed) Reset() {
 	*x = ProcedureProposed{}
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[3]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -391,7 +593,7 @@ func (x *ProcedureProposed) String() string {
 func (*ProcedureProposed) ProtoMessage() {}
 
 func (x *ProcedureProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[3]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -404,7 +606,7 @@ func (x *ProcedureProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureProposed.ProtoReflect.Descriptor instead.
 func (*ProcedureProposed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ProcedureProposed) GetProposal() *ProcedureProposal {
@@ -438,7 +640,7 @@ type ProcedureApproved struct {
 
 func (x *ProcedureApproved) Reset() {
 	*x = ProcedureApproved{}
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +652,7 @@ func (x *ProcedureApproved) String() string {
 func (*ProcedureApproved) ProtoMessage() {}
 
 func (x *ProcedureApproved) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +665,7 @@ func (x *ProcedureApproved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureApproved.ProtoReflect.Descriptor instead.
 func (*ProcedureApproved) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ProcedureApproved) GetProposal() uint32 {
@@ -515,7 +717,7 @@ type ProcedureApprovalWithdrawn struct {
 
 func (x *ProcedureApprovalWithdrawn) Reset() {
 	*x = ProcedureApprovalWithdrawn{}
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +729,7 @@ func (x *ProcedureApprovalWithdrawn) String() string {
 func (*ProcedureApprovalWithdrawn) ProtoMessage() {}
 
 func (x *ProcedureApprovalWithdrawn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +742,7 @@ func (x *ProcedureApprovalWithdrawn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureApprovalWithdrawn.ProtoReflect.Descriptor instead.
 func (*ProcedureApprovalWithdrawn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ProcedureApprovalWithdrawn) GetProposal() uint32 {
@@ -579,7 +781,7 @@ type ProcedureProposalClosed struct {
 
 func (x *ProcedureProposalClosed) Reset() {
 	*x = ProcedureProposalClosed{}
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +793,7 @@ func (x *ProcedureProposalClosed) String() string {
 func (*ProcedureProposalClosed) ProtoMessage() {}
 
 func (x *ProcedureProposalClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +806,7 @@ func (x *ProcedureProposalClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureProposalClosed.ProtoReflect.Descriptor instead.
 func (*ProcedureProposalClosed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ProcedureProposalClosed) GetProposal() uint32 {
@@ -635,16 +837,142 @@ func (x *ProcedureProposalClosed) GetStanding() *ProcedureStanding {
 	return nil
 }
 
+// ProcedureReviewed pays the debt that a document left which took effect around the change
+// control. The document stays in effect, whatever is found.
+type ProcedureReviewed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The debt's number.
+	Number uint32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// The document that was reviewed.
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// What was found.
+	Result ProcedureReviewed_Result `protobuf:"varint,3,opt,name=result,proto3,enum=shipwarden.release.v1.ProcedureReviewed_Result" json:"result,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// SHA-256 of the document by which the reviewer is in the group.
+	JudgedBy string `protobuf:"bytes,5,opt,name=judged_by,json=judgedBy,proto3" json:"judged_by,omitempty"`
+	// The group.
+	Group string `protobuf:"bytes,6,opt,name=group,proto3" json:"group,omitempty"`
+	// Whether that is the document in effect, because of those whom the one before names
+	// nobody is left.
+	NoneLeft      bool               `protobuf:"varint,7,opt,name=none_left,json=noneLeft,proto3" json:"none_left,omitempty"`
+	Standing      *ProcedureStanding `protobuf:"bytes,8,opt,name=standing,proto3" json:"standing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcedureReviewed) Reset() {
+	*x = ProcedureReviewed{}
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcedureReviewed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcedureReviewed) ProtoMessage() {}
+
+func (x *ProcedureReviewed) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcedureReviewed.ProtoReflect.Descriptor instead.
+func (*ProcedureReviewed) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ProcedureReviewed) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *ProcedureReviewed) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ProcedureReviewed) GetResult() ProcedureReviewed_Result {
+	if x != nil {
+		return x.Result
+	}
+	return ProcedureReviewed_RESULT_UNSPECIFIED
+}
+
+func (x *ProcedureReviewed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ProcedureReviewed) GetJudgedBy() string {
+	if x != nil {
+		return x.JudgedBy
+	}
+	return ""
+}
+
+func (x *ProcedureReviewed) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ProcedureReviewed) GetNoneLeft() bool {
+	if x != nil {
+		return x.NoneLeft
+	}
+	return false
+}
+
+func (x *ProcedureReviewed) GetStanding() *ProcedureStanding {
+	if x != nil {
+		return x.Standing
+	}
+	return nil
+}
+
 var File_shipwarden_release_v1_procedure_change_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_procedure_change_proto_rawDesc = "" +
 	"\n" +
-	",shipwarden/release/v1/procedure_change.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\"\xa9\x01\n" +
+	",shipwarden/release/v1/procedure_change.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\"\xfd\x01\n" +
 	"\x11ProcedureStanding\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x1a\n" +
 	"\bproposed\x18\x03 \x01(\rR\bproposed\x12F\n" +
-	"\tproposals\x18\x04 \x03(\v2(.shipwarden.release.v1.ProcedureProposalR\tproposals\"\xea\x03\n" +
+	"\tproposals\x18\x04 \x03(\v2(.shipwarden.release.v1.ProcedureProposalR\tproposals\x12\x16\n" +
+	"\x06forced\x18\x05 \x01(\rR\x06forced\x12:\n" +
+	"\x05debts\x18\x06 \x03(\v2$.shipwarden.release.v1.ProcedureDebtR\x05debts\"\xfd\x02\n" +
+	"\rProcedureDebt\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x1d\n" +
+	"\n" +
+	"claimed_by\x18\x04 \x01(\tR\tclaimedBy\x128\n" +
+	"\tactivated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tactivated\x12,\n" +
+	"\x03due\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x12;\n" +
+	"\vblocks_from\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"blocksFrom\x12\x1b\n" +
+	"\tjudged_by\x18\b \x01(\tR\bjudgedBy\x12\x14\n" +
+	"\x05group\x18\t \x01(\tR\x05group\x12+\n" +
+	"\x11assessment_digest\x18\n" +
+	" \x01(\tR\x10assessmentDigest\"\xea\x03\n" +
 	"\x11ProcedureProposal\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -687,7 +1015,21 @@ const file_shipwarden_release_v1_procedure_change_proto_rawDesc = "" +
 	"\x06Result\x12\x16\n" +
 	"\x12RESULT_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fRESULT_REJECTED\x10\x01\x12\x14\n" +
-	"\x10RESULT_WITHDRAWN\x10\x02BGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
+	"\x10RESULT_WITHDRAWN\x10\x02\"\xb0\x03\n" +
+	"\x11ProcedureReviewed\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12G\n" +
+	"\x06result\x18\x03 \x01(\x0e2/.shipwarden.release.v1.ProcedureReviewed.ResultR\x06result\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1b\n" +
+	"\tjudged_by\x18\x05 \x01(\tR\bjudgedBy\x12\x14\n" +
+	"\x05group\x18\x06 \x01(\tR\x05group\x12\x1b\n" +
+	"\tnone_left\x18\a \x01(\bR\bnoneLeft\x12D\n" +
+	"\bstanding\x18\b \x01(\v2(.shipwarden.release.v1.ProcedureStandingR\bstanding\"t\n" +
+	"\x06Result\x12\x16\n" +
+	"\x12RESULT_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10RESULT_JUSTIFIED\x10\x01\x12\"\n" +
+	"\x1eRESULT_JUSTIFIED_WITH_FINDINGS\x10\x02\x12\x18\n" +
+	"\x14RESULT_NOT_JUSTIFIED\x10\x03BGZEgithub.com/blackdice/shipwarden/proto/shipwarden/release/v1;releasev1b\x06proto3"
 
 var (
 	file_shipwarden_release_v1_procedure_change_proto_rawDescOnce sync.Once
@@ -701,40 +1043,49 @@ func file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_procedure_change_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_procedure_change_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_release_v1_procedure_change_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_shipwarden_release_v1_procedure_change_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_shipwarden_release_v1_procedure_change_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_shipwarden_release_v1_procedure_change_proto_goTypes = []any{
 	(ProcedureProposalClosed_Result)(0), // 0: shipwarden.release.v1.ProcedureProposalClosed.Result
-	(*ProcedureStanding)(nil),           // 1: shipwarden.release.v1.ProcedureStanding
-	(*ProcedureProposal)(nil),           // 2: shipwarden.release.v1.ProcedureProposal
-	(*ProcedureApproval)(nil),           // 3: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureProposed)(nil),           // 4: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),           // 5: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),  // 6: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),     // 7: shipwarden.release.v1.ProcedureProposalClosed
-	(*timestamppb.Timestamp)(nil),       // 8: google.protobuf.Timestamp
-	(*QuorumRule)(nil),                  // 9: shipwarden.release.v1.QuorumRule
+	(ProcedureReviewed_Result)(0),       // 1: shipwarden.release.v1.ProcedureReviewed.Result
+	(*ProcedureStanding)(nil),           // 2: shipwarden.release.v1.ProcedureStanding
+	(*ProcedureDebt)(nil),               // 3: shipwarden.release.v1.ProcedureDebt
+	(*ProcedureProposal)(nil),           // 4: shipwarden.release.v1.ProcedureProposal
+	(*ProcedureApproval)(nil),           // 5: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureProposed)(nil),           // 6: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),           // 7: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),  // 8: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),     // 9: shipwarden.release.v1.ProcedureProposalClosed
+	(*ProcedureReviewed)(nil),           // 10: shipwarden.release.v1.ProcedureReviewed
+	(*timestamppb.Timestamp)(nil),       // 11: google.protobuf.Timestamp
+	(*QuorumRule)(nil),                  // 12: shipwarden.release.v1.QuorumRule
 }
 var file_shipwarden_release_v1_procedure_change_proto_depIdxs = []int32{
-	2,  // 0: shipwarden.release.v1.ProcedureStanding.proposals:type_name -> shipwarden.release.v1.ProcedureProposal
-	8,  // 1: shipwarden.release.v1.ProcedureProposal.proposed:type_name -> google.protobuf.Timestamp
-	8,  // 2: shipwarden.release.v1.ProcedureProposal.expires:type_name -> google.protobuf.Timestamp
-	9,  // 3: shipwarden.release.v1.ProcedureProposal.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	3,  // 4: shipwarden.release.v1.ProcedureProposal.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	8,  // 5: shipwarden.release.v1.ProcedureApproval.given:type_name -> google.protobuf.Timestamp
-	8,  // 6: shipwarden.release.v1.ProcedureApproval.expires:type_name -> google.protobuf.Timestamp
-	2,  // 7: shipwarden.release.v1.ProcedureProposed.proposal:type_name -> shipwarden.release.v1.ProcedureProposal
-	1,  // 8: shipwarden.release.v1.ProcedureProposed.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	3,  // 9: shipwarden.release.v1.ProcedureApproved.approval:type_name -> shipwarden.release.v1.ProcedureApproval
-	1,  // 10: shipwarden.release.v1.ProcedureApproved.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	1,  // 11: shipwarden.release.v1.ProcedureApprovalWithdrawn.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	0,  // 12: shipwarden.release.v1.ProcedureProposalClosed.result:type_name -> shipwarden.release.v1.ProcedureProposalClosed.Result
-	1,  // 13: shipwarden.release.v1.ProcedureProposalClosed.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	4,  // 0: shipwarden.release.v1.ProcedureStanding.proposals:type_name -> shipwarden.release.v1.ProcedureProposal
+	3,  // 1: shipwarden.release.v1.ProcedureStanding.debts:type_name -> shipwarden.release.v1.ProcedureDebt
+	11, // 2: shipwarden.release.v1.ProcedureDebt.activated:type_name -> google.protobuf.Timestamp
+	11, // 3: shipwarden.release.v1.ProcedureDebt.due:type_name -> google.protobuf.Timestamp
+	11, // 4: shipwarden.release.v1.ProcedureDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	11, // 5: shipwarden.release.v1.ProcedureProposal.proposed:type_name -> google.protobuf.Timestamp
+	11, // 6: shipwarden.release.v1.ProcedureProposal.expires:type_name -> google.protobuf.Timestamp
+	12, // 7: shipwarden.release.v1.ProcedureProposal.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	5,  // 8: shipwarden.release.v1.ProcedureProposal.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	11, // 9: shipwarden.release.v1.ProcedureApproval.given:type_name -> google.protobuf.Timestamp
+	11, // 10: shipwarden.release.v1.ProcedureApproval.expires:type_name -> google.protobuf.Timestamp
+	4,  // 11: shipwarden.release.v1.ProcedureProposed.proposal:type_name -> shipwarden.release.v1.ProcedureProposal
+	2,  // 12: shipwarden.release.v1.ProcedureProposed.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	5,  // 13: shipwarden.release.v1.ProcedureApproved.approval:type_name -> shipwarden.release.v1.ProcedureApproval
+	2,  // 14: shipwarden.release.v1.ProcedureApproved.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	2,  // 15: shipwarden.release.v1.ProcedureApprovalWithdrawn.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	0,  // 16: shipwarden.release.v1.ProcedureProposalClosed.result:type_name -> shipwarden.release.v1.ProcedureProposalClosed.Result
+	2,  // 17: shipwarden.release.v1.ProcedureProposalClosed.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	1,  // 18: shipwarden.release.v1.ProcedureReviewed.result:type_name -> shipwarden.release.v1.ProcedureReviewed.Result
+	2,  // 19: shipwarden.release.v1.ProcedureReviewed.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_procedure_change_proto_init() }
@@ -748,8 +1099,8 @@ func file_shipwarden_release_v1_procedure_change_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_procedure_change_proto_rawDesc), len(file_shipwarden_release_v1_procedure_change_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   7,
+			NumEnums:      2,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

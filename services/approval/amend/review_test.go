@@ -1,0 +1,344 @@
+package amend_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/blackdice/shipwarden/internal/evidence"
+	"github.com/blackdice/shipwarden/internal/identity"
+	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/standing"
+	"github.com/blackdice/shipwarden/procedure"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/amend"
+	"github.com/blackdice/shipwarden/services/approval/approvaltest"
+)
+
+// force puts a document into effect past its approvals.
+func (r *rig) force(t *testing.T, claimedBy string, document []byte) *releasev1.ProcedureDebt {
+	t.Helper()
+	doc, err := policy.Parse(document, "document")
+	if err != nil {
+		t.Fatal(err)
+	}
+	how := amend.Administrative{Reason: "it burns", ClaimedBy: claimedBy, Override: true}
+	active, changed, err := amend.Activate(t.Context(), r.config(), amend.Document{Procedure: doc, Bytes: document}, how)
+	if err != nil || !changed {
+		t.Fatalf("forced: %t, %v", changed, err)
+	}
+	owed := active.Document.Standing.GetDebts()
+	return owed[len(owed)-1]
+}
+
+func (r *rig) review(t *testing.T, who string, d *releasev1.ProcedureDebt) (uint32, error) {
+	t.Helper()
+	return r.reviewAs(as(t, who), d)
+}
+
+func (r *rig) reviewAs(ctx context.Context, d *releasev1.ProcedureDebt) (uint32, error) {
+	answer, err := r.ReviewDocument(ctx, &approvalv1.ReviewDocumentRequest{
+		Number: d.GetNumber(), Digest: d.GetDigest(), Result: releasev1.ProcedureReviewed_RESULT_NOT_JUSTIFIED, Reason: "nothing burned",
+	})
+	return answer.GetOwed(), err
+}
+
+// last is the newest event of the document's history.
+func (r *rig) last(t *testing.T) *releasev1.Event {
+	t.Helper()
+	e, _, err := r.Store.Last(t.Context(), procedure.ProcedureAggregate(approvaltest.ProcedureID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Event
+}
+
+func TestAForcedDocumentIsReviewedBySomebodyElse(t *testing.T) {
+	r := newRig(t)
+	before := r.Digest
+	started := time.Now()
+	d := r.force(t, "Ben", version(t, "1.1"))
+	if d.GetNumber() != 1 || d.GetVersion() != "1.1" || d.GetClaimedBy() != "Ben" || d.GetJudgedBy() != before || d.GetGroup() != "security" || d.GetAssessmentDigest() == "" {
+		t.Errorf("owed is %v", d)
+	}
+	// As the document before says for emergencies: 48 hours, and 24 more.
+	if due := d.GetDue().AsTime(); due.Before(started.Add(48*time.Hour)) || due.After(time.Now().Add(48*time.Hour)) || d.GetBlocksFrom().AsTime().Sub(due) != 24*time.Hour {
+		t.Errorf("due %s, blocks from %s", due, d.GetBlocksFrom().AsTime())
+	}
+	for name, test := range map[string]struct {
+		who  string
+		code codes.Code
+		why  string
+	}{
+		"who forced it, in other letters": {"ben", codes.PermissionDenied, "OWN_ACTIVATION"},
+		"not of the group":                {"anna", codes.PermissionDenied, "NOT_REVIEWER"},
+		"a machine":                       {"ci-bot", codes.PermissionDenied, "MACHINE"},
+		"who has left":                    {"hugo", codes.PermissionDenied, "INACTIVE_PERSON"},
+		"a stranger":                      {"mallory", codes.PermissionDenied, "UNKNOWN_PERSON"},
+	} {
+		_, err := r.review(t, test.who, d)
+		refused(t, name, err, test.code, test.why)
+	}
+	_, err := r.ReviewDocument(as(t, "cleo"), &approvalv1.ReviewDocumentRequest{Number: 1, Digest: before, Result: 1, Reason: "x"})
+	refused(t, "another document", err, codes.Aborted, "OTHER_DOCUMENT_OWED")
+	if owed, err := r.review(t, "cleo", d); err != nil || owed != 0 {
+		t.Fatalf("%d owed: %v", owed, err)
+	}
+	e := r.last(t)
+	if got := e.GetProcedureReviewed(); e.GetActor().GetId() != "cleo" || got.GetResult() != releasev1.ProcedureReviewed_RESULT_NOT_JUSTIFIED || got.GetReason() != "nothing burned" ||
+		got.GetJudgedBy() != before || got.GetGroup() != "security" || got.GetNoneLeft() {
+		t.Errorf("on record is %v", e)
+	}
+	if s := r.inEffect(t).Document.Standing; s.GetVersion() != "1.1" || len(s.GetDebts()) != 0 {
+		t.Errorf("it stands at %v", s)
+	}
+	// An answer that was lost: the same call again finds it; anything else finds no debt.
+	if owed, err := r.review(t, "cleo", d); err != nil || owed != 0 {
+		t.Errorf("again: %d owed, %v", owed, err)
+	}
+	_, err = r.review(t, "alan", d)
+	refused(t, "by somebody else, too late", err, codes.NotFound, "NO_REVIEW_OWED")
+}
+
+// TestWhoForcedADocumentReviewsItUnderNoOtherAccount: by the document before, and by the
+// one in effect, which may know of another account.
+func TestWhoForcedADocumentReviewsItUnderNoOtherAccount(t *testing.T) {
+	alias := func(name string) func(*policyv1.Procedure) {
+		return func(d *policyv1.Procedure) { d.People[1].Aliases = append(d.People[1].Aliases, name) } // ben
+	}
+	r := newRig(t, alias("ben@shop.example"))
+	d := r.force(t, "ben@shop.example", version(t, "1.1"))
+	_, err := r.review(t, "ben", d)
+	refused(t, "known before", err, codes.PermissionDenied, "OWN_ACTIVATION")
+	d = r.force(t, "root-7", version(t, "1.2", alias("root-7")))
+	_, err = r.review(t, "ben", d)
+	refused(t, "known by the one in effect", err, codes.PermissionDenied, "OWN_ACTIVATION")
+	if _, err := r.review(t, "alan", d); err != nil {
+		t.Error(err)
+	}
+}
+
+// friends names other reviewers than the document before: who reviews a forced document is
+// not its own to say.
+func friends(d *policyv1.Procedure) {
+	d.Groups = append(d.Groups, &policyv1.Group{Name: "friends", Members: []string{"finn", "gina"}})
+	d.Emergency.ReviewGroup = "friends"
+}
+
+func TestAForcedDocumentDoesNotChooseItsReviewers(t *testing.T) {
+	r := newRig(t)
+	first := r.force(t, "dave", version(t, "1.1", friends))
+	_, err := r.review(t, "finn", first)
+	refused(t, "whom the forced document put there", err, codes.PermissionDenied, "NOT_REVIEWER")
+	// Nor does it for a second one that is forced before it is reviewed.
+	second := r.force(t, "dave", version(t, "1.2", friends, func(d *policyv1.Procedure) {
+		d.People = append(d.People, &policyv1.Person{Id: "new", Name: "New"})
+		d.Groups[1].Members = append(d.Groups[1].Members, "new")
+	}))
+	if second.GetNumber() != 2 || second.GetJudgedBy() != first.GetJudgedBy() || second.GetGroup() != "security" {
+		t.Errorf("owed is %v", second)
+	}
+	_, err = r.review(t, "finn", second)
+	refused(t, "of the second", err, codes.PermissionDenied, "NOT_REVIEWER")
+	_, err = r.review(t, "new", second)
+	refused(t, "whom the document before does not know", err, codes.PermissionDenied, "NOT_REVIEWER")
+	// Whom the document before names may, although the one in effect has them in no group.
+	third := r.force(t, "dave", version(t, "1.3", func(d *policyv1.Procedure) {
+		d.Groups[1].Members = []string{"ada", "alan", "anna"}
+		d.ChangeControl.Approvals.Count = 1
+	}))
+	if owed, err := r.review(t, "cleo", third); err != nil || owed != 2 {
+		t.Errorf("%d owed: %v", owed, err)
+	}
+	for _, d := range []*releasev1.ProcedureDebt{first, second} {
+		if _, err := r.review(t, "cleo", d); err != nil {
+			t.Error(err)
+		}
+	}
+	// When all is reviewed, the next one is judged by what is in effect.
+	if next := r.force(t, "dave", version(t, "1.4")); next.GetJudgedBy() != third.GetDigest() {
+		t.Errorf("judged by %s", next.GetJudgedBy())
+	}
+}
+
+// TestWhenNobodyIsLeftOthersReview: the way does not end when the whole group has left, and
+// that it went another way is on record.
+func TestWhenNobodyIsLeftOthersReview(t *testing.T) {
+	r := newRig(t)
+	gone := func(who ...string) func(*policyv1.Procedure) {
+		return func(d *policyv1.Procedure) {
+			friends(d)
+			d.Groups[1].Members = append(d.Groups[1].Members, "rita") // security is asked for elsewhere
+			has := func(id string) bool { return slices.Contains(who, id) }
+			for _, p := range d.GetPeople() {
+				p.Inactive = p.GetInactive() || has(p.GetId())
+			}
+			for _, g := range d.GetGroups() {
+				g.Members = slices.DeleteFunc(g.GetMembers(), has)
+			}
+			d.ChangeControl.Approvals = &policyv1.Approvals{Group: "friends", Count: 1}
+		}
+	}
+	d := r.force(t, "ben", version(t, "1.1", gone("cleo", "ada")))
+	_, err := r.review(t, "finn", d)
+	refused(t, "while alan is left", err, codes.PermissionDenied, "NOT_REVIEWER")
+	_, err = r.review(t, "cleo", d)
+	refused(t, "who has left", err, codes.PermissionDenied, "INACTIVE_PERSON")
+	d = r.force(t, "ben", version(t, "1.2", gone("cleo", "ada", "alan")))
+	_, err = r.review(t, "ben", d)
+	refused(t, "who forced it is not who is left", err, codes.PermissionDenied, "OWN_ACTIVATION")
+	_, err = r.review(t, "anna", d)
+	refused(t, "of no group", err, codes.PermissionDenied, "NOT_REVIEWER")
+	if _, err := r.review(t, "finn", d); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.last(t).GetProcedureReviewed(); !got.GetNoneLeft() || got.GetJudgedBy() != d.GetDigest() || got.GetGroup() != "friends" {
+		t.Errorf("on record is %v", got)
+	}
+}
+
+// lost is evidence of which one piece is not there any more.
+type lost struct {
+	amend.Evidence
+	digest string
+}
+
+func (l lost) Get(ctx context.Context, digest string) ([]byte, error) {
+	if digest == l.digest {
+		return nil, fmt.Errorf("%w: %s", evidence.ErrNotFound, digest)
+	}
+	return l.Evidence.Get(ctx, digest)
+}
+
+// TestADocumentThatNobodyCanReadDoesNotKeepAForcedOneFromReview: a broken document is one
+// of the reasons to force another.
+func TestADocumentThatNobodyCanReadDoesNotKeepAForcedOneFromReview(t *testing.T) {
+	r := newRig(t)
+	kept := lost{r.Evidence, r.Digest}
+	c := r.config()
+	c.Evidence, c.Procedures = kept, policy.NewSource(kept.Get)
+	r.Server = amend.NewServer(c)
+	document := version(t, "1.1", friends)
+	doc, err := policy.Parse(document, "document")
+	if err != nil {
+		t.Fatal(err)
+	}
+	active, _, err := amend.Activate(t.Context(), c, amend.Document{Procedure: doc, Bytes: document}, amend.Administrative{Reason: "it is broken", ClaimedBy: "finn", Override: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := active.Document.Standing.GetDebts()[0]
+	if d.GetJudgedBy() != r.Digest || d.GetGroup() != "friends" || d.GetDue().AsTime().Sub(d.GetActivated().AsTime()).Round(time.Minute) != procedure.UnreadReviewWithin {
+		t.Errorf("owed is %v", d)
+	}
+	_, err = r.review(t, "finn", d)
+	refused(t, "who forced it", err, codes.PermissionDenied, "OWN_ACTIVATION")
+	if _, err := r.review(t, "gina", d); err != nil || !r.last(t).GetProcedureReviewed().GetNoneLeft() {
+		t.Errorf("on record is %v: %v", r.last(t), err)
+	}
+}
+
+// TestADocumentBesideAnotherOwesItsReview: under another id it takes the place of the one in
+// effect as well.
+func TestADocumentBesideAnotherOwesItsReview(t *testing.T) {
+	r := newRig(t)
+	first := r.force(t, "dave", version(t, "1.1", friends))
+	document := version(t, "1.0", friends, func(d *policyv1.Procedure) { d.Id = "PROC-NEW" })
+	doc, err := policy.Parse(document, "document")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.config()
+	c.ProcedureID = "PROC-NEW"
+	active, _, err := amend.Activate(t.Context(), c, amend.Document{Procedure: doc, Bytes: document}, amend.Administrative{Reason: "anew", ClaimedBy: "dave", Override: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	owed := active.Document.Standing.GetDebts()
+	if len(owed) != 1 || owed[0].GetJudgedBy() != first.GetJudgedBy() || owed[0].GetGroup() != "security" {
+		t.Fatalf("owed is %v", owed)
+	}
+	r.Server = amend.NewServer(c)
+	_, err = r.review(t, "finn", owed[0])
+	refused(t, "whom it put there", err, codes.PermissionDenied, "NOT_REVIEWER")
+	if _, err := r.review(t, "alan", owed[0]); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOfTwoReviewsAtOnceOneCounts, and a forced document at the same moment keeps its debt.
+func TestOfTwoReviewsAtOnceOneCounts(t *testing.T) {
+	r := newRig(t)
+	d := r.force(t, "dave", version(t, "1.1"))
+	var all sync.WaitGroup
+	errs := make([]error, 2)
+	for i, who := range []string{"ben", "cleo"} {
+		all.Go(func() { _, errs[i] = r.reviewAs(as(t, who), d) })
+	}
+	var second *releasev1.ProcedureDebt
+	all.Go(func() { second = r.force(t, "dave", version(t, "1.2")) })
+	all.Wait()
+	if (errs[0] == nil) == (errs[1] == nil) {
+		t.Errorf("of two reviews: %v", errs)
+	}
+	for _, err := range errs {
+		if err != nil {
+			refused(t, "the other one", err, codes.NotFound, "NO_REVIEW_OWED")
+		}
+	}
+	if s := r.inEffect(t).Document.Standing; len(s.GetDebts()) != 1 || s.GetDebts()[0].GetNumber() != second.GetNumber() {
+		t.Errorf("owed is %v", s.GetDebts())
+	}
+}
+
+// TestWhoIsTakenOutOfTheProvidersGroupReviewsNothing: by the document before, the identity
+// provider has a say in who is in the group.
+func TestWhoIsTakenOutOfTheProvidersGroupReviewsNothing(t *testing.T) {
+	r := newRig(t, func(d *policyv1.Procedure) {
+		for _, g := range d.GetGroups() {
+			g.ProviderGroup = "idp-" + g.GetName()
+		}
+	})
+	d := r.force(t, "dave", version(t, "1.1"))
+	loggedIn := func(groups ...string) context.Context {
+		return identity.NewContext(t.Context(), identity.Caller{Names: []string{"cleo"}, Method: identity.MethodOIDC, Provided: true, Groups: groups})
+	}
+	_, err := r.reviewAs(loggedIn("idp-others"), d)
+	refused(t, "taken out", err, codes.PermissionDenied, "NOT_REVIEWER")
+	if _, err := r.reviewAs(loggedIn("idp-security"), d); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWhatBlocksSaysWhatToDo names the document, who forced it and the command.
+func TestWhatBlocksSaysWhatToDo(t *testing.T) {
+	r := newRig(t)
+	d := r.force(t, "dave", version(t, "1.1"))
+	for at, blocks := range map[time.Time]bool{
+		d.GetDue().AsTime(): false, d.GetBlocksFrom().AsTime().Add(-1): false, d.GetBlocksFrom().AsTime(): true,
+	} {
+		got := r.inEffect(t).Unreviewed(at)
+		if len(got) > 0 != blocks {
+			t.Errorf("at %s: %v", at, got)
+		}
+		for _, h := range got {
+			for _, say := range []string{"document 1.1", "by dave (unchecked)", "a member of security", "shipwarden procedure review 1"} {
+				if !strings.Contains(h.GetMessage(), say) {
+					t.Errorf("%q does not say %q", h.GetMessage(), say)
+				}
+			}
+		}
+	}
+	nobody := standing.Procedure{Document: procedure.NewDocument("x")}
+	if got := nobody.Unreviewed(time.Now()); len(got) != 0 {
+		t.Error(got)
+	}
+}
