@@ -22,8 +22,9 @@ func newActivateFirst(a *app) *cobra.Command {
 			"With --override it goes around that, where nobody can go the right way any more: the\n" +
 			"people who approve have left, or the document in effect is broken. A document of\n" +
 			"another id needs it as well, where any is in effect. That is on record\n" +
-			"as what it is, with the reason, and voids every open proposal. The service need not\n" +
-			"run, and need not be restarted.",
+			"as what it is, with the reason, and voids every open proposal. A review of it is owed\n" +
+			"by somebody else, which blocks planned releases when it is overdue. The service need\n" +
+			"not run, and need not be restarted.",
 		Example: "  shipwarden admin activate --config /etc/shipwarden/approval.yaml --reason 'go-live'\n" +
 			"  shipwarden admin activate --config approval.yaml -f mended.yaml --override --reason 'INC-4711: the board has left'",
 		Args: cobra.NoArgs,
@@ -50,6 +51,9 @@ func newActivateFirst(a *app) *cobra.Command {
 				a.say("version %s is in effect already (%s)", active.Version, active.Digest)
 			default:
 				a.say("version %s is in effect (%s)", active.Version, active.Digest)
+				if how.Override {
+					a.say("a review of it is owed: shipwarden procedure list")
+				}
 			}
 			return nil
 		}),

@@ -31,7 +31,7 @@ func newProcedure(a *app) *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	cmd.AddCommand(newProcedureList(a), newProcedureShow(a), newProcedureDiff(a), newProcedurePropose(a), newProcedureApprove(a),
-		newProcedureReject(a), newProcedureWithdraw(a), newProcedureActivate(a), newProcedureHistory(a))
+		newProcedureReject(a), newProcedureWithdraw(a), newProcedureActivate(a), newProcedureReview(a), newProcedureHistory(a))
 	return cmd
 }
 
@@ -78,7 +78,7 @@ func newProcedureList(a *app) *cobra.Command {
 	var output *form
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "Say which document is in effect, and list open proposals",
+		Short:   "Say which document is in effect, and list reviews that are owed and open proposals",
 		Example: "  shipwarden procedure list",
 		Args:    cobra.NoArgs,
 		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
@@ -95,6 +95,13 @@ func newProcedureList(a *app) *cobra.Command {
 				}
 				a.say("%s version %s is in effect (%s)", terminal.Escape(answer.GetProcedure()),
 					terminal.Escape(answer.GetStanding().GetVersion()), terminal.Escape(answer.GetStanding().GetDigest()))
+				if owed := answer.GetStanding().GetDebts(); len(owed) > 0 {
+					a.say("\nreviews are owed of documents that took effect around the change control; overdue, they block planned releases:")
+					if err := show.Debts(a.out, owed); err != nil {
+						return err
+					}
+					a.say("")
+				}
 				if len(answer.GetStanding().GetProposals()) == 0 {
 					a.say("no proposal is open")
 					return nil

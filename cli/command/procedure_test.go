@@ -63,7 +63,24 @@ func none(number uint32) error {
 func (p procedures) GetProcedure(context.Context, *approvalv1.GetProcedureRequest) (*approvalv1.GetProcedureResponse, error) {
 	return &approvalv1.GetProcedureResponse{Procedure: "PROC-DEPLOY-001", Standing: &releasev1.ProcedureStanding{
 		Version: "1.0", Digest: changeDigest, Proposed: 8, Proposals: []*releasev1.ProcedureProposal{canned(7), canned(8)},
+		Forced: 3, Debts: []*releasev1.ProcedureDebt{cannedDebt()},
 	}}, nil
+}
+
+// cannedDebt is the review that is owed of a document which took effect by force.
+func cannedDebt() *releasev1.ProcedureDebt {
+	return &releasev1.ProcedureDebt{
+		Number: 3, Version: "1.0", Digest: changeDigest, ClaimedBy: "dave\x1b[2J", Activated: at(1), Due: at(30), BlocksFrom: at(50),
+		JudgedBy: documentDigest, Group: "security", AssessmentDigest: documentDigest,
+	}
+}
+
+func (p procedures) ReviewDocument(ctx context.Context, r *approvalv1.ReviewDocumentRequest) (*approvalv1.ReviewDocumentResponse, error) {
+	if r.GetNumber() != 3 {
+		return nil, refuse(codes.NotFound, "NO_REVIEW_OWED", fmt.Sprintf("no review of a document is owed under that number: %d", r.GetNumber()))
+	}
+	p.services.note(ctx, "procedure review", fmt.Sprint(r.GetNumber()), r.GetDigest(), r.GetResult().String(), r.GetReason())
+	return &approvalv1.ReviewDocumentResponse{}, nil
 }
 
 func (p procedures) GetProposal(_ context.Context, r *approvalv1.GetProposalRequest) (*approvalv1.GetProposalResponse, error) {
@@ -115,6 +132,12 @@ func (s *services) ListProcedureChanges(_ context.Context, r *recorderv1.ListPro
 		change(9, "event carries another standing than it leads to", &releasev1.Event{Actor: person("olu"), Data: &releasev1.Event_ProcedureActivated{ProcedureActivated: &releasev1.ProcedureActivated{
 			Version: "1.1", Digest: documentDigest, Proposal: 7, Reason: "a third data center", Approvals: canned(7).GetApprovals(),
 		}}}),
+		change(8, "", &releasev1.Event{Actor: person("eve"), Data: &releasev1.Event_ProcedureReviewed{ProcedureReviewed: &releasev1.ProcedureReviewed{
+			Number: 2, Digest: documentDigest, Result: releasev1.ProcedureReviewed_RESULT_NOT_JUSTIFIED, Reason: "nothing burned", NoneLeft: true,
+		}}}),
+		change(8, "", &releasev1.Event{Actor: &releasev1.Actor{Id: "approval"}, Data: &releasev1.Event_ProcedureActivated{ProcedureActivated: &releasev1.ProcedureActivated{
+			Version: "0.9", Digest: documentDigest, Reason: "it burns", ClaimedBy: "dave", Administrative: releasev1.ProcedureActivated_ADMINISTRATIVE_OVERRIDE, Debt: cannedDebt(),
+		}}}),
 		change(8, "", &releasev1.Event{Actor: person("ben"), Data: &releasev1.Event_ProcedureProposalClosed{ProcedureProposalClosed: &releasev1.ProcedureProposalClosed{
 			Proposal: 6, Result: releasev1.ProcedureProposalClosed_RESULT_REJECTED, Reason: "not now",
 		}}}),
@@ -127,7 +150,7 @@ func (s *services) ListProcedureChanges(_ context.Context, r *recorderv1.ListPro
 		}}}),
 	}
 	if r.GetPageToken() != "" {
-		return &recorderv1.ListProcedureChangesResponse{Changes: all[3:], AsOfSequence: 40}, nil
+		return &recorderv1.ListProcedureChangesResponse{Changes: all[5:], AsOfSequence: 40}, nil
 	}
-	return &recorderv1.ListProcedureChangesResponse{Changes: all[:3], NextPageToken: "2", AsOfSequence: 40}, nil
+	return &recorderv1.ListProcedureChangesResponse{Changes: all[:5], NextPageToken: "2", AsOfSequence: 40}, nil
 }

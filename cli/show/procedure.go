@@ -21,6 +21,16 @@ func Proposals(w io.Writer, all []*releasev1.ProcedureProposal) error {
 	return t.Write(w)
 }
 
+// Debts writes the reviews that are owed of documents as a table.
+func Debts(w io.Writer, all []*releasev1.ProcedureDebt) error {
+	t := terminal.NewTable("REVIEW", "VERSION", "FORCED BY (UNCHECKED)", "IN EFFECT SINCE", "DUE", "BLOCKS FROM", "BY A MEMBER OF", "DOCUMENT", "ASSESSMENT")
+	for _, d := range all {
+		t.Add(fmt.Sprint(d.GetNumber()), d.GetVersion(), d.GetClaimedBy(), terminal.Time(d.GetActivated()), terminal.Time(d.GetDue()),
+			terminal.Time(d.GetBlocksFrom()), d.GetGroup(), d.GetDigest(), d.GetAssessmentDigest())
+	}
+	return t.Write(w)
+}
+
 // people are those who approved; a star marks those whose own rights are widened.
 func people(all []*releasev1.ProcedureApproval) string {
 	var out []string
@@ -139,6 +149,12 @@ func changeOf(r *recorderv1.RecordedEvent) changed {
 		c.what, c.number, c.reason = "approval withdrawn", d.ProcedureApprovalWithdrawn.GetProposal(), d.ProcedureApprovalWithdrawn.GetReason()
 	case *releasev1.Event_ProcedureProposalClosed:
 		c.what, c.number, c.reason = terminal.Word(d.ProcedureProposalClosed.GetResult(), "RESULT_"), d.ProcedureProposalClosed.GetProposal(), d.ProcedureProposalClosed.GetReason()
+	case *releasev1.Event_ProcedureReviewed:
+		c.what, c.reason, c.digest = fmt.Sprintf("reviewed as forced document %d: %s", d.ProcedureReviewed.GetNumber(),
+			terminal.Word(d.ProcedureReviewed.GetResult(), "RESULT_")), d.ProcedureReviewed.GetReason(), d.ProcedureReviewed.GetDigest()
+		if d.ProcedureReviewed.GetNoneLeft() {
+			c.what += ", by one whom the document in effect names, because of the others nobody is left"
+		}
 	case *releasev1.Event_ProcedureActivated:
 		c = activated(c, d.ProcedureActivated)
 	}
@@ -159,6 +175,9 @@ func activated(c changed, a *releasev1.ProcedureActivated) changed {
 		c.what = "activated around the change control"
 	default:
 		c.what += ", approved by " + people(a.GetApprovals())
+	}
+	if d := a.GetDebt(); d != nil {
+		c.what += fmt.Sprintf(", and owes review %d until %s", d.GetNumber(), terminal.Time(d.GetDue()))
 	}
 	if a.GetClaimedBy() != "" {
 		c.by += " for " + a.GetClaimedBy() + " (unchecked)"

@@ -170,6 +170,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	s.Step(clock.Setter())
 	watch(s, clock)
 	s.Group.Add("freezes", newFreezes(s, doc.GetId()).run)
+	s.Group.Add("unreviewed", newUnreviewed(s, doc.GetId()).run)
 	changes := amendConfig(s, doc.GetId())
 	changes.Channels, changes.Connectors = slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(connectors))
 	if err := desk(ctx, s, cfg, clock, changes, whatif.World{Outside: gates.Outside{Connectors: connectors, Finder: beside}, Sources: sources}); err != nil {

@@ -14,7 +14,7 @@ import (
 
 // selectRecorded is what scanRecorded takes.
 const selectRecorded = `select seq, stored_nanos, sha256, body, subject, event_id, signed_by, coalesce(rejected, ''),
-		case when type in ('approval_given', 'procedure_approved', 'procedure_activated') then headers end
+		case when type in ('approval_given', 'procedure_approved', 'procedure_activated', 'procedure_reviewed') then headers end
 	from events`
 
 // selectSealed is the same with the signature of every event.

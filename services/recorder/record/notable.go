@@ -59,8 +59,13 @@ func (n notable) observe(counted iter.Seq[procedure.Entry], past uint64, now tim
 		case *releasev1.Event_FreezeOverridden:
 			n.overrides.WithLabelValues("freeze").Inc()
 		case *releasev1.Event_ProcedureActivated:
-			if d.ProcedureActivated.GetAdministrative() == releasev1.ProcedureActivated_ADMINISTRATIVE_OVERRIDE {
+			// One of another id that is put beside goes around the change control as well.
+			if d.ProcedureActivated.GetAdministrative() == releasev1.ProcedureActivated_ADMINISTRATIVE_OVERRIDE || len(d.ProcedureActivated.GetBeside()) > 0 {
 				n.overrides.WithLabelValues("procedure").Inc()
+			}
+		case *releasev1.Event_ProcedureReviewed:
+			if d.ProcedureReviewed.GetNoneLeft() {
+				n.overrides.WithLabelValues("procedure_review").Inc()
 			}
 		case *releasev1.Event_RolledBack:
 			n.rollbacks.WithLabelValues("done").Inc()

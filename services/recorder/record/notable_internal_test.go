@@ -28,6 +28,15 @@ func TestARecordThatIsWrittenAnewCountsNothingOfThePast(t *testing.T) {
 			ProcedureActivated: &releasev1.ProcedureActivated{Administrative: how},
 		}}})
 	}
+	for _, noneLeft := range []bool{true, false} {
+		entries = append(entries, procedure.Entry{Stored: now, Event: &releasev1.Event{Data: &releasev1.Event_ProcedureReviewed{
+			ProcedureReviewed: &releasev1.ProcedureReviewed{NoneLeft: noneLeft},
+		}}})
+	}
+	// One of another id that is put beside the one in effect goes around it as well.
+	entries = append(entries, procedure.Entry{Stored: now, Event: &releasev1.Event{Data: &releasev1.Event_ProcedureActivated{
+		ProcedureActivated: &releasev1.ProcedureActivated{Administrative: releasev1.ProcedureActivated_ADMINISTRATIVE_FIRST, Beside: []string{"proc-old"}},
+	}}})
 	// What held a release before the recorder went on holds nothing any more.
 	held := &releasev1.Event{Data: &releasev1.Event_Held{Held: proceduretest.Hold("freeze", now)}}
 	for _, ago := range []time.Duration{2 * time.Hour, time.Minute} {
@@ -37,7 +46,7 @@ func TestARecordThatIsWrittenAnewCountsNothingOfThePast(t *testing.T) {
 	if got := testutil.ToFloat64(n.holds.WithLabelValues("freeze")); got != 1 {
 		t.Errorf("%v holds, want 1", got)
 	}
-	for of, want := range map[string]float64{"freeze": 1, "procedure": 1} {
+	for of, want := range map[string]float64{"freeze": 1, "procedure": 2, "procedure_review": 1} {
 		if got := testutil.ToFloat64(n.overrides.WithLabelValues(of)); got != want {
 			t.Errorf("%v exceptions of a %s, want %v", got, of, want)
 		}
