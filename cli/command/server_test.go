@@ -220,6 +220,8 @@ func (s *services) WhoCan(ctx context.Context, r *approvalv1.WhoCanRequest) (*ap
 	s.note(ctx, "who-can", r.GetEnvironment(), r.GetService(), r.GetPerson())
 	return &approvalv1.WhoCanResponse{ProcedureVersion: "3", ProcedureDigest: artifactDigest, Rights: []*approvalv1.Right{
 		{Environment: "production", Action: "approve", Group: "sre", Count: 2, Signed: true, Holders: []*approvalv1.Holder{{Person: "mia", CanSign: true}, {Person: "bob", OnCall: weekly}}},
+		{Environment: "production", Action: "approve_risk", Score: 8, Group: "sre", Count: 1, Holders: []*approvalv1.Holder{{Person: "mia"}}},
+		{Environment: "production", Service: "shop", Action: "approve_lane", Score: 1, Lane: "standard", Group: "sre", Count: 1, Holders: []*approvalv1.Holder{{Person: "mia"}}},
 		{Service: "shop", Action: "own", Group: "devs", Count: 1, Holders: []*approvalv1.Holder{{Person: "olu"}, {Person: "bob", StandInFor: "olu"}}},
 	}, OnCall: []*approvalv1.OnDuty{{Person: "bob", Shift: weekly}}}, nil
 }

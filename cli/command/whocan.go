@@ -19,8 +19,9 @@ func newWhoCan(a *app) *cobra.Command {
 		Use:   "who-can",
 		Short: "Report who can approve, authorize, review, operate and own",
 		Long: "Lists who can do what by the procedure document in effect, with stand-ins, and who is\n" +
-			"on call now and until when: for access reviews. Whoever has a part in a change approves\n" +
-			"it by none of these rights. A star marks who has a key to sign approvals with.",
+			"on call now and until when: for access reviews. Of what the risk score asks for, it says\n" +
+			"from which score on, and by which lane of standard changes. Whoever has a part in a change\n" +
+			"approves it by none of these rights. A star marks who has a key to sign approvals with.",
 		Example: "  shipwarden who-can --environment production --service shop\n" +
 			"  shipwarden who-can --person carol -o json",
 		Args: cobra.NoArgs,
@@ -44,7 +45,7 @@ func newWhoCan(a *app) *cobra.Command {
 			}
 			t := terminal.NewTable("ACTION", "ENVIRONMENT", "SERVICE", "NEEDED", "WHO")
 			for _, right := range all.GetRights() {
-				t.Add(right.GetAction(), orAll(right.GetEnvironment()), orAll(right.GetService()), neededOf(right), holders(right.GetHolders()))
+				t.Add(actionOf(right), orAll(right.GetEnvironment()), orAll(right.GetService()), neededOf(right), holders(right.GetHolders()))
 			}
 			if err := t.Write(a.out); err != nil {
 				return err
@@ -71,6 +72,17 @@ func orAll(name string) string {
 		return "all"
 	}
 	return name
+}
+
+// actionOf says of approvals by the risk score which they are.
+func actionOf(r *approvalv1.Right) string {
+	switch {
+	case r.GetLane() != "":
+		return fmt.Sprintf("%s (%s, from %d)", r.GetAction(), r.GetLane(), r.GetScore())
+	case r.GetScore() > 0:
+		return fmt.Sprintf("%s (from %d)", r.GetAction(), r.GetScore())
+	}
+	return r.GetAction()
 }
 
 func neededOf(r *approvalv1.Right) string {

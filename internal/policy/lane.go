@@ -57,9 +57,9 @@ func enters(document *policyv1.Procedure, s procedure.State, level *policyv1.Ris
 	return lane, ""
 }
 
-// signs reports whether whoever approves by a lane has to sign: where any of those whom it spares
-// had to. They are fewer people, and not a weaker yes.
-func signs(document *policyv1.Procedure, environment string) bool {
+// LaneSigns reports whether whoever approves by a lane has to sign (PD-3.4): where any of those
+// whom it spares in the environment had to. They are fewer people, and not a weaker yes.
+func LaneSigns(document *policyv1.Procedure, environment string) bool {
 	return requireSigned(document, environment) || slices.ContainsFunc(document.GetEnvironments(), func(e *policyv1.Environment) bool {
 		return e.GetName() == environment && slices.ContainsFunc(e.GetApprovals(), (*policyv1.Approvals).GetSigned)
 	})
@@ -94,7 +94,7 @@ func (c *checker) lane(path string, levels []*policyv1.RiskLevel, i int) {
 	c.approvals(path+".approvals", lane.GetApprovals())
 	for j, rule := range lane.GetApprovals() {
 		for _, name := range lane.GetEnvironments() {
-			if signs(c.document, name) {
+			if LaneSigns(c.document, name) {
 				c.signers(fmt.Sprintf("%s.approvals[%d]", path, j), rule.GetGroup(), int(rule.GetCount()))
 			}
 		}

@@ -118,7 +118,7 @@ func Needed(document *policyv1.Procedure, s procedure.State, at time.Time, tooMa
 	back := WayBackOf(document, s)
 	_, level := Score(document, s, back.Why != "", at)
 	if lane, _ := enters(document, s, level); lane != nil {
-		return together(signs(document, request.GetEnvironment()), lane.GetApprovals())
+		return together(LaneSigns(document, request.GetEnvironment()), lane.GetApprovals())
 	}
 	return Quorum(document, request, back.Approvals, len(HighRiskAreas(document, request)) > 0, level.GetApprovals()...)
 }

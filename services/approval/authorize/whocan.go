@@ -66,6 +66,7 @@ func (p *report) collect(r *approvalv1.WhoCanRequest) {
 		if environments := doc.GetRollbackReadiness().GetEnvironments(); len(environments) == 0 || slices.Contains(environments, e.GetName()) {
 			p.rules("approve_no_rollback", e, doc.GetRollbackReadiness().GetApprovals())
 		}
+		p.byRisk(e, r.GetService())
 		p.rules("authorize_emergency", e, []*policyv1.Approvals{{Group: doc.GetEmergency().GetGroup(), Count: 1}})
 		p.rules("authorize_over_quota", e, doc.GetEmergency().GetQuota().GetOver())
 	}
@@ -87,6 +88,34 @@ func (p *report) rules(action string, e *policyv1.Environment, rules []*policyv1
 			Environment: e.GetName(), Action: action, Group: rule.GetGroup(), Count: rule.GetCount(),
 			Signed: rule.GetSigned() || e.GetRequireSignedApprovals(),
 		}, standInsDo)
+	}
+}
+
+// byRisk adds what levels of the risk score ask for in an environment: besides its approvals,
+// or by a lane in place of them, of the services for which that is open.
+func (p *report) byRisk(e *policyv1.Environment, service string) {
+	for _, level := range p.index.Document().GetRiskScore().GetLevels() {
+		for _, rule := range level.GetApprovals() {
+			p.add(&approvalv1.Right{
+				Environment: e.GetName(), Action: "approve_risk", Score: level.GetFrom(), Group: rule.GetGroup(), Count: rule.GetCount(),
+				Signed: rule.GetSigned() || e.GetRequireSignedApprovals(),
+			}, standInsDo)
+		}
+		lane := level.GetLane()
+		if !slices.Contains(lane.GetEnvironments(), e.GetName()) {
+			continue
+		}
+		for _, open := range lane.GetServices() {
+			for _, rule := range lane.GetApprovals() {
+				if service != "" && open != service {
+					continue
+				}
+				p.add(&approvalv1.Right{
+					Environment: e.GetName(), Service: open, Action: "approve_lane", Score: level.GetFrom(), Lane: lane.GetName(),
+					Group: rule.GetGroup(), Count: rule.GetCount(), Signed: rule.GetSigned() || policy.LaneSigns(p.index.Document(), e.GetName()),
+				}, standInsDo)
+			}
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -67,4 +68,72 @@ func TestWhoCanDoWhat(t *testing.T) {
 	want(t, "a service that is none", err, codes.InvalidArgument, "INVALID_FIELD")
 	_, err = desk.WhoCan(as(t, "mallory"), &approvalv1.WhoCanRequest{})
 	want(t, "a stranger", err, codes.PermissionDenied, "UNKNOWN_PERSON")
+}
+
+// TestWhoCanByTheRiskScore: what levels ask for besides, from which score on, and what lanes
+// ask for in place of the environment's, where they are open.
+func TestWhoCanByTheRiskScore(t *testing.T) {
+	r := newRig(t, hourly("operators", 20*time.Minute, "finn"), func(d *policyv1.Procedure) {
+		d.Environments[0].Approvals[1].Signed = true // whom the lane spares there signs
+		for _, i := range []int{1, 6} {              // ben, gina
+			d.People[i].SigningKeys = []*policyv1.PersonKey{{Ssh: sshsigtest.Public(sshsigtest.Key(t, d.GetPeople()[i].GetId()))}}
+		}
+		d.Gates[0].Rules = []*policyv1.Rule{
+			{Name: "areas", Expression: "sets.equivalent(request.risk.areas, attestation.predicate.areas)", Message: "other areas"},
+			{Name: "data", Expression: `attestation.predicate.data == "unchanged" && request.risk.data == shipwarden.release.v1.Risk.Data.DATA_UNCHANGED`, Message: "other data"},
+		}
+		d.RiskScore = &policyv1.RiskScore{Weights: &policyv1.RiskWeights{Target: 1}, Levels: []*policyv1.RiskLevel{
+			{From: 1, Lane: &policyv1.Lane{
+				Name: "standard", Environments: []string{"staging", "production"}, Services: []string{"shop", "billing"}, Gates: []string{"tests"},
+				Approvals: []*policyv1.Approvals{{Group: "operators", Count: 1}},
+			}},
+			{From: 8, Approvals: []*policyv1.Approvals{{Group: "operators", Count: 1}}},
+			{From: 20, Approvals: []*policyv1.Approvals{{Group: "operators", Count: 1, Signed: true}, {Group: "incident-commanders", Count: 2}}},
+		}}
+	})
+	desk := r.dial(t)
+	for name, c := range map[string]struct {
+		ask  *approvalv1.WhoCanRequest
+		want []string
+	}{
+		"one service in production": {&approvalv1.WhoCanRequest{Environment: "production", Service: "shop"}, []string{
+			"productionshop approve_lane standard from 1 1 of operators true: finn on call, gina",
+			"production approve_risk from 8 1 of operators false: finn on call, gina",
+			"production approve_risk from 20 1 of operators true: finn on call, gina",
+			"production approve_risk from 20 2 of incident-commanders false: eve, otto",
+		}},
+		"in staging nobody spared has to sign": {&approvalv1.WhoCanRequest{Environment: "staging", Service: "billing", Person: "finn"}, []string{
+			"stagingbilling approve_lane standard from 1 1 of operators false: finn on call",
+			"staging approve_risk from 8 1 of operators false: finn on call",
+			"staging approve_risk from 20 1 of operators true: finn on call",
+		}},
+		"whom neither asks": {&approvalv1.WhoCanRequest{Person: "alan"}, nil},
+	} {
+		got, err := desk.WhoCan(as(t, "dan"), c.ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, r := range got.GetRights() {
+			if r.GetScore() == 0 && r.GetLane() == "" {
+				continue
+			}
+			var who []string
+			for _, h := range r.GetHolders() {
+				name := h.GetPerson()
+				if h.GetOnCall() != nil {
+					name += " on call"
+				}
+				who = append(who, name)
+			}
+			lane := ""
+			if r.GetLane() != "" {
+				lane = " " + r.GetLane()
+			}
+			out = append(out, fmt.Sprintf("%s%s %s%s from %d %d of %s %t: %s", r.GetEnvironment(), r.GetService(), r.GetAction(), lane, r.GetScore(), r.GetCount(), r.GetGroup(), r.GetSigned(), strings.Join(who, ", ")))
+		}
+		if !slices.Equal(out, c.want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, strings.Join(out, "\n"), strings.Join(c.want, "\n"))
+		}
+	}
 }

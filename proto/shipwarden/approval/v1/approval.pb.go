@@ -2503,14 +2503,20 @@ type Right struct {
 	// The environment and the service; empty where it is for all.
 	Environment string `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
 	Service     string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
-	// A stable word: own, approve, approve_high_risk, approve_no_rollback,
-	// authorize_emergency, authorize_over_quota, review_emergency, operate.
+	// A stable word: own, approve, approve_high_risk, approve_no_rollback, approve_risk,
+	// approve_lane, authorize_emergency, authorize_over_quota, review_emergency, operate.
 	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
 	Group  string `protobuf:"bytes,4,opt,name=group,proto3" json:"group,omitempty"`
 	// How many of them it takes, and whether they have to sign.
-	Count         uint32    `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`
-	Signed        bool      `protobuf:"varint,6,opt,name=signed,proto3" json:"signed,omitempty"`
-	Holders       []*Holder `protobuf:"bytes,7,rep,name=holders,proto3" json:"holders,omitempty"`
+	Count   uint32    `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`
+	Signed  bool      `protobuf:"varint,6,opt,name=signed,proto3" json:"signed,omitempty"`
+	Holders []*Holder `protobuf:"bytes,7,rep,name=holders,proto3" json:"holders,omitempty"`
+	// From which risk score on: with approve_risk these approvals are needed besides, with
+	// approve_lane the lane is open.
+	Score uint32 `protobuf:"varint,8,opt,name=score,proto3" json:"score,omitempty"`
+	// The lane of standard changes by which these approvals are needed in place of those of
+	// the environment; only with approve_lane.
+	Lane          string `protobuf:"bytes,9,opt,name=lane,proto3" json:"lane,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2592,6 +2598,20 @@ func (x *Right) GetHolders() []*Holder {
 		return x.Holders
 	}
 	return nil
+}
+
+func (x *Right) GetScore() uint32 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *Right) GetLane() string {
+	if x != nil {
+		return x.Lane
+	}
+	return ""
 }
 
 // Holder is somebody who has a right.
@@ -3907,7 +3927,7 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x10procedure_digest\x18\x01 \x01(\tR\x0fprocedureDigest\x12+\n" +
 	"\x11procedure_version\x18\x02 \x01(\tR\x10procedureVersion\x125\n" +
 	"\x06rights\x18\x03 \x03(\v2\x1d.shipwarden.approval.v1.RightR\x06rights\x127\n" +
-	"\aon_call\x18\x04 \x03(\v2\x1e.shipwarden.approval.v1.OnDutyR\x06onCall\"\xd9\x01\n" +
+	"\aon_call\x18\x04 \x03(\v2\x1e.shipwarden.approval.v1.OnDutyR\x06onCall\"\x83\x02\n" +
 	"\x05Right\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x16\n" +
@@ -3915,7 +3935,9 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x05group\x18\x04 \x01(\tR\x05group\x12\x14\n" +
 	"\x05count\x18\x05 \x01(\rR\x05count\x12\x16\n" +
 	"\x06signed\x18\x06 \x01(\bR\x06signed\x128\n" +
-	"\aholders\x18\a \x03(\v2\x1e.shipwarden.approval.v1.HolderR\aholders\"\x94\x01\n" +
+	"\aholders\x18\a \x03(\v2\x1e.shipwarden.approval.v1.HolderR\aholders\x12\x14\n" +
+	"\x05score\x18\b \x01(\rR\x05score\x12\x12\n" +
+	"\x04lane\x18\t \x01(\tR\x04lane\"\x94\x01\n" +
 	"\x06Holder\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x19\n" +
 	"\bcan_sign\x18\x02 \x01(\bR\acanSign\x12 \n" +
