@@ -18,7 +18,7 @@ func DecideGates(s State, verdicts []*releasev1.GateVerdict, bypassable func(gat
 			if s.Emergency() && bypassable(v.GetGate()) {
 				v = &releasev1.GateVerdict{
 					Gate: v.GetGate(), Status: releasev1.GateVerdict_STATUS_BYPASSED, Rule: v.GetRule(), Reason: v.GetReason(),
-					Evidence: v.GetEvidence(), SignedBy: v.GetSignedBy(), Authors: v.GetAuthors(),
+					Evidence: v.GetEvidence(), SignedBy: v.GetSignedBy(), Authors: v.GetAuthors(), Older: v.GetOlder(),
 				}
 			} else {
 				refused = true

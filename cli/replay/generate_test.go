@@ -149,6 +149,9 @@ type generator struct {
 	// stamped judges gates as it was done when evidence of every type was dated by its
 	// timestamp, with evidence that is dated otherwise today.
 	stamped bool
+	// older has evidence in statements of in-toto v0.1, and onlyV1 judges it as it was done when
+	// those counted for nothing.
+	older, onlyV1 bool
 	// raise lets the bake be raised.
 	raise bool
 	// blind judges the gates of emergencies while what came with the request cannot be read.
@@ -226,6 +229,9 @@ func (g *generator) envelopes(request *releasev1.Request, at time.Time) (out [][
 	if g.stamped {
 		out = g.stampedResult(request, at)
 	}
+	if g.older {
+		out = g.olderResult(request, at)
+	}
 	for _, content := range out {
 		g.ref = append(g.ref, g.kept.put(content))
 	}
@@ -284,6 +290,9 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		}
 		if g.stamped {
 			return "", decided(g.judgedAs(verdict.Trust{Stamped: true}, now))
+		}
+		if g.onlyV1 {
+			return "", decided(g.judgedAs(verdict.Trust{OnlyV1: true}, now))
 		}
 		if len(g.index.Document().GetChangeRecords()) > 0 && g.connectors == nil {
 			return "", decided(g.act(gates.Dry(g.procedures, g.kept, gates.Outside{}, gates.Saw{}), now)) // nobody is there to ask

@@ -89,11 +89,17 @@ func (p *pass) gates(ctx context.Context, d *Decision, before procedure.State, e
 	if beside.Records, err = p.records(ctx, d, index, before, e.Event, now); err != nil {
 		return err
 	}
-	trust.Stamped = verdict.Stamped(index, slices.Concat(e.Event.GetGatesConfirmed().GetVerdicts(), e.Event.GetGatesRefused().GetVerdicts()))
+	verdicts := slices.Concat(e.Event.GetGatesConfirmed().GetVerdicts(), e.Event.GetGatesRefused().GetVerdicts())
+	trust.Stamped = verdict.Stamped(index, verdicts)
 	if trust.Stamped {
 		d.partly(d.Detail, append(d.Taken, datedThen)...)
 	}
 	err = same(gates.Judge(trust, before, envelopes, beside, now), e.Event)
+	if err != nil && verdict.OnlyV1(verdicts, slices.Concat(envelopes, beside.Statements)) {
+		trust.OnlyV1 = true
+		d.partly(d.Detail, append(d.Taken, "that statements of in-toto v0.1 counted for nothing, as it was before they did")...)
+		err = same(gates.Judge(trust, before, envelopes, beside, now), e.Event)
+	}
 	if err != nil && (gates.Unbound(e.Event) || e.Event.GetGatesHeld() != nil) {
 		// A wait names no waivers, and may have been for something else.
 		trust.Unbound = true

@@ -20,8 +20,11 @@ import (
 const (
 	// PayloadType is the only DSSE payload type that holds a statement.
 	PayloadType = "application/vnd.in-toto+json"
-	// StatementType is the only type of a statement.
+	// StatementType is the type of a statement, which Sign makes.
 	StatementType = "https://in-toto.io/Statement/v1"
+	// StatementTypeV01 is the type of the statements of before that one, which many tools still
+	// make. Of those fields that count for anything the two have the same.
+	StatementTypeV01 = "https://in-toto.io/Statement/v0.1"
 	// WaiverType is the predicate type of waivers (package predicate has its schema).
 	WaiverType = "https://github.com/blackdice/shipwarden/predicate/waiver/v1"
 )

@@ -80,8 +80,8 @@ func Again(state procedure.State, envelopes [][]byte, at time.Time, trusts ...Tr
 		documents = append(documents, trust.signers())
 	}
 	for _, trust := range trusts {
-		// A release that step 1 let pass by the dates of then goes by them to its end.
-		trust.Stamped = Stamped(trust.Index, state.Gates)
+		// A release that step 1 let pass by the rules of then goes by them to its end.
+		trust.Stamped, trust.OnlyV1 = Stamped(trust.Index, state.Gates), OnlyV1(state.Gates, envelopes)
 		trust.Unseen = map[string]string{}
 		for _, u := range state.Confirmed.GetUnseen() {
 			trust.Unseen[u.GetArtifact()] = u.GetReason()

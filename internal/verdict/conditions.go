@@ -72,7 +72,7 @@ func (s *statement) seen(signer string) (*policyv1.Attestation, error) {
 		}
 	}
 	out := &policyv1.Attestation{
-		Digest: s.digest, PredicateType: s.predicateType, Predicate: predicate, Signer: &policyv1.Signer{Id: signer},
+		Digest: s.digest, StatementType: s.kind, PredicateType: s.predicateType, Predicate: predicate, Signer: &policyv1.Signer{Id: signer},
 	}
 	for digest := range s.subjects {
 		out.Subjects = append(out.Subjects, "sha256:"+digest)

@@ -37,6 +37,9 @@ type Trust struct {
 	// Stamped dates statements of every type by their field "timestamp", as it was before
 	// types had their own (func Stamped). It is for what was decided then, and for nothing else.
 	Stamped bool
+	// OnlyV1 takes no statements of in-toto v0.1, as it was before they counted (func OnlyV1).
+	// It is for what was decided then, and for nothing else.
+	OnlyV1 bool
 }
 
 // signers is the document whose keys and identities count.
@@ -58,7 +61,7 @@ func Evaluate(trust Trust, required []*policyv1.Gate, request *releasev1.Request
 	index, signers := trust.Index, trust.signers()
 	statements := make([]*statement, len(envelopes))
 	for i, envelope := range envelopes {
-		statements[i] = open(envelope, signers.Document().GetKeys(), trust.Root)
+		statements[i] = open(envelope, trust)
 	}
 	wrote := persons(index, request.GetAuthors())
 	judges := make([]judge, len(required))
@@ -92,7 +95,7 @@ type judge struct {
 	// wrote is who is an author of the change by any source.
 	wrote []string
 
-	evidence, signers, authors []string
+	evidence, signers, authors, older []string
 	// spoken says that somebody who is trusted said something about an artifact that is not
 	// covered, or that nobody knows whether.
 	spoken  bool
@@ -113,8 +116,16 @@ func (j *judge) listAuthors(artifacts []*releasev1.Artifact) {
 			}
 			if signer, _ := j.vouched(s, artifact, purpose{gate: j.gate.GetName()}); signer != "" {
 				j.authors = append(j.authors, s.authors(j.index)...)
+				j.heard(s)
 			}
 		}
+	}
+}
+
+// heard notes which of what trusted people said is in an older statement.
+func (j *judge) heard(s *statement) {
+	if s.older() {
+		j.older = append(j.older, s.digest)
 	}
 }
 
@@ -155,6 +166,7 @@ func (j *judge) verdict(artifacts []*releasev1.Artifact) *releasev1.GateVerdict 
 		Evidence: sorted(j.evidence),
 		SignedBy: strings.Join(sorted(j.signers), ", "),
 		Authors:  sorted(j.authors),
+		Older:    sorted(j.older),
 	}
 	switch {
 	case len(failed) > 0:

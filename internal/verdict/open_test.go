@@ -63,7 +63,12 @@ func TestSignedPayloadsThatAreNoStatement(t *testing.T) {
 		{"not JSON", "{", false, "its payload is not well-formed JSON"},
 		{"a list", "[]", false, "not an object"},
 		{"two documents", good + "{}", false, "something follows"},
-		{"older statement type", strings.Replace(good, "Statement/v1", "Statement/v0.1", 1), false, "Statement/v0.1\" instead of"},
+		{"older statement type", strings.Replace(good, "Statement/v1", "Statement/v0.1", 1), true, ""},
+		{"statement type of before those", strings.Replace(good, "Statement/v1", "Provenance/v0.1", 1), false, "Provenance/v0.1\" instead of https://in-toto.io/Statement/v1"},
+		{"statement type in between", strings.Replace(good, "Statement/v1", "Statement/v0.2", 1), false, "Statement/v0.2\" instead of"},
+		{"statement type without its host", strings.Replace(good, "https://in-toto.io/Statement/v1", "Statement/v0.1", 1), false, "instead of"},
+		{"statement type with something behind it", strings.Replace(good, "Statement/v1", "Statement/v0.1/", 1), false, "instead of"},
+		{"no statement type", strings.Replace(good, `"_type"`, `"type"`, 1), false, "is of type \"\" instead of"},
 		{"name given twice", strings.Replace(good, `"_type"`, `"predicateType":"https://x.example/","_type"`, 1), false, `the name "predicateType" occurs twice`},
 		{"name in other letters", strings.Replace(good, `"subject"`, `"Subject"`, 1), false, "is about something else"},
 		{"digest in capitals", strings.Replace(good, digestOf("web")[7:], strings.ToUpper(digestOf("web")[7:]), 1), false, "is about something else"},
@@ -132,6 +137,7 @@ func TestWithoutKeysNothingPasses(t *testing.T) {
 func FuzzEvaluate(f *testing.F) {
 	shaketest.Add(f, signRaw(rawStatement(), "mallory"))
 	shaketest.Add(f, signRaw(rawStatement(), "mallory", "review"))
+	shaketest.Add(f, signRaw(older(rawStatement()), "mallory"))
 	shaketest.Add(f, []byte(`{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[{"keyid":"ci","sig":"AA=="}]}`))
 	procedure := document()
 	index := policy.NewIndex(procedure)
@@ -155,6 +161,7 @@ func FuzzEvaluate(f *testing.F) {
 
 func FuzzStatement(f *testing.F) {
 	shaketest.Add(f, rawStatement())
+	shaketest.Add(f, older(rawStatement()))
 	shaketest.Add(f, `{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{}}],"predicateType":"","predicate":[]}`)
 	index := policy.NewIndex(document())
 	f.Fuzz(func(_ *testing.T, payload string) {

@@ -37,17 +37,22 @@ type statement struct {
 	signers       []string              // ids of keys of the procedure whose signatures verify
 	certificate   *sigstore.Certificate // whose signature verifies, in a sigstore bundle
 	signed        time.Time             // when, as far as that is known
+	kind          string                // type of the statement
 	subjects      map[string]bool       // SHA-256 in hexadecimal
 	predicateType string
 	predicate     map[string]any
 }
 
 // open reads an envelope, or a sigstore bundle that holds one. It always returns a
-// statement, which says itself what is wrong with it. The root may be nil.
-func open(envelope []byte, keys []*policyv1.Key, root *sigstore.Root) *statement {
+// statement, which says itself what is wrong with it.
+func open(envelope []byte, trust Trust) *statement {
 	sum := sha256.Sum256(envelope)
 	s := &statement{digest: "sha256:" + hex.EncodeToString(sum[:])}
-	if err := s.read(envelope, keys, root); err != nil {
+	err := s.read(envelope, trust.signers().Document().GetKeys(), trust.Root)
+	if err == nil && trust.OnlyV1 && s.older() {
+		err = wrongType(s.kind)
+	}
+	if err != nil {
 		s.problem, s.unreadable = err.Error(), true
 	}
 	return s
@@ -156,8 +161,8 @@ func (s *statement) parse(payload []byte) error {
 	if err != nil {
 		return fmt.Errorf("its payload is %w", err)
 	}
-	if kind := text(object["_type"]); kind != attest.StatementType {
-		return fmt.Errorf("its payload is of type %.64q instead of %s", kind, attest.StatementType)
+	if s.kind = text(object["_type"]); s.kind != attest.StatementType && s.kind != attest.StatementTypeV01 {
+		return wrongType(s.kind)
 	}
 	s.predicateType = text(object["predicateType"])
 	if predicate, ok := object["predicate"].(map[string]any); ok {
@@ -174,6 +179,13 @@ func (s *statement) parse(payload []byte) error {
 	}
 	return nil
 }
+
+func wrongType(kind string) error {
+	return fmt.Errorf("its payload is of type %.64q instead of %s", kind, attest.StatementType)
+}
+
+// older reports whether it is a statement of in-toto v0.1.
+func (s *statement) older() bool { return s.kind == attest.StatementTypeV01 }
 
 // text returns a JSON string, or nothing where it is none.
 func text(value any) string {

@@ -54,6 +54,7 @@ func (j *judge) waive(artifact *releasev1.Artifact) (best *releasev1.Waiver, aga
 		}
 		var waiver *releasev1.Waiver
 		if reason == "" {
+			j.heard(s)
 			waiver, reason = j.waiver(s)
 		}
 		if reason != "" {

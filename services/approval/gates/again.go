@@ -39,9 +39,10 @@ func Again(ctx context.Context, blobs Reader, index *policy.Index, past Past) (d
 	if err != nil {
 		return nil, nil, err
 	}
-	// By which rule waivers counted, and by what evidence was dated, is a matter of the time and not of the document.
+	// By which rule waivers counted, by what evidence was dated, and which statements counted, is a matter of the time and not of the document.
 	trust.Unbound = Unbound(past.Event)
-	trust.Stamped = verdict.Stamped(past.Own, slices.Concat(past.Event.GetGatesConfirmed().GetVerdicts(), past.Event.GetGatesRefused().GetVerdicts()))
+	verdicts := slices.Concat(past.Event.GetGatesConfirmed().GetVerdicts(), past.Event.GetGatesRefused().GetVerdicts())
+	trust.Stamped = verdict.Stamped(past.Own, verdicts)
 	var without map[string]bool
 	without, trust.Lost = Unread(past.Event)
 	envelopes, err := all(ctx, blobs, slices.DeleteFunc(there(past.State), func(ref *releasev1.EvidenceRef) bool { return without[ref.GetDigest()] }))
@@ -81,6 +82,7 @@ func Again(ctx context.Context, blobs Reader, index *policy.Index, past Past) (d
 		}
 		beside.Records = append(beside.Records, verdict)
 	}
+	trust.OnlyV1 = past.Event.GetGatesHeld() == nil && verdict.OnlyV1(verdicts, slices.Concat(envelopes, beside.Statements))
 	return judge(trust, past.State, envelopes, beside, past.At, false), unknown, nil
 }
 

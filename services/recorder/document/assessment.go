@@ -2,6 +2,7 @@ package document
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/blackdice/shipwarden/procedure"
@@ -39,7 +40,11 @@ func (w *writer) gates(r *Record) {
 		name := "gate " + v.GetGate()
 		var proof []string
 		for _, e := range v.GetEvidence() {
-			proof = append(proof, w.digest(e, "proof for "+name))
+			said := w.digest(e, "proof for "+name)
+			if slices.Contains(v.GetOlder(), e) {
+				said += " (in-toto Statement v0.1)"
+			}
+			proof = append(proof, said)
 		}
 		rows = append(rows, []string{
 			escape(v.GetGate()), word(v.GetStatus(), "STATUS_"), w.said(v.GetReason(), "named at "+name), w.said(v.GetRule(), "named at "+name),

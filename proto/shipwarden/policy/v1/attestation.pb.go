@@ -39,7 +39,9 @@ type Attestation struct {
 	Signer *Signer `protobuf:"bytes,5,opt,name=signer,proto3" json:"signer,omitempty"`
 	// When a log or a timestamping authority saw the signature. Absent for keys, of which
 	// nobody knows when they signed.
-	Signed        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=signed,proto3" json:"signed,omitempty"`
+	Signed *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=signed,proto3" json:"signed,omitempty"`
+	// The type of the statement: https://in-toto.io/Statement/v1, or the one of v0.1.
+	StatementType string `protobuf:"bytes,7,opt,name=statement_type,json=statementType,proto3" json:"statement_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -114,6 +116,13 @@ func (x *Attestation) GetSigned() *timestamppb.Timestamp {
 		return x.Signed
 	}
 	return nil
+}
+
+func (x *Attestation) GetStatementType() string {
+	if x != nil {
+		return x.StatementType
+	}
+	return ""
 }
 
 // Signer is who signed an attestation.
@@ -223,14 +232,15 @@ var File_shipwarden_policy_v1_attestation_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_attestation_proto_rawDesc = "" +
 	"\n" +
-	"&shipwarden/policy/v1/attestation.proto\x12\x14shipwarden.policy.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x02\n" +
+	"&shipwarden/policy/v1/attestation.proto\x12\x14shipwarden.policy.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x02\n" +
 	"\vAttestation\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12%\n" +
 	"\x0epredicate_type\x18\x02 \x01(\tR\rpredicateType\x125\n" +
 	"\tpredicate\x18\x03 \x01(\v2\x17.google.protobuf.StructR\tpredicate\x12\x1a\n" +
 	"\bsubjects\x18\x04 \x03(\tR\bsubjects\x124\n" +
 	"\x06signer\x18\x05 \x01(\v2\x1c.shipwarden.policy.v1.SignerR\x06signer\x122\n" +
-	"\x06signed\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x06signed\"\xf6\x01\n" +
+	"\x06signed\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x06signed\x12%\n" +
+	"\x0estatement_type\x18\a \x01(\tR\rstatementType\"\xf6\x01\n" +
 	"\x06Signer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06issuer\x18\x02 \x01(\tR\x06issuer\x12\x18\n" +

@@ -1172,7 +1172,11 @@ type GateVerdict struct {
 	Waivers []*Waiver `protobuf:"bytes,8,rep,name=waivers,proto3" json:"waivers,omitempty"`
 	// With FAILED: nobody who is trusted has said anything about the artifacts that it
 	// failed for.
-	Missing       bool `protobuf:"varint,9,opt,name=missing,proto3" json:"missing,omitempty"`
+	Missing bool `protobuf:"varint,9,opt,name=missing,proto3" json:"missing,omitempty"`
+	// What somebody who is trusted for the gate, or for waivers of it, said in an in-toto
+	// Statement v0.1: SHA-256 of the evidence, "sha256:…". All else was said in a v1. Absent also
+	// in events of before the older one counted.
+	Older         []string `protobuf:"bytes,10,rep,name=older,proto3" json:"older,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1268,6 +1272,13 @@ func (x *GateVerdict) GetMissing() bool {
 		return x.Missing
 	}
 	return false
+}
+
+func (x *GateVerdict) GetOlder() []string {
+	if x != nil {
+		return x.Older
+	}
+	return nil
 }
 
 // Waiver is a statement that stood in for what a gate demands.
@@ -4596,7 +4607,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\n" +
 	"media_type\x18\x02 \x01(\tR\tmediaType\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04name\"\xa6\x03\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\"\xbc\x03\n" +
 	"\vGateVerdict\x12\x12\n" +
 	"\x04gate\x18\x01 \x01(\tR\x04gate\x12A\n" +
 	"\x06status\x18\x02 \x01(\x0e2).shipwarden.release.v1.GateVerdict.StatusR\x06status\x12\x12\n" +
@@ -4606,7 +4617,9 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\tsigned_by\x18\x06 \x01(\tR\bsignedBy\x12\x18\n" +
 	"\aauthors\x18\a \x03(\tR\aauthors\x127\n" +
 	"\awaivers\x18\b \x03(\v2\x1d.shipwarden.release.v1.WaiverR\awaivers\x12\x18\n" +
-	"\amissing\x18\t \x01(\bR\amissing\"n\n" +
+	"\amissing\x18\t \x01(\bR\amissing\x12\x14\n" +
+	"\x05older\x18\n" +
+	" \x03(\tR\x05older\"n\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATUS_PASSED\x10\x01\x12\x11\n" +
