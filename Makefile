@@ -10,7 +10,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Find or install all that is needed: Go, PostgreSQL, OpenSSH, Alertmanager, Prometheus, the pinned tools, promtool
@@ -43,7 +43,7 @@ check: setup-tools ## All that can be said without running tests: build, vet, li
 	@tools/check.sh
 
 .PHONY: test
-test: setup-test ## Test every module
+test: setup-test ## Test every module, against Kubernetes as well where its control plane is built
 	@tools/test.sh $(ARGS)
 
 .PHONY: test-race
@@ -53,6 +53,11 @@ test-race: setup-test ## Test every module with the race detector
 .PHONY: e2e-processes
 e2e-processes: setup-test ## Tell every end-to-end story against services that are processes of their own
 	@go test ./e2e -processes -run '$(or $(RUN),Shop|Services|Releases|WaysOut|Consent|Bundle|Plain)' -v $(ARGS)
+
+.PHONY: e2e-kubernetes
+e2e-kubernetes: ## Test against a real control plane of Kubernetes, which is built first, once: 20 minutes of one core
+	@tools/setup.sh go
+	@tools/kubernetes.sh $(ARGS)
 
 .PHONY: clients
 clients: setup-test ## Show that plain clients of NATS, gRPC and Prometheus work

@@ -4,12 +4,12 @@
 #
 #   tools/modules.sh           the modules of go.work, the example, and the tools that we wrote
 #   tools/modules.sh --work    the modules of go.work alone
-#   tools/modules.sh --pins    the modules that hold nothing but the versions of tools
+#   tools/modules.sh --pins    the modules that hold the versions of tools, and what no other check builds
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if [ "${1:-}" = --pins ]; then
-	printf '%s\n' tools/buf tools/clients tools/helm tools/lint tools/protoc
+	printf '%s\n' tools/buf tools/clients tools/controlplane tools/helm tools/lint tools/protoc
 	exit
 fi
 # Whoever works without the workspace wants to know of it all the same.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tests every module of ours, each with its own heading, and fails if any does.
+# Tests every module of ours, each with its own heading, and fails if any does. What needs
+# a real Kubernetes is tested where its control plane has been built (tools/kubernetes.sh).
 # `go test ./...` at the root would test the roof alone, and say so to nobody.
 #
 # Without the workspace, so that what is tested is what an image builds. It costs no
@@ -35,6 +36,11 @@ for module in $modules; do
 	go -C "$module" test -timeout 10m "$@" ./... || failed+=("$module")
 	echo "-- $module: $((SECONDS - started)) s"
 done
+
+printf '\n== test against Kubernetes\n'
+started=$SECONDS
+tools/kubernetes.sh --if-built "$@" || failed+=(kubernetes)
+echo "-- kubernetes: $((SECONDS - started)) s"
 
 if [ "${#failed[@]}" -gt 0 ]; then
 	printf '\nFAIL: %s\n' "${failed[*]}"
