@@ -43,7 +43,7 @@ check: setup-tools ## All that can be said without running tests: build, vet, li
 	@tools/check.sh
 
 .PHONY: test
-test: setup-test ## Test every module, against Kubernetes as well where its control plane is built
+test: setup-test ## Test every module, against a real control plane of Kubernetes as well
 	@tools/test.sh $(ARGS)
 
 .PHONY: test-race
