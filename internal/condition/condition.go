@@ -17,6 +17,7 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -114,18 +115,26 @@ func allowed(compiled *ast.AST) (err error) {
 // Holds reports whether the condition is true of the facts. Errors wrap ErrEvaluation,
 // and the answer is false then.
 func (c *Condition) Holds(f Facts) (bool, error) {
-	bare := &policyv1.Attestation{
-		PredicateType: f.Attestation.GetPredicateType(), Subjects: f.Attestation.GetSubjects(), Signer: f.Attestation.GetSigner(),
-		Signed: f.Attestation.GetSigned(), Digest: f.Attestation.GetDigest(),
-	}
 	value, _, err := c.program.Eval(map[string]any{
-		"attestation": bare, predicate: orEmpty(f.Attestation.GetPredicate()), "artifact": orEmpty(f.Artifact), "request": orEmpty(f.Request),
+		"attestation": bare(f.Attestation), predicate: orEmpty(f.Attestation.GetPredicate()), "artifact": orEmpty(f.Artifact), "request": orEmpty(f.Request),
 		"authors": f.Authors, "reviewers": f.Reviewers, "groups": f.Groups, "now": types.Timestamp{Time: f.Now},
 	})
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrEvaluation, err)
 	}
 	return value == types.True, nil
+}
+
+// bare is an attestation without its predicate, which has a name of its own.
+func bare(a *policyv1.Attestation) *policyv1.Attestation {
+	out := &policyv1.Attestation{}
+	a.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		if field.Name() != "predicate" {
+			out.ProtoReflect().Set(field, value)
+		}
+		return true
+	})
+	return out
 }
 
 func orEmpty[T any](m *T) *T {
