@@ -3,6 +3,8 @@ package executor
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/blackdice/shipwarden/internal/service"
@@ -15,7 +17,16 @@ import (
 // reaching anybody: executables, files and folders that are named, keys and addresses.
 // The error names every field at fault.
 func Check(cfg *configv1.Executor) error {
-	return errors.Join(station.CheckReaching(procedure.ServiceExecutor, cfg), executables(cfg.GetTargets()))
+	return errors.Join(station.CheckReaching(procedure.ServiceExecutor, cfg), executables(cfg.GetTargets()),
+		service.InField("state_folder", stateFolder(cfg.GetStateFolder())))
+}
+
+// stateFolder refuses what is there and no folder; one that is not there is made.
+func stateFolder(path string) error {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return service.CheckFolder(path)
 }
 
 // executables names what targets would run and what cannot be: a wave would find it out

@@ -23,6 +23,8 @@ func TestWhatTheConfigurationNamesIsThere(t *testing.T) {
 		{"nothing", func(*configv1.Executor) {}, nil},
 		{"the private key", func(c *configv1.Executor) { c.Common.SigningKey.File = "/none" }, []string{"common.signing_key.file"}},
 		{"the folder of the artifacts", func(c *configv1.Executor) { c.ArtifactFolder = "/none" }, []string{"artifact_folder"}},
+		{"a folder that is to be made", func(c *configv1.Executor) { c.StateFolder = t.TempDir() + "/made" }, nil},
+		{"a folder that is a file", func(c *configv1.Executor) { c.StateFolder = "/dev/null" }, []string{"state_folder"}},
 		{"what restarts", func(c *configv1.Executor) { c.Targets[1] = host("/none") }, []string{"targets[1].host.restart.argv[0]"}},
 		{"what comes with the release", func(c *configv1.Executor) { c.Targets[1] = host("{current}/restart") }, nil},
 		{"what deploys", func(c *configv1.Executor) {

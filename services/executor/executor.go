@@ -15,6 +15,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/alerts"
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/failpoint"
+	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/station"
 	"github.com/blackdice/shipwarden/procedure"
@@ -27,6 +28,7 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/rollback"
 	"github.com/blackdice/shipwarden/services/executor/site"
 	"github.com/blackdice/shipwarden/services/executor/wake"
+	"github.com/blackdice/shipwarden/services/executor/witness"
 )
 
 // Load reads the service's configuration file and checks everything in it that can
@@ -87,10 +89,18 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 		Name: s.Process, Drivers: drivers, Fetcher: fetcher, Store: s.Store, Procedures: s.Procedures, Blobs: s.Evidence,
 		Connectors: connectors, Sources: sources, Signers: signers, Roots: roots,
 	}
-	s.Step(preview.New(reach))
-	s.Step(execute.New(reach, s.Now))
-	s.Step(rollback.New(reach, s.Now))
-	s.Step(release.New(reach, s.Now))
-	s.Step(wake.New(reach, s.Now))
+	seen, err := witness.New(ctx, s.Store, cfg.GetStateFolder(), s.Conn, s.Registry, s.Now)
+	if err != nil {
+		s.Conn.Close()
+		return err
+	}
+	reach.Seen = seen.Claim
+	s.Health.Add("record", seen.Ready)
+	s.Group.Add("witness", seen.Run(s.Conn))
+	for _, step := range []reactor.Step{
+		preview.New(reach), execute.New(reach, s.Now), rollback.New(reach, s.Now), release.New(reach, s.Now), wake.New(reach, s.Now),
+	} {
+		s.Step(seen.Guard(step))
+	}
 	return s.Run(ctx)
 }

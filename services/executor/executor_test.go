@@ -70,10 +70,9 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 	}
 }
 
-// TestTheServiceCarriesARelease runs the whole service from its configuration file.
-func TestTheServiceCarriesARelease(t *testing.T) {
-	w := sitetest.New(t, sitetest.Host("eu1"), sitetest.Noop("eu2"))
-	w.Carries(t, "eu1", 1)
+// written is the service's configuration for a world, with more lines of it, as a file.
+func written(t *testing.T, w *sitetest.World, more string) string {
+	t.Helper()
 	folder := t.TempDir()
 	der, err := x509.MarshalPKCS8PrivateKey(envelopetest.PrivateKey(procedure.ServiceExecutor))
 	if err != nil {
@@ -84,7 +83,7 @@ func TestTheServiceCarriesARelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := "common:\n  nats: {urls: [\"" + w.URL() + "\"]}\n  signing_key: {id: executor-test, file: " + filepath.Join(folder, "key.pem") +
-		"}\n  keyring_file: " + filepath.Join(folder, "keyring.yaml") + "\n  http_listen: 127.0.0.1:0\nartifact_folder: " + w.Artifacts() + "\ntargets:\n"
+		"}\n  keyring_file: " + filepath.Join(folder, "keyring.yaml") + "\n  http_listen: 127.0.0.1:0\nartifact_folder: " + w.Artifacts() + "\n" + more + "targets:\n"
 	for _, target := range w.Targets {
 		text, err := protojson.Marshal(target)
 		if err != nil {
@@ -97,7 +96,14 @@ func TestTheServiceCarriesARelease(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cfg, err := executor.Load(filepath.Join(folder, "executor.yaml"))
+	return filepath.Join(folder, "executor.yaml")
+}
+
+// TestTheServiceCarriesARelease runs the whole service from its configuration file.
+func TestTheServiceCarriesARelease(t *testing.T) {
+	w := sitetest.New(t, sitetest.Host("eu1"), sitetest.Noop("eu2"))
+	w.Carries(t, "eu1", 1)
+	cfg, err := executor.Load(written(t, w, ""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,6 +46,11 @@ func (s *Site) Claim(ctx context.Context, t reactor.Task, event *releasev1.Event
 		}
 		return nil, "", refused
 	}
+	if s.Seen != nil {
+		if err := s.Seen(ctx); err != nil {
+			return nil, "", err
+		}
+	}
 	claim := t.Draft(event)
 	if err := counts(t, claim.Event); err != nil {
 		return nil, "", err

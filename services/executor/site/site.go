@@ -62,6 +62,9 @@ type Site struct {
 	// Signers is whose signatures this executor demands of every approval, whatever the
 	// procedure document says; nil where it demands none of its own accord.
 	Signers *policy.Index
+	// Seen is asked last before targets are claimed whether the record is the one that this
+	// executor has seen; nil where nobody watches that.
+	Seen func(ctx context.Context) error
 	// Roots are the trusted roots that bundles of approvals are verified with, by digest:
 	// those of this executor's own files, whatever came over the bus.
 	Roots sigstore.Roots

@@ -1727,8 +1727,12 @@ type Executor struct {
 	// which the procedure document names by its digest, and those that documents name under
 	// which releases are still open. Bundles of any other root count for nothing here.
 	SigstoreRootFiles []string `protobuf:"bytes,8,rep,name=sigstore_root_files,json=sigstoreRootFiles,proto3" json:"sigstore_root_files,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Folder, made where it is not there, in which this executor keeps what it has seen of the
+	// record, so that it does nothing on a bus that was put back to an old copy while it was
+	// down. Executors may share it. Empty: it knows only until it ends.
+	StateFolder   string `protobuf:"bytes,9,opt,name=state_folder,json=stateFolder,proto3" json:"state_folder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Executor) Reset() {
@@ -1815,6 +1819,13 @@ func (x *Executor) GetSigstoreRootFiles() []string {
 		return x.SigstoreRootFiles
 	}
 	return nil
+}
+
+func (x *Executor) GetStateFolder() string {
+	if x != nil {
+		return x.StateFolder
+	}
+	return ""
 }
 
 // ChangeConnector says how change records are looked up in the system that keeps them: one
@@ -2909,7 +2920,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xe8\x03\n" +
+	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\x8b\x04\n" +
 	"\bExecutor\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12<\n" +
@@ -2920,7 +2931,8 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\fsigners_file\x18\x05 \x01(\tR\vsignersFile\x12R\n" +
 	"\x11change_connectors\x18\x06 \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\x12F\n" +
 	"\ralert_sources\x18\a \x03(\v2!.shipwarden.config.v1.AlertSourceR\falertSources\x128\n" +
-	"\x13sigstore_root_files\x18\b \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\bR\x11sigstoreRootFiles\"\xe8\x02\n" +
+	"\x13sigstore_root_files\x18\b \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\bR\x11sigstoreRootFiles\x12!\n" +
+	"\fstate_folder\x18\t \x01(\tR\vstateFolder\"\xe8\x02\n" +
 	"\x0fChangeConnector\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1c\n" +
 	"\x03url\x18\x02 \x01(\tB\n" +

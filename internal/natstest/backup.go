@@ -1,0 +1,108 @@
+package natstest
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Backup is a copy of a stream and its consumers, as `nats stream backup` makes it.
+type Backup struct {
+	stream string
+	// described is the stream's configuration and state, as the server wants them back.
+	described json.RawMessage
+	chunks    [][]byte
+}
+
+// backupAnswer is what the server says of a backup, and of one that is put back.
+type backupAnswer struct {
+	Error   *struct{ Description string } `json:"error"`
+	Config  json.RawMessage               `json:"config"`
+	State   json.RawMessage               `json:"state"`
+	Deliver string                        `json:"deliver_subject"`
+}
+
+// TakeBackup copies a stream while it is used, through the server's own API.
+func TakeBackup(t testing.TB, n Server, stream string) Backup {
+	t.Helper()
+	conn := n.Connect(t)
+	inbox := conn.NewRespInbox()
+	chunks, err := conn.SubscribeSync(inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := json.Marshal(map[string]any{"deliver_subject": inbox, "chunk_size": 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := ask(t, conn, "$JS.API.STREAM.SNAPSHOT."+stream, request)
+	described, err := json.Marshal(map[string]any{"config": said.Config, "state": said.State})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := Backup{stream: stream, described: described}
+	for {
+		m, err := chunks.NextMsg(readyTimeout)
+		if err != nil {
+			t.Fatalf("back %s up: %v", stream, err)
+		}
+		if len(m.Data) == 0 {
+			return b
+		}
+		b.chunks = append(b.chunks, m.Data)
+		if m.Reply == "" {
+			continue
+		}
+		if err := m.Respond(nil); err != nil { // The next ones come when these are there.
+			t.Fatal(err)
+		}
+	}
+}
+
+// PutBack takes the stream away and puts the copy in its place, as somebody does who
+// administers the bus. Connections are not interrupted.
+func (b Backup) PutBack(t testing.TB, n Server) {
+	t.Helper()
+	if err := n.JetStream().DeleteStream(t.Context(), b.stream); err != nil {
+		t.Fatal(err)
+	}
+	conn := n.Connect(t)
+	to := ask(t, conn, "$JS.API.STREAM.RESTORE."+b.stream, b.described).Deliver
+	for _, chunk := range append(b.chunks, nil) {
+		m, err := conn.Request(to, chunk, readyTimeout)
+		if err != nil {
+			t.Fatalf("put %s back: %v", b.stream, err)
+		}
+		answer(t, m.Data)
+	}
+	Eventually(t, "the stream "+b.stream+" that was put back", func() bool {
+		_, err := n.JetStream().Stream(t.Context(), b.stream)
+		return err == nil
+	})
+}
+
+func ask(t testing.TB, conn *nats.Conn, subject string, request []byte) backupAnswer {
+	t.Helper()
+	m, err := conn.Request(subject, request, 10*time.Second)
+	if err != nil {
+		t.Fatalf("%s: %v", subject, err)
+	}
+	return answer(t, m.Data)
+}
+
+func answer(t testing.TB, data []byte) backupAnswer {
+	t.Helper()
+	var a backupAnswer
+	if len(data) == 0 {
+		return a
+	}
+	if err := json.Unmarshal(data, &a); err != nil {
+		t.Fatalf("%q: %v", data, err)
+	}
+	if a.Error != nil {
+		t.Fatalf("the server refuses: %s", a.Error.Description)
+	}
+	return a
+}

@@ -1,0 +1,124 @@
+package executor_test
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
+	"github.com/blackdice/shipwarden/internal/natstest"
+	"github.com/blackdice/shipwarden/internal/service"
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	"github.com/blackdice/shipwarden/services/executor"
+	"github.com/blackdice/shipwarden/services/executor/site/sitetest"
+)
+
+// TestAnApprovalThatWasTakenBackStartsNothingOnAnOldCopyOfTheBus: by the copy it counts, on a
+// target that nobody has touched since. A person who has decided that the copy counts has the
+// executor go on.
+func TestAnApprovalThatWasTakenBackStartsNothingOnAnOldCopyOfTheBus(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		w := sitetest.On(t, n, sitetest.Noop("eu1"))
+		path := written(t, w, "state_folder: "+filepath.Join(t.TempDir(), "state")+"\n")
+		r := w.Release(t)
+		r.To(t, procedure.PhaseExecute)
+		old := natstest.TakeBackup(t, n, eventstore.StreamEvents)
+		person := r.State(t).Approvals[0].Person
+		r.Do(t, person, proceduretest.WithdrawApproval())
+		if status := compare(t, path); status != service.ExitOK {
+			t.Fatalf("nothing was seen yet: exit status %d", status)
+		}
+		run(t, path, func() { // It sees that, has nothing to start, and ends.
+			natstest.Eventually(t, "what was seen, on disk", func() bool {
+				var out bytes.Buffer
+				executor.Witness(t.Context(), []string{"-config", path}, &out, &out)
+				return !strings.Contains(out.String(), "seen: nothing")
+			})
+		})
+		old.PutBack(t, n)
+		if status := compare(t, path); status != service.ExitFailure {
+			t.Errorf("on the old copy: exit status %d", status)
+		}
+		run(t, path, func() {
+			durable, err := n.JetStream().Consumer(t.Context(), eventstore.StreamEvents, string(procedure.StepExecute))
+			if err != nil {
+				t.Fatal(err)
+			}
+			natstest.Eventually(t, "the order to execute, which is put off", func() bool {
+				info, err := durable.Info(t.Context())
+				return err == nil && info.Delivered.Consumer > 0 && info.NumAckPending > 0
+			})
+			if s := folded(t, w, r.ID); s.Started() || s.Phase != procedure.PhaseExecute {
+				t.Fatalf("it is in phase %s", s.Phase)
+			}
+			var out bytes.Buffer
+			if status := executor.Witness(t.Context(), []string{"-config", path, "-replace"}, &out, &out); status != service.ExitOK {
+				t.Fatalf("replaced: exit status %d: %s", status, &out)
+			}
+			natstest.Eventually(t, "the start, after a person said so", func() bool { s := folded(t, w, r.ID); return s.Started() })
+		})
+	})
+}
+
+// folded is a release by what the stream has, and not by what was known before.
+func folded(t *testing.T, w *sitetest.World, release string) procedure.State {
+	t.Helper()
+	h, err := eventstoretest.Store(w, procedure.ServiceApproval).Load(t.Context(), procedure.Aggregate(release))
+	if err != nil {
+		return procedure.State{}
+	}
+	s, _ := procedure.Fold(release, h.Entries)
+	return s
+}
+
+func compare(t *testing.T, path string) int {
+	t.Helper()
+	var out bytes.Buffer
+	status := executor.Witness(t.Context(), []string{"-config", path}, &out, &out)
+	t.Log(out.String())
+	return status
+}
+
+// run runs the service while something is done.
+func run(t *testing.T, path string, while func()) {
+	t.Helper()
+	cfg, err := executor.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- executor.Run(ctx, cfg) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the service ended with %v", err)
+		}
+	}()
+	while()
+}
+
+func TestTheWitnessIsAskedForByItsConfiguration(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	for _, test := range []struct {
+		name string
+		args []string
+		want int
+		say  string
+	}{
+		{"no configuration", nil, service.ExitUsage, "-config"},
+		{"one that is not there", []string{"-config", "none.yaml"}, service.ExitUsage, "none.yaml"},
+		{"too much", []string{"-config", "a", "b"}, service.ExitUsage, "-config"},
+		{"help", []string{"-h"}, service.ExitOK, "-replace"},
+		{"no folder", []string{"-config", written(t, w, "")}, service.ExitFailure, "state_folder"},
+	} {
+		var out bytes.Buffer
+		if got := executor.Witness(t.Context(), test.args, &out, &out); got != test.want || !strings.Contains(out.String(), test.say) {
+			t.Errorf("%s: exit status %d, %q", test.name, got, &out)
+		}
+	}
+}
