@@ -3,6 +3,7 @@ package condition
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -13,14 +14,18 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/ext"
+	"cel.dev/cel-go/interpreter"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/pattern"
 )
 
 // The library counts what an operation costs when it is done. An operation that can take long
 // by itself, or fill the memory, is therefore bounded here, before it begins (S22): patterns,
-// what replaces and joins, and what compares every element of one list with every one of
-// another. What is beyond a bound has no value.
+// what looks for a text in another one, replaces and joins, what compares every element of one
+// list with every one of another, and lists of lists, which few letters make grow without end.
+// What is beyond a bound has no value. What is within it, and is counted too low by the library,
+// is counted here.
 const (
 	// maxSteps bounds one match: characters of the text, by what the pattern weighs.
 	maxSteps = 500_000
@@ -33,6 +38,10 @@ const (
 	maxText = 64 << 10
 	// maxPairs bounds the comparisons of two lists.
 	maxPairs = maxCost
+	// maxMade bounds the values in a list or a map that an expression writes down, at any depth.
+	maxMade = 1_000
+	// bytesPerCost is how much of a text or a message is gone through for one unit.
+	bytesPerCost = 100
 )
 
 // errBound is what an operation ends with that is beyond its bound.
@@ -62,12 +71,14 @@ func bounded() []cel.EnvOption {
 				cel.UnaryBinding(func(list ref.Val) ref.Val { return join(list, "") })),
 			cel.MemberOverload("list_join_string", []*cel.Type{texts, text}, text,
 				cel.BinaryBinding(func(list, between ref.Val) ref.Val { return join(list, string(as[types.String](between))) }))),
-		overTwoLists("contains", func(a, b traits.Lister) ref.Val { return has(a, b) }),
+		finding("indexOf", "string_index_of_string", first),
+		finding("lastIndexOf", "string_last_index_of_string", last),
+		overTwoLists("contains", containsAll),
 		overTwoLists("equivalent", func(a, b traits.Lister) ref.Val {
-			if has(a, b) != types.True {
+			if containsAll(a, b) != types.True {
 				return types.False
 			}
-			return has(b, a)
+			return containsAll(b, a)
 		}),
 		overTwoLists("intersects", func(a, b traits.Lister) ref.Val {
 			for it := a.Iterator(); it.HasNext() == types.True; {
@@ -99,8 +110,8 @@ func overTwoLists(name string, of func(a, b traits.Lister) ref.Val) cel.EnvOptio
 		})))
 }
 
-// has reports whether a list contains all of another one.
-func has(list, all traits.Lister) ref.Val {
+// containsAll reports whether a list contains all of another one.
+func containsAll(list, all traits.Lister) ref.Val {
 	for it := all.Iterator(); it.HasNext() == types.True; {
 		if list.Contains(it.Next()) != types.True {
 			return types.False
@@ -166,7 +177,7 @@ func join(list ref.Val, between string) ref.Val {
 		if !ok {
 			return types.WrapErr(errors.New("join: an element is no text"))
 		}
-		if left -= len(s) + len(between); left < 0 {
+		if left -= max(len(s)+len(between), 1); left < 0 {
 			return types.WrapErr(fmt.Errorf("%w: a text of more than %d bytes", errBound, maxText))
 		}
 		all = append(all, string(s))
@@ -174,43 +185,143 @@ func join(list ref.Val, between string) ref.Val {
 	return types.String(strings.Join(all, between))
 }
 
+// finding is a function that looks for a text in another one, from a place on where one is given.
+func finding(name, overload string, find func(text, wanted []rune, from int) int) cel.EnvOption {
+	text, whole := cel.StringType, cel.IntType
+	binding := cel.FunctionBinding(func(args ...ref.Val) ref.Val {
+		s, wanted := []rune(string(as[types.String](args[0]))), []rune(string(as[types.String](args[1])))
+		if len(wanted) > 0 && len(s) > maxSteps/len(wanted) {
+			return types.WrapErr(fmt.Errorf("%w: %d characters in %d", errBound, len(wanted), len(s)))
+		}
+		from := 0
+		if name == "lastIndexOf" {
+			from = len(s)
+		}
+		if len(args) > 2 {
+			switch given := as[types.Int](args[2]); {
+			case given < 0:
+				return types.NewErr("index out of range: %d", given)
+			case given >= types.Int(len(s)) && len(wanted) > 0:
+				return types.IntNegOne
+			default:
+				from = int(min(given, types.Int(len(s))))
+			}
+		}
+		if len(wanted) == 0 {
+			return types.Int(from)
+		}
+		return types.Int(find(s, wanted, from))
+	})
+	return cel.Function(name,
+		cel.MemberOverload(overload, []*cel.Type{text, text}, whole, binding),
+		cel.MemberOverload(overload+"_int", []*cel.Type{text, text, whole}, whole, binding))
+}
+
+// first is the first place at or after one; -1 where there is none.
+func first(text, wanted []rune, from int) int {
+	for i := from; i+len(wanted) <= len(text); i++ {
+		if slices.Equal(text[i:i+len(wanted)], wanted) {
+			return i
+		}
+	}
+	return -1
+}
+
+// last is the last place at or before one.
+func last(text, wanted []rune, from int) int {
+	for i := min(from, len(text)-len(wanted)); i >= 0; i-- {
+		if slices.Equal(text[i:i+len(wanted)], wanted) {
+			return i
+		}
+	}
+	return -1
+}
+
+// written is a list or a map that an expression writes down. The library may ask it for what
+// the embedded one knows.
+type written struct {
+	interpreter.InterpretableConstructor
+}
+
+// Exec makes the value, which is none where it is too large.
+func (w written) Exec(frame *interpreter.ExecutionFrame) ref.Val {
+	made := w.InterpretableConstructor.Exec(frame)
+	if leaves(made, maxMade+1) > maxMade {
+		return types.WrapErr(fmt.Errorf("%w: a list or map of more than %d values", errBound, maxMade))
+	}
+	return made
+}
+
+// boundWritten bounds what an expression writes down.
+func boundWritten(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
+	if c, ok := i.(interpreter.InterpretableConstructor); ok {
+		return written{c}, nil
+	}
+	return i, nil
+}
+
 // costs counts what the library counts too low: the steps of a match, by the length of the
-// pattern, and comparisons of what is in lists and maps.
+// pattern, and for one unit comparisons of what is in lists and maps, lists that are put
+// together, and texts that are gone through.
 type costs struct{}
 
 func (costs) CallCost(function, overload string, args []ref.Val, result ref.Val) *uint64 {
-	cost := uint64(1)
+	n := 0
+	if failed, ok := result.(*types.Err); ok {
+		if !errors.Is(failed, errBound) {
+			return nil
+		}
+		n = refusedCost
+	}
 	switch {
-	case types.IsError(result):
-		cost = refusedCost
+	case n > 0:
 	case strings.HasPrefix(function, sets) && len(args) == 2:
 		la, lb := as[traits.Lister](args[0]), as[traits.Lister](args[1])
 		if la == nil || lb == nil {
 			return nil
 		}
-		cost += uint64(as[types.Int](la.Size()) * as[types.Int](lb.Size())) //nolint:gosec // It is not negative.
+		n = int(as[types.Int](la.Size()) * as[types.Int](lb.Size()))
 	case (overload == overloads.Matches || overload == overloads.MatchesString) && len(args) == 2:
-		weight, n, err := steps(string(as[types.String](args[0])), string(as[types.String](args[1])))
+		weight, all, err := steps(string(as[types.String](args[0])), string(as[types.String](args[1])))
 		if err != nil {
 			return nil
 		}
-		cost += uint64(weight/weightPerCost + n/stepsPerCost) //nolint:gosec // They are not negative.
+		n = weight/weightPerCost + all/stepsPerCost
+	case strings.HasSuffix(function, "ndexOf") && len(args) > 1:
+		n = len(as[types.String](args[0])) * max(len(as[types.String](args[1])), 1) / stepsPerCost
 	case compares[function] && len(args) == 2:
-		cost += uint64(leaves(args[0], maxCost) + leaves(args[1], maxCost)) //nolint:gosec // They are not negative.
+		n = leaves(args[0], maxCost) + leaves(args[1], maxCost)
+	case function == operators.Add && len(args) == 2 && as[traits.Lister](result) != nil:
+		// What is put to a list is counted, and not the list, or collecting would cost its square.
+		n = leaves(args[1], maxCost)
+		n = min(n, leaves(args[0], n+1))
+	case reads[function] && len(args) == 1:
+		n = (len(as[types.String](args[0])) + len(as[types.Bytes](args[0]))) / bytesPerCost
 	default:
 		return nil
 	}
+	cost := uint64(n) + 1
 	return &cost
 }
 
 // compares are operators that look at all that is in lists and maps, for one unit by the
-// library's count.
-var compares = map[string]bool{operators.Equals: true, operators.NotEquals: true, operators.In: true}
+// library's count; reads are functions that go through all of a text.
+var (
+	compares = map[string]bool{operators.Equals: true, operators.NotEquals: true, operators.In: true}
+	reads    = map[string]bool{
+		overloads.Size: true, overloads.TypeConvertInt: true, overloads.TypeConvertUint: true, overloads.TypeConvertDouble: true,
+		overloads.TypeConvertBytes: true, overloads.TypeConvertString: true, overloads.TypeConvertTimestamp: true, overloads.TypeConvertDuration: true,
+	}
+)
 
-// leaves are how many values there are in a list or a map, at any depth, up to a bound.
+// leaves are how many values there are in a list or a map, at any depth, and of a message about
+// how many, up to a bound.
 func leaves(v ref.Val, most int) int {
 	iterable, ok := v.(traits.Iterable)
 	if !ok {
+		if m, ok := v.Value().(proto.Message); ok {
+			return min(proto.Size(m)/bytesPerCost, most)
+		}
 		return 0
 	}
 	n := 0

@@ -16,9 +16,11 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/blackdice/shipwarden/internal/pattern"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -94,21 +96,50 @@ func Compile(expression string) (*Condition, error) {
 	if err := allowed(compiled.NativeRep()); err != nil {
 		return nil, err
 	}
-	program, err := env.Program(compiled, cel.CostTracking(costs{}), cel.CostLimit(maxCost))
+	program, err := env.Program(compiled, cel.CostTracking(costs{}), cel.CostLimit(maxCost), cel.CustomDecoratorV2(boundWritten))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
 	}
 	return &Condition{program}, nil
 }
 
-// allowed refuses an expression that calls what conditions do without.
+// allowed refuses an expression that calls what conditions do without, uses an attestation in
+// another way than by its fields, since it would see no predicate there, or has a pattern that is
+// none.
 func allowed(compiled *ast.AST) (err error) {
-	ast.PreOrderVisit(compiled.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() == ast.CallKind && withheld[e.AsCall().FunctionName()] && err == nil {
+	refuse := func(e ast.Expr, format string, args ...any) {
+		if err == nil {
 			at := compiled.SourceInfo().GetStartLocation(e.ID())
-			err = fmt.Errorf("%w: %d:%d: a condition has no use for %s", ErrSyntax, at.Line(), max(at.Column()+1, 1), e.AsCall().FunctionName())
+			err = fmt.Errorf("%w: %d:%d: %s", ErrSyntax, at.Line(), max(at.Column()+1, 1), fmt.Sprintf(format, args...))
 		}
-	}))
+	}
+	for _, e := range ast.MatchDescendants(ast.NavigateAST(compiled), func(ast.NavigableExpr) bool { return true }) {
+		switch e.Kind() {
+		case ast.StructKind:
+			refuse(e, "a condition makes no messages")
+		case ast.IdentKind:
+			if parent, ok := e.Parent(); e.AsIdent() == "attestation" && (!ok || parent.Kind() != ast.SelectKind) {
+				refuse(e, "an attestation is used by its fields, as attestation.signer")
+			}
+		case ast.SelectKind:
+			if e.AsSelect().FieldName() == "predicate" && e.AsSelect().Operand().Kind() == ast.IdentKind && e.AsSelect().Operand().AsIdent() == "attestation" {
+				refuse(e, "an attestation always has a predicate; ask for a field of it")
+			}
+		case ast.CallKind:
+			call := e.AsCall()
+			if withheld[call.FunctionName()] {
+				refuse(e, "a condition has no use for %s", call.FunctionName())
+			}
+			if args := call.Args(); call.FunctionName() == overloads.Matches && len(args) > 0 && args[len(args)-1].Kind() == ast.LiteralKind {
+				if text, ok := args[len(args)-1].AsLiteral().(types.String); ok {
+					if _, wrong := pattern.Weight(string(text)); wrong != nil {
+						refuse(args[len(args)-1], "%v", wrong)
+					}
+				}
+			}
+		default:
+		}
+	}
 	return err
 }
 
