@@ -167,7 +167,7 @@ func (p *plant) configOf(name string, i int) (proto.Message, error) {
 		return &configv1.Validator{Common: common, ArtifactFolder: artifacts, Targets: p.places()}, nil
 	case procedure.ServiceExecutor:
 		return &configv1.Executor{
-			Common: common, ArtifactFolder: artifacts, Targets: p.drivers(),
+			Common: common, ArtifactFolder: artifacts, Targets: p.drivers(), StateFolder: filepath.Join(p.dir, "executors"),
 			AlertSources: p.alertSources(), ChangeConnectors: p.changeConnectors(),
 		}, nil
 	}

@@ -44,7 +44,7 @@ func (r *Rig) configure() error {
 		},
 		procedure.ServiceExecutor: &configv1.Executor{
 			Common: r.common(procedure.ServiceExecutor), ArtifactFolder: r.cfg.ArtifactFolder, Targets: targets, Registries: r.cfg.Registries, SigstoreRootFiles: roots,
-			AlertSources: r.cfg.AlertSources,
+			AlertSources: r.cfg.AlertSources, StateFolder: filepath.Join(r.cfg.Dir, "executor"),
 		},
 		procedure.ServiceRecorder: &configv1.Recorder{
 			Common: r.common(procedure.ServiceRecorder), Grpc: &configv1.Grpc{Listen: r.RecorderURL},

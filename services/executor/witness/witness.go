@@ -37,6 +37,8 @@ import (
 const (
 	lookEvery    = 10 * time.Second
 	stoppedEvery = time.Second
+	// comeAgain is after what time a message comes again that was put off.
+	comeAgain = 5 * time.Second
 )
 
 // ErrStopped says that the executor does nothing until the stream is the one that it has
@@ -190,7 +192,7 @@ func (w *Witness) allow(ctx context.Context) error {
 // putOff has a message come again that the witness stands in the way of.
 func putOff(err error) error {
 	if errors.Is(err, ErrStopped) {
-		return reactor.RetryAfter(lookEvery, err)
+		return reactor.RetryAfter(comeAgain, err)
 	}
 	return err
 }

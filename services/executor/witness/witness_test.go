@@ -420,4 +420,3 @@ func TestAFolderThatTakesNothingIsRefusedAtTheStart(t *testing.T) {
 		t.Errorf("without a folder: %v", err)
 	}
 }
-

@@ -93,6 +93,7 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- end -}}
 {{- $_ := set $out "metric_sources" $sources -}}
 {{- end -}}
+{{- if eq .service "executor" }}{{ $_ := set $out "state_folder" (ternary "/var/lib/shipwarden/state/.witness" "/var/lib/shipwarden/seen" (ne $v.stateClaim "")) }}{{ end -}}
 {{- if $v.artifactsClaim }}{{ $_ := set $out "artifact_folder" "/var/lib/shipwarden/artifacts" }}{{ end -}}
 {{- with $v.targets }}{{ $_ := set $out "targets" . }}{{ end -}}
 {{- with $v.registries -}}

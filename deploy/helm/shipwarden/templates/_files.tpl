@@ -139,6 +139,10 @@ group alone: the services refuse a secret that everyone on the machine may read.
   persistentVolumeClaim:
     claimName: {{ . }}
 {{- end }}
+{{- if and (eq .service "executor") (not $v.stateClaim) }}
+- name: seen
+  emptyDir: {}
+{{- end }}
 - name: tmp
   emptyDir: {}
 {{- with $v.extraVolumes }}
@@ -176,6 +180,9 @@ group alone: the services refuse a secret that everyone on the machine may read.
 {{- end }}
 {{- if $v.stateClaim }}
 - {name: state, mountPath: /var/lib/shipwarden/state}
+{{- end }}
+{{- if and (eq .service "executor") (not $v.stateClaim) }}
+- {name: seen, mountPath: /var/lib/shipwarden/seen}
 {{- end }}
 - {name: tmp, mountPath: /tmp}
 {{- with $v.extraVolumeMounts }}
