@@ -109,6 +109,9 @@ func Unclear(r *releasev1.Request) []strictyaml.Violation {
 			for _, f := range criterion.Faults(c) {
 				out = append(out, strictyaml.Violation{Field: fmt.Sprintf("%s[%d].%s", field, i, f.Field), Rule: f.Rule, Message: f.Message})
 			}
+			if short := criterion.ShortBake(c, r.GetValidation().GetBake().AsDuration()); short != "" {
+				out = append(out, strictyaml.Violation{Field: "validation.bake", Rule: "baseline.bake", Message: short})
+			}
 		}
 	}
 	look("validation.checks", r.GetValidation().GetChecks())

@@ -109,7 +109,11 @@ func prometheusExpects(c *releasev1.Check) (out []string) {
 	if of := AgeOf(p); of != "" {
 		age += ", nor do the samples of " + strconv.Quote(of)
 	}
-	return append(out, age)
+	out = append(out, age)
+	if c, ok := ComparisonOf(p); ok {
+		out = append(out, compares(c))
+	}
+	return out
 }
 
 // prometheusFaults are what a schema cannot say.
@@ -141,6 +145,7 @@ func prometheusFaults(c *releasev1.Check) (all []Fault) {
 	if m.MinSeries > m.MaxSeries {
 		say("min_series", "series.bounds", "must not be above max_series")
 	}
+	baselineFaults(p, say)
 	return all
 }
 

@@ -36,6 +36,12 @@ func TestACheckThatCannotBeMadeIsRefusedAtItsPlace(t *testing.T) {
 		{"more points than there are", "min_points: 10", "min_points: 40", "services[0].checks[6].prometheus.min_points"},
 		{"fewer series than none", "max_series: 3", "max_series: 1", "services[0].checks[6].prometheus.min_series"},
 		{"an age of a computation", `max_age_of: http_requests_total{`, `max_age_of: rate(http_requests_total{`, "services[0].checks[5].prometheus.max_age_of"},
+		{"a baseline of nobody", "kind: KIND_UNCHANGED", "kind: KIND_UNSPECIFIED", "services[1].checks[0].prometheus.baseline.kind"},
+		{"a window with too few values", "over: 30m # so far", "over: 10m # so far", "services[1].checks[0].prometheus.baseline.over"},
+		{"values that share samples", `{target="{target}"}[1m]))`, `{target="{target}"}[2m]))`, "services[1].checks[0].prometheus.baseline.step"},
+		{"a comparison of targets without their names", `rate(invoices_failed_total{target="{target}"}`, "rate(invoices_failed_total", "services[1].checks[0].prometheus.query"},
+		{"so few values that none is ever worse", "min_samples: 12", "min_samples: 4", "services[1].checks[0].prometheus.baseline.min_samples"},
+		{"an alpha of more than a half", "alpha: 0.01 #", "alpha: 0.6 #", "services[1].checks[0].prometheus.baseline.alpha"},
 		{"slower than is waited for", "max_latency: 500ms", "max_latency: 2s", "services[0].checks[0].http"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 // answers for it instead. A bool needs no entry: both of its values mean something.
 var withoutRule = map[string]string{
 	"shipwarden.release.v1.Request.emergency":                         "the message's rule emergency.required says when it is there",
+	"shipwarden.release.v1.PrometheusProbe.baseline":                  "absent compares with nothing",
 	"shipwarden.release.v1.ApprovalSignature.identity":                "whoever takes the bundle in writes it down, whatever was sent",
 	"shipwarden.approval.v1.ApproveRequest.signature":                 "the procedure document says whether there must be one",
 	"shipwarden.approval.v1.DelegateRequest.from":                     "absent is now; what is no time, or one that is over, is refused with the field by policy.CheckDelegation",

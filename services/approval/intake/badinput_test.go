@@ -59,6 +59,18 @@ func badRequests(at time.Time) []badRequest {
 			q.Validation.Checks[0].Probe = &releasev1.Check_Prometheus{Prometheus: p}
 		}
 	}
+	compared := func(f func(*releasev1.PrometheusProbe, *releasev1.MetricBaseline)) change {
+		return func(q *releasev1.Request) {
+			q.Validation.Bake = durationpb.New(10 * time.Minute)
+			metric(func(p *releasev1.PrometheusProbe) {
+				p.MaxAge, p.Baseline = durationpb.New(time.Minute), &releasev1.MetricBaseline{
+					Kind: releasev1.MetricBaseline_KIND_BEFORE, Direction: releasev1.MetricBaseline_DIRECTION_HIGHER_IS_WORSE,
+					Over: durationpb.New(30 * time.Minute), Step: durationpb.New(30 * time.Second),
+				}
+				f(p, p.GetBaseline())
+			})(q)
+		}
+	}
 	raw := func(b []byte) func(*releasev1.Request) []byte {
 		return func(*releasev1.Request) []byte { return b }
 	}
@@ -172,6 +184,32 @@ func badRequests(at time.Time) []badRequest {
 		{name: "27 the age of what is computed", change: metric(func(p *releasev1.PrometheusProbe) {
 			p.Query, p.MaxAge = "sum(errors)", durationpb.New(time.Minute)
 		}), field: "validation.checks[0].prometheus.max_age_of", rule: "query.selector"},
+		{name: "27 a baseline of nobody", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Kind = 0 }), field: "validation.checks[0].prometheus.baseline.kind", rule: "required"},
+		{name: "27 a baseline that is not known", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Kind = 99 }), field: "validation.checks[0].prometheus.baseline.kind", rule: "enum.defined_only"},
+		{name: "27 values of which nobody knows which are worse", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Direction = 0 }), field: "validation.checks[0].prometheus.baseline.direction", rule: "required"},
+		{name: "27 a baseline without a window", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Over = nil }), field: "validation.checks[0].prometheus.baseline.over", rule: "required"},
+		{name: "27 a baseline without steps", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Step = nil }), field: "validation.checks[0].prometheus.baseline.step", rule: "required"},
+		{name: "27 a baseline without bounds for its values", change: compared(func(p *releasev1.PrometheusProbe, _ *releasev1.MetricBaseline) { p.Range = nil }), field: "validation.checks[0].prometheus.range", rule: "required"},
+		{name: "27 a window that lasts two days", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Over = durationpb.New(48 * time.Hour) }), field: "validation.checks[0].prometheus.baseline.over", rule: "duration.gte_lte"},
+		{name: "27 steps of a moment", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Step = durationpb.New(time.Millisecond) }), field: "validation.checks[0].prometheus.baseline.step", rule: "duration.gte_lte"},
+		{name: "27 a window with too few values", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Over = durationpb.New(time.Minute) }), field: "validation.checks[0].prometheus.baseline.over", rule: "baseline.short"},
+		{name: "27 a window with too many values", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Step = durationpb.New(time.Second) }), field: "validation.checks[0].prometheus.baseline.step", rule: "points.many"},
+		{name: "27 three values for a comparison", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.MinSamples = proto.Uint32(3) }), field: "validation.checks[0].prometheus.baseline.min_samples", rule: "uint32.gte_lte"},
+		{name: "27 so few values that none is ever worse", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.MinSamples = proto.Uint32(4) }), field: "validation.checks[0].prometheus.baseline.min_samples", rule: "baseline.blind"},
+		{name: "27 an alpha of nothing", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Alpha = proto.Float64(0) }), field: "validation.checks[0].prometheus.baseline.alpha", rule: "double.gt_lte"},
+		{name: "27 an alpha of more than a half", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Alpha = proto.Float64(0.51) }), field: "validation.checks[0].prometheus.baseline.alpha", rule: "double.gt_lte"},
+		{name: "27 an alpha that is no number", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Alpha = proto.Float64(math.NaN()) }), field: "validation.checks[0].prometheus.baseline.alpha", rule: "double.finite"},
+		{name: "27 an effect that nothing exceeds", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.MinEffect = proto.Float64(1) }), field: "validation.checks[0].prometheus.baseline.min_effect", rule: "double.gte_lt"},
+		{name: "27 a tolerance below none", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Tolerance = proto.Float64(-0.1) }), field: "validation.checks[0].prometheus.baseline.tolerance", rule: "double.gte_lte"},
+		{name: "27 a comparison of values of any age", change: compared(func(p *releasev1.PrometheusProbe, _ *releasev1.MetricBaseline) { p.MaxAge = nil }), field: "validation.checks[0].prometheus.max_age", rule: "baseline.age"},
+		{name: "27 a comparison of many series", change: compared(func(p *releasev1.PrometheusProbe, _ *releasev1.MetricBaseline) { p.MaxSeries = proto.Uint32(3) }), field: "validation.checks[0].prometheus.max_series", rule: "baseline.series"},
+		{name: "27 a comparison of targets without their names", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Kind = releasev1.MetricBaseline_KIND_UNCHANGED }), field: "validation.checks[0].prometheus.query", rule: "baseline.target"},
+		{name: "27 a comparison with values of another time", change: compared(func(p *releasev1.PrometheusProbe, _ *releasev1.MetricBaseline) { p.Query, p.MaxAgeOf = "errors offset 1h", "errors" }), field: "validation.checks[0].prometheus.query", rule: "baseline.span"},
+		{name: "27 values that share samples", change: compared(func(p *releasev1.PrometheusProbe, _ *releasev1.MetricBaseline) { p.Query, p.MaxAgeOf = "sum(rate(errors[1m]))", "errors" }), field: "validation.checks[0].prometheus.baseline.step", rule: "baseline.overlap"},
+		{name: "27 a bake that is too short for a comparison", change: func(q *releasev1.Request) {
+			compared(func(*releasev1.PrometheusProbe, *releasev1.MetricBaseline) {})(q)
+			q.Validation.Bake = durationpb.New(9 * time.Minute)
+		}, field: "validation.bake", rule: "baseline.bake"},
 		{name: "27 a metric of the way back that nobody can ask for", change: func(q *releasev1.Request) {
 			metric(func(p *releasev1.PrometheusProbe) { p.Query = "sum(errors" })(q)
 			q.RollbackPlan.Checks = []*releasev1.Check{q.GetValidation().GetChecks()[0]}

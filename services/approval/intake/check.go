@@ -150,6 +150,18 @@ func (c *checker) names() {
 	}
 	c.checks("validation.checks", c.r.GetValidation().GetChecks())
 	c.checks("rollback_plan.checks", c.r.GetRollbackPlan().GetChecks())
+	c.bake()
+}
+
+// bake checks that it gives every comparison of metrics the values that it needs, also of the
+// checks that the procedure demands of the service. A longer one, which step 3 may choose, does too.
+func (c *checker) bake() {
+	v := c.r.GetValidation()
+	for _, k := range slices.Concat(v.GetChecks(), c.r.GetRollbackPlan().GetChecks(), c.x.Service(c.r.GetService()).GetChecks()) {
+		if short := criterion.ShortBake(k, v.GetBake().AsDuration()); short != "" {
+			c.say("validation.bake", "baseline.bake", "%s", short)
+		}
+	}
 }
 
 func (c *checker) checks(field string, all []*releasev1.Check) {

@@ -268,6 +268,117 @@ func (TlsProbe_Version) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{16, 0}
 }
 
+// With what.
+type MetricBaseline_Kind int32
+
+const (
+	MetricBaseline_KIND_UNSPECIFIED MetricBaseline_Kind = 0
+	// With the same target, before its wave began.
+	MetricBaseline_KIND_BEFORE MetricBaseline_Kind = 1
+	// With targets of the plan that no wave has changed yet, over the time of the bake. Where
+	// there are none: with the same target before its wave.
+	MetricBaseline_KIND_UNCHANGED MetricBaseline_Kind = 2
+	// With the targets of the wave before, over the time of the bake. Where there are none: with
+	// the same target before its wave.
+	MetricBaseline_KIND_EARLIER_WAVE MetricBaseline_Kind = 3
+)
+
+// Enum value maps for MetricBaseline_Kind.
+var (
+	MetricBaseline_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_BEFORE",
+		2: "KIND_UNCHANGED",
+		3: "KIND_EARLIER_WAVE",
+	}
+	MetricBaseline_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED":  0,
+		"KIND_BEFORE":       1,
+		"KIND_UNCHANGED":    2,
+		"KIND_EARLIER_WAVE": 3,
+	}
+)
+
+func (x MetricBaseline_Kind) Enum() *MetricBaseline_Kind {
+	p := new(MetricBaseline_Kind)
+	*p = x
+	return p
+}
+
+func (x MetricBaseline_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MetricBaseline_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_request_proto_enumTypes[4].Descriptor()
+}
+
+func (MetricBaseline_Kind) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_request_proto_enumTypes[4]
+}
+
+func (x MetricBaseline_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MetricBaseline_Kind.Descriptor instead.
+func (MetricBaseline_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18, 0}
+}
+
+// Which values are worse.
+type MetricBaseline_Direction int32
+
+const (
+	MetricBaseline_DIRECTION_UNSPECIFIED     MetricBaseline_Direction = 0
+	MetricBaseline_DIRECTION_HIGHER_IS_WORSE MetricBaseline_Direction = 1
+	MetricBaseline_DIRECTION_LOWER_IS_WORSE  MetricBaseline_Direction = 2
+	MetricBaseline_DIRECTION_EITHER_IS_WORSE MetricBaseline_Direction = 3
+)
+
+// Enum value maps for MetricBaseline_Direction.
+var (
+	MetricBaseline_Direction_name = map[int32]string{
+		0: "DIRECTION_UNSPECIFIED",
+		1: "DIRECTION_HIGHER_IS_WORSE",
+		2: "DIRECTION_LOWER_IS_WORSE",
+		3: "DIRECTION_EITHER_IS_WORSE",
+	}
+	MetricBaseline_Direction_value = map[string]int32{
+		"DIRECTION_UNSPECIFIED":     0,
+		"DIRECTION_HIGHER_IS_WORSE": 1,
+		"DIRECTION_LOWER_IS_WORSE":  2,
+		"DIRECTION_EITHER_IS_WORSE": 3,
+	}
+)
+
+func (x MetricBaseline_Direction) Enum() *MetricBaseline_Direction {
+	p := new(MetricBaseline_Direction)
+	*p = x
+	return p
+}
+
+func (x MetricBaseline_Direction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MetricBaseline_Direction) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_request_proto_enumTypes[5].Descriptor()
+}
+
+func (MetricBaseline_Direction) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_request_proto_enumTypes[5]
+}
+
+func (x MetricBaseline_Direction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MetricBaseline_Direction.Descriptor instead.
+func (MetricBaseline_Direction) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18, 1}
+}
+
 // Whether data can be brought back.
 type Risk_Data int32
 
@@ -312,11 +423,11 @@ func (x Risk_Data) String() string {
 }
 
 func (Risk_Data) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_request_proto_enumTypes[4].Descriptor()
+	return file_shipwarden_release_v1_request_proto_enumTypes[6].Descriptor()
 }
 
 func (Risk_Data) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_request_proto_enumTypes[4]
+	return &file_shipwarden_release_v1_request_proto_enumTypes[6]
 }
 
 func (x Risk_Data) Number() protoreflect.EnumNumber {
@@ -325,7 +436,7 @@ func (x Risk_Data) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Risk_Data.Descriptor instead.
 func (Risk_Data) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19, 0}
 }
 
 // Outcome of a request.
@@ -376,11 +487,11 @@ func (x Answer_Outcome) String() string {
 }
 
 func (Answer_Outcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_request_proto_enumTypes[5].Descriptor()
+	return file_shipwarden_release_v1_request_proto_enumTypes[7].Descriptor()
 }
 
 func (Answer_Outcome) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_request_proto_enumTypes[5]
+	return &file_shipwarden_release_v1_request_proto_enumTypes[7]
 }
 
 func (x Answer_Outcome) Number() protoreflect.EnumNumber {
@@ -389,7 +500,7 @@ func (x Answer_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Outcome.Descriptor instead.
 func (Answer_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // Request asks for one release of one service to one environment. CI publishes
@@ -1952,7 +2063,10 @@ type PrometheusProbe struct {
 	// to be one.
 	MaxAgeOf string `protobuf:"bytes,11,opt,name=max_age_of,json=maxAgeOf,proto3" json:"max_age_of,omitempty"`
 	// How long one answer may take. Absent: 5 s.
-	Timeout       *durationpb.Duration `protobuf:"bytes,12,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Timeout *durationpb.Duration `protobuf:"bytes,12,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// With what the values are compared when the bake is over, beside the bounds. Absent: with
+	// nothing.
+	Baseline      *MetricBaseline `protobuf:"bytes,13,opt,name=baseline,proto3" json:"baseline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2071,6 +2185,126 @@ func (x *PrometheusProbe) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+func (x *PrometheusProbe) GetBaseline() *MetricBaseline {
+	if x != nil {
+		return x.Baseline
+	}
+	return nil
+}
+
+// MetricBaseline compares the values of a query since the change with those of before it, or of
+// other targets. It is done once for each target, when the bake is over: by the U test of Mann
+// and Whitney. Values are worse if they are so improbable, and so many of them, and by so much,
+// as is said here; all three together.
+type MetricBaseline struct {
+	state     protoimpl.MessageState   `protogen:"open.v1"`
+	Kind      MetricBaseline_Kind      `protobuf:"varint,1,opt,name=kind,proto3,enum=shipwarden.release.v1.MetricBaseline_Kind" json:"kind,omitempty"`
+	Direction MetricBaseline_Direction `protobuf:"varint,2,opt,name=direction,proto3,enum=shipwarden.release.v1.MetricBaseline_Direction" json:"direction,omitempty"`
+	// How far back before the wave values are taken.
+	Over *durationpb.Duration `protobuf:"bytes,3,opt,name=over,proto3" json:"over,omitempty"`
+	// How far values are apart, on both sides. Not less than the query reaches back, so that no
+	// two of them rest on the same samples.
+	Step *durationpb.Duration `protobuf:"bytes,4,opt,name=step,proto3" json:"step,omitempty"`
+	// Fewer values than this on either side are no comparison. Absent: 20.
+	MinSamples *uint32 `protobuf:"varint,5,opt,name=min_samples,json=minSamples,proto3,oneof" json:"min_samples,omitempty"`
+	// How improbable the difference must be if there were none, in (0, 0.5]. Absent: 0.01.
+	Alpha *float64 `protobuf:"fixed64,6,opt,name=alpha,proto3,oneof" json:"alpha,omitempty"`
+	// Cliff's delta, the share of pairs of values that are worse less the share of those that are
+	// better, must be more than this, in [0, 1). Absent: 0.33.
+	MinEffect *float64 `protobuf:"fixed64,7,opt,name=min_effect,json=minEffect,proto3,oneof" json:"min_effect,omitempty"`
+	// The share by which values may be worse: each value of the baseline is made so much worse
+	// before it is compared. Absent: 0.
+	Tolerance     *float64 `protobuf:"fixed64,8,opt,name=tolerance,proto3,oneof" json:"tolerance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricBaseline) Reset() {
+	*x = MetricBaseline{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricBaseline) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricBaseline) ProtoMessage() {}
+
+func (x *MetricBaseline) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricBaseline.ProtoReflect.Descriptor instead.
+func (*MetricBaseline) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *MetricBaseline) GetKind() MetricBaseline_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return MetricBaseline_KIND_UNSPECIFIED
+}
+
+func (x *MetricBaseline) GetDirection() MetricBaseline_Direction {
+	if x != nil {
+		return x.Direction
+	}
+	return MetricBaseline_DIRECTION_UNSPECIFIED
+}
+
+func (x *MetricBaseline) GetOver() *durationpb.Duration {
+	if x != nil {
+		return x.Over
+	}
+	return nil
+}
+
+func (x *MetricBaseline) GetStep() *durationpb.Duration {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *MetricBaseline) GetMinSamples() uint32 {
+	if x != nil && x.MinSamples != nil {
+		return *x.MinSamples
+	}
+	return 0
+}
+
+func (x *MetricBaseline) GetAlpha() float64 {
+	if x != nil && x.Alpha != nil {
+		return *x.Alpha
+	}
+	return 0
+}
+
+func (x *MetricBaseline) GetMinEffect() float64 {
+	if x != nil && x.MinEffect != nil {
+		return *x.MinEffect
+	}
+	return 0
+}
+
+func (x *MetricBaseline) GetTolerance() float64 {
+	if x != nil && x.Tolerance != nil {
+		return *x.Tolerance
+	}
+	return 0
+}
+
 // Risk is what the requester declares about the danger of the change.
 type Risk struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2091,7 +2325,7 @@ type Risk struct {
 
 func (x *Risk) Reset() {
 	*x = Risk{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2103,7 +2337,7 @@ func (x *Risk) String() string {
 func (*Risk) ProtoMessage() {}
 
 func (x *Risk) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2116,7 +2350,7 @@ func (x *Risk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Risk.ProtoReflect.Descriptor instead.
 func (*Risk) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Risk) GetData() Risk_Data {
@@ -2160,7 +2394,7 @@ type Emergency struct {
 
 func (x *Emergency) Reset() {
 	*x = Emergency{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2406,7 @@ func (x *Emergency) String() string {
 func (*Emergency) ProtoMessage() {}
 
 func (x *Emergency) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2419,7 @@ func (x *Emergency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emergency.ProtoReflect.Descriptor instead.
 func (*Emergency) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Emergency) GetReason() string {
@@ -2239,7 +2473,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2485,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2498,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Answer) GetOutcome() Answer_Outcome {
@@ -2366,7 +2600,7 @@ type Violation struct {
 
 func (x *Violation) Reset() {
 	*x = Violation{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2378,7 +2612,7 @@ func (x *Violation) String() string {
 func (*Violation) ProtoMessage() {}
 
 func (x *Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2391,7 +2625,7 @@ func (x *Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Violation.ProtoReflect.Descriptor instead.
 func (*Violation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Violation) GetField() string {
@@ -2575,7 +2809,7 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\aVersion\x12\x17\n" +
 	"\x13VERSION_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fVERSION_TLS_1_2\x10\x01\x12\x13\n" +
-	"\x0fVERSION_TLS_1_3\x10\x02\"\xba\b\n" +
+	"\x0fVERSION_TLS_1_3\x10\x02\"\xfd\b\n" +
 	"\x0fPrometheusProbe\x125\n" +
 	"\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x06source\x128\n" +
 	"\x05query\x18\x02 \x01(\tB\"\xbaH\x1fr\x1d\x10\x01(\x80\b2\x16^([\\n\\t ]|[^\\pC\\pZ])*$R\x05query\x12@\n" +
@@ -2596,14 +2830,45 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x06maxAge\x12>\n" +
 	"\n" +
 	"max_age_of\x18\v \x01(\tB \xbaH\x1dr\x1b(\x80\x042\x16^([\\n\\t ]|[^\\pC\\pZ])*$R\bmaxAgeOf\x12A\n" +
-	"\atimeout\x18\f \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout:\xa3\x02\xbaH\x9f\x02\x1a\xbb\x01\n" +
+	"\atimeout\x18\f \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\x12A\n" +
+	"\bbaseline\x18\r \x01(\v2%.shipwarden.release.v1.MetricBaselineR\bbaseline:\xa3\x02\xbaH\x9f\x02\x1a\xbb\x01\n" +
 	"\x0fprometheus.over\x12Aover and step go together, and min_points and min_share with them\x1aehas(this.over) == has(this.step) && (has(this.over) || !has(this.min_points) && !has(this.min_share))\x1a_\n" +
 	"\x12prometheus.max_age\x12\x1dmax_age_of: only with max_age\x1a*has(this.max_age) || this.max_age_of == ''B\r\n" +
 	"\v_min_pointsB\f\n" +
 	"\n" +
 	"_min_shareB\r\n" +
 	"\v_min_seriesB\r\n" +
-	"\v_max_series\"\xcc\x02\n" +
+	"\v_max_series\"\xb9\x06\n" +
+	"\x0eMetricBaseline\x12J\n" +
+	"\x04kind\x18\x01 \x01(\x0e2*.shipwarden.release.v1.MetricBaseline.KindB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12Y\n" +
+	"\tdirection\x18\x02 \x01(\x0e2/.shipwarden.release.v1.MetricBaseline.DirectionB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\tdirection\x12B\n" +
+	"\x04over\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xc8\x01\x01\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x04over\x12A\n" +
+	"\x04step\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xc8\x01\x01\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\x04step\x120\n" +
+	"\vmin_samples\x18\x05 \x01(\rB\n" +
+	"\xbaH\a*\x05\x18\xf4\x03(\x04H\x00R\n" +
+	"minSamples\x88\x01\x01\x124\n" +
+	"\x05alpha\x18\x06 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xe0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x05alpha\x88\x01\x01\x12=\n" +
+	"\n" +
+	"min_effect\x18\a \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x11\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x02R\tminEffect\x88\x01\x01\x12<\n" +
+	"\ttolerance\x18\b \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00H\x03R\ttolerance\x88\x01\x01\"X\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vKIND_BEFORE\x10\x01\x12\x12\n" +
+	"\x0eKIND_UNCHANGED\x10\x02\x12\x15\n" +
+	"\x11KIND_EARLIER_WAVE\x10\x03\"\x82\x01\n" +
+	"\tDirection\x12\x19\n" +
+	"\x15DIRECTION_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19DIRECTION_HIGHER_IS_WORSE\x10\x01\x12\x1c\n" +
+	"\x18DIRECTION_LOWER_IS_WORSE\x10\x02\x12\x1d\n" +
+	"\x19DIRECTION_EITHER_IS_WORSE\x10\x03B\x0e\n" +
+	"\f_min_samplesB\b\n" +
+	"\x06_alphaB\r\n" +
+	"\v_min_effectB\f\n" +
+	"\n" +
+	"_tolerance\"\xcc\x02\n" +
 	"\x04Risk\x12@\n" +
 	"\x04data\x18\x01 \x01(\x0e2 .shipwarden.release.v1.Risk.DataB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04data\x12<\n" +
@@ -2677,90 +2942,98 @@ func file_shipwarden_release_v1_request_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_request_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_shipwarden_release_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(Trigger)(0),                  // 0: shipwarden.release.v1.Trigger
 	(ArtifactKind)(0),             // 1: shipwarden.release.v1.ArtifactKind
 	(RollbackPlan_Strategy)(0),    // 2: shipwarden.release.v1.RollbackPlan.Strategy
 	(TlsProbe_Version)(0),         // 3: shipwarden.release.v1.TlsProbe.Version
-	(Risk_Data)(0),                // 4: shipwarden.release.v1.Risk.Data
-	(Answer_Outcome)(0),           // 5: shipwarden.release.v1.Answer.Outcome
-	(*Request)(nil),               // 6: shipwarden.release.v1.Request
-	(*Evidence)(nil),              // 7: shipwarden.release.v1.Evidence
-	(*ChangeRecord)(nil),          // 8: shipwarden.release.v1.ChangeRecord
-	(*Artifact)(nil),              // 9: shipwarden.release.v1.Artifact
-	(*Plan)(nil),                  // 10: shipwarden.release.v1.Plan
-	(*Wave)(nil),                  // 11: shipwarden.release.v1.Wave
-	(*RollbackPlan)(nil),          // 12: shipwarden.release.v1.RollbackPlan
-	(*Validation)(nil),            // 13: shipwarden.release.v1.Validation
-	(*Check)(nil),                 // 14: shipwarden.release.v1.Check
-	(*HttpProbe)(nil),             // 15: shipwarden.release.v1.HttpProbe
-	(*ExpectedHeader)(nil),        // 16: shipwarden.release.v1.ExpectedHeader
-	(*ExpectedJson)(nil),          // 17: shipwarden.release.v1.ExpectedJson
-	(*NumberRange)(nil),           // 18: shipwarden.release.v1.NumberRange
-	(*TcpProbe)(nil),              // 19: shipwarden.release.v1.TcpProbe
-	(*GrpcProbe)(nil),             // 20: shipwarden.release.v1.GrpcProbe
-	(*DnsProbe)(nil),              // 21: shipwarden.release.v1.DnsProbe
-	(*TlsProbe)(nil),              // 22: shipwarden.release.v1.TlsProbe
-	(*PrometheusProbe)(nil),       // 23: shipwarden.release.v1.PrometheusProbe
-	(*Risk)(nil),                  // 24: shipwarden.release.v1.Risk
-	(*Emergency)(nil),             // 25: shipwarden.release.v1.Emergency
-	(*Answer)(nil),                // 26: shipwarden.release.v1.Answer
-	(*Violation)(nil),             // 27: shipwarden.release.v1.Violation
-	nil,                           // 28: shipwarden.release.v1.Plan.ParametersEntry
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
+	(MetricBaseline_Kind)(0),      // 4: shipwarden.release.v1.MetricBaseline.Kind
+	(MetricBaseline_Direction)(0), // 5: shipwarden.release.v1.MetricBaseline.Direction
+	(Risk_Data)(0),                // 6: shipwarden.release.v1.Risk.Data
+	(Answer_Outcome)(0),           // 7: shipwarden.release.v1.Answer.Outcome
+	(*Request)(nil),               // 8: shipwarden.release.v1.Request
+	(*Evidence)(nil),              // 9: shipwarden.release.v1.Evidence
+	(*ChangeRecord)(nil),          // 10: shipwarden.release.v1.ChangeRecord
+	(*Artifact)(nil),              // 11: shipwarden.release.v1.Artifact
+	(*Plan)(nil),                  // 12: shipwarden.release.v1.Plan
+	(*Wave)(nil),                  // 13: shipwarden.release.v1.Wave
+	(*RollbackPlan)(nil),          // 14: shipwarden.release.v1.RollbackPlan
+	(*Validation)(nil),            // 15: shipwarden.release.v1.Validation
+	(*Check)(nil),                 // 16: shipwarden.release.v1.Check
+	(*HttpProbe)(nil),             // 17: shipwarden.release.v1.HttpProbe
+	(*ExpectedHeader)(nil),        // 18: shipwarden.release.v1.ExpectedHeader
+	(*ExpectedJson)(nil),          // 19: shipwarden.release.v1.ExpectedJson
+	(*NumberRange)(nil),           // 20: shipwarden.release.v1.NumberRange
+	(*TcpProbe)(nil),              // 21: shipwarden.release.v1.TcpProbe
+	(*GrpcProbe)(nil),             // 22: shipwarden.release.v1.GrpcProbe
+	(*DnsProbe)(nil),              // 23: shipwarden.release.v1.DnsProbe
+	(*TlsProbe)(nil),              // 24: shipwarden.release.v1.TlsProbe
+	(*PrometheusProbe)(nil),       // 25: shipwarden.release.v1.PrometheusProbe
+	(*MetricBaseline)(nil),        // 26: shipwarden.release.v1.MetricBaseline
+	(*Risk)(nil),                  // 27: shipwarden.release.v1.Risk
+	(*Emergency)(nil),             // 28: shipwarden.release.v1.Emergency
+	(*Answer)(nil),                // 29: shipwarden.release.v1.Answer
+	(*Violation)(nil),             // 30: shipwarden.release.v1.Violation
+	nil,                           // 31: shipwarden.release.v1.Plan.ParametersEntry
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
 }
 var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	0,  // 0: shipwarden.release.v1.Request.trigger:type_name -> shipwarden.release.v1.Trigger
-	8,  // 1: shipwarden.release.v1.Request.change_record:type_name -> shipwarden.release.v1.ChangeRecord
-	9,  // 2: shipwarden.release.v1.Request.artifacts:type_name -> shipwarden.release.v1.Artifact
-	10, // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
-	12, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
-	13, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
-	24, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
-	25, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
-	29, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
+	10, // 1: shipwarden.release.v1.Request.change_record:type_name -> shipwarden.release.v1.ChangeRecord
+	11, // 2: shipwarden.release.v1.Request.artifacts:type_name -> shipwarden.release.v1.Artifact
+	12, // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
+	14, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
+	15, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
+	27, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
+	28, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
+	32, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
 	1,  // 9: shipwarden.release.v1.Artifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	11, // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
-	28, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
+	13, // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
+	31, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
 	2,  // 12: shipwarden.release.v1.RollbackPlan.strategy:type_name -> shipwarden.release.v1.RollbackPlan.Strategy
-	14, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
-	14, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
-	30, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
-	30, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
-	15, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
-	19, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
-	20, // 19: shipwarden.release.v1.Check.grpc:type_name -> shipwarden.release.v1.GrpcProbe
-	21, // 20: shipwarden.release.v1.Check.dns:type_name -> shipwarden.release.v1.DnsProbe
-	22, // 21: shipwarden.release.v1.Check.tls:type_name -> shipwarden.release.v1.TlsProbe
-	23, // 22: shipwarden.release.v1.Check.prometheus:type_name -> shipwarden.release.v1.PrometheusProbe
-	30, // 23: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
-	16, // 24: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
-	17, // 25: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
-	30, // 26: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
-	18, // 27: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
-	30, // 28: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
-	30, // 29: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
-	30, // 30: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
+	16, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
+	16, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
+	33, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
+	33, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
+	17, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
+	21, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
+	22, // 19: shipwarden.release.v1.Check.grpc:type_name -> shipwarden.release.v1.GrpcProbe
+	23, // 20: shipwarden.release.v1.Check.dns:type_name -> shipwarden.release.v1.DnsProbe
+	24, // 21: shipwarden.release.v1.Check.tls:type_name -> shipwarden.release.v1.TlsProbe
+	25, // 22: shipwarden.release.v1.Check.prometheus:type_name -> shipwarden.release.v1.PrometheusProbe
+	33, // 23: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
+	18, // 24: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
+	19, // 25: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
+	33, // 26: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
+	20, // 27: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
+	33, // 28: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
+	33, // 29: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
+	33, // 30: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
 	3,  // 31: shipwarden.release.v1.TlsProbe.min_version:type_name -> shipwarden.release.v1.TlsProbe.Version
-	30, // 32: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
-	18, // 33: shipwarden.release.v1.PrometheusProbe.range:type_name -> shipwarden.release.v1.NumberRange
-	30, // 34: shipwarden.release.v1.PrometheusProbe.over:type_name -> google.protobuf.Duration
-	30, // 35: shipwarden.release.v1.PrometheusProbe.step:type_name -> google.protobuf.Duration
-	30, // 36: shipwarden.release.v1.PrometheusProbe.max_age:type_name -> google.protobuf.Duration
-	30, // 37: shipwarden.release.v1.PrometheusProbe.timeout:type_name -> google.protobuf.Duration
-	4,  // 38: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
-	5,  // 39: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
-	27, // 40: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
-	29, // 41: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
-	29, // 42: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	33, // 32: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
+	20, // 33: shipwarden.release.v1.PrometheusProbe.range:type_name -> shipwarden.release.v1.NumberRange
+	33, // 34: shipwarden.release.v1.PrometheusProbe.over:type_name -> google.protobuf.Duration
+	33, // 35: shipwarden.release.v1.PrometheusProbe.step:type_name -> google.protobuf.Duration
+	33, // 36: shipwarden.release.v1.PrometheusProbe.max_age:type_name -> google.protobuf.Duration
+	33, // 37: shipwarden.release.v1.PrometheusProbe.timeout:type_name -> google.protobuf.Duration
+	26, // 38: shipwarden.release.v1.PrometheusProbe.baseline:type_name -> shipwarden.release.v1.MetricBaseline
+	4,  // 39: shipwarden.release.v1.MetricBaseline.kind:type_name -> shipwarden.release.v1.MetricBaseline.Kind
+	5,  // 40: shipwarden.release.v1.MetricBaseline.direction:type_name -> shipwarden.release.v1.MetricBaseline.Direction
+	33, // 41: shipwarden.release.v1.MetricBaseline.over:type_name -> google.protobuf.Duration
+	33, // 42: shipwarden.release.v1.MetricBaseline.step:type_name -> google.protobuf.Duration
+	6,  // 43: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
+	7,  // 44: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
+	30, // 45: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
+	32, // 46: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
+	32, // 47: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_request_proto_init() }
@@ -2791,13 +3064,14 @@ func file_shipwarden_release_v1_request_proto_init() {
 	}
 	file_shipwarden_release_v1_request_proto_msgTypes[12].OneofWrappers = []any{}
 	file_shipwarden_release_v1_request_proto_msgTypes[17].OneofWrappers = []any{}
+	file_shipwarden_release_v1_request_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_request_proto_rawDesc), len(file_shipwarden_release_v1_request_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   23,
+			NumEnums:      8,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
