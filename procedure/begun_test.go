@@ -104,6 +104,9 @@ func TestSinceWhenAReleaseHasBegun(t *testing.T) {
 	if s := h.State(); s.Wave != 1 || !s.Began.Equal(began) {
 		t.Errorf("wave %d, began %s, and it was %s", s.Wave, s.Began, began)
 	}
+	if all := h.State().WavesBegan; len(all) != 2 || !all[0].Equal(began) || !all[1].Equal(h.Now) {
+		t.Errorf("the waves began %v, the first one at %s, the second at %s", all, began, h.Now)
+	}
 	if found := h.State().Confirmed.GetFound(); len(found) != 1 {
 		t.Errorf("found %v", found)
 	}

@@ -96,6 +96,8 @@ type State struct {
 	// Began is when the claim was stored by which the first of them was begun, or the one from
 	// which another executor took over; before that, the newest claim that is no takeover.
 	Began time.Time
+	// WavesBegan is when the first claim of each wave was stored that was claimed, by its number.
+	WavesBegan []time.Time
 	// Anew says that a person ordered it again when nothing had begun.
 	Anew bool
 	// Results is the newest known result of every touched target.

@@ -114,6 +114,9 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 	if len(s.Begun) == 0 && s.Phase != PhaseExecuting {
 		s.Began = e.Stored
 	}
+	if int(s.Wave) == len(s.WavesBegan) {
+		s.WavesBegan = append(slices.Clip(s.WavesBegan), e.Stored)
+	}
 	touched := slices.Clone(s.Touched)
 	for _, t := range d.GetTargets() {
 		if !slices.Contains(touched, t) {
