@@ -460,7 +460,7 @@ func (g *generator) verify() reactor.Step {
 			}
 			return want, nil
 		},
-	}, targets, g.kept)
+	}, targets, g.kept, nil)
 }
 
 // dice are targets that mostly answer as they should.

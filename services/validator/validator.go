@@ -68,7 +68,7 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
 	s.WarnOfMetrics(ctx, slices.Collect(maps.Keys(sources)))
 	s.Step(scope.New(s.Procedures, resolver, s.Store))
-	s.Step(verify.New(s.Procedures, check.Bake{Probers: probers(sources)}, places, s.Evidence))
+	s.Step(verify.New(s.Procedures, check.Bake{Probers: probers(sources)}, places, s.Evidence, s.Store))
 	return s.Run(ctx)
 }
 

@@ -22,7 +22,16 @@ type Subject struct {
 }
 
 // Release is of what a bake looks at the deployment.
-type Release struct{ Service, Environment string }
+type Release struct {
+	Service, Environment string
+	// Began is when the wave of each target began, Was what it carried before, "sha256:…"; for
+	// comparisons with a baseline.
+	Began map[string]time.Time
+	Was   map[string]string
+	// Unchanged are the targets of the plan that no wave has changed yet, Earlier those of the
+	// wave before, in the order of the plan.
+	Unchanged, Earlier []string
+}
 
 // names are what placeholders stand for on a target.
 func (r Release) names(target, digest string) criterion.Names {
@@ -40,6 +49,9 @@ type Plan struct {
 	// the bake over, for instance the time of the event that asked for it. Zero means
 	// now.
 	Start time.Time
+	// Disturbed finds what else was under way on a target in a span of time, other releases and
+	// incidents of them. Nil means that nobody knows: then nothing is compared.
+	Disturbed func(ctx context.Context, target string, from, to time.Time) ([]Disturbance, error)
 }
 
 // Bake takes the samples of a plan. The zero value cannot probe anything, and finds
@@ -62,6 +74,8 @@ type run struct {
 	plan   Plan
 	window window
 	slots  chan struct{}
+	// crowded says that there is no room for the values of comparisons.
+	crowded bool
 	// end ends the sampling early; the first reason stays.
 	end func(reason string)
 }
@@ -91,9 +105,16 @@ func (b Bake) Run(ctx context.Context, plan Plan) (Report, error) {
 		series += weight(c)
 	}
 	series *= len(plan.Subjects)
+	crowded := false
+	if kept := plan.compared(); kept > 0 {
+		// They take a part of the room; what is left is for the samples.
+		crowded = kept > maxSamples/2
+		left := maxSamples - min(kept, maxSamples/2)
+		series = (series*maxSamples + left - 1) / left
+	}
 	started := b.Clock.Now()
 	r := &run{
-		Bake: b, plan: plan, slots: make(chan struct{}, b.Parallel),
+		Bake: b, plan: plan, slots: make(chan struct{}, b.Parallel), crowded: crowded,
 		window: newWindow(plan.Start, started, plan.Bake, plan.Interval, series, int(needed)),
 	}
 	seen, ended, err := r.look(ctx)
@@ -103,8 +124,16 @@ func (b Bake) Run(ctx context.Context, plan Plan) (Report, error) {
 	return r.report(seen, ended, started), nil
 }
 
-// look takes all samples, in three parts: what runs at the beginning, the checks, and
-// what runs at the end. It returns them by subject, and why it ended early.
+// compared is how much of the room for samples the values of all comparisons take.
+func (p Plan) compared() (all int) {
+	for _, c := range p.Checks {
+		all += compareWeight(p.Release, c, p.Bake)
+	}
+	return all * len(p.Subjects)
+}
+
+// look takes all samples, in four parts: what runs at the beginning, the checks, what runs at
+// the end, and the values that are compared. It returns them by subject, and why it ended early.
 func (r *run) look(ctx context.Context) ([]*looks, string, error) {
 	sampling, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -122,7 +151,7 @@ func (r *run) look(ctx context.Context) ([]*looks, string, error) {
 	}
 	seen := make([]*looks, len(r.plan.Subjects))
 	for i, s := range r.plan.Subjects {
-		seen[i] = &looks{subject: s, checks: make([][]Sample, len(r.plan.Checks))}
+		seen[i] = &looks{subject: s, checks: make([][]Sample, len(r.plan.Checks)), compared: make([]*Comparison, len(r.plan.Checks))}
 	}
 	together(seen, func(l *looks) { r.askFirst(sampling, l) })
 	if sampling.Err() == nil {
@@ -130,6 +159,9 @@ func (r *run) look(ctx context.Context) ([]*looks, string, error) {
 	}
 	if sampling.Err() == nil {
 		together(seen, func(l *looks) { r.askLast(sampling, l) })
+	}
+	if sampling.Err() == nil {
+		together(seen, func(l *looks) { r.compareAll(sampling, l) })
 	}
 	return seen, early, ctx.Err()
 }

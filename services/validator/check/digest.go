@@ -27,8 +27,10 @@ type looks struct {
 	subject Subject
 	// first are the answers to what runs until it was told, last those at the end.
 	first, last []Sample
-	// checks are the samples of the checks, in the order of the plan.
-	checks [][]Sample
+	// checks are the samples of the checks, in the order of the plan, and compared what their
+	// comparisons came to; nil where there was none.
+	checks   [][]Sample
+	compared []*Comparison
 }
 
 // askFirst asks what runs on the target before anything else is looked at. Another

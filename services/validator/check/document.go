@@ -88,6 +88,8 @@ type documentResult struct {
 	Verdict string   `json:"verdict"`
 	Reason  string   `json:"reason"`
 	Samples []Sample `json:"samples"`
+	// Comparison is what was compared with a baseline; absent where nothing was.
+	Comparison *Comparison `json:"comparison,omitempty"`
 }
 
 // criteria writes down the checks of a plan.

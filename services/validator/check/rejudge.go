@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -36,12 +37,16 @@ func Rejudge(content []byte, release Release, checks []*releasev1.Check, targets
 	if !reflect.DeepEqual(d.Checks, criteria(checks)) {
 		return nil, fmt.Errorf("%w: checks: other criteria than those of the release", ErrDocument)
 	}
+	bake, err := time.ParseDuration(d.Bake)
+	if err != nil {
+		return nil, fmt.Errorf("%w: bake: %w", ErrDocument, err)
+	}
 	v := &releasev1.Verification{Started: timestamppb.New(d.Started), Ended: timestamppb.New(d.Ended)}
 	for i, place := range d.Targets {
 		if !slices.Contains(targets, Approved{place.Target, place.ApprovedDigest}) {
 			return nil, fmt.Errorf("%w: targets[%d]: %.64q, or what was approved for it, is not that of the release", ErrDocument, i, place.Target)
 		}
-		results, err := place.rejudge(release, checks, d.EndedEarly)
+		results, err := place.rejudge(release, checks, d.EndedEarly, d.Start, d.Start.Add(bake))
 		if err != nil {
 			return nil, fmt.Errorf("%w: targets[%d].%w", ErrDocument, i, err)
 		}
@@ -56,13 +61,16 @@ func Rejudge(content []byte, release Release, checks []*releasev1.Check, targets
 }
 
 // rejudge derives the results of one target.
-func (p documentTarget) rejudge(release Release, checks []*releasev1.Check, early string) ([]*releasev1.CheckResult, error) {
+func (p documentTarget) rejudge(release Release, checks []*releasev1.Check, early string, start, end time.Time) ([]*releasev1.CheckResult, error) {
 	asked := queries(checks, release.names(p.Target, p.ApprovedDigest), p.place)
 	if !slices.Equal(p.Queries, asked) {
 		return nil, errors.New("queries: other ones than those of the release")
 	}
 	if len(p.Results) != len(checks)+1 {
 		return nil, fmt.Errorf("results: %d of %d", len(p.Results), len(checks)+1)
+	}
+	if p.Results[0].Comparison != nil {
+		return nil, errors.New("results[0].comparison: what runs on a target is compared with nothing")
 	}
 	first, last := split(p.Results[0].Samples)
 	results := []*releasev1.CheckResult{judgeDigest(p.Target, p.ApprovedDigest, first, last)}
@@ -72,7 +80,11 @@ func (p documentTarget) rejudge(release Release, checks []*releasev1.Check, earl
 				return nil, fmt.Errorf("results[%d].samples[%d]: %w", i+1, j, err)
 			}
 		}
-		result := Judge(c, p.Results[i+1].Samples)
+		compared := p.Results[i+1].Comparison
+		if err := compared.rejudge(release, c, Approved{p.Target, p.ApprovedDigest}, p.place(c.GetPrometheus().GetSource()), start, end); err != nil {
+			return nil, fmt.Errorf("results[%d].%w", i+1, err)
+		}
+		result := blend(Judge(c, p.Results[i+1].Samples), c, compared)
 		result.Target = p.Target
 		results = append(results, complete(result, early))
 	}

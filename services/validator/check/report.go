@@ -35,7 +35,7 @@ func (r *run) report(seen []*looks, early string, started time.Time) Report {
 	for _, l := range seen {
 		results = append(results, judgeDigest(l.subject.Target.ID(), l.subject.Digest, l.first, l.last))
 		for i, c := range r.plan.Checks {
-			result := Judge(c, l.checks[i])
+			result := blend(Judge(c, l.checks[i]), c, l.compared[i])
 			result.Target = l.subject.Target.ID()
 			results = append(results, complete(result, early))
 		}
@@ -127,12 +127,13 @@ func (r *run) document(seen []*looks, v *releasev1.Verification, verdict release
 			Queries:        queries(r.plan.Checks, r.plan.Release.names(t.ID(), l.subject.Digest), r.place),
 		}
 		all := append([][]Sample{slices.Concat(l.first, l.last)}, l.checks...)
-		for _, samples := range all {
+		compared := append([]*Comparison{nil}, l.compared...)
+		for i, samples := range all {
 			result := v.GetResults()[next]
 			next++
 			place.Results = append(place.Results, documentResult{
 				Check: result.GetCheck(), Verdict: word(result.GetVerdict()), Reason: result.GetReason(),
-				Samples: append([]Sample{}, samples...),
+				Samples: append([]Sample{}, samples...), Comparison: compared[i],
 			})
 		}
 		d.Targets = append(d.Targets, place)

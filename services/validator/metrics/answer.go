@@ -36,6 +36,9 @@ func (p Point) Number() (float64, bool) {
 	return n, err == nil && decimal.MatchString(p.Value)
 }
 
+// At is the time of so many seconds since 1970, to the millisecond.
+func At(seconds float64) time.Time { return time.UnixMilli(int64(math.Round(seconds * 1000))).UTC() }
+
 // number is a value as the source wrote it in its shortest form; what is too large is
 // infinite.
 func number(written string) (string, bool) {
@@ -211,7 +214,7 @@ func point(each any) (Point, error) {
 	if !ok {
 		return Point{}, errors.New("its value is no number")
 	}
-	return Point{Time: time.UnixMilli(int64(math.Round(seconds * 1000))).UTC(), Value: value}, nil
+	return Point{Time: At(seconds), Value: value}, nil
 }
 
 // complaint is what an answer that is an error says: its kind and its text, bounded. Where

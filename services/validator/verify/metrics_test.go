@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/promtest"
@@ -61,7 +62,7 @@ func TestAReleaseIsJudgedByItsMetrics(t *testing.T) {
 			source := policy.NewSource(blobs.Get)
 			step := verify.New(source, check.Bake{Probers: map[string]check.Prober{
 				"http": httpcheck.Prober{}, "prometheus": promcheck.Prober{Sources: sources},
-			}}, r.places, blobs)
+			}}, r.places, blobs, eventstoretest.Store(r, procedure.ServiceValidator))
 			drafts, err := step.Act(t.Context(), reactor.Task{State: before, History: h, Cause: h.Entries[len(h.Entries)-1], Delivery: 1, Now: time.Now()})
 			if err != nil {
 				t.Fatal(err)

@@ -208,7 +208,7 @@ func (r *rig) to(t *testing.T, phase procedure.Phase) {
 // step is the step of one validator.
 func (r *rig) step() reactor.Step {
 	blobs := evidence.New(r.JetStream())
-	return verify.New(policy.NewSource(blobs.Get), check.Bake{Probers: map[string]check.Prober{"http": httpcheck.Prober{}, "tcp": tcpcheck.Prober{}}}, r.places, blobs)
+	return verify.New(policy.NewSource(blobs.Get), check.Bake{Probers: map[string]check.Prober{"http": httpcheck.Prober{}, "tcp": tcpcheck.Prober{}}}, r.places, blobs, eventstoretest.Store(r, procedure.ServiceValidator))
 }
 
 // turn lets a validator look once and stores what it says.

@@ -37,9 +37,14 @@ type Blobs interface {
 	Put(ctx context.Context, mediaType, name string, content []byte) (*releasev1.EvidenceRef, error)
 }
 
+// Histories reads what happened to a target, and to a release.
+type Histories interface {
+	Load(ctx context.Context, aggregate string) (eventstore.History, error)
+}
+
 // New returns the step. Targets are those that this validator can look at.
-func New(procedures Procedures, bake check.Bake, targets map[string]*target.Target, blobs Blobs) reactor.Step {
-	s := shell{procedures, bake, targets, blobs}
+func New(procedures Procedures, bake check.Bake, targets map[string]*target.Target, blobs Blobs, histories Histories) reactor.Step {
+	s := shell{procedures, bake, targets, blobs, histories}
 	return reactor.Step{ID: procedure.StepVerify, Act: s.act}
 }
 
@@ -48,6 +53,7 @@ type shell struct {
 	bake       check.Bake
 	targets    map[string]*target.Target
 	blobs      Blobs
+	histories  Histories
 }
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
@@ -93,7 +99,7 @@ func (s shell) plan(state procedure.State, index *policy.Index) (check.Plan, []*
 	plan := check.Plan{
 		Release: of(state),
 		Checks:  checks(state, index), Bake: v.GetBake().AsDuration(), Interval: v.GetInterval().AsDuration(),
-		Start: state.Entered,
+		Start: state.Entered, Disturbed: s.disturbed(state.Release),
 	}
 	var unseen []*releasev1.CheckResult
 	for _, id := range wave(state) {
@@ -105,11 +111,6 @@ func (s shell) plan(state procedure.State, index *policy.Index) (check.Plan, []*
 		plan.Subjects = append(plan.Subjects, check.Subject{Target: place, Digest: approved(state, id)})
 	}
 	return plan, unseen
-}
-
-// of is the release that is looked at.
-func of(state procedure.State) check.Release {
-	return check.Release{Service: state.Request.GetService(), Environment: state.Request.GetEnvironment()}
 }
 
 // wave is what is looked at in that state.

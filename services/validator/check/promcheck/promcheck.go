@@ -13,7 +13,6 @@ package promcheck
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/criterion"
@@ -34,6 +33,8 @@ type Prober struct {
 var (
 	_ check.Prober = Prober{}
 	_ check.Placed = Prober{}
+
+	_ check.Comparer = Prober{}
 )
 
 // Place says where a source is, "" where there is none of that name.
@@ -70,6 +71,25 @@ func (p Prober) Probe(ctx context.Context, _ *target.Target, c *releasev1.Check)
 	return check.JudgeMeasured(probe, check.Measure(probe, asked, sampled, answer))
 }
 
+// Values asks for the values of a check over a span, and of the same times when the samples
+// were taken that they rest on.
+func (p Prober) Values(ctx context.Context, c *releasev1.Check, from, to time.Time, step time.Duration) (values, sampled []metrics.Series, err error) {
+	probe := c.GetPrometheus()
+	source := p.Sources[probe.GetSource()]
+	if source == nil {
+		return nil, nil, fmt.Errorf("no source of metrics %q is configured", probe.GetSource())
+	}
+	question := metrics.Question{Query: probe.GetQuery(), At: to, Over: to.Sub(from), Step: step}
+	if values, err = source.Ask(ctx, question); err != nil {
+		return nil, nil, err
+	}
+	question.Query = "min(timestamp(" + criterion.AgeOf(probe) + "))"
+	if sampled, err = source.Ask(ctx, question); err != nil {
+		return nil, nil, fmt.Errorf("how old the samples are: %w", err)
+	}
+	return values, sampled, nil
+}
+
 // oldest asks when that sample was taken which is the oldest among the newest ones of the
 // series that a selector selects; nil where there is no selector.
 func oldest(ctx context.Context, source *metrics.Source, selector string, asked time.Time) (*time.Time, error) {
@@ -87,6 +107,6 @@ func oldest(ctx context.Context, source *metrics.Source, selector string, asked 
 	if !ok || seconds < 0 || seconds > float64(asked.Unix()+1) {
 		return nil, fmt.Errorf("%w: %s is no time that was", metrics.ErrAnswer, answer[0][0].Value)
 	}
-	at := time.UnixMilli(int64(math.Round(seconds * 1000))).UTC()
+	at := metrics.At(seconds)
 	return &at, nil
 }

@@ -1,0 +1,110 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/validator/check"
+)
+
+// of is the release that is looked at, with what its values may be compared with: on the way
+// back with targets that were not touched, and with no wave.
+func of(state procedure.State) check.Release {
+	r := check.Release{
+		Service: state.Request.GetService(), Environment: state.Request.GetEnvironment(),
+		Began: map[string]time.Time{}, Was: map[string]string{},
+	}
+	back := state.Phase == procedure.PhaseVerifyRollback
+	for n, wave := range state.Request.GetPlan().GetWaves() {
+		for _, id := range wave.GetTargets() {
+			r.Was[id] = state.Scoped(id).GetState().GetDeployed().GetDigest()
+			if n < len(state.WavesBegan) {
+				r.Began[id] = state.WavesBegan[n]
+			}
+			switch {
+			case !slices.Contains(state.Touched, id):
+				r.Unchanged = append(r.Unchanged, id)
+			case !back && n+1 == int(state.Wave):
+				r.Earlier = append(r.Earlier, id)
+			}
+		}
+	}
+	return r
+}
+
+// disturbed finds which other releases held a target in a span of time, and which of them had an
+// incident then. It knows of incidents of the releases that held it then, and of the last one
+// before.
+func (s shell) disturbed(own string) func(ctx context.Context, target string, from, to time.Time) ([]check.Disturbance, error) {
+	if s.histories == nil {
+		return nil
+	}
+	return func(ctx context.Context, target string, from, to time.Time) ([]check.Disturbance, error) {
+		h, err := s.histories.Load(ctx, procedure.TargetAggregate(target))
+		if err != nil {
+			return nil, fmt.Errorf("read what happened to it: %w", err)
+		}
+		var out []check.Disturbance
+		var releases []string
+		for _, held := range holdings(target, own, h) {
+			switch {
+			case !held.From.Before(to):
+				continue
+			case !held.To.IsZero() && !held.To.After(from):
+				releases = []string{held.Release} // Of those before, the last one.
+				continue
+			}
+			out = append(out, held)
+			releases = append(releases, held.Release)
+		}
+		slices.Sort(releases)
+		for _, release := range slices.Compact(releases) {
+			h, err := s.histories.Load(ctx, procedure.Aggregate(release))
+			if err != nil {
+				return nil, fmt.Errorf("read release %s: %w", release, err)
+			}
+			if x, ok := incidentIn(h.State, from, to); ok {
+				out = append(out, check.Disturbance{Target: target, Release: release, What: check.IncidentUnderWay, From: x.Raised.UTC()})
+			}
+		}
+		return out, nil
+	}
+}
+
+// holdings are when other releases held a target, in the order of their beginning.
+func holdings(target, own string, h eventstore.History) (all []check.Disturbance) {
+	open := -1
+	for _, e := range h.Entries {
+		locked := e.Event.GetTargetLocked()
+		if locked == nil && e.Event.GetTargetUnlocked() == nil {
+			continue
+		}
+		if open >= 0 && locked.GetRelease() != all[open].Release {
+			all[open].To, open = e.Stored.UTC(), -1
+		}
+		if locked != nil && locked.GetRelease() != own && open < 0 {
+			all = append(all, check.Disturbance{Target: target, Release: locked.GetRelease(), What: check.ReleaseUnderWay, From: e.Stored.UTC()})
+			open = len(all) - 1
+		}
+	}
+	return all
+}
+
+// incidentIn is an incident of a release that is open, or that people were called for in a span
+// of time.
+func incidentIn(state procedure.State, from, to time.Time) (procedure.Escalation, bool) {
+	if x, ok := procedure.OpenIncident(state, []releasev1.Cause(nil), false); ok && x.Raised.Before(to) {
+		return x, true
+	}
+	for _, x := range state.Escalations {
+		if slices.Contains(procedure.Damage, x.Cause) && len(state.Begun) > 0 && !x.Raised.Before(from) && x.Raised.Before(to) {
+			return x, true
+		}
+	}
+	return procedure.Escalation{}, false
+}

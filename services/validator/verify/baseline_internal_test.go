@@ -1,0 +1,90 @@
+package verify
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/validator/check"
+)
+
+var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+
+func at(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+
+// locked and unlocked are events of a target.
+func locked(release string, minute int) procedure.Entry {
+	return procedure.Entry{Stored: at(minute), Event: &releasev1.Event{Data: &releasev1.Event_TargetLocked{TargetLocked: &releasev1.TargetLocked{Release: release}}}}
+}
+
+func unlocked(release string, minute int) procedure.Entry {
+	return procedure.Entry{Stored: at(minute), Event: &releasev1.Event{Data: &releasev1.Event_TargetUnlocked{TargetUnlocked: &releasev1.TargetUnlocked{Release: release}}}}
+}
+
+// TestWhoHeldATarget: others than the release itself, each once however often it was claimed,
+// until it was let go or somebody else had it.
+func TestWhoHeldATarget(t *testing.T) {
+	held := func(release string, from int, to ...int) check.Disturbance {
+		d := check.Disturbance{Target: "eu1", Release: release, What: check.ReleaseUnderWay, From: at(from)}
+		for _, minute := range to {
+			d.To = at(minute)
+		}
+		return d
+	}
+	h := eventstore.History{Entries: []procedure.Entry{
+		locked("a", 0), locked("a", 1), unlocked("a", 2), locked("own", 3), unlocked("own", 4), locked("b", 5), locked("own", 6), unlocked("own", 7), locked("c", 8),
+	}}
+	want := []check.Disturbance{held("a", 0, 2), held("b", 5, 6), held("c", 8)}
+	if got := holdings("eu1", "own", h); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// TestAnIncidentInTheTimeOfABaseline: one that is open, or that people were called for then.
+func TestAnIncidentInTheTimeOfABaseline(t *testing.T) {
+	incident := func(minute int, by string) procedure.State {
+		return procedure.State{
+			Phase: procedure.PhaseClosed, Begun: []string{"eu1"},
+			Escalations: []procedure.Escalation{{Cause: releasev1.Cause_CAUSE_VALIDATION_FAILED, Raised: at(minute), AcknowledgedBy: by}},
+		}
+	}
+	for name, test := range map[string]struct {
+		state procedure.State
+		want  bool
+	}{
+		"none":                            {procedure.State{}, false},
+		"open since before":               {incident(0, ""), true},
+		"open since afterwards":           {incident(30, ""), false},
+		"taken on before":                 {incident(0, "anna"), false},
+		"raised then, and taken on since": {incident(15, "anna"), true},
+		"raised afterwards and taken on":  {incident(30, "anna"), false},
+		"raised as it began":              {incident(10, "anna"), true},
+	} {
+		if _, got := incidentIn(test.state, at(10), at(20)); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestWhatIsComparedWith: before a wave, what no wave has changed, and the wave before; on the
+// way back only what was not touched, and before.
+func TestWhatIsComparedWith(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request(proceduretest.Waves([]string{"eu1"}, []string{"eu2", "eu3"}, []string{"us1"})))
+	h.To(t, procedure.PhaseVerify)
+	h.To(t, procedure.PhaseExecuting)
+	h.To(t, procedure.PhaseVerify)
+	state := h.State()
+	r := of(state)
+	if !slices.Equal(r.Unchanged, []string{"us1"}) || !slices.Equal(r.Earlier, []string{"eu1"}) ||
+		!r.Began["eu1"].Equal(state.WavesBegan[0]) || !r.Began["eu3"].Equal(state.WavesBegan[1]) || !r.Began["us1"].IsZero() {
+		t.Errorf("%+v", r)
+	}
+	state.Phase = procedure.PhaseVerifyRollback
+	if r := of(state); !slices.Equal(r.Unchanged, []string{"us1"}) || len(r.Earlier) > 0 {
+		t.Errorf("on the way back: %+v", r)
+	}
+}
