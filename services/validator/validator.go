@@ -66,8 +66,9 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 		return err
 	}
 	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
-	s.WarnOfMetrics(ctx, slices.Collect(maps.Keys(sources)))
-	s.Step(scope.New(s.Procedures, resolver, s.Store))
+	named := slices.Sorted(maps.Keys(sources))
+	s.WarnOfMetrics(ctx, named)
+	s.Step(scope.New(s.Procedures, resolver, s.Store, named))
 	s.Step(verify.New(s.Procedures, check.Bake{Probers: probers(sources)}, places, s.Evidence, s.Store))
 	return s.Run(ctx)
 }

@@ -37,9 +37,10 @@ type Pinner interface {
 	Pin(ctx context.Context, a *releasev1.Artifact) (*releasev1.PinnedArtifact, error)
 }
 
-// New returns the step.
-func New(procedures Procedures, pinner Pinner, reader standing.Reader) reactor.Step {
-	s := shell{procedures, pinner, reader}
+// New returns the step. Sources are the names of the sources of metrics that this validator has
+// an address of.
+func New(procedures Procedures, pinner Pinner, reader standing.Reader, sources []string) reactor.Step {
+	s := shell{procedures, pinner, reader, sources}
 	return reactor.Step{ID: procedure.StepScope, Act: s.act}
 }
 
@@ -47,6 +48,7 @@ type shell struct {
 	procedures Procedures
 	pinner     Pinner
 	reader     standing.Reader
+	sources    []string
 }
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
@@ -80,6 +82,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	}
 	l.quarantine(pinned, targets)
 	l.owner()
+	l.sources(s.sources)
 	if err := l.catalog(ctx, s.reader); err != nil {
 		return nil, err
 	}

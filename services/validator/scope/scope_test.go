@@ -79,7 +79,7 @@ func newWorld(t *testing.T, document string, registries ...*configv1.Registry) *
 
 // pins makes the step find artifacts by that pinner.
 func (w *world) pins(p scope.Pinner) {
-	w.step = scope.New(policy.NewSource(evidence.New(w.JetStream()).Get), p, eventstoretest.Store(w, procedure.ServiceValidator))
+	w.step = scope.New(policy.NewSource(evidence.New(w.JetStream()).Get), p, eventstoretest.Store(w, procedure.ServiceValidator), []string{"metrics"})
 }
 
 func digestOf(content string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(content))) }

@@ -1,0 +1,26 @@
+package scope
+
+import (
+	"slices"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// sources looks whether there is an address of every source of metrics that a check asks, of the
+// request, of its way back, or of the procedure document: a check without one comes to no verdict
+// when the release is in production already (PD-6.1). Each source is one finding. Only the
+// validator knows, so that nobody can tell before this step.
+func (l *look) sources(configured []string) {
+	said := map[string]bool{}
+	for _, c := range slices.Concat(
+		l.request.GetValidation().GetChecks(), l.request.GetRollbackPlan().GetChecks(), l.index.Service(l.request.GetService()).GetChecks(),
+	) {
+		source := c.GetPrometheus().GetSource()
+		if source == "" || said[source] || slices.Contains(configured, source) {
+			continue
+		}
+		said[source] = true
+		l.find(l.severity(releasev1.Finding_SEVERITY_UNSPECIFIED, releasev1.Finding_SEVERITY_BLOCKING), "check.source", source,
+			"the validator has no address of the source of metrics %s: check %s, which asks it, would come to no verdict", source, c.GetName())
+	}
+}

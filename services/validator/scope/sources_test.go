@@ -1,0 +1,60 @@
+package scope_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// asks is a check that asks a source of metrics.
+func asks(source string) *releasev1.Check {
+	return &releasev1.Check{Name: "of-" + source, Probe: &releasev1.Check_Prometheus{Prometheus: &releasev1.PrometheusProbe{
+		Source: source, Query: "up", Range: &releasev1.NumberRange{Min: proto.Float64(1)},
+	}}}
+}
+
+// TestASourceOfMetricsThatNobodyHasIsFoundBeforeTheRelease: checks that ask it could only come to
+// no verdict, in production. What is urgent is told of it and goes on.
+func TestASourceOfMetricsThatNobodyHasIsFoundBeforeTheRelease(t *testing.T) {
+	forth := func(c *releasev1.Check) func(*releasev1.Request) {
+		return func(r *releasev1.Request) { r.Validation.Checks = append(r.Validation.Checks, c) }
+	}
+	back := func(c *releasev1.Check) func(*releasev1.Request) {
+		return func(r *releasev1.Request) { r.RollbackPlan.Checks = append(r.RollbackPlan.Checks, c) }
+	}
+	catalog := strings.Replace(document(""), "owner_groups: [shop-team]}", `owner_groups: [shop-team], checks: [{name: errors, prometheus: {source: nowhere, query: up, range: {min: 1}}}]}`, 1)
+	for _, test := range []struct {
+		name, document string
+		change         []func(*releasev1.Request)
+		want           []string
+		ends           bool
+	}{
+		{"known", document(""), []func(*releasev1.Request){forth(asks("metrics")), back(asks("metrics"))}, nil, false},
+		{"no metrics", document(""), nil, nil, false},
+		{"unknown, and asked twice", document(""), []func(*releasev1.Request){forth(asks("nowhere")), back(asks("nowhere"))}, []string{"check.source nowhere BLOCKING"}, true},
+		{"unknown on the way back", document(""), []func(*releasev1.Request){back(asks("elsewhere"))}, []string{"check.source elsewhere BLOCKING"}, true},
+		{"unknown by the procedure document", catalog, nil, []string{"check.source nowhere BLOCKING"}, true},
+		{"unknown in an emergency", document(""), []func(*releasev1.Request){proceduretest.Emergency, forth(asks("nowhere"))}, []string{"check.source nowhere WARNING"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, test.document)
+			found, state, err := w.look(t, append(test.change, w.place(t, "1.2.0"))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = slices.DeleteFunc(found, func(f string) bool { return !strings.HasPrefix(f, "check.source") })
+			if !slices.Equal(found, test.want) {
+				t.Errorf("found %v, want %v", found, test.want)
+			}
+			if ended := state.Phase > procedure.PhaseRelease; ended != test.ends {
+				t.Errorf("in phase %s", state.Phase)
+			}
+		})
+	}
+}
