@@ -42,6 +42,7 @@ func TestWhateverIsAcceptedFitsIntoEvents(t *testing.T) {
 		{"many targets", func(n int) *releasev1.Request { return large(n, 1, 1, 1) }, "change_previewed"},
 		{"many artifacts", func(n int) *releasev1.Request { return large(n, 16, 1, 1) }, "scope_validated"},
 		{"many checks on the targets of a wave", func(n int) *releasev1.Request { return large(4, 1, n, 1) }, "verification_failed"},
+		{"many comparisons on the targets of a wave", func(n int) *releasev1.Request { return comparing(large(4, 1, n, 1)) }, "verification_failed"},
 		{"many checks on the way back", func(n int) *releasev1.Request { return large(20, 1, 1, n) }, "rollback verification_failed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -101,6 +102,14 @@ func large(targets, artifacts, checks, back int) *releasev1.Request {
 		return out
 	}
 	r.Validation.Checks, r.RollbackPlan.Checks = named(checks), named(back)
+	return r
+}
+
+// comparing makes all checks of a request compare with a baseline.
+func comparing(r *releasev1.Request) *releasev1.Request {
+	for _, c := range r.GetValidation().GetChecks() {
+		c.Probe = &releasev1.Check_Prometheus{Prometheus: &releasev1.PrometheusProbe{Baseline: &releasev1.MetricBaseline{}}}
+	}
 	return r
 }
 
@@ -288,10 +297,13 @@ func verified(t *testing.T, checks []*releasev1.Check, targets []string, samples
 			if judged.GetVerdict() != releasev1.CheckResult_VERDICT_INCONCLUSIVE {
 				t.Fatalf("%v", judged)
 			}
+			if c.GetPrometheus().GetBaseline() != nil {
+				judged.Reason += "; " + strings.Repeat("x", 160) + "…" // as much as a detail holds
+			}
 			judged.Target = id
 			v.Results = append(v.Results, judged)
 		}
 	}
-	v.Samples, v.Number = samples, math.MaxUint32
+	v.Samples, v.Chart, v.Number = samples, samples, math.MaxUint32
 	return &releasev1.Event{Data: &releasev1.Event_VerificationFailed{VerificationFailed: &releasev1.VerificationFailed{Verification: v}}}
 }

@@ -190,8 +190,12 @@ func badRequests(at time.Time) []badRequest {
 		{name: "27 a baseline without a window", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Over = nil }), field: "validation.checks[0].prometheus.baseline.over", rule: "required"},
 		{name: "27 a baseline without steps", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Step = nil }), field: "validation.checks[0].prometheus.baseline.step", rule: "required"},
 		{name: "27 a baseline without bounds for its values", change: compared(func(p *releasev1.PrometheusProbe, _ *releasev1.MetricBaseline) { p.Range = nil }), field: "validation.checks[0].prometheus.range", rule: "required"},
-		{name: "27 a window that lasts two days", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Over = durationpb.New(48 * time.Hour) }), field: "validation.checks[0].prometheus.baseline.over", rule: "duration.gte_lte"},
-		{name: "27 steps of a moment", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Step = durationpb.New(time.Millisecond) }), field: "validation.checks[0].prometheus.baseline.step", rule: "duration.gte_lte"},
+		{name: "27 a window that lasts two days", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) {
+			b.Over = durationpb.New(48 * time.Hour)
+		}), field: "validation.checks[0].prometheus.baseline.over", rule: "duration.gte_lte"},
+		{name: "27 steps of a moment", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) {
+			b.Step = durationpb.New(time.Millisecond)
+		}), field: "validation.checks[0].prometheus.baseline.step", rule: "duration.gte_lte"},
 		{name: "27 a window with too few values", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Over = durationpb.New(time.Minute) }), field: "validation.checks[0].prometheus.baseline.over", rule: "baseline.short"},
 		{name: "27 a window with too many values", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Step = durationpb.New(time.Second) }), field: "validation.checks[0].prometheus.baseline.step", rule: "points.many"},
 		{name: "27 three values for a comparison", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.MinSamples = proto.Uint32(3) }), field: "validation.checks[0].prometheus.baseline.min_samples", rule: "uint32.gte_lte"},
@@ -203,9 +207,15 @@ func badRequests(at time.Time) []badRequest {
 		{name: "27 a tolerance below none", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Tolerance = proto.Float64(-0.1) }), field: "validation.checks[0].prometheus.baseline.tolerance", rule: "double.gte_lte"},
 		{name: "27 a comparison of values of any age", change: compared(func(p *releasev1.PrometheusProbe, _ *releasev1.MetricBaseline) { p.MaxAge = nil }), field: "validation.checks[0].prometheus.max_age", rule: "baseline.age"},
 		{name: "27 a comparison of many series", change: compared(func(p *releasev1.PrometheusProbe, _ *releasev1.MetricBaseline) { p.MaxSeries = proto.Uint32(3) }), field: "validation.checks[0].prometheus.max_series", rule: "baseline.series"},
-		{name: "27 a comparison of targets without their names", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Kind = releasev1.MetricBaseline_KIND_UNCHANGED }), field: "validation.checks[0].prometheus.query", rule: "baseline.target"},
-		{name: "27 a comparison with values of another time", change: compared(func(p *releasev1.PrometheusProbe, _ *releasev1.MetricBaseline) { p.Query, p.MaxAgeOf = "errors offset 1h", "errors" }), field: "validation.checks[0].prometheus.query", rule: "baseline.span"},
-		{name: "27 values that share samples", change: compared(func(p *releasev1.PrometheusProbe, _ *releasev1.MetricBaseline) { p.Query, p.MaxAgeOf = "sum(rate(errors[1m]))", "errors" }), field: "validation.checks[0].prometheus.baseline.step", rule: "baseline.overlap"},
+		{name: "27 a comparison of targets without their names", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) {
+			b.Kind = releasev1.MetricBaseline_KIND_UNCHANGED
+		}), field: "validation.checks[0].prometheus.query", rule: "baseline.target"},
+		{name: "27 a comparison with values of another time", change: compared(func(p *releasev1.PrometheusProbe, _ *releasev1.MetricBaseline) {
+			p.Query, p.MaxAgeOf = "errors offset 1h", "errors"
+		}), field: "validation.checks[0].prometheus.query", rule: "baseline.span"},
+		{name: "27 values that share samples", change: compared(func(p *releasev1.PrometheusProbe, _ *releasev1.MetricBaseline) {
+			p.Query, p.MaxAgeOf = "sum(rate(errors[1m]))", "errors"
+		}), field: "validation.checks[0].prometheus.baseline.step", rule: "baseline.overlap"},
 		{name: "27 a bake that is too short for a comparison", change: func(q *releasev1.Request) {
 			compared(func(*releasev1.PrometheusProbe, *releasev1.MetricBaseline) {})(q)
 			q.Validation.Bake = durationpb.New(9 * time.Minute)

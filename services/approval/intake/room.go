@@ -32,6 +32,7 @@ const (
 	longReasons = 4 << 10 // of several targets together, cut by the executor
 	longVerdict = 2 << 10 // of a verification: the first result that decided, and notes
 	longJudged  = 108     // of one check
+	longCompare = 168     // of what its comparison with a baseline adds, cut by the validator
 	longRunning = 224     // of what was found to run
 	longFound   = 160     // of where something was found, cut by the executor
 	longMedia   = 96
@@ -186,9 +187,12 @@ func verification(checks []*releasev1.Check, targets []string) int {
 	letters := 0
 	for _, c := range checks {
 		letters += len(c.GetName())
+		if c.GetPrometheus().GetBaseline() != nil {
+			letters += longCompare
+		}
 	}
 	around := &releasev1.VerificationFailed{Verification: &releasev1.Verification{
-		Wave: math.MaxUint32, Rollback: true, Started: late(), Ended: late(), Samples: kept("samples of " + text(longRelease)),
+		Wave: math.MaxUint32, Rollback: true, Started: late(), Ended: late(), Samples: kept("samples of " + text(longRelease)), Chart: kept("chart of " + text(longRelease)),
 		Reason: text(longVerdict), Number: math.MaxUint32,
 	}}
 	return proto.Size(around) + results(1, len(ruleRunning), longRunning) + results(len(checks), letters, longJudged)

@@ -174,6 +174,9 @@ func (w *writer) validations(all []checked) {
 		if v.GetSamples() != nil {
 			out += " All samples: " + w.evidence(v.GetSamples(), fmt.Sprintf("samples, event %d", v.sequence)) + "."
 		}
+		if v.GetChart() != nil {
+			out += " What was compared: " + w.evidence(v.GetChart(), fmt.Sprintf("chart, event %d", v.sequence)) + "."
+		}
 		w.paragraph(out)
 		var rows [][]string
 		for _, c := range v.GetResults() {

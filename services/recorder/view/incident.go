@@ -165,15 +165,24 @@ func evidenceOf(e *releasev1.Event) []*releasev1.EvidenceRef {
 	case *releasev1.Event_RollbackFailed:
 		results = d.RollbackFailed.GetResults()
 	case *releasev1.Event_VerificationPassed:
-		return []*releasev1.EvidenceRef{d.VerificationPassed.GetVerification().GetSamples()}
+		return ofVerification(d.VerificationPassed.GetVerification())
 	case *releasev1.Event_VerificationFailed:
-		return []*releasev1.EvidenceRef{d.VerificationFailed.GetVerification().GetSamples()}
+		return ofVerification(d.VerificationFailed.GetVerification())
 	case *releasev1.Event_VerificationInconclusive:
-		return []*releasev1.EvidenceRef{d.VerificationInconclusive.GetVerification().GetSamples()}
+		return ofVerification(d.VerificationInconclusive.GetVerification())
 	}
 	var all []*releasev1.EvidenceRef
 	for _, r := range results {
 		all = append(all, r.GetOutput())
+	}
+	return all
+}
+
+// ofVerification is the evidence of a verification.
+func ofVerification(v *releasev1.Verification) []*releasev1.EvidenceRef {
+	all := []*releasev1.EvidenceRef{v.GetSamples()}
+	if v.GetChart() != nil {
+		all = append(all, v.GetChart())
 	}
 	return all
 }

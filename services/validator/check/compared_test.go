@@ -33,6 +33,7 @@ type curves struct {
 	of    map[string]curve
 	asked []string
 	fails int
+	says  string
 	more  int
 }
 
@@ -50,7 +51,7 @@ func (c *curves) Values(_ context.Context, k *releasev1.Check, from, to time.Tim
 	c.asked = append(c.asked, fmt.Sprintf("%s from %s", query, to.Sub(from)))
 	if c.fails > 0 {
 		c.fails--
-		return nil, nil, errors.New("status 503")
+		return nil, nil, errors.New("status 503" + c.says)
 	}
 	var one, ages metrics.Series
 	for at := from; !at.After(to); at = at.Add(step) {

@@ -117,6 +117,15 @@ func TestAReleaseIsComparedWithItsBaseline(t *testing.T) {
 			if err != nil || !proto.Equal(verification(again), said) {
 				t.Errorf("derived again: %v, %v", again, err)
 			}
+			chart, err := blobs.Get(t.Context(), said.GetChart().GetDigest())
+			if err != nil || said.GetChart().GetMediaType() != check.ChartType || !strings.Contains(string(chart), "errors on eu1") {
+				t.Errorf("chart %v: %v:\n%s", said.GetChart(), err, chart)
+			}
+			other := proto.CloneOf(said)
+			other.Chart.Digest = released
+			if _, err := verify.Rejudge(index, state, samples, other); err == nil {
+				t.Error("another chart is taken for that of these samples")
+			}
 			state.WavesBegan = []time.Time{state.WavesBegan[0].Add(time.Second)}
 			if _, err := verify.Rejudge(index, state, samples, said); test.kind == before && err == nil {
 				t.Error("of a wave that began later it is derived as well")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -13,7 +14,8 @@ import (
 // Rejudge derives the end of step 6 again from the samples that were kept of it (N-01).
 // It is pure. Which targets had no address and so were not looked at is taken from the
 // recorded results, and only those are: one that was looked at has its samples. The
-// reference to the samples, whose bytes are for the caller to compare, is taken as well.
+// reference to the samples, whose bytes are for the caller to compare, is taken as well; a chart
+// is drawn from them again.
 func Rejudge(index *policy.Index, state procedure.State, samples []byte, recorded *releasev1.Verification) (*releasev1.Event, error) {
 	all := checks(state, index)
 	var looked []check.Approved
@@ -33,5 +35,12 @@ func Rejudge(index *policy.Index, state procedure.State, samples []byte, recorde
 	}
 	v = withUnseen(v, unseen)
 	v.Samples = recorded.GetSamples()
+	if ref := recorded.GetChart(); ref != nil {
+		drawn, err := check.Chart(samples, all)
+		if err != nil || drawn == nil || evidence.Digest(drawn) != ref.GetDigest() {
+			return nil, fmt.Errorf("chart %s: it is not drawn from these samples", ref.GetDigest())
+		}
+		v.Chart = ref
+	}
 	return procedure.DecideVerified(state, v, index.Document().GetEscalation().GetAskWhenInconclusive()), nil
 }

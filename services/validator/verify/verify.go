@@ -15,6 +15,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
@@ -75,6 +76,9 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		return nil, fmt.Errorf("keep the samples: %w", unkeptErr)
 	}
 	v.Samples = samples
+	if unkept == nil {
+		v.Chart = s.chart(ctx, t.State.Release, plan.Checks, report.Document)
+	}
 	if err := failpoint.Hit("verify.kept"); err != nil {
 		return nil, err
 	}
@@ -88,6 +92,23 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		}
 	}
 	return []eventstore.Draft{t.Draft(event)}, nil
+}
+
+// chart keeps a picture of what was compared. It is for people, and can be drawn again from the
+// samples: nothing waits for it, and nothing is decided by it.
+func (s shell) chart(ctx context.Context, release string, checks []*releasev1.Check, samples []byte) *releasev1.EvidenceRef {
+	drawn, err := check.Chart(samples, checks)
+	if drawn == nil && err == nil {
+		return nil
+	}
+	if err == nil {
+		var ref *releasev1.EvidenceRef
+		if ref, err = s.blobs.Put(ctx, check.ChartType, "chart of "+release, drawn); err == nil {
+			return ref
+		}
+	}
+	slog.WarnContext(ctx, "the chart of a verification is not kept", slog.String("release", release), slog.Any("error", err))
+	return nil
 }
 
 // plan says what to look at, which on the way back is every target that was touched. A

@@ -3718,7 +3718,10 @@ type Verification struct {
 	// The verdict in a sentence.
 	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Counts the verifications of this release, from 1.
-	Number        uint32 `protobuf:"varint,8,opt,name=number,proto3" json:"number,omitempty"`
+	Number uint32 `protobuf:"varint,8,opt,name=number,proto3" json:"number,omitempty"`
+	// A picture of the values that were compared with a baseline, drawn from the samples. Absent
+	// where none were, or where it could not be kept.
+	Chart         *EvidenceRef `protobuf:"bytes,9,opt,name=chart,proto3" json:"chart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3807,6 +3810,13 @@ func (x *Verification) GetNumber() uint32 {
 		return x.Number
 	}
 	return 0
+}
+
+func (x *Verification) GetChart() *EvidenceRef {
+	if x != nil {
+		return x.Chart
+	}
+	return nil
 }
 
 // CheckResult is the result of one check on one target.
@@ -4865,7 +4875,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\vSTATUS_DONE\x10\x01\x12\x11\n" +
 	"\rSTATUS_FAILED\x10\x02\x12\x12\n" +
 	"\x0eSTATUS_UNKNOWN\x10\x03\x12\x12\n" +
-	"\x0eSTATUS_SKIPPED\x10\x04\"\xd2\x02\n" +
+	"\x0eSTATUS_SKIPPED\x10\x04\"\x8c\x03\n" +
 	"\fVerification\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x1a\n" +
 	"\brollback\x18\x02 \x01(\bR\brollback\x12<\n" +
@@ -4874,7 +4884,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x05ended\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12<\n" +
 	"\asamples\x18\x06 \x01(\v2\".shipwarden.release.v1.EvidenceRefR\asamples\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x16\n" +
-	"\x06number\x18\b \x01(\rR\x06number\"\xdd\x02\n" +
+	"\x06number\x18\b \x01(\rR\x06number\x128\n" +
+	"\x05chart\x18\t \x01(\v2\".shipwarden.release.v1.EvidenceRefR\x05chart\"\xdd\x02\n" +
 	"\vCheckResult\x12\x14\n" +
 	"\x05check\x18\x01 \x01(\tR\x05check\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12D\n" +
@@ -5146,26 +5157,27 @@ var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
 	58, // 47: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
 	58, // 48: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
 	16, // 49: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	13, // 50: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	58, // 51: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	49, // 52: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	49, // 53: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	49, // 54: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	58, // 55: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	58, // 56: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	58, // 57: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	58, // 58: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	55, // 59: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	56, // 60: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	14, // 61: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	58, // 62: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	58, // 63: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	58, // 64: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	65, // [65:65] is the sub-list for method output_type
-	65, // [65:65] is the sub-list for method input_type
-	65, // [65:65] is the sub-list for extension type_name
-	65, // [65:65] is the sub-list for extension extendee
-	0,  // [0:65] is the sub-list for field type_name
+	16, // 50: shipwarden.release.v1.Verification.chart:type_name -> shipwarden.release.v1.EvidenceRef
+	13, // 51: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	58, // 52: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	49, // 53: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	49, // 54: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	49, // 55: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	58, // 56: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	58, // 57: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	58, // 58: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	58, // 59: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	55, // 60: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	56, // 61: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	14, // 62: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	58, // 63: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	58, // 64: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	58, // 65: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	66, // [66:66] is the sub-list for method output_type
+	66, // [66:66] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
