@@ -28,7 +28,7 @@ type Comparison struct {
 	With   string `json:"with"`
 	Source string `json:"source"`
 	URL    string `json:"url,omitempty"`
-	// Since is when the change was made.
+	// Since is when the window of the bake began: what is changed was changed before.
 	Since time.Time `json:"since"`
 	Step  string    `json:"step"`
 	// Asked is when it was asked, the last of Tries times.

@@ -21,6 +21,10 @@ const (
 	IncidentUnderWay = "incident"
 )
 
+// compareTime bounds how long it takes to ask for all sides of one comparison once, so that a
+// source that answers each question just in time does not hold the release.
+const compareTime = time.Minute
+
 // Comparer is a prober that can ask for all values of a span.
 type Comparer interface {
 	// Values asks for the values of a check from a time to another, a step apart, and when the
@@ -85,10 +89,12 @@ func (r *run) ask(ctx context.Context, s Subject, c *releasev1.Check) *Compariso
 		return &out
 	}
 	demand, _ := criterion.ComparisonOf(c.GetPrometheus())
+	reading, cancel := context.WithTimeout(ctx, compareTime)
+	defer cancel()
 	for _, side := range append([]*ComparedSide{&out.Changed}, pointers(out.Baseline)...) {
 		resolved, err := criterion.Resolve(c, r.plan.Release.names(side.Target, r.carries(out.With, side.Target, s)))
 		if err == nil {
-			err = side.read(ctx, comparer, resolved, demand.Step)
+			err = side.read(reading, comparer, resolved, demand.Step)
 		}
 		if err != nil {
 			side.Refused = clean(err.Error())

@@ -172,6 +172,50 @@ func TestProbeAsksARealPrometheus(t *testing.T) {
 	}
 }
 
+// TestValuesOfASpanComeWithTheirAge: of each time the value, and when the oldest of the newest
+// samples was taken that it rests on, as a real server tells of them.
+func TestValuesOfASpanComeWithTheirAge(t *testing.T) {
+	server := promtest.Start(t)
+	end := time.Now().Truncate(10 * time.Second)
+	for i := range 7 {
+		at := end.Add(time.Duration(i-6) * 10 * time.Second)
+		server.Write(t, map[string]string{"__name__": "errors", "instance": "a"}, promtest.Value{Time: at.Add(-time.Second), Value: float64(i)})
+		if i%2 == 0 {
+			server.Write(t, map[string]string{"__name__": "errors", "instance": "b"}, promtest.Value{Time: at.Add(-2 * time.Second), Value: float64(i)})
+		}
+	}
+	ask := func(source, query, of string) ([]metrics.Series, []metrics.Series, error) {
+		c := atMost(1, query, age(time.Minute, of))
+		c.GetPrometheus().Source = source
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		return prober(t, server.URL).Values(ctx, c, end.Add(-40*time.Second), end, 10*time.Second)
+	}
+	values, sampled, err := ask("metrics", "sum(errors)", "errors")
+	if err != nil || len(values) != 1 || len(sampled) != 1 || len(values[0]) != 5 || len(sampled[0]) != 5 {
+		t.Fatalf("%v and %v, %v", values, sampled, err)
+	}
+	// b has a sample at every other time, and is then two seconds old, or twelve.
+	for i, want := range []float64{2, 12, 2, 12, 2} {
+		at := end.Add(time.Duration(i-4) * 10 * time.Second)
+		n, ok := sampled[0][i].Number()
+		if !values[0][i].Time.Equal(at) || !sampled[0][i].Time.Equal(at) || !ok || at.Sub(metrics.At(n)) != time.Duration(want)*time.Second {
+			t.Errorf("%d: %v of %v, want it %v s old", i, values[0][i], sampled[0][i], want)
+		}
+	}
+	if values, sampled, err := ask("metrics", "nothing", "nothing"); err != nil || len(values) != 0 || len(sampled) != 0 {
+		t.Errorf("of nothing: %v and %v, %v", values, sampled, err)
+	}
+	if values, _, err := ask("metrics", "errors", "errors"); err != nil || len(values) != 2 {
+		t.Errorf("of two series: %v, %v", values, err)
+	}
+	for _, wrong := range [][3]string{{"others", "errors", "errors"}, {"metrics", "errors)", "errors"}, {"metrics", "errors", "errors)"}} {
+		if _, _, err := ask(wrong[0], wrong[1], wrong[2]); err == nil {
+			t.Errorf("%v is answered", wrong)
+		}
+	}
+}
+
 // TestWhatIsNoAnswerIsNeverAPass; what else a source may say is in the tests of package
 // metrics.
 func TestWhatIsNoAnswerIsNeverAPass(t *testing.T) {
