@@ -292,6 +292,23 @@ func TestASideIsWhatItIsSaidToBe(t *testing.T) {
 	})
 }
 
+// TestNothingIsComparedThatRestsOnWhatWasBefore: a query that reaches back is asked from when it
+// reaches back to nothing but what was since.
+func TestNothingIsComparedThatRestsOnWhatWasBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := comparing(t, compared(func(b *releasev1.MetricBaseline) {
+			b.Step = durationpb.New(time.Minute)
+			b.MinSamples = proto.Uint32(14)
+		}))
+		p.Checks[0].GetPrometheus().Query = `max_over_time(errors[50s]) or errors{t="{target}"}`
+		p.Checks[0].GetPrometheus().MaxAgeOf = `errors{t="{target}"}`
+		report := compare(t, p, &curves{of: map[string]curve{"eu1": steady(1)}})
+		if c := comparisonOf(t, report); report.Verdict != pass || !c.Changed.From.Equal(p.Start.Add(time.Minute)) || c.Statistic.Changed != 15 {
+			t.Errorf("%v: from %s: %s", report.Verdict, c.Changed.From.Sub(p.Start), c.Detail)
+		}
+	})
+}
+
 // comparisonOf is the comparison in the evidence.
 func comparisonOf(t *testing.T, report check.Report) check.Comparison {
 	t.Helper()
