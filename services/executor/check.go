@@ -17,7 +17,7 @@ import (
 // reaching anybody: executables, files and folders that are named, keys and addresses.
 // The error names every field at fault.
 func Check(cfg *configv1.Executor) error {
-	return errors.Join(station.CheckReaching(procedure.ServiceExecutor, cfg), executables(cfg.GetTargets()),
+	return errors.Join(station.CheckReaching(procedure.ServiceExecutor, cfg), executables(cfg.GetTargets()), buckets(cfg.GetTargets()),
 		service.InField("state_folder", stateFolder(cfg.GetStateFolder())))
 }
 
@@ -27,6 +27,17 @@ func stateFolder(path string) error {
 		return nil
 	}
 	return service.CheckFolder(path)
+}
+
+// buckets names what is wrong with how the buckets of configuration documents are reached.
+func buckets(targets []*configv1.TargetDriver) error {
+	var wrong []error
+	for i, t := range targets {
+		if t.GetConfig() != nil {
+			wrong = append(wrong, service.Below(fmt.Sprintf("targets[%d].config.entry.nats", i), service.CheckNATS(t.GetConfig().GetEntry().GetNats())))
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // executables names what targets would run and what cannot be: a wave would find it out

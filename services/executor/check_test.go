@@ -35,6 +35,14 @@ func TestWhatTheConfigurationNamesIsThere(t *testing.T) {
 		}, []string{
 			"targets[0].command.deploy.argv[0]", "targets[0].command.rollback.argv[0]", "targets[0].command.preview.argv[0]", "targets[0].command.rollback_dry_run.argv[0]", "targets[0].command.allow[0]", "targets[0].command.allow[1]",
 		}},
+		{"how a bucket is reached", func(c *configv1.Executor) {
+			c.Targets[0].Driver = &configv1.TargetDriver_Config{Config: &configv1.ConfigDriver{Entry: &configv1.ConfigEntry{
+				Nats:   &configv1.Nats{Urls: []string{"http://config-0"}, CredentialsFile: "/none", Tls: &configv1.Tls{CaFile: "/nothing"}},
+				Bucket: "limits", Key: "shop",
+			}}}
+		}, []string{
+			"targets[0].config.entry.nats.urls[0]", "targets[0].config.entry.nats.credentials_file", "targets[0].config.entry.nats.tls",
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := &configv1.Executor{

@@ -38,7 +38,8 @@ func Load(path string) (*configv1.Executor, error) {
 	if err := service.LoadConfig(path, cfg); err != nil {
 		return nil, err
 	}
-	_, drivers := configured.Drivers(cfg.GetTargets(), configured.Options{})
+	made, drivers := configured.Drivers(cfg.GetTargets(), configured.Options{})
+	configured.Close(made)
 	_, fetcher := artifact.NewFetcher(cfg.GetArtifactFolder(), cfg.GetRegistries())
 	_, records := changerecord.Open(cfg.GetChangeConnectors())
 	_, sources := alerts.Open(cfg.GetAlertSources())
@@ -57,6 +58,7 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	if err != nil {
 		return err
 	}
+	defer configured.Close(drivers)
 	fetcher, err := artifact.NewFetcher(cfg.GetArtifactFolder(), cfg.GetRegistries())
 	if err != nil {
 		return err

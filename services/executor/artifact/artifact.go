@@ -64,6 +64,9 @@ func New(a *releasev1.Artifact, size int64, open func(ctx context.Context) (io.R
 	}
 }
 
+// HasContent says whether the artifact can be opened at all: the plan of a way back has none.
+func (a Artifact) HasContent() bool { return a.open != nil }
+
 // Open opens the content: of a file its bytes, of an image its manifest. Reading
 // ends in an error that wraps ErrDigest, never in io.EOF, when the content is not
 // what Digest names: whoever uses it must read to the end first.

@@ -1530,7 +1530,10 @@ type TargetAddress struct {
 	// The DNS server that the DNS checks ask, host:port, over TCP.
 	DnsServer string `protobuf:"bytes,9,opt,name=dns_server,json=dnsServer,proto3" json:"dns_server,omitempty"`
 	// The DNS checks ask for these names, and for names below them, and for no others.
-	DnsZones      []string `protobuf:"bytes,10,rep,name=dns_zones,json=dnsZones,proto3" json:"dns_zones,omitempty"`
+	DnsZones []string `protobuf:"bytes,10,rep,name=dns_zones,json=dnsZones,proto3" json:"dns_zones,omitempty"`
+	// The entry of a JetStream bucket that is the target: what it runs is the digest of the
+	// document there. Instead of digest_path.
+	Config        *ConfigEntry `protobuf:"bytes,12,opt,name=config,proto3" json:"config,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1631,6 +1634,13 @@ func (x *TargetAddress) GetDnsServer() string {
 func (x *TargetAddress) GetDnsZones() []string {
 	if x != nil {
 		return x.DnsZones
+	}
+	return nil
+}
+
+func (x *TargetAddress) GetConfig() *ConfigEntry {
+	if x != nil {
+		return x.Config
 	}
 	return nil
 }
@@ -2186,6 +2196,7 @@ type TargetDriver struct {
 	//	*TargetDriver_Host
 	//	*TargetDriver_Command
 	//	*TargetDriver_Noop
+	//	*TargetDriver_Config
 	Driver        isTargetDriver_Driver `protobuf_oneof:"driver"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2262,6 +2273,15 @@ func (x *TargetDriver) GetNoop() *NoopDriver {
 	return nil
 }
 
+func (x *TargetDriver) GetConfig() *ConfigDriver {
+	if x != nil {
+		if x, ok := x.Driver.(*TargetDriver_Config); ok {
+			return x.Config
+		}
+	}
+	return nil
+}
+
 type isTargetDriver_Driver interface {
 	isTargetDriver_Driver()
 }
@@ -2278,11 +2298,17 @@ type TargetDriver_Noop struct {
 	Noop *NoopDriver `protobuf:"bytes,4,opt,name=noop,proto3,oneof"`
 }
 
+type TargetDriver_Config struct {
+	Config *ConfigDriver `protobuf:"bytes,6,opt,name=config,proto3,oneof"`
+}
+
 func (*TargetDriver_Host) isTargetDriver_Driver() {}
 
 func (*TargetDriver_Command) isTargetDriver_Driver() {}
 
 func (*TargetDriver_Noop) isTargetDriver_Driver() {}
+
+func (*TargetDriver_Config) isTargetDriver_Driver() {}
 
 // HostDriver places an application on this machine.
 type HostDriver struct {
@@ -2444,6 +2470,134 @@ func (x *CommandDriver) GetRollbackDryRun() *Command {
 	return nil
 }
 
+// ConfigDriver places a configuration document as the value of one key of a JetStream
+// bucket. What it must not forget stands in headers of the same entry.
+type ConfigDriver struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Entry *ConfigEntry           `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	// JSON Schema that every document must fit. Absent: any document is placed that can be
+	// read in one way only.
+	SchemaFile string `protobuf:"bytes,2,opt,name=schema_file,json=schemaFile,proto3" json:"schema_file,omitempty"`
+	// How long one call goes on asking a server that does not answer. Absent: 30 s.
+	Patience      *durationpb.Duration `protobuf:"bytes,3,opt,name=patience,proto3" json:"patience,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigDriver) Reset() {
+	*x = ConfigDriver{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigDriver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigDriver) ProtoMessage() {}
+
+func (x *ConfigDriver) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigDriver.ProtoReflect.Descriptor instead.
+func (*ConfigDriver) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ConfigDriver) GetEntry() *ConfigEntry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+func (x *ConfigDriver) GetSchemaFile() string {
+	if x != nil {
+		return x.SchemaFile
+	}
+	return ""
+}
+
+func (x *ConfigDriver) GetPatience() *durationpb.Duration {
+	if x != nil {
+		return x.Patience
+	}
+	return nil
+}
+
+// ConfigEntry is one key of a JetStream bucket.
+type ConfigEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The servers that have the bucket. They need not be those of Shipwarden's own bus.
+	// Replicas are not looked at: the bucket is there already.
+	Nats          *Nats  `protobuf:"bytes,1,opt,name=nats,proto3" json:"nats,omitempty"`
+	Bucket        string `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key           string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigEntry) Reset() {
+	*x = ConfigEntry{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigEntry) ProtoMessage() {}
+
+func (x *ConfigEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigEntry.ProtoReflect.Descriptor instead.
+func (*ConfigEntry) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ConfigEntry) GetNats() *Nats {
+	if x != nil {
+		return x.Nats
+	}
+	return nil
+}
+
+func (x *ConfigEntry) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+func (x *ConfigEntry) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
 // NoopDriver changes nothing: it is for measuring.
 type NoopDriver struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2453,7 +2607,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2465,7 +2619,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2478,7 +2632,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{29}
 }
 
 // Command is an argument vector.
@@ -2496,7 +2650,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2508,7 +2662,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2521,7 +2675,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Command) GetArgv() []string {
@@ -2566,7 +2720,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2578,7 +2732,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2591,7 +2745,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -2653,7 +2807,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2665,7 +2819,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2678,7 +2832,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -2703,7 +2857,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2715,7 +2869,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2728,7 +2882,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Token) GetSha256() string {
@@ -2899,7 +3053,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02H\x00R\x05value\x12(\n" +
 	"\n" +
 	"value_file\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\tvalueFileB\r\n" +
-	"\x04from\x12\x05\xbaH\x02\b\x01\"\xc0\x03\n" +
+	"\x04from\x12\x05\xbaH\x02\b\x01\"\xfb\x03\n" +
 	"\rTargetAddress\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x12\x19\n" +
 	"\bbase_url\x18\x02 \x01(\tR\abaseUrl\x12\x1f\n" +
@@ -2915,7 +3069,8 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\n" +
 	"dns_server\x18\t \x01(\tR\tdnsServer\x12z\n" +
 	"\tdns_zones\x18\n" +
-	" \x03(\tB]\xbaHZ\x92\x01W\x10\x10\"SrQ2O^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bdnsZones\"|\n" +
+	" \x03(\tB]\xbaHZ\x92\x01W\x10\x10\"SrQ2O^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bdnsZones\x129\n" +
+	"\x06config\x18\f \x01(\v2!.shipwarden.config.v1.ConfigEntryR\x06config\"|\n" +
 	"\bRegistry\x12\x1b\n" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
@@ -2961,12 +3116,13 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x0esigner.nothing\x120must have a key in ssh, or one of the identities\x1a,this.ssh.size() + this.identities.size() > 0\"U\n" +
 	"\x0eSignerIdentity\x12 \n" +
 	"\x06issuer\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x88\x01\x01R\x06issuer\x12!\n" +
-	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xf1\x01\n" +
+	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xaf\x02\n" +
 	"\fTargetDriver\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x126\n" +
 	"\x04host\x18\x02 \x01(\v2 .shipwarden.config.v1.HostDriverH\x00R\x04host\x12?\n" +
 	"\acommand\x18\x03 \x01(\v2#.shipwarden.config.v1.CommandDriverH\x00R\acommand\x126\n" +
-	"\x04noop\x18\x04 \x01(\v2 .shipwarden.config.v1.NoopDriverH\x00R\x04noopB\x0f\n" +
+	"\x04noop\x18\x04 \x01(\v2 .shipwarden.config.v1.NoopDriverH\x00R\x04noop\x12<\n" +
+	"\x06config\x18\x06 \x01(\v2\".shipwarden.config.v1.ConfigDriverH\x00R\x06configB\x0f\n" +
 	"\x06driver\x12\x05\xbaH\x02\b\x01\"\x8f\x01\n" +
 	"\n" +
 	"HostDriver\x12#\n" +
@@ -2979,7 +3135,17 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\rmarker_folder\x18\x03 \x01(\tB\v\xbaH\br\x062\x04^/.+R\fmarkerFolder\x12\x1e\n" +
 	"\x05allow\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\x05allow\x127\n" +
 	"\apreview\x18\x05 \x01(\v2\x1d.shipwarden.config.v1.CommandR\apreview\x12G\n" +
-	"\x10rollback_dry_run\x18\x06 \x01(\v2\x1d.shipwarden.config.v1.CommandR\x0erollbackDryRun\"\f\n" +
+	"\x10rollback_dry_run\x18\x06 \x01(\v2\x1d.shipwarden.config.v1.CommandR\x0erollbackDryRun\"\xb8\x01\n" +
+	"\fConfigDriver\x12?\n" +
+	"\x05entry\x18\x01 \x01(\v2!.shipwarden.config.v1.ConfigEntryB\x06\xbaH\x03\xc8\x01\x01R\x05entry\x120\n" +
+	"\vschema_file\x18\x02 \x01(\tB\x0f\xbaH\fr\n" +
+	"2\b^(/.+)?$R\n" +
+	"schemaFile\x125\n" +
+	"\bpatience\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bpatience\"\xbf\x01\n" +
+	"\vConfigEntry\x126\n" +
+	"\x04nats\x18\x01 \x01(\v2\x1a.shipwarden.config.v1.NatsB\x06\xbaH\x03\xc8\x01\x01R\x04nats\x122\n" +
+	"\x06bucket\x18\x02 \x01(\tB\x1a\xbaH\x17r\x15\x18\x80\x012\x10^[a-zA-Z0-9_-]+$R\x06bucket\x12D\n" +
+	"\x03key\x18\x03 \x01(\tB2\xbaH/r-\x18\x80\x022(^[-/_=a-zA-Z0-9]+([.][-/_=a-zA-Z0-9]+)*$R\x03key\"\f\n" +
 	"\n" +
 	"NoopDriver\"\xd0\x01\n" +
 	"\aCommand\x12\x1e\n" +
@@ -3019,7 +3185,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
@@ -3051,20 +3217,22 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*TargetDriver)(nil),        // 27: shipwarden.config.v1.TargetDriver
 	(*HostDriver)(nil),          // 28: shipwarden.config.v1.HostDriver
 	(*CommandDriver)(nil),       // 29: shipwarden.config.v1.CommandDriver
-	(*NoopDriver)(nil),          // 30: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 31: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 32: shipwarden.config.v1.Recorder
-	(*Tokens)(nil),              // 33: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 34: shipwarden.config.v1.Token
-	nil,                         // 35: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 36: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 37: google.protobuf.Duration
+	(*ConfigDriver)(nil),        // 30: shipwarden.config.v1.ConfigDriver
+	(*ConfigEntry)(nil),         // 31: shipwarden.config.v1.ConfigEntry
+	(*NoopDriver)(nil),          // 32: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 33: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 34: shipwarden.config.v1.Recorder
+	(*Tokens)(nil),              // 35: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 36: shipwarden.config.v1.Token
+	nil,                         // 37: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 38: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 39: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	4,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	6,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	7,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	37, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	39, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	9,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
@@ -3077,11 +3245,11 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	20, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
 	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
 	5,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	37, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	39, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
 	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	37, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	39, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
 	14, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	35, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	37, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
 	5,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
 	3,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
 	19, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
@@ -3090,34 +3258,39 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	5,  // 26: shipwarden.config.v1.MetricSource.tls:type_name -> shipwarden.config.v1.Tls
 	18, // 27: shipwarden.config.v1.MetricSource.headers:type_name -> shipwarden.config.v1.MetricHeader
 	5,  // 28: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
-	3,  // 29: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	27, // 30: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	20, // 31: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	22, // 32: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	11, // 33: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	23, // 34: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	37, // 35: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	25, // 36: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	26, // 37: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
-	28, // 38: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	29, // 39: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	30, // 40: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	31, // 41: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	31, // 42: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	31, // 43: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	31, // 44: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	31, // 45: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
-	36, // 46: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	37, // 47: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 48: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 49: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 50: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	34, // 51: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	52, // [52:52] is the sub-list for method output_type
-	52, // [52:52] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	31, // 29: shipwarden.config.v1.TargetAddress.config:type_name -> shipwarden.config.v1.ConfigEntry
+	3,  // 30: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	27, // 31: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	20, // 32: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	22, // 33: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	11, // 34: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
+	23, // 35: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	39, // 36: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	25, // 37: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	26, // 38: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
+	28, // 39: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	29, // 40: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	32, // 41: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	30, // 42: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
+	33, // 43: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	33, // 44: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	33, // 45: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	33, // 46: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	33, // 47: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	31, // 48: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
+	39, // 49: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
+	4,  // 50: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
+	38, // 51: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	39, // 52: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 53: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 54: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 55: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	36, // 56: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	57, // [57:57] is the sub-list for method output_type
+	57, // [57:57] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -3133,6 +3306,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
+		(*TargetDriver_Config)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3140,7 +3314,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   34,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

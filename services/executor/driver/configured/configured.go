@@ -4,12 +4,14 @@ package configured
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"time"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/command"
+	"github.com/blackdice/shipwarden/services/executor/driver/config"
 	"github.com/blackdice/shipwarden/services/executor/driver/host"
 	"github.com/blackdice/shipwarden/services/executor/driver/noop"
 )
@@ -19,18 +21,28 @@ type Options struct {
 	// Now tells the time. Absent: time.Now.
 	Now func() time.Time
 	// At is called at every place at which a crash of a driver matters, with its
-	// name (host.Points, command.Points, noop.Points), for tests that crash there.
+	// name (host.Points, command.Points, config.Points, noop.Points), for tests that crash
+	// there.
 	At func(point string)
 	// NoopFolder keeps the fences and ledgers of noop targets, each in a folder with
 	// its id, so that several processes share them. Absent: each process for itself.
 	NoopFolder string
 }
 
+// Close lets go of the connections that drivers hold.
+func Close(drivers map[string]driver.Driver) {
+	for _, d := range drivers {
+		if c, ok := d.(io.Closer); ok {
+			_ = c.Close()
+		}
+	}
+}
+
 // Drivers makes a driver for every target. It touches no target. The error names
 // every field at fault, such as targets[1].host.restart.
 func Drivers(targets []*configv1.TargetDriver, o Options) (map[string]driver.Driver, error) {
 	drivers := make(map[string]driver.Driver, len(targets))
-	folders := make(map[string]string)
+	places := make(map[string]string)
 	var problems []error
 	for i, t := range targets {
 		field := fmt.Sprintf("targets[%d]", i)
@@ -42,23 +54,25 @@ func Drivers(targets []*configv1.TargetDriver, o Options) (map[string]driver.Dri
 			problems = append(problems, fmt.Errorf("%s.target: %s is there already", field, t.GetTarget()))
 			continue
 		}
-		d, folder, err := one(t, field, o)
+		d, place, err := one(t, field, o)
 		if err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		// Two targets in one folder would take each other's fence for their own.
-		if other := folders[folder]; folder != "" && other != "" {
-			problems = append(problems, fmt.Errorf("%s: folder %s is that of target %s", field, folder, other))
+		// Two targets in one place would take each other's fence for their own.
+		if other := places[place]; place != "" && other != "" {
+			problems = append(problems, fmt.Errorf("%s: %s is that of target %s", field, place, other))
 			continue
 		}
-		folders[folder] = t.GetTarget()
+		places[place] = t.GetTarget()
 		drivers[t.GetTarget()] = d
 	}
 	return drivers, errors.Join(problems...)
 }
 
-func one(t *configv1.TargetDriver, field string, o Options) (d driver.Driver, folder string, err error) {
+// one makes a driver, and says where the target keeps what must be its own.
+func one(t *configv1.TargetDriver, field string, o Options) (d driver.Driver, place string, err error) {
+	folder := ""
 	switch {
 	case t.GetHost() != nil:
 		field, folder = field+".host", t.GetHost().GetFolder()
@@ -66,13 +80,22 @@ func one(t *configv1.TargetDriver, field string, o Options) (d driver.Driver, fo
 	case t.GetCommand() != nil:
 		field, folder = field+".command", t.GetCommand().GetMarkerFolder()
 		d, err = command.New(t.GetCommand(), command.Options{Target: t.GetTarget(), Now: o.Now, At: o.At})
+	case t.GetConfig() != nil:
+		made, err := config.New(t.GetConfig(), config.Options{Target: t.GetTarget(), At: o.At})
+		if err != nil {
+			return nil, "", driver.InField(field+".config", err)
+		}
+		return made, "entry " + made.Place(), nil
 	case t.GetNoop() != nil:
 		if o.NoopFolder != "" {
 			folder = filepath.Join(o.NoopFolder, t.GetTarget())
 		}
 		d = noop.New(noop.Options{Target: t.GetTarget(), Folder: folder, Now: o.Now, At: o.At})
 	default:
-		return nil, "", fmt.Errorf("%s: a driver is required: host, command or noop", field)
+		return nil, "", fmt.Errorf("%s: a driver is required: host, command, config or noop", field)
 	}
-	return d, folder, driver.InField(field, err)
+	if folder != "" {
+		place = "folder " + folder
+	}
+	return d, place, driver.InField(field, err)
 }

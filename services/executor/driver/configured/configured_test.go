@@ -19,6 +19,12 @@ func host(target, folder string, argv ...string) *configv1.TargetDriver {
 	}}}
 }
 
+func document(target, url, bucket, key string) *configv1.TargetDriver {
+	return &configv1.TargetDriver{Target: target, Driver: &configv1.TargetDriver_Config{Config: &configv1.ConfigDriver{
+		Entry: &configv1.ConfigEntry{Nats: &configv1.Nats{Urls: []string{url}}, Bucket: bucket, Key: key},
+	}}}
+}
+
 func noop(target string) *configv1.TargetDriver {
 	return &configv1.TargetDriver{Target: target, Driver: &configv1.TargetDriver_Noop{Noop: &configv1.NoopDriver{}}}
 }
@@ -34,14 +40,17 @@ func TestEveryTargetGetsItsDriver(t *testing.T) {
 			Deploy: &configv1.Command{Argv: []string{executable}}, MarkerFolder: "/srv/markers", Allow: []string{executable},
 		}}},
 		noop("n"),
+		document("d", "nats://config-0:4222", "limits", "shop"),
 	}, configured.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer configured.Close(drivers)
 	for target, class := range map[string]releasev1.DriverClass{
 		"h": releasev1.DriverClass_DRIVER_CLASS_FENCED,
 		"c": releasev1.DriverClass_DRIVER_CLASS_OPAQUE,
 		"n": releasev1.DriverClass_DRIVER_CLASS_FENCED,
+		"d": releasev1.DriverClass_DRIVER_CLASS_FENCED,
 	} {
 		if d := drivers[target]; d == nil || d.Class() != class {
 			t.Errorf("target %s: driver %v", target, d)
@@ -73,6 +82,9 @@ func TestMistakesAreNamedByField(t *testing.T) {
 			RollbackDryRun: &configv1.Command{Argv: []string{"/bin/true"}, Env: map[string]string{"PATH": "x"}},
 			MarkerFolder:   "/srv/d", Allow: []string{"/bin/true"},
 		}}},
+		document("e", "nats://config-0:4222", "limits", "shop"),
+		document("f", "nats://config-0:4222", "limits", "shop"),
+		document("g", "nats://config-0:4222", "the limits", "shop.>"),
 	}, configured.Options{})
 	if err == nil {
 		t.Fatal("no mistake was found")
@@ -98,6 +110,9 @@ func TestMistakesAreNamedByField(t *testing.T) {
 		"targets[10].command.preview.argv[1]: unknown placeholder {what}",
 		"targets[10].command.rollback_dry_run.env[PATH]: refused",
 		"targets[10].command.rollback_dry_run: there is no rollback",
+		"targets[12]: entry nats://config-0:4222 $KV.limits.shop is that of target e",
+		"targets[13].config.entry.bucket: not a name",
+		"targets[13].config.entry.key: not a name",
 	} {
 		if !strings.Contains("\n"+err.Error(), "\n"+want) {
 			t.Errorf("missing: %s", want)

@@ -1,0 +1,134 @@
+package bucket_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/blackdice/shipwarden/internal/bucket"
+	"github.com/blackdice/shipwarden/internal/natstest"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+)
+
+func entry(t *testing.T, url, name, key string) *bucket.Entry {
+	t.Helper()
+	e, err := bucket.New("test", &configv1.ConfigEntry{Nats: &configv1.Nats{Urls: strings.Split(url, ",")}, Bucket: name, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	return e
+}
+
+func make8(t *testing.T, n natstest.Server) jetstream.KeyValue {
+	t.Helper()
+	kv, err := n.JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "limits", History: 8, Replicas: n.Replicas()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kv
+}
+
+func TestOfTwoWritesAfterOneRevisionOneIsStored(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		kv := make8(t, n)
+		e := entry(t, n.URL(), "limits", "shop.orders")
+		if r, err := e.Last(t.Context()); err != nil || r.Sequence != 0 || r.Present {
+			t.Errorf("of nothing: %+v, %v", r, err)
+		}
+		w := bucket.Write{Value: []byte("one"), Present: true, Header: nats.Header{"Beside": {"it"}}}
+		first, err := e.Put(t.Context(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := entry(t, n.URL(), "limits", "shop.orders").Put(t.Context(), w); !errors.Is(err, bucket.ErrRaced) {
+			t.Errorf("after nothing again: %v", err)
+		}
+		if _, err := kv.PutString(t.Context(), "shop.orders", "by hand"); err != nil {
+			t.Fatal(err)
+		}
+		w.After = first
+		if _, err := e.Put(t.Context(), w); !errors.Is(err, bucket.ErrRaced) {
+			t.Errorf("after what was there before: %v", err)
+		}
+		r, err := e.Last(t.Context())
+		if err != nil || string(r.Value) != "by hand" || !r.Present || r.Header.Get("Beside") != "" {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if _, err := e.Put(t.Context(), bucket.Write{After: r.Sequence, Header: nats.Header{"Beside": {"nothing"}}}); err != nil {
+			t.Error(err)
+		}
+		n.Synced(t, "KV_limits")
+		if _, err := kv.Get(t.Context(), "shop.orders"); !errors.Is(err, jetstream.ErrKeyNotFound) {
+			t.Errorf("a reader gets %v", err)
+		}
+		all, err := e.History(t.Context())
+		if err != nil || len(all) != 3 || all[0].Header.Get("Beside") != "it" || string(all[0].Value) != "one" || all[2].Present || all[2].Header.Get("Beside") != "nothing" {
+			t.Errorf("%+v, %v", all, err)
+		}
+	})
+}
+
+func TestLimitsAreThoseOfBucketAndServer(t *testing.T) {
+	n := natstest.Single(t)
+	make8(t, n)
+	got, err := entry(t, n.URL(), "limits", "shop").Limits(t.Context())
+	if want := (bucket.Limits{History: 8, Bytes: n.Conn().MaxPayload()}); got != want || err != nil {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+	if _, err := n.JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "small", History: 1, MaxValueSize: 100, TTL: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	got, err = entry(t, n.URL(), "small", "shop").Limits(t.Context())
+	if want := (bucket.Limits{History: 1, Bytes: 100, Expires: true}); got != want || err != nil {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+	if _, err := entry(t, n.URL(), "small", "shop").Put(t.Context(), bucket.Write{Value: make([]byte, 101), Present: true}); !errors.Is(err, bucket.ErrRefused) {
+		t.Errorf("101 bytes: %v", err)
+	}
+}
+
+func TestWhatIsNotThereIsSaid(t *testing.T) {
+	n := natstest.Single(t)
+	if _, err := entry(t, n.URL(), "none", "shop").Last(t.Context()); !errors.Is(err, bucket.ErrNoBucket) {
+		t.Errorf("no bucket: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := entry(t, "nats://127.0.0.1:1", "limits", "shop").Last(ctx); !errors.Is(err, bucket.ErrUnavailable) {
+		t.Errorf("no server: %v", err)
+	}
+	if _, err := entry(t, "nats://127.0.0.1:1", "limits", "shop").Put(t.Context(), bucket.Write{Present: true}); !errors.Is(err, bucket.ErrUnavailable) {
+		t.Errorf("no server: %v", err)
+	}
+	e := entry(t, n.URL(), "limits", "shop")
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := e.Last(t.Context()); !errors.Is(err, bucket.ErrUnavailable) {
+		t.Errorf("closed: %v", err)
+	}
+}
+
+// TestAServerOfABucketIsNotWhereNobodyMayBeCalled: the metadata service of a cloud, or what
+// listens on this machine alone and is reached by another name.
+func TestAServerOfABucketIsNotWhereNobodyMayBeCalled(t *testing.T) {
+	n := natstest.Single(t)
+	make8(t, n)
+	_, port, _ := strings.Cut(strings.TrimPrefix(n.URLs()[0], "nats://"), ":")
+	for _, url := range []string{"nats://169.254.169.254:4222", "nats://0.0.0.0:" + port, "nats://[::ffff:0.0.0.0]:" + port} {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		if _, err := entry(t, url, "limits", "shop").Last(ctx); !errors.Is(err, bucket.ErrUnavailable) {
+			t.Errorf("%s: %v", url, err)
+		}
+		cancel()
+	}
+	if _, err := entry(t, "nats://localhost:"+port, "limits", "shop").Last(t.Context()); err != nil {
+		t.Errorf("localhost: %v", err)
+	}
+}

@@ -1,0 +1,283 @@
+package config_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/blackdice/shipwarden/internal/natstest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/config"
+)
+
+func at(sequence uint64) driver.Fence { return driver.Fence{Epoch: "e1", Sequence: sequence} }
+
+// from is a plan that places a version where another document was.
+func from(before string, version int) driver.Plan {
+	p := plan(version)
+	p.Previous = digest(before)
+	return p
+}
+
+// release places a version under a fence of its own, and must succeed.
+func release(t *testing.T, w *world, version int, before string) {
+	t.Helper()
+	if _, err := w.open(t, nil).Apply(t.Context(), driver.ApplyKey(fmt.Sprintf("shop-%d", version), 0, 1), at(uint64(10*version)), from(before, version)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatWasWrittenByHandIsNotOverwritten(t *testing.T) {
+	n := natstest.Single(t)
+	const byHand = "limits: {orders: 99}\n"
+	for _, test := range []struct {
+		name string
+		call func(ctx context.Context, d *config.Driver) error
+	}{
+		{"by the next release", func(ctx context.Context, d *config.Driver) error {
+			_, err := d.Apply(ctx, driver.ApplyKey("shop-3", 0, 1), at(30), from(document(2), 3))
+			return err
+		}},
+		{"by the release itself, again", func(ctx context.Context, d *config.Driver) error {
+			_, err := d.Apply(ctx, driver.ApplyKey("shop-2", 0, 2), at(30), from(document(1), 2))
+			return err
+		}},
+		{"by the way back", func(ctx context.Context, d *config.Driver) error {
+			_, err := d.Rollback(ctx, driver.RollbackKey("shop-2", 0, 1), at(30), from(document(1), 2))
+			return err
+		}},
+	} {
+		for _, hand := range []string{byHand, ""} {
+			t.Run(fmt.Sprintf("%s: %.6q", test.name, hand), func(t *testing.T) {
+				w := newWorld(t, n, 8)
+				release(t, w, 1, "")
+				release(t, w, 2, document(1))
+				if hand == "" {
+					if err := w.kv.Delete(t.Context(), key); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					w.put(t, hand)
+				}
+				if err := test.call(t.Context(), w.open(t, nil)); !errors.Is(err, driver.ErrConflict) {
+					t.Errorf("got %v, want %v", err, driver.ErrConflict)
+				}
+				if got := w.value(t); got != hand {
+					t.Errorf("the bucket has %q", got)
+				}
+				if got, err := w.open(t, nil).Running(t.Context()); got != digest(hand) || err != nil {
+					t.Errorf("running %q, %v", got, err)
+				}
+			})
+		}
+	}
+}
+
+func TestAWriteByHandBetweenReadingAndWritingIsNotOverwritten(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		for _, point := range []string{config.PointRead, config.PointAdmitted, config.PointChecked} {
+			w := newWorld(t, n, 8)
+			release(t, w, 1, "")
+			d := w.open(t, func(p string) {
+				if p == point {
+					w.put(t, "by: hand\n")
+				}
+			})
+			if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), from(document(1), 2)); !errors.Is(err, driver.ErrConflict) {
+				t.Errorf("at %s: got %v, want %v", point, err, driver.ErrConflict)
+			}
+			if got := w.value(t); got != "by: hand\n" {
+				t.Errorf("at %s: the bucket has %q", point, got)
+			}
+		}
+	})
+}
+
+func TestWhatWasWrittenByHandAndShownInThePreviewIsReplaced(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 8)
+	w.put(t, "by: hand\n")
+	release(t, w, 1, "by: hand\n")
+	if got := w.value(t); got != document(1) {
+		t.Errorf("the bucket has %q", got)
+	}
+	if _, err := w.open(t, nil).Rollback(t.Context(), driver.RollbackKey("shop-1", 0, 1), at(10), from("by: hand\n", 1)); err != nil {
+		t.Error(err)
+	}
+	if got := w.value(t); got != "by: hand\n" {
+		t.Errorf("back: the bucket has %q", got)
+	}
+}
+
+func TestAFenceOutlivesWhatIsWrittenByHand(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 4)
+	release(t, w, 2, "")
+	stale := func() error {
+		_, err := w.open(t, nil).Apply(t.Context(), driver.ApplyKey("shop-1", 0, 1), at(10), from("by: hand\n", 1))
+		return err
+	}
+	w.put(t, "by: hand\n")
+	if err := stale(); !errors.Is(err, driver.ErrStaleFence) {
+		t.Errorf("got %v, want %v", err, driver.ErrStaleFence)
+	}
+	// As often as the bucket keeps revisions: then nobody can tell who was there.
+	for range 3 {
+		w.put(t, "by: hand\n")
+	}
+	if err := stale(); !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "let the bucket keep more") {
+		t.Errorf("got %v, want %v", err, driver.ErrConflict)
+	}
+	if got := w.value(t); got != "by: hand\n" {
+		t.Errorf("the bucket has %q", got)
+	}
+}
+
+func TestAHeaderThatCannotBeReadLetsNobodyIn(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 4)
+	m := header("$KV."+w.Bucket+"."+key, "{", document(1))
+	if _, err := w.JetStream().PublishMsg(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.open(t, nil).Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), from(document(1), 2)); !errors.Is(err, driver.ErrConflict) {
+		t.Errorf("got %v, want %v", err, driver.ErrConflict)
+	}
+	if got := w.value(t); got != document(1) {
+		t.Errorf("the bucket has %q", got)
+	}
+}
+
+func TestAnEntryOfAnotherTargetIsLeftAlone(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 4)
+	release(t, w, 1, "")
+	other, err := config.New(w.config(), config.Options{Target: "till-config"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.Apply(t.Context(), driver.ApplyKey("till-2", 0, 1), at(20), from(document(1), 2)); !errors.Is(err, driver.ErrConflict) {
+		t.Errorf("apply: %v", err)
+	}
+	if _, err := other.Seal(t.Context(), driver.ApplyKey("till-2", 0, 1), at(20)); !errors.Is(err, driver.ErrConflict) {
+		t.Errorf("seal: %v", err)
+	}
+	if n := len(w.history(t)); n != 1 {
+		t.Errorf("%d revisions", n)
+	}
+}
+
+func TestASealLeavesTheDocumentAsItIs(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 8)
+	d := w.open(t, nil)
+	if _, err := d.Seal(t.Context(), driver.ApplyKey("shop-0", 0, 1), at(5)); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.value(t); got != "" {
+		t.Errorf("of nothing the seal made %q", got)
+	}
+	if got, err := d.Running(t.Context()); got != "" || err != nil {
+		t.Errorf("running %q, %v", got, err)
+	}
+	release(t, w, 1, "")
+	w.put(t, "by: hand\n")
+	if _, err := d.Seal(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20)); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.value(t); got != "by: hand\n" {
+		t.Errorf("the bucket has %q", got)
+	}
+	// It is still somebody else's.
+	if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-3", 0, 1), at(30), from(document(1), 3)); !errors.Is(err, driver.ErrConflict) {
+		t.Errorf("got %v, want %v", err, driver.ErrConflict)
+	}
+}
+
+func TestNothingPushesTheWayBackOutOfTheHistory(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 3)
+	release(t, w, 1, "")
+	release(t, w, 2, document(1))
+	d := w.open(t, nil)
+	if _, err := d.Seal(t.Context(), driver.RollbackKey("shop-2", 0, 1), at(21)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Seal(t.Context(), driver.RollbackKey("shop-2", 0, 2), at(22)); !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), "let it keep more") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := d.Rollback(t.Context(), driver.RollbackKey("shop-2", 0, 3), at(23), from(document(1), 2)); err != nil {
+		t.Error(err)
+	}
+	if got := w.value(t); got != document(1) {
+		t.Errorf("the bucket has %q", got)
+	}
+}
+
+func TestABucketOfOneRevisionHasNoWayBackAndSaysSoBefore(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 1)
+	release(t, w, 1, "")
+	d := w.open(t, nil)
+	for range 2 {
+		run, err := d.DryRunRollback(t.Context(), from(document(1), 2))
+		if err != nil || run.Possible || run.Source != releasev1.RollbackProof_SOURCE_TARGET {
+			t.Errorf("%+v, %v", run, err)
+		}
+	}
+	release(t, w, 2, document(1))
+	if _, err := d.Rollback(t.Context(), driver.RollbackKey("shop-2", 0, 1), at(20), from(document(1), 2)); !errors.Is(err, driver.ErrNoWayBack) {
+		t.Errorf("got %v, want %v", err, driver.ErrNoWayBack)
+	}
+}
+
+func TestBucketsInWhichNoDocumentCanStayAreRefused(t *testing.T) {
+	n := natstest.Single(t)
+	for name, bucket := range map[string]jetstream.KeyValueConfig{
+		"entries go away": {Bucket: "ttl", History: 8, TTL: time.Hour},
+		"a mirror":        {Bucket: "copy", History: 8, Mirror: &jetstream.StreamSource{Name: "KV_none"}},
+		"no bucket":       {},
+	} {
+		if bucket.Bucket != "" {
+			if _, err := n.JetStream().CreateKeyValue(t.Context(), bucket); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			bucket.Bucket = "missing"
+		}
+		d := opened(t, place{URL: n.URL(), Bucket: bucket.Bucket}.config(), nil)
+		if _, err := d.Preview(t.Context(), plan(1)); !errors.Is(err, driver.ErrInvalid) {
+			t.Errorf("%s: preview %v", name, err)
+		}
+		if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-1", 0, 1), at(10), plan(1)); !errors.Is(err, driver.ErrInvalid) {
+			t.Errorf("%s: apply %v", name, err)
+		}
+	}
+}
+
+func TestADocumentAsLargeAsTheServerTakes(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		w := newWorld(t, n, 4)
+		d := w.open(t, nil)
+		large := "text: " + strings.Repeat("x", 128<<10-(12<<10)-6)
+		if _, err := d.Preview(t.Context(), planOf("1", "limits.yaml", large)); err != nil {
+			t.Error(err)
+		}
+		if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-1", 0, 1), at(10), planOf("1", "limits.yaml", large)); err != nil {
+			t.Error(err)
+		}
+		if got := w.value(t); got != large {
+			t.Errorf("the bucket has %d bytes", len(got))
+		}
+		if got, err := d.Running(t.Context()); got != digest(large) || err != nil {
+			t.Errorf("running %q, %v", got, err)
+		}
+		larger := planOf("2", "limits.yaml", large+"x")
+		if _, err := d.Preview(t.Context(), larger); !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), "bytes") {
+			t.Errorf("one more: preview %v", err)
+		}
+		if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), larger); !errors.Is(err, driver.ErrInvalid) {
+			t.Errorf("one more: apply %v", err)
+		}
+	})
+}

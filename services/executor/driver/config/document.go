@@ -1,0 +1,184 @@
+package config
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/blackdice/shipwarden/internal/strictjson"
+	"github.com/blackdice/shipwarden/services/executor/artifact"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+)
+
+const (
+	// maxDocuments bounds the documents in one YAML stream, and maxDepth how deep each goes.
+	maxDocuments = 1000
+	maxDepth     = 100
+	// headerRoom is what is kept free beside a document for the header, of which every part is
+	// bounded.
+	headerRoom = 12 << 10
+)
+
+// errForm says that bytes are not the document that their name says.
+var errForm = errors.New("it cannot be read")
+
+type format int
+
+const (
+	formatYAML format = iota
+	formatJSON
+)
+
+// formatOf is what a document is by the end of its name.
+func formatOf(location string) (format, error) {
+	switch {
+	case strings.HasSuffix(location, ".json"):
+		return formatJSON, nil
+	case strings.HasSuffix(location, ".yaml"), strings.HasSuffix(location, ".yml"):
+		return formatYAML, nil
+	}
+	return 0, errors.New("its name ends with none of .yaml, .yml and .json")
+}
+
+// content reads a document to its end, so that its digest is verified, and refuses one that
+// does not fit beside a header.
+func content(ctx context.Context, a artifact.Artifact, limit int64) ([]byte, error) {
+	if most := limit - headerRoom; a.Size > most {
+		return nil, fmt.Errorf("it measures %d bytes, and the bucket takes %d beside what is noted of it: %w", a.Size, max(most, 0), driver.ErrInvalid)
+	}
+	reader, err := a.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = reader.Close() }()
+	body, err := io.ReadAll(reader)
+	if err != nil {
+		return nil, fmt.Errorf("read artifact %s: %w", a.Name, err)
+	}
+	if most := limit - headerRoom; int64(len(body)) > most {
+		return nil, fmt.Errorf("it measures %d bytes, and the bucket takes %d beside what is noted of it: %w", len(body), max(most, 0), driver.ErrInvalid)
+	}
+	return body, nil
+}
+
+// parse reads a document and holds it against the schema. Errors wrap driver.ErrInvalid and
+// name the places at fault, and no values.
+func (d *Driver) parse(location string, body []byte) ([]any, error) {
+	f, err := formatOf(location)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", driver.ErrInvalid, err)
+	}
+	values, err := read(f, body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", driver.ErrInvalid, err)
+	}
+	if d.schema == nil {
+		return values, nil
+	}
+	for i, v := range values {
+		if err := d.schema.check(v); err != nil {
+			return nil, fmt.Errorf("%s%w: %w", place(i, len(values)), driver.ErrInvalid, err)
+		}
+	}
+	return values, nil
+}
+
+func place(i, n int) string {
+	if n == 1 {
+		return ""
+	}
+	return fmt.Sprintf("document %d: ", i+1)
+}
+
+// read reads the values of a document: one in JSON, one or more in YAML.
+func read(f format, body []byte) ([]any, error) {
+	if !utf8.Valid(body) {
+		return nil, fmt.Errorf("%w: not UTF-8", errForm)
+	}
+	if f == formatJSON {
+		v, err := strictjson.Value(body)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errForm, err)
+		}
+		return []any{v}, nil
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(body))
+	var values []any
+	for {
+		var node yaml.Node
+		err := decoder.Decode(&node)
+		switch {
+		case errors.Is(err, io.EOF) && len(values) == 0:
+			return nil, fmt.Errorf("%w: it is empty", errForm)
+		case errors.Is(err, io.EOF):
+			return values, nil
+		case err != nil:
+			return nil, fmt.Errorf("%w: document %d: %w", errForm, len(values)+1, err)
+		case len(values) == maxDocuments:
+			return nil, fmt.Errorf("%w: more than %d documents", errForm, maxDocuments)
+		}
+		v, err := decode(&node)
+		if err != nil {
+			return nil, fmt.Errorf("%w: document %d: %w", errForm, len(values)+1, err)
+		}
+		values = append(values, v)
+	}
+}
+
+// decode is the value of a YAML document as it would be in JSON.
+func decode(node *yaml.Node) (any, error) {
+	asText(node, 0)
+	var v any
+	if err := node.Decode(&v); err != nil {
+		return nil, err
+	}
+	return plain(v, 0)
+}
+
+// asText has times of day read as the text that they are written as.
+func asText(node *yaml.Node, depth int) {
+	if depth > 2*maxDepth {
+		return // Too deep a document is refused afterwards.
+	}
+	if node.Kind == yaml.ScalarNode && node.ShortTag() == "!!timestamp" {
+		node.Tag = "!!str"
+	}
+	for _, child := range node.Content {
+		asText(child, depth+1)
+	}
+}
+
+func plain(v any, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, errors.New("nested too deep")
+	}
+	var err error
+	switch v := v.(type) {
+	case map[string]any:
+		for name, child := range v {
+			if v[name], err = plain(child, depth+1); err != nil {
+				return nil, err
+			}
+		}
+	case map[any]any:
+		return nil, errors.New("a key is no text")
+	case []any:
+		for i, child := range v {
+			if v[i], err = plain(child, depth+1); err != nil {
+				return nil, err
+			}
+		}
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, errors.New("a number that is none, or infinite")
+		}
+	}
+	return v, nil
+}

@@ -1,0 +1,146 @@
+package config
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/blackdice/shipwarden/internal/bucket"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/fence"
+)
+
+// Header is the name of the header that keeps the fence, and what else must not be forgotten.
+const Header = "Shipwarden-Target"
+
+// maxPast bounds the keys and epochs that an entry remembers: they take room from the document,
+// and lower fences are refused without them.
+const maxPast = 32
+
+// note is what stands in the header.
+type note struct {
+	fence.Record
+	// Target is the id of the target that the entry is.
+	Target string `json:"target"`
+	// Before is the digest of what was there before the newest effect.
+	Before string `json:"before,omitempty"`
+	// Write is the name of the write, by which it is found again when its answer was lost.
+	Write string `json:"write,omitempty"`
+}
+
+// header is the note for an entry.
+func (n note) header() (nats.Header, error) {
+	n.PastKeys, n.SealedKeys, n.PastEpochs = newest(n.PastKeys), newest(n.SealedKeys), newest(n.PastEpochs)
+	text, err := json.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("write fence: %w", err)
+	}
+	return nats.Header{Header: []string{string(text)}}, nil
+}
+
+func newest[T any](list []T) []T { return list[max(0, len(list)-maxPast):] }
+
+// same reports whether a note says what another one does, whoever wrote it.
+func (n note) same(other note) bool {
+	n.Write, other.Write = "", ""
+	a, errA := json.Marshal(n)
+	b, errB := json.Marshal(other)
+	return errA == nil && errB == nil && string(a) == string(b)
+}
+
+// state is an entry as it was read.
+type state struct {
+	bucket.Revision
+	// digest is that of the document; "" where there is none.
+	digest string
+	note   note
+	// lost says that a fence may have been there, and is not any more.
+	lost bool
+}
+
+// ours reports whether the document is what this driver placed last, and nobody has changed
+// it by hand.
+func (s state) ours() bool { return s.note.Carries == s.digest }
+
+// load reads the entry. Where its newest revision was written by hand, the fence is that of
+// the newest one that has it.
+func (d *Driver) load(ctx context.Context) (state, error) {
+	last, err := d.entry.Last(ctx)
+	if err != nil {
+		return state{}, wrong(err)
+	}
+	s := state{Revision: last, digest: digestOf(last)}
+	found, err := s.read(last)
+	if err != nil || found || last.Sequence == 0 {
+		return s, err
+	}
+	all, limits, err := d.history(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, r := range slices.Backward(all) {
+		if found, err := s.read(r); err != nil || found {
+			return s, err
+		}
+	}
+	s.lost = len(all) >= limits.History
+	return s, nil
+}
+
+// read takes the note of a revision, and reports whether there is one. One that cannot be read
+// must not be taken for none: that would let a stale executor in.
+func (s *state) read(r bucket.Revision) (bool, error) {
+	text := r.Header.Get(Header)
+	if text == "" {
+		return false, nil
+	}
+	var n note
+	if err := json.Unmarshal([]byte(text), &n); err != nil {
+		return false, fmt.Errorf("revision %d: the header %s cannot be read: %w: %w", r.Sequence, Header, driver.ErrConflict, err)
+	}
+	s.note = n
+	return true, nil
+}
+
+// foreign says why the entry is not this target's to change; nil where it is.
+func (s state) foreign(target string) error {
+	switch {
+	case s.note.Target != "" && s.note.Target != target:
+		return fmt.Errorf("the entry is target %s: %w", s.note.Target, driver.ErrConflict)
+	case s.lost:
+		return fmt.Errorf("all revisions that the bucket keeps were written by hand, and the fence is not among them any more: let the bucket keep more: %w", driver.ErrConflict)
+	}
+	return nil
+}
+
+// history is what the bucket keeps of the entry, and its limits.
+func (d *Driver) history(ctx context.Context) ([]bucket.Revision, bucket.Limits, error) {
+	limits, err := d.entry.Limits(ctx)
+	if err != nil {
+		return nil, limits, wrong(err)
+	}
+	all, err := d.entry.History(ctx)
+	return all, limits, wrong(err)
+}
+
+// digestOf is the digest of a revision's document; "" where it has none.
+func digestOf(r bucket.Revision) string {
+	if !r.Present {
+		return ""
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(r.Value))
+}
+
+// find is the newest revision whose document has a digest.
+func find(all []bucket.Revision, digest string) (bucket.Revision, bool) {
+	for _, r := range slices.Backward(all) {
+		if r.Present && digestOf(r) == digest {
+			return r, true
+		}
+	}
+	return bucket.Revision{}, false
+}
