@@ -1,6 +1,10 @@
 package validator
 
 import (
+	"errors"
+	"fmt"
+
+	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/station"
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
@@ -10,5 +14,11 @@ import (
 // reaching anybody: files and folders that are named, keys and addresses. The error
 // names every field at fault.
 func Check(cfg *configv1.Validator) error {
-	return station.CheckReaching(procedure.ServiceValidator, cfg)
+	wrong := []error{station.CheckReaching(procedure.ServiceValidator, cfg)}
+	for i, t := range cfg.GetTargets() {
+		if t.GetConfig() != nil {
+			wrong = append(wrong, service.Below(fmt.Sprintf("targets[%d].config.nats", i), service.CheckNATS(t.GetConfig().GetNats())))
+		}
+	}
+	return errors.Join(wrong...)
 }

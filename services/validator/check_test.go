@@ -20,6 +20,11 @@ func TestWhatTheConfigurationNamesIsThere(t *testing.T) {
 		{"the folder and a password", func(c *configv1.Validator) {
 			c.ArtifactFolder, c.Registries = "/none", []*configv1.Registry{{Host: "a", PasswordFile: "/none"}}
 		}, []string{"artifact_folder", "registries[0].password_file"}},
+		{"how the bucket of a document is reached", func(c *configv1.Validator) {
+			c.Targets = []*configv1.TargetAddress{{Target: "eu1", Config: &configv1.ConfigEntry{
+				Nats: &configv1.Nats{Urls: []string{"http://config-0"}, CredentialsFile: "/none"}, Bucket: "limits", Key: "shop",
+			}}}
+		}, []string{"targets[0].config.nats.urls[0]", "targets[0].config.nats.credentials_file"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := &configv1.Validator{Common: stationtest.Common(t, procedure.ServiceValidator), ArtifactFolder: t.TempDir()}

@@ -37,7 +37,8 @@ func Load(path string) (*configv1.Validator, error) {
 	if err := service.LoadConfig(path, cfg); err != nil {
 		return nil, err
 	}
-	_, places := targets(cfg)
+	made, places := targets(cfg)
+	closeAll(made)
 	_, resolver := resolve.New(resolve.Config{Folder: cfg.GetArtifactFolder(), Registries: cfg.GetRegistries()})
 	_, sources := metrics.Open(cfg.GetMetricSources(), nil, nil)
 	if err := errors.Join(places, resolver, sources); err != nil {
@@ -53,6 +54,7 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 	if err != nil {
 		return err
 	}
+	defer closeAll(places)
 	resolver, err := resolve.New(resolve.Config{Folder: cfg.GetArtifactFolder(), Registries: cfg.GetRegistries()})
 	if err != nil {
 		return err
@@ -83,6 +85,12 @@ func probers(sources map[string]*metrics.Source) map[string]check.Prober {
 		"prometheus": promcheck.Prober{Sources: sources},
 		"tcp":        tcpcheck.Prober{},
 		"tls":        tlscheck.Prober{},
+	}
+}
+
+func closeAll(places map[string]*target.Target) {
+	for _, t := range places {
+		t.Close()
 	}
 }
 

@@ -46,6 +46,7 @@ type documentTarget struct {
 	BaseURL        string           `json:"base_url,omitempty"`
 	TCPAddress     string           `json:"tcp_address,omitempty"`
 	DigestPath     string           `json:"digest_path,omitempty"`
+	Config         string           `json:"config,omitempty"`
 	GRPCAddress    string           `json:"grpc_address,omitempty"`
 	TLSAddress     string           `json:"tls_address,omitempty"`
 	DNSServer      string           `json:"dns_server,omitempty"`

@@ -121,7 +121,7 @@ func (r *run) document(seen []*looks, v *releasev1.Verification, verdict release
 	for _, l := range seen {
 		t := l.subject.Target
 		place := documentTarget{
-			Target: t.ID(), BaseURL: t.BaseURL(), TCPAddress: t.TCPAddress(), DigestPath: t.DigestPath(),
+			Target: t.ID(), BaseURL: t.BaseURL(), TCPAddress: t.TCPAddress(), DigestPath: t.DigestPath(), Config: t.Entry(),
 			GRPCAddress: t.GRPCAddress(), TLSAddress: t.TLSAddress(), DNSServer: t.DNSServer(),
 			ApprovedDigest: l.subject.Digest,
 			Queries:        queries(r.plan.Checks, r.plan.Release.names(t.ID(), l.subject.Digest), r.place),

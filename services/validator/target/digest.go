@@ -3,6 +3,7 @@ package target
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,21 +18,25 @@ const DigestTimeout = 5 * time.Second
 
 // ErrNoDigest means that the target has no way of telling what it runs, so that
 // asking again cannot help.
-var ErrNoDigest = errors.New("target has no digest_path")
+var ErrNoDigest = errors.New("target has no digest_path and no config")
 
 // digestForm is the one form that digests have.
 var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 // RunningDigest asks the target for the digest of the artifact that it runs (PD-6.1):
 // the body of its digest_path, which is the bare digest or a JSON object with the
-// member "digest". The errors are ErrNoDigest, ErrNoAnswer and ErrNotSeen; whichever
+// member "digest"; or, of a target that is a configuration document, that of the bytes that
+// the bucket's leader has. The errors are ErrNoDigest, ErrNoAnswer and ErrNotSeen; whichever
 // it is, the target did not tell.
 func (t *Target) RunningDigest(ctx context.Context) (string, error) {
-	if t.digestPath == "" {
-		return "", fmt.Errorf("%w: %q", ErrNoDigest, t.id)
-	}
 	ctx, cancel := context.WithTimeout(ctx, DigestTimeout)
 	defer cancel()
+	switch {
+	case t.entry != nil:
+		return t.documentDigest(ctx)
+	case t.digestPath == "":
+		return "", fmt.Errorf("%w: %q", ErrNoDigest, t.id)
+	}
 	answer, err := t.Get(ctx, t.digestPath, true)
 	if err != nil {
 		return "", fmt.Errorf("running digest: %w", err)
@@ -44,6 +49,18 @@ func (t *Target) RunningDigest(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("running digest: %w: %w", ErrNotSeen, err)
 	}
 	return digest, nil
+}
+
+// documentDigest is the digest of the document in its bucket, whoever wrote it.
+func (t *Target) documentDigest(ctx context.Context) (string, error) {
+	r, err := t.entry.Last(ctx)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("running digest: %w: %w", ErrNotSeen, err)
+	case !r.Present:
+		return "", fmt.Errorf("running digest: %w: the bucket has no such document", ErrNoAnswer)
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(r.Value)), nil
 }
 
 // readDigest reads the digest from a body. An object that names it twice is refused:

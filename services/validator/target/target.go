@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 
+	"github.com/blackdice/shipwarden/internal/bucket"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/validator/target/dial"
 )
@@ -31,6 +32,8 @@ type Target struct {
 	base       *url.URL
 	http, tcp  dial.Address
 	digestPath string
+	// entry is the document that the target is; nil where it is none.
+	entry     *bucket.Entry
 	grpc, tls  dial.Address
 	plaintext  bool
 	dns        dial.Address
@@ -75,10 +78,32 @@ func New(c *configv1.TargetAddress, resolver *net.Resolver) (*Target, error) {
 			fault("digest_path", err)
 		}
 	}
+	if c.GetConfig() != nil {
+		entry, err := bucket.New(user, c.GetConfig())
+		if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // Only a join is taken apart.
+			for _, e := range joined.Unwrap() {
+				fault("config", e)
+			}
+		}
+		if t.digestPath != "" {
+			fault("config", errors.New("tells what the target runs, and so does digest_path: one of them"))
+		}
+		t.entry = entry
+	}
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
 	}
 	return t, nil
+}
+
+// user is the name of the validator's connections to buckets.
+const user = "validator"
+
+// Close lets go of the connection to the bucket of a document.
+func (t *Target) Close() {
+	if t.entry != nil {
+		_ = t.entry.Close()
+	}
 }
 
 // ID returns the target's id in the procedure document.
@@ -103,6 +128,14 @@ func (t *Target) TCPAddress() string {
 
 // DigestPath returns the path at which the target tells what it runs, or "".
 func (t *Target) DigestPath() string { return t.digestPath }
+
+// Entry returns the bucket and the key of the document that the target is, or "".
+func (t *Target) Entry() string {
+	if t.entry == nil {
+		return ""
+	}
+	return t.entry.String()
+}
 
 // Dial opens a connection to the configured address of the TCP checks. The errors are
 // ErrNoAnswer and ErrNotSeen.
