@@ -115,8 +115,8 @@ func TestWhatIsNotThereIsSaid(t *testing.T) {
 	}
 }
 
-// TestAServerOfABucketIsNotWhereNobodyMayBeCalled: the metadata service of a cloud, or what
-// listens on this machine alone and is reached by another name.
+// TestAServerOfABucketIsNotWhereNobodyMayBeCalled: the metadata service of a cloud, or this
+// machine by another name than its own.
 func TestAServerOfABucketIsNotWhereNobodyMayBeCalled(t *testing.T) {
 	n := natstest.Single(t)
 	make8(t, n)
