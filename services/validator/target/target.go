@@ -34,10 +34,10 @@ type Target struct {
 	digestPath string
 	// entry is the document that the target is; nil where it is none.
 	entry     *bucket.Entry
-	grpc, tls  dial.Address
-	plaintext  bool
-	dns        dial.Address
-	zones      []string
+	grpc, tls dial.Address
+	plaintext bool
+	dns       dial.Address
+	zones     []string
 	// secure is whom to trust, and what to show; nil where nothing is configured.
 	secure *tls.Config
 	// Resolver finds the addresses of names. Nil means the system's.
@@ -80,7 +80,7 @@ func New(c *configv1.TargetAddress, resolver *net.Resolver) (*Target, error) {
 	}
 	if c.GetConfig() != nil {
 		entry, err := bucket.New(user, c.GetConfig())
-		if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // Only a join is taken apart.
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
 			for _, e := range joined.Unwrap() {
 				fault("config", e)
 			}

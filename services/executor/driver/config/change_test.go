@@ -26,9 +26,9 @@ func from(before string, version int) driver.Plan {
 }
 
 // release places a version under a fence of its own, and must succeed.
-func release(t *testing.T, w *world, version int, before string) {
+func release(t *testing.T, w *world, version uint8, before string) {
 	t.Helper()
-	if _, err := w.open(t, nil).Apply(t.Context(), driver.ApplyKey(fmt.Sprintf("shop-%d", version), 0, 1), at(uint64(10*version)), from(before, version)); err != nil {
+	if _, err := w.open(t, nil).Apply(t.Context(), driver.ApplyKey(fmt.Sprintf("shop-%d", version), 0, 1), at(10*uint64(version)), from(before, int(version))); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -166,10 +166,10 @@ func TestMistakesOfTheConfigurationAreNamedByField(t *testing.T) {
 		"entry.nats.urls: required": {Entry: &configv1.ConfigEntry{Bucket: "b", Key: "k"}},
 		"entry.bucket: not a name":  {Entry: &configv1.ConfigEntry{Nats: &configv1.Nats{Urls: []string{"x"}}, Bucket: "b.c", Key: "k"}},
 		"entry.key: not a name":     {Entry: &configv1.ConfigEntry{Nats: &configv1.Nats{Urls: []string{"x"}}, Bucket: "b", Key: "k.>"}},
-		"schema_file: open /none":   {Entry: place{URL: "x", Bucket: "b"}.config().Entry, SchemaFile: "/none"},
-		"no JSON Schema":            {Entry: place{URL: "x", Bucket: "b"}.config().Entry, SchemaFile: schemaFile(t, `{"type": 7}`)},
-		"which is outside of it":    {Entry: place{URL: "x", Bucket: "b"}.config().Entry, SchemaFile: schemaFile(t, `{"$ref": "file:///etc/passwd"}`)},
-		"schema.json: no JSON: ":    {Entry: place{URL: "x", Bucket: "b"}.config().Entry, SchemaFile: schemaFile(t, `{`)},
+		"schema_file: open /none":   {Entry: place{URL: "x", Bucket: "b"}.config().GetEntry(), SchemaFile: "/none"},
+		"no JSON Schema":            {Entry: place{URL: "x", Bucket: "b"}.config().GetEntry(), SchemaFile: schemaFile(t, `{"type": 7}`)},
+		"which is outside of it":    {Entry: place{URL: "x", Bucket: "b"}.config().GetEntry(), SchemaFile: schemaFile(t, `{"$ref": "file:///etc/passwd"}`)},
+		"schema.json: no JSON: ":    {Entry: place{URL: "x", Bucket: "b"}.config().GetEntry(), SchemaFile: schemaFile(t, `{`)},
 	} {
 		if _, err := config.New(c, config.Options{Target: target}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
