@@ -3,6 +3,7 @@ package bucket_test
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,12 @@ func TestLimitsAreThoseOfBucketAndServer(t *testing.T) {
 	got, err = entry(t, n.URL(), "small", "shop").Limits(t.Context())
 	if want := (bucket.Limits{History: 1, Bytes: 100, Expires: true}); got != want || err != nil {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+	if _, err := n.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{Name: "KV_endless", Subjects: []string{"$KV.endless.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := entry(t, n.URL(), "endless", "shop").Limits(t.Context()); got.History != math.MaxInt || err != nil {
+		t.Errorf("%+v, %v, want no bound", got, err)
 	}
 	if _, err := entry(t, n.URL(), "small", "shop").Put(t.Context(), bucket.Write{Value: make([]byte, 101), Present: true}); !errors.Is(err, bucket.ErrRefused) {
 		t.Errorf("101 bytes: %v", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -101,6 +102,9 @@ func (e *Entry) Limits(ctx context.Context) (Limits, error) {
 	out := Limits{
 		History: int(a.Config.MaxMsgsPerSubject), Bytes: conn.MaxPayload(),
 		Expires: a.Config.MaxAge != 0, Mirror: a.Config.Mirror != nil,
+	}
+	if out.History <= 0 {
+		out.History = math.MaxInt // no bound
 	}
 	if most := int64(a.Config.MaxMsgSize); most > 0 {
 		out.Bytes = min(out.Bytes, most)
