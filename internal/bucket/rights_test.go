@@ -76,6 +76,9 @@ func TestTheRightsOfTheDocumentsAreEnough(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for what, e := range map[string]*bucket.Entry{"the validator": validator, "another key": as("executor", "e", "shop.other")} {
+		if _, err := e.Last(t.Context()); err != nil { // and so is connected
+			t.Errorf("%s: %v", what, err)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		if _, err := e.Put(ctx, bucket.Write{After: first, Value: []byte("2"), Present: true}); !errors.Is(err, bucket.ErrUnanswered) {
 			t.Errorf("%s: %v", what, err)

@@ -214,7 +214,7 @@ func TestAnAnswerThatNeverComesIsAnUnknownOutcome(t *testing.T) {
 	w := newWorld(t, natstest.Single(t), 8)
 	l := newLine(t, w.URLs()[0])
 	c := place{URL: l.url, Bucket: w.Bucket}.config()
-	c.Patience = durationpb.New(3 * time.Second)
+	c.Patience = durationpb.New(6 * time.Second)
 	d := opened(t, c, func(point string) {
 		if point == config.PointChecked {
 			l.set(true, false)
