@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/blackdice/shipwarden/internal/mail"
 	"github.com/blackdice/shipwarden/services/approval/notify"
 )
 
@@ -83,28 +83,11 @@ func slackText(m notify.Message) string {
 var escape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@\u200b").Replace
 
 // line returns a text in one line.
-func line(text string) string {
-	return strings.Join(strings.Fields(shorten(text, maxLine)), " ")
-}
+func line(text string) string { return mail.Line(text, maxLine) }
 
 // shorten returns at most so many characters of a text, without those that are
 // not seen and change what is.
-func shorten(text string, limit int) string {
-	var kept strings.Builder
-	count := 0
-	for _, r := range text {
-		if (unicode.IsControl(r) && r != '\n' && r != '\t') || unicode.Is(unicode.Bidi_Control, r) {
-			continue
-		}
-		if count == limit {
-			kept.WriteRune('…')
-			break
-		}
-		kept.WriteRune(r)
-		count++
-	}
-	return kept.String()
-}
+func shorten(text string, limit int) string { return mail.Shorten(text, limit) }
 
 func fieldNames(m notify.Message) []string {
 	names := slices.Sorted(maps.Keys(m.Fields))

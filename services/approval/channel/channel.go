@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/mail"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/notify"
@@ -31,7 +32,7 @@ var (
 	// with a host.
 	ErrURL = errors.New("the address must be an http or https URL")
 	// ErrMailURL is ErrURL for mail.
-	ErrMailURL = errors.New("the address must be smtps://user@host:port or smtp://user@host:port")
+	ErrMailURL = mail.ErrURL
 	// ErrKind means that a channel is of a kind that is not known.
 	ErrKind = errors.New("unknown kind of channel")
 	// ErrSecrets means that a channel has not the secrets that its kind asks for.

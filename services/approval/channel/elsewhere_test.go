@@ -12,7 +12,7 @@ import (
 // afterwards, for a chat and for a relay.
 func TestAReceiversNameLeadsNowhereElse(t *testing.T) {
 	hook, mails := newReceiver(t, status(200)), newRelay(t, "")
-	_, port, _ := strings.Cut(mails.address, ":")
+	_, port, _ := strings.Cut(mails.Address, ":")
 	dnstest.Use(t, map[string][]string{
 		"chat.localhost": {"127.0.0.1", "169.254.169.254"}, "relay.localhost": {"127.0.0.1", "169.254.169.254"},
 		"here.test": {"127.0.0.1"}, "meta.test": {"169.254.169.254"},
@@ -43,7 +43,7 @@ func TestAReceiversNameLeadsNowhereElse(t *testing.T) {
 			}
 		}
 	}
-	if hook.count() != 1 || len(mails.mails) != 0 {
-		t.Errorf("%d notices and %d mails arrived", hook.count(), len(mails.mails))
+	if hook.count() != 1 || len(mails.Mails()) != 0 {
+		t.Errorf("%d notices and %d mails arrived", hook.count(), len(mails.Mails()))
 	}
 }

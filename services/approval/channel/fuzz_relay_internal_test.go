@@ -57,7 +57,7 @@ func FuzzRelay(f *testing.F) {
 	made, err := newPost(Config{
 		Name: "mail", URL: "smtp://" + listener.Addr().String(), Timeout: 5 * time.Second,
 		Mail: &configv1.Mail{From: "ship@shop.example", To: []string{"all@shop.example"}, People: map[string]string{"anna": "anna@shop.example", "ben": "ben@shop.example"}},
-	}, time.Now)
+	})
 	if err != nil {
 		f.Fatal(err)
 	}

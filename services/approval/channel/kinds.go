@@ -50,7 +50,7 @@ var kinds = map[configv1.ChannelAddress_Kind]kind{
 
 func newWire(config Config, now func() time.Time) (wire, error) {
 	if config.Kind == configv1.ChannelAddress_KIND_MAIL {
-		return newPost(config, now)
+		return newPost(config)
 	}
 	k, ok := kinds[config.Kind]
 	switch {

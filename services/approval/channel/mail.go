@@ -2,20 +2,15 @@ package channel
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
-	"mime"
-	"mime/quotedprintable"
-	"net"
-	"net/mail"
-	"net/url"
+	nettext "net/mail"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/blackdice/shipwarden/internal/mail"
 	"github.com/blackdice/shipwarden/services/approval/notify"
 )
 
@@ -26,37 +21,21 @@ const peopleHeader = "X-Shipwarden-People"
 // maxRecipients bounds to how many addresses one mail goes.
 const maxRecipients = 512
 
-// post is the wire of mail: one message to one relay (RFC 5321), over TLS. A mail that
-// is sent twice is shown twice, so that it is treated as chats are: nothing is tried
-// again of which nobody can tell whether it was taken. Its Message-ID is made from the
-// key all the same, for mail stores that look.
+// post is the wire of mail: one message to one relay. A mail that is sent twice is shown
+// twice, so that it is treated as chats are: nothing is tried again of which nobody can
+// tell whether it was taken. Its Message-ID is made from the key all the same, for mail
+// stores that look.
 type post struct {
-	name     string
-	address  string // host:port
-	host     string
-	user     string
-	password string // a secret
-	implicit bool   // TLS from the first byte
-	bare     bool   // the relay is on this machine, and there is no password: TLS is not needed
-	from     string
-	to       []string
-	people   map[string]string
-	timeout  time.Duration
-	roots    *x509.CertPool
-	now      func() time.Time
+	name   string
+	relay  *mail.Relay
+	from   string
+	to     []string
+	people map[string]string
 }
 
-func newPost(config Config, now func() time.Time) (wire, error) {
+func newPost(config Config) (wire, error) {
 	wrong := func(field string, err error) (wire, error) {
 		return nil, fmt.Errorf("channel %s: %s: %w", config.Name, field, err)
-	}
-	address, err := url.Parse(config.URL)
-	if err != nil || (address.Scheme != "smtp" && address.Scheme != "smtps") || address.Hostname() == "" || address.Port() == "" ||
-		(address.Path != "" && address.Path != "/") || address.RawQuery != "" {
-		return wrong("url_file", ErrMailURL)
-	}
-	if _, has := address.User.Password(); has {
-		return wrong("url_file", fmt.Errorf("%w: the password is in a secret file, not in it", ErrMailURL))
 	}
 	m := config.Mail
 	switch {
@@ -64,22 +43,30 @@ func newPost(config Config, now func() time.Time) (wire, error) {
 		return wrong("mail", fmt.Errorf("%w: required", ErrMail))
 	case len(m.GetTo())+len(m.GetPeople()) == 0:
 		return wrong("mail.to", fmt.Errorf("%w: nobody would get it", ErrMail))
-	case (address.User.Username() != "") != (len(config.Secrets) == 1):
-		return wrong("secret_files", fmt.Errorf("%w: one password with a user, and none without", ErrSecrets))
+	case len(config.Secrets) > 1:
+		return wrong("secret_files", fmt.Errorf("%w: %w", ErrSecrets, mail.ErrPassword))
 	}
-	p := &post{
-		name: config.Name, address: address.Host, host: address.Hostname(), user: address.User.Username(), implicit: address.Scheme == "smtps",
-		from: m.GetFrom(), to: m.GetTo(), people: m.GetPeople(), timeout: config.Timeout, roots: config.Roots, now: now,
-	}
+	relay := mail.Config{URL: config.URL, From: m.GetFrom(), Timeout: config.Timeout, Roots: config.Roots}
 	if len(config.Secrets) == 1 {
-		p.password = config.Secrets[0]
+		relay.Password = config.Secrets[0]
 	}
-	ip := net.ParseIP(p.host)
-	p.bare = p.password == "" && ip != nil && ip.IsLoopback()
-	for field, all := range map[string][]string{"mail.from": {p.from}, "mail.to": p.to, "mail.people": slices.Collect(maps.Values(p.people))} {
+	p := &post{name: config.Name, from: m.GetFrom(), to: m.GetTo(), people: m.GetPeople()}
+	var err error
+	p.relay, err = mail.New(relay)
+	switch {
+	case errors.Is(err, mail.ErrURLPassword):
+		return wrong("url_file", fmt.Errorf("%w: %w", ErrMailURL, err))
+	case errors.Is(err, mail.ErrPassword):
+		return wrong("secret_files", fmt.Errorf("%w: %w", ErrSecrets, err))
+	case errors.Is(err, mail.ErrAddress):
+		return wrong("mail.from", fmt.Errorf("%w: %w", ErrMail, err))
+	case err != nil:
+		return wrong("url_file", err)
+	}
+	for field, all := range map[string][]string{"mail.to": p.to, "mail.people": slices.Collect(maps.Values(p.people))} {
 		for _, each := range all {
-			if parsed, err := mail.ParseAddress(each); err != nil || parsed.Address != each || strings.ContainsAny(each, "\r\n<>") {
-				return wrong(field, fmt.Errorf("%w: an address is local@domain and nothing else", ErrMail))
+			if err := mail.CheckAddress(each); err != nil {
+				return wrong(field, fmt.Errorf("%w: %w", ErrMail, err))
 			}
 		}
 	}
@@ -88,35 +75,14 @@ func newPost(config Config, now func() time.Time) (wire, error) {
 
 func (p *post) remembers() bool { return false }
 
-// body is a mail of one part in plain text. Whatever a request holds stays in the words
-// of one line: subjects are encoded, and nothing else of it is in the header. It names
-// nobody's address but the sender's: people are named by their ids, and everybody else by
-// the channel.
+// body is a mail of one part in plain text. It names nobody's address but the sender's:
+// people are named by their ids, and everybody else by the channel.
 func (p *post) body(m notify.Message) ([]byte, error) {
-	var out bytes.Buffer
-	head := func(name, value string) { fmt.Fprintf(&out, "%s: %s\r\n", name, value) }
-	sum := sha256.Sum256([]byte(m.Key))
-	head("From", "Shipwarden <"+p.from+">")
-	head("To", p.name+":;")
-	head("Date", m.Time.UTC().Format(time.RFC1123Z))
-	head("Message-ID", "<"+hex.EncodeToString(sum[:16])+"@shipwarden.invalid>")
-	head("Subject", mime.QEncoding.Encode("utf-8", line(m.Subject)))
+	letter := mail.Letter{From: p.from, To: p.name, Key: m.Key, Time: m.Time, Subject: line(m.Subject), Text: plainText(m, asItIs)}
 	if people := p.known(m.People); len(people) > 0 {
-		head(peopleHeader, strings.Join(people, ",\r\n "))
+		letter.Header = [][2]string{{peopleHeader, strings.Join(people, ",\r\n ")}}
 	}
-	head("Auto-Submitted", "auto-generated") // RFC 3834: no machine answers it.
-	head("MIME-Version", "1.0")
-	head("Content-Type", "text/plain; charset=utf-8")
-	head("Content-Transfer-Encoding", "quoted-printable")
-	out.WriteString("\r\n")
-	text := quotedprintable.NewWriter(&out)
-	if _, err := text.Write([]byte(strings.ReplaceAll(plainText(m, asItIs), "\n", "\r\n") + "\r\n")); err != nil {
-		return nil, err
-	}
-	if err := text.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	return letter.Bytes()
 }
 
 // known returns those of the people who have an address here, in order and once.
@@ -128,4 +94,48 @@ func (p *post) known(people []string) []string {
 		}
 	}
 	return out
+}
+
+// attempt hands the mail to the relay, for every address that the relay takes.
+func (p *post) attempt(ctx context.Context, _ string, body []byte) answer {
+	people, err := addressees(body)
+	if err != nil {
+		return answer{text: "the mail cannot be read"}
+	}
+	to := map[string][]string{} // ids by address; the fixed ones have none
+	for _, each := range p.to {
+		to[each] = nil
+	}
+	for _, id := range people {
+		if each := p.people[id]; each != "" {
+			to[each] = append(to[each], id)
+		}
+	}
+	if len(to) == 0 {
+		return answer{text: "none of the people it is for has an address here"}
+	}
+	result, _ := p.relay.Send(ctx, slices.Sorted(maps.Keys(to)), body, nil)
+	a := answer{text: result.Text, delivered: result.Delivered, again: result.Again, ambiguous: result.Ambiguous}
+	if a.delivered {
+		for _, each := range result.Taken {
+			a.reached = append(a.reached, to[each]...)
+		}
+		slices.Sort(a.reached)
+	}
+	return a
+}
+
+// addressees reads from a mail for whom it is.
+func addressees(body []byte) ([]string, error) {
+	m, err := nettext.ReadMessage(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, id := range strings.Split(m.Header.Get(peopleHeader), ",") {
+		if id = strings.TrimSpace(id); id != "" {
+			out = append(out, id)
+		}
+	}
+	return out, nil
 }

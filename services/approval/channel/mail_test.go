@@ -1,129 +1,25 @@
 package channel_test
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"io"
-	"log/slog"
 	"mime"
-	"net"
-	"net/http/httptest"
 	"net/mail"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/blackdice/shipwarden/internal/mail/mailtest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/approval/channel"
 )
 
-// relay is a mail server of another make.
-type relay struct {
-	address string
-	roots   *x509.CertPool
-	// rcpt and data say what it answers, the last answer again and again.
-	rcpt func(to string) error
-	data []error
-
-	mu    sync.Mutex
-	tries int
-	mails []taken
-	cut   bool // it hangs up where it should answer the dot
-}
-
-type taken struct {
-	to   []string
-	body string
-	user string
-}
-
-type session struct {
-	r    *relay
-	conn *smtp.Conn
-	now  taken
-}
-
-func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
-func (s *session) Auth(string) (sasl.Server, error) {
-	return sasl.NewPlainServer(func(_, user, password string) error {
-		if user != "ship" || password != secret {
-			return smtp.ErrAuthFailed
-		}
-		s.now.user = user
-		return nil
-	}), nil
-}
-func (s *session) Reset()                               { s.now = taken{user: s.now.user} }
-func (s *session) Logout() error                        { return nil }
-func (s *session) Mail(string, *smtp.MailOptions) error { return nil }
-func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	if s.r.rcpt != nil {
-		if err := s.r.rcpt(to); err != nil {
-			return err
-		}
-	}
-	s.now.to = append(s.now.to, to)
-	return nil
-}
-
-func (s *session) Data(r io.Reader) error {
-	body, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	s.r.mu.Lock()
-	defer s.r.mu.Unlock()
-	s.r.tries++
-	if len(s.r.data) > 0 {
-		if err := s.r.data[min(s.r.tries, len(s.r.data))-1]; err != nil {
-			return err
-		}
-	}
-	s.now.body = string(body)
-	s.r.mails = append(s.r.mails, s.now)
-	if s.r.cut {
-		_ = s.conn.Conn().Close()
-	}
-	return nil
-}
-
-// newRelay starts a relay: with TLS at once, or with STARTTLS, or with none.
-func newRelay(t *testing.T, secure string) *relay {
+func newRelay(t *testing.T, secure string) *mailtest.Relay {
 	t.Helper()
-	r := &relay{roots: x509.NewCertPool()}
-	certified := httptest.NewUnstartedServer(nil) // for its certificate of 127.0.0.1
-	certified.StartTLS()
-	t.Cleanup(certified.Close)
-	r.roots.AddCert(certified.Certificate())
-	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) { return &session{r: r, conn: c}, nil }))
-	server.Domain, server.ErrorLog = "relay.example", slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	config := &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.address = listener.Addr().String()
-	switch secure {
-	case "smtps":
-		listener = tls.NewListener(listener, config)
-	case "starttls":
-		server.TLSConfig = config
-	}
-	var done sync.WaitGroup
-	done.Go(func() { _ = server.Serve(listener) })
-	t.Cleanup(func() {
-		_ = server.Close()
-		_ = listener.Close() // Of a server that had not begun to listen it does not know.
-		done.Wait()
-	})
-	return r
+	return mailtest.Start(t, secure, secret)
 }
 
 func letters() *configv1.Mail {
@@ -132,10 +28,10 @@ func letters() *configv1.Mail {
 	}
 }
 
-func mailbox(t *testing.T, scheme string, r *relay, change ...func(*channel.Config)) *channel.Channel {
+func mailbox(t *testing.T, scheme string, r *mailtest.Relay, change ...func(*channel.Config)) *channel.Channel {
 	t.Helper()
 	config := channel.Config{
-		Name: "ops", Kind: configv1.ChannelAddress_KIND_MAIL, URL: scheme + "://ship@" + r.address, Secrets: []string{secret}, Mail: letters(), Roots: r.roots,
+		Name: "ops", Kind: configv1.ChannelAddress_KIND_MAIL, URL: scheme + "://ship@" + r.Address, Secrets: []string{secret}, Mail: letters(), Roots: r.Roots,
 		Timeout: 5 * time.Second, Backoff: time.Millisecond, Now: func() time.Time { return clock },
 	}
 	for _, each := range change {
@@ -159,13 +55,13 @@ func TestMailIsHandedToARealRelay(t *testing.T) {
 		if !receipt.GetDelivered() || !certain || receipt.GetResponse() != "taken by the relay for 3 of 3 addresses" || !slices.Equal(receipt.GetReached(), []string{"alice", "bob"}) {
 			t.Fatalf("%s: receipt %v", scheme, receipt)
 		}
-		if len(r.mails) != 1 || r.mails[0].user != "ship" {
-			t.Fatalf("%s: %d mails", scheme, len(r.mails))
+		if len(r.Mails()) != 1 || r.Mails()[0].User != "ship" {
+			t.Fatalf("%s: %d mails", scheme, len(r.Mails()))
 		}
-		if diff := cmp.Diff([]string{"alice@example.com", "bob@example.org", "ops@example.com"}, r.mails[0].to); diff != "" {
+		if diff := cmp.Diff([]string{"alice@example.com", "bob@example.org", "ops@example.com"}, r.Mails()[0].To); diff != "" {
 			t.Errorf("%s: to (-want +got):\n%s", scheme, diff)
 		}
-		got, err := mail.ReadMessage(strings.NewReader(r.mails[0].body))
+		got, err := mail.ReadMessage(strings.NewReader(r.Mails()[0].Body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +72,7 @@ func TestMailIsHandedToARealRelay(t *testing.T) {
 		if got.Header.Get("From") != "Shipwarden <shipwarden@example.com>" || got.Header.Get("Message-Id") == "" || got.Header.Get("Date") != "Tue, 01 Dec 2026 12:00:00 +0000" {
 			t.Errorf("%s: %v", scheme, got.Header)
 		}
-		noSecret(t, receipt.String()+r.mails[0].body)
+		noSecret(t, receipt.String()+r.Mails()[0].Body)
 	}
 }
 
@@ -212,12 +108,12 @@ func TestWhatOfMailIsTriedAgain(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRelay(t, "smtps")
-			r.rcpt, r.data, r.cut = test.rcpt, test.data, test.cut
+			r.Rcpt, r.Data, r.Cut = test.rcpt, test.data, test.cut
 			m := message()
 			m.People = []string{"alice"}
 			receipt, certain := send(t.Context(), mailbox(t, "smtps", r), m)
-			if receipt.GetDelivered() != test.delivered || certain != test.certain || receipt.GetAttempts() != test.attempts || receipt.GetResponse() != test.response || len(r.mails) != test.mails {
-				t.Errorf("receipt %v, certain %v, %d mails", receipt, certain, len(r.mails))
+			if receipt.GetDelivered() != test.delivered || certain != test.certain || receipt.GetAttempts() != test.attempts || receipt.GetResponse() != test.response || len(r.Mails()) != test.mails {
+				t.Errorf("receipt %v, certain %v, %d mails", receipt, certain, len(r.Mails()))
 			}
 			noSecret(t, receipt.String())
 		})
@@ -243,12 +139,12 @@ func TestMailAsksForTLS(t *testing.T) {
 			change = func(*channel.Config) {}
 		}
 		receipt, _ := send(t.Context(), mailbox(t, test.scheme, r, change), message())
-		if receipt.GetDelivered() || receipt.GetAttempts() != 1 || receipt.GetResponse() != test.want || len(r.mails) != 0 {
+		if receipt.GetDelivered() || receipt.GetAttempts() != 1 || receipt.GetResponse() != test.want || len(r.Mails()) != 0 {
 			t.Errorf("%s: receipt %v", test.name, receipt)
 		}
 	}
 	here := newRelay(t, "")
-	bare := mailbox(t, "smtp", here, func(c *channel.Config) { c.URL, c.Secrets = "smtp://"+here.address, nil })
+	bare := mailbox(t, "smtp", here, func(c *channel.Config) { c.URL, c.Secrets = "smtp://"+here.Address, nil })
 	if receipt, _ := send(t.Context(), bare, message()); !receipt.GetDelivered() {
 		t.Errorf("this machine, without a password: receipt %v", receipt)
 	}

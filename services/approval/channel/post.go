@@ -5,16 +5,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/outward"
@@ -126,35 +123,6 @@ func retryAfter(value string, now time.Time) time.Duration {
 // failure says in words of our own why there is no answer: the text of the error
 // holds the URL, and names and addresses that its owner may not want to be told.
 func failure(err error, sent bool) answer {
-	a := answer{again: true, ambiguous: sent}
-	var (
-		dns         *net.DNSError
-		network     net.Error
-		certificate *tls.CertificateVerificationError
-		record      tls.RecordHeaderError
-	)
-	switch {
-	case errors.Is(err, outward.ErrForbidden):
-		return answer{text: "the address is one that must not be reached"}
-	case errors.As(err, &certificate):
-		return answer{text: "the receiver's certificate is not trusted"}
-	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
-		return answer{text: "the receiver does not speak TLS"}
-	case errors.Is(err, context.Canceled):
-		a.text, a.again = "interrupted", false
-	case errors.As(err, &dns):
-		a.text = "the receiver's name cannot be resolved"
-	case errors.As(err, &network) && network.Timeout():
-		a.text = "no answer in time"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		a.text = "the receiver refuses connections"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE):
-		a.text = "the connection was lost"
-	default:
-		a.text = "the connection failed"
-	}
-	if sent {
-		a.text += "; nobody can tell whether it arrived"
-	}
-	return a
+	why := outward.Why(err, sent)
+	return answer{text: why.Text, again: why.Again, ambiguous: why.Ambiguous}
 }
