@@ -2713,7 +2713,9 @@ type Recorder struct {
 	Oidc *Oidc `protobuf:"bytes,6,opt,name=oidc,proto3" json:"oidc,omitempty"`
 	// The provider's groups whose members read the record, administrators and auditors for
 	// instance. Required with oidc: a provider knows more people than read.
-	ReaderGroups  []string `protobuf:"bytes,7,rep,name=reader_groups,json=readerGroups,proto3" json:"reader_groups,omitempty"`
+	ReaderGroups []string `protobuf:"bytes,7,rep,name=reader_groups,json=readerGroups,proto3" json:"reader_groups,omitempty"`
+	// Tells people by mail what is on record in their name. Absent: nobody is told.
+	Digest        *Digest `protobuf:"bytes,8,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2797,6 +2799,115 @@ func (x *Recorder) GetReaderGroups() []string {
 	return nil
 }
 
+func (x *Recorder) GetDigest() *Digest {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+// Digest has everybody told by mail, on the next morning, what is on record in their name of
+// a day: whoever did not do it learns of it, also where the approval service was not honest.
+// Where to is what the procedure document has as their contact.
+type Digest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// File that holds the relay's address, smtps://user@host:465 or smtp://user@host:587.
+	UrlFile string `protobuf:"bytes,1,opt,name=url_file,json=urlFile,proto3" json:"url_file,omitempty"`
+	// File that holds the password of the user; absent where there is none.
+	PasswordFile string `protobuf:"bytes,2,opt,name=password_file,json=passwordFile,proto3" json:"password_file,omitempty"`
+	// File with the certificates that the relay's must be signed by; absent: the system's.
+	CaFile string `protobuf:"bytes,3,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	// The sender's address.
+	From string `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	// When mails are sent, as a clock in the zone shows it, "07:00".
+	At string `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
+	// The zone in which days begin and end, of the IANA database, "Europe/Berlin".
+	TimeZone string `protobuf:"bytes,6,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// How long one attempt may take. Absent: 10 s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Digest) Reset() {
+	*x = Digest{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Digest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Digest) ProtoMessage() {}
+
+func (x *Digest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Digest.ProtoReflect.Descriptor instead.
+func (*Digest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Digest) GetUrlFile() string {
+	if x != nil {
+		return x.UrlFile
+	}
+	return ""
+}
+
+func (x *Digest) GetPasswordFile() string {
+	if x != nil {
+		return x.PasswordFile
+	}
+	return ""
+}
+
+func (x *Digest) GetCaFile() string {
+	if x != nil {
+		return x.CaFile
+	}
+	return ""
+}
+
+func (x *Digest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Digest) GetAt() string {
+	if x != nil {
+		return x.At
+	}
+	return ""
+}
+
+func (x *Digest) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+func (x *Digest) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
 // Tokens is the content of a tokens file.
 type Tokens struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2807,7 +2918,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2819,7 +2930,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2832,7 +2943,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -2857,7 +2968,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +2980,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +2993,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Token) GetSha256() string {
@@ -3155,7 +3266,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa0\x03\n" +
 	"\bRecorder\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x126\n" +
 	"\x04grpc\x18\x02 \x01(\v2\x1a.shipwarden.config.v1.GrpcB\x06\xbaH\x03\xc8\x01\x01R\x04grpc\x123\n" +
@@ -3164,7 +3275,16 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\vtokens_file\x18\x05 \x01(\tR\n" +
 	"tokensFile\x12.\n" +
 	"\x04oidc\x18\x06 \x01(\v2\x1a.shipwarden.config.v1.OidcR\x04oidc\x128\n" +
-	"\rreader_groups\x18\a \x03(\tB\x13\xbaH\x10\x92\x01\r\x10@\x18\x01\"\ar\x05\x10\x01\x18\x80\x02R\freaderGroups\"G\n" +
+	"\rreader_groups\x18\a \x03(\tB\x13\xbaH\x10\x92\x01\r\x10@\x18\x01\"\ar\x05\x10\x01\x18\x80\x02R\freaderGroups\x124\n" +
+	"\x06digest\x18\b \x01(\v2\x1c.shipwarden.config.v1.DigestR\x06digest\"\xb0\x02\n" +
+	"\x06Digest\x12\"\n" +
+	"\burl_file\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aurlFile\x12#\n" +
+	"\rpassword_file\x18\x02 \x01(\tR\fpasswordFile\x12\x17\n" +
+	"\aca_file\x18\x03 \x01(\tR\x06caFile\x12\x1b\n" +
+	"\x04from\x18\x04 \x01(\tB\a\xbaH\x04r\x02`\x01R\x04from\x126\n" +
+	"\x02at\x18\x05 \x01(\tB&\xbaH#r!2\x1f^([01][0-9]|2[0-3]):[0-5][0-9]$R\x02at\x12&\n" +
+	"\ttime_zone\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\btimeZone\x12G\n" +
+	"\atimeout\x18\a \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x03\b\xac\x022\x05\x10\x80\xc2\xd7/R\atimeout\"G\n" +
 	"\x06Tokens\x12=\n" +
 	"\x06tokens\x18\x01 \x03(\v2\x1b.shipwarden.config.v1.TokenB\b\xbaH\x05\x92\x01\x02\b\x01R\x06tokens\"o\n" +
 	"\x05Token\x12-\n" +
@@ -3185,7 +3305,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
@@ -3222,17 +3342,18 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*NoopDriver)(nil),          // 32: shipwarden.config.v1.NoopDriver
 	(*Command)(nil),             // 33: shipwarden.config.v1.Command
 	(*Recorder)(nil),            // 34: shipwarden.config.v1.Recorder
-	(*Tokens)(nil),              // 35: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 36: shipwarden.config.v1.Token
-	nil,                         // 37: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 38: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 39: google.protobuf.Duration
+	(*Digest)(nil),              // 35: shipwarden.config.v1.Digest
+	(*Tokens)(nil),              // 36: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 37: shipwarden.config.v1.Token
+	nil,                         // 38: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 39: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 40: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	4,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	6,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	7,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	39, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	40, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	9,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
@@ -3245,11 +3366,11 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	20, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
 	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
 	5,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	39, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	40, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
 	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	39, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	40, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
 	14, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	37, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	38, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
 	5,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
 	3,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
 	19, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
@@ -3265,7 +3386,7 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	22, // 33: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	11, // 34: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
 	23, // 35: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	39, // 36: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	40, // 36: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
 	25, // 37: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
 	26, // 38: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
 	28, // 39: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
@@ -3278,19 +3399,21 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	33, // 46: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
 	33, // 47: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
 	31, // 48: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
-	39, // 49: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
+	40, // 49: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
 	4,  // 50: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
-	38, // 51: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	39, // 52: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	39, // 51: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	40, // 52: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
 	3,  // 53: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
 	15, // 54: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
 	12, // 55: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	36, // 56: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	35, // 56: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
+	40, // 57: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
+	37, // 58: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -3314,7 +3437,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2306,8 +2306,9 @@ func (x *Person) GetSigningIdentities() []*PersonIdentity {
 	return nil
 }
 
-// Contact is a way to reach people who own something. Nobody is told anything by it:
-// that is what channels are for.
+// Contact is a way to reach people. Nobody is told of a release by it: that is what channels
+// are for. The first mail address of a person gets the digest of what is on record in their
+// name, where the recorder sends any.
 type Contact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the address is.
