@@ -104,3 +104,8 @@ func lastBefore(shown wall, zone *time.Location) time.Time {
 	}
 	return shown // not reached: the first span begins before the time was shown
 }
+
+// FirstShown returns the first moment at which a clock in the zone shows what a clock in UTC
+// shows at the given one, or a later time: where the clock jumped over it, the moment of the
+// jump.
+func FirstShown(shown time.Time, zone *time.Location) time.Time { return firstShown(shown.UTC(), zone) }

@@ -42,7 +42,7 @@ func (l Letter) Bytes() ([]byte, error) {
 	var out bytes.Buffer
 	head := func(name, value string) { fmt.Fprintf(&out, "%s: %s\r\n", name, value) }
 	head("From", "Shipwarden <"+l.From+">")
-	head("To", l.To+":;")
+	head("To", phrase(l.To)+":;")
 	head("Date", l.Time.UTC().Format(time.RFC1123Z))
 	head("Message-ID", MessageID(l.Key))
 	head("Subject", mime.QEncoding.Encode("utf-8", Line(l.Subject, maxSubject)))
@@ -62,6 +62,23 @@ func (l Letter) Bytes() ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// phrase is a name as it stands in a header: as it is where it is a word of letters, digits
+// and hyphens, and quoted otherwise.
+func phrase(name string) string {
+	plain := func(r rune) bool {
+		return r == '-' || r == '_' || r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r))
+	}
+	if name != "" && strings.IndexFunc(name, func(r rune) bool { return !plain(r) }) < 0 {
+		return name
+	}
+	return `"` + strings.Map(func(r rune) rune {
+		if r < ' ' || r >= unicode.MaxASCII || r == '"' || r == '\\' {
+			return '?'
+		}
+		return r
+	}, Line(name, maxSubject)) + `"`
 }
 
 // MessageID is the Message-ID of letters with that key.

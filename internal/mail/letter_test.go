@@ -64,3 +64,23 @@ func TestALetterIsTheSameBytesEveryTime(t *testing.T) {
 		t.Errorf("%q and %q", one, two)
 	}
 }
+
+func TestTheNameOfAGroupStaysOne(t *testing.T) {
+	for name, want := range map[string]string{
+		"anna": "anna:;", "on-call_2": "on-call_2:;", "anna.b": `"anna.b":;`, "": `"":;`, "a\r\nBcc: eve@evil.example": `"a Bcc: eve@evil.example":;`, `a", <x@y>`: `"a?, <x@y>":;`, "Größe": `"Gr??e":;`,
+	} {
+		l := letter("s", "t")
+		l.To = name
+		raw, err := l.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := nettext.ReadMessage(strings.NewReader(string(raw)))
+		if err != nil || got.Header.Get("To") != want || len(got.Header) != 9 {
+			t.Errorf("%q: %v, %v", name, got.Header, err)
+		}
+		if _, err := got.Header.AddressList("To"); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}

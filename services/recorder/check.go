@@ -15,9 +15,10 @@ import (
 func Check(cfg *configv1.Recorder) error {
 	_, _, databases := Databases(cfg)
 	_, access := loadAccess(cfg, time.Now)
+	_, digests := loadDigest(cfg.GetDigest())
 	return errors.Join(
 		station.Check(Name, cfg.GetCommon()),
 		service.InField("grpc.listen", service.CheckListen(cfg.GetGrpc().GetListen())),
-		databases, access,
+		databases, access, digests,
 	)
 }

@@ -31,6 +31,23 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 			c.Oidc = &configv1.Oidc{Issuer: "https://id.shop.example", Audience: "shipwarden"}
 		}, []string{"reader_groups"}},
 		{"groups of nobody", func(c *configv1.Recorder) { c.ReaderGroups = []string{"auditors"} }, []string{"reader_groups"}},
+		{"people are told", func(c *configv1.Recorder) { c.Digest = told(t) }, nil},
+		{"people are told by a relay that is a web page", func(c *configv1.Recorder) {
+			c.Digest = told(t)
+			c.Digest.UrlFile = stationtest.File(t, "page", "https://ship@relay.shop.example:465")
+		}, []string{"digest.url_file"}},
+		{"people are told with a password in the address", func(c *configv1.Recorder) {
+			c.Digest = told(t)
+			c.Digest.UrlFile = stationtest.File(t, "relay", "smtps://ship:T0PS3CRET@relay.shop.example:465")
+		}, []string{"digest.url_file"}},
+		{"people are told without the password", func(c *configv1.Recorder) { c.Digest = told(t); c.Digest.PasswordFile = "" }, []string{"digest.password_file"}},
+		{"people are told by files that are not there", func(c *configv1.Recorder) {
+			c.Digest = told(t)
+			c.Digest.UrlFile, c.Digest.PasswordFile, c.Digest.CaFile = "/none", "/none", "/none"
+		}, []string{"digest.url_file", "digest.password_file", "digest.ca_file"}},
+		{"people are told by somebody else's name", func(c *configv1.Recorder) { c.Digest = told(t); c.Digest.From = "Ship <ship@shop.example>" }, []string{"digest.from"}},
+		{"people are told in no zone", func(c *configv1.Recorder) { c.Digest = told(t); c.Digest.TimeZone = "Local" }, []string{"digest.time_zone"}},
+		{"people are told at no time", func(c *configv1.Recorder) { c.Digest = told(t); c.Digest.At = "noon" }, []string{"digest.at"}},
 		{"nowhere to ask", func(c *configv1.Recorder) { c.Grpc.Listen = "here" }, []string{"grpc.listen"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -42,5 +59,14 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 			test.change(cfg)
 			stationtest.Named(t, recorder.Check(cfg), test.fields...)
 		})
+	}
+}
+
+// told has people told by a relay.
+func told(t *testing.T) *configv1.Digest {
+	t.Helper()
+	return &configv1.Digest{
+		UrlFile: stationtest.File(t, "relay", "smtps://ship@relay.shop.example:465"), PasswordFile: stationtest.File(t, "password", "T0PS3CRET"),
+		From: "shipwarden@shop.example", At: "07:00", TimeZone: "Europe/Berlin",
 	}
 }

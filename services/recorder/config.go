@@ -2,16 +2,20 @@ package recorder
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/identity"
+	"github.com/blackdice/shipwarden/internal/mail"
 	"github.com/blackdice/shipwarden/internal/service"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/recorder/digest"
 	"github.com/blackdice/shipwarden/services/recorder/query"
 )
 
@@ -48,8 +52,61 @@ func prepare(cfg *configv1.Recorder, now func() time.Time) (*parts, error) {
 	if p.dsn, p.migrateDSN, err = Databases(cfg); err != nil {
 		return nil, err
 	}
+	if p.digest, err = loadDigest(cfg.GetDigest()); err != nil {
+		return nil, err
+	}
 	p.access, err = loadAccess(cfg, now)
 	return p, err
+}
+
+// telling is how people are told what is on record in their name.
+type telling struct {
+	calendar digest.Calendar
+	relay    *mail.Relay
+	from     string
+}
+
+var errNoCertificate = errors.New("the file holds no certificate in PEM")
+
+// loadDigest reads the files that a digest names; nil for none. The error names every field
+// at fault.
+func loadDigest(cfg *configv1.Digest) (*telling, error) {
+	if cfg == nil {
+		return nil, nil //nolint:nilnil // There is none, and that is fine.
+	}
+	t, wrong := &telling{from: cfg.GetFrom()}, []error{}
+	field := func(name string, err error) { wrong = append(wrong, service.InField("digest."+name, err)) }
+	config := mail.Config{From: cfg.GetFrom(), Timeout: cfg.GetTimeout().AsDuration()}
+	address, err := service.ReadSecret(cfg.GetUrlFile())
+	field("url_file", err)
+	config.URL = address.Reveal()
+	if cfg.GetPasswordFile() != "" {
+		password, err := service.ReadSecret(cfg.GetPasswordFile())
+		field("password_file", err)
+		config.Password = password.Reveal()
+	}
+	if cfg.GetCaFile() != "" {
+		pem, err := os.ReadFile(cfg.GetCaFile())
+		if config.Roots = x509.NewCertPool(); err == nil && !config.Roots.AppendCertsFromPEM(pem) {
+			err = fmt.Errorf("%w: %s", errNoCertificate, cfg.GetCaFile())
+		}
+		field("ca_file", err)
+	}
+	if errors.Join(wrong...) == nil {
+		t.relay, err = mail.New(config)
+		switch {
+		case errors.Is(err, mail.ErrPassword):
+			field("password_file", err)
+		case errors.Is(err, mail.ErrAddress):
+			field("from", err)
+		default:
+			field("url_file", err)
+		}
+	}
+	if t.calendar, err = digest.NewCalendar(cfg.GetAt(), cfg.GetTimeZone()); err != nil {
+		wrong = append(wrong, fmt.Errorf("digest.%w", err))
+	}
+	return t, errors.Join(wrong...)
 }
 
 // LoadKeyring reads the keyring that a configuration names.

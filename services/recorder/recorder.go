@@ -1,6 +1,7 @@
 // Package recorder is the recorder service: it writes the record of every release
 // and answers questions about it. It reads the whole stream and appends one kind of
-// event, `recorded`; it decides nothing about a release.
+// event, `recorded`; it decides nothing about a release. Where it is told to, it tells people
+// by mail what is on record in their name.
 package recorder
 
 import (
@@ -15,9 +16,11 @@ import (
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/service"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+	"github.com/blackdice/shipwarden/services/recorder/digest"
 	"github.com/blackdice/shipwarden/services/recorder/ledger"
 	"github.com/blackdice/shipwarden/services/recorder/migrations"
 	"github.com/blackdice/shipwarden/services/recorder/query"
@@ -85,7 +88,8 @@ func Run(ctx context.Context, cfg *configv1.Recorder, deps Deps) error {
 	rec := record.New(js, s.ring, s.ledger, registry, step.Offer)
 	tail := ledger.NewTail(s.dsn, migrations.Schema)
 	phases := newPhases(registry, s.reader)
-	recorderv1.RegisterRecorderServiceServer(grpc.Server, query.New(s.reader, tail, rec.StreamSequence).WithEvidence(evidence.New(js)))
+	kept := evidence.New(js)
+	recorderv1.RegisterRecorderServiceServer(grpc.Server, query.New(s.reader, tail, rec.StreamSequence).WithEvidence(kept))
 	health.Add("nats", service.NATSCheck(conn))
 	health.Add("database", s.reader.Ping)
 	health.Add("recording", rec.Ready)
@@ -98,6 +102,12 @@ func Run(ctx context.Context, cfg *configv1.Recorder, deps Deps) error {
 	group.Add("step", step.Run)
 	group.Add("recording", rec.Run)
 	group.Add("grpc", grpc.Run)
+	if t := s.digest; t != nil {
+		group.Add("digest", digest.New(digest.Config{
+			Calendar: t.calendar, Digests: s.digests, Reader: s.reader, Documents: policy.NewSource(kept.Get), Stream: rec.Look,
+			Relay: t.relay, From: t.from, Now: deps.Now, Metrics: registry,
+		}).Run)
+	}
 	if deps.Listening != nil {
 		deps.Listening(Addresses{GRPC: grpc.Addr(), HTTP: web.Addr()})
 	}
@@ -137,7 +147,10 @@ func (s *parts) tryOpen(ctx context.Context) (err error) {
 	if s.ledger, err = ledger.Open(ctx, s.dsn, migrations.Schema); err != nil {
 		return err
 	}
-	s.reader, err = ledger.OpenReader(ctx, s.dsn, migrations.Schema)
+	if s.reader, err = ledger.OpenReader(ctx, s.dsn, migrations.Schema); err != nil || s.digest == nil {
+		return err
+	}
+	s.digests, err = ledger.OpenDigests(ctx, s.dsn, migrations.Schema)
 	return err
 }
 
@@ -148,7 +161,10 @@ func (s *parts) close() {
 	if s.reader != nil {
 		s.reader.Close()
 	}
-	s.ledger, s.reader = nil, nil
+	if s.digests != nil {
+		s.digests.Close()
+	}
+	s.ledger, s.reader, s.digests = nil, nil, nil
 }
 
 // parts is what a configuration stands for.
@@ -157,7 +173,10 @@ type parts struct {
 	signer          *envelope.Signer
 	dsn, migrateDSN string
 	access
+	// digest is nil where nobody is told.
+	digest *telling
 
-	ledger *ledger.Ledger
-	reader *ledger.Reader
+	ledger  *ledger.Ledger
+	reader  *ledger.Reader
+	digests *ledger.Digests
 }

@@ -35,6 +35,7 @@ import (
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	"github.com/blackdice/shipwarden/services/recorder"
+	"github.com/blackdice/shipwarden/services/recorder/migrations"
 	"github.com/blackdice/shipwarden/services/recorder/recordertest"
 )
 
@@ -83,11 +84,13 @@ grpc: {listen: "127.0.0.1:0"}
 database_url_file: %s
 migrate_url_file: %s
 tokens_file: %s
+digest: {url_file: %s, from: shipwarden@shop.example, at: "07:00", time_zone: Europe/Berlin}
 `, n.URL(), envelopetest.KeyID(procedure.ServiceRecorder),
 		file(t, dir, "key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
 		file(t, dir, "keyring.json", asJSON(t, envelopetest.Config())),
 		file(t, dir, "dsn", []byte(dsn+"\n")), file(t, dir, "owner-dsn", []byte(dsn)),
-		file(t, dir, "tokens.yaml", fmt.Appendf(nil, "tokens: [{sha256: %s, person: audra, reader: true}]\n", hex.EncodeToString(sum[:])))))
+		file(t, dir, "tokens.yaml", fmt.Appendf(nil, "tokens: [{sha256: %s, person: audra, reader: true}]\n", hex.EncodeToString(sum[:]))),
+		file(t, dir, "relay", []byte("smtp://127.0.0.1:1"))))
 }
 
 // run runs the service until the test ends.
@@ -189,6 +192,10 @@ func TestTheServiceFromItsFiles(t *testing.T) {
 	if _, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
 		t.Errorf("health without a token: %v", err)
 	}
+	natstest.Eventually(t, "people who are told from today on", func() bool {
+		_, metrics := get(t, at.HTTP, "/metrics")
+		return strings.Contains(metrics, "\nshipwarden_recorder_digest_overdue_seconds 0\n") && days(t, dsn) == 1
+	})
 	metricsAreClean(t, at.HTTP)
 	rebuilds(t, config, dsn)
 }
@@ -244,6 +251,16 @@ func rebuilds(t *testing.T, config, dsn string) {
 			t.Errorf("rebuild %s: status %d, want %d\n%s%s", c.name, got, c.status, stdout.String(), stderr.String())
 		}
 	}
+}
+
+// days is how many days are noted of which people are told.
+func days(t *testing.T, dsn string) (n int) {
+	t.Helper()
+	conn := recordertest.Connect(t, dsn, migrations.Reader)
+	if err := conn.QueryRow(t.Context(), "select count(*) from digest_days").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func TestAConfigurationThatLetsEverybodyReadIsRefused(t *testing.T) {

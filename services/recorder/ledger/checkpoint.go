@@ -17,7 +17,7 @@ type Checkpoint struct {
 	Subject string
 }
 
-// Checkpoint reads how far the record has come.
+// Checkpoint reads how far the record has come. It may be called at any time, by anybody.
 func (l *Ledger) Checkpoint(ctx context.Context) (Checkpoint, error) {
 	var c Checkpoint
 	var digest []byte

@@ -54,10 +54,47 @@ func TestEventsAreAppendOnlyForEverybody(t *testing.T) {
 	}
 }
 
+// What was told to whom is changed by nobody, so that a mail that was sent stays sent.
+func TestWhichMailsPeopleGotIsAppendOnlyForEverybody(t *testing.T) {
+	dsn := recordertest.Database(t)
+	writer := recordertest.Connect(t, dsn, migrations.Writer)
+	for _, add := range []string{
+		"insert into digest_days (day, after_seq, through_seq, kind) values ('2026-12-01', 0, 5, 'told')",
+		"insert into digests (day, person, attempt, state) values ('2026-12-01', 'anna', 0, 'due'), ('2026-12-01', 'anna', 1, 'sent')",
+	} {
+		if _, err := writer.Exec(t.Context(), add); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, role := range []string{migrations.Writer, migrations.Owner, migrations.Reader} {
+		conn := recordertest.Connect(t, dsn, role)
+		for _, change := range []string{
+			"update digests set state = 'unreachable' where state = 'sent'", "delete from digests", "truncate digests", "truncate digest_days cascade",
+			"update digest_days set through_seq = 4", "delete from digest_days",
+		} {
+			_, err := conn.Exec(t.Context(), change)
+			var refused *pgconn.PgError
+			if !errors.As(err, &refused) || refused.Code != "42501" {
+				t.Errorf("%s: %s: got %v, want it refused", role, change, err)
+			}
+		}
+	}
+	for _, second := range []string{
+		"insert into digests (day, person, attempt, state) values ('2026-12-01', 'anna', 2, 'sent')",
+		"insert into digests (day, person, attempt, state) values ('2026-12-01', 'anna', 1, 'given_up')",
+		"insert into digest_days (day, after_seq, through_seq, kind) values ('2026-12-01', 0, 9, 'told')",
+	} {
+		if _, err := writer.Exec(t.Context(), second); err == nil {
+			t.Errorf("%s: a mail came to two ends", second)
+		}
+	}
+}
+
 func TestRolesMayDoNoMoreThanTheirWork(t *testing.T) {
 	dsn := recordertest.Database(t)
 	for _, c := range []struct{ role, statement string }{
 		{migrations.Reader, oneEvent},
+		{migrations.Reader, "insert into digest_days (day, after_seq, through_seq, kind) values ('2026-12-01', 0, 5, 'told')"},
 		{migrations.Reader, "update checkpoint set last_seq = 5"},
 		{migrations.Reader, "insert into procedures values ('a', 'b', 1)"},
 		{migrations.Writer, "delete from releases"},

@@ -169,6 +169,9 @@ func (r *Rebuild) swap(ctx context.Context, kept string) (ahead uint64, err erro
 			ahead = reachable
 			return nil
 		}
+		if err := r.keep(ctx, tx); err != nil {
+			return err
+		}
 		for _, rename := range [][2]string{{migrations.Schema, kept}, {fresh, migrations.Schema}} {
 			if _, err := tx.Exec(ctx, "alter schema "+rename[0]+" rename to "+rename[1]); err != nil {
 				return fmt.Errorf("rename schema %s: %w", rename[0], err)
@@ -177,6 +180,32 @@ func (r *Rebuild) swap(ctx context.Context, kept string) (ahead uint64, err erro
 		return nil
 	})
 	return ahead, err
+}
+
+// keep takes over what is not computed from the stream: which mails people got. Without it
+// they would get them again. Of a day that goes beyond the end of a restored stream what
+// comes instead is told, so that it ends there. A live record of before there were any has
+// none.
+func (r *Rebuild) keep(ctx context.Context, tx pgx.Tx) error {
+	var there bool
+	if err := tx.QueryRow(ctx, "select to_regclass($1) is not null", migrations.Schema+".digests").Scan(&there); err != nil {
+		return fmt.Errorf("look for mails in the live record: %w", err)
+	}
+	if !there {
+		return nil
+	}
+	for _, statement := range []string{
+		// The lock that keeps writers out and lets readers go on.
+		"lock table " + migrations.Schema + ".digest_days, " + migrations.Schema + ".digests in share row exclusive mode",
+		fmt.Sprintf(`insert into %[1]s.digest_days (day, after_seq, through_seq, kind, noted)
+			select day, least(after_seq, %[3]d), least(through_seq, %[3]d), kind, noted from %[2]s.digest_days`, fresh, migrations.Schema, r.at),
+		"insert into " + fresh + ".digests (day, person, attempt, state, noted) select day, person, attempt, state, noted from " + migrations.Schema + ".digests",
+	} {
+		if _, err := tx.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("take over which mails people got: %w", err)
+		}
+	}
+	return nil
 }
 
 func (r *Rebuild) connect(ctx context.Context, schema string) (*pgx.Conn, error) {

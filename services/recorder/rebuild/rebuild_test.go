@@ -19,6 +19,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	"github.com/blackdice/shipwarden/services/recorder/ledger"
+	"github.com/blackdice/shipwarden/services/recorder/migrations"
 	"github.com/blackdice/shipwarden/services/recorder/rebuild"
 	"github.com/blackdice/shipwarden/services/recorder/record"
 	"github.com/blackdice/shipwarden/services/recorder/recordertest"
@@ -242,5 +243,37 @@ func TestARebuiltRecordTakesThePlaceOfADamagedOne(t *testing.T) {
 	report, err := l.rebuild(t).Compare(t.Context())
 	if err != nil || report.Differs() {
 		t.Errorf("report %+v (%v)", report, err)
+	}
+}
+
+// Which mails people got is not in the stream: a rebuilt record has it from the one before.
+// Where the stream was restored and ends earlier, days end with it, so that what comes in
+// place of what was lost is told.
+func TestARebuiltRecordKeepsWhichMailsPeopleGot(t *testing.T) {
+	l := start(t)
+	l.release(t, procedure.PhaseClosed)
+	digests, err := ledger.OpenDigests(t.Context(), l.dsn, migrations.Schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer digests.Close()
+	told := ledger.DigestDay{Day: "2026-12-01", After: 3, Through: l.stream.Last + 100, Kind: ledger.DigestTold}
+	if err := digests.Note(t.Context(), told, []string{"anna", "ben"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := digests.NoteMail(t.Context(), told.Day, "anna", 1, ledger.DigestSent); err != nil {
+		t.Fatal(err)
+	}
+	r := l.rebuild(t)
+	if _, err := r.Replace(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	last, ok, err := digests.Last(t.Context())
+	if told.Through = l.stream.Last; err != nil || !ok || last != told {
+		t.Errorf("the day is %+v, %v, want %+v", last, err, told)
+	}
+	open, err := digests.Open(t.Context())
+	if err != nil || len(open) != 1 || open[0].Person != "ben" || open[0].Through != told.Through {
+		t.Errorf("open mails: %+v, %v", open, err)
 	}
 }

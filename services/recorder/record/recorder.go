@@ -155,5 +155,32 @@ func (r *Recorder) End(ctx context.Context) (uint64, error) {
 	return stream.CachedInfo().State.LastSeq, nil
 }
 
+// End is where the stream ends, at a moment of its server's clock.
+type End struct {
+	Last uint64
+	At   time.Time
+}
+
+// Look returns where the stream ends now, by its leader, after making sure that it is the
+// one that is recorded. Its error wraps ErrStopped where nothing more is recorded.
+func (r *Recorder) Look(ctx context.Context) (End, error) {
+	if err := r.Ready(ctx); err != nil {
+		return End{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	at, err := r.ledger.Checkpoint(ctx)
+	if err != nil {
+		return End{}, err
+	}
+	stream, err := r.js.Stream(ctx, eventstore.StreamEvents)
+	if err != nil {
+		return End{}, fmt.Errorf("look at stream %s: %w", eventstore.StreamEvents, err)
+	}
+	info := stream.CachedInfo()
+	_, last, err := r.source.same(ctx, info, at)
+	return End{Last: last, At: info.TimeStamp}, err
+}
+
 // StreamSequence is the newest sequence that was seen in the stream.
 func (r *Recorder) StreamSequence() uint64 { return r.metrics.stream.Load() }

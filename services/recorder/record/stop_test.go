@@ -36,6 +36,9 @@ func stops(t *testing.T, n natstest.Server, dsn, reason string, want error) {
 	t.Helper()
 	r := start(t, n, dsn, nil)
 	natstest.Eventually(t, "a recorder that is not ready", func() bool { return r.Ready(t.Context()) != nil })
+	if _, err := r.Look(t.Context()); !errors.Is(err, record.ErrStopped) {
+		t.Errorf("where the stream ends: %v", err)
+	}
 	if err := r.Ready(t.Context()); !errors.Is(err, record.ErrStopped) || !errors.Is(err, want) {
 		t.Errorf("not ready because of %v, want %v", err, want)
 	}

@@ -30,7 +30,11 @@ func (s source) verify(ctx context.Context, at ledger.Checkpoint) (epoch string,
 	if err != nil {
 		return "", 0, fmt.Errorf("look at stream %s: %w", eventstore.StreamEvents, err)
 	}
-	info := stream.CachedInfo()
+	return s.same(ctx, stream.CachedInfo(), at)
+}
+
+// same is verify with what the stream's leader says of it.
+func (s source) same(ctx context.Context, info *jetstream.StreamInfo, at ledger.Checkpoint) (epoch string, last uint64, err error) {
 	epoch, last = info.Config.Metadata[epochKey], info.State.LastSeq
 	switch {
 	case epoch == "":

@@ -1,0 +1,161 @@
+package digest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/blackdice/shipwarden/internal/mail"
+	"github.com/blackdice/shipwarden/services/recorder/ledger"
+)
+
+// attempts is how often a mail is begun of which nobody knows what became of it.
+const attempts = 2
+
+// mails sends the mails that have not come to an end. Without a newest day none is given
+// up.
+func (d *Digest) mails(ctx context.Context, newest *Day) error {
+	if !d.relayPause.over(d.now()) {
+		return errLater
+	}
+	open, err := d.digests.Open(ctx)
+	if err != nil {
+		return err
+	}
+	lists := map[string]*list{}
+	var failed []error
+	row, waits := 0, false
+	for _, m := range open {
+		ended, err := d.endOf(ctx, m, newest)
+		switch {
+		case err != nil:
+			return err
+		case ended:
+			continue
+		case !d.mayBegin(m):
+			waits = true
+			continue
+		}
+		l, known := lists[m.Day]
+		if !known {
+			if l, err = d.listOf(ctx, m.DigestDay); err != nil {
+				failed = append(failed, err)
+			}
+			lists[m.Day] = l
+		}
+		if l == nil {
+			continue // Nobody of that day can be told now.
+		}
+		if ended, err = d.send(ctx, m, l); err != nil {
+			return errors.Join(append(failed, err)...)
+		}
+		if row++; ended {
+			row = 0
+			continue
+		}
+		waits = true
+		if row >= inARow {
+			d.relayPause = d.relayPause.longer(d.now())
+			break
+		}
+	}
+	if row == 0 {
+		d.relayPause = pause{}
+	}
+	if waits {
+		failed = append(failed, errLater)
+	}
+	return errors.Join(failed...)
+}
+
+// endOf notes the end of a mail that is not tried any more.
+func (d *Digest) endOf(ctx context.Context, m ledger.DigestMail, newest *Day) (ended bool, err error) {
+	day, err := ParseDay(m.Day)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case m.Lost >= attempts && m.Since >= d.timeoutOf():
+		return true, d.end(ctx, m, m.Begun, ledger.DigestUnknown)
+	case newest != nil && newest.Since(day) >= MaxDays:
+		return true, d.end(ctx, m, m.Begun, ledger.DigestGivenUp)
+	}
+	return false, nil
+}
+
+// mayBegin reports whether a mail may be sent now: its pause is over, and what was begun of
+// it cannot be on its way any more.
+func (d *Digest) mayBegin(m ledger.DigestMail) bool {
+	if m.Lost > 0 && (m.Lost >= attempts || m.Since < d.timeoutOf()) {
+		return false
+	}
+	return d.pauses[m.Day+m.Person].over(d.now())
+}
+
+// end notes that a mail came to an end, and says what everybody has to know of it.
+func (d *Digest) end(ctx context.Context, m ledger.DigestMail, attempt int, state ledger.DigestState) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := d.digests.NoteMail(ctx, m.Day, m.Person, attempt, state); err != nil {
+		return ignoreNoted(err)
+	}
+	delete(d.pauses, m.Day+m.Person)
+	d.metrics.mails.WithLabelValues(string(state)).Inc()
+	said := []any{slog.String("day", m.Day), slog.String("person", m.Person), slog.String("result", string(state))}
+	if state == ledger.DigestSent {
+		slog.InfoContext(ctx, "somebody was told what is on record in their name", said...)
+		return nil
+	}
+	slog.ErrorContext(ctx, "somebody was not told what is on record in their name", said...)
+	return nil
+}
+
+// send sends one mail once, and reports whether it came to an end. The error is not the
+// relay's.
+func (d *Digest) send(ctx context.Context, m ledger.DigestMail, l *list) (ended bool, err error) {
+	to := l.addresses(m.Person)
+	if len(to) == 0 {
+		return true, d.end(ctx, m, m.Begun, ledger.DigestUnreachable)
+	}
+	day, err := ParseDay(m.Day)
+	if err != nil {
+		return false, err
+	}
+	mine := l.of[m.Person]
+	if mine == nil {
+		mine = &own{} // The record was replaced by one that ends before the day does.
+	}
+	letter, err := d.calendar.letter(d.from, day, m.Person, mine)
+	if err != nil {
+		return false, fmt.Errorf("write the mail of %s to %s: %w", m.Day, m.Person, err)
+	}
+	attempt, begun := m.Begun+1, false
+	result, err := d.relay.Send(ctx, to, letter, func() error {
+		err := d.digests.NoteMail(ctx, m.Day, m.Person, attempt, ledger.DigestBegun)
+		begun = err == nil
+		return err
+	})
+	if err != nil {
+		return false, ignoreNoted(err) // Somebody else is at it.
+	}
+	if result.Delivered {
+		return true, d.end(ctx, m, attempt, ledger.DigestSent)
+	}
+	return false, d.failed(ctx, m, attempt, begun && !result.Ambiguous, result)
+}
+
+// failed has a mail wait that the relay did not take.
+func (d *Digest) failed(ctx context.Context, m ledger.DigestMail, attempt int, refused bool, result mail.Result) error {
+	d.metrics.mails.WithLabelValues("failed").Inc()
+	d.pauses[m.Day+m.Person] = d.pauses[m.Day+m.Person].longer(d.now())
+	slog.WarnContext(ctx, "the relay did not take the mail that tells somebody what is on record in their name, it is tried again",
+		slog.String("day", m.Day), slog.String("person", m.Person), slog.String("answer", result.Text))
+	if !refused {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return ignoreNoted(d.digests.NoteMail(ctx, m.Day, m.Person, attempt, ledger.DigestRefused))
+}

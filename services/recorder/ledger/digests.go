@@ -1,0 +1,206 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/blackdice/shipwarden/services/recorder/migrations"
+)
+
+// ErrNoted says that another recorder has noted the same already. Nothing was written.
+var ErrNoted = errors.New("another recorder has noted that already")
+
+// leading keeps two recorders from sending mails at once.
+const leading = 7_402_211_510
+
+// DigestKind says why a day is noted.
+type DigestKind string
+
+// Kinds of days.
+const (
+	// DigestBeginning is the day before the first one of which people are told.
+	DigestBeginning DigestKind = "beginning"
+	// DigestTold is a day of which people are told.
+	DigestTold DigestKind = "told"
+	// DigestSkipped is one that was over for too long.
+	DigestSkipped DigestKind = "skipped"
+)
+
+// DigestState is what became of a mail.
+type DigestState string
+
+// States of a mail: an attempt that begins, an attempt that the relay did not take, and the
+// four ends.
+const (
+	DigestBegun       DigestState = "begun"
+	DigestRefused     DigestState = "refused"
+	DigestSent        DigestState = "sent"
+	DigestUnreachable DigestState = "unreachable"
+	DigestUnknown     DigestState = "unknown"
+	DigestGivenUp     DigestState = "given_up"
+)
+
+// DigestDay is a day, "2026-12-01", and the messages that it stands for: those behind After
+// up to Through.
+type DigestDay struct {
+	Day            string
+	After, Through uint64
+	Kind           DigestKind
+}
+
+// DigestMail is a mail that has not come to an end.
+type DigestMail struct {
+	DigestDay
+
+	Person string
+	// Begun is how often it was begun, Lost how often nobody knows what became of that.
+	Begun, Lost int
+	// Since is how long ago it was begun last, by the database's clock.
+	Since time.Duration
+}
+
+// Digests keeps which days people were told of, and what became of each mail. Its methods
+// may be called concurrently.
+type Digests struct{ pool *pgxpool.Pool }
+
+// OpenDigests connects as the writing role; else it is as Open.
+func OpenDigests(ctx context.Context, dsn, schema string) (*Digests, error) {
+	// One connection holds the lead, one works.
+	pool, err := connect(ctx, dsn, migrations.Writer, schema, 2)
+	if err != nil {
+		return nil, fmt.Errorf("open the digests: %w", err)
+	}
+	return &Digests{pool: pool}, nil
+}
+
+// Close closes the connections.
+func (d *Digests) Close() { d.pool.Close() }
+
+// Lead calls f while no other recorder is in it, and reports whether it did. Where the
+// connection that holds the lead is lost, another one may begin before f ends: what must
+// not be done twice is noted first.
+func (d *Digests) Lead(ctx context.Context, f func(context.Context) error) (led bool, err error) {
+	conn, err := d.pool.Acquire(ctx)
+	if err != nil {
+		return false, fmt.Errorf("ask for the lead: %w", err)
+	}
+	defer conn.Release()
+	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", int64(leading)).Scan(&led); err != nil {
+		return false, fmt.Errorf("ask for the lead: %w", err)
+	}
+	if !led {
+		return false, nil
+	}
+	defer func() {
+		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if _, err := conn.Exec(after, "select pg_advisory_unlock($1)", int64(leading)); err != nil {
+			_ = conn.Conn().Close(after) // The lead ends with its session.
+		}
+	}()
+	return true, f(ctx)
+}
+
+// Last returns the newest day that is noted; ok is false where there is none.
+func (d *Digests) Last(ctx context.Context) (day DigestDay, ok bool, err error) {
+	err = d.pool.QueryRow(ctx, "select day::text, after_seq, through_seq, kind from digest_days order by digest_days.day desc limit 1").
+		Scan(&day.Day, &day.After, &day.Through, &day.Kind)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return DigestDay{}, false, nil
+	}
+	if err != nil {
+		return DigestDay{}, false, fmt.Errorf("read the last day that people were told of: %w", err)
+	}
+	return day, true, nil
+}
+
+// Recorded returns the last message on record.
+func (d *Digests) Recorded(ctx context.Context) (last uint64, err error) {
+	if err := d.pool.QueryRow(ctx, "select last_seq from checkpoint").Scan(&last); err != nil {
+		return 0, fmt.Errorf("read the checkpoint: %w", err)
+	}
+	return last, nil
+}
+
+// FirstSince returns the first message behind a sequence that was stored at that time or
+// later; 0 where there is none on record.
+func (d *Digests) FirstSince(ctx context.Context, after uint64, at time.Time) (uint64, error) {
+	return d.one(ctx, "select seq from events where seq > $1 and stored_nanos >= $2 order by seq limit 1", after, at)
+}
+
+// LastBefore returns the newest message that was stored before that time; 0 where there is
+// none on record.
+func (d *Digests) LastBefore(ctx context.Context, at time.Time) (uint64, error) {
+	return d.one(ctx, "select seq from events where seq > $1 and stored_nanos < $2 order by seq desc limit 1", 0, at)
+}
+
+func (d *Digests) one(ctx context.Context, query string, after uint64, at time.Time) (seq uint64, err error) {
+	err = d.pool.QueryRow(ctx, query, int64(after), at.UnixNano()).Scan(&seq) //nolint:gosec // Sequences are far below 2^63.
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return 0, fmt.Errorf("look where a day ends: %w", err)
+	}
+	return seq, nil
+}
+
+// Note adds a day with the people who are to be told, all of it or nothing. The error is
+// ErrNoted where the day is there.
+func (d *Digests) Note(ctx context.Context, day DigestDay, people []string) error {
+	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "insert into digest_days (day, after_seq, through_seq, kind) values ($1::text::date, $2, $3, $4)",
+			day.Day, int64(day.After), int64(day.Through), string(day.Kind)); err != nil { //nolint:gosec // Sequences are far below 2^63.
+			return err
+		}
+		_, err := tx.Exec(ctx, "insert into digests (day, person, attempt, state) select $1::text::date, unnest($2::text[]), 0, 'due'", day.Day, people)
+		return err
+	})
+	return noted(fmt.Sprintf("note the day %s", day.Day), err)
+}
+
+// NoteMail adds what became of the mail of a person and day. The error is ErrNoted where
+// that is noted of the attempt, or another end of the mail is.
+func (d *Digests) NoteMail(ctx context.Context, day, person string, attempt int, state DigestState) error {
+	_, err := d.pool.Exec(ctx, "insert into digests (day, person, attempt, state) values ($1::text::date, $2, $3, $4)", day, person, attempt, string(state))
+	return noted(fmt.Sprintf("note the mail of %s to %s", day, person), err)
+}
+
+func noted(what string, err error) error {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "23505" {
+		return fmt.Errorf("%s: %w", what, ErrNoted)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// Open returns the mails that have not come to an end, the oldest first.
+func (d *Digests) Open(ctx context.Context) ([]DigestMail, error) {
+	rows, err := d.pool.Query(ctx, `select d.day::text, y.after_seq, y.through_seq, y.kind, d.person,
+			count(*) filter (where d.state = 'begun'),
+			count(*) filter (where d.state = 'begun') - count(*) filter (where d.state = 'refused'),
+			coalesce(extract(epoch from clock_timestamp() - max(d.noted) filter (where d.state = 'begun')), 0)::float8
+		from digests d join digest_days y on y.day = d.day
+		where not exists (select from digests e where e.day = d.day and e.person = d.person and e.state in ('sent', 'unreachable', 'unknown', 'given_up'))
+		group by d.day, y.after_seq, y.through_seq, y.kind, d.person
+		order by d.day, d.person`)
+	if err != nil {
+		return nil, fmt.Errorf("look for mails to be sent: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (m DigestMail, err error) {
+		var seconds float64
+		err = row.Scan(&m.Day, &m.After, &m.Through, &m.Kind, &m.Person, &m.Begun, &m.Lost, &seconds)
+		m.Since = time.Duration(seconds * float64(time.Second))
+		return m, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for mails to be sent: %w", err)
+	}
+	return all, nil
+}
