@@ -111,6 +111,15 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- $_ := set $out "database_url_file" (printf "%s/database/%s" $secrets .key) -}}
 {{- if .migrate.existingSecret }}{{ $_ := set $out "migrate_url_file" (printf "%s/database-migrate/%s" $secrets .migrate.key) }}{{ end -}}
 {{- end -}}
+{{- with $v.digest -}}
+{{- if .existingSecret -}}
+{{- $digest := dict "url_file" (printf "%s/digest/%s" $secrets .key) "from" .from "at" .at "time_zone" .timeZone -}}
+{{- if .passwordKey }}{{ $_ := set $digest "password_file" (printf "%s/digest/%s" $secrets .passwordKey) }}{{ end -}}
+{{- if .caKey }}{{ $_ := set $digest "ca_file" (printf "%s/digest/%s" $secrets .caKey) }}{{ end -}}
+{{- with .timeout }}{{ $_ := set $digest "timeout" . }}{{ end -}}
+{{- $_ := set $out "digest" $digest -}}
+{{- end -}}
+{{- end -}}
 {{- toYaml $out -}}
 {{- end -}}
 

@@ -68,6 +68,14 @@ group alone: the services refuse a secret that everyone on the machine may read.
 {{- if .existingSecret }}{{ $out = append $out (dict "name" "database-migrate" "secret" .existingSecret "keys" (list .key)) }}{{ end -}}
 {{- end -}}
 {{- end -}}
+{{- with $v.digest -}}
+{{- if .existingSecret -}}
+{{- $keys := list .key -}}
+{{- with .passwordKey }}{{ $keys = append $keys . }}{{ end -}}
+{{- with .caKey }}{{ $keys = append $keys . }}{{ end -}}
+{{- $out = append $out (dict "name" "digest" "secret" .existingSecret "keys" $keys) -}}
+{{- end -}}
+{{- end -}}
 {{- toYaml $out -}}
 {{- end -}}
 
