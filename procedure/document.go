@@ -67,13 +67,18 @@ func NewDocument(id string) Document {
 
 // EvolveDocument returns the document after one more event; with an error the event does
 // not count, and the document is the one given. The standing that an event carries must
-// be the one that it leads to. Events from before there were proposals carry none.
+// be the one that it leads to. Events from before there were proposals carry none, and count
+// until the first review is owed.
 func EvolveDocument(d Document, e Entry) (Document, error) {
 	if err := admits(d.Aggregate, d.Head, e); err != nil {
 		return d, err
 	}
 	after := StandingOf(e.Event)
-	if activated := e.Event.GetProcedureActivated(); activated == nil || activated.GetStanding() != nil {
+	activated := e.Event.GetProcedureActivated()
+	if activated != nil && activated.GetStanding() == nil && d.Standing.GetForced() > 0 {
+		return d, fmt.Errorf("%w: it carries no standing, and would shed the reviews that are owed", ErrInvalidTransition)
+	}
+	if activated == nil || activated.GetStanding() != nil {
 		led, err := lead(d.Standing, e.Event, e.Stored)
 		if err != nil {
 			return d, err

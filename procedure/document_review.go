@@ -139,10 +139,11 @@ func owing(d Document, a *releasev1.ProcedureActivated, now time.Time) *releasev
 	return owed
 }
 
-// owe adds the debt of an activation. Events of before there were such reviews have none.
+// owe adds the debt of an activation. Events of before there were such reviews have none, and
+// once one was owed there are no such events any more: an older program sheds no review.
 func owe(s *releasev1.ProcedureStanding, a *releasev1.ProcedureActivated, at time.Time) error {
 	owed := a.GetDebt()
-	if owed == nil {
+	if owed == nil && (s.GetForced() == 0 || a.GetAdministrative() == releasev1.ProcedureActivated_ADMINISTRATIVE_UNSPECIFIED) {
 		return nil
 	}
 	override := a.GetAdministrative() == releasev1.ProcedureActivated_ADMINISTRATIVE_OVERRIDE
@@ -151,6 +152,10 @@ func owe(s *releasev1.ProcedureStanding, a *releasev1.ProcedureActivated, at tim
 		by = owed.GetJudgedBy() // That of the procedure beside which it is put.
 	}
 	switch {
+	case owed == nil:
+		return fmt.Errorf("%w: no review is owed of what went around the change control", ErrInvalidTransition)
+	case strings.TrimSpace(owed.GetClaimedBy()) == "":
+		return fmt.Errorf("%w: it does not say who forced it, and so may not review it", ErrInvalidTransition)
 	case !override && len(a.GetBeside()) == 0:
 		return fmt.Errorf("%w: no review is owed of what went around nothing", ErrInvalidTransition)
 	case owed.GetNumber() != s.GetForced()+1 || owed.GetVersion() != a.GetVersion() || owed.GetDigest() != a.GetDigest() ||

@@ -48,6 +48,15 @@ func TestAForgedReviewDoesNotCount(t *testing.T) {
 			e.Actor.OnCall = []*releasev1.Shift{{Group: "security", From: timestamppb.New(l.now.Add(-time.Hour)), Until: timestamppb.New(l.now.Add(time.Hour))}}
 		}), procedure.ErrNotReviewer},
 		"a debt of another document":      {forced(func(d *releasev1.ProcedureDebt) { d.Digest = digestOf("1.0") }), procedure.ErrInvalidTransition},
+		"a debt of nobody": {change("administrator activates 2.0", func(e *releasev1.Event) {
+			a := e.GetProcedureActivated()
+			a.ClaimedBy, a.Debt.ClaimedBy, a.Standing.Debts[1].ClaimedBy = " ", " ", " "
+		}), procedure.ErrInvalidTransition},
+		"no debt, where some were owed before": {change("administrator activates 2.0", func(e *releasev1.Event) {
+			a := e.GetProcedureActivated()
+			a.Debt, a.Standing.Forced, a.Standing.Debts = nil, 1, a.GetStanding().GetDebts()[:1]
+		}), procedure.ErrInvalidTransition},
+		"no standing, where some were owed before": {change("old activates 2.0", func(*releasev1.Event) {}), procedure.ErrInvalidTransition},
 		"a debt of somebody else":         {forced(func(d *releasev1.ProcedureDebt) { d.ClaimedBy = "emil" }), procedure.ErrInvalidTransition},
 		"a debt that names its reviewers": {forced(func(d *releasev1.ProcedureDebt) { d.JudgedBy = digestOf("1.1") }), procedure.ErrInvalidTransition},
 		"a debt that nobody can pay":      {forced(func(d *releasev1.ProcedureDebt) { d.Group = "" }), procedure.ErrInvalidTransition},
@@ -84,6 +93,53 @@ func TestNoMoreAreForcedThanCanBeReviewed(t *testing.T) {
 	for _, line := range []string{"review dora 7", "administrator activates one-more"} {
 		if err := l.run(strings.Fields(line)); err != nil {
 			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+// TestOnceAReviewWasOwedOneIsOwedOfEveryDocumentThatIsForced, also when all are given: a
+// program of before there were reviews sheds none, and those whom people approve owe none.
+func TestOnceAReviewWasOwedOneIsOwedOfEveryDocumentThatIsForced(t *testing.T) {
+	l := newLibrary()
+	for _, line := range []string{
+		"administrator activates 1.0", "administrator activates 1.1", "review dora 1", "propose anna 1.2", "approve ben 1", "approve cleo 1", "activate anna 1",
+	} {
+		if err := l.run(strings.Fields(line)); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+	}
+	e, err := l.decide(strings.Fields("administrator activates 2.0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := e.GetProcedureActivated()
+	a.Debt, a.Standing.Debts, a.Standing.Forced = nil, nil, 1
+	if err := l.store(e); !errors.Is(err, procedure.ErrInvalidTransition) {
+		t.Error(err)
+	}
+	if err := l.run(strings.Fields("old activates 2.0")); !errors.Is(err, procedure.ErrInvalidTransition) || l.doc.Standing.GetVersion() != "1.2" {
+		t.Errorf("it stands at %v: %v", l.doc.Standing, err)
+	}
+}
+
+// TestNobodyForcesADocumentWithoutSayingWhoTheyAre: they could review it themselves. The
+// first document of all owes nothing.
+func TestNobodyForcesADocumentWithoutSayingWhoTheyAre(t *testing.T) {
+	l := newLibrary()
+	first := &releasev1.ProcedureActivated{Version: "1.0", Digest: digestOf("1.0"), Reason: "go-live"}
+	e, err := procedure.DecideActivatedByAdministrator(l.doc, procedure.ServiceApproval, first, l.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.store(e); err != nil {
+		t.Fatal(err)
+	}
+	for _, claimed := range []string{"", " \t"} {
+		second := &releasev1.ProcedureActivated{Version: "1.1", Digest: digestOf("1.1"), Reason: "it burns", ClaimedBy: claimed, Debt: &releasev1.ProcedureDebt{
+			JudgedBy: l.doc.JudgedBy(), Group: "security", Due: timestamppb.New(l.now.Add(72 * time.Hour)), BlocksFrom: timestamppb.New(l.now.Add(96 * time.Hour)),
+		}}
+		if _, err := procedure.DecideActivatedByAdministrator(l.doc, procedure.ServiceApproval, second, l.now); !errors.Is(err, procedure.ErrInvalidTransition) {
+			t.Errorf("by %q: %v", claimed, err)
 		}
 	}
 }
