@@ -2,10 +2,14 @@ package command
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/blackdice/shipwarden/cli/exit"
+	"github.com/blackdice/shipwarden/internal/shape"
+	"github.com/blackdice/shipwarden/internal/standing"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	service "github.com/blackdice/shipwarden/services/approval"
 	"github.com/blackdice/shipwarden/services/approval/amend"
 )
@@ -23,14 +27,17 @@ func newActivateFirst(a *app) *cobra.Command {
 			"people who approve have left, or the document in effect is broken. A document of\n" +
 			"another id needs it as well, where any is in effect. That is on record\n" +
 			"as what it is, with the reason, and voids every open proposal. A review of it is owed\n" +
-			"by somebody else, which blocks planned releases when it is overdue. The service need\n" +
-			"not run, and need not be restarted.",
+			"by somebody else than --as says, which must be given with --override, and blocks planned\n" +
+			"releases when it is overdue. The service need not run, and need not be restarted.",
 		Example: "  shipwarden admin activate --config /etc/shipwarden/approval.yaml --reason 'go-live'\n" +
-			"  shipwarden admin activate --config approval.yaml -f mended.yaml --override --reason 'INC-4711: the board has left'",
+			"  shipwarden admin activate --config approval.yaml -f mended.yaml --override --as dave --reason 'INC-4711: the board has left'",
 		Args: cobra.NoArgs,
 		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
 			if err := notBlank("reason", how.Reason); err != nil {
 				return err
+			}
+			if how.Override && shape.Blank(how.ClaimedBy) {
+				return exit.Withf(exit.Usage, "--as: with --override, say who you are: the review that is owed of it is somebody else's")
 			}
 			if len(how.Reason) > 1024 || len(how.ClaimedBy) > 128 {
 				return exit.Withf(exit.Usage, "--reason may have 1024 bytes, and --as 128")
@@ -51,9 +58,9 @@ func newActivateFirst(a *app) *cobra.Command {
 				a.say("version %s is in effect already (%s)", active.Version, active.Digest)
 			default:
 				a.say("version %s is in effect (%s)", active.Version, active.Digest)
-				if how.Override {
-					a.say("a review of it is owed: shipwarden procedure list")
-				}
+			}
+			if owed(active) {
+				a.say("a review of it is owed: shipwarden procedure list")
 			}
 			return nil
 		}),
@@ -62,10 +69,15 @@ func newActivateFirst(a *app) *cobra.Command {
 	f.StringVar(&config, "config", "", "configuration file of the approval service")
 	f.StringVarP(&file, "file", "f", "", "procedure document (default: that of the configuration)")
 	f.StringVar(&how.Reason, "reason", "", "why; it goes on record")
-	f.StringVar(&how.ClaimedBy, "as", "", "who you are; it goes on record as your word, which nobody checks")
+	f.StringVar(&how.ClaimedBy, "as", "", "who you are, needed with --override; it goes on record as your word, which nobody checks")
 	f.BoolVar(&how.Override, "override", false, "take the place of a document in effect, of this id or another, without anybody's approval")
 	for _, name := range []string{"config", "reason"} {
 		_ = c.MarkFlagRequired(name)
 	}
 	return c
+}
+
+// owed reports whether a review is owed of the document in effect.
+func owed(active standing.Procedure) bool {
+	return slices.ContainsFunc(active.Document.Standing.GetDebts(), func(d *releasev1.ProcedureDebt) bool { return d.GetDigest() == active.Digest })
 }

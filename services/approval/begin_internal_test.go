@@ -95,14 +95,14 @@ func TestAnotherFileChangesNothing(t *testing.T) {
 	if _, _, err := Activate(t.Context(), cfg, file, amend.Administrative{Reason: "because"}); !errors.Is(err, amend.ErrInEffect) {
 		t.Errorf("without an override: %v", err)
 	}
-	active, changed, err := Activate(t.Context(), cfg, file, amend.Administrative{Reason: "because", Override: true})
+	active, changed, err := Activate(t.Context(), cfg, file, amend.Administrative{Reason: "because", ClaimedBy: "dave", Override: true})
 	if err != nil || !changed || active.Version != "1.1" {
 		t.Errorf("with an override: %v, %t, %v", active, changed, err)
 	}
 	if _, _, err := Activate(t.Context(), cfg, other, amend.Administrative{Reason: "because"}); !errors.Is(err, amend.ErrInEffect) {
 		t.Errorf("another id without an override: %v", err)
 	}
-	if _, changed, err := Activate(t.Context(), cfg, other, amend.Administrative{Reason: "because", Override: true}); err != nil || !changed {
+	if _, changed, err := Activate(t.Context(), cfg, other, amend.Administrative{Reason: "because", ClaimedBy: "dave", Override: true}); err != nil || !changed {
 		t.Errorf("another id with an override: %t, %v", changed, err)
 	}
 	s := visit()

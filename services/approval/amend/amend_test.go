@@ -503,7 +503,7 @@ func TestTheFirstDocumentIsAnAdministrators(t *testing.T) {
 	var all sync.WaitGroup
 	for range 3 {
 		all.Go(func() {
-			how := amend.Administrative{Reason: "go-live", Override: true} // The rig has one of another id.
+			how := amend.Administrative{Reason: "go-live", ClaimedBy: "root", Override: true} // The rig has one of another id.
 			if _, _, err := amend.Activate(t.Context(), c, amend.Document{Procedure: doc, Bytes: document}, how); err != nil {
 				t.Error(err)
 			}

@@ -80,7 +80,7 @@ func TestOfTwoFirstDocumentsOneTakesEffect(t *testing.T) {
 		t.Errorf("in effect are documents of %v, %v", got, err)
 	}
 	// An administrator may put the other one beside it, and then both are on the list.
-	if e := activate(store, lost.id, amend.Administrative{Reason: "a second procedure", Override: true}); e.err != nil || !e.changed {
+	if e := activate(store, lost.id, amend.Administrative{Reason: "a second procedure", ClaimedBy: "dave", Override: true}); e.err != nil || !e.changed {
 		t.Errorf("%+v", e)
 	}
 	begun, err := standing.ReadBegun(t.Context(), store)
