@@ -140,7 +140,8 @@ func owing(d Document, a *releasev1.ProcedureActivated, now time.Time) *releasev
 }
 
 // owe adds the debt of an activation. Events of before there were such reviews have none, and
-// once one was owed there are no such events any more: an older program sheds no review.
+// once one was owed there are no such events any more: an older program sheds no review. What
+// is put beside another procedure may be due already, as what is owed there.
 func owe(s *releasev1.ProcedureStanding, a *releasev1.ProcedureActivated, at time.Time) error {
 	owed := a.GetDebt()
 	if owed == nil && (s.GetForced() == 0 || a.GetAdministrative() == releasev1.ProcedureActivated_ADMINISTRATIVE_UNSPECIFIED) {
@@ -165,7 +166,7 @@ func owe(s *releasev1.ProcedureStanding, a *releasev1.ProcedureActivated, at tim
 		return fmt.Errorf("%w: it does not say who reviews it", ErrInvalidTransition)
 	case !near(owed.GetActivated(), at):
 		return ErrClockSkew
-	case !owed.GetActivated().AsTime().Before(owed.GetDue().AsTime()) || owed.GetBlocksFrom().AsTime().Before(owed.GetDue().AsTime()):
+	case owed.GetDue() == nil || override && !owed.GetActivated().AsTime().Before(owed.GetDue().AsTime()) || owed.GetBlocksFrom().AsTime().Before(owed.GetDue().AsTime()):
 		return fmt.Errorf("%w: its review is not due in the future", ErrInvalidTransition)
 	case len(s.GetDebts()) >= MaxDebts:
 		return fmt.Errorf("%w: %d", ErrTooManyDebts, len(s.GetDebts()))

@@ -47,7 +47,7 @@ func TestAForgedReviewDoesNotCount(t *testing.T) {
 		"by who is on call": {change("review dora 1", func(e *releasev1.Event) {
 			e.Actor.OnCall = []*releasev1.Shift{{Group: "security", From: timestamppb.New(l.now.Add(-time.Hour)), Until: timestamppb.New(l.now.Add(time.Hour))}}
 		}), procedure.ErrNotReviewer},
-		"a debt of another document":      {forced(func(d *releasev1.ProcedureDebt) { d.Digest = digestOf("1.0") }), procedure.ErrInvalidTransition},
+		"a debt of another document": {forced(func(d *releasev1.ProcedureDebt) { d.Digest = digestOf("1.0") }), procedure.ErrInvalidTransition},
 		"a debt of nobody": {change("administrator activates 2.0", func(e *releasev1.Event) {
 			a := e.GetProcedureActivated()
 			a.ClaimedBy, a.Debt.ClaimedBy, a.Standing.Debts[1].ClaimedBy = " ", " ", " "
@@ -57,11 +57,11 @@ func TestAForgedReviewDoesNotCount(t *testing.T) {
 			a.Debt, a.Standing.Forced, a.Standing.Debts = nil, 1, a.GetStanding().GetDebts()[:1]
 		}), procedure.ErrInvalidTransition},
 		"no standing, where some were owed before": {change("old activates 2.0", func(*releasev1.Event) {}), procedure.ErrInvalidTransition},
-		"a debt of somebody else":         {forced(func(d *releasev1.ProcedureDebt) { d.ClaimedBy = "emil" }), procedure.ErrInvalidTransition},
-		"a debt that names its reviewers": {forced(func(d *releasev1.ProcedureDebt) { d.JudgedBy = digestOf("1.1") }), procedure.ErrInvalidTransition},
-		"a debt that nobody can pay":      {forced(func(d *releasev1.ProcedureDebt) { d.Group = "" }), procedure.ErrInvalidTransition},
-		"a debt of long ago":              {forced(func(d *releasev1.ProcedureDebt) { d.Activated = timestamppb.New(l.now.Add(-time.Hour)) }), procedure.ErrClockSkew},
-		"a debt without a time":           {forced(func(d *releasev1.ProcedureDebt) { d.Due = nil }), procedure.ErrInvalidTransition},
+		"a debt of somebody else":                  {forced(func(d *releasev1.ProcedureDebt) { d.ClaimedBy = "emil" }), procedure.ErrInvalidTransition},
+		"a debt that names its reviewers":          {forced(func(d *releasev1.ProcedureDebt) { d.JudgedBy = digestOf("1.1") }), procedure.ErrInvalidTransition},
+		"a debt that nobody can pay":               {forced(func(d *releasev1.ProcedureDebt) { d.Group = "" }), procedure.ErrInvalidTransition},
+		"a debt of long ago":                       {forced(func(d *releasev1.ProcedureDebt) { d.Activated = timestamppb.New(l.now.Add(-time.Hour)) }), procedure.ErrClockSkew},
+		"a debt without a time":                    {forced(func(d *releasev1.ProcedureDebt) { d.Due = nil }), procedure.ErrInvalidTransition},
 		"a debt that blocks before its time": {forced(func(d *releasev1.ProcedureDebt) {
 			d.BlocksFrom = timestamppb.New(d.GetDue().AsTime().Add(-time.Second))
 		}), procedure.ErrInvalidTransition},
@@ -76,6 +76,44 @@ func TestAForgedReviewDoesNotCount(t *testing.T) {
 	}
 	if owed := l.doc.Standing.GetDebts(); len(owed) != 1 {
 		t.Errorf("owed is %v", owed)
+	}
+}
+
+// TestWhatIsPutBesideAnotherProcedureMayBeDueAlready: it takes over when the reviews that are
+// owed there are due; but it says when.
+func TestWhatIsPutBesideAnotherProcedureMayBeDueAlready(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*releasev1.ProcedureDebt)
+		want   error
+	}{
+		"due since yesterday": {func(*releasev1.ProcedureDebt) {}, nil},
+		"due at no time":      {func(d *releasev1.ProcedureDebt) { d.Due = nil }, procedure.ErrInvalidTransition},
+		"blocking before it is due": {func(d *releasev1.ProcedureDebt) {
+			d.BlocksFrom = timestamppb.New(d.GetDue().AsTime().Add(-time.Second))
+		}, procedure.ErrInvalidTransition},
+	} {
+		l := newLibrary()
+		a := &releasev1.ProcedureActivated{
+			Version: "1.0", Digest: digestOf("1.0"), Reason: "anew", ClaimedBy: "root", Beside: []string{"proc-other"},
+			Debt: &releasev1.ProcedureDebt{
+				JudgedBy: digestOf("other"), Group: "security",
+				Due: timestamppb.New(l.now.Add(-24 * time.Hour)), BlocksFrom: timestamppb.New(l.now.Add(-time.Hour)),
+			},
+		}
+		test.change(a.GetDebt())
+		e, err := procedure.DecideActivatedByAdministrator(l.doc, procedure.ServiceApproval, a, l.now)
+		if !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+		if err != nil {
+			continue
+		}
+		if err := l.store(e); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, blocking := procedure.DebtsOverdue(l.doc.Standing, l.now); len(blocking) != 1 {
+			t.Errorf("%s: %d block", name, len(blocking))
+		}
 	}
 }
 

@@ -147,6 +147,38 @@ func TestLastIsTheNewestEventThatCounts(t *testing.T) {
 	})
 }
 
+// TestTheNewestRequestIsThatOfWhicheverRelease: what came later in a release is none, and a
+// message that is no event hides it rather than stand for it.
+func TestTheNewestRequestIsThatOfWhicheverRelease(t *testing.T) {
+	t.Parallel()
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		s := eventstoretest.Store(n, procedure.ServiceApproval)
+		if _, found, err := s.NewestRequest(t.Context()); found || err != nil {
+			t.Errorf("of nothing: %v, %v", found, err)
+		}
+		for _, release := range []string{"rel.b", "rel.a"} {
+			first := &releasev1.Event{ProcedureDigest: "sha256:" + release, Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{}}}
+			if _, err := s.Append(t.Context(), eventstore.Draft{Aggregate: release, Event: first}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Append(t.Context(), following(load(t, s, "rel.b"), "later")); err != nil {
+			t.Fatal(err)
+		}
+		e, found, err := s.NewestRequest(t.Context())
+		if err != nil || !found || e.Event.GetProcedureDigest() != "sha256:rel.a" {
+			t.Errorf("%v, %t, %v", e.Event, found, err)
+		}
+		if _, err := n.JetStream().Publish(t.Context(), "rel.c.approval.requested", nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, found, err := s.NewestRequest(t.Context()); found || err != nil {
+			t.Errorf("behind a foreign message: %t, %v", found, err)
+		}
+	})
+}
+
 // A copy is signed, and stands where its original did. Once the server has forgotten
 // the message's id it stores it again, and a target would seem to be free.
 func TestACopyOfAnOldStandingDoesNotCount(t *testing.T) {

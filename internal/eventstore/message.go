@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -115,6 +116,24 @@ func (s *Store) Procedures(ctx context.Context) ([]string, error) {
 	}
 	slices.Sort(ids)
 	return ids, err
+}
+
+// NewestRequest returns the newest request of a release, of whichever, and whether there is
+// one. One that does not count as it stands is none.
+func (s *Store) NewestRequest(ctx context.Context) (procedure.Entry, bool, error) {
+	m, err := s.last(ctx, procedure.Aggregate("*")+"."+procedure.ServiceApproval+".requested")
+	if errors.Is(err, errNoMessage) {
+		return procedure.Entry{}, false, nil
+	}
+	if err != nil {
+		return procedure.Entry{}, false, fmt.Errorf("read the newest request: %w", err)
+	}
+	entry, err := s.open(m)
+	if err != nil {
+		slog.WarnContext(ctx, "the newest request does not count", slog.Uint64("sequence", m.sequence), slog.Any("error", err))
+		return procedure.Entry{}, false, nil
+	}
+	return entry, true, nil
 }
 
 // Catalogs returns every service that ever had a release in an environment, as

@@ -36,6 +36,10 @@ type Store interface {
 	Append(ctx context.Context, drafts ...eventstore.Draft) ([]eventstore.Stored, error)
 	// Procedures returns the ids that ever had a document in effect, as in subjects.
 	Procedures(ctx context.Context) ([]string, error)
+	// Load reads the history of the document.
+	Load(ctx context.Context, aggregate string) (eventstore.History, error)
+	// NewestRequest is the newest request of a release on record.
+	NewestRequest(ctx context.Context) (procedure.Entry, bool, error)
 }
 
 // Evidence keeps documents; *evidence.Store does.

@@ -1,11 +1,14 @@
 package amend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"slices"
+	"time"
 
+	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/identity"
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -19,18 +22,17 @@ import (
 // debt is the review that will be owed of a document which goes around the change control:
 // by whom, due when, and blocking from when, as the document before says for emergencies.
 // Where that one cannot be read, which may be why an administrator is here, the times are
-// fixed ones, and the group is that of the new document.
+// fixed ones, and the group is that of the new document. Of a document of another id it is
+// due no later than what is owed under those beside it, which may be over: releases do not
+// run under them any more, and what blocks them would be shed.
 func (c Config) debt(ctx context.Context, active standing.Procedure, beside []string, doc Document) (*releasev1.ProcedureDebt, error) {
 	by := active.Document.JudgedBy()
-	for _, id := range beside {
-		if by != "" {
-			break
-		}
-		other, err := standing.ReadProcedure(ctx, c.Store, id)
-		if err != nil {
-			return nil, err
-		}
-		by = other.Document.JudgedBy()
+	others, err := c.others(ctx, beside)
+	if err != nil {
+		return nil, err
+	}
+	if by == "" && len(others) > 0 {
+		by = others[0].Document.JudgedBy()
 	}
 	within, grace := procedure.UnreadReviewWithin, procedure.UnreadReviewGrace
 	group := doc.Procedure.GetEmergency().GetReviewGroup()
@@ -43,7 +45,61 @@ func (c Config) debt(ctx context.Context, active standing.Procedure, beside []st
 		within, grace, group = lane.GetReviewWithin().AsDuration(), lane.GetGrace().AsDuration(), lane.GetReviewGroup()
 	}
 	due := c.Now().Add(within)
-	return &releasev1.ProcedureDebt{JudgedBy: by, Group: group, Due: stamp(due), BlocksFrom: stamp(due.Add(grace))}, nil
+	blocks := due.Add(grace)
+	for _, other := range others {
+		for _, o := range other.Document.Standing.GetDebts() {
+			due, blocks = earlier(due, o.GetDue().AsTime()), earlier(blocks, o.GetBlocksFrom().AsTime())
+		}
+	}
+	return &releasev1.ProcedureDebt{JudgedBy: by, Group: group, Due: stamp(due), BlocksFrom: stamp(blocks)}, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// others are the procedures beside which a document is put: first that under which the newest
+// release was requested, which is the one that is replaced; then those whose history went on
+// last.
+func (c Config) others(ctx context.Context, beside []string) ([]standing.Procedure, error) {
+	var out []standing.Procedure
+	for _, id := range beside {
+		other, err := standing.ReadProcedure(ctx, c.Store, id)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, other)
+	}
+	if len(out) < 2 {
+		return out, nil
+	}
+	ran := ""
+	e, found, err := c.Store.NewestRequest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		index, err := c.before(ctx, e.Event.GetProcedureDigest())
+		if err != nil {
+			return nil, err
+		}
+		if index != nil {
+			ran = procedure.ProcedureAggregate(index.Document().GetId())
+		}
+	}
+	slices.SortStableFunc(out, func(a, b standing.Procedure) int {
+		if first := a.Aggregate == ran; first != (b.Aggregate == ran) {
+			if first {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(b.Expect, a.Expect)
+	})
+	return out, nil
 }
 
 // before is the document that says who reviews, and nil where it cannot be read by anybody
@@ -100,45 +156,86 @@ func (s *Server) reviewed(ctx context.Context, d desk, review *releasev1.Procedu
 // reviewer is the caller as a member of the group that reviews, and writes into the review
 // which document says so. That is the one before the document that was forced: this one
 // does not choose who judges it, and takes nobody the right away but by saying that they
-// have left. Only when nobody of them is left do those review whom the document in effect
-// names, and the review says that.
+// have left. Those whom the document in effect names do only when nobody of them is left, or
+// when it is approved as the one before demands; and the review says that.
 func (s *Server) reviewer(ctx context.Context, d desk, owed *releasev1.ProcedureDebt, review *releasev1.ProcedureReviewed) (*releasev1.Actor, error) {
 	before, err := s.before(ctx, owed.GetJudgedBy())
 	if err != nil {
 		return nil, err
 	}
-	if len(left(before, d.index, owed)) == 0 {
-		review.NoneLeft, review.JudgedBy, review.Group = true, d.active.Digest, d.index.Document().GetEmergency().GetReviewGroup()
-		if same(d.person.GetId(), owed.GetClaimedBy(), before, d.index) {
-			return nil, procedure.ErrOwnActivation
-		}
-		return d.person, nil
-	}
-	review.JudgedBy, review.Group = owed.GetJudgedBy(), owed.GetGroup()
-	caller, _ := identity.FromContext(ctx) // They sit at the desk.
-	person, err := authorize.PersonOf(caller, before)
-	switch {
-	case err != nil:
-		return nil, errNotBefore
-	case same(person.GetId(), owed.GetClaimedBy(), before, d.index) || same(d.person.GetId(), owed.GetClaimedBy(), before, d.index):
+	if same(d.person.GetId(), owed.GetClaimedBy(), before, d.index) {
 		return nil, procedure.ErrOwnActivation
 	}
+	var person *releasev1.Actor
+	why := errNotBefore
+	free := len(left(before, d.index, owed)) == 0
+	if !free {
+		caller, _ := identity.FromContext(ctx) // They sit at the desk.
+		if person, why = authorize.PersonOf(caller, before); why != nil {
+			person, why = nil, errNotBefore
+		}
+		if person != nil && same(person.GetId(), owed.GetClaimedBy(), before, d.index) {
+			return nil, procedure.ErrOwnActivation
+		}
+		if !slices.Contains(person.GetGroups(), owed.GetGroup()) {
+			if free, err = s.approvedSince(ctx, d, before); err != nil {
+				return nil, err
+			}
+		}
+	}
+	switch {
+	case free:
+		review.NoneLeft, review.JudgedBy, review.Group = true, d.active.Digest, d.index.Document().GetEmergency().GetReviewGroup()
+		return d.person, nil
+	case person == nil:
+		return nil, why
+	}
+	review.JudgedBy, review.Group = owed.GetJudgedBy(), owed.GetGroup()
 	return person, nil
 }
 
-// left are those who review by the document before, have not left by the one in effect, and
-// are not who forced it.
+// left are those who review by the document before, and have not left by the one in effect.
+// Who forced it is among them, although they may not: otherwise whoever is the only one would
+// have their friends do it.
 func left(before, active *policy.Index, owed *releasev1.ProcedureDebt) []string {
 	if before == nil {
 		return nil
 	}
 	return slices.DeleteFunc(before.People(owed.GetGroup()), func(id string) bool {
-		gone := !slices.ContainsFunc(before.Names(id), func(name string) bool {
+		return !slices.ContainsFunc(before.Names(id), func(name string) bool {
 			p := active.Person(name)
 			return p != nil && !p.GetInactive() && !p.GetMachine()
 		})
-		return gone || same(id, owed.GetClaimedBy(), before, active)
 	})
+}
+
+// approvedSince reports whether people put the document in effect there since, and enough of
+// them are who approves changes by the document before: whom a forced one lets approve is its
+// own word. A review that is owed is of an earlier one.
+func (s *Server) approvedSince(ctx context.Context, d desk, before *policy.Index) (bool, error) {
+	history, err := s.Store.Load(ctx, d.active.Aggregate)
+	if errors.Is(err, eventstore.ErrTooLong) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	rule := before.Document().GetChangeControl().GetApprovals()
+	board := before.People(rule.GetGroup())
+	for _, e := range slices.Backward(history.Entries) {
+		a := e.Event.GetProcedureActivated()
+		if a == nil || a.GetDigest() != d.active.Digest {
+			continue
+		}
+		var by []string
+		for _, given := range a.GetApprovals() {
+			if id := before.Person(given.GetPerson()).GetId(); slices.Contains(board, id) && !slices.Contains(by, id) {
+				by = append(by, id)
+			}
+		}
+		return a.GetProposal() != 0 && rule.GetCount() > 0 && len(by) >= int(rule.GetCount()), nil
+	}
+	return false, nil
 }
 
 // same reports whether two names are those of one person by any of the documents.

@@ -176,7 +176,7 @@ func TestWhenNobodyIsLeftOthersReview(t *testing.T) {
 	gone := func(who ...string) func(*policyv1.Procedure) {
 		return func(d *policyv1.Procedure) {
 			friends(d)
-			d.Groups[1].Members = append(d.Groups[1].Members, "rita") // security is asked for elsewhere
+			d.Groups[1].Members = append(d.Groups[1].Members, "rita", "dan") // security is asked for elsewhere
 			has := func(id string) bool { return slices.Contains(who, id) }
 			for _, p := range d.GetPeople() {
 				p.Inactive = p.GetInactive() || has(p.GetId())
@@ -194,7 +194,12 @@ func TestWhenNobodyIsLeftOthersReview(t *testing.T) {
 	refused(t, "who has left", err, codes.PermissionDenied, "INACTIVE_PERSON")
 	d = r.force(t, "ben", version(t, "1.2", gone("cleo", "ada", "alan")))
 	_, err = r.review(t, "ben", d)
-	refused(t, "who forced it is not who is left", err, codes.PermissionDenied, "OWN_ACTIVATION")
+	refused(t, "who forced it", err, codes.PermissionDenied, "OWN_ACTIVATION")
+	_, err = r.review(t, "finn", d)
+	refused(t, "while who forced it is left", err, codes.PermissionDenied, "NOT_REVIEWER")
+	d = r.force(t, "ben", version(t, "1.3", gone("cleo", "ada", "alan", "ben")))
+	_, err = r.review(t, "ben", d)
+	refused(t, "who forced it, and has left", err, codes.PermissionDenied, "INACTIVE_PERSON")
 	_, err = r.review(t, "anna", d)
 	refused(t, "of no group", err, codes.PermissionDenied, "NOT_REVIEWER")
 	if _, err := r.review(t, "finn", d); err != nil {
@@ -202,6 +207,111 @@ func TestWhenNobodyIsLeftOthersReview(t *testing.T) {
 	}
 	if got := r.last(t).GetProcedureReviewed(); !got.GetNoneLeft() || got.GetJudgedBy() != d.GetDigest() || got.GetGroup() != "friends" {
 		t.Errorf("on record is %v", got)
+	}
+}
+
+// auditors has one person review what goes around the change control: ben, where the identity
+// provider has him in its group.
+func auditors(provider string) func(*policyv1.Procedure) {
+	return func(d *policyv1.Procedure) {
+		d.Groups = append(d.Groups, &policyv1.Group{Name: "auditors", Members: []string{"ben"}, ProviderGroup: provider})
+		d.Emergency.ReviewGroup = "auditors"
+	}
+}
+
+// approved puts a document into effect the right way.
+func (r *rig) approved(t *testing.T, proposer string, document []byte, approvers ...string) {
+	t.Helper()
+	p := r.propose(t, proposer, document)
+	for _, who := range approvers {
+		if _, err := r.approve(t, who, p); err != nil {
+			t.Fatalf("approved by %s: %v", who, err)
+		}
+	}
+	if _, err := r.activate(t, proposer, p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWhoForcesADocumentIsNotGone: where they are the only one who reviews, those whom their
+// document names do not come in their place. Those do whom people name in the right way.
+func TestWhoForcesADocumentIsNotGone(t *testing.T) {
+	r := newRig(t, auditors(""))
+	d := r.force(t, "ben", version(t, "1.1", friends))
+	for who, want := range map[string]string{"ben": "OWN_ACTIVATION", "finn": "NOT_REVIEWER", "cleo": "NOT_REVIEWER"} {
+		_, err := r.review(t, who, d)
+		refused(t, who, err, codes.PermissionDenied, want)
+	}
+	r.approved(t, "otto", version(t, "1.2", friends), "alan", "cleo")
+	_, err := r.review(t, "ben", d)
+	refused(t, "who forced it", err, codes.PermissionDenied, "OWN_ACTIVATION")
+	_, err = r.review(t, "cleo", d)
+	refused(t, "whom neither names", err, codes.PermissionDenied, "NOT_REVIEWER")
+	if _, err := r.review(t, "finn", d); err != nil {
+		t.Fatal(err)
+	}
+	// It is on record as what it is, and an alert says so.
+	if got := r.last(t).GetProcedureReviewed(); !got.GetNoneLeft() || got.GetJudgedBy() != r.inEffect(t).Digest || got.GetGroup() != "friends" {
+		t.Errorf("on record is %v", got)
+	}
+}
+
+// TestWhomTheProviderTookOutDoNotBlockForEver: they are there by every document, and may not.
+func TestWhomTheProviderTookOutDoNotBlockForEver(t *testing.T) {
+	r := newRig(t, auditors("idp-auditors"))
+	d := r.force(t, "dave", version(t, "1.1"))
+	ben := func(groups ...string) context.Context {
+		return identity.NewContext(t.Context(), identity.Caller{Names: []string{"ben"}, Method: identity.MethodOIDC, Provided: true, Groups: groups})
+	}
+	_, err := r.reviewAs(ben("idp-others"), d)
+	refused(t, "taken out", err, codes.PermissionDenied, "NOT_REVIEWER")
+	_, err = r.review(t, "finn", d)
+	refused(t, "nobody named him yet", err, codes.PermissionDenied, "NOT_REVIEWER")
+	r.approved(t, "otto", version(t, "1.2", friends), "alan", "cleo")
+	// Another one that is forced takes the right away again.
+	second := r.force(t, "dave", version(t, "1.3", friends))
+	_, err = r.review(t, "finn", d)
+	refused(t, "whom a forced one names", err, codes.PermissionDenied, "NOT_REVIEWER")
+	r.approved(t, "otto", version(t, "1.4", friends), "alan", "cleo")
+	for _, o := range []*releasev1.ProcedureDebt{d, second} {
+		if _, err := r.review(t, "finn", o); err != nil {
+			t.Error(err)
+		}
+	}
+	// Whoever the document before names may all the while.
+	third := r.force(t, "dave", version(t, "1.5", auditors("idp-auditors")))
+	r.approved(t, "otto", version(t, "1.6", auditors("idp-auditors")), "alan", "cleo")
+	if _, err := r.review(t, "gina", third); err != nil || r.last(t).GetProcedureReviewed().GetNoneLeft() {
+		t.Errorf("on record is %v: %v", r.last(t), err)
+	}
+}
+
+// TestAForcedDocumentDoesNotChooseWhoApprovesItsReviewers: a document is not approved in the
+// right way by those whom the forced one put in charge.
+func TestAForcedDocumentDoesNotChooseWhoApprovesItsReviewers(t *testing.T) {
+	for name, change := range map[string]func(*policyv1.Procedure){
+		"its friends": func(d *policyv1.Procedure) {
+			d.ChangeControl.Approvals = &policyv1.Approvals{Group: "friends", Count: 1}
+		},
+		"fewer than before": func(d *policyv1.Procedure) {
+			d.ChangeControl.Approvals = &policyv1.Approvals{Group: "security", Count: 1}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			bent := version(t, "1.1", friends, change)
+			d := r.force(t, "dave", bent)
+			approver := "gina"
+			if name == "fewer than before" {
+				approver = "alan"
+			}
+			r.approved(t, "otto", version(t, "1.2", friends, change), approver)
+			_, err := r.review(t, "finn", d)
+			refused(t, "of the friends", err, codes.PermissionDenied, "NOT_REVIEWER")
+			if _, err := r.review(t, "cleo", d); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -246,31 +356,79 @@ func TestADocumentThatNobodyCanReadDoesNotKeepAForcedOneFromReview(t *testing.T)
 	}
 }
 
-// TestADocumentBesideAnotherOwesItsReview: under another id it takes the place of the one in
-// effect as well.
-func TestADocumentBesideAnotherOwesItsReview(t *testing.T) {
-	r := newRig(t)
-	first := r.force(t, "dave", version(t, "1.1", friends))
-	document := version(t, "1.0", friends, func(d *policyv1.Procedure) { d.Id = "PROC-NEW" })
+// beside puts a document of another id into effect.
+func (r *rig) beside(t *testing.T, id string) *releasev1.ProcedureDebt {
+	t.Helper()
+	document := version(t, "1.0", friends, func(d *policyv1.Procedure) { d.Id = id })
 	doc, err := policy.Parse(document, "document")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := r.config()
-	c.ProcedureID = "PROC-NEW"
+	c.ProcedureID = id
 	active, _, err := amend.Activate(t.Context(), c, amend.Document{Procedure: doc, Bytes: document}, amend.Administrative{Reason: "anew", ClaimedBy: "dave", Override: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	owed := active.Document.Standing.GetDebts()
-	if len(owed) != 1 || owed[0].GetJudgedBy() != first.GetJudgedBy() || owed[0].GetGroup() != "security" {
+	if len(owed) != 1 {
 		t.Fatalf("owed is %v", owed)
 	}
+	return owed[0]
+}
+
+// TestADocumentBesideAnotherOwesItsReview: under another id it takes the place of the one in
+// effect as well.
+func TestADocumentBesideAnotherOwesItsReview(t *testing.T) {
+	r := newRig(t)
+	first := r.force(t, "dave", version(t, "1.1", friends))
+	owed := r.beside(t, "PROC-NEW")
+	if owed.GetJudgedBy() != first.GetJudgedBy() || owed.GetGroup() != "security" {
+		t.Fatalf("owed is %v", owed)
+	}
+	c := r.config()
+	c.ProcedureID = "PROC-NEW"
 	r.Server = amend.NewServer(c)
-	_, err = r.review(t, "finn", owed[0])
+	_, err := r.review(t, "finn", owed)
 	refused(t, "whom it put there", err, codes.PermissionDenied, "NOT_REVIEWER")
-	if _, err := r.review(t, "alan", owed[0]); err != nil {
+	if _, err := r.review(t, "alan", owed); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAnotherIdShedsNoReviewThatBlocks: what was owed under the one before is due under the
+// next one when it was, however often that is done.
+func TestAnotherIdShedsNoReviewThatBlocks(t *testing.T) {
+	r := newRig(t)
+	first := r.force(t, "dave", version(t, "1.1", friends))
+	r.ahead.Store(int64(time.Second)) // A second one under the same id has times of its own.
+	second := r.force(t, "dave", version(t, "1.2", friends))
+	if !second.GetDue().AsTime().After(first.GetDue().AsTime()) {
+		t.Fatalf("due %v and %v", first.GetDue().AsTime(), second.GetDue().AsTime())
+	}
+	for i, id := range []string{"PROC-B", "PROC-A", "PROC-C"} {
+		r.ahead.Store(int64(time.Duration(i) * time.Second))
+		if owed := r.beside(t, id); !owed.GetDue().AsTime().Equal(first.GetDue().AsTime()) || !owed.GetBlocksFrom().AsTime().Equal(first.GetBlocksFrom().AsTime()) {
+			t.Errorf("%s: due %s, blocks from %s", id, owed.GetDue().AsTime(), owed.GetBlocksFrom().AsTime())
+		}
+	}
+}
+
+// TestAProcedureThatNoReleaseRanUnderDoesNotSayWhoReviews: it is that under which releases
+// run, whatever its id is, and however old the other one is.
+func TestAProcedureThatNoReleaseRanUnderDoesNotSayWhoReviews(t *testing.T) {
+	r := newRig(t)
+	trial := r.beside(t, "A-TRIAL")
+	c := r.config()
+	c.ProcedureID = "A-TRIAL"
+	if _, err := amend.NewServer(c).ReviewDocument(as(t, "alan"), &approvalv1.ReviewDocumentRequest{
+		Number: 1, Digest: trial.GetDigest(), Result: releasev1.ProcedureReviewed_RESULT_JUSTIFIED, Reason: "a trial",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.Request(t)
+	if owed := r.beside(t, "PROC-NEW"); owed.GetJudgedBy() != r.Digest || owed.GetGroup() != "security" {
+		t.Errorf("owed is %v, and releases run under %s", owed, r.Digest)
 	}
 }
 
