@@ -2,17 +2,23 @@ package authorize_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/internal/changerecord"
 	"github.com/blackdice/shipwarden/internal/changerecord/changerecordtest"
+	"github.com/blackdice/shipwarden/internal/verdict"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
@@ -104,6 +110,78 @@ func TestAnotherDocumentJudgesWhatWasFoundThen(t *testing.T) {
 func foundThen(d *policyv1.Procedure) {
 	d.Referrers = true
 	d.ChangeRecords = []*policyv1.ChangeRecordRule{{Name: "change-record", Connector: "jira", System: "jira", IdPattern: "CHG-[0-9]+", States: []string{"Scheduled"}}}
+}
+
+// TestAnotherDocumentHearsStatementsOfV01WhereThatTimeDid: a document that asks for provenance
+// of SLSA v0.2 is satisfied by a statement that no gate of the release had to hear; not where
+// statements of in-toto v0.1 counted for nothing, which the gates that should have heard them
+// tell.
+func TestAnotherDocumentHearsStatementsOfV01WhereThatTimeDid(t *testing.T) {
+	const v02 = "https://slsa.dev/provenance/v0.2"
+	found := func(d *policyv1.Procedure) { d.Referrers = true }
+	asks := func(d *policyv1.Procedure) {
+		d.Gates = append(d.Gates, &policyv1.Gate{Name: "provenance", Title: "Built by CI", PredicateType: v02, Field: "result", Values: []string{"PASSED"}})
+		d.Keys[0].Gates = []string{"tests", "provenance"}
+	}
+	sign := func(statementType, predicateType string) []byte {
+		payload := fmt.Appendf(nil, `{"_type":%q,"subject":[{"name":"shop","digest":{"sha256":%q}}],"predicateType":%q,"predicate":{"result":"PASSED"}}`,
+			statementType, proceduretest.Digest('a')[7:], predicateType)
+		signed, err := json.Marshal(dsse.Envelope{
+			PayloadType: attest.PayloadType, Payload: base64.StdEncoding.EncodeToString(payload), Signatures: []dsse.Signature{{
+				KeyID: "ci", Sig: base64.StdEncoding.EncodeToString(ed25519.Sign(approvaltest.Key("ci"), dsse.PAE(attest.PayloadType, payload))),
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signed
+	}
+	tests, olderTests, provenance := sign(attest.StatementType, approvaltest.TestType), sign(attest.StatementTypeV01, approvaltest.TestType), sign(attest.StatementTypeV01, v02)
+	for name, c := range map[string]struct {
+		statements [][]byte
+		then       bool
+		want       string
+	}{
+		"a statement that nobody had to hear": {[][]byte{tests, provenance}, false, "gates: tests passed -> gates: provenance passed, tests passed"},
+		"statements that are heard":           {[][]byte{olderTests, provenance}, false, "gates: tests passed -> gates: provenance passed, tests passed"},
+		"no such statement":                   {[][]byte{tests}, false, "gates: tests passed -> gates: provenance failed, tests passed"},
+		"statements that counted for nothing": {[][]byte{olderTests, provenance}, true, "gates: tests failed -> gates: provenance failed, tests failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, found)
+			release := r.Request(t, func(q *releasev1.Request) { q.Artifacts[0].Kind = releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE })
+			if c.then {
+				var beside gates.Beside
+				for _, s := range c.statements {
+					ref, err := r.Evidence.Put(t.Context(), "application/json", "statement", s)
+					if err != nil {
+						t.Fatal(err)
+					}
+					beside.Found, beside.Statements = append(beside.Found, ref), append(beside.Statements, s)
+				}
+				r.Do(t, release, "", gates.Judge(verdict.Trust{Index: r.Index(t), OnlyV1: true}, r.State(t, release), nil, beside, time.Now()))
+			} else if s, err := r.Act(t, gates.New(r.Procedures, r.Evidence, nil, shelf(c.statements)), release, time.Now()); err != nil || s.Phase != procedure.PhaseScope {
+				t.Fatalf("phase %s, %v, %v", s.Phase, s.Gates, err)
+			}
+			data, err := protojson.Marshal(approvaltest.Document(found, asks))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := r.dial(t).CompareProcedure(as(t, "finn"), &approvalv1.CompareProcedureRequest{Document: data, Releases: []string{release}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, d := range answer.GetDifferences() {
+				for _, a := range d.GetAnswers() {
+					got = append(got, a.GetBefore()+" -> "+a.GetAfter())
+				}
+			}
+			if !slices.Equal(got, []string{c.want}) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
 }
 
 // TestAFirstReleaseHasNoWayBack, also where nobody has looked yet: there is nothing that
