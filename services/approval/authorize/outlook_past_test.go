@@ -25,6 +25,7 @@ import (
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/amend"
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
 	"github.com/blackdice/shipwarden/services/approval/gates"
 )
@@ -246,5 +247,39 @@ func TestAHoldByTheWayBackIsExplained(t *testing.T) {
 		if err != nil || len(same.GetDifferences()) > 0 {
 			t.Errorf("%s: the same document makes a difference: %v, %v", rule, same, err)
 		}
+	}
+}
+
+// TestAHoldByADocumentThatNobodyReviewedNamesWhoCan: those whom the document before names, and
+// neither who forced it nor whom it names itself.
+func TestAHoldByADocumentThatNobodyReviewedNamesWhoCan(t *testing.T) {
+	r := newRig(t)
+	desk := r.dial(t)
+	release := r.Reach(t, procedure.PhaseExecute)
+	document := approvaltest.Document(func(d *policyv1.Procedure) {
+		d.Version, d.Emergency.ReviewGroup = "1.1", "operators"
+		for _, p := range d.GetPeople() {
+			p.Inactive = p.GetInactive() || p.GetId() == "alan"
+		}
+	})
+	data, err := protojson.Marshal(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	active, _, err := amend.Activate(t.Context(), amend.Config{
+		Store: r.Store, Evidence: r.Evidence, Procedures: r.Procedures, ProcedureID: approvaltest.ProcedureID, Now: time.Now,
+	}, amend.Document{Procedure: document, Bytes: data}, amend.Administrative{Reason: "it burns", ClaimedBy: "Ben", Override: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := proceduretest.Hold(procedure.HoldDocumentUnreviewed, time.Now().Add(time.Minute))
+	held.Reasons[0].SetBy, held.Reasons[0].Subject, held.Reasons[0].Message = "", active.Digest, "nobody has reviewed it"
+	r.Do(t, release, "", &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: held}})
+	answer, err := desk.Explain(as(t, "finn"), &approvalv1.ExplainRequest{Release: release})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if step := stepOf(t, answer.GetOutlook(), "5"); !slices.Equal(step.GetWho(), []string{"ada", "cleo"}) {
+		t.Errorf("%v", step)
 	}
 }

@@ -173,6 +173,7 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 	}
 	out.Findings, out.Holds, out.Quorum, out.Outlook.ZoneData = facts.Findings, facts.Holds, facts.Quorum, facts.ZoneData
 	out.Outlook.Score = facts.Score
+	w.reviewers = d.reviewers(ctx, index, facts.Holds)
 	w.risk(r.state, procedure.DecideRisk(r.state, facts), now)
 	facts.Holds, facts.Findings = nil, nil
 	if err := r.add(procedure.DecideRisk(r.state, facts)); err != nil {

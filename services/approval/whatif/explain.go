@@ -24,7 +24,7 @@ var standings = map[procedure.Standing]approvalv1.OutlookStep_Standing{
 // The documents are the release's own, and that in effect where it is another one. Normal says
 // whether it waits for other releases, as takeback.Normal does; known is what Desk.Known read.
 func Explain(documents []*policy.Index, s procedure.State, normal bool, known Known, now time.Time) (*approvalv1.Outlook, error) {
-	w := way{index: documents[0], normal: normal, out: &approvalv1.Outlook{Score: s.Score}}
+	w := way{index: documents[0], normal: normal, reviewers: known.reviewers, out: &approvalv1.Outlook{Score: s.Score}}
 	ahead := map[string]*approvalv1.OutlookStep{}
 	for _, stage := range procedure.Stages(s, now) {
 		step := w.step(stage.Number, stage.Name, standings[stage.Standing], stage.Waits...)

@@ -37,12 +37,14 @@ type Known struct {
 	// later names what will not count any more at a start at that time; nil where nothing was
 	// judged yet. An error says why nobody can tell.
 	later func(at time.Time) ([]*releasev1.GateVerdict, error)
+	// reviewers are who can review the procedure documents that the release waits for.
+	reviewers map[string][]string
 }
 
 // Known reads what there is on record of a release. The documents are its own, and that in
 // effect where it is another one. What cannot be read is a part of the answer, and no error.
 func (d *Desk) Known(ctx context.Context, documents []*policy.Index, s procedure.State, now time.Time) Known {
-	var k Known
+	k := Known{reviewers: d.reviewers(ctx, documents[len(documents)-1], s.Holds)}
 	for _, h := range s.Holds {
 		if s.Phase == procedure.PhaseHeld && s.HeldFor == procedure.PhaseExecute && h.GetRule() == changerecord.RuleWindow {
 			k.seen = append(k.seen, h)

@@ -25,7 +25,9 @@ type way struct {
 	index *policy.Index
 	// normal: it waits for neighbors in flight and for incidents, as takeback.Normal says.
 	normal bool
-	out    *approvalv1.Outlook
+	// reviewers are those of procedure documents, by digest.
+	reviewers map[string][]string
+	out       *approvalv1.Outlook
 }
 
 func (w way) step(number, name string, standing approvalv1.OutlookStep_Standing, waits ...string) *approvalv1.OutlookStep {
@@ -210,6 +212,8 @@ func (w way) over(s procedure.State, h *releasev1.HoldReason, now time.Time) []s
 	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown, procedure.HoldPreviewUnknown:
 		// Somebody has to put it right on the target, or at the registry.
 		return w.index.PeopleAt(doc.GetOperatorsGroup(), now)
+	case procedure.HoldDocumentUnreviewed:
+		return w.reviewers[h.GetSubject()]
 	case "review.overdue":
 		return w.index.People(doc.GetEmergency().GetReviewGroup())
 	}
