@@ -231,11 +231,12 @@ type ProcedureDebt struct {
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// Its SHA-256, "sha256:…".
 	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
-	// Whom the administrator said to be. Nobody has checked that.
+	// Whom the administrator said to be; never blank. Nobody has checked that.
 	ClaimedBy string `protobuf:"bytes,4,opt,name=claimed_by,json=claimedBy,proto3" json:"claimed_by,omitempty"`
 	// When it took effect.
 	Activated *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=activated,proto3" json:"activated,omitempty"`
-	// When the review is due.
+	// When the review is due; of a document beside another procedure, no later than what is
+	// owed there, which may be before it took effect.
 	Due *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=due,proto3" json:"due,omitempty"`
 	// From then on it blocks normal releases under any document of this procedure.
 	BlocksFrom *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=blocks_from,json=blocksFrom,proto3" json:"blocks_from,omitempty"`
@@ -853,8 +854,9 @@ type ProcedureReviewed struct {
 	JudgedBy string `protobuf:"bytes,5,opt,name=judged_by,json=judgedBy,proto3" json:"judged_by,omitempty"`
 	// The group.
 	Group string `protobuf:"bytes,6,opt,name=group,proto3" json:"group,omitempty"`
-	// Whether that is the document in effect, because of those whom the one before names
-	// nobody is left.
+	// Whether that is the document in effect: because of those whom the one before names
+	// nobody is left, or because enough people of those who approve changes by the one before
+	// approved this one since.
 	NoneLeft      bool               `protobuf:"varint,7,opt,name=none_left,json=noneLeft,proto3" json:"none_left,omitempty"`
 	Standing      *ProcedureStanding `protobuf:"bytes,8,opt,name=standing,proto3" json:"standing,omitempty"`
 	unknownFields protoimpl.UnknownFields
