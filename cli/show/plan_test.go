@@ -25,7 +25,7 @@ func TestAnApproverSeesWhatAPlanWouldChange(t *testing.T) {
 		Previews: []*releasev1.TargetPreview{{Target: "eu1", DiffDigest: "sha256:aa"}},
 	})
 	for _, want := range []string{
-		"30 to create, 0 to update, 1 to DESTROY", "and others: 1 of 31 are shown", "update shop_host.web: size, tags\n", "its preview command says what would change",
+		"30 to create, 0 to update, 1 to DESTROY", "and others: 1 of 31 are shown", "update shop_host.web: size, tags\n", "its own tool says what would change",
 	} {
 		if err != nil || !strings.Contains(out.String(), want) {
 			t.Errorf("error %v, without %q:\n%s", err, want, out.String())

@@ -93,7 +93,7 @@ func (p *page) previews(all []*releasev1.TargetPreview) {
 			p.line("    %s", proof(r))
 		}
 		if v.GetDiffDigest() != "" {
-			p.line("    its preview command says what would change: in full behind the rest, and asked again at the start")
+			p.line("    its own tool says what would change: in full behind the rest, and asked again at the start")
 		}
 		if d := v.GetDetail(); d != nil {
 			p.line("    in full: %s (%s, %d bytes)", terminal.Escape(d.GetDigest()), terminal.Escape(d.GetMediaType()), d.GetSize())

@@ -51,7 +51,8 @@ type Driver interface {
 	DryRunRollback(ctx context.Context, plan Plan) (DryRun, error)
 	// Diff asks a tool of the target's own what Apply would change, where one is configured
 	// (PD-2.5). It changes nothing and needs no fence, and while the target stays as it is the
-	// same plan gives the same answer; the content of the plan's artifact is not needed. An
+	// same plan gives the same answer; most drivers do without the content of the plan's
+	// artifact, and it is fetched when it is opened. An
 	// error means that it was not asked: the plan does not fit, or ctx ended. That the tool
 	// failed is an answer.
 	Diff(ctx context.Context, plan Plan) (Diff, error)

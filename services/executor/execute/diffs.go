@@ -55,7 +55,7 @@ func (s shell) diffs(ctx context.Context, t reactor.Task) (diffs, error) {
 		case failures[i] != nil:
 			why = failures[i].Error()
 		case !answers[i].Asked:
-			why = "no preview command is configured any more"
+			why = "no tool of its own is configured any more"
 		case why != "":
 		default:
 			if err := s.compare(ctx, &out, id, t.State.Preview(id).GetDiffDigest(), answers[i]); err != nil {
@@ -91,7 +91,7 @@ func (s shell) compare(ctx context.Context, out *diffs, id, approved string, ans
 	}
 	out.findings = append(out.findings, &releasev1.Finding{
 		Rule: ruleDiff, Severity: releasev1.Finding_SEVERITY_BLOCKING, Subject: id, Message: strings.Join([]string{
-			"the preview command of target", id, "says otherwise than was approved: it printed", approved, "and now prints", where + ": request it again",
+			"the tool of target", id, "says otherwise than was approved: it printed", approved, "and now prints", where + ": request it again",
 		}, " "),
 	})
 	return nil

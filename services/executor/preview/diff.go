@@ -44,11 +44,11 @@ func (s shell) diff(ctx context.Context, state procedure.State, target, back str
 	}
 	switch {
 	case d.Failed != "" && state.Request.GetTrigger() == releasev1.Trigger_TRIGGER_PLANNED:
-		return d, say(rulePreview, releasev1.Finding_SEVERITY_BLOCKING, "its preview command: "+d.Failed), nil
+		return d, say(rulePreview, releasev1.Finding_SEVERITY_BLOCKING, "its own tool: "+d.Failed), nil
 	case d.Failed != "":
-		return d, say(rulePreview, releasev1.Finding_SEVERITY_WARNING, "its preview command: "+d.Failed), nil
+		return d, say(rulePreview, releasev1.Finding_SEVERITY_WARNING, "its own tool: "+d.Failed), nil
 	case d.LeftOut:
-		return d, say(ruleCut, releasev1.Finding_SEVERITY_WARNING, "its preview command prints more than is shown; what was left out is compared at the start as well"), nil
+		return d, say(ruleCut, releasev1.Finding_SEVERITY_WARNING, "its own tool prints more than is shown; what was left out is compared at the start as well"), nil
 	}
 	return d, nil, nil
 }
@@ -59,7 +59,7 @@ func printed(d driver.Diff) string {
 	if !d.Asked {
 		return ""
 	}
-	out := "\nwhat its preview command printed\n" + d.Text
+	out := "\nwhat its own tool printed\n" + d.Text
 	if d.Failed != "" {
 		out += "\nand it gave no answer: " + d.Failed + "\n"
 	}

@@ -29,7 +29,7 @@ func TestWhatATargetsOwnToolSaysIsShownAndApproved(t *testing.T) {
 	}
 	detail, err := evidence.New(w.JetStream()).Get(t.Context(), p.GetDetail().GetDigest())
 	if err != nil || !p.GetRollback().GetPossible() || !strings.Contains(string(detail), "what its dry run printed\nroom for both versions") ||
-		!strings.HasSuffix(string(detail), "what its preview command printed\n"+said) {
+		!strings.HasSuffix(string(detail), "what its own tool printed\n"+said) {
 		t.Errorf("the way back: %v; %q, %v", p.GetRollback(), detail, err)
 	}
 	other := s

@@ -3,9 +3,12 @@ package site
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 )
 
@@ -19,6 +22,17 @@ func (s *Site) Diff(ctx context.Context, state procedure.State, target, back str
 	}
 	plan := PlanBack(state, target)
 	plan.Previous, plan.PreviousVersion = back, VersionOf(state, target, back)
+	// Most tools say what would change without the artifact; one that reads it fetches it.
+	named := &releasev1.Artifact{
+		Name: plan.Artifact.Name, Kind: plan.Artifact.Kind, Location: plan.Artifact.Location, Digest: plan.Artifact.Digest,
+	}
+	plan.Artifact = artifact.New(named, plan.Artifact.Size, func(ctx context.Context) (io.ReadCloser, error) {
+		fetched, err := s.Fetcher.Fetch(ctx, named)
+		if err != nil {
+			return nil, err
+		}
+		return fetched.Open(ctx)
+	})
 	out, err := d.Diff(ctx, plan)
 	if err != nil {
 		return driver.Diff{}, fmt.Errorf("target %s: %w", target, err)

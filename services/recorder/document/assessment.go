@@ -169,7 +169,7 @@ func (w *writer) risk(r *Record) {
 		}
 		seen := w.evidence(p.GetDetail(), what)
 		if p.GetDiffDigest() != "" {
-			seen += "; what its preview command printed, at the end of it, is " + w.digest(p.GetDiffDigest(), "what the preview command of "+p.GetTarget()+" printed")
+			seen += "; what its own tool printed, at the end of it, is " + w.digest(p.GetDiffDigest(), "what the tool of "+p.GetTarget()+" printed")
 		}
 		rows = append(rows, []string{
 			escape(p.GetTarget()), w.said(p.GetSummary(), "named in the "+what), back, word(p.GetClass(), "DRIVER_CLASS_"), seen,

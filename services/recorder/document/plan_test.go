@@ -10,7 +10,7 @@ import (
 	"github.com/blackdice/shipwarden/services/recorder/document"
 )
 
-// TestWhatWasToChangeIsInTheDocument: by a plan, and by the preview command of a target.
+// TestWhatWasToChangeIsInTheDocument: by a plan, and by the tool of a target.
 func TestWhatWasToChangeIsInTheDocument(t *testing.T) {
 	h := history(t, procedure.PhaseScope)
 	person, event := h.Good()
@@ -23,7 +23,7 @@ func TestWhatWasToChangeIsInTheDocument(t *testing.T) {
 	h.Do(t, person, event)
 	text := string(document.Build(h.Release, messages(h)).Markdown())
 	for _, want := range []string{
-		"0 to update, 1 to destroy", "which attributes change it does not say", `| delete | shop_db.main\|x |`, "what its preview command printed", proceduretest.Digest('7'),
+		"0 to update, 1 to destroy", "which attributes change it does not say", `| delete | shop_db.main\|x |`, "what its own tool printed", proceduretest.Digest('7'),
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the document does not say %q", want)

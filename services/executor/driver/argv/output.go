@@ -115,3 +115,10 @@ func (c *collector) output() Output {
 	o.Text, o.Redacted = append(o.Text, tail...), a+b
 	return o
 }
+
+// Cut is what is kept of a text, as if a command had printed it.
+func Cut(text []byte) Output {
+	c := newCollector()
+	_, _ = c.Write(text)
+	return c.output()
+}

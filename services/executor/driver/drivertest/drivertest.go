@@ -39,6 +39,10 @@ type Harness struct {
 	// Lose removes from the target what it keeps of a version, as somebody who tidies up
 	// does. Absent: the driver keeps nothing there that it goes back to.
 	Lose func(t *testing.T, version int)
+	// DiffReads says that Diff reads the artifact. Absent: it must do without its content.
+	DiffReads bool
+	// Shut is how long a seal waits for a target that somebody is at work on. Absent: 300 ms.
+	Shut time.Duration
 	// Slow is how long one call may take. Absent: 30 s.
 	Slow time.Duration
 }

@@ -43,13 +43,19 @@ type order struct {
 // Main is the TestMain of a driver whose harness uses Kill or AppEnv: the test
 // binary is started again as the executor that dies, or as the application.
 func Main(m *testing.M, e Executor) {
+	Obey(e)
+	os.Exit(m.Run())
+}
+
+// Obey is Main for a TestMain that has more to do: it returns where the test binary is to
+// run its tests, and ends it where it is to be something else.
+func Obey(e Executor) {
 	switch {
 	case os.Getenv(appEnv) != "":
 		os.Exit(exitStatus(app(os.Getenv(appEnv), os.Args[len(os.Args)-1])))
 	case os.Getenv(executorEnv) != "":
 		os.Exit(exitStatus(e.obey(os.Getenv(executorEnv))))
 	}
-	os.Exit(m.Run())
 }
 
 func exitStatus(err error) int {

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,8 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/driver"
 )
 
-// shut is how long a seal waits for a target that somebody is at work on.
+// shut is how long a seal waits for a target that somebody is at work on, where the harness
+// says nothing else.
 const shut = 300 * time.Millisecond
 
 // sealed is what every driver promises of attempts that somebody sealed.
@@ -135,7 +137,7 @@ func asleep(t *testing.T, h harness, point string, c Call) {
 	if !reached {
 		return // The way back does not pass every point.
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), shut)
+	ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(h.Shut, shut))
 	defer cancel()
 	d := h.Open(t)
 	_, err := d.Seal(ctx, c.Key, c.Fence)
