@@ -61,7 +61,10 @@ func TestAForgedReviewDoesNotCount(t *testing.T) {
 		"a debt that names its reviewers":          {forced(func(d *releasev1.ProcedureDebt) { d.JudgedBy = digestOf("1.1") }), procedure.ErrInvalidTransition},
 		"a debt that nobody can pay":               {forced(func(d *releasev1.ProcedureDebt) { d.Group = "" }), procedure.ErrInvalidTransition},
 		"a debt of long ago":                       {forced(func(d *releasev1.ProcedureDebt) { d.Activated = timestamppb.New(l.now.Add(-time.Hour)) }), procedure.ErrClockSkew},
-		"a debt without a time":                    {forced(func(d *releasev1.ProcedureDebt) { d.Due = nil }), procedure.ErrInvalidTransition},
+		"a debt that is due already": {forced(func(d *releasev1.ProcedureDebt) {
+			d.Due = timestamppb.New(l.now.Add(-time.Minute))
+		}), procedure.ErrInvalidTransition},
+		"a debt without a time": {forced(func(d *releasev1.ProcedureDebt) { d.Due = nil }), procedure.ErrInvalidTransition},
 		"a debt that blocks before its time": {forced(func(d *releasev1.ProcedureDebt) {
 			d.BlocksFrom = timestamppb.New(d.GetDue().AsTime().Add(-time.Second))
 		}), procedure.ErrInvalidTransition},
