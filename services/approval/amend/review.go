@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/identity"
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -36,7 +35,7 @@ func (c Config) debt(ctx context.Context, active standing.Procedure, beside []st
 	}
 	within, grace := procedure.UnreadReviewWithin, procedure.UnreadReviewGrace
 	group := doc.Procedure.GetEmergency().GetReviewGroup()
-	before, err := c.before(ctx, by)
+	before, err := c.readable(ctx, by)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +81,7 @@ func (c Config) others(ctx context.Context, beside []string) ([]standing.Procedu
 		return nil, err
 	}
 	if found {
-		index, err := c.before(ctx, e.Event.GetProcedureDigest())
+		index, err := c.readable(ctx, e.Event.GetProcedureDigest())
 		if err != nil {
 			return nil, err
 		}
@@ -102,13 +101,13 @@ func (c Config) others(ctx context.Context, beside []string) ([]standing.Procedu
 	return out, nil
 }
 
-// before is the document that says who reviews, and nil where it cannot be read by anybody
-// any more. An error is worth another try.
-func (c Config) before(ctx context.Context, digest string) (*policy.Index, error) {
+// readable is a document of the record, and nil where it cannot be read by anybody any more.
+// An error is worth another try.
+func (c Config) readable(ctx context.Context, digest string) (*policy.Index, error) {
 	index, err := c.Procedures.ByDigest(ctx, digest)
 	for _, lost := range []error{evidence.ErrNotFound, evidence.ErrTampered, evidence.ErrDigest, policy.ErrInvalid, policy.ErrDigest} {
 		if errors.Is(err, lost) {
-			slog.WarnContext(ctx, "the document that says who reviews cannot be read", slog.Any("error", err))
+			slog.WarnContext(ctx, "a procedure document on record cannot be read", slog.String("digest", digest), slog.Any("error", err))
 			return nil, nil
 		}
 	}
@@ -159,11 +158,15 @@ func (s *Server) reviewed(ctx context.Context, d desk, review *releasev1.Procedu
 // have left. Those whom the document in effect names do only when nobody of them is left, or
 // when it is approved as the one before demands; and the review says that.
 func (s *Server) reviewer(ctx context.Context, d desk, owed *releasev1.ProcedureDebt, review *releasev1.ProcedureReviewed) (*releasev1.Actor, error) {
-	before, err := s.before(ctx, owed.GetJudgedBy())
+	before, err := s.readable(ctx, owed.GetJudgedBy())
 	if err != nil {
 		return nil, err
 	}
-	if same(d.person.GetId(), owed.GetClaimedBy(), before, d.index) {
+	forced, err := s.readable(ctx, owed.GetDigest())
+	if err != nil {
+		return nil, err
+	}
+	if same(d.person.GetId(), owed.GetClaimedBy(), before, forced, d.index) {
 		return nil, procedure.ErrOwnActivation
 	}
 	var person *releasev1.Actor
@@ -174,11 +177,11 @@ func (s *Server) reviewer(ctx context.Context, d desk, owed *releasev1.Procedure
 		if person, why = authorize.PersonOf(caller, before); why != nil {
 			person, why = nil, errNotBefore
 		}
-		if person != nil && same(person.GetId(), owed.GetClaimedBy(), before, d.index) {
+		if person != nil && same(person.GetId(), owed.GetClaimedBy(), before, forced, d.index) {
 			return nil, procedure.ErrOwnActivation
 		}
 		if !slices.Contains(person.GetGroups(), owed.GetGroup()) {
-			if free, err = s.approvedSince(ctx, d, before); err != nil {
+			if free, err = s.approvedSince(ctx, d, owed, before, forced); err != nil {
 				return nil, err
 			}
 		}
@@ -206,41 +209,5 @@ func left(before, active *policy.Index, owed *releasev1.ProcedureDebt) []string 
 			p := active.Person(name)
 			return p != nil && !p.GetInactive() && !p.GetMachine()
 		})
-	})
-}
-
-// approvedSince reports whether people put the document in effect there since, and enough of
-// them are who approves changes by the document before: whom a forced one lets approve is its
-// own word. A review that is owed is of an earlier one.
-func (s *Server) approvedSince(ctx context.Context, d desk, before *policy.Index) (bool, error) {
-	history, err := s.Store.Load(ctx, d.active.Aggregate)
-	if errors.Is(err, eventstore.ErrTooLong) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	rule := before.Document().GetChangeControl().GetApprovals()
-	board := before.People(rule.GetGroup())
-	for _, e := range slices.Backward(history.Entries) {
-		a := e.Event.GetProcedureActivated()
-		if a == nil || a.GetDigest() != d.active.Digest {
-			continue
-		}
-		var by []string
-		for _, given := range a.GetApprovals() {
-			if id := before.Person(given.GetPerson()).GetId(); slices.Contains(board, id) && !slices.Contains(by, id) {
-				by = append(by, id)
-			}
-		}
-		return a.GetProposal() != 0 && rule.GetCount() > 0 && len(by) >= int(rule.GetCount()), nil
-	}
-	return false, nil
-}
-
-// same reports whether two names are those of one person by any of the documents.
-func same(a, b string, documents ...*policy.Index) bool {
-	return a == b || slices.ContainsFunc(documents, func(x *policy.Index) bool {
-		return x != nil && x.Person(a) != nil && x.Person(a) == x.Person(b)
 	})
 }

@@ -315,6 +315,112 @@ func TestAForcedDocumentDoesNotChooseWhoApprovesItsReviewers(t *testing.T) {
 	}
 }
 
+// alone lets one member of security approve a change.
+func alone(d *policyv1.Procedure) { d.ChangeControl.Approvals.Count = 1 }
+
+// also gives somebody one more name.
+func also(id, name string) func(*policyv1.Procedure) {
+	return func(d *policyv1.Procedure) {
+		for _, p := range d.GetPeople() {
+			if p.GetId() == id {
+				p.Aliases = append(p.Aliases, name)
+			}
+		}
+	}
+}
+
+// TestWhoForcesADocumentDoesNotApproveWhoReviewsIt: under no name that any of the documents
+// has for them, and not by proposing it either. What others approve without them counts.
+func TestWhoForcesADocumentDoesNotApproveWhoReviewsIt(t *testing.T) {
+	for name, test := range map[string]struct {
+		claimedBy string
+		before    func(*policyv1.Procedure)
+		forced    []func(*policyv1.Procedure)
+		proposer  string
+		approvers []string
+		reviews   bool
+	}{
+		"alone":                           {claimedBy: "alan", before: alone, proposer: "otto", approvers: []string{"alan"}},
+		"in other letters":                {claimedBy: "Alan", before: alone, proposer: "otto", approvers: []string{"alan"}},
+		"by a name of before":             {claimedBy: "root-7", before: func(d *policyv1.Procedure) { alone(d); also("alan", "root-7")(d) }, proposer: "otto", approvers: []string{"alan"}},
+		"by a name that the forced knows": {claimedBy: "root-7", before: alone, forced: []func(*policyv1.Procedure){also("alan", "root-7")}, proposer: "otto", approvers: []string{"alan"}},
+		"as one of two":                   {claimedBy: "alan", before: governed, proposer: "otto", approvers: []string{"alan", "cleo"}},
+		"by their proposal":               {claimedBy: "otto", before: alone, proposer: "otto", approvers: []string{"cleo"}},
+		"another without them":            {claimedBy: "alan", before: alone, proposer: "otto", approvers: []string{"cleo"}, reviews: true},
+		"as one too many":                 {claimedBy: "alan", before: governed, proposer: "otto", approvers: []string{"alan", "cleo", "ben"}, reviews: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, test.before)
+			changes := append([]func(*policyv1.Procedure){test.before, friends}, test.forced...)
+			d := r.force(t, test.claimedBy, version(t, "1.1", changes...))
+			// It does not know any more what the forced one knows.
+			r.approved(t, test.proposer, version(t, "1.2", test.before, friends), test.approvers...)
+			_, err := r.review(t, "finn", d)
+			if test.reviews {
+				if err != nil || !r.last(t).GetProcedureReviewed().GetNoneLeft() {
+					t.Errorf("on record is %v: %v", r.last(t), err)
+				}
+				return
+			}
+			refused(t, "of the friends", err, codes.PermissionDenied, "NOT_REVIEWER")
+			if _, err := r.review(t, "ben", d); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestWhatAForcedDocumentKnewOfWhoForcedItIsNotForgotten: that they are somebody else as well
+// is on record, although the document in effect does not say so any more.
+func TestWhatAForcedDocumentKnewOfWhoForcedItIsNotForgotten(t *testing.T) {
+	r := newRig(t, alone)
+	d := r.force(t, "root-7", version(t, "1.1", alone, friends, also("alan", "root-7")))
+	r.approved(t, "otto", version(t, "1.2", alone, friends), "cleo")
+	r.approved(t, "otto", version(t, "1.3", alone, friends), "alan")
+	_, err := r.review(t, "alan", d)
+	refused(t, "who forced it", err, codes.PermissionDenied, "OWN_ACTIVATION")
+	_, err = r.review(t, "finn", d)
+	refused(t, "approved by who forced it", err, codes.PermissionDenied, "NOT_REVIEWER")
+	// Nor does somebody propose it whom nobody knew before.
+	r.approved(t, "otto", version(t, "1.4", alone, friends, func(d *policyv1.Procedure) {
+		d.People = append(d.People, &policyv1.Person{Id: "new", Name: "New"})
+		d.Groups[3].Members = append(d.Groups[3].Members, "new") // developers
+	}), "cleo")
+	r.approved(t, "new", version(t, "1.5", alone, friends), "cleo")
+	_, err = r.review(t, "finn", d)
+	refused(t, "proposed by a stranger", err, codes.PermissionDenied, "NOT_REVIEWER")
+	r.approved(t, "otto", version(t, "1.6", alone, friends), "cleo")
+	if _, err := r.review(t, "finn", d); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAForcedDocumentLetsNoStrangersApproveItsReviewers: an approval has an id, and whoever
+// gave it may have it by another name, which the forced document made up.
+func TestAForcedDocumentLetsNoStrangersApproveItsReviewers(t *testing.T) {
+	both := func(d *policyv1.Procedure) {
+		also("alan", "mallory")(d)
+		also("cleo", "malory2")(d)
+	}
+	r := newRig(t)
+	d := r.force(t, "dave", version(t, "1.1", friends, both))
+	r.approved(t, "otto", version(t, "1.2", friends), "mallory", "malory2")
+	_, err := r.review(t, "finn", d)
+	refused(t, "approved by strangers", err, codes.PermissionDenied, "NOT_REVIEWER")
+	// Those whom the document before knows by all their names are who they were.
+	r.approved(t, "otto", version(t, "1.3", friends), "alan", "cleo")
+	if _, err := r.review(t, "finn", d); err != nil {
+		t.Error(err)
+	}
+
+	// Whoever looks like somebody in writing is not them: the first letter is a long s.
+	r = newRig(t, also("alan", "sam"))
+	d = r.force(t, "dave", version(t, "1.1", friends, also("alan", "\u017fam")))
+	r.approved(t, "otto", version(t, "1.2", friends), "\u017fam", "cleo")
+	_, err = r.review(t, "finn", d)
+	refused(t, "approved by a look-alike", err, codes.PermissionDenied, "NOT_REVIEWER")
+}
+
 // lost is evidence of which one piece is not there any more.
 type lost struct {
 	amend.Evidence
