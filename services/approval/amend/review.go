@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/evidence"
@@ -114,6 +115,10 @@ func (c Config) readable(ctx context.Context, digest string) (*policy.Index, err
 	return index, err
 }
 
+// unread follows the reviewer's reason on record where the document before cannot be read: it
+// is not known whether anybody is left of those whom it names.
+const unread = " [the document before cannot be read, so that the one in effect says who reviews]"
+
 // ReviewDocument implements approvalv1.ProcedureServiceServer. Called again after an answer
 // that was lost, it finds the review on record, and says so.
 func (s *Server) ReviewDocument(ctx context.Context, r *approvalv1.ReviewDocumentRequest) (*approvalv1.ReviewDocumentResponse, error) {
@@ -146,7 +151,7 @@ func (s *Server) reviewed(ctx context.Context, d desk, review *releasev1.Procedu
 	}
 	last := e.Event.GetProcedureReviewed()
 	if found && last.GetNumber() == review.GetNumber() && last.GetDigest() == review.GetDigest() && last.GetResult() == review.GetResult() &&
-		last.GetReason() == review.GetReason() && same(e.Event.GetActor().GetId(), d.person.GetId(), d.index) {
+		strings.TrimSuffix(last.GetReason(), unread) == strings.TrimSuffix(review.GetReason(), unread) && same(e.Event.GetActor().GetId(), d.person.GetId(), d.index) {
 		return nil
 	}
 	return procedure.MayReviewDocument(d.active.Document, d.person, review.GetNumber(), review.GetDigest(), "")
@@ -155,8 +160,9 @@ func (s *Server) reviewed(ctx context.Context, d desk, review *releasev1.Procedu
 // reviewer is the caller as a member of the group that reviews, and writes into the review
 // which document says so. That is the one before the document that was forced: this one
 // does not choose who judges it, and takes nobody the right away but by saying that they
-// have left. Those whom the document in effect names do only when nobody of them is left, or
-// when it is approved as the one before demands; and the review says that.
+// have left. Those whom the document in effect names do only when nobody of them is left,
+// when it is approved as the one before demands, or when that cannot be read; and the review
+// says that.
 func (s *Server) reviewer(ctx context.Context, d desk, owed *releasev1.ProcedureDebt, review *releasev1.ProcedureReviewed) (*releasev1.Actor, error) {
 	before, err := s.readable(ctx, owed.GetJudgedBy())
 	if err != nil {
@@ -188,6 +194,9 @@ func (s *Server) reviewer(ctx context.Context, d desk, owed *releasev1.Procedure
 	}
 	switch {
 	case free:
+		if before == nil {
+			review.Reason += unread
+		}
 		review.NoneLeft, review.JudgedBy, review.Group = true, d.active.Digest, d.index.Document().GetEmergency().GetReviewGroup()
 		return d.person, nil
 	case person == nil:

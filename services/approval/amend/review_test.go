@@ -460,6 +460,17 @@ func TestADocumentThatNobodyCanReadDoesNotKeepAForcedOneFromReview(t *testing.T)
 	if _, err := r.review(t, "gina", d); err != nil || !r.last(t).GetProcedureReviewed().GetNoneLeft() {
 		t.Errorf("on record is %v: %v", r.last(t), err)
 	}
+	// Perhaps all of those whom it names are left: nobody can say, and the record does not.
+	const want = "nothing burned [the document before cannot be read, so that the one in effect says who reviews]"
+	if got := r.last(t).GetProcedureReviewed().GetReason(); got != want {
+		t.Errorf("on record is %q, want %q", got, want)
+	}
+	// The answer was lost, and the call comes again.
+	if owed, err := r.review(t, "gina", d); err != nil || owed != 0 {
+		t.Errorf("again: %d owed, %v", owed, err)
+	}
+	_, err = r.review(t, "cleo", d)
+	refused(t, "by somebody else, too late", err, codes.NotFound, "NO_REVIEW_OWED")
 }
 
 // beside puts a document of another id into effect.

@@ -855,8 +855,9 @@ type ProcedureReviewed struct {
 	// The group.
 	Group string `protobuf:"bytes,6,opt,name=group,proto3" json:"group,omitempty"`
 	// Whether that is the document in effect: because of those whom the one before names
-	// nobody is left, or because enough people of those who approve changes by the one before
-	// approved this one since.
+	// nobody is left, because enough people of those who approve changes by the one before
+	// approved this one since, or because the one before cannot be read, which the reason then
+	// says.
 	NoneLeft      bool               `protobuf:"varint,7,opt,name=none_left,json=noneLeft,proto3" json:"none_left,omitempty"`
 	Standing      *ProcedureStanding `protobuf:"bytes,8,opt,name=standing,proto3" json:"standing,omitempty"`
 	unknownFields protoimpl.UnknownFields
